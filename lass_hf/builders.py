@@ -1,0 +1,35 @@
+"""Graphs by name: the one that ships with the package, and the paper's five benchmarks read from a folder.
+
+It finds folders; `knowledge_graph.py` reads them.
+"""
+
+from pathlib import Path
+
+from .errors import GraphError
+from .knowledge_graph import KnowledgeGraph
+
+EMBEDDED = {"countries": Path(__file__).parent / "data" / "countries"}
+BENCHMARKS = ("umls", "wn18rr", "fb15k-237", "wn11", "fb13")
+
+
+def load_benchmark(name: str, data_dir: str | Path | None = None, *, long_text: bool = False) -> KnowledgeGraph:
+    """Loads `countries` (part of the package), or a benchmark of the paper from a folder in KG-BERT layout.
+
+    Raises GraphError for an unknown name, listing the known ones, and for a benchmark without `data_dir`.
+    """
+    if name not in EMBEDDED and name not in BENCHMARKS:
+        raise GraphError(f"unknown graph {name!r}; known are {', '.join([*EMBEDDED, *BENCHMARKS])}, or pass a folder")
+    folder = data_dir or EMBEDDED.get(name)
+    if folder is None:
+        raise GraphError(
+            f"{name} does not ship with the package: download it in KG-BERT layout (train.tsv, dev.tsv, test.tsv, "
+            "entity2text.txt, relation2text.txt; see github.com/yao8839836/kg-bert) and pass the folder as data_dir"
+        )
+    return KnowledgeGraph.from_directory(folder, long_text=long_text)
+
+
+def load_graph(name_or_folder: str | Path, *, long_text: bool = False) -> KnowledgeGraph:
+    """Loads a folder if there is one of that name, else a graph by name."""
+    if Path(name_or_folder).is_dir() or "/" in str(name_or_folder):
+        return KnowledgeGraph.from_directory(name_or_folder, long_text=long_text)
+    return load_benchmark(str(name_or_folder), long_text=long_text)

@@ -1,0 +1,345 @@
+"""`lass-hf`: the command line over the package's functions. It parses, calls and prints; it computes nothing.
+
+Exit code 0, or 2 on bad input with one line on standard error.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import PartialState
+from transformers import HfArgumentParser
+from transformers.utils import logging as transformers_logging
+
+from . import __version__
+from .builders import load_graph
+from .encoders import OFFLINE_ENCODER
+from .errors import LassError, ModelError, first_line
+from .knowledge_graph import KnowledgeGraph
+from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
+from .modeling import LassForKGCompletion
+from .prediction import LassPredictor
+from .processing import LassProcessor
+from .scoring import DTYPES
+from .trainer import LassTrainer
+from .training_args import PRESETS, LassTrainingArguments
+from .triplet_classification import evaluate_triplet_classification
+
+
+@dataclass
+class TrainArguments:
+    """What `lass-hf train` takes besides the training arguments."""
+
+    graph: str = field(metadata={"help": "Folder of the graph, or the name of one that ships with the package."})
+    encoder: str = field(metadata={"help": "Pre-trained encoder: hub name or folder."})
+    preset: str | None = field(
+        default=None, metadata={"help": f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}."}
+    )
+    margin: float = field(default=7.0, metadata={"help": "b of Eq. 1."})
+    distance_scale: str = field(default="sqrt_dim", metadata={"help": "sqrt_dim, or none (Eq. 1 as printed)."})
+    separators: bool = field(default=True, metadata={"help": "Separator tokens between the segments."})
+    max_length: int | None = field(default=None, metadata={"help": "Longest sequence in tokens."})
+    long_text: bool = field(default=False, metadata={"help": "Texts from entity2textlong.txt."})
+    quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
+    json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
+
+
+class _OneLineErrors:
+    """An argument parser whose errors are one line: the usage is what --help is for."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")  # type: ignore[attr-defined]
+
+
+class _Parser(_OneLineErrors, argparse.ArgumentParser):
+    pass
+
+
+class _TrainParser(_OneLineErrors, HfArgumentParser):
+    pass
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; returns the exit code."""
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except LassError as error:
+        message = str(error)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else first_line(error)
+    except KeyboardInterrupt:
+        return 130
+    print(f"lass-hf: error: {message}", file=sys.stderr)
+    return 2
+
+
+def _run(argv: list[str]) -> int:
+    if argv[:1] == ["train"]:  # its parser is made of dataclasses, and of the recipe
+        return _train(argv[1:])
+    parser = _Parser(prog="lass-hf", description="Knowledge graph completion with language models.")
+    parser.add_argument("--version", action="version", version=f"lass-hf {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands.add_parser("train", help="train a model on a graph")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
+    common.add_argument("--json", metavar="FILE", help="write the results to this file")
+    graph = argparse.ArgumentParser(add_help=False)
+    graph.add_argument("--graph", required=True, metavar="DIR_OR_NAME", help="folder of the graph, or 'countries'")
+    graph.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
+    model.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], parents: list, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[*parents, common], help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    evaluate = add("evaluate", _evaluate, [model, graph], "link prediction, filtered")
+    evaluate.add_argument("--split", default="test")
+    evaluate.add_argument("--limit", type=_positive, metavar="N", help="a seeded choice of N triplets")
+    evaluate.add_argument("--seed", type=int, default=42, help="of that choice")
+    evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
+    classify = add("classify", _classify, [model, graph], "true or false, by a threshold from the validation split")
+    classify.add_argument("--split", default="test")
+    predict = add("predict", _predict, [model], "answers for the slot that is not given, best first")
+    for slot in ("head", "relation", "tail"):
+        predict.add_argument(f"--{slot}", help="by id or text")
+    for slot in ("head", "tail"):
+        predict.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
+    predict.add_argument("--top_k", type=_positive, default=10)
+    predict.add_argument("--include_known", action="store_true", help="also answers that the graph holds, marked")
+    info = add("info", _info, [graph], "counts, token lengths, oddities of a graph")
+    info.add_argument("--encoder", default=OFFLINE_ENCODER, help="whose tokenizer measures the texts")
+    arguments = parser.parse_args(argv)
+    if arguments.json:
+        _check_writable(Path(arguments.json))
+    if arguments.quiet:
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+    arguments.run(arguments)
+    return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return int(text)
+
+
+def _check_writable(file: Path) -> None:
+    """Fails before the work, not after it, when `file` cannot be written."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise LassError(f"{file}: cannot be written; choose another file")
+
+
+def _state() -> PartialState:
+    """The processes; on the CPU too, where a plain PartialState would see only one."""
+    return PartialState(cpu=True) if not torch.accelerator.is_available() else PartialState()
+
+
+def _report(arguments: Any, metrics: dict[str, Any], **more: Any) -> None:
+    """Prints metrics (nested ones with a heading) and writes them where --json says, on the main process."""
+    state = _state()
+    if not state.is_main_process:
+        return
+    _print_metrics(metrics)
+    if arguments.json:
+        content = {"metrics": metrics, "num_processes": state.num_processes, "version": __version__, **more}
+        temporary = Path(f"{arguments.json}.tmp")
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(arguments.json)
+
+
+def _print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
+    width = max((len(name) for name, value in metrics.items() if not isinstance(value, dict)), default=0)
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}:")
+            _print_metrics(value, indent + "  ")
+        elif value is not None:
+            print(f"{indent}{name:<{width}}  {f'{value:.4f}' if isinstance(value, float) else value}")
+
+
+def _load(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProcessor, KnowledgeGraph]:
+    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    processor = LassProcessor.from_pretrained(arguments.model)
+    model = LassForKGCompletion.from_pretrained(arguments.model).to(_state().device)
+    if processor.graph is not None:
+        index, texts = processor.graph.entities.index, processor.graph.entities.texts
+        pairs = zip(graph.entities.ids, graph.entities.texts, strict=True)
+        different = sum(name in index and texts[index[name]] != text for name, text in pairs)
+        if different:
+            print(
+                f"lass-hf: warning: {different} entities have other texts here than in the graph that the model was "
+                "trained on (trained with --long_text, or another version?)",
+                file=sys.stderr,
+            )
+    return model, processor, graph
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    model, processor, graph = _load(arguments)
+    rank = evaluate_relation_prediction if arguments.relations else evaluate_link_prediction
+    result = rank(
+        model,
+        processor,
+        graph,
+        split=arguments.split,
+        limit=arguments.limit,
+        dtype=arguments.dtype,
+        seed=arguments.seed,
+        quiet=arguments.quiet,
+    )
+    _report(
+        arguments,
+        result.metrics,
+        protocol="filtered (train + validation + test), realistic ranks, all candidates",
+        model=arguments.model,
+        graph=arguments.graph,
+        split=arguments.split,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        dtype=arguments.dtype,
+        by_relation=result.by_relation,
+        by_category=result.by_category,
+        unseen=result.unseen,
+        ranks=result.ranks.tolist(),
+    )
+
+
+def _classify(arguments: argparse.Namespace) -> None:
+    model, processor, graph = _load(arguments)
+    result = evaluate_triplet_classification(
+        model, processor, graph, split=arguments.split, dtype=arguments.dtype, quiet=arguments.quiet
+    )
+    more = {name: getattr(arguments, name) for name in ("model", "graph", "split", "dtype")}
+    _report(
+        arguments,
+        result.metrics,
+        **more,
+        threshold=result.threshold,
+        relation_thresholds=result.relation_thresholds,
+        scores=result.scores.tolist(),
+    )
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    given: dict[str, Any] = {slot: getattr(arguments, slot) for slot in ("head", "relation", "tail")}
+    for slot in ("head", "tail"):
+        if text := getattr(arguments, f"{slot}_text"):
+            if given[slot]:
+                raise LassError(f"--{slot} and --{slot}_text exclude each other")
+            given[slot] = {"text": text}
+    predictor = LassPredictor.from_pretrained(arguments.model, dtype=arguments.dtype)
+    answers = predictor.predict(
+        **given, top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
+    )
+    width = max((len(answer.id) for answer in answers), default=0)
+    for rank, answer in enumerate(answers, start=1):
+        text = answer.text if len(answer.text) <= 80 else answer.text[:79] + "…"
+        print(f"{rank:>3}  {answer.score:8.3f}  {answer.id:<{width}}  {text}{'  (known)' if answer.known else ''}")
+    if not answers:
+        print("no answer: every candidate is known (--include_known shows them)")
+    if arguments.json:
+        content = {"question": given, "answers": [answer._asdict() for answer in answers], "num_processes": 1}
+        Path(arguments.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    summary = graph.summary()
+    try:
+        store = LassProcessor.from_encoder(arguments.encoder, graph=graph).token_store()
+    except ModelError as error:
+        print(f"lass-hf: no token lengths: {error}; choose a tokenizer with --encoder", file=sys.stderr)
+    else:
+        summary["tokens"] = store.length_summary(graph["train" if "train" in graph else "test"].triplets)
+    _report(arguments, summary, graph=arguments.graph)
+
+
+def _train(argv: list[str]) -> int:
+    arguments, training = parse_training(argv)
+    if arguments.json:
+        _check_writable(Path(arguments.json))
+    Path(training.output_dir).mkdir(parents=True, exist_ok=True)
+    if not os.access(training.output_dir, os.W_OK):
+        raise LassError(f"{training.output_dir}: cannot be written; choose another --output_dir")
+    if arguments.quiet:
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        training.disable_tqdm = True
+    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    processor = LassProcessor.from_encoder(
+        arguments.encoder, graph=graph, separators=arguments.separators, max_length=arguments.max_length
+    )
+    model = LassForKGCompletion.from_encoder(
+        arguments.encoder, margin=arguments.margin, distance_scale=arguments.distance_scale
+    )
+    trainer = LassTrainer(
+        model=model,
+        args=training,
+        processing_class=processor,
+        train_dataset=graph["train"],
+        eval_dataset=graph["validation"] if "validation" in graph else None,
+    )
+    metrics = trainer.train(resume_from_checkpoint=training.resume_from_checkpoint).metrics
+    trainer.save_model()
+    _report(arguments, metrics, recipe={**asdict(arguments), **training.to_dict()}, log=trainer.state.log_history)
+    if trainer.is_world_process_zero():
+        print(f"saved {training.output_dir}; next: lass-hf evaluate --model {training.output_dir} --graph {arguments.graph}")
+    return 0
+
+
+def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArguments]:
+    """Arguments of `lass-hf train`: a preset gives way to a recipe (YAML), and a recipe to flags.
+
+    Raises LassError for a recipe that cannot be read, or that has an unknown key or a bad value.
+    """
+    parser = _TrainParser((TrainArguments, LassTrainingArguments), prog="lass-hf train")
+    parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
+    known = {field.name for kind in (TrainArguments, LassTrainingArguments) for field in fields(kind) if field.init}
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("recipe", nargs="?")
+    first.add_argument("--preset")
+    recipe_argument = argv[0] if argv and not argv[0].startswith("-") else None
+    recipe = _read_recipe(recipe_argument, known) if recipe_argument else {}
+    preset = first.parse_known_args(list(argv))[0].preset or recipe.get("preset")
+    if preset is not None and preset not in PRESETS:
+        raise LassError(f"preset {preset!r}; expected one of {', '.join(PRESETS)}")
+    defaults = {**PRESETS.get(preset, {}), **recipe}
+    # Through the parser's defaults, so that flags win; as strings, so that argparse checks and converts the values.
+    for action in parser._actions:
+        if action.dest in defaults:
+            action.required = False
+            value = defaults[action.dest]
+            action.default = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    try:
+        arguments, training, _ = parser.parse_args_into_dataclasses(list(argv), look_for_args_file=False)
+    except ValueError as error:
+        raise LassError(first_line(error)) from error
+    return arguments, training
+
+
+def _read_recipe(path: str, known: set[str]) -> dict[str, Any]:
+    try:
+        recipe = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LassError(f"{path}: no valid YAML ({first_line(error)})") from None
+    if not isinstance(recipe, dict):
+        raise LassError(f"{path}: expected lines of the form `argument: value`")
+    if unknown := sorted(str(key) for key in set(recipe) - known):
+        raise LassError(f"{path}: unknown argument {', '.join(map(repr, unknown))}; see lass-hf train --help")
+    return recipe
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""`KGDataCollator`: positives in, a padded batch of positives and their corrupted triplets out, with labels."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from .errors import LassError
+from .knowledge_graph import KnowledgeGraph
+from .negative_sampling import NegativeSampler
+from .processing import LassProcessor
+
+
+class KGDataCollator:
+    """Collates items of a `GraphSplit` into a training batch.
+
+    Each positive is followed by its corrupted triplets (`NegativeSampler` says which); an item labelled 0 is a negative
+    of its own and is not corrupted. The batch holds int64 tensors, n sequences of up to L tokens:
+
+        {"input_ids": (n, L), "attention_mask": (n, L), "segment_ids": (n, L), "labels": (n,)}    # labels 1 / 0
+
+    Args:
+        processor: gives the sequences.
+        graph: whose texts and training triplets are used; the processor's own by default.
+        num_negatives, corruption, replacement, seed: as in `NegativeSampler`.
+    """
+
+    def __init__(
+        self,
+        processor: LassProcessor,
+        graph: KnowledgeGraph | None = None,
+        num_negatives: int = 5,
+        corruption: str = "each_slot",
+        replacement: bool = False,
+        seed: int = 42,
+    ):
+        graph = graph or processor.graph
+        if graph is None:
+            raise LassError("KGDataCollator needs a graph: pass graph=..., or a processor that has one")
+        self.store = processor.token_store(graph)
+        self.sampler = NegativeSampler(graph, num_negatives, corruption, replacement, seed)
+        # In shared memory, so that data loader workers that live on see a new epoch too.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Says which epoch's negatives to draw from now on."""
+        self._epoch.fill_(epoch)
+
+    def with_negatives(self, triplets: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Triplets of shape (n, 3), each positive followed by its negatives, and labels (1 / 0) of shape (n,)."""
+        triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
+        labels = np.ones(len(triplets), dtype=np.int64) if labels is None else np.asarray(labels, dtype=np.int64)
+        positives = np.flatnonzero(labels == 1)
+        corrupted = self.sampler.corrupt(triplets[positives], int(self._epoch))
+        order = np.argsort(np.concatenate([np.arange(len(triplets)), positives[corrupted.rows]]), kind="stable")
+        every = np.concatenate([triplets, corrupted.triplets])[order]
+        return every, np.concatenate([labels, np.zeros(len(corrupted.rows), dtype=np.int64)])[order]
+
+    def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, torch.Tensor]:
+        triplets = np.array([(item["head"], item["relation"], item["tail"]) for item in features], dtype=np.int64)
+        labels = np.array([item.get("label", 1) for item in features], dtype=np.int64)
+        every, every_label = self.with_negatives(triplets, labels)
+        return {**self.store.assemble(every), "labels": torch.from_numpy(every_label)}

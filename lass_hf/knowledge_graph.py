@@ -1,0 +1,375 @@
+"""The graph: strings end here. Entities, relations and triplets are integer arrays from this module on.
+
+It holds vocabularies with texts, splits, and sorted-array lookup of known triplets. It knows nothing of tokens or models.
+Slots are 0, 1, 2 = head, relation, tail everywhere.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from .errors import GraphError, UnknownNameError
+from .graph_files import read_texts, read_triplets
+from .graph_summary import summarize
+
+SPLITS = ("train", "validation", "test")
+SPLIT_FILES = {"train": ["train.tsv"], "validation": ["dev.tsv", "valid.tsv", "validation.tsv"], "test": ["test.tsv"]}
+VOCABULARY_FILE = "vocabulary.json"
+TRIPLETS_FILE = "known_triplets.safetensors"
+
+
+def text_of_id(name: str) -> str:
+    """The text of an entity or relation that has no other: its id, underscores and slashes spaced."""
+    return re.sub(r"[_/\s]+", " ", name).strip() or name
+
+
+class Vocabulary:
+    """Ids and texts of all entities, or of all relations; the position in the list is the integer used everywhere."""
+
+    def __init__(self, kind: str, ids: Sequence[str], texts: Sequence[str]):
+        self.kind = kind
+        self.ids = list(ids)
+        self.texts = list(texts)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Integer of each id."""
+        return {name: number for number, name in enumerate(self.ids)}
+
+    @cached_property
+    def _by_text(self) -> dict[str, list[int]]:
+        by_text: dict[str, list[int]] = {}
+        for number, text in enumerate(self.texts):
+            by_text.setdefault(text, []).append(number)
+        return by_text
+
+    def find(self, name: str) -> int:
+        """Integer of an entity or relation given by id, else by its exact text.
+
+        Raises UnknownNameError, with the closest matches, for an unknown name, and with the ids for an ambiguous text.
+        """
+        if name in self.index:
+            return self.index[name]
+        numbers = self._by_text.get(name, [])
+        if len(numbers) == 1:
+            return numbers[0]
+        if numbers:
+            ids = ", ".join(self.ids[number] for number in numbers[:20])
+            raise UnknownNameError(
+                f"{len(numbers)} {self.kind} have the text {name!r}: {ids}; name the one you mean by its id"
+            )
+        lowered = {key.lower(): key for key in [*self._by_text, *self.index]}
+        matches = [lowered[key] for key in difflib.get_close_matches(name.lower(), lowered, n=5, cutoff=0.5)]
+        hint = f"; did you mean {', '.join(repr(match) for match in matches)}?" if matches else ""
+        raise UnknownNameError(f"{name!r} is no id or text of the graph's {len(self)} {self.kind}{hint}")
+
+
+class KnownTriplets:
+    """Sorted-array index over triplets: membership, and all values of a slot given the other two, for arrays at once.
+
+    A triplet is one int64 key; a lookup is a binary search, so n lookups among m triplets cost O(n log m) and no
+    Python object per triplet. `triplets` has shape (m, 3).
+    """
+
+    def __init__(self, triplets: np.ndarray, num_entities: int, num_relations: int):
+        self.sizes = (num_entities, num_relations, num_entities)
+        if num_entities * num_relations * num_entities >= 2**63:
+            raise GraphError(
+                f"{num_entities} entities and {num_relations} relations: their triplets do not fit 64-bit keys"
+            )
+        self._triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
+        self._keys: dict[int, np.ndarray] = {}
+
+    def _pair_keys(self, slot: int, triplets: np.ndarray) -> np.ndarray:
+        first, second = (other for other in (0, 1, 2) if other != slot)
+        return (triplets[:, first] * self.sizes[second] + triplets[:, second]) * self.sizes[slot]
+
+    def _sorted_keys(self, slot: int) -> np.ndarray:
+        if slot not in self._keys:
+            self._keys[slot] = np.unique(self._pair_keys(slot, self._triplets) + self._triplets[:, slot])
+        return self._keys[slot]
+
+    def __len__(self) -> int:
+        """Number of distinct triplets."""
+        return len(self._sorted_keys(2))
+
+    def contains(self, triplets: np.ndarray) -> np.ndarray:
+        """Is each triplet, shape (n, 3), known? Returns bool, shape (n,)."""
+        triplets = np.asarray(triplets, dtype=np.int64)
+        keys, wanted = self._sorted_keys(2), self._pair_keys(2, triplets) + triplets[:, 2]
+        if not len(keys):
+            return np.zeros(len(wanted), dtype=bool)
+        return keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
+
+    def values(self, slot: int, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All known values of `slot` given each triplet's other two; its own entry in `slot` is ignored.
+
+        Returns `rows` and `values`, both int64 of the same length: `values[i]` is known for `triplets[rows[i]]`.
+        Rows ascend, and the values of a row ascend.
+        """
+        triplets = np.asarray(triplets, dtype=np.int64)
+        keys, pairs = self._sorted_keys(slot), self._pair_keys(slot, triplets)
+        starts = np.searchsorted(keys, pairs)
+        counts = np.searchsorted(keys, pairs + self.sizes[slot]) - starts
+        rows = np.repeat(np.arange(len(triplets)), counts)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return rows, keys[np.repeat(starts, counts) + within] - np.repeat(pairs, counts)
+
+
+@dataclass
+class GraphSplit:
+    """One split: a map-style dataset of `{"head": int, "relation": int, "tail": int[, "label": int]}`.
+
+    `triplets` is int64 of shape (n, 3), all lines of the file, duplicates too; `labels` is int8 of shape (n,), 1 or 0,
+    or None when every triplet is true.
+    """
+
+    graph: "KnowledgeGraph" = field(repr=False)
+    name: str
+    triplets: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.triplets)
+
+    def __getitem__(self, position: int) -> dict[str, int]:
+        head, relation, tail = self.triplets[position].tolist()
+        item = {"head": head, "relation": relation, "tail": tail}
+        if self.labels is not None:
+            item["label"] = int(self.labels[position])
+        return item
+
+    @property
+    def positives(self) -> np.ndarray:
+        """The true triplets, int64 of shape (m, 3)."""
+        return self.triplets if self.labels is None else self.triplets[self.labels == 1]
+
+    def select(self, positions: np.ndarray) -> "GraphSplit":
+        """The split cut down to some positions, as `datasets.Dataset.select` does."""
+        labels = None if self.labels is None else self.labels[positions]
+        return GraphSplit(self.graph, self.name, self.triplets[positions], labels)
+
+
+class KnowledgeGraph:
+    """A knowledge graph with texts. Build it with `from_directory`, `from_triplets` or `from_datasets`."""
+
+    def __init__(
+        self,
+        entities: Vocabulary,
+        relations: Vocabulary,
+        splits: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+    ):
+        self.entities = entities
+        self.relations = relations
+        self.splits = {
+            name: GraphSplit(self, name, triplets, labels)
+            for name, (triplets, labels) in sorted(splits.items(), key=lambda item: SPLITS.index(item[0]))
+        }
+
+    @property
+    def num_entities(self) -> int:
+        """All entities of the vocabulary, also those in no triplet."""
+        return len(self.entities)
+
+    @property
+    def num_relations(self) -> int:
+        return len(self.relations)
+
+    def __getitem__(self, split: str) -> GraphSplit:
+        if split not in self.splits:
+            raise GraphError(f"the graph has no split {split!r}; it has {', '.join(self.splits) or 'none'}")
+        return self.splits[split]
+
+    def __contains__(self, split: str) -> bool:
+        return split in self.splits
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{name}: {len(split)}" for name, split in self.splits.items())
+        return f"KnowledgeGraph({self.num_entities} entities, {self.num_relations} relations, {splits})"
+
+    def index_of(self, *names: str) -> KnownTriplets:
+        """Index of the true triplets of some splits; splits that the graph lacks add none."""
+        parts = [self.splits[name].positives for name in names if name in self.splits]
+        triplets = np.concatenate(parts) if parts else np.empty((0, 3), dtype=np.int64)
+        return KnownTriplets(triplets, self.num_entities, self.num_relations)
+
+    @cached_property
+    def known(self) -> KnownTriplets:
+        """Index of all true triplets of all splits: the filter of the filtered setting."""
+        return self.index_of(*SPLITS)
+
+    @cached_property
+    def known_in_train(self) -> KnownTriplets:
+        """Index of the true training triplets: what no corrupted triplet may be."""
+        return self.index_of("train")
+
+    @cached_property
+    def candidates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each slot, the values that occur in any triplet of the graph, ascending (heads and tails alike)."""
+        every = np.concatenate([split.triplets for split in self.splits.values()] or [np.empty((0, 3), np.int64)])
+        entities = np.unique(every[:, [0, 2]])
+        return entities, np.unique(every[:, 1]), entities
+
+    def occurs_in_train(self) -> tuple[np.ndarray, np.ndarray]:
+        """Whether each entity, and each relation, occurs in a training triplet; two bool arrays."""
+        entities, relations = np.zeros(self.num_entities, dtype=bool), np.zeros(self.num_relations, dtype=bool)
+        if "train" in self.splits:
+            triplets = self.splits["train"].triplets
+            entities[triplets[:, [0, 2]]] = True
+            relations[triplets[:, 1]] = True
+        return entities, relations
+
+    def summary(self) -> dict[str, Any]:
+        """Counts and oddities: duplicates, leaks, unseen entities, shared texts, contradictory labels."""
+        return summarize(self)
+
+    @classmethod
+    def from_triplets(
+        cls,
+        train: Iterable[Sequence[Any]] | None = None,
+        validation: Iterable[Sequence[Any]] | None = None,
+        test: Iterable[Sequence[Any]] | None = None,
+        *,
+        entity_text: Mapping[str, str] | None = None,
+        relation_text: Mapping[str, str] | None = None,
+    ) -> "KnowledgeGraph":
+        """From lists or arrays of (head, relation, tail) strings, optionally with a label (1 or 0/-1) as 4th value.
+
+        Without texts, an id is its own text. With texts, each entity of the triplets must have one (GraphError).
+        """
+        splits: dict[str, tuple[list[list[str]], list[int] | None]] = {}
+        for name, given in zip(SPLITS, (train, validation, test), strict=True):
+            if given is None:
+                continue
+            rows = [[str(value) for value in row] for row in given]
+            widths = {len(row) for row in rows}
+            if not rows or widths not in ({3}, {4}):
+                found = f"rows of {sorted(widths)} values" if rows else "no triplets"
+                raise GraphError(f"{name}: {found}; expected (head, relation, tail), or 4 values with a label, in all")
+            labels = None
+            if widths == {4}:
+                if bad := {row[3] for row in rows} - {"1", "0", "-1"}:
+                    raise GraphError(f"{name}: label {bad.pop()!r}; expected 1 (true) or 0 or -1 (false)")
+                labels = [int(row[3] == "1") for row in rows]
+            splits[name] = ([row[:3] for row in rows], labels)
+        return cls._from_rows(splits, entity_text, relation_text, "entity_text", "relation_text")
+
+    @classmethod
+    def from_directory(cls, path: str | Path, *, long_text: bool = False) -> "KnowledgeGraph":
+        """From a folder of tab-separated UTF-8 files without header (KG-BERT layout).
+
+        `train.tsv`; optional `dev.tsv` (or `valid.tsv`, `validation.tsv`) and `test.tsv`, a 4th column is a label;
+        optional `entity2text.txt`, `relation2text.txt`. `long_text` takes texts from `entity2textlong.txt` where that
+        has the entity, else from `entity2text.txt`. Raises GraphError, naming file and line, for bad input.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise GraphError(f"{path}: no such folder; expected one that holds train.tsv (head, relation, tail)")
+        splits = {}
+        for name, files in SPLIT_FILES.items():
+            found = [path / file for file in files if (path / file).is_file()]
+            if len(found) > 1:
+                raise GraphError(f"{path}: {' and '.join(file.name for file in found)} are the same split; keep one")
+            if found:
+                splits[name] = read_triplets(found[0])
+        if "train" not in splits and "test" not in splits:
+            raise GraphError(f"{path}: no train.tsv (nor test.tsv) in this folder; expected head, relation, tail lines")
+        entity_file, long_file, relation_file = (
+            path / file for file in ("entity2text.txt", "entity2textlong.txt", "relation2text.txt")
+        )
+        entity_text = read_texts(entity_file) if entity_file.is_file() else None
+        if long_text:
+            if not long_file.is_file():
+                raise GraphError(f"{long_file}: no such file, but long texts were asked for")
+            long = read_texts(long_file)
+            if entity_text is None:
+                entity_text = {text: text_of_id(text) for rows, _ in splits.values() for h, _, t in rows for text in (h, t)}
+            entity_text = {name: long.get(name, text) for name, text in entity_text.items()}
+        relation_text = read_texts(relation_file) if relation_file.is_file() else None
+        return cls._from_rows(splits, entity_text, relation_text, str(entity_file), str(relation_file))
+
+    @classmethod
+    def _from_rows(cls, splits, entity_text, relation_text, entity_source, relation_source) -> "KnowledgeGraph":
+        if not splits:
+            raise GraphError("no triplets were given")
+        names = {"entities": entity_text, "relations": relation_text}
+        columns = {"entities": (0, 2), "relations": (1,)}
+        vocabularies = {}
+        for kind, texts in names.items():
+            used = dict.fromkeys(row[slot] for rows, _ in splits.values() for row in rows for slot in columns[kind])
+            if texts is None:
+                texts = {name: text_of_id(name) for name in used}
+            elif missing := [name for name in used if name not in texts]:
+                source = entity_source if kind == "entities" else relation_source
+                raise GraphError(
+                    f"{source}: no text for {missing[0]!r} (and {len(missing) - 1} more {kind}), which the triplets use"
+                )
+            vocabularies[kind] = Vocabulary(kind, list(texts.keys()), list(texts.values()))
+        entity, relation = vocabularies["entities"].index, vocabularies["relations"].index
+        arrays = {}
+        for name, (rows, labels) in splits.items():
+            triplets = np.array([(entity[h], relation[r], entity[t]) for h, r, t in rows], dtype=np.int64)
+            arrays[name] = (triplets, None if labels is None else np.array(labels, dtype=np.int8))
+        return cls(vocabularies["entities"], vocabularies["relations"], arrays)
+
+    def to_datasets(self) -> dict[str, Any]:
+        """`{"triplets": DatasetDict, "entities": Dataset, "relations": Dataset}` of strings (labels 1 / 0)."""
+        import datasets  # optional at run time: training and evaluation work without it
+
+        tables: dict[str, Any] = {"triplets": datasets.DatasetDict()}
+        entity_ids, relation_ids = np.array(self.entities.ids, object), np.array(self.relations.ids, object)
+        for name, split in self.splits.items():
+            head, relation, tail = split.triplets.T
+            columns = {"head": entity_ids[head], "relation": relation_ids[relation], "tail": entity_ids[tail]}
+            if split.labels is not None:
+                columns["label"] = split.labels
+            tables["triplets"][name] = datasets.Dataset.from_dict(columns)
+        for kind, vocabulary in (("entities", self.entities), ("relations", self.relations)):
+            tables[kind] = datasets.Dataset.from_dict({"id": vocabulary.ids, "text": vocabulary.texts})
+        return tables
+
+    @classmethod
+    def from_datasets(cls, triplets: Mapping[str, Any], entities: Any = None, relations: Any = None) -> "KnowledgeGraph":
+        """The inverse of `to_datasets`: `KnowledgeGraph.from_datasets(**graph.to_datasets())`."""
+        rows = {}
+        for name, table in triplets.items():
+            columns = [table["head"], table["relation"], table["tail"]]
+            if "label" in table.column_names:
+                columns.append(table["label"])
+            rows[name] = list(zip(*columns, strict=True))
+        texts = [
+            None if table is None else dict(zip(table["id"], table["text"], strict=True)) for table in (entities, relations)
+        ]
+        return cls.from_triplets(**rows, entity_text=texts[0], relation_text=texts[1])
+
+    def save_pretrained(self, folder: str | Path, include_triplets: bool = True) -> None:
+        """Writes the vocabularies with texts, and the true triplets of each split as int32, into a model folder."""
+        vocabulary = {
+            kind: {"id": names.ids, "text": names.texts}
+            for kind, names in (("entities", self.entities), ("relations", self.relations))
+        }
+        Path(folder, VOCABULARY_FILE).write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+        if include_triplets:
+            arrays = {name: np.ascontiguousarray(split.positives, np.int32) for name, split in self.splits.items()}
+            save_file(arrays, Path(folder, TRIPLETS_FILE))
+
+    @classmethod
+    def from_files(cls, vocabulary_file: str | Path, triplets_file: str | Path | None) -> "KnowledgeGraph":
+        """Reads what `save_pretrained` wrote; without the triplets file, a graph that knows no triplet."""
+        vocabulary = json.loads(Path(vocabulary_file).read_text(encoding="utf-8"))
+        entities, relations = (
+            Vocabulary(kind, vocabulary[kind]["id"], vocabulary[kind]["text"]) for kind in ("entities", "relations")
+        )
+        arrays = load_file(triplets_file) if triplets_file is not None else {}
+        return cls(entities, relations, {name: (array.astype(np.int64), None) for name, array in arrays.items()})

@@ -1,0 +1,149 @@
+"""`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It knows no graph and draws no negatives."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from .configuration import LassConfig
+from .encoders import resolve_encoder
+from .errors import ModelError, first_line
+from .losses import negative_sampling_loss
+from .score_functions import translation_score
+
+
+@dataclass
+class LassOutput(ModelOutput):
+    """What a forward pass gives.
+
+    loss: float32 scalar, Eq. 4 over the batch, when labels are given.
+    scores: float32 of shape (batch,), Eq. 1; higher is more plausible.
+    head_embeddings, relation_embeddings, tail_embeddings: float32 of shape (batch, k), the mean-pooled segments.
+    hidden_states, attentions: the encoder's own, when asked for.
+    """
+
+    loss: torch.Tensor | None = None
+    scores: torch.Tensor | None = None
+    head_embeddings: torch.Tensor | None = None
+    relation_embeddings: torch.Tensor | None = None
+    tail_embeddings: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+class LassForKGCompletion(PreTrainedModel):
+    """LASS (COLING 2022): one forward pass over the texts of a triplet, h, r and t pooled from it, scored by Eq. 1.
+
+    Two doors: `from_pretrained` for a trained LASS model, `from_encoder` for a bare pre-trained encoder.
+    """
+
+    config_class = LassConfig
+    base_model_prefix = "encoder"
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # else the Trainer logs a mean loss multiplied by the accumulation steps
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: LassConfig, encoder: PreTrainedModel | None = None):
+        super().__init__(config)
+        self.encoder = AutoModel.from_config(config.encoder_config) if encoder is None else encoder
+        self.config.encoder_config = self.encoder.config
+        if getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None  # Eq. 1 pools segments; an unused head breaks distributed training
+        self.post_init()
+
+    def _init_weights(self, module):
+        """Nothing of its own to initialise; the encoder does its own."""
+
+    @classmethod
+    def from_encoder(
+        cls, name_or_path: str, margin: float = 7.0, distance_scale: str = "sqrt_dim", **kwargs: Any
+    ) -> "LassForKGCompletion":
+        """A LASS model, yet to be trained, from a pre-trained encoder by hub name or folder.
+
+        `kwargs` go to `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...). A checkpoint saved
+        with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, when it is a
+        LASS model already, or when the checkpoint lacks weights of the encoder.
+        """
+        try:
+            encoder, info = AutoModel.from_pretrained(
+                resolve_encoder(name_or_path), output_loading_info=True, **kwargs
+            )
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{name_or_path}: no encoder could be loaded ({first_line(error)})") from error
+        if isinstance(encoder, cls):
+            raise ModelError(f"{name_or_path} is a LASS model: load it with LassForKGCompletion.from_pretrained")
+        missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
+        if missing:
+            raise ModelError(
+                f"{name_or_path}: the checkpoint lacks {len(missing)} weights of {type(encoder).__name__}, {missing[0]} "
+                "among them; it would be trained from random values"
+            )
+        config = cls.config_class(
+            encoder_config=encoder.config,
+            margin=margin,
+            distance_scale=distance_scale,
+            attn_implementation=encoder.config._attn_implementation,  # else it is reset, in the encoder too
+        )
+        return cls(config, encoder=encoder)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs) -> "LassForKGCompletion":
+        """Loads a trained LASS model; raises ModelError for a folder or name that holds none."""
+        name = pretrained_model_name_or_path
+        if not isinstance(kwargs.get("config"), LassConfig):
+            hub = {key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only", "subfolder") if key in kwargs}
+            try:
+                model_type = PreTrainedConfig.get_config_dict(name, **hub)[0].get("model_type")
+            except (OSError, ValueError) as error:
+                    raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
+            if model_type != cls.config_class.model_type:
+                raise ModelError(
+                    f"{name} is a {model_type or 'unknown'} model, not a trained LASS model; to train one on it use "
+                    f"LassForKGCompletion.from_encoder({str(name)!r})"
+                )
+        try:
+            return super().from_pretrained(name, *args, **kwargs)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
+
+    def get_input_embeddings(self):
+        return self.encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value):
+        self.encoder.set_input_embeddings(value)
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor,
+        attention_mask: torch.LongTensor,
+        segment_ids: torch.LongTensor,
+        labels: torch.LongTensor | None = None,
+        **kwargs: Any,
+    ) -> LassOutput:
+        """Scores triplets given as sequences, all three inputs int64 of shape (batch, L), as `LassProcessor` makes them.
+
+        `segment_ids`: 0 special token or padding, 1 head, 2 relation, 3 tail. `labels`, shape (batch,): 1 positive,
+        0 negative; with them the loss of Eq. 4. `kwargs` go to the encoder.
+        """
+        encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
+        hidden = encoded.last_hidden_state
+        with torch.autocast(hidden.device.type, enabled=False):  # sums of Eq. 1 and of the means are float32
+            segments = torch.arange(1, 4, device=hidden.device)[:, None]
+            mask = (segment_ids[:, None] == segments).float()  # (batch, 3, L)
+            head, relation, tail = (mask @ hidden.float() / mask.sum(-1, keepdim=True)).unbind(1)
+            scores = translation_score(head, relation, tail, self.config.margin, self.config.distance_scale)
+            loss = None if labels is None else negative_sampling_loss(scores, labels)
+        return LassOutput(
+            loss=loss,
+            scores=scores,
+            head_embeddings=head,
+            relation_embeddings=relation,
+            tail_embeddings=tail,
+            hidden_states=encoded.get("hidden_states"),
+            attentions=encoded.get("attentions"),
+        )

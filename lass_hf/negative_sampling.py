@@ -1,0 +1,161 @@
+"""Corrupted triplets: vectorised, filtered, without replacement, and the same for the same (seed, epoch, triplet).
+
+Random numbers are hashes of (seed, epoch, triplet, slot, counter), so a triplet's negatives depend neither on its batch
+nor on the process that draws them, and a resumed run draws what it would have drawn. Arrays in, arrays out.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import LassError
+from .knowledge_graph import KnowledgeGraph
+
+logger = logging.getLogger(__name__)
+
+CORRUPTIONS = ("each_slot", "head_or_tail")
+SMALL_VOCABULARY = 256  # up to here all values are put in random order at once, which also finds the last valid one
+MAX_ROUNDS = 4
+
+
+@dataclass
+class CorruptedTriplets:
+    """`triplets`: int64 of shape (m, 3). `rows`: int64 of shape (m,), ascending, the positive each was made from."""
+
+    triplets: np.ndarray
+    rows: np.ndarray
+
+
+class NegativeSampler:
+    """Draws corrupted triplets uniformly from what is neither the triplet itself nor a known training triplet.
+
+    Args:
+        graph: the graph whose training triplets are never drawn.
+        num_negatives: per slot (the paper: 5).
+        corruption: "each_slot" corrupts head, relation and tail (Eq. 4); "head_or_tail" one of head and tail by coin
+            flip (the published code's classification form, there with one negative).
+        replacement: draw with replacement, as the published code does; the paper draws without.
+        seed: key of the random numbers.
+
+    A slot with fewer valid values than `num_negatives` gives those there are, and says so once.
+    """
+
+    def __init__(
+        self,
+        graph: KnowledgeGraph,
+        num_negatives: int = 5,
+        corruption: str = "each_slot",
+        replacement: bool = False,
+        seed: int = 42,
+    ):
+        if num_negatives < 1:
+            raise LassError(f"num_negatives={num_negatives}; expected 1 or more")
+        if corruption not in CORRUPTIONS:
+            raise LassError(f"corruption={corruption!r}; expected one of {', '.join(CORRUPTIONS)}")
+        self.graph = graph
+        self.num_negatives = num_negatives
+        self.corruption = corruption
+        self.replacement = replacement
+        self.seed = seed
+        self._told = False
+
+    @property
+    def num_slots(self) -> int:
+        """How many slots of a positive are corrupted: how often it counts in Eq. 4."""
+        return 3 if self.corruption == "each_slot" else 1
+
+    def corrupt(self, triplets: np.ndarray, epoch: int = 0) -> CorruptedTriplets:
+        """Corrupted triplets of positives of shape (n, 3)."""
+        triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
+        keys = np.full(len(triplets), _mix(np.uint64(self.seed)), dtype=np.uint64)
+        for value in (np.full(len(triplets), epoch), *triplets.T):
+            keys = _mix(keys ^ value.astype(np.uint64))
+        if self.corruption == "each_slot":
+            slots = [np.arange(len(triplets))] * 3
+        else:
+            heads = _mix(keys ^ np.uint64(3)) >> np.uint64(63) == 0
+            slots = [np.flatnonzero(heads), np.empty(0, np.int64), np.flatnonzero(~heads)]
+        rows, values, corrupted_slots = [], [], []
+        for slot, chosen in enumerate(slots):
+            found, drawn = self._draw(slot, triplets[chosen], _mix(keys[chosen] ^ np.uint64(slot)))
+            rows.append(chosen[found])
+            values.append(drawn)
+            corrupted_slots.append(np.full(len(drawn), slot))
+        row = np.concatenate(rows)
+        order = np.argsort(row, kind="stable")
+        corrupted = triplets[row[order]]
+        corrupted[np.arange(len(order)), np.concatenate(corrupted_slots)[order]] = np.concatenate(values)[order]
+        if len(order) < self.num_slots * self.num_negatives * len(triplets) and not self._told:
+            self._told = True
+            logger.warning(
+                "Some triplets have fewer than %d valid corruptions in a slot (few relations or entities, or nearly all "
+                "of them known): those that there are, are used.",
+                self.num_negatives,
+            )
+        return CorruptedTriplets(corrupted, row[order])
+
+    def _draw(self, slot: int, triplets: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Up to `num_negatives` valid values for `slot` of each triplet: row numbers and values, rows ascending."""
+        size = self.graph.known_in_train.sizes[slot]
+        waiting, rows, values = np.arange(len(triplets)), [], []
+        # Rejection: each row draws until it has enough; values come with repetitions, which are dropped.
+        draws = 2 * self.num_negatives
+        for _ in range(MAX_ROUNDS if size > SMALL_VOCABULARY or self.replacement else 0):
+            drawn = (_mix(keys[waiting, None] + np.arange(draws, dtype=np.uint64)) % np.uint64(size)).astype(np.int64)
+            valid = self._valid(slot, triplets[waiting], drawn)
+            if not self.replacement:
+                valid &= ~_repeats(drawn)
+            enough = valid.sum(axis=1) >= self.num_negatives
+            kept = valid[enough] & (np.cumsum(valid[enough], axis=1) <= self.num_negatives)
+            rows.append(waiting[enough][np.nonzero(kept)[0]])
+            values.append(drawn[enough][kept])
+            waiting = waiting[~enough]
+            draws *= 2
+            if not len(waiting):
+                break
+        # Few values, or few valid ones: put all of them in random order, a bounded number of rows at a time.
+        step = max(1, 2**20 // size)
+        for start in range(0, len(waiting), step):
+            block = waiting[start : start + step]
+            every = np.broadcast_to(np.arange(size), (len(block), size))
+            order = _mix(_mix(keys[block, None]) + np.arange(size, dtype=np.uint64))
+            order[~self._valid(slot, triplets[block], every)] = np.uint64(2**64 - 1)
+            count = min(self.num_negatives, size)
+            best = np.argpartition(order, count - 1, axis=1)[:, :count] if count < size else every
+            best = np.take_along_axis(best, np.argsort(np.take_along_axis(order, best, 1), axis=1), 1)
+            kept = np.take_along_axis(order, best, 1) != np.uint64(2**64 - 1)
+            rows.append(block[np.nonzero(kept)[0]])
+            values.append(best[kept])
+        if not rows:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        row = np.concatenate(rows)
+        by_row = np.argsort(row, kind="stable")
+        return row[by_row], np.concatenate(values)[by_row]
+
+    def _valid(self, slot: int, triplets: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Which of `values`, shape (n, m), make a triplet that is neither the given one nor a known training triplet."""
+        candidates = np.repeat(triplets[:, None], values.shape[1], axis=1)
+        candidates[:, :, slot] = values
+        known = self.graph.known_in_train.contains(candidates.reshape(-1, 3)).reshape(values.shape)
+        return ~known & (values != triplets[:, None, slot])
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """The finaliser of splitmix64 (Steele et al., 2014): a bijection of 64-bit integers that looks random."""
+    with np.errstate(over="ignore"):
+        values = values + np.uint64(0x9E3779B97F4A7C15)
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return values ^ (values >> np.uint64(31))
+
+
+def _repeats(values: np.ndarray) -> np.ndarray:
+    """Which entries of each row, shape (n, m), occurred earlier in it."""
+    order = np.argsort(values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    again = np.zeros(values.shape, dtype=bool)
+    again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    repeats = np.empty_like(again)
+    np.put_along_axis(repeats, order, again, axis=1)
+    return repeats

@@ -1,0 +1,171 @@
+"""Texts to model inputs: the tokenizer, the sequence template, and the graph whose texts are tokenised once.
+
+It builds `TokenStore`s and saves the graph beside the model; it draws no negatives and runs no model.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.feature_extraction_utils import BatchFeature
+from transformers.processing_utils import ProcessorMixin
+from transformers.utils import cached_file
+
+from .encoders import resolve_encoder
+from .errors import LassError, ModelError, first_line
+from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
+from .token_store import SequenceTemplate, TokenStore
+
+DEFAULT_MAX_LENGTH = 512
+INCLUDE_GRAPH = ("full", "vocabulary", "none")
+
+
+class LassProcessor(ProcessorMixin):
+    """Tokenizer and sequence template of a LASS model, with the graph it was trained on.
+
+    Args:
+        tokenizer: any tokenizer with [CLS] or BOS, and [SEP] or EOS.
+        separators: `[B] h [S] r [S] t [S]` (the paper); False for `[B] h r t [S]` (the published code's default).
+        max_length: longest sequence in tokens; the tokenizer's limit, or 512, when None.
+
+    Raises ModelError for a tokenizer without the needed special tokens.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, separators: bool = True, max_length: int | None = None):
+        super().__init__(tokenizer)
+        self.separators = separators
+        limit = tokenizer.model_max_length
+        self.max_length = max_length or (limit if limit <= 1_000_000 else DEFAULT_MAX_LENGTH)
+        begin, separator = (
+            second if first is None else first
+            for first, second in (
+                (tokenizer.cls_token_id, tokenizer.bos_token_id),
+                (tokenizer.sep_token_id, tokenizer.eos_token_id),
+            )
+        )
+        if begin is None or separator is None:
+            raise ModelError(
+                f"{type(tokenizer).__name__}: a sequence needs a begin token ([CLS] or BOS) and a separator ([SEP] or "
+                f"EOS); this tokenizer has {tokenizer.special_tokens_map or 'none'}. Use an encoder of the BERT or "
+                "RoBERTa kind, or add the tokens to the tokenizer"
+            )
+        padding = separator if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length)
+        if self.max_length < self._template.num_special + 3:
+            raise LassError(f"max_length is {self.max_length}; a sequence needs {self._template.num_special + 3} tokens")
+        # Byte-level tokenizers (RoBERTa, ModernBERT) know a word by the space before it; WordPiece drops the space.
+        words = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a")]
+        self._leading = " " if words[0] != words[1] else ""
+        self.graph: KnowledgeGraph | None = None
+        self._store: tuple[KnowledgeGraph, TokenStore] | None = None
+
+    @classmethod
+    def from_encoder(
+        cls,
+        name_or_path: str,
+        graph: KnowledgeGraph | None = None,
+        separators: bool = True,
+        max_length: int | None = None,
+        **kwargs: Any,
+    ) -> "LassProcessor":
+        """The processor for a pre-trained encoder, by hub name or folder; `kwargs` go to `AutoTokenizer`.
+
+        Raises ModelError when there is no tokenizer of that name.
+        """
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **kwargs)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({first_line(error)})") from error
+        processor = cls(tokenizer, separators=separators, max_length=max_length)
+        processor.graph = graph
+        return processor
+
+    @property
+    def model_input_names(self) -> list[str]:
+        return ["input_ids", "attention_mask", "segment_ids"]
+
+    def tokenize(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, without special tokens; raises LassError, with its name, for a text that gives none."""
+        if not len(texts):
+            return []
+        encoded = self.tokenizer(
+            [self._leading + text.strip() for text in texts],
+            add_special_tokens=False,
+            split_special_tokens=True,  # "[SEP]" in a description is text
+            truncation=True,
+            max_length=self.max_length,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
+        for name, text, tokens in zip(names, texts, encoded, strict=True):
+            if not tokens:
+                raise LassError(f"{name}: its text {text!r} has no token that this tokenizer knows; change the text")
+        return encoded
+
+    def token_store(self, graph: KnowledgeGraph | None = None) -> TokenStore:
+        """The graph's texts as token ids, made once per graph and kept. `graph` defaults to the processor's own."""
+        graph = graph or self.graph
+        if graph is None:
+            raise LassError("this processor has no graph: pass graph=..., or set processor.graph")
+        if self._store is None or self._store[0] is not graph:
+            relations, entities = (
+                self.tokenize(vocabulary.texts, vocabulary.ids) for vocabulary in (graph.relations, graph.entities)
+            )
+            self._store = (graph, TokenStore.from_lists(self._template, relations, entities))
+        return self._store[1]
+
+    def __call__(self, triplets: Sequence[tuple[str, str, str]]) -> BatchFeature:  # type: ignore[override]
+        """Sequences of (head text, relation text, tail text), padded to the longest, L tokens.
+
+        Returns int64 tensors of shape (n, L): `input_ids`, `attention_mask`, `segment_ids` (0 special or padding,
+        1 head, 2 relation, 3 tail). Raises LassError for an item that is not three texts.
+        """
+        for number, triplet in enumerate(triplets):
+            if isinstance(triplet, str) or len(triplet) != 3 or not all(isinstance(text, str) for text in triplet):
+                raise LassError(f"item {number} is {triplet!r}; expected (head text, relation text, tail text)")
+        heads, relations, tails = ([triplet[slot] for triplet in triplets] for slot in range(3))
+        entities = [*heads, *tails]
+        store = TokenStore.from_lists(
+            self._template, self.tokenize(relations, relations), self.tokenize(entities, entities)
+        )
+        numbers = np.arange(len(triplets))
+        return BatchFeature(store.assemble(np.stack([numbers, numbers, numbers + len(triplets)], axis=1)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `processor_config.json` holds (the graph has its own files)."""
+        output = {"separators": self.separators, "max_length": self.max_length, "processor_class": type(self).__name__}
+        if hasattr(self, "auto_map"):
+            output["auto_map"] = self.auto_map
+        return output
+
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, include_graph: str = "full", **kwargs):
+        """Saves the tokenizer, the template and, as `include_graph` says, the graph.
+
+        `include_graph`: "full" for vocabulary with texts and true triplets, "vocabulary" without triplets, or "none".
+        """
+        if include_graph not in INCLUDE_GRAPH:
+            raise LassError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        if self.graph is not None and include_graph != "none":
+            self.graph.save_pretrained(save_directory, include_triplets=include_graph == "full")
+        return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs) -> "LassProcessor":  # type: ignore[override]
+        """Loads a saved processor and, where it was saved, its graph; raises ModelError for anything else."""
+        try:
+            processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(
+                f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({first_line(error)})"
+            ) from error
+        hub = {key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only") if key in kwargs}
+        vocabulary, triplets = (
+            cached_file(pretrained_model_name_or_path, name, _raise_exceptions_for_missing_entries=False, **hub)
+            for name in (VOCABULARY_FILE, TRIPLETS_FILE)
+        )
+        if vocabulary is not None:
+            processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
+        return processor

@@ -1,0 +1,126 @@
+"""`LassTrainer`: the Hugging Face Trainer with the loss of LASS, its negatives, and ranking as evaluation.
+
+It overrides `compute_loss`, what that needs to be right under accumulation and several processes, and `evaluation_loop`.
+"""
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import EvalLoopOutput
+
+from .data_collator import KGDataCollator
+from .errors import LassError, NonFiniteError
+from .knowledge_graph import GraphSplit
+from .link_prediction import rank_split
+from .losses import mean_bce_loss, negative_sampling_loss
+from .processing import LassProcessor
+from .scoring import TripletScorer
+from .training_args import LassTrainingArguments
+from .triplet_classification import classify
+
+
+class LassTrainer(Trainer):
+    """Trains a `LassForKGCompletion` on a graph's split.
+
+    `train_dataset` and `eval_dataset` are splits of a `KnowledgeGraph`; `processing_class` is a `LassProcessor`. The
+    collator is made from `args` unless one is given. `evaluate()` gives `eval_loss` and, for a split without labels,
+    the filtered ranking metrics of `evaluate_link_prediction` (`eval_mrr`, ...; of `args.eval_triplets` seeded triplets
+    when set), for a labelled one `eval_accuracy` and its relatives, at the best threshold of that very split.
+    """
+
+    args: LassTrainingArguments
+
+    def __init__(self, model=None, args=None, data_collator=None, train_dataset=None, eval_dataset=None, **kwargs):
+        args = args or LassTrainingArguments()
+        processor = kwargs.get("processing_class")
+        if not isinstance(processor, LassProcessor):
+            raise LassError(
+                "LassTrainer needs processing_class=LassProcessor.from_encoder(...): it makes the sequences, and is saved "
+                "with the model"
+            )
+        for split in (train_dataset, *(eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset])):
+            if split is not None and not isinstance(split, GraphSplit):
+                raise LassError(
+                    f"LassTrainer trains on splits of a KnowledgeGraph, such as graph['train']; got {type(split).__name__}"
+                )
+        split = train_dataset if train_dataset is not None else eval_dataset
+        if processor.graph is None and isinstance(split, GraphSplit):
+            processor.graph = split.graph
+        if data_collator is None:
+            data_collator = KGDataCollator(
+                processor,
+                split.graph if isinstance(split, GraphSplit) else None,
+                num_negatives=args.num_negatives,
+                corruption=args.corruption,
+                replacement=args.replacement,
+                seed=args.seed,
+            )
+        super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
+        self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
+        self.add_callback(_EpochCallback(data_collator))
+
+    def get_batch_samples(self, epoch_iterator, num_batches, device):
+        """Also counts what the loss is a mean over: positives (triplets for mean_bce) of the global, accumulated batch."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if not batches:
+            return batches, None
+        labels = torch.cat([batch["labels"] for batch in batches])
+        count = (labels == 1).sum() if self.args.loss == "negative_sampling" else torch.tensor(labels.numel())
+        return batches, self.accelerator.gather(count.to(device)).sum()
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """The loss of Eq. 4, or the published code's mean BCE, over scores in float32; raises NonFiniteError for NaN."""
+        inputs = dict(inputs)
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        loss = self._loss(outputs.scores, labels, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise NonFiniteError(
+                f"the loss became {loss.item()} at step {self.state.global_step}: lower the learning rate "
+                f"({self.args.learning_rate}), or train in float32 (--bf16 false); checkpoints in "
+                f"{self.args.output_dir} are as they were"
+            )
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # gradients are averaged over processes
+        return (loss, outputs) if return_outputs else loss
+
+    def _loss(self, scores: torch.Tensor, labels: torch.Tensor, count=None) -> torch.Tensor:
+        if self.args.loss == "mean_bce":
+            return mean_bce_loss(scores, labels, count)
+        return negative_sampling_loss(scores, labels, self.data_collator.sampler.num_slots, count)
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Loss and metrics of a split through the scoring engine; the data loader only says which split."""
+        split: GraphSplit = dataloader.dataset
+        model = self.accelerator.unwrap_model(self.model)
+        scorer = TripletScorer(model, self.processing_class.token_store(split.graph))
+        quiet = self.args.disable_tqdm
+        if split.labels is not None:
+            predictions = scorer.score(split.triplets)
+            loss = mean_bce_loss(torch.from_numpy(predictions), torch.from_numpy(split.labels))
+            metrics = dict(classify(predictions, split, predictions, split).metrics)
+        else:
+            result = rank_split(scorer.score, split, limit=self.args.eval_triplets, seed=self.args.seed, quiet=quiet)
+            triplets, labels = self.data_collator.with_negatives(result.triplets)
+            loss = self._loss(torch.from_numpy(scorer.score(triplets)), torch.from_numpy(labels))
+            predictions, metrics = result.ranks, result.metrics
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss.item(), **metrics}.items()}
+        return EvalLoopOutput(np.asarray(predictions), split.labels, metrics, len(split))
+
+
+class _EpochCallback(TrainerCallback):
+    """Tells the collator the epoch, whose negatives it draws; after a resume too."""
+
+    def __init__(self, collator: KGDataCollator):
+        self.collator = collator
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.collator.set_epoch(int(state.epoch or 0))

@@ -1,0 +1,71 @@
+"""`LassTrainingArguments`: the Trainer's arguments, and the choices of LASS training that change the loss."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from .errors import LassError
+from .losses import LOSSES
+from .negative_sampling import CORRUPTIONS
+from .scoring import scoring_dtype
+
+# The two readings of the method: every choice that changes scores or loss. Learning rate, epochs and batch size are
+# the recipes' business. `published_code` is its link prediction form; its classification form has one negative,
+# corruption="head_or_tail".
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "margin": 7.0,
+        "distance_scale": "none",
+        "separators": True,
+        "loss": "negative_sampling",
+        "num_negatives": 5,
+        "corruption": "each_slot",
+        "replacement": False,
+    },
+    "published_code": {
+        "margin": 7.0,
+        "distance_scale": "sqrt_dim",
+        "separators": False,
+        "loss": "mean_bce",
+        "num_negatives": 5,
+        "corruption": "each_slot",
+        "replacement": True,
+    },
+}
+
+
+@dataclass
+class LassTrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments` and what LASS adds. The batch size counts positives, without their negatives."""
+
+    loss: str = field(
+        default="negative_sampling",
+        metadata={"help": "negative_sampling (Eq. 4, a positive counts once per slot) or mean_bce (published code)."},
+    )
+    num_negatives: int = field(default=5, metadata={"help": "Corrupted triplets per positive and slot."})
+    corruption: str = field(
+        default="each_slot",
+        metadata={"help": "each_slot (head, relation and tail) or head_or_tail (one of the two by coin flip)."},
+    )
+    replacement: bool = field(default=False, metadata={"help": "Draw negatives with replacement (published code)."})
+    eval_triplets: int | None = field(
+        default=None, metadata={"help": "Rank a seeded choice of this many validation triplets; all when not given."}
+    )
+    bf16: bool | None = field(
+        default=None, metadata={"help": "Autocast to bfloat16; by default where the hardware multiplies it natively."}
+    )
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: the collator needs triplets."})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Off: a NaN loss stops the training."})
+
+    def __post_init__(self):
+        for name, allowed in (("loss", LOSSES), ("corruption", CORRUPTIONS)):
+            if getattr(self, name) not in allowed:
+                raise LassError(f"{name}={getattr(self, name)!r}; expected one of {', '.join(allowed)}")
+        if not torch.accelerator.is_available():
+            self.use_cpu = True  # else the Trainer refuses bf16 without a GPU
+        if self.bf16 is None:
+            device = torch.device("cpu") if self.use_cpu else torch.accelerator.current_accelerator()
+            self.bf16 = not self.fp16 and scoring_dtype("auto", device) == torch.bfloat16
+        super().__post_init__()

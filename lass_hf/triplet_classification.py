@@ -1,0 +1,86 @@
+"""Triplet classification: true or false by a threshold on the score that the validation split fixes (paper, 3.2)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from .errors import GraphError
+from .knowledge_graph import GraphSplit, KnowledgeGraph
+from .metrics import best_threshold, classification_metrics
+from .modeling import LassForKGCompletion
+from .processing import LassProcessor
+from .scoring import TripletScorer
+
+
+@dataclass
+class ClassificationResult:
+    """Decisions about the labelled triplets of a split.
+
+    `metrics`: `accuracy`, `precision`, `recall`, `f1`, `roc_auc` with one threshold for all relations, and
+    `per_relation_accuracy`, ... with one for each. `threshold`, `relation_thresholds` (by relation id; relations that
+    validation lacks use the one for all). `scores` float32, `labels` and `predictions` (one threshold) 1 / 0: (n,).
+    """
+
+    metrics: dict[str, float]
+    threshold: float
+    relation_thresholds: dict[str, float]
+    scores: np.ndarray
+    labels: np.ndarray
+    predictions: np.ndarray
+
+
+def evaluate_triplet_classification(
+    model: LassForKGCompletion,
+    processor: LassProcessor,
+    graph: KnowledgeGraph,
+    split: str = "test",
+    dtype: str = "auto",
+    quiet: bool = False,
+) -> ClassificationResult:
+    """Classifies a labelled split with thresholds that maximise accuracy on the labelled validation split.
+
+    Raises GraphError when either split has no labels.
+    """
+    scorer = TripletScorer(model, processor.token_store(graph), dtype)
+    validation, test = labelled(graph, "validation"), labelled(graph, split)
+    total = len(validation) + (len(test) if split != "validation" else 0)
+    with tqdm(total=total, desc="scoring", unit=" triplets", unit_scale=True, disable=quiet) as bar:
+        fitted = scorer.score(validation.triplets, progress=bar)
+        scores = fitted if split == "validation" else scorer.score(test.triplets, progress=bar)
+    return classify(scores, test, fitted, validation)
+
+
+def labelled(graph: KnowledgeGraph, name: str) -> GraphSplit:
+    """A split with labels 1 and 0; raises GraphError for any other."""
+    split = graph[name]
+    if split.labels is None or len(np.unique(split.labels)) < 2:
+        raise GraphError(
+            f"the {name} split has no false triplets: triplet classification needs a 4th column with 1 and -1 (or 0)"
+        )
+    return split
+
+
+def classify(scores: np.ndarray, split: GraphSplit, fitted: np.ndarray, validation: GraphSplit) -> ClassificationResult:
+    """Decisions from scores of a split and of the validation split."""
+    assert split.labels is not None and validation.labels is not None
+    threshold = best_threshold(fitted, validation.labels)
+    thresholds = np.full(split.graph.num_relations, threshold)
+    used = np.unique(validation.triplets[:, 1])
+    for relation in used:
+        rows = validation.triplets[:, 1] == relation
+        thresholds[relation] = best_threshold(fitted[rows], validation.labels[rows])
+    predictions = (scores > threshold).astype(np.int8)
+    metrics = classification_metrics(scores, split.labels, predictions)
+    by_relation = (scores > thresholds[split.triplets[:, 1]]).astype(np.int8)
+    per_relation = classification_metrics(scores, split.labels, by_relation)
+    metrics |= {f"per_relation_{name}": value for name, value in per_relation.items() if name != "roc_auc"}
+    names = split.graph.relations.ids
+    return ClassificationResult(
+        metrics=metrics | {"num_triplets": len(scores)},
+        threshold=threshold,
+        relation_thresholds={names[relation]: float(thresholds[relation]) for relation in used},
+        scores=scores,
+        labels=split.labels,
+        predictions=predictions,
+    )
