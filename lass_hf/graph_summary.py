@@ -19,8 +19,8 @@ def summarize(graph: "KnowledgeGraph") -> dict[str, Any]:
     those whose pair occurs there as (h, another relation, t); both make a test easier than it looks.
     """
     occurring = graph.candidates[0]
-    shared = Counter(graph.entities.texts[number] for number in occurring.tolist())
-    shared = {text: count for text, count in shared.items() if count > 1}
+    texts = Counter(graph.entities.texts[number] for number in occurring.tolist())
+    shared = {text: count for text, count in texts.items() if count > 1}
     return {
         "entities": graph.num_entities,
         "relations": graph.num_relations,

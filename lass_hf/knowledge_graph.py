@@ -1,6 +1,6 @@
 """The graph: strings end here. Entities, relations and triplets are integer arrays from this module on.
 
-It holds vocabularies with texts, splits, and sorted-array lookup of known triplets. It knows nothing of tokens or models.
+It holds vocabularies with texts, splits, and sorted-array lookup of known triplets; it knows no tokens and no models.
 Slots are 0, 1, 2 = head, relation, tail everywhere.
 """
 
@@ -294,7 +294,9 @@ class KnowledgeGraph:
                 raise GraphError(f"{long_file}: no such file, but long texts were asked for")
             long = read_texts(long_file)
             if entity_text is None:
-                entity_text = {text: text_of_id(text) for rows, _ in splits.values() for h, _, t in rows for text in (h, t)}
+                entity_text = {
+                    text: text_of_id(text) for rows, _ in splits.values() for h, _, t in rows for text in (h, t)
+                }
             entity_text = {name: long.get(name, text) for name, text in entity_text.items()}
         relation_text = read_texts(relation_file) if relation_file.is_file() else None
         return cls._from_rows(splits, entity_text, relation_text, str(entity_file), str(relation_file))
@@ -306,11 +308,10 @@ class KnowledgeGraph:
         names = {"entities": entity_text, "relations": relation_text}
         columns = {"entities": (0, 2), "relations": (1,)}
         vocabularies = {}
-        for kind, texts in names.items():
+        for kind, given in names.items():
             used = dict.fromkeys(row[slot] for rows, _ in splits.values() for row in rows for slot in columns[kind])
-            if texts is None:
-                texts = {name: text_of_id(name) for name in used}
-            elif missing := [name for name in used if name not in texts]:
+            texts = {name: text_of_id(name) for name in used} if given is None else given
+            if missing := [name for name in used if name not in texts]:
                 source = entity_source if kind == "entities" else relation_source
                 raise GraphError(
                     f"{source}: no text for {missing[0]!r} (and {len(missing) - 1} more {kind}), which the triplets use"
@@ -340,7 +341,9 @@ class KnowledgeGraph:
         return tables
 
     @classmethod
-    def from_datasets(cls, triplets: Mapping[str, Any], entities: Any = None, relations: Any = None) -> "KnowledgeGraph":
+    def from_datasets(
+        cls, triplets: Mapping[str, Any], entities: Any = None, relations: Any = None
+    ) -> "KnowledgeGraph":
         """The inverse of `to_datasets`: `KnowledgeGraph.from_datasets(**graph.to_datasets())`."""
         rows = {}
         for name, table in triplets.items():
@@ -349,7 +352,8 @@ class KnowledgeGraph:
                 columns.append(table["label"])
             rows[name] = list(zip(*columns, strict=True))
         texts = [
-            None if table is None else dict(zip(table["id"], table["text"], strict=True)) for table in (entities, relations)
+            None if table is None else dict(zip(table["id"], table["text"], strict=True))
+            for table in (entities, relations)
         ]
         return cls.from_triplets(**rows, entity_text=texts[0], relation_text=texts[1])
 

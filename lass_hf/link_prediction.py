@@ -103,7 +103,8 @@ def rank_split(
     if not len(triplets):
         raise GraphError(f"the {split.name} split has no true triplet to rank")
     sides = [rank_slot(score, split.graph, triplets, slot, quiet) for slot in slots]
-    result = RankingResult(triplets, slots, *(np.concatenate(arrays) for arrays in zip(*sides, strict=True)))
+    optimistic, pessimistic, candidates = (np.concatenate(arrays) for arrays in zip(*sides, strict=True))
+    result = RankingResult(triplets, slots, optimistic, pessimistic, candidates)
     _add_metrics(result, split.graph)
     return result
 
@@ -127,7 +128,9 @@ def rank_slot(
     found = np.zeros((3, len(triplets)), dtype=np.int64)
     total = sum(len(units[unit]) for unit in mine) * len(candidates)
     hidden = quiet or not state.is_main_process
-    with tqdm(total=total, desc=f"ranking {SLOT_NAMES[slot]}s", unit=" triplets", unit_scale=True, disable=hidden) as bar:
+    with tqdm(
+        total=total, desc=f"ranking {SLOT_NAMES[slot]}s", unit=" triplets", unit_scale=True, disable=hidden
+    ) as bar:
         for unit in mine:
             rows = np.flatnonzero((query_of >= units[unit][0]) & (query_of <= units[unit][-1]))
             own = np.searchsorted(candidates, triplets[rows, slot])

@@ -23,7 +23,7 @@ def negative_sampling_loss(
 
 
 def mean_bce_loss(scores: Tensor, labels: Tensor, num_scores: Tensor | float | None = None) -> Tensor:
-    """Binary cross-entropy, each triplet counting once, divided by `num_scores` (default n): the published code's loss."""
+    """The published code's loss: binary cross-entropy, each triplet once, divided by `num_scores` (default n)."""
     positive = labels.to(scores.dtype)
     total = (positive * softplus(-scores) + (1 - positive) * softplus(scores)).sum()
     return total / (scores.numel() if num_scores is None else num_scores)

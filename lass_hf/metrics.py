@@ -6,11 +6,11 @@ HITS_AT = (1, 3, 10)
 
 
 def ranking_metrics(ranks: np.ndarray, num_candidates: np.ndarray) -> dict[str, float]:
-    """MR, MRR, Hits@1/3/10 and the adjusted mean rank index of ranks (1 is best), shape (n,).
+    """MR, MRR, Hits@1/3/10 and the adjusted mean rank index (AMRI) of ranks (1 is best), shape (n,).
 
-    `num_candidates`: candidates of each query after filtering, the true one included. AMRI = 1 - (MR - 1) / (E[MR] - 1),
-    E[MR] being the mean rank of a random order (Berrendorf et al., 2020): 1 is perfect, 0 is chance; 0 where no query
-    has a second candidate.
+    `num_candidates`: candidates of each query after filtering, the true one included. AMRI is
+    1 - (MR - 1) / (E[MR] - 1), E[MR] being the mean rank of a random order (Berrendorf et al., 2020): 1 is perfect,
+    0 is chance; it is 0 where no query has a second candidate.
     """
     ranks = np.asarray(ranks, dtype=np.float64)
     metrics = {"mr": float(ranks.mean()), "mrr": float((1 / ranks).mean())}

@@ -1,4 +1,4 @@
-"""`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It knows no graph and draws no negatives."""
+"""`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It knows no graph and no negatives."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +57,7 @@ class LassForKGCompletion(PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module):
-        """Nothing of its own to initialise; the encoder does its own."""
+        """Nothing: the encoder initialises itself, and doing it again would undo pre-trained weights."""
 
     @classmethod
     def from_encoder(
@@ -70,24 +70,17 @@ class LassForKGCompletion(PreTrainedModel):
         LASS model already, or when the checkpoint lacks weights of the encoder.
         """
         try:
-            encoder, info = AutoModel.from_pretrained(
-                resolve_encoder(name_or_path), output_loading_info=True, **kwargs
-            )
+            encoder, info = AutoModel.from_pretrained(resolve_encoder(name_or_path), output_loading_info=True, **kwargs)
         except (OSError, ValueError) as error:
             raise ModelError(f"{name_or_path}: no encoder could be loaded ({first_line(error)})") from error
         if isinstance(encoder, cls):
             raise ModelError(f"{name_or_path} is a LASS model: load it with LassForKGCompletion.from_pretrained")
-        missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
-        if missing:
-            raise ModelError(
-                f"{name_or_path}: the checkpoint lacks {len(missing)} weights of {type(encoder).__name__}, {missing[0]} "
-                "among them; it would be trained from random values"
-            )
-        config = cls.config_class(
+        _refuse_missing_weights(name_or_path, encoder, info)
+        config = LassConfig(
             encoder_config=encoder.config,
             margin=margin,
             distance_scale=distance_scale,
-            attn_implementation=encoder.config._attn_implementation,  # else it is reset, in the encoder too
+            attn_implementation=encoder.config._attn_implementation,  # type: ignore[call-arg] # else reset, in the encoder too
         )
         return cls(config, encoder=encoder)
 
@@ -96,20 +89,28 @@ class LassForKGCompletion(PreTrainedModel):
         """Loads a trained LASS model; raises ModelError for a folder or name that holds none."""
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
-            hub = {key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only", "subfolder") if key in kwargs}
+            hub = {
+                key: kwargs[key]
+                for key in ("cache_dir", "revision", "token", "local_files_only", "subfolder")
+                if key in kwargs
+            }
             try:
                 model_type = PreTrainedConfig.get_config_dict(name, **hub)[0].get("model_type")
             except (OSError, ValueError) as error:
-                    raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
+                raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
             if model_type != cls.config_class.model_type:
                 raise ModelError(
                     f"{name} is a {model_type or 'unknown'} model, not a trained LASS model; to train one on it use "
                     f"LassForKGCompletion.from_encoder({str(name)!r})"
                 )
+        with_info = kwargs.pop("output_loading_info", False)
         try:
-            return super().from_pretrained(name, *args, **kwargs)
+            loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
         except (OSError, ValueError) as error:
             raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
+        model, info = loaded
+        _refuse_missing_weights(name, model, info)
+        return loaded if with_info else model
 
     def get_input_embeddings(self):
         return self.encoder.get_input_embeddings()
@@ -125,7 +126,7 @@ class LassForKGCompletion(PreTrainedModel):
         labels: torch.LongTensor | None = None,
         **kwargs: Any,
     ) -> LassOutput:
-        """Scores triplets given as sequences, all three inputs int64 of shape (batch, L), as `LassProcessor` makes them.
+        """Scores sequences as `LassProcessor` makes them: the three inputs are int64 of shape (batch, L).
 
         `segment_ids`: 0 special token or padding, 1 head, 2 relation, 3 tail. `labels`, shape (batch,): 1 positive,
         0 negative; with them the loss of Eq. 4. `kwargs` go to the encoder.
@@ -146,4 +147,14 @@ class LassForKGCompletion(PreTrainedModel):
             tail_embeddings=tail,
             hidden_states=encoded.get("hidden_states"),
             attentions=encoded.get("attentions"),
+        )
+
+
+def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
+    """Weights that a checkpoint lacks would be random, and transformers only reports them. The pooler is not used."""
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise ModelError(
+            f"{name}: the checkpoint lacks {len(missing)} weights of {type(model).__name__}, {missing[0]} among them; "
+            "is it the checkpoint of another architecture?"
         )

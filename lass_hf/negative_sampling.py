@@ -68,7 +68,7 @@ class NegativeSampler:
     def corrupt(self, triplets: np.ndarray, epoch: int = 0) -> CorruptedTriplets:
         """Corrupted triplets of positives of shape (n, 3)."""
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
-        keys = np.full(len(triplets), _mix(np.uint64(self.seed)), dtype=np.uint64)
+        keys = _mix(np.full(len(triplets), self.seed, dtype=np.uint64))
         for value in (np.full(len(triplets), epoch), *triplets.T):
             keys = _mix(keys ^ value.astype(np.uint64))
         if self.corruption == "each_slot":
@@ -89,8 +89,8 @@ class NegativeSampler:
         if len(order) < self.num_slots * self.num_negatives * len(triplets) and not self._told:
             self._told = True
             logger.warning(
-                "Some triplets have fewer than %d valid corruptions in a slot (few relations or entities, or nearly all "
-                "of them known): those that there are, are used.",
+                "Some triplets have fewer than %d valid corruptions in a slot (few relations or entities, or nearly "
+                "all of them known): those that there are, are used.",
                 self.num_negatives,
             )
         return CorruptedTriplets(corrupted, row[order])
@@ -134,7 +134,7 @@ class NegativeSampler:
         return row[by_row], np.concatenate(values)[by_row]
 
     def _valid(self, slot: int, triplets: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Which of `values`, shape (n, m), make a triplet that is neither the given one nor a known training triplet."""
+        """Which of `values`, shape (n, m), make a triplet other than the given one and the known training triplets."""
         candidates = np.repeat(triplets[:, None], values.shape[1], axis=1)
         candidates[:, :, slot] = values
         known = self.graph.known_in_train.contains(candidates.reshape(-1, 3)).reshape(values.shape)

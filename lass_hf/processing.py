@@ -54,7 +54,9 @@ class LassProcessor(ProcessorMixin):
         padding = separator if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length)
         if self.max_length < self._template.num_special + 3:
-            raise LassError(f"max_length is {self.max_length}; a sequence needs {self._template.num_special + 3} tokens")
+            raise LassError(
+                f"max_length is {self.max_length}; a sequence needs {self._template.num_special + 3} tokens"
+            )
         # Byte-level tokenizers (RoBERTa, ModernBERT) know a word by the space before it; WordPiece drops the space.
         words = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a")]
         self._leading = " " if words[0] != words[1] else ""
@@ -116,7 +118,7 @@ class LassProcessor(ProcessorMixin):
             self._store = (graph, TokenStore.from_lists(self._template, relations, entities))
         return self._store[1]
 
-    def __call__(self, triplets: Sequence[tuple[str, str, str]]) -> BatchFeature:  # type: ignore[override]
+    def __call__(self, triplets: Sequence[tuple[str, str, str]]) -> BatchFeature:
         """Sequences of (head text, relation text, tail text), padded to the longest, L tokens.
 
         Returns int64 tensors of shape (n, L): `input_ids`, `attention_mask`, `segment_ids` (0 special or padding,

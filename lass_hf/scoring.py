@@ -1,4 +1,4 @@
-"""The scoring engine: arrays of triplet ids in, float32 scores out. Evaluation, classification and prediction all call it.
+"""The scoring engine: arrays of triplet ids in, float32 scores out; evaluation, classification and prediction call it.
 
 It sorts by length, so that batches hold next to no padding, scores triplets that read the same once, and works in
 bfloat16 where the hardware multiplies that natively. It knows no filter, no ranks and no names.
@@ -49,7 +49,7 @@ class TripletScorer:
     ):
         wanted = scoring_dtype(dtype, model.device)
         if wanted is not None and wanted != model.dtype:
-            model = copy.deepcopy(model).to(wanted)
+            model = copy.deepcopy(model).to(dtype=wanted)  # type: ignore[call-arg]
         self.model = model
         self.store = store
         self.token_budget = token_budget or TOKENS_PER_BATCH.get(model.device.type, TOKENS_PER_BATCH["cuda"])
@@ -117,7 +117,7 @@ class TripletScorer:
             if len(triplets) == 1:
                 length = int(self.store.lengths(triplets)[0])
                 raise LassError(
-                    f"out of memory with a single sequence of {length} tokens: lower max_length, or use a smaller encoder"
+                    f"out of memory with one sequence of {length} tokens: lower max_length, or use a smaller encoder"
                 ) from error
         half = len(triplets) // 2
         return np.concatenate([self._forward(triplets[:half]), self._forward(triplets[half:])])

@@ -63,7 +63,7 @@ class TokenStore:
 
     @cached_property
     def same_text(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each entity, and each relation, the first one with the same tokens: a text model cannot tell them apart."""
+        """For each entity, and each relation, the first with the same tokens: a text model cannot tell them apart."""
         first: dict[bytes, int] = {}
         same = np.empty(len(self.offsets) - 1, dtype=np.int64)
         for text in range(len(same)):

@@ -1,6 +1,6 @@
 """`LassTrainer`: the Hugging Face Trainer with the loss of LASS, its negatives, and ranking as evaluation.
 
-It overrides `compute_loss`, what that needs to be right under accumulation and several processes, and `evaluation_loop`.
+It overrides `compute_loss`, what makes that right under accumulation and several processes, and `evaluation_loop`.
 """
 
 import numpy as np
@@ -30,19 +30,22 @@ class LassTrainer(Trainer):
     """
 
     args: LassTrainingArguments
+    data_collator: KGDataCollator
+    processing_class: LassProcessor
 
     def __init__(self, model=None, args=None, data_collator=None, train_dataset=None, eval_dataset=None, **kwargs):
         args = args or LassTrainingArguments()
         processor = kwargs.get("processing_class")
         if not isinstance(processor, LassProcessor):
             raise LassError(
-                "LassTrainer needs processing_class=LassProcessor.from_encoder(...): it makes the sequences, and is saved "
-                "with the model"
+                "LassTrainer needs processing_class=LassProcessor.from_encoder(...): it makes the sequences, and is "
+                "saved with the model"
             )
         for split in (train_dataset, *(eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset])):
             if split is not None and not isinstance(split, GraphSplit):
                 raise LassError(
-                    f"LassTrainer trains on splits of a KnowledgeGraph, such as graph['train']; got {type(split).__name__}"
+                    "LassTrainer trains on splits of a KnowledgeGraph, such as graph['train']; got "
+                    f"{type(split).__name__}"
                 )
         split = train_dataset if train_dataset is not None else eval_dataset
         if processor.graph is None and isinstance(split, GraphSplit):
@@ -61,7 +64,7 @@ class LassTrainer(Trainer):
         self.add_callback(_EpochCallback(data_collator))
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
-        """Also counts what the loss is a mean over: positives (triplets for mean_bce) of the global, accumulated batch."""
+        """Also counts what the loss is a mean over: positives (mean_bce: triplets) of the global, accumulated batch."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not batches:
             return batches, None
@@ -70,7 +73,7 @@ class LassTrainer(Trainer):
         return batches, self.accelerator.gather(count.to(device)).sum()
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """The loss of Eq. 4, or the published code's mean BCE, over scores in float32; raises NonFiniteError for NaN."""
+        """The loss of Eq. 4, or the published code's mean BCE, in float32; raises NonFiniteError for NaN."""
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         outputs = model(**inputs)
@@ -99,10 +102,10 @@ class LassTrainer(Trainer):
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """Loss and metrics of a split through the scoring engine; the data loader only says which split."""
-        split: GraphSplit = dataloader.dataset
+        split: GraphSplit = dataloader.dataset  # type: ignore[assignment]
         model = self.accelerator.unwrap_model(self.model)
         scorer = TripletScorer(model, self.processing_class.token_store(split.graph))
-        quiet = self.args.disable_tqdm
+        quiet = bool(self.args.disable_tqdm)
         if split.labels is not None:
             predictions = scorer.score(split.triplets)
             loss = mean_bce_loss(torch.from_numpy(predictions), torch.from_numpy(split.labels))

@@ -53,7 +53,7 @@ class LassTrainingArguments(TrainingArguments):
     eval_triplets: int | None = field(
         default=None, metadata={"help": "Rank a seeded choice of this many validation triplets; all when not given."}
     )
-    bf16: bool | None = field(
+    bf16: bool | None = field(  # type: ignore[assignment]
         default=None, metadata={"help": "Autocast to bfloat16; by default where the hardware multiplies it natively."}
     )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: the collator needs triplets."})

@@ -63,7 +63,8 @@ def labelled(graph: KnowledgeGraph, name: str) -> GraphSplit:
 
 def classify(scores: np.ndarray, split: GraphSplit, fitted: np.ndarray, validation: GraphSplit) -> ClassificationResult:
     """Decisions from scores of a split and of the validation split."""
-    assert split.labels is not None and validation.labels is not None
+    assert split.labels is not None
+    assert validation.labels is not None
     threshold = best_threshold(fitted, validation.labels)
     thresholds = np.full(split.graph.num_relations, threshold)
     used = np.unique(validation.triplets[:, 1])

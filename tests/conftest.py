@@ -1,0 +1,222 @@
+"""Tiny encoders and tokenizers built in-process, and a 20-triplet graph: no network, no files of the repository."""
+
+import logging
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import (
+    AlbertConfig,
+    BertConfig,
+    BertModel,
+    DebertaV2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    ModernBertConfig,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+)
+from transformers.utils import logging as transformers_logging
+
+from lass_hf import KnowledgeGraph, LassConfig, LassForKGCompletion, LassProcessor
+
+ENTITY_TEXT = {
+    "cat": "cat, a small animal that purrs",
+    "dog": "dog, a loyal animal",
+    "animal": "animal",
+    "mouse": "mouse, small rodent",
+    "rodent": "rodent",
+    "house": "house, a building to live in",
+    "garden": "garden",
+    "cheese": "cheese, food made of milk",
+    "food": "food",
+    "milk": "milk",
+}
+RELATION_TEXT = {"is_a": "is a", "eats": "eats", "lives_in": "lives in"}
+TRAIN = [
+    ("cat", "is_a", "animal"),
+    ("dog", "is_a", "animal"),
+    ("mouse", "is_a", "rodent"),
+    ("rodent", "is_a", "animal"),
+    ("cheese", "is_a", "food"),
+    ("cat", "eats", "mouse"),
+    ("cat", "eats", "food"),
+    ("dog", "eats", "food"),
+    ("mouse", "eats", "cheese"),
+    ("rodent", "eats", "food"),
+    ("cat", "lives_in", "house"),
+    ("dog", "lives_in", "house"),
+    ("mouse", "lives_in", "house"),
+    ("dog", "lives_in", "garden"),
+]
+VALIDATION = [("milk", "is_a", "food"), ("mouse", "is_a", "animal"), ("mouse", "eats", "food")]
+TEST = [("cat", "lives_in", "garden"), ("cat", "eats", "milk"), ("mouse", "lives_in", "garden")]
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 37}
+VOCABULARY_SIZE = 400
+
+
+@pytest.fixture(autouse=True)
+def _no_deprecation_warning_logged(caplog):
+    """Deprecations that our dependencies only log fail the suite too."""
+    logger = transformers_logging.get_logger("transformers")
+    logger.addHandler(caplog.handler)
+    yield
+    logger.removeHandler(caplog.handler)
+    for record in caplog.get_records("call"):
+        if record.name.startswith(("transformers", "accelerate", "datasets")) and record.levelno >= logging.WARNING:
+            assert "deprecated" not in record.getMessage().lower(), record.getMessage()
+
+
+def make_graph() -> KnowledgeGraph:
+    return KnowledgeGraph.from_triplets(TRAIN, VALIDATION, TEST, entity_text=ENTITY_TEXT, relation_text=RELATION_TEXT)
+
+
+@pytest.fixture(scope="session")
+def graph() -> KnowledgeGraph:
+    """10 entities, 3 relations, 14 + 3 + 3 triplets; do not change it."""
+    return make_graph()
+
+
+@pytest.fixture(scope="session")
+def labelled_graph() -> KnowledgeGraph:
+    """The same graph with as many false triplets in validation and test."""
+    false = [("food", "eats", "cat"), ("garden", "is_a", "dog"), ("house", "lives_in", "milk")]
+    return KnowledgeGraph.from_triplets(
+        TRAIN,
+        [(*row, "1") for row in VALIDATION] + [(*row, "-1") for row in false],
+        [(*row, "1") for row in TEST] + [(*row[::-1][:1], row[1], row[0], "-1") for row in TEST],
+        entity_text=ENTITY_TEXT,
+        relation_text=RELATION_TEXT,
+    )
+
+
+def write_graph(folder, train=TRAIN, validation=VALIDATION, test=TEST, entity_text=ENTITY_TEXT):
+    """The graph as a folder in KG-BERT layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("train", train), ("dev", validation), ("test", test)):
+        if rows:
+            (folder / f"{name}.tsv").write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    if entity_text:
+        for name, texts in (("entity", entity_text), ("relation", RELATION_TEXT)):
+            lines = "".join(f"{key}\t{text}\n" for key, text in texts.items())
+            (folder / f"{name}2text.txt").write_text(lines, encoding="utf-8")
+    return folder
+
+
+def wordpiece_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of the BERT kind: lower-cased words of the graph, else single characters."""
+    words = sorted({word for text in [*ENTITY_TEXT.values(), *RELATION_TEXT.values()] for word in text.split()})
+    characters = [chr(code) for code in range(33, 127)]
+    tokens = dict.fromkeys([*SPECIAL, *(w.strip(",") for w in words), *characters, *("##" + c for c in characters)])
+    model = models.WordPiece({token: number for number, token in enumerate(tokens)}, unk_token="[UNK]")
+    backend = Tokenizer(model)
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+    )
+
+
+def byte_level_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of the RoBERTa kind: bytes, and a few merges that begin with the space before a word."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [("Ġ", "c"), ("Ġc", "a"), ("Ġca", "t"), ("c", "a"), ("ca", "t"), ("Ġ", "e")]
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *alphabet, *("".join(pair) for pair in merges)]
+    backend = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_max_length=64,
+    )
+
+
+ENCODER_CONFIGS = {
+    "bert": lambda: BertConfig(vocab_size=VOCABULARY_SIZE, max_position_embeddings=64, **TINY),
+    "roberta": lambda: RobertaConfig(vocab_size=VOCABULARY_SIZE, max_position_embeddings=70, pad_token_id=1, **TINY),
+    "albert": lambda: AlbertConfig(vocab_size=VOCABULARY_SIZE, embedding_size=16, max_position_embeddings=64, **TINY),
+    "distilbert": lambda: DistilBertConfig(
+        vocab_size=VOCABULARY_SIZE, dim=32, n_layers=2, n_heads=2, hidden_dim=37, max_position_embeddings=64
+    ),
+    "electra": lambda: ElectraConfig(vocab_size=VOCABULARY_SIZE, embedding_size=16, max_position_embeddings=64, **TINY),
+    "deberta-v2": lambda: DebertaV2Config(
+        vocab_size=VOCABULARY_SIZE,
+        max_position_embeddings=64,
+        relative_attention=True,
+        pos_att_type=["c2p", "p2c"],
+        position_buckets=8,
+        **TINY,
+    ),
+    "modernbert": lambda: ModernBertConfig(
+        vocab_size=VOCABULARY_SIZE,
+        max_position_embeddings=64,
+        pad_token_id=0,
+        **dict.fromkeys(["bos_token_id", "cls_token_id"], 2),
+        **dict.fromkeys(["eos_token_id", "sep_token_id"], 3),
+        **TINY,
+    ),
+}
+
+
+def make_model(kind: str = "bert", seed: int = 0, **choices) -> LassForKGCompletion:
+    """A tiny random model without dropout, in evaluation mode."""
+    torch.manual_seed(seed)
+    config = ENCODER_CONFIGS[kind]()
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
+    return LassForKGCompletion(LassConfig(encoder_config=config, **choices)).eval()
+
+
+@pytest.fixture
+def model() -> LassForKGCompletion:
+    return make_model()
+
+
+@pytest.fixture(scope="session")
+def processor(graph) -> LassProcessor:
+    """A WordPiece processor that has the graph; do not change it."""
+    processor = LassProcessor(wordpiece_tokenizer())
+    processor.graph = graph
+    return processor
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory) -> str:
+    """A bare pre-trained encoder as users have it: BERT weights, config and tokenizer in a folder."""
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    BertModel(ENCODER_CONFIGS["bert"]()).save_pretrained(folder)
+    wordpiece_tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def graph_folder(tmp_path_factory):
+    return write_graph(tmp_path_factory.mktemp("graph"))
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory, processor) -> str:
+    """A saved LASS model with processor and graph."""
+    folder = tmp_path_factory.mktemp("model")
+    make_model().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return str(folder)
