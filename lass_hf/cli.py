@@ -8,14 +8,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from accelerate import PartialState
-from transformers import HfArgumentParser
 from transformers.utils import logging as transformers_logging
 
 from . import __version__
@@ -27,42 +25,13 @@ from .link_prediction import evaluate_link_prediction, evaluate_relation_predict
 from .modeling import LassForKGCompletion
 from .prediction import LassPredictor
 from .processing import LassProcessor
+from .recipes import OneLineErrors, parse_training
 from .scoring import DTYPES
 from .trainer import LassTrainer
-from .training_args import PRESETS, LassTrainingArguments
 from .triplet_classification import evaluate_triplet_classification
 
 
-@dataclass
-class TrainArguments:
-    """What `lass-hf train` takes besides the training arguments."""
-
-    graph: str = field(metadata={"help": "Folder of the graph, or the name of one that ships with the package."})
-    encoder: str = field(metadata={"help": "Pre-trained encoder: hub name or folder."})
-    preset: str | None = field(
-        default=None, metadata={"help": f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}."}
-    )
-    margin: float = field(default=7.0, metadata={"help": "b of Eq. 1."})
-    distance_scale: str = field(default="sqrt_dim", metadata={"help": "sqrt_dim, or none (Eq. 1 as printed)."})
-    separators: bool = field(default=True, metadata={"help": "Separator tokens between the segments."})
-    max_length: int | None = field(default=None, metadata={"help": "Longest sequence in tokens."})
-    long_text: bool = field(default=False, metadata={"help": "Texts from entity2textlong.txt."})
-    quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
-    json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
-
-
-class _OneLineErrors:
-    """An argument parser whose errors are one line: the usage is what --help is for."""
-
-    def error(self, message: str):
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")  # type: ignore[attr-defined]
-
-
-class _Parser(_OneLineErrors, argparse.ArgumentParser):
-    pass
-
-
-class _TrainParser(_OneLineErrors, HfArgumentParser):
+class Parser(OneLineErrors, argparse.ArgumentParser):
     pass
 
 
@@ -83,21 +52,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: list[str]) -> int:
     if argv[:1] == ["train"]:  # its parser is made of dataclasses, and of the recipe
         return _train(argv[1:])
-    parser = _Parser(prog="lass-hf", description="Knowledge graph completion with language models.")
+    parser = Parser(prog="lass-hf", description="Knowledge graph completion with language models.")
     parser.add_argument("--version", action="version", version=f"lass-hf {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     commands.add_parser("train", help="train a model on a graph")
-    common = _Parser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
     common.add_argument("--json", metavar="FILE", help="write the results to this file")
-    graph = _Parser(add_help=False)
+    graph = Parser(add_help=False)
     graph.add_argument("--graph", required=True, metavar="DIR_OR_NAME", help="folder of the graph, or 'countries'")
     graph.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
-    model = _Parser(add_help=False)
+    model = Parser(add_help=False)
     model.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
     model.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
 
-    def add(name: str, run: Callable[[argparse.Namespace], None], parents: list[Any], text: str) -> _Parser:
+    def add(name: str, run: Callable[[argparse.Namespace], None], parents: list[Any], text: str) -> Parser:
         command = commands.add_parser(name, parents=[*parents, common], help=text, description=text)
         command.set_defaults(run=run)
         return command
@@ -285,61 +254,25 @@ def _train(argv: list[str]) -> int:
     model = LassForKGCompletion.from_encoder(
         arguments.encoder, margin=arguments.margin, distance_scale=arguments.distance_scale
     )
-    trainer = LassTrainer(
-        model=model,
-        args=training,
-        processing_class=processor,
-        train_dataset=graph["train"],
-        eval_dataset=graph.splits.get("validation"),
-    )
-    metrics = trainer.train(resume_from_checkpoint=training.resume_from_checkpoint).metrics
+    checkpoint = training.resume_from_checkpoint
+    if checkpoint is not None and not Path(checkpoint, "trainer_state.json").is_file():
+        raise LassError(f"{checkpoint}: no checkpoint of a training (no trainer_state.json) to resume from")
+    try:
+        trainer = LassTrainer(
+            model=model,
+            args=training,
+            processing_class=processor,
+            train_dataset=graph["train"],
+            eval_dataset=graph.splits.get("validation"),
+        )
+    except ValueError as error:  # the Trainer's own, such as an eval_strategy without a validation split
+        raise LassError(first_line(error)) from error
+    metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
     trainer.save_model()
     _report(arguments, metrics, recipe={**asdict(arguments), **training.to_dict()}, log=trainer.state.log_history)
     if trainer.is_world_process_zero():
         print(f"saved {output_dir}; next: lass-hf evaluate --model {output_dir} --graph {arguments.graph}")
     return 0
-
-
-def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArguments]:
-    """Arguments of `lass-hf train`: a preset gives way to a recipe (YAML), and a recipe to flags.
-
-    Raises LassError for a recipe that cannot be read, or that has an unknown key or a bad value.
-    """
-    parser = _TrainParser([TrainArguments, LassTrainingArguments], prog="lass-hf train")  # type: ignore[list-item]
-    parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
-    known = {field.name for kind in (TrainArguments, LassTrainingArguments) for field in fields(kind) if field.init}
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("recipe", nargs="?")
-    first.add_argument("--preset")
-    recipe_argument = argv[0] if argv and not argv[0].startswith("-") else None
-    recipe = _read_recipe(recipe_argument, known) if recipe_argument else {}
-    preset = first.parse_known_args(list(argv))[0].preset or recipe.get("preset")
-    if preset and preset not in PRESETS:
-        raise LassError(f"preset {preset!r}; expected one of {', '.join(PRESETS)}")
-    defaults = {**(PRESETS[preset] if preset else {}), **recipe}
-    # Through the parser's defaults, so that flags win; as strings, so that argparse checks and converts the values.
-    for action in parser._actions:
-        if action.dest in defaults:
-            action.required = False
-            value = defaults[action.dest]
-            action.default = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-    try:
-        arguments, training, _ = parser.parse_args_into_dataclasses(list(argv), look_for_args_file=False)
-    except ValueError as error:
-        raise LassError(first_line(error)) from error
-    return arguments, training
-
-
-def _read_recipe(path: str, known: set[str]) -> dict[str, Any]:
-    try:
-        recipe = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LassError(f"{path}: no valid YAML ({first_line(error)})") from None
-    if not isinstance(recipe, dict):
-        raise LassError(f"{path}: expected lines of the form `argument: value`")
-    if unknown := sorted(str(key) for key in set(recipe) - known):
-        raise LassError(f"{path}: unknown argument {', '.join(map(repr, unknown))}; see lass-hf train --help")
-    return recipe
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The package's metrics as `evaluate` modules, for scripts that gather ranks or scores batch by batch.
 
-    metric = LinkPredictionMetric()
-    metric.add_batch(predictions=ranks, references=num_candidates)
-    metric.compute()["mrr"]
+metric = LinkPredictionMetric()
+metric.add_batch(predictions=ranks, references=num_candidates)
+metric.compute()["mrr"]
 """
 
 import datasets
@@ -22,7 +22,9 @@ class LinkPredictionMetric(evaluate.Metric):
             description="Filtered link prediction metrics from ranks.",
             citation=CITATION,
             inputs_description="predictions: realistic rank of each query; references: its number of candidates.",
-            features=datasets.Features({"predictions": datasets.Value("float64"), "references": datasets.Value("int64")}),
+            features=datasets.Features(
+                {"predictions": datasets.Value("float64"), "references": datasets.Value("int64")}
+            ),
         )
 
     def _compute(self, predictions, references) -> dict[str, float]:
@@ -39,8 +41,10 @@ class TripletClassificationMetric(evaluate.Metric):
         return evaluate.MetricInfo(
             description="Triplet classification metrics from scores, labels and a threshold.",
             citation=CITATION,
-            inputs_description="predictions: score of each triplet; references: 1 for a true triplet, 0 for a false one.",
-            features=datasets.Features({"predictions": datasets.Value("float32"), "references": datasets.Value("int8")}),
+            inputs_description="predictions: score of each triplet; references: 1 for a true one, 0 for a false one.",
+            features=datasets.Features(
+                {"predictions": datasets.Value("float32"), "references": datasets.Value("int8")}
+            ),
         )
 
     def _compute(self, predictions, references, threshold: float | None = None) -> dict[str, float]:

@@ -4,7 +4,6 @@ It holds vocabularies with texts, splits, and sorted-array lookup of known tripl
 Slots are 0, 1, 2 = head, relation, tail everywhere.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +15,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from .errors import GraphError, UnknownNameError
+from .errors import GraphError
 from .graph_files import read_texts, read_triplets
 from .graph_summary import summarize
+from .known_triplets import KnownTriplets
+from .vocabulary import Vocabulary
 
 SPLITS = ("train", "validation", "test")
 SPLIT_FILES = {"train": ["train.tsv"], "validation": ["dev.tsv", "valid.tsv", "validation.tsv"], "test": ["test.tsv"]}
@@ -29,102 +30,6 @@ TRIPLETS_FILE = "known_triplets.safetensors"
 def text_of_id(name: str) -> str:
     """The text of an entity or relation that has no other: its id, underscores and slashes spaced."""
     return re.sub(r"[_/\s]+", " ", name).strip() or name
-
-
-class Vocabulary:
-    """Ids and texts of all entities, or of all relations; the position in the list is the integer used everywhere."""
-
-    def __init__(self, kind: str, ids: Sequence[str], texts: Sequence[str]):
-        self.kind = kind
-        self.ids = list(ids)
-        self.texts = list(texts)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @cached_property
-    def index(self) -> dict[str, int]:
-        """Integer of each id."""
-        return {name: number for number, name in enumerate(self.ids)}
-
-    @cached_property
-    def _by_text(self) -> dict[str, list[int]]:
-        by_text: dict[str, list[int]] = {}
-        for number, text in enumerate(self.texts):
-            by_text.setdefault(text, []).append(number)
-        return by_text
-
-    def find(self, name: str) -> int:
-        """Integer of an entity or relation given by id, else by its exact text.
-
-        Raises UnknownNameError, with the closest matches, for an unknown name, and with the ids for an ambiguous text.
-        """
-        if name in self.index:
-            return self.index[name]
-        numbers = self._by_text.get(name, [])
-        if len(numbers) == 1:
-            return numbers[0]
-        if numbers:
-            ids = ", ".join(self.ids[number] for number in numbers[:20])
-            raise UnknownNameError(
-                f"{len(numbers)} {self.kind} have the text {name!r}: {ids}; name the one you mean by its id"
-            )
-        lowered = {key.lower(): key for key in [*self._by_text, *self.index]}
-        matches = [lowered[key] for key in difflib.get_close_matches(name.lower(), lowered, n=5, cutoff=0.5)]
-        hint = f"; did you mean {', '.join(repr(match) for match in matches)}?" if matches else ""
-        raise UnknownNameError(f"{name!r} is no id or text of the graph's {len(self)} {self.kind}{hint}")
-
-
-class KnownTriplets:
-    """Sorted-array index over triplets: membership, and all values of a slot given the other two, for arrays at once.
-
-    A triplet is one int64 key; a lookup is a binary search, so n lookups among m triplets cost O(n log m) and no
-    Python object per triplet. `triplets` has shape (m, 3).
-    """
-
-    def __init__(self, triplets: np.ndarray, num_entities: int, num_relations: int):
-        self.sizes = (num_entities, num_relations, num_entities)
-        if num_entities * num_relations * num_entities >= 2**63:
-            raise GraphError(
-                f"{num_entities} entities and {num_relations} relations: their triplets do not fit 64-bit keys"
-            )
-        self._triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
-        self._keys: dict[int, np.ndarray] = {}
-
-    def _pair_keys(self, slot: int, triplets: np.ndarray) -> np.ndarray:
-        first, second = (other for other in (0, 1, 2) if other != slot)
-        return (triplets[:, first] * self.sizes[second] + triplets[:, second]) * self.sizes[slot]
-
-    def _sorted_keys(self, slot: int) -> np.ndarray:
-        if slot not in self._keys:
-            self._keys[slot] = np.unique(self._pair_keys(slot, self._triplets) + self._triplets[:, slot])
-        return self._keys[slot]
-
-    def __len__(self) -> int:
-        """Number of distinct triplets."""
-        return len(self._sorted_keys(2))
-
-    def contains(self, triplets: np.ndarray) -> np.ndarray:
-        """Is each triplet, shape (n, 3), known? Returns bool, shape (n,)."""
-        triplets = np.asarray(triplets, dtype=np.int64)
-        keys, wanted = self._sorted_keys(2), self._pair_keys(2, triplets) + triplets[:, 2]
-        if not len(keys):
-            return np.zeros(len(wanted), dtype=bool)
-        return keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
-
-    def values(self, slot: int, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All known values of `slot` given each triplet's other two; its own entry in `slot` is ignored.
-
-        Returns `rows` and `values`, both int64 of the same length: `values[i]` is known for `triplets[rows[i]]`.
-        Rows ascend, and the values of a row ascend.
-        """
-        triplets = np.asarray(triplets, dtype=np.int64)
-        keys, pairs = self._sorted_keys(slot), self._pair_keys(slot, triplets)
-        starts = np.searchsorted(keys, pairs)
-        counts = np.searchsorted(keys, pairs + self.sizes[slot]) - starts
-        rows = np.repeat(np.arange(len(triplets)), counts)
-        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return rows, keys[np.repeat(starts, counts) + within] - np.repeat(pairs, counts)
 
 
 @dataclass

@@ -7,11 +7,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .errors import LassError
-from .knowledge_graph import KnowledgeGraph, Vocabulary
+from .knowledge_graph import KnowledgeGraph
 from .link_prediction import SLOT_NAMES
 from .modeling import LassForKGCompletion
 from .processing import LassProcessor
 from .scoring import TripletScorer
+from .vocabulary import Vocabulary
 
 # An entity or relation by id, else by text; or {"text": "..."} for an entity that is new to the graph.
 Name = str | Mapping[str, str]

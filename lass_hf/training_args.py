@@ -1,7 +1,6 @@
 """`LassTrainingArguments`: the Trainer's arguments, and the choices of LASS training that change the loss."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -10,30 +9,6 @@ from .errors import LassError
 from .losses import LOSSES
 from .negative_sampling import CORRUPTIONS
 from .scoring import scoring_dtype
-
-# The two readings of the method: every choice that changes scores or loss. Learning rate, epochs and batch size are
-# the recipes' business. `published_code` is its link prediction form; its classification form has one negative,
-# corruption="head_or_tail".
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {
-        "margin": 7.0,
-        "distance_scale": "none",
-        "separators": True,
-        "loss": "negative_sampling",
-        "num_negatives": 5,
-        "corruption": "each_slot",
-        "replacement": False,
-    },
-    "published_code": {
-        "margin": 7.0,
-        "distance_scale": "sqrt_dim",
-        "separators": False,
-        "loss": "mean_bce",
-        "num_negatives": 5,
-        "corruption": "each_slot",
-        "replacement": True,
-    },
-}
 
 
 @dataclass

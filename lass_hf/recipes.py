@@ -1,0 +1,116 @@
+"""Arguments of a training: presets give way to recipes (YAML), recipes to flags. It parses; it trains nothing."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import HfArgumentParser
+
+from .errors import LassError, first_line
+from .training_args import LassTrainingArguments
+
+# The two readings of the method: every choice that changes scores or loss. Learning rate, epochs and batch size are
+# the recipes' business. `published_code` is its link prediction form; its classification form has one negative,
+# corruption="head_or_tail".
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "margin": 7.0,
+        "distance_scale": "none",
+        "separators": True,
+        "loss": "negative_sampling",
+        "num_negatives": 5,
+        "corruption": "each_slot",
+        "replacement": False,
+    },
+    "published_code": {
+        "margin": 7.0,
+        "distance_scale": "sqrt_dim",
+        "separators": False,
+        "loss": "mean_bce",
+        "num_negatives": 5,
+        "corruption": "each_slot",
+        "replacement": True,
+    },
+}
+
+
+@dataclass
+class TrainArguments:
+    """What `lass-hf train` takes besides the training arguments."""
+
+    graph: str = field(metadata={"help": "Folder of the graph, or the name of one that ships with the package."})
+    encoder: str = field(metadata={"help": "Pre-trained encoder: hub name or folder."})
+    preset: str | None = field(
+        default=None, metadata={"help": f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}."}
+    )
+    margin: float = field(default=7.0, metadata={"help": "b of Eq. 1."})
+    distance_scale: str = field(default="sqrt_dim", metadata={"help": "sqrt_dim, or none (Eq. 1 as printed)."})
+    separators: bool = field(default=True, metadata={"help": "Separator tokens between the segments."})
+    max_length: int | None = field(default=None, metadata={"help": "Longest sequence in tokens."})
+    long_text: bool = field(default=False, metadata={"help": "Texts from entity2textlong.txt."})
+    quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
+    json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
+
+
+class OneLineErrors:
+    """An argument parser whose errors are one line: the usage is what --help is for."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")  # type: ignore[attr-defined]
+
+
+class TrainParser(OneLineErrors, HfArgumentParser):
+    pass
+
+
+def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArguments]:
+    """Arguments of `lass-hf train`: a recipe (YAML), whose values flags override; a preset is a flag for several.
+
+    Raises LassError for a recipe that cannot be read, or that has an unknown key or a bad value.
+    """
+    parser = TrainParser([TrainArguments, LassTrainingArguments], prog="lass-hf train")  # type: ignore[list-item]
+    parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
+    known = {field.name for kind in (TrainArguments, LassTrainingArguments) for field in fields(kind) if field.init}
+    recipe_file = argv[0] if argv and not argv[0].startswith("-") else None
+    recipe = _read_recipe(recipe_file, known) if recipe_file else {}
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset")
+    defaults = recipe
+    if preset := recipe.get("preset"):  # the recipe's own values win over its preset
+        defaults = {**_preset(preset), **defaults}
+    if preset := first.parse_known_args(list(argv))[0].preset:  # a flag like any other, so it wins over the recipe
+        defaults = {**defaults, **_preset(preset)}
+    # Through the parser's defaults, so that flags win; as strings, so that argparse checks and converts the values.
+    for action in parser._actions:
+        if action.dest in defaults:
+            action.required = False
+            value = defaults[action.dest]
+            action.default = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    try:
+        arguments, training, rest = parser.parse_args_into_dataclasses(list(argv), look_for_args_file=False)
+    except ValueError as error:
+        raise LassError(first_line(error)) from error
+    if rest.recipe != recipe_file:
+        raise LassError(f"{rest.recipe}: the recipe comes first, before any flag")
+    return arguments, training
+
+
+def _preset(name: str) -> dict[str, Any]:
+    if name not in PRESETS:
+        raise LassError(f"preset {name!r}; expected one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def _read_recipe(path: str, known: set[str]) -> dict[str, Any]:
+    try:
+        recipe = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LassError(f"{path}: no valid YAML ({first_line(error)})") from None
+    if not isinstance(recipe, dict):
+        raise LassError(f"{path}: expected lines of the form `argument: value`")
+    if unknown := sorted(str(key) for key in set(recipe) - known):
+        raise LassError(f"{path}: unknown argument {', '.join(map(repr, unknown))}; see lass-hf train --help")
+    return recipe
