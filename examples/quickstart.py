@@ -75,7 +75,9 @@ def main() -> None:
 
     results["seconds"] = round(time.perf_counter() - start, 1)
     (options.output_dir / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"\n{results['seconds']} s; results in {options.output_dir}/results.json, the model in {options.output_dir}:\n")
+    print(
+        f"\n{results['seconds']} s; results in {options.output_dir}/results.json, the model in {options.output_dir}:\n"
+    )
     print("    from lass_hf import LassPredictor")
     print(f'    predictor = LassPredictor.from_pretrained("{options.output_dir}")')
 

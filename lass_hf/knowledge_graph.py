@@ -6,6 +6,7 @@ Slots are 0, 1, 2 = head, relation, tail everywhere.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -162,6 +163,8 @@ class KnowledgeGraph:
             if not rows or widths not in ({3}, {4}):
                 found = f"rows of {sorted(widths)} values" if rows else "no triplets"
                 raise GraphError(f"{name}: {found}; expected (head, relation, tail), or 4 values with a label, in all")
+            if empty := [number for number, row in enumerate(rows) if not all(value.strip() for value in row[:3])]:
+                raise GraphError(f"{name}: triplet {empty[0]} has an empty name: {rows[empty[0]]}")
             labels = None
             if widths == {4}:
                 if bad := {row[3] for row in rows} - {"1", "0", "-1"}:
@@ -221,6 +224,8 @@ class KnowledgeGraph:
                 raise GraphError(
                     f"{source}: no text for {missing[0]!r} (and {len(missing) - 1} more {kind}), which the triplets use"
                 )
+            if empty := [name for name, text in texts.items() if not text.strip()]:
+                raise GraphError(f"{kind}: the text of {empty[0]!r} is empty")
             vocabularies[kind] = Vocabulary(kind, list(texts.keys()), list(texts.values()))
         entity, relation = vocabularies["entities"].index, vocabularies["relations"].index
         arrays = {}
@@ -256,10 +261,13 @@ class KnowledgeGraph:
             if "label" in table.column_names:
                 columns.append(table["label"])
             rows[name] = list(zip(*columns, strict=True))
-        texts = [
-            None if table is None else dict(zip(table["id"], table["text"], strict=True))
-            for table in (entities, relations)
-        ]
+        texts: list[dict[str, str] | None] = [None, None]
+        for number, table in enumerate((entities, relations)):
+            if table is not None:
+                texts[number] = given = dict(zip(table["id"], table["text"], strict=True))
+                if len(given) < len(table["id"]):
+                    name, count = Counter(table["id"]).most_common(1)[0]
+                    raise GraphError(f"{name!r} has {count} texts; expected one row per id")
         return cls.from_triplets(**rows, entity_text=texts[0], relation_text=texts[1])
 
     def save_pretrained(self, folder: str | Path, include_triplets: bool = True) -> None:

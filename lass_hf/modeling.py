@@ -9,7 +9,7 @@ from transformers.utils import ModelOutput
 
 from .configuration import LassConfig
 from .encoders import resolve_encoder
-from .errors import ModelError, first_line
+from .errors import LOADING_ERRORS, ModelError, first_line
 from .losses import negative_sampling_loss
 from .score_functions import translation_score
 
@@ -71,7 +71,7 @@ class LassForKGCompletion(PreTrainedModel):
         """
         try:
             encoder, info = AutoModel.from_pretrained(resolve_encoder(name_or_path), output_loading_info=True, **kwargs)
-        except (OSError, ValueError) as error:
+        except LOADING_ERRORS as error:
             raise ModelError(f"{name_or_path}: no encoder could be loaded ({first_line(error)})") from error
         if isinstance(encoder, cls):
             raise ModelError(f"{name_or_path} is a LASS model: load it with LassForKGCompletion.from_pretrained")
@@ -96,7 +96,7 @@ class LassForKGCompletion(PreTrainedModel):
             }
             try:
                 model_type = PreTrainedConfig.get_config_dict(name, **hub)[0].get("model_type")
-            except (OSError, ValueError) as error:
+            except LOADING_ERRORS as error:
                 raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
             if model_type != cls.config_class.model_type:
                 raise ModelError(
@@ -106,7 +106,7 @@ class LassForKGCompletion(PreTrainedModel):
         with_info = kwargs.pop("output_loading_info", False)
         try:
             loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
-        except (OSError, ValueError) as error:
+        except LOADING_ERRORS as error:
             raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
         model, info = loaded
         _refuse_missing_weights(name, model, info)

@@ -107,7 +107,7 @@ class LassPredictor:
         """The number of a name; an entity given as text is appended to `new` and numbered behind the graph's own."""
         if isinstance(name, str):
             return self._vocabulary(slot).find(name)
-        if slot == 1 or not isinstance(name, Mapping) or set(name) != {"text"} or not name["text"].strip():
+        if slot == 1 or not isinstance(name, Mapping) or set(name) != {"text"} or not str(name["text"] or "").strip():
             raise LassError(f'{SLOT_NAMES[slot]}={name!r}; expected a name, or {{"text": "..."}} for a new entity')
         new.append(name["text"])
         return self.graph.num_entities + len(new) - 1
@@ -116,9 +116,4 @@ class LassPredictor:
         if not new:
             return self.scorer
         store = self.scorer.store.with_entities(self.processor.tokenize(new, new))
-        return TripletScorer(self.scorer.model, store, token_budget=self.scorer.token_budget, dtype=self.dtype)
-
-    @property
-    def dtype(self) -> str:
-        """The precision that scores are computed in."""
-        return str(self.scorer.model.dtype).removeprefix("torch.")
+        return self.scorer.with_store(store)

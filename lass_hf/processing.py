@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
 
 from .encoders import resolve_encoder
-from .errors import LassError, ModelError, first_line
+from .errors import LOADING_ERRORS, LassError, ModelError, first_line
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .token_store import SequenceTemplate, TokenStore
 
@@ -78,8 +78,12 @@ class LassProcessor(ProcessorMixin):
         """
         try:
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **kwargs)
-        except (OSError, ValueError) as error:
+            config = AutoConfig.from_pretrained(resolve_encoder(name_or_path), **kwargs).get_text_config()
+        except LOADING_ERRORS as error:
             raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({first_line(error)})") from error
+        positions = getattr(config, "max_position_embeddings", None)
+        if max_length and positions and max_length > positions:
+            raise LassError(f"max_length={max_length}, but {name_or_path} has {positions} positions")
         processor = cls(tokenizer, separators=separators, max_length=max_length)
         processor.graph = graph
         return processor
@@ -102,7 +106,7 @@ class LassProcessor(ProcessorMixin):
             return_token_type_ids=False,
         )["input_ids"]
         for name, text, tokens in zip(names, texts, encoded, strict=True):
-            if not tokens:
+            if not tokens or not text.strip():
                 raise LassError(f"{name}: its text {text!r} has no token that this tokenizer knows; change the text")
         return encoded
 
@@ -150,6 +154,8 @@ class LassProcessor(ProcessorMixin):
         if include_graph not in INCLUDE_GRAPH:
             raise LassError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
         Path(save_directory).mkdir(parents=True, exist_ok=True)
+        for file in (VOCABULARY_FILE, TRIPLETS_FILE):  # of an earlier save, with another graph or more of it
+            Path(save_directory, file).unlink(missing_ok=True)
         if self.graph is not None and include_graph != "none":
             self.graph.save_pretrained(save_directory, include_triplets=include_graph == "full")
         return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
@@ -157,17 +163,17 @@ class LassProcessor(ProcessorMixin):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs) -> "LassProcessor":  # type: ignore[override]
         """Loads a saved processor and, where it was saved, its graph; raises ModelError for anything else."""
+        hub = {key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only") if key in kwargs}
         try:
             processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        except (OSError, ValueError, TypeError) as error:
+            vocabulary, triplets = (
+                cached_file(pretrained_model_name_or_path, name, _raise_exceptions_for_missing_entries=False, **hub)
+                for name in (VOCABULARY_FILE, TRIPLETS_FILE)
+            )
+            if vocabulary is not None:
+                processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
+        except LOADING_ERRORS as error:
             raise ModelError(
                 f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({first_line(error)})"
             ) from error
-        hub = {key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only") if key in kwargs}
-        vocabulary, triplets = (
-            cached_file(pretrained_model_name_or_path, name, _raise_exceptions_for_missing_entries=False, **hub)
-            for name in (VOCABULARY_FILE, TRIPLETS_FILE)
-        )
-        if vocabulary is not None:
-            processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
         return processor

@@ -1,6 +1,7 @@
 """Arguments of a training: presets give way to recipes (YAML), recipes to flags. It parses; it trains nothing."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -71,7 +72,7 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArg
 
     Raises LassError for a recipe that cannot be read, or that has an unknown key or a bad value.
     """
-    parser = TrainParser([TrainArguments, LassTrainingArguments], prog="lass-hf train")  # type: ignore[list-item]
+    parser = TrainParser([TrainArguments, LassTrainingArguments], prog="lass-hf train", allow_abbrev=False)  # type: ignore[list-item]
     parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
     known = {field.name for kind in (TrainArguments, LassTrainingArguments) for field in fields(kind) if field.init}
     recipe_file = argv[0] if argv and not argv[0].startswith("-") else None
@@ -87,8 +88,7 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArg
     for action in parser._actions:
         if action.dest in defaults:
             action.required = False
-            value = defaults[action.dest]
-            action.default = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+            action.default = _default(action, defaults[action.dest])
     try:
         arguments, training, rest = parser.parse_args_into_dataclasses(list(argv), look_for_args_file=False)
     except ValueError as error:
@@ -98,8 +98,19 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArg
     return arguments, training
 
 
-def _preset(name: str) -> dict[str, Any]:
-    if name not in PRESETS:
+def _default(action: argparse.Action, value: Any) -> Any:
+    """A recipe's value as the argument's default: a string, which argparse checks and converts, or a list of values."""
+    if isinstance(value, dict) and action.dest.endswith("kwargs"):
+        return json.dumps(value)
+    if isinstance(value, list) and action.nargs == "+":
+        return value
+    if value is None or isinstance(value, (list, dict)):
+        raise LassError(f"{action.dest}: {value!r} in the recipe; expected one value")
+    return value if isinstance(value, bool) else str(value)
+
+
+def _preset(name: Any) -> dict[str, Any]:
+    if not isinstance(name, str) or name not in PRESETS:
         raise LassError(f"preset {name!r}; expected one of {', '.join(PRESETS)}")
     return PRESETS[name]
 

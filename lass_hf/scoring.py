@@ -54,6 +54,12 @@ class TripletScorer:
         self.store = store
         self.token_budget = token_budget or TOKENS_PER_BATCH.get(model.device.type, TOKENS_PER_BATCH["cuda"])
 
+    def with_store(self, store: TokenStore) -> "TripletScorer":
+        """The same model over other texts."""
+        other = copy.copy(self)
+        other.store = store
+        return other
+
     def score(self, triplets: np.ndarray, slot: int | None = None, progress: Any = None) -> np.ndarray:
         """Eq. 1 of int triplets of shape (n, 3): float32, shape (n,).
 

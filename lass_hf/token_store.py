@@ -109,7 +109,7 @@ class TokenStore:
         template, gap, rows = self.template, int(self.template.separators), np.arange(len(triplets))
         ends = np.cumsum(lengths, axis=1) + 1 + gap * np.arange(3)  # position behind each segment
         total = ends[:, 2] + 1
-        width = int(total.max(initial=0))
+        width = int(total.max(initial=template.num_special))
         input_ids = np.full((len(triplets), width), template.padding, dtype=np.int64)
         segment_ids = np.zeros_like(input_ids)
         input_ids[:, 0] = template.begin

@@ -70,7 +70,7 @@ class LassTrainer(Trainer):
             return batches, None
         labels = torch.cat([batch["labels"] for batch in batches])
         count = (labels == 1).sum() if self.args.loss == "negative_sampling" else torch.tensor(labels.numel())
-        return batches, self.accelerator.gather(count.to(device)).sum()
+        return batches, self.accelerator.gather(count.to(device)).sum().clamp(min=1)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The loss of Eq. 4, or the published code's mean BCE, in float32; raises NonFiniteError for NaN."""

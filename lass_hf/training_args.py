@@ -38,6 +38,11 @@ class LassTrainingArguments(TrainingArguments):
         for name, allowed in (("loss", LOSSES), ("corruption", CORRUPTIONS)):
             if getattr(self, name) not in allowed:
                 raise LassError(f"{name}={getattr(self, name)!r}; expected one of {', '.join(allowed)}")
+        counts = ("num_negatives", "per_device_train_batch_size", "gradient_accumulation_steps", "eval_triplets")
+        for name in counts:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise LassError(f"{name}={value}; expected 1 or more")
         if not torch.accelerator.is_available():
             self.use_cpu = True  # else the Trainer refuses bf16 without a GPU
         if self.bf16 is None:

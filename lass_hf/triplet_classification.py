@@ -54,15 +54,17 @@ def evaluate_triplet_classification(
 def labelled(graph: KnowledgeGraph, name: str) -> GraphSplit:
     """A split with labels 1 and 0; raises GraphError for any other."""
     split = graph[name]
-    if split.labels is None or len(np.unique(split.labels)) < 2:
+    labels = np.ones(1) if split.labels is None else split.labels
+    if missing := [word for label, word in ((1, "true"), (0, "false")) if label not in labels]:
         raise GraphError(
-            f"the {name} split has no false triplets: triplet classification needs a 4th column with 1 and -1 (or 0)"
+            f"the {name} split has no {missing[0]} triplet: classification needs a 4th column with 1 and -1 (or 0)"
         )
     return split
 
 
 def classify(scores: np.ndarray, split: GraphSplit, fitted: np.ndarray, validation: GraphSplit) -> ClassificationResult:
     """Decisions from scores of a split and of the validation split."""
+    exact, fitted = (values.astype(np.float64) for values in (scores, fitted))  # float32 would round the thresholds
     assert split.labels is not None
     assert validation.labels is not None
     threshold = best_threshold(fitted, validation.labels)
@@ -71,9 +73,9 @@ def classify(scores: np.ndarray, split: GraphSplit, fitted: np.ndarray, validati
     for relation in used:
         rows = validation.triplets[:, 1] == relation
         thresholds[relation] = best_threshold(fitted[rows], validation.labels[rows])
-    predictions = (scores > threshold).astype(np.int8)
+    predictions = (exact > threshold).astype(np.int8)
     metrics = classification_metrics(scores, split.labels, predictions)
-    by_relation = (scores > thresholds[split.triplets[:, 1]]).astype(np.int8)
+    by_relation = (exact > thresholds[split.triplets[:, 1]]).astype(np.int8)
     per_relation = classification_metrics(scores, split.labels, by_relation)
     metrics |= {f"per_relation_{name}": value for name, value in per_relation.items() if name != "roc_auc"}
     names = split.graph.relations.ids
