@@ -30,6 +30,8 @@ from .scoring import DTYPES
 from .trainer import LassTrainer
 from .triplet_classification import evaluate_triplet_classification
 
+MEASURED_LENGTH = 1_000_000  # tokens; `info` tells how long texts are, not how much of them an encoder would see
+
 
 class Parser(OneLineErrors, argparse.ArgumentParser):
     pass
@@ -227,7 +229,8 @@ def _info(arguments: argparse.Namespace) -> None:
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     summary = graph.summary()
     try:
-        store = LassProcessor.from_encoder(arguments.encoder, graph=graph).token_store()
+        tokenizer = LassProcessor.from_encoder(arguments.encoder).tokenizer
+        store = LassProcessor(tokenizer, max_length=MEASURED_LENGTH).token_store(graph)
     except ModelError as error:
         print(f"lass-hf: no token lengths: {error}; choose a tokenizer with --encoder", file=sys.stderr)
     else:

@@ -46,12 +46,14 @@ class KGDataCollator:
         """Says which epoch's negatives to draw from now on."""
         self._epoch.fill_(epoch)
 
-    def with_negatives(self, triplets: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def with_negatives(
+        self, triplets: np.ndarray, labels: np.ndarray | None = None, epoch: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Triplets of shape (n, 3), each positive followed by its negatives, and labels (1 / 0) of shape (n,)."""
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         labels = np.ones(len(triplets), dtype=np.int64) if labels is None else np.asarray(labels, dtype=np.int64)
         positives = np.flatnonzero(labels == 1)
-        corrupted = self.sampler.corrupt(triplets[positives], int(self._epoch))
+        corrupted = self.sampler.corrupt(triplets[positives], epoch)
         order = np.argsort(np.concatenate([np.arange(len(triplets)), positives[corrupted.rows]]), kind="stable")
         every = np.concatenate([triplets, corrupted.triplets])[order]
         return every, np.concatenate([labels, np.zeros(len(corrupted.rows), dtype=np.int64)])[order]
@@ -59,5 +61,5 @@ class KGDataCollator:
     def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, torch.Tensor]:
         triplets = np.array([(item["head"], item["relation"], item["tail"]) for item in features], dtype=np.int64)
         labels = np.array([item.get("label", 1) for item in features], dtype=np.int64)
-        every, every_label = self.with_negatives(triplets, labels)
+        every, every_label = self.with_negatives(triplets, labels, int(self._epoch))
         return {**self.store.assemble(every), "labels": torch.from_numpy(every_label)}

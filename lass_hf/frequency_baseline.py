@@ -7,13 +7,13 @@ from .link_prediction import ScoreFunction
 
 
 def frequency_scores(graph: KnowledgeGraph) -> ScoreFunction:
-    """A score function for `rank_split`: training triplets of the relation that have the entity in the asked slot."""
+    """A score function for `rank_split` on heads and tails: training triplets with that entity in the asked slot."""
     train = graph["train"].positives
-    counts = np.zeros((2, graph.num_relations, graph.num_entities), dtype=np.float32)
-    for side, slot in enumerate((0, 2)):
-        np.add.at(counts[side], (train[:, 1], train[:, slot]), 1)
+    counts = {slot: np.zeros((graph.num_relations, graph.num_entities), dtype=np.float32) for slot in (0, 2)}
+    for slot, count in counts.items():
+        np.add.at(count, (train[:, 1], train[:, slot]), 1)
 
     def score(triplets: np.ndarray, slot: int, progress=None) -> np.ndarray:
-        return counts[slot // 2, triplets[:, 1], triplets[:, slot]]
+        return counts[slot][triplets[:, 1], triplets[:, slot]]
 
     return score

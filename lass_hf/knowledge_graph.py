@@ -255,6 +255,8 @@ class KnowledgeGraph:
         cls, triplets: Mapping[str, Any], entities: Any = None, relations: Any = None
     ) -> "KnowledgeGraph":
         """The inverse of `to_datasets`: `KnowledgeGraph.from_datasets(**graph.to_datasets())`."""
+        if unknown := sorted(set(triplets) - set(SPLITS)):
+            raise GraphError(f"split {unknown[0]!r}; expected some of {', '.join(SPLITS)}")
         rows = {}
         for name, table in triplets.items():
             columns = [table["head"], table["relation"], table["tail"]]

@@ -324,6 +324,16 @@ def test_evaluation_within_training_does_not_change_it(tmp_path, graph, processo
     assert_equal(parameters_of(with_evaluation.model), parameters_of(without.model))
 
 
+def test_evaluation_loss_of_an_unchanged_model_is_the_same_each_epoch(tmp_path, graph, processor):
+    trainer = make_trainer(
+        tmp_path, graph, processor, learning_rate=0.0, num_train_epochs=3, eval_strategy="epoch", eval_on_start=True
+    )
+    trainer.train()
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert len(losses) == 4
+    assert len(set(losses)) == 1
+
+
 def test_labelled_validation_gives_accuracy(tmp_path, labelled_graph, processor):
     trainer = make_trainer(tmp_path, labelled_graph, processor)
     metrics = trainer.evaluate()
