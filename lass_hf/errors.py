@@ -3,10 +3,11 @@
 The command line turns them into exit code 2. They do not cover mistakes in this package.
 """
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 # What transformers and safetensors raise for files that are missing, damaged, or of another model.
-LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
+LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError, StrictDataclassError)
 
 
 class LassError(ValueError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
@@ -78,12 +78,14 @@ class LassProcessor(ProcessorMixin):
         """
         try:
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **kwargs)
-            config = AutoConfig.from_pretrained(resolve_encoder(name_or_path), **kwargs).get_text_config()
         except LOADING_ERRORS as error:
             raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({first_line(error)})") from error
-        positions = getattr(config, "max_position_embeddings", None)
-        if max_length and positions and max_length > positions:
-            raise LassError(f"max_length={max_length}, but {name_or_path} has {positions} positions")
+        if max_length:
+            config = PreTrainedConfig.get_config_dict(resolve_encoder(name_or_path))[0]
+            if max_length > config.get("max_position_embeddings", max_length):
+                raise LassError(
+                    f"max_length={max_length}, but {name_or_path} has {config['max_position_embeddings']} positions"
+                )
         processor = cls(tokenizer, separators=separators, max_length=max_length)
         processor.graph = graph
         return processor

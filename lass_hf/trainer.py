@@ -23,6 +23,10 @@ from .triplet_classification import classify
 class LassTrainer(Trainer):
     """Trains a `LassForKGCompletion` on a graph's split.
 
+    The loss is a mean over the positives of the global, accumulated batch, whatever the number of processes; only the
+    last batch of an epoch may differ, which accelerate fills up with the epoch's first triplets so that each process
+    gets as many.
+
     `train_dataset` and `eval_dataset` are splits of a `KnowledgeGraph`; `processing_class` is a `LassProcessor`. The
     collator is made from `args` unless one is given. `evaluate()` gives `eval_loss` and, for a split without labels,
     the filtered ranking metrics of `evaluate_link_prediction` (`eval_mrr`, ...; of `args.eval_triplets` seeded triplets

@@ -31,6 +31,9 @@ class LassTrainingArguments(TrainingArguments):
     bf16: bool | None = field(  # type: ignore[assignment]
         default=None, metadata={"help": "Autocast to bfloat16; by default where the hardware multiplies it natively."}
     )
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Off: every parameter gets a gradient, and looking for others costs time."}
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: the collator needs triplets."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Off: a NaN loss stops the training."})
 

@@ -24,6 +24,8 @@ from transformers.utils import logging as transformers_logging
 
 from lass_hf import KnowledgeGraph, LassConfig, LassForKGCompletion, LassProcessor
 
+torch.set_num_threads(1)  # tiny models: more threads only wait for each other, the more on a busy machine
+
 ENTITY_TEXT = {
     "cat": "cat, a small animal that purrs",
     "dog": "dog, a loyal animal",

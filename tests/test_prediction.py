@@ -325,9 +325,10 @@ def test_predictor_loads_from_a_saved_folder(model_folder, predictor):
         assert loaded.predict(**question) == predictor.predict(**question)
 
 
-def test_predictor_from_a_folder_scores_in_the_given_dtype(model_folder):
-    assert LassPredictor.from_pretrained(model_folder, dtype="bfloat16").dtype == "bfloat16"
-    assert LassPredictor.from_pretrained(model_folder, dtype="float32").dtype == "float32"
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_predictor_from_a_folder_scores_in_the_given_dtype(dtype, model_folder):
+    predictor = LassPredictor.from_pretrained(model_folder, dtype=dtype)
+    assert predictor.scorer.model.dtype == getattr(torch, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "half"])
