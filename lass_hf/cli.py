@@ -5,6 +5,7 @@ Exit code 0, or 2 on bad input with one line on standard error.
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from transformers import PrinterCallback
 from transformers.utils import logging as transformers_logging
 
 from . import __version__
@@ -25,16 +27,13 @@ from .link_prediction import evaluate_link_prediction, evaluate_relation_predict
 from .modeling import LassForKGCompletion
 from .prediction import LassPredictor
 from .processing import LassProcessor
-from .recipes import OneLineErrors, parse_training
+from .recipes import Parser, parse_training
 from .scoring import DTYPES
 from .trainer import LassTrainer
 from .triplet_classification import evaluate_triplet_classification
 
+CHECKPOINT = ("trainer_state.json", "model.safetensors")
 MEASURED_LENGTH = 1_000_000  # tokens; `info` tells how long texts are, not how much of them an encoder would see
-
-
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    pass
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +75,7 @@ def _run(argv: list[str]) -> int:
     evaluate = add("evaluate", _evaluate, [model, graph], "link prediction, filtered")
     evaluate.add_argument("--split", default="test")
     evaluate.add_argument("--limit", type=_positive, metavar="N", help="a seeded choice of N triplets")
-    evaluate.add_argument("--seed", type=int, default=42, help="of that choice")
+    evaluate.add_argument("--seed", type=_not_negative, default=42, help="of that choice")
     evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
     classify = add("classify", _classify, [model, graph], "true or false, by a threshold from the validation split")
     classify.add_argument("--split", default="test")
@@ -93,8 +92,7 @@ def _run(argv: list[str]) -> int:
     if arguments.json:
         _check_writable(Path(arguments.json))
     if arguments.quiet:
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
+        _quieten()
     arguments.run(arguments)
     return 0
 
@@ -103,6 +101,16 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
     return int(text)
+
+
+def _not_negative(text: str) -> int:
+    return 0 if text == "0" else _positive(text)
+
+
+def _quieten() -> None:
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("lass_hf").setLevel(logging.ERROR)
 
 
 def _check_writable(file: Path) -> None:
@@ -124,10 +132,14 @@ def _report(arguments: Any, metrics: dict[str, Any], **more: Any) -> None:
         return
     _print_metrics(metrics)
     if arguments.json:
-        content = {"metrics": metrics, "num_processes": state.num_processes, "version": __version__, **more}
-        temporary = Path(f"{arguments.json}.tmp")
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(arguments.json)
+        _write_json(arguments.json, metrics, **more)
+
+
+def _write_json(file: str, metrics: dict[str, Any], **more: Any) -> None:
+    content = {"metrics": metrics, "num_processes": _state().num_processes, "version": __version__, **more}
+    temporary = Path(f"{file}.tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(file)
 
 
 def _print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
@@ -170,6 +182,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         quiet=arguments.quiet,
     )
+    if result.unseen["num_queries"] and _state().is_main_process:
+        print(f"queries with an entity unseen in training: {result.unseen}")
     _report(
         arguments,
         result.metrics,
@@ -210,7 +224,9 @@ def _predict(arguments: argparse.Namespace) -> None:
             if given[slot]:
                 raise LassError(f"--{slot} and --{slot}_text exclude each other")
             given[slot] = {"text": text}
-    predictor = LassPredictor.from_pretrained(arguments.model, dtype=arguments.dtype)
+    processor = LassProcessor.from_pretrained(arguments.model)
+    model = LassForKGCompletion.from_pretrained(arguments.model).to(_state().device)
+    predictor = LassPredictor(model, processor, arguments.dtype)
     answers = predictor.predict(
         **given, top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
     )
@@ -221,8 +237,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     if not answers:
         print("no answer: every candidate is known (--include_known shows them)")
     if arguments.json:
-        content = {"question": given, "answers": [answer._asdict() for answer in answers], "num_processes": 1}
-        Path(arguments.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        _write_json(arguments.json, {}, question=given, answers=[answer._asdict() for answer in answers])
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -247,8 +262,7 @@ def _train(argv: list[str]) -> int:
     if not os.access(output_dir, os.W_OK):
         raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
     if arguments.quiet:
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
+        _quieten()
         training.disable_tqdm = True
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     processor = LassProcessor.from_encoder(
@@ -258,8 +272,8 @@ def _train(argv: list[str]) -> int:
         arguments.encoder, margin=arguments.margin, distance_scale=arguments.distance_scale
     )
     checkpoint = training.resume_from_checkpoint
-    if checkpoint is not None and not Path(checkpoint, "trainer_state.json").is_file():
-        raise LassError(f"{checkpoint}: no checkpoint of a training (no trainer_state.json) to resume from")
+    if checkpoint is not None and (missing := [name for name in CHECKPOINT if not Path(checkpoint, name).is_file()]):
+        raise LassError(f"{checkpoint}: no checkpoint of a training to resume from (no {missing[0]} in it)")
     try:
         trainer = LassTrainer(
             model=model,
@@ -268,8 +282,12 @@ def _train(argv: list[str]) -> int:
             train_dataset=graph["train"],
             eval_dataset=graph.splits.get("validation"),
         )
-    except ValueError as error:  # the Trainer's own, such as an eval_strategy without a validation split
+        trainer.create_optimizer_and_scheduler(num_training_steps=1)  # only to see that their arguments are right
+    except (ValueError, TypeError) as error:  # such as an eval_strategy without a validation split
         raise LassError(first_line(error)) from error
+    trainer.optimizer = trainer.lr_scheduler = None
+    if arguments.quiet:
+        trainer.remove_callback(PrinterCallback)
     metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
     trainer.save_model()
     _report(arguments, metrics, recipe={**asdict(arguments), **training.to_dict()}, log=trainer.state.log_history)

@@ -155,9 +155,13 @@ class KnowledgeGraph:
         Without texts, an id is its own text. With texts, each entity of the triplets must have one (GraphError).
         """
         splits: dict[str, tuple[list[list[str]], list[int] | None]] = {}
-        for name, given in zip(SPLITS, (train, validation, test), strict=True):
-            if given is None:
+        for name, source in zip(SPLITS, (train, validation, test), strict=True):
+            if source is None:
                 continue
+            given = list(source)
+            for number, row in enumerate(given):
+                if isinstance(row, str) or not all(isinstance(value, (str, int, np.integer)) for value in row):
+                    raise GraphError(f"{name}: triplet {number} is {row!r}; expected (head, relation, tail) strings")
             rows = [[str(value) for value in row] for row in given]
             widths = {len(row) for row in rows}
             if not rows or widths not in ({3}, {4}):
@@ -200,12 +204,10 @@ class KnowledgeGraph:
         if long_text:
             if not long_file.is_file():
                 raise GraphError(f"{long_file}: no such file, but long texts were asked for")
+            used = [name for rows, _ in splits.values() for row in rows for name in (row[0], row[2])]
+            short = entity_text or {name: text_of_id(name) for name in used}
             long = read_texts(long_file)
-            if entity_text is None:
-                entity_text = {
-                    text: text_of_id(text) for rows, _ in splits.values() for h, _, t in rows for text in (h, t)
-                }
-            entity_text = {name: long.get(name, text) for name, text in entity_text.items()}
+            entity_text = short | {name: long[name] for name in dict.fromkeys([*short, *used]) if name in long}
         relation_text = read_texts(relation_file) if relation_file.is_file() else None
         return cls._from_rows(splits, entity_text, relation_text, str(entity_file), str(relation_file))
 
@@ -224,8 +226,8 @@ class KnowledgeGraph:
                 raise GraphError(
                     f"{source}: no text for {missing[0]!r} (and {len(missing) - 1} more {kind}), which the triplets use"
                 )
-            if empty := [name for name, text in texts.items() if not text.strip()]:
-                raise GraphError(f"{kind}: the text of {empty[0]!r} is empty")
+            if empty := [name for name, text in texts.items() if not isinstance(text, str) or not text.strip()]:
+                raise GraphError(f"{kind}: the text of {empty[0]!r} is {texts[empty[0]]!r}; expected a text")
             vocabularies[kind] = Vocabulary(kind, list(texts.keys()), list(texts.values()))
         entity, relation = vocabularies["entities"].index, vocabularies["relations"].index
         arrays = {}
@@ -236,7 +238,7 @@ class KnowledgeGraph:
 
     def to_datasets(self) -> dict[str, Any]:
         """`{"triplets": DatasetDict, "entities": Dataset, "relations": Dataset}` of strings (labels 1 / 0)."""
-        import datasets  # optional at run time: training and evaluation work without it
+        import datasets  # here, so that training and evaluation run where it is not installed
 
         tables: dict[str, Any] = {"triplets": datasets.DatasetDict()}
         entity_ids, relation_ids = np.array(self.entities.ids, object), np.array(self.relations.ids, object)

@@ -12,7 +12,7 @@ from accelerate import PartialState
 from accelerate.utils import reduce
 from tqdm.auto import tqdm
 
-from .errors import GraphError
+from .errors import GraphError, LassError
 from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .metrics import ranking_metrics
 from .modeling import LassForKGCompletion
@@ -97,6 +97,8 @@ def rank_split(
     quiet: bool = False,
 ) -> RankingResult:
     """Ranks the true triplets of a split by any score function."""
+    if (limit is not None and limit < 1) or seed < 0:
+        raise LassError(f"limit={limit}, seed={seed}; expected a limit of 1 or more (or None), and a seed of 0 or more")
     triplets = split.positives
     if limit is not None and limit < len(triplets):
         triplets = triplets[np.sort(np.random.default_rng(seed).choice(len(triplets), limit, replace=False))]
@@ -129,7 +131,12 @@ def rank_slot(
     total = sum(len(units[unit]) for unit in mine) * len(candidates)
     hidden = quiet or not state.is_main_process
     with tqdm(
-        total=total, desc=f"ranking {SLOT_NAMES[slot]}s", unit=" triplets", unit_scale=True, disable=hidden
+        total=total,
+        desc=f"ranking {SLOT_NAMES[slot]}s",
+        unit=" triplets",
+        unit_scale=True,
+        disable=hidden,
+        mininterval=0.5,
     ) as bar:
         for unit in mine:
             rows = np.flatnonzero((query_of >= units[unit][0]) & (query_of <= units[unit][-1]))

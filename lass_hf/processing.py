@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
@@ -20,6 +20,15 @@ from .token_store import SequenceTemplate, TokenStore
 
 DEFAULT_MAX_LENGTH = 512
 INCLUDE_GRAPH = ("full", "vocabulary", "none")
+
+
+def usable_positions(config: PreTrainedConfig) -> int | None:
+    """Longest sequence that an encoder has positions for; None when it has no such limit."""
+    text = config.get_text_config()
+    positions = getattr(text, "max_position_embeddings", None)
+    if positions is not None and ("roberta" in text.model_type or text.model_type in ("camembert", "mpnet")):
+        positions -= text.pad_token_id + 1  # they count positions from behind the padding token's
+    return positions
 
 
 class LassProcessor(ProcessorMixin):
@@ -37,7 +46,9 @@ class LassProcessor(ProcessorMixin):
         super().__init__(tokenizer)
         self.separators = separators
         limit = tokenizer.model_max_length
-        self.max_length = max_length or (limit if limit <= 1_000_000 else DEFAULT_MAX_LENGTH)
+        if max_length is None:
+            max_length = limit if limit <= 1_000_000 else DEFAULT_MAX_LENGTH
+        self.max_length = max_length
         begin, separator = (
             second if first is None else first
             for first, second in (
@@ -80,13 +91,15 @@ class LassProcessor(ProcessorMixin):
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **kwargs)
         except LOADING_ERRORS as error:
             raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({first_line(error)})") from error
-        if max_length:
-            config = PreTrainedConfig.get_config_dict(resolve_encoder(name_or_path))[0]
-            if max_length > config.get("max_position_embeddings", max_length):
-                raise LassError(
-                    f"max_length={max_length}, but {name_or_path} has {config['max_position_embeddings']} positions"
-                )
+        try:
+            positions = usable_positions(AutoConfig.from_pretrained(resolve_encoder(name_or_path), **kwargs))
+        except LOADING_ERRORS:  # a folder that holds a tokenizer only
+            positions = None
+        if max_length is not None and positions is not None and max_length > positions:
+            raise LassError(f"max_length={max_length}, but {name_or_path} has {positions} positions")
         processor = cls(tokenizer, separators=separators, max_length=max_length)
+        if positions is not None and processor.max_length > positions:
+            processor = cls(tokenizer, separators=separators, max_length=positions)
         processor.graph = graph
         return processor
 

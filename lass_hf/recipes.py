@@ -63,6 +63,10 @@ class OneLineErrors:
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")  # type: ignore[attr-defined]
 
 
+class Parser(OneLineErrors, argparse.ArgumentParser):
+    pass
+
+
 class TrainParser(OneLineErrors, HfArgumentParser):
     pass
 
@@ -77,7 +81,7 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArg
     known = {field.name for kind in (TrainArguments, LassTrainingArguments) for field in fields(kind) if field.init}
     recipe_file = argv[0] if argv and not argv[0].startswith("-") else None
     recipe = _read_recipe(recipe_file, known) if recipe_file else {}
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first = Parser(prog="lass-hf train", add_help=False, allow_abbrev=False)
     first.add_argument("--preset")
     defaults = recipe
     if preset := recipe.get("preset"):  # the recipe's own values win over its preset

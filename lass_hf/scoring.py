@@ -47,9 +47,14 @@ class TripletScorer:
     def __init__(
         self, model: LassForKGCompletion, store: TokenStore, dtype: str = "auto", token_budget: int | None = None
     ):
+        if "_original_forward" in vars(model):  # accelerate's autocast around forward, left by a training
+            model = copy.copy(model)
+            del model.__dict__["forward"]
         wanted = scoring_dtype(dtype, model.device)
         if wanted is not None and wanted != model.dtype:
-            model = copy.deepcopy(model).to(dtype=wanted)  # type: ignore[call-arg]
+            model = copy.deepcopy(model)
+            for parameter in model.parameters():  # not the buffers: rotary frequencies need their precision
+                parameter.data = parameter.data.to(wanted)
         self.model = model
         self.store = store
         self.token_budget = token_budget or TOKENS_PER_BATCH.get(model.device.type, TOKENS_PER_BATCH["cuda"])
@@ -101,14 +106,9 @@ class TripletScorer:
         ordered = lengths[order]
         start = 0
         while start < len(order):
-            end = start + 1
-            while (larger := start + max(1, self.token_budget // int(ordered[end - 1]))) > end and end < len(order):
-                # Grow to what the budget holds at the longest length inside; shrink where growing made rows longer.
-                end = min(larger, len(order))
-                if (end - start) * int(ordered[end - 1]) > self.token_budget:
-                    width = np.arange(1, end - start + 1) * ordered[start:end]
-                    end = start + max(1, int((width <= self.token_budget).sum()))
-                    break
+            window = ordered[start : start + max(1, self.token_budget // int(ordered[start]))]
+            tokens = np.arange(1, len(window) + 1) * window  # of a batch that ends here; ascending
+            end = start + max(1, int((tokens <= self.token_budget).sum()))
             yield order[start:end]
             start = end
 

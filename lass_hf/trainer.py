@@ -30,7 +30,8 @@ class LassTrainer(Trainer):
     `train_dataset` and `eval_dataset` are splits of a `KnowledgeGraph`; `processing_class` is a `LassProcessor`. The
     collator is made from `args` unless one is given. `evaluate()` gives `eval_loss` and, for a split without labels,
     the filtered ranking metrics of `evaluate_link_prediction` (`eval_mrr`, ...; of `args.eval_triplets` seeded triplets
-    when set), for a labelled one `eval_accuracy` and its relatives, at the best threshold of that very split.
+    when set), for one with false triplets `eval_accuracy` and its relatives, at the best threshold of that very split,
+    and the mean binary cross-entropy as `eval_loss`.
     """
 
     args: LassTrainingArguments
@@ -52,8 +53,8 @@ class LassTrainer(Trainer):
                     f"{type(split).__name__}"
                 )
         split = train_dataset if train_dataset is not None else eval_dataset
-        if processor.graph is None and isinstance(split, GraphSplit):
-            processor.graph = split.graph
+        if isinstance(split, GraphSplit):
+            processor.graph = split.graph  # the graph that is trained on is the one to save
         if data_collator is None:
             data_collator = KGDataCollator(
                 processor,
@@ -107,10 +108,16 @@ class LassTrainer(Trainer):
     ) -> EvalLoopOutput:
         """Loss and metrics of a split through the scoring engine; the data loader only says which split."""
         split: GraphSplit = dataloader.dataset  # type: ignore[assignment]
+        if split.graph is not self.data_collator.sampler.graph:
+            raise LassError(
+                "LassTrainer evaluates on splits of the graph that it trains on; for another graph use "
+                "evaluate_link_prediction"
+            )
         model = self.accelerator.unwrap_model(self.model)
         scorer = TripletScorer(model, self.processing_class.token_store(split.graph))
         quiet = bool(self.args.disable_tqdm)
-        if split.labels is not None:
+        size = len(split)
+        if split.labels is not None and not split.labels.all():
             predictions = scorer.score(split.triplets)
             loss = mean_bce_loss(torch.from_numpy(predictions), torch.from_numpy(split.labels))
             metrics = dict(classify(predictions, split, predictions, split).metrics)
@@ -118,9 +125,9 @@ class LassTrainer(Trainer):
             result = rank_split(scorer.score, split, limit=self.args.eval_triplets, seed=self.args.seed, quiet=quiet)
             triplets, labels = self.data_collator.with_negatives(result.triplets)
             loss = self._loss(torch.from_numpy(scorer.score(triplets)), torch.from_numpy(labels))
-            predictions, metrics = result.ranks, result.metrics
+            predictions, metrics, size = result.ranks, result.metrics, len(result.triplets)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss.item(), **metrics}.items()}
-        return EvalLoopOutput(np.asarray(predictions), split.labels, metrics, len(split))
+        return EvalLoopOutput(np.asarray(predictions), split.labels, metrics, size)
 
 
 class _EpochCallback(TrainerCallback):

@@ -31,9 +31,6 @@ class LassTrainingArguments(TrainingArguments):
     bf16: bool | None = field(  # type: ignore[assignment]
         default=None, metadata={"help": "Autocast to bfloat16; by default where the hardware multiplies it natively."}
     )
-    ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "Off: every parameter gets a gradient, and looking for others costs time."}
-    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: the collator needs triplets."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Off: a NaN loss stops the training."})
 
@@ -46,6 +43,10 @@ class LassTrainingArguments(TrainingArguments):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise LassError(f"{name}={value}; expected 1 or more")
+        if self.learning_rate < 0:
+            raise LassError(f"learning_rate={self.learning_rate}; expected 0 or more")
+        if self.greater_is_better is None and (self.metric_for_best_model or "").split("_")[-1] == "mr":
+            self.greater_is_better = False  # the Trainer thinks so of losses only
         if not torch.accelerator.is_available():
             self.use_cpu = True  # else the Trainer refuses bf16 without a GPU
         if self.bf16 is None:

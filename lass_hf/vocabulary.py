@@ -45,7 +45,9 @@ class Vocabulary:
             raise UnknownNameError(
                 f"{len(numbers)} {self.kind} have the text {name!r}: {ids}; name the one you mean by its id"
             )
-        lowered = {key.lower(): key for key in [*self._by_text, *self.index]}
+        # A text may be "label, definition": its label is what a person types.
+        labels = {text.split(",")[0].lower(): name for name, text in zip(self.ids, self.texts, strict=True)}
+        lowered = labels | {key.lower(): key for key in [*self._by_text, *self.index]}
         matches = [lowered[key] for key in difflib.get_close_matches(name.lower(), lowered, n=5, cutoff=0.5)]
         hint = f"; did you mean {', '.join(repr(match) for match in matches)}?" if matches else ""
         raise UnknownNameError(f"{name!r} is no id or text of the graph's {len(self)} {self.kind}{hint}")

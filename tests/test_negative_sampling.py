@@ -406,8 +406,7 @@ def test_set_epoch_changes_the_negatives_and_setting_it_back_restores_them(graph
 
 def test_the_negatives_of_an_epoch_are_those_of_the_sampler(graph):
     collate = collator(num_negatives=2, seed=9)
-    collate.set_epoch(5)
-    triplets, labels = collate.with_negatives(graph["train"].triplets)
+    triplets, labels = collate.with_negatives(graph["train"].triplets, epoch=5)
     drawn = NegativeSampler(graph, 2, seed=9).corrupt(graph["train"].triplets, epoch=5)
     assert triplets[labels == 0].tolist() == drawn.triplets.tolist()
     assert triplets[labels == 1].tolist() == graph["train"].triplets.tolist()

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.machinery
+import importlib.metadata
 import importlib.util
 import re
 import subprocess
@@ -118,7 +119,7 @@ def test_public_classes_and_functions_are_documented():
 
 
 def test_version_is_that_of_the_project():
-    assert lass_hf.__version__ == tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["version"]
+    assert lass_hf.__version__ == importlib.metadata.version("lass-hf")
 
 
 # Imports
