@@ -657,3 +657,38 @@ def test_an_unknown_name_like_no_other_has_no_suggestion(vocabulary):
     with pytest.raises(UnknownNameError) as caught:
         vocabulary.find("xyzzy-1234567890")
     assert "did you mean" not in str(caught.value)
+
+
+def test_a_long_text_may_stand_alone(tmp_path):
+    (tmp_path / "train.tsv").write_text("cat\teats\tmouse\n")
+    (tmp_path / "entity2text.txt").write_text("mouse\tmouse\n")
+    (tmp_path / "entity2textlong.txt").write_text("cat\ta cat that purrs\n")
+    graph = KnowledgeGraph.from_directory(tmp_path, long_text=True)
+    assert dict(zip(graph.entities.ids, graph.entities.texts, strict=True)) == {
+        "mouse": "mouse",
+        "cat": "a cat that purrs",
+    }
+
+
+@pytest.mark.parametrize("row", [("a", None, "b"), ("a", "r", float("nan")), "abc", ("a", "r", ["b"])])
+def test_a_row_that_is_no_three_names_is_an_error_that_gives_its_number(row):
+    with pytest.raises(GraphError, match="triplet 1 is"):
+        KnowledgeGraph.from_triplets([("a", "r", "b"), row])
+
+
+def test_a_text_that_is_none_is_an_error():
+    with pytest.raises(GraphError, match="'b' is None"):
+        KnowledgeGraph.from_triplets([("a", "r", "b")], entity_text={"a": "one", "b": None})
+
+
+def test_closest_matches_look_at_the_label_before_the_comma():
+    vocabulary = Vocabulary(
+        "entities", ["02084071"], ["dog, a member of the genus Canis that has long been domesticated"]
+    )
+    with pytest.raises(UnknownNameError, match="did you mean '02084071'"):
+        vocabulary.find("dgo")
+
+
+def test_unknown_split_of_tables_is_named(graph):
+    with pytest.raises(GraphError, match="'dev'"):
+        KnowledgeGraph.from_datasets({"dev": graph.to_datasets()["triplets"]["train"]})

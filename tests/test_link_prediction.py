@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lass_hf import KnowledgeGraph, evaluate_link_prediction, link_prediction
-from lass_hf.errors import GraphError
+from lass_hf.errors import GraphError, LassError
 from lass_hf.frequency_baseline import frequency_scores
 from lass_hf.link_prediction import evaluate_relation_prediction, rank_slot, rank_split, relation_categories
 from lass_hf.metrics import ranking_metrics
@@ -480,3 +480,9 @@ def test_evaluation_shows_progress_that_reaches_its_end(model, processor, graph,
     shown = capfd.readouterr().err
     assert "ranking heads: 100%" in shown
     assert "ranking tails: 100%" in shown
+
+
+@pytest.mark.parametrize("choice", [{"limit": 0}, {"limit": -1}, {"seed": -1}])
+def test_a_limit_below_one_or_a_negative_seed_is_refused(choice, graph):
+    with pytest.raises(LassError, match="expected a limit of 1 or more"):
+        rank_split(lambda triplets, slot, bar: np.zeros(len(triplets)), graph["test"], quiet=True, **choice)

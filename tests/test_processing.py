@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import ENTITY_TEXT, RELATION_TEXT, byte_level_tokenizer, make_graph, wordpiece_tokenizer
+from conftest import (
+    ENCODER_CONFIGS,
+    ENTITY_TEXT,
+    RELATION_TEXT,
+    byte_level_tokenizer,
+    make_graph,
+    wordpiece_tokenizer,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -467,3 +474,19 @@ def test_the_saved_configuration_holds_the_template(tmp_path, processor):
 def test_a_folder_without_processor_is_an_error_that_names_it(tmp_path):
     with pytest.raises(ModelError, match=str(tmp_path)):
         LassProcessor.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "usable"), [("bert", 64), ("roberta", 68), ("modernbert", 64)])
+def test_sequences_are_no_longer_than_the_encoders_positions(kind, usable, tmp_path):
+    ENCODER_CONFIGS[kind]().save_pretrained(tmp_path)
+    tokenizer = wordpiece_tokenizer()
+    tokenizer.model_max_length = 10**30
+    tokenizer.save_pretrained(tmp_path)
+    assert LassProcessor.from_encoder(str(tmp_path)).max_length == usable
+    with pytest.raises(LassError, match=f"has {usable} positions"):
+        LassProcessor.from_encoder(str(tmp_path), max_length=usable + 1)
+
+
+def test_a_folder_with_a_tokenizer_only_makes_a_processor(tmp_path):
+    wordpiece_tokenizer().save_pretrained(tmp_path)
+    assert LassProcessor.from_encoder(str(tmp_path)).max_length == 64

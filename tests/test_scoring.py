@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from conftest import ENTITY_TEXT, TRAIN, make_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -348,3 +349,22 @@ def test_scoring_leaves_no_gradients(model, store, graph):
     loss = model(**store.assemble(graph["train"].triplets), labels=torch.ones(14, dtype=torch.int64)).loss
     loss.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_float32_is_float32_after_a_training_wrapped_the_forward_in_autocast(graph, processor):
+    model = make_model()
+    store = processor.token_store()
+    before = TripletScorer(model, store, "float32").score(graph["train"].triplets)
+    wrapped = Accelerator(mixed_precision="bf16", cpu=True).prepare_model(model)
+    forward = wrapped.forward
+    after = TripletScorer(wrapped, store, "float32").score(graph["train"].triplets)
+    assert np.array_equal(before, after)
+    assert wrapped.forward == forward  # the trainer's model keeps its wrapper
+
+
+def test_a_bfloat16_copy_keeps_the_precision_of_its_buffers(processor):
+    scorer = TripletScorer(make_model("modernbert"), processor.token_store(), "bfloat16")
+    floating = [buffer for buffer in scorer.model.buffers() if buffer.is_floating_point()]
+    assert floating
+    assert {buffer.dtype for buffer in floating} == {torch.float32}
+    assert {parameter.dtype for parameter in scorer.model.parameters()} == {torch.bfloat16}

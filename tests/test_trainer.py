@@ -571,3 +571,48 @@ def test_two_processes_train_and_rank_like_one(tmp_path):
             assert found[loss]["eval_loss"] == pytest.approx(one[loss]["eval_loss"], rel=1e-6)
             for value, expected in zip(found[loss]["parameters"], one[loss]["parameters"], strict=True):
                 np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
+
+
+# One graph, and what counts as better
+
+
+def test_evaluation_split_of_another_graph_is_refused(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor)
+    with pytest.raises(LassError, match="graph that it trains on"):
+        trainer.evaluate(make_graph()["validation"])
+
+
+def test_the_graph_that_is_trained_on_is_the_one_that_is_saved(tmp_path, graph):
+    processor = LassProcessor(wordpiece_tokenizer())
+    processor.graph = make_graph()
+    make_trainer(tmp_path, graph, processor)
+    assert processor.graph is graph
+
+
+def test_a_validation_split_labelled_true_throughout_is_ranked(tmp_path):
+    graph = KnowledgeGraph.from_triplets(TRAIN, [(*row, 1) for row in VALIDATION])
+    processor = LassProcessor(wordpiece_tokenizer())
+    metrics = make_trainer(tmp_path, graph, processor, eval_dataset=graph["validation"]).evaluate()
+    assert "eval_mrr" in metrics
+    assert "eval_accuracy" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "greater"), [("mr", False), ("eval_head_mr", False), ("mrr", True), ("loss", False), ("accuracy", True)]
+)
+def test_lower_mean_ranks_are_better(name, greater, tmp_path):
+    arguments = LassTrainingArguments(
+        str(tmp_path),
+        metric_for_best_model=name,
+        load_best_model_at_end=True,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+    )
+    assert arguments.greater_is_better is greater
+
+
+def test_ranking_a_choice_counts_the_choice_as_samples(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor, eval_triplets=1)
+    output = trainer.predict(graph["test"])
+    assert output.metrics["test_num_triplets"] == 1
+    assert len(output.predictions) == 2
