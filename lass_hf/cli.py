@@ -230,6 +230,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     answers = predictor.predict(
         **given, top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
     )
+    if not _state().is_main_process:
+        return
     width = max((len(answer.id) for answer in answers), default=0)
     for rank, answer in enumerate(answers, start=1):
         text = answer.text if len(answer.text) <= 80 else answer.text[:79] + "…"
