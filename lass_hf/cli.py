@@ -236,7 +236,9 @@ def _predict(arguments: argparse.Namespace) -> None:
     for rank, answer in enumerate(answers, start=1):
         text = answer.text if len(answer.text) <= 80 else answer.text[:79] + "…"
         print(f"{rank:>3}  {answer.score:8.3f}  {answer.id:<{width}}  {text}{'  (known)' if answer.known else ''}")
-    if not arguments.include_known and not arguments.quiet:
+    if not answers:
+        print("no answer: every candidate is known (--include_known shows them)")
+    elif not arguments.include_known and not arguments.quiet:
         print("Answers that the graph holds already are left out; --include_known shows and marks them.")
     if arguments.json:
         _write_json(arguments.json, {}, question=given, answers=[answer._asdict() for answer in answers])
