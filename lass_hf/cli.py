@@ -232,14 +232,15 @@ def _predict(arguments: argparse.Namespace) -> None:
     )
     if not _state().is_main_process:
         return
+    known = not any(isinstance(name, dict) for name in given.values())  # of an entity new to the graph nothing is
     width = max((len(answer.id) for answer in answers), default=0)
     for rank, answer in enumerate(answers, start=1):
         text = answer.text if len(answer.text) <= 80 else answer.text[:79] + "…"
         print(f"{rank:>3}  {answer.score:8.3f}  {answer.id:<{width}}  {text}{'  (known)' if answer.known else ''}")
     if not answers:
         print("no answer: every candidate is known (--include_known shows them)")
-    elif not arguments.include_known and not arguments.quiet:
-        print("Answers that the graph holds already are left out; --include_known shows and marks them.")
+    elif known and not arguments.include_known and not arguments.quiet:
+        print("Answers that the graph holds, in any split, are left out; --include_known shows and marks them.")
     if arguments.json:
         _write_json(arguments.json, {}, question=given, answers=[answer._asdict() for answer in answers])
 
@@ -296,7 +297,8 @@ def _train(argv: list[str]) -> int:
     trainer.save_model()
     _report(arguments, metrics, recipe={**asdict(arguments), **training.to_dict()}, log=trainer.state.log_history)
     if trainer.is_world_process_zero():
-        print(f"saved {output_dir}; next: lass-hf evaluate --model {output_dir} --graph {arguments.graph}")
+        following = f"evaluate --model {output_dir} --graph {arguments.graph}" if "test" in graph else "predict --help"
+        print(f"saved {output_dir}; next: lass-hf {following}")
     return 0
 
 

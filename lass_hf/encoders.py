@@ -3,6 +3,8 @@
 import importlib.util
 from pathlib import Path
 
+from .errors import ModelError
+
 OFFLINE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -13,3 +15,15 @@ def resolve_encoder(name_or_path: str) -> str:
         if package is not None and package.origin is not None:
             return str(Path(package.origin).parent / "model")
     return str(name_or_path)
+
+
+def check_model_folder(name_or_path: str) -> None:
+    """Raises ModelError for a path that is no folder, or a folder without a model; hub names pass."""
+    path = Path(name_or_path)
+    if path.is_dir():
+        if not any(
+            (path / name).is_file() for name in ("config.json", "processor_config.json", "tokenizer_config.json")
+        ):
+            raise ModelError(f"{name_or_path}: not the folder of a model (no config.json in it)")
+    elif path.is_absolute() or len(path.parts) > 2:
+        raise ModelError(f"{name_or_path}: no such folder")

@@ -8,7 +8,7 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration import LassConfig
-from .encoders import resolve_encoder
+from .encoders import check_model_folder, resolve_encoder
 from .errors import LOADING_ERRORS, ModelError, first_line
 from .losses import negative_sampling_loss
 from .score_functions import translation_score
@@ -69,6 +69,8 @@ class LassForKGCompletion(PreTrainedModel):
         with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, when it is a
         LASS model already, or when the checkpoint lacks weights of the encoder.
         """
+        if not kwargs.get("subfolder"):
+            check_model_folder(name_or_path)
         try:
             encoder, info = AutoModel.from_pretrained(resolve_encoder(name_or_path), output_loading_info=True, **kwargs)
         except LOADING_ERRORS as error:
@@ -89,6 +91,8 @@ class LassForKGCompletion(PreTrainedModel):
         """Loads a trained LASS model; raises ModelError for a folder or name that holds none."""
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
+            if not kwargs.get("subfolder"):
+                check_model_folder(name)
             hub = {
                 key: kwargs[key]
                 for key in ("cache_dir", "revision", "token", "local_files_only", "subfolder")

@@ -13,7 +13,7 @@ from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
 
-from .encoders import resolve_encoder
+from .encoders import check_model_folder, resolve_encoder
 from .errors import LOADING_ERRORS, LassError, ModelError, first_line
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .token_store import SequenceTemplate, TokenStore
@@ -87,6 +87,8 @@ class LassProcessor(ProcessorMixin):
 
         Raises ModelError when there is no tokenizer of that name.
         """
+        if not kwargs.get("subfolder"):
+            check_model_folder(name_or_path)
         try:
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **kwargs)
         except LOADING_ERRORS as error:
@@ -178,6 +180,8 @@ class LassProcessor(ProcessorMixin):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs) -> "LassProcessor":  # type: ignore[override]
         """Loads a saved processor and, where it was saved, its graph; raises ModelError for anything else."""
+        if not kwargs.get("subfolder"):
+            check_model_folder(pretrained_model_name_or_path)
         hub = {key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only") if key in kwargs}
         try:
             processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)

@@ -94,9 +94,13 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArg
             action.required = False
             action.default = _default(action, defaults[action.dest])
     try:
-        arguments, training, rest = parser.parse_args_into_dataclasses(list(argv), look_for_args_file=False)
+        arguments, training, rest, unknown = parser.parse_args_into_dataclasses(
+            list(argv), look_for_args_file=False, return_remaining_strings=True
+        )
     except ValueError as error:
         raise LassError(first_line(error)) from error
+    if unknown:
+        raise LassError(f"unknown argument {' '.join(unknown)}; see lass-hf train --help")
     if rest.recipe != recipe_file:
         raise LassError(f"{rest.recipe}: the recipe comes first, before any flag")
     return arguments, training

@@ -796,3 +796,13 @@ def test_unknown_subcommand(bad_input):
 
 def test_no_subcommand(bad_input):
     assert "COMMAND" in bad_input(quiet=False)
+
+
+def test_missing_and_empty_model_folders_are_told_apart(tmp_path, bad_input):
+    question = ("--head", "cat", "--relation", "eats")
+    assert "no such folder" in bad_input("predict", "--model", tmp_path / "nowhere", *question)
+    assert "no config.json" in bad_input("predict", "--model", tmp_path, *question)
+
+
+def test_unknown_training_flag_is_named(training, bad_input):
+    assert "unknown argument --lerning_rate" in bad_input("train", *training, "--lerning_rate", "3")
