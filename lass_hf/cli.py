@@ -29,10 +29,9 @@ from .prediction import LassPredictor
 from .processing import LassProcessor
 from .recipes import Parser, parse_training
 from .scoring import DTYPES
-from .trainer import LassTrainer
+from .trainer import LassTrainer, find_checkpoint
 from .triplet_classification import evaluate_triplet_classification
 
-CHECKPOINT = ("trainer_state.json", "model.safetensors")
 MEASURED_LENGTH = 1_000_000  # tokens; `info` tells how long texts are, not how much of them an encoder would see
 
 
@@ -169,6 +168,19 @@ def _load(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProce
     return model, processor, graph
 
 
+def _progress_folder(arguments: argparse.Namespace) -> Path | None:
+    """Where an evaluation's progress lies until it ends; None for a model from the hub, or one that is read-only."""
+    if arguments.json:
+        folder = Path(f"{arguments.json}.progress")
+    elif os.access(arguments.model, os.W_OK):
+        folder = Path(arguments.model, "evaluation.progress")
+    else:
+        return None
+    if folder.exists() and not arguments.quiet and _state().is_main_process:
+        print(f"lass-hf: continuing with the finished queries in {folder}", file=sys.stderr)
+    return folder
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     model, processor, graph = _load(arguments)
     rank = evaluate_relation_prediction if arguments.relations else evaluate_link_prediction
@@ -181,6 +193,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         dtype=arguments.dtype,
         seed=arguments.seed,
         quiet=arguments.quiet,
+        resume_dir=_progress_folder(arguments),
     )
     if result.unseen["num_queries"] and _state().is_main_process:
         print(f"queries with an entity unseen in training: {result.unseen}")
@@ -276,9 +289,11 @@ def _train(argv: list[str]) -> int:
     model = LassForKGCompletion.from_encoder(
         arguments.encoder, margin=arguments.margin, distance_scale=arguments.distance_scale
     )
-    checkpoint = training.resume_from_checkpoint
-    if checkpoint is not None and (missing := [name for name in CHECKPOINT if not Path(checkpoint, name).is_file()]):
-        raise LassError(f"{checkpoint}: no checkpoint of a training to resume from (no {missing[0]} in it)")
+    checkpoint = None
+    if training.resume_from_checkpoint is not None:
+        checkpoint = find_checkpoint(training.resume_from_checkpoint, output_dir)
+        if checkpoint is None and _state().is_main_process:
+            print(f"lass-hf: {output_dir} has no whole checkpoint; training from the start", file=sys.stderr)
     try:
         trainer = LassTrainer(
             model=model,

@@ -1,10 +1,12 @@
-"""`KGDataCollator`: positives in, a padded batch of positives and their corrupted triplets out, with labels."""
+"""`KGDataCollator`: positives in, a batch of positives and their corrupted triplets out, with labels."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
+from .batching import batches_by_length
 from .errors import LassError
 from .knowledge_graph import KnowledgeGraph
 from .negative_sampling import NegativeSampler
@@ -14,10 +16,13 @@ from .processing import LassProcessor
 class KGDataCollator:
     """Collates items of a `GraphSplit` into a training batch.
 
-    Each positive is followed by its corrupted triplets (`NegativeSampler` says which); an item labelled 0 is a negative
-    of its own and is not corrupted. The batch holds int64 tensors, n sequences of up to L tokens:
+    Each positive gets its corrupted triplets (`NegativeSampler` says which); an item labelled 0 is a negative of its
+    own and is not corrupted. The batch holds int64 tensors, n sequences of up to L tokens, shorter ones first:
 
-        {"input_ids": (n, L), "attention_mask": (n, L), "segment_ids": (n, L), "labels": (n,)}    # labels 1 / 0
+        {"input_ids": (n, L), "attention_mask": (n, L), "segment_ids": (n, L), "labels": (n,),    # labels 1 / 0
+         "micro_batches": [(rows, shortest length, longest length), ...]}
+
+    `micro_batches` says which rows the model encodes together, so that it computes next to no padding.
 
     Args:
         processor: gives the sequences.
@@ -58,8 +63,15 @@ class KGDataCollator:
         every = np.concatenate([triplets, corrupted.triplets])[order]
         return every, np.concatenate([labels, np.zeros(len(corrupted.rows), dtype=np.int64)])[order]
 
-    def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, torch.Tensor]:
+    def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         triplets = np.array([(item["head"], item["relation"], item["tail"]) for item in features], dtype=np.int64)
         labels = np.array([item.get("label", 1) for item in features], dtype=np.int64)
         every, every_label = self.with_negatives(triplets, labels, int(self._epoch))
-        return {**self.store.assemble(every), "labels": torch.from_numpy(every_label)}
+        lengths = self.store.lengths(every)
+        parts = batches_by_length(lengths)
+        order = np.concatenate(parts)
+        return {
+            **self.store.assemble(every[order]),
+            "labels": torch.from_numpy(every_label[order]),
+            "micro_batches": [(len(part), int(lengths[part[0]]), int(lengths[part[-1]])) for part in parts],
+        }

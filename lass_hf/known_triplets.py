@@ -50,8 +50,16 @@ class KnownTriplets:
         """
         triplets = np.asarray(triplets, dtype=np.int64)
         keys, pairs = self._sorted_keys(slot), self._pair_keys(slot, triplets)
-        starts = np.searchsorted(keys, pairs)
-        counts = np.searchsorted(keys, pairs + self.sizes[slot]) - starts
+        starts, counts = self._ranges(slot, pairs)
         rows = np.repeat(np.arange(len(triplets)), counts)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         return rows, keys[np.repeat(starts, counts) + within] - np.repeat(pairs, counts)
+
+    def count(self, slot: int, triplets: np.ndarray) -> np.ndarray:
+        """How many values of `slot` are known given each triplet's other two: int64, shape (n,)."""
+        return self._ranges(slot, self._pair_keys(slot, np.asarray(triplets, dtype=np.int64)))[1]
+
+    def _ranges(self, slot: int, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        keys = self._sorted_keys(slot)
+        starts = np.searchsorted(keys, pairs)
+        return starts, np.searchsorted(keys, pairs + self.sizes[slot]) - starts

@@ -5,6 +5,8 @@ It turns a score function into ranks and ranks into metrics. The filter is every
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,17 +15,19 @@ from accelerate.utils import reduce
 from tqdm.auto import tqdm
 
 from .errors import GraphError, LassError
+from .fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
 from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .metrics import ranking_metrics
 from .modeling import LassForKGCompletion
 from .processing import LassProcessor
+from .ranking_progress import RankingProgress
 from .scoring import TripletScorer
 
 # (triplets of shape (n, 3), the slot asked for, a progress bar or None) -> float32 scores of shape (n,)
 ScoreFunction = Callable[..., np.ndarray]
 
 SLOT_NAMES = ("head", "relation", "tail")
-UNIT_SIZE = 2**15  # candidates ranked together; fixed, so that ranks do not depend on the number of processes
+UNIT_SIZE = 2**12  # candidates ranked together; fixed, so that ranks do not depend on the number of processes
 CATEGORY_THRESHOLD = 1.5  # mean tails per head (heads per tail) from which a side is "N" (Bordes et al., 2013)
 
 
@@ -63,29 +67,38 @@ def evaluate_link_prediction(
     dtype: str = "auto",
     seed: int = 42,
     quiet: bool = False,
+    resume_dir: str | Path | None = None,
+    slots: tuple[int, ...] = (0, 2),
 ) -> RankingResult:
     """Ranks the head and the tail of each true triplet of a split among all entities that occur in the graph.
 
     `limit` takes a seeded random choice of that many triplets (two queries each). Under several processes the queries
-    are shared, and each process gets the whole result.
+    are shared, and each process gets the whole result: the same ranks as one process with as many threads. With
+    `resume_dir` finished queries are kept in that folder until the evaluation ends, and a killed evaluation continues
+    with them; it raises LassError when they are those of another model, graph or choice of queries.
     """
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
-    return rank_split(scorer.score, graph[split], (0, 2), limit, seed, quiet)
+    progress = None
+    if resume_dir is not None:
+        identity = {
+            "model": model_fingerprint(scorer.model),
+            "texts": texts_fingerprint(scorer.store),
+            "graph": graph_fingerprint(graph),
+            "num_candidates": [len(graph.candidates[slot]) for slot in slots],
+            **{"split": split, "limit": limit, "seed": seed, "slots": slots},
+            **{"dtype": str(scorer.model.dtype), "token_budget": scorer.token_budget},
+        }
+        progress = RankingProgress(resume_dir, identity)
+    return rank_split(
+        scorer.score, graph[split], slots, limit, seed, quiet, unit_size=scorer.token_budget, progress=progress
+    )
 
 
 def evaluate_relation_prediction(
-    model: LassForKGCompletion,
-    processor: LassProcessor,
-    graph: KnowledgeGraph,
-    split: str = "test",
-    limit: int | None = None,
-    dtype: str = "auto",
-    seed: int = 42,
-    quiet: bool = False,
+    model: LassForKGCompletion, processor: LassProcessor, graph: KnowledgeGraph, split: str = "test", **choices: Any
 ) -> RankingResult:
-    """Ranks the relation of each true triplet among all relations; otherwise as `evaluate_link_prediction`."""
-    scorer = TripletScorer(model, processor.token_store(graph), dtype)
-    return rank_split(scorer.score, graph[split], (1,), limit, seed, quiet)
+    """Ranks the relation of each true triplet among all relations; `choices` as in `evaluate_link_prediction`."""
+    return evaluate_link_prediction(model, processor, graph, split, slots=(1,), **choices)
 
 
 def rank_split(
@@ -95,8 +108,10 @@ def rank_split(
     limit: int | None = None,
     seed: int = 42,
     quiet: bool = False,
+    unit_size: int = UNIT_SIZE,
+    progress: RankingProgress | None = None,
 ) -> RankingResult:
-    """Ranks the true triplets of a split by any score function."""
+    """Ranks the true triplets of a split by any score function, `unit_size` candidates together."""
     if (limit is not None and limit < 1) or seed < 0:
         raise LassError(f"limit={limit}, seed={seed}; expected a limit of 1 or more (or None), and a seed of 0 or more")
     triplets = split.positives
@@ -104,7 +119,9 @@ def rank_split(
         triplets = triplets[np.sort(np.random.default_rng(seed).choice(len(triplets), limit, replace=False))]
     if not len(triplets):
         raise GraphError(f"the {split.name} split has no true triplet to rank")
-    sides = [rank_slot(score, split.graph, triplets, slot, quiet) for slot in slots]
+    sides = [rank_slot(score, split.graph, triplets, slot, quiet, unit_size, progress) for slot in slots]
+    if progress is not None:
+        progress.finish()
     optimistic, pessimistic, candidates = (np.concatenate(arrays) for arrays in zip(*sides, strict=True))
     result = RankingResult(triplets, slots, optimistic, pessimistic, candidates)
     _add_metrics(result, split.graph)
@@ -112,7 +129,13 @@ def rank_split(
 
 
 def rank_slot(
-    score: ScoreFunction, graph: KnowledgeGraph, triplets: np.ndarray, slot: int, quiet: bool = True
+    score: ScoreFunction,
+    graph: KnowledgeGraph,
+    triplets: np.ndarray,
+    slot: int,
+    quiet: bool = True,
+    unit_size: int = UNIT_SIZE,
+    progress: RankingProgress | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Optimistic rank, pessimistic rank and number of candidates of each triplet's own value in `slot`; int64, (n,).
 
@@ -122,28 +145,43 @@ def rank_slot(
     anchors = triplets.copy()
     anchors[:, slot] = 0
     queries, query_of = np.unique(anchors, axis=0, return_inverse=True)
+    by_query = np.argsort(query_of, kind="stable")
     candidates = graph.candidates[slot]
-    per_unit = max(1, UNIT_SIZE // len(candidates))
-    units = [np.arange(start, min(start + per_unit, len(queries))) for start in range(0, len(queries), per_unit)]
+    bounds = np.append(np.arange(0, len(queries), max(1, unit_size // len(candidates))), len(queries))
+    rows_of_unit = np.split(by_query, np.searchsorted(query_of[by_query], bounds[1:-1]))
+    finished = (
+        {} if progress is None else {unit: ranks for (of, unit), ranks in progress.finished.items() if of == slot}
+    )
+    waiting = [unit for unit in range(len(rows_of_unit)) if unit not in finished]
     state = PartialState()
-    mine = range(state.process_index, len(units), state.num_processes)
     found = np.zeros((3, len(triplets)), dtype=np.int64)
-    total = sum(len(units[unit]) for unit in mine) * len(candidates)
-    hidden = quiet or not state.is_main_process
+    if state.is_main_process:  # summed over processes below
+        for unit, ranks in finished.items():
+            found[:, rows_of_unit[unit]] = ranks
+    # Of the known answers only those that are asked for are scored.
+    asked = np.bincount(query_of[np.unique(triplets, axis=0, return_index=True)[1]], minlength=len(queries))
+    size_of_query = len(candidates) - graph.known.count(slot, queries) + asked
+    size_of_unit = np.add.reduceat(size_of_query, bounds[:-1])
+    mine = waiting[state.process_index :: state.num_processes]
+    before = int(size_of_unit[list(finished)].sum())
     with tqdm(
-        total=total,
+        total=before + int(size_of_unit[mine].sum()),
+        initial=before,
         desc=f"ranking {SLOT_NAMES[slot]}s",
         unit=" triplets",
         unit_scale=True,
-        disable=hidden,
+        disable=quiet or not state.is_main_process,
         mininterval=0.5,
     ) as bar:
         for unit in mine:
-            rows = np.flatnonzero((query_of >= units[unit][0]) & (query_of <= units[unit][-1]))
+            rows, first = rows_of_unit[unit], bounds[unit]
             own = np.searchsorted(candidates, triplets[rows, slot])
-            found[:, rows] = _rank_unit(
-                score, graph, queries[units[unit]], slot, candidates, query_of[rows] - units[unit][0], own, bar
+            ranks = _rank_unit(
+                score, graph, queries[first : bounds[unit + 1]], slot, candidates, query_of[rows] - first, own, bar
             )
+            found[:, rows] = ranks
+            if progress is not None:
+                progress.record((slot, unit), ranks)
     if state.num_processes > 1:
         found = reduce(torch.from_numpy(found).to(state.device), "sum").cpu().numpy()
     return found[0], found[1], found[2]
@@ -155,18 +193,20 @@ def _rank_unit(score, graph, queries, slot, candidates, query_of, own, bar) -> n
     known = np.zeros((len(queries), len(candidates)), dtype=bool)
     known[known_rows, np.searchsorted(candidates, known_values)] = True
     wanted = ~known
-    wanted[query_of, own] = True  # of the known answers, only those that are asked for are scored
+    wanted[query_of, own] = True
     rows, columns = np.nonzero(wanted)
     triplets = queries[rows]
     triplets[:, slot] = candidates[columns]
-    scores = np.full(known.shape, -np.inf, dtype=np.float32)
+    scores = np.empty(known.shape, dtype=np.float32)
     scores[rows, columns] = score(triplets, slot, bar)
-    bar.update(known.size - len(rows))
-    targets = scores[query_of, own][:, None]
-    scores[known] = -np.inf  # no known answer competes with another
-    higher = (scores[query_of] > targets).sum(axis=1)
-    equal = (scores[query_of] == targets).sum(axis=1)
-    return np.stack([1 + higher, 1 + higher + equal, 1 + (~known).sum(axis=1)[query_of]])
+    found = np.empty((3, len(own)), dtype=np.int64)
+    for query in range(len(queries)):
+        mine = np.flatnonzero(query_of == query)
+        targets = scores[query, own[mine]]
+        rivals = np.sort(scores[query, ~known[query]])  # no known answer competes with another
+        below, not_above = (np.searchsorted(rivals, targets, side) for side in ("left", "right"))
+        found[:, mine] = 1 + len(rivals) - np.stack([not_above, below, np.zeros_like(below)])
+    return found
 
 
 def relation_categories(graph: KnowledgeGraph) -> list[str]:

@@ -1,5 +1,6 @@
 """`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It knows no graph and no negatives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,22 +126,34 @@ class LassForKGCompletion(PreTrainedModel):
     def forward(
         self,
         input_ids: torch.LongTensor,
-        attention_mask: torch.LongTensor,
-        segment_ids: torch.LongTensor,
+        attention_mask: torch.LongTensor | None = None,
+        segment_ids: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
+        micro_batches: Sequence[tuple[int, int, int]] | None = None,
         **kwargs: Any,
     ) -> LassOutput:
-        """Scores sequences as `LassProcessor` makes them: the three inputs are int64 of shape (batch, L).
+        """Scores sequences as `LassProcessor` makes them: the first three inputs are int64 of shape (batch, L).
 
-        `segment_ids`: 0 special token or padding, 1 head, 2 relation, 3 tail. `labels`, shape (batch,): 1 positive,
-        0 negative; with them the loss of Eq. 4. `kwargs` go to the encoder.
+        `attention_mask`: 1 for a token, 0 for padding; None when there is no padding. `segment_ids`, always needed:
+        0 special token or padding, 1 head, 2 relation, 3 tail. `labels`, shape (batch,): 1 positive, 0 negative; with
+        them the loss of Eq. 4. `micro_batches`: (rows, shortest length, longest length) of consecutive rows that are
+        encoded together, each cut to its own longest; the scores are those of the whole batch, without computing its
+        padding (hidden states and attentions are then not given). `kwargs` go to the encoder.
         """
-        encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
-        hidden = encoded.last_hidden_state
-        with torch.autocast(hidden.device.type, enabled=False):  # sums of Eq. 1 and of the means are float32
-            segments = torch.arange(1, 4, device=hidden.device)[:, None]
-            mask = (segment_ids[:, None] == segments).float()  # (batch, 3, L)
-            head, relation, tail = (mask @ hidden.float() / mask.sum(-1, keepdim=True)).unbind(1)
+        if segment_ids is None:
+            raise ModelError("segment_ids are missing: they say which tokens are head, relation and tail")
+        if micro_batches is None:
+            segments, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
+        else:
+            parts, start, encoded = [], 0, ModelOutput()
+            for rows, shortest, longest in micro_batches:
+                part = (slice(start, start + rows), slice(longest))
+                mask = None if attention_mask is None or shortest == longest else attention_mask[part]
+                parts.append(self._encode(input_ids[part], mask, segment_ids[part], **kwargs)[0])
+                start += rows
+            segments = torch.cat(parts)
+        head, relation, tail = segments.unbind(1)
+        with torch.autocast(segments.device.type, enabled=False):
             scores = translation_score(head, relation, tail, self.config.margin, self.config.distance_scale)
             loss = None if labels is None else negative_sampling_loss(scores, labels)
         return LassOutput(
@@ -152,6 +165,14 @@ class LassForKGCompletion(PreTrainedModel):
             hidden_states=encoded.get("hidden_states"),
             attentions=encoded.get("attentions"),
         )
+
+    def _encode(self, input_ids, attention_mask, segment_ids, **kwargs: Any) -> tuple[torch.Tensor, ModelOutput]:
+        """The mean-pooled segments, float32 of shape (batch, 3, k), and the encoder's own output."""
+        encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
+        hidden = encoded.last_hidden_state
+        with torch.autocast(hidden.device.type, enabled=False):  # sums of Eq. 1 and of the means are float32
+            mask = (segment_ids[:, None] == torch.arange(1, 4, device=hidden.device)[:, None]).float()  # (batch, 3, L)
+            return mask @ hidden.float() / mask.sum(-1, keepdim=True), encoded
 
 
 def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:

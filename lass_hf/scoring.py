@@ -1,17 +1,17 @@
 """The scoring engine: arrays of triplet ids in, float32 scores out; evaluation, classification and prediction call it.
 
-It sorts by length, so that batches hold next to no padding, scores triplets that read the same once, and works in
-bfloat16 where the hardware multiplies that natively. It knows no filter, no ranks and no names.
+It batches sequences of nearly equal length, so that next to no padding is computed, scores triplets that read the same
+once, and works in bfloat16 where the hardware multiplies that natively. It knows no filter, no ranks and no names.
 """
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
+from .batching import batches_by_length
 from .errors import LassError, NonFiniteError
 from .modeling import LassForKGCompletion
 from .token_store import TokenStore
@@ -41,7 +41,8 @@ class TripletScorer:
         model: used as it is, or copied when `dtype` differs from its own (later training does not change the copy).
         store: the graph's texts as token ids, `processor.token_store(graph)`.
         dtype: "auto", "float32" or "bfloat16"; the sum in Eq. 1 is float32 in any case.
-        token_budget: tokens of a batch, padding included; a device's default when None.
+        token_budget: tokens of a batch, padding included; a device's default when None. A batch that does not fit the
+            memory is halved until it does, and so are later ones of its size.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class TripletScorer:
         self.model = model
         self.store = store
         self.token_budget = token_budget or TOKENS_PER_BATCH.get(model.device.type, TOKENS_PER_BATCH["cuda"])
+        self._too_large: float = float("inf")  # tokens of the smallest batch that did not fit
 
     def with_store(self, store: TokenStore) -> "TripletScorer":
         """The same model over other texts."""
@@ -81,16 +83,20 @@ class TripletScorer:
             keys * len(entity) + entity[triplets[:, 2]], return_index=True, return_inverse=True, return_counts=True
         )
         distinct = triplets[first]
-        scores = np.empty(len(distinct), dtype=np.float32)
+        lengths = self.store.lengths(distinct)
+        batches = batches_by_length(lengths, self.token_budget)
         was_training = self.model.training
         self.model.eval()
         try:
-            for batch in self._batches(self.store.lengths(distinct)):
-                scores[batch] = self._forward(distinct[batch])
+            parts = []  # stay on the device until the end, so that it never waits for the next batch
+            for batch in batches:
+                parts += self._forward(distinct[batch], lengths[batch])
                 if progress is not None:
                     progress.update(int(counts[batch].sum()))
         finally:
             self.model.train(was_training)
+        scores = np.empty(len(distinct), dtype=np.float32)
+        scores[np.concatenate(batches)] = torch.cat(parts).cpu().numpy()
         if not np.isfinite(scores).all():
             bad = distinct[~np.isfinite(scores)]
             raise NonFiniteError(
@@ -100,30 +106,26 @@ class TripletScorer:
             )
         return scores[inverse]
 
-    def _batches(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
-        """Positions in batches of at most `token_budget` tokens, sequences of nearly equal length together."""
-        order = np.argsort(lengths, kind="stable")
-        ordered = lengths[order]
-        start = 0
-        while start < len(order):
-            window = ordered[start : start + max(1, self.token_budget // int(ordered[start]))]
-            tokens = np.arange(1, len(window) + 1) * window  # of a batch that ends here; ascending
-            end = start + max(1, int((tokens <= self.token_budget).sum()))
-            yield order[start:end]
-            start = end
-
     @torch.inference_mode()
-    def _forward(self, triplets: np.ndarray) -> np.ndarray:
-        try:
-            batch = {name: value.to(self.model.device) for name, value in self.store.assemble(triplets).items()}
-            return self.model(**batch).scores.float().cpu().numpy()
-        except RuntimeError as error:
-            if not should_reduce_batch_size(error):
-                raise
-            if len(triplets) == 1:
-                length = int(self.store.lengths(triplets)[0])
-                raise LassError(
-                    f"out of memory with one sequence of {length} tokens: lower max_length, or use a smaller encoder"
-                ) from error
+    def _forward(self, triplets: np.ndarray, lengths: np.ndarray) -> list[torch.Tensor]:
+        """Scores of one batch, in one part or, where it does not fit the memory, in several."""
+        tokens = len(triplets) * int(lengths.max())
+        if tokens < self._too_large or len(triplets) == 1:
+            try:
+                batch = self.store.assemble(triplets)
+                if lengths.min() == lengths.max():
+                    del batch["attention_mask"]  # attention is faster without one
+                inputs = {name: value.to(self.model.device, non_blocking=True) for name, value in batch.items()}
+                return [self.model(**inputs).scores]
+            except RuntimeError as error:
+                if not should_reduce_batch_size(error):
+                    raise
+                if len(triplets) == 1:
+                    raise LassError(
+                        f"out of memory with one sequence of {tokens} tokens: lower max_length, or use a smaller "
+                        "encoder"
+                    ) from error
+            self._too_large = tokens
+            clear_device_cache()
         half = len(triplets) // 2
-        return np.concatenate([self._forward(triplets[:half]), self._forward(triplets[half:])])
+        return self._forward(triplets[:half], lengths[:half]) + self._forward(triplets[half:], lengths[half:])

@@ -3,14 +3,22 @@
 It overrides `compute_loss`, what makes that right under accumulation and several processes, and `evaluation_loop`.
 """
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
+from accelerate import DistributedType
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
-from transformers.trainer_utils import EvalLoopOutput
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
+from transformers.utils import SAFE_WEIGHTS_NAME
 
+from .configuration import LassConfig
 from .data_collator import KGDataCollator
 from .errors import LassError, NonFiniteError
+from .fingerprints import config_fingerprint, graph_fingerprint
 from .knowledge_graph import GraphSplit
 from .link_prediction import rank_split
 from .losses import mean_bce_loss, negative_sampling_loss
@@ -18,6 +26,9 @@ from .processing import LassProcessor
 from .scoring import TripletScorer
 from .training_args import LassTrainingArguments
 from .triplet_classification import classify
+
+# Each process holds the whole model, so that it may call the encoder as often as its batch needs.
+REPLICATED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
 class LassTrainer(Trainer):
@@ -68,6 +79,17 @@ class LassTrainer(Trainer):
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
         self.add_callback(_EpochCallback(data_collator))
 
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        """Refuses the checkpoint of another model or graph, which would go on to something that is neither."""
+        folder = Path(resume_from_checkpoint)
+        config = LassConfig.from_pretrained(folder)
+        if config_fingerprint(config) != config_fingerprint(self.model.config):
+            raise LassError(f"{folder}: the checkpoint of another model (encoder, margin or distance scale differ)")
+        graph = LassProcessor.from_pretrained(folder).graph
+        if graph is None or graph_fingerprint(graph) != graph_fingerprint(self.data_collator.sampler.graph):
+            raise LassError(f"{folder}: the checkpoint of a training on another graph")
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """Also counts what the loss is a mean over: positives (mean_bce: triplets) of the global, accumulated batch."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -81,6 +103,8 @@ class LassTrainer(Trainer):
         """The loss of Eq. 4, or the published code's mean BCE, in float32; raises NonFiniteError for NaN."""
         inputs = dict(inputs)
         labels = inputs.pop("labels")
+        if self.accelerator.distributed_type not in REPLICATED or self.args.n_gpu > 1:
+            inputs.pop("micro_batches", None)  # sharded models need as many encoder calls in each process
         outputs = model(**inputs)
         loss = self._loss(outputs.scores, labels, num_items_in_batch)
         if not torch.isfinite(loss):
@@ -122,12 +146,40 @@ class LassTrainer(Trainer):
             loss = mean_bce_loss(torch.from_numpy(predictions), torch.from_numpy(split.labels))
             metrics = dict(classify(predictions, split, predictions, split).metrics)
         else:
-            result = rank_split(scorer.score, split, limit=self.args.eval_triplets, seed=self.args.seed, quiet=quiet)
+            limit, seed = self.args.eval_triplets, self.args.seed
+            result = rank_split(scorer.score, split, (0, 2), limit, seed, quiet, unit_size=scorer.token_budget)
             triplets, labels = self.data_collator.with_negatives(result.triplets)
             loss = self._loss(torch.from_numpy(scorer.score(triplets)), torch.from_numpy(labels))
             predictions, metrics, size = result.ranks, result.metrics, len(result.triplets)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss.item(), **metrics}.items()}
         return EvalLoopOutput(np.asarray(predictions), split.labels, metrics, size)
+
+
+def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
+    """The folder of the checkpoint `name`; "last" is the newest whole one in `output_dir`, None when there is none.
+
+    A checkpoint is whole when its last file is: a kill in mid-write leaves one that is not. Raises LassError for a
+    folder that holds no whole checkpoint.
+    """
+    if name == "last":
+        steps = [folder.name.rpartition("-")[2] for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")]
+        newest_first = sorted(map(int, filter(str.isdecimal, steps)), reverse=True)
+        folders = [Path(output_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}") for step in newest_first]
+        return next((str(folder) for folder in folders if not _lacks(folder)), None)
+    if missing := _lacks(Path(name)):
+        raise LassError(f"{name}: no checkpoint of a training to resume from (no whole {missing} in it)")
+    return name
+
+
+def _lacks(checkpoint: Path) -> str | None:
+    """The file without which a checkpoint is not whole; the Trainer writes its state last."""
+    if not (checkpoint / SAFE_WEIGHTS_NAME).is_file():
+        return SAFE_WEIGHTS_NAME
+    try:
+        json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return TRAINER_STATE_NAME
+    return None
 
 
 class _EpochCallback(TrainerCallback):

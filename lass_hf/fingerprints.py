@@ -1,0 +1,53 @@
+"""Fingerprints that tell whether two models, or two graphs, are the same: hex digests of their contents."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from transformers import PreTrainedConfig
+
+from .knowledge_graph import KnowledgeGraph
+from .modeling import LassForKGCompletion
+from .token_store import TokenStore
+
+# What a configuration says about the file or the library, not about the model.
+VOLATILE = ("_name_or_path", "architectures", "auto_map", "dtype", "transformers_version", "use_cache")
+
+
+def config_fingerprint(config: PreTrainedConfig) -> str:
+    """Of everything that a configuration chooses: margin, distance scale, the encoder's shape."""
+    values = config.to_dict()
+    for part in (values, values["encoder_config"]):
+        for name in VOLATILE:
+            part.pop(name, None)
+    return _digest([json.dumps(values, sort_keys=True, default=str).encode()])
+
+
+def model_fingerprint(model: LassForKGCompletion) -> str:
+    """Of the configuration and every weight, in the precision the model has."""
+    weights = (
+        tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        for _, tensor in sorted(model.state_dict().items())
+    )
+    return _digest([config_fingerprint(model.config).encode(), *weights])
+
+
+def texts_fingerprint(store: TokenStore) -> str:
+    """Of the texts as the encoder sees them: tokens and sequence template."""
+    return _digest([repr(store.template).encode(), store.tokens, store.offsets])
+
+
+def graph_fingerprint(graph: KnowledgeGraph) -> str:
+    """Of names, and of the true triplets of each split: what a model folder keeps of a graph."""
+    names = json.dumps([graph.entities.ids, graph.relations.ids]).encode()
+    splits = [part for name, split in graph.splits.items() for part in (name.encode(), split.positives)]
+    return _digest([names, *splits])
+
+
+def _digest(parts: Iterable[bytes | np.ndarray]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
+    return digest.hexdigest()
