@@ -1,0 +1,125 @@
+"""What the benchmarks share: interleaved rounds, the machine's matrix rate, one table, one JSON file."""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import accelerate
+import torch
+import transformers
+
+import lass_hf
+from lass_hf import KnowledgeGraph, LassForKGCompletion
+from lass_hf.encoders import OFFLINE_ENCODER
+from lass_hf.scoring import scoring_dtype
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    arguments.add_argument("--graph", required=True, metavar="DIR", help="folder of a graph")
+    arguments.add_argument("--encoder", default=OFFLINE_ENCODER, metavar="NAME_OR_DIR")
+    arguments.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are reported")
+    arguments.add_argument("--seed", type=int, default=42)
+    arguments.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    return arguments
+
+
+def device() -> torch.device:
+    return torch.accelerator.current_accelerator() or torch.device("cpu")
+
+
+def synchronize() -> None:
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+
+
+def native_bfloat16() -> bool:
+    """Does the hardware multiply bfloat16 itself? Emulated bfloat16 is so slow that timing it says nothing."""
+    return scoring_dtype("auto", device()) == torch.bfloat16
+
+
+def matrix_rate(dtype: torch.dtype) -> float:
+    """FLOP/s of a large matrix product, the best of 5: what the machine can do at this moment."""
+    size = 2048 if device().type == "cpu" else 8192
+    left, right = (torch.randn(size, size, device=device(), dtype=dtype) for _ in range(2))
+    best = 0.0
+    for _ in range(6):  # the first one warms up
+        synchronize()
+        start = time.perf_counter()
+        left @ right
+        synchronize()
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def flop_per_token(model: LassForKGCompletion) -> int:
+    """Of a forward pass: two per weight of the encoder's linear layers; attention's own products are left out."""
+    linear = [module for module in model.encoder.modules() if isinstance(module, torch.nn.Linear)]
+    return 2 * sum(module.weight.numel() for module in linear)
+
+
+def interleaved(sides: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
+    """Runs each side once per round, after each other; returns items per second, a list of rounds for each side."""
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name, run in sides.items():
+            print(f"round {number + 1} of {rounds}: {name} ...", end=" ", file=sys.stderr, flush=True)
+            synchronize()
+            start = time.perf_counter()
+            items = run()
+            synchronize()
+            rates[name].append(items / (time.perf_counter() - start))
+            print(f"{rates[name][-1]:.1f}/s", file=sys.stderr)
+    return rates
+
+
+def ratio(rates: dict[str, list[float]], ours: str, other: str) -> float:
+    """How much faster `ours` is: the median over rounds of the ratio within a round."""
+    return statistics.median(mine / theirs for mine, theirs in zip(rates[ours], rates[other], strict=True))
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    names = list(rows[0])
+    texts = [
+        [f"{row[name]:,.3g}" if isinstance(row[name], float) else str(row[name]) for name in names] for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(names, *texts, strict=True)]
+    for cells in [names, *texts]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+
+
+def machine() -> dict[str, Any]:
+    capabilities = torch.cpu.get_capabilities()
+    return {
+        "cpu": capabilities.get("cpu_name") or platform.processor(),
+        "cpu_bfloat16": bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if device().type == "cuda" else device().type,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "accelerate": accelerate.__version__,
+        "lass_hf": lass_hf.__version__,
+    }
+
+
+def finish(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Writes results, command and machine where --json says."""
+    if arguments.json:
+        content = {"command": " ".join(["python", *sys.argv]), "machine": machine(), **results}
+        Path(arguments.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {arguments.json}")
+
+
+def load(arguments: argparse.Namespace) -> tuple[KnowledgeGraph, LassForKGCompletion]:
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    graph = KnowledgeGraph.from_directory(arguments.graph)
+    model = LassForKGCompletion.from_encoder(arguments.encoder)
+    return graph, model.to(device())  # type: ignore[arg-type]

@@ -1,0 +1,54 @@
+"""The published code's way of working, re-created from its description: what lass-hf is measured against.
+
+Each triplet is put together and tokenised in Python and padded to 192 tokens, everything is float32, and the masked-LM
+head runs on every token although nothing uses it. The sequences are those of lass-hf, so the scores can be compared.
+"""
+
+import numpy as np
+import torch
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from lass_hf import KnowledgeGraph
+from lass_hf.encoders import resolve_encoder
+from lass_hf.score_functions import translation_score
+
+PADDED_LENGTH = 192
+BATCH_SIZE = 16  # sequences on each of its 8 GPUs
+
+
+class PublishedRecipe:
+    def __init__(self, encoder: str, graph: KnowledgeGraph, device: torch.device):
+        self.graph = graph
+        self.tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(encoder))
+        self.model = AutoModelForMaskedLM.from_pretrained(resolve_encoder(encoder)).to(device).eval()
+
+    def _sequence(self, triplet: np.ndarray) -> tuple[list[int], list[int]]:
+        """Token ids and segment numbers of one triplet, padded."""
+        head, relation, tail = triplet.tolist()
+        texts = self.graph.entities.texts[head], self.graph.relations.texts[relation], self.graph.entities.texts[tail]
+        tokens, segments = [self.tokenizer.cls_token_id], [0]
+        for number, text in enumerate(texts, start=1):
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            tokens += [*ids, self.tokenizer.sep_token_id]
+            segments += [number] * len(ids) + [0]
+        missing = PADDED_LENGTH - len(tokens)
+        tokens, segments = tokens[:PADDED_LENGTH], segments[:PADDED_LENGTH]
+        return tokens + [self.tokenizer.pad_token_id] * missing, segments + [0] * missing
+
+    def scores(self, triplets: np.ndarray) -> torch.Tensor:
+        """Eq. 1 of one batch of triplets, float32, shape (n,)."""
+        rows = [self._sequence(triplet) for triplet in triplets]
+        tokens, segments = (torch.tensor(column, device=self.model.device) for column in zip(*rows, strict=True))
+        mask = (tokens != self.tokenizer.pad_token_id).long()
+        hidden = self.model(input_ids=tokens, attention_mask=mask, output_hidden_states=True).hidden_states[-1]
+        pooled = []
+        for number in (1, 2, 3):
+            of_segment = (segments == number)[..., None].float()
+            pooled.append((hidden * of_segment).sum(1) / of_segment.sum(1))
+        head, relation, tail = pooled
+        return translation_score(head, relation, tail, margin=7.0, distance_scale="sqrt_dim")
+
+    @torch.no_grad()
+    def score(self, triplets: np.ndarray) -> np.ndarray:
+        batches = np.array_split(triplets, -(-len(triplets) // BATCH_SIZE))
+        return torch.cat([self.scores(batch) for batch in batches]).cpu().numpy()
