@@ -22,7 +22,7 @@ def config_fingerprint(config: PreTrainedConfig) -> str:
     for part in (values, values["encoder_config"]):
         for name in VOLATILE:
             part.pop(name, None)
-    return _digest([json.dumps(values, sort_keys=True, default=str).encode()])
+    return digest([json.dumps(values, sort_keys=True, default=str).encode()])
 
 
 def model_fingerprint(model: LassForKGCompletion) -> str:
@@ -31,23 +31,24 @@ def model_fingerprint(model: LassForKGCompletion) -> str:
         tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
         for _, tensor in sorted(model.state_dict().items())
     )
-    return _digest([config_fingerprint(model.config).encode(), *weights])
+    return digest([config_fingerprint(model.config).encode(), *weights])
 
 
 def texts_fingerprint(store: TokenStore) -> str:
     """Of the texts as the encoder sees them: tokens and sequence template."""
-    return _digest([repr(store.template).encode(), store.tokens, store.offsets])
+    return digest([repr((store.template, store.num_relations)).encode(), store.tokens, store.offsets])
 
 
 def graph_fingerprint(graph: KnowledgeGraph) -> str:
     """Of names, and of the true triplets of each split: what a model folder keeps of a graph."""
     names = json.dumps([graph.entities.ids, graph.relations.ids]).encode()
     splits = [part for name, split in graph.splits.items() for part in (name.encode(), split.positives)]
-    return _digest([names, *splits])
+    return digest([names, *splits])
 
 
-def _digest(parts: Iterable[bytes | np.ndarray]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def digest(parts: Iterable[bytes | np.ndarray]) -> str:
+    """Of bytes and arrays, one after the other."""
+    total = hashlib.blake2b(digest_size=16)
     for part in parts:
-        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
-    return digest.hexdigest()
+        total.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
+    return total.hexdigest()

@@ -15,7 +15,7 @@ from accelerate.utils import reduce
 from tqdm.auto import tqdm
 
 from .errors import GraphError, LassError
-from .fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
+from .fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
 from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .metrics import ranking_metrics
 from .modeling import LassForKGCompletion
@@ -84,7 +84,7 @@ def evaluate_link_prediction(
             "model": model_fingerprint(scorer.model),
             "texts": texts_fingerprint(scorer.store),
             "graph": graph_fingerprint(graph),
-            "num_candidates": [len(graph.candidates[slot]) for slot in slots],
+            "candidates": digest(graph.candidates[slot] for slot in slots),
             **{"split": split, "limit": limit, "seed": seed, "slots": slots},
             **{"dtype": str(scorer.model.dtype), "token_budget": scorer.token_budget},
         }

@@ -5,6 +5,7 @@ then a line per finished unit. It knows no scores and no models.
 """
 
 import json
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +21,41 @@ class RankingProgress:
     """Finished units of one evaluation, kept in `folder`, which all processes must see.
 
     `identity` names everything that ranks depend on (model, texts, graph, split, ...). Raises LassError when the folder
-    holds the progress of an evaluation with another identity. A line that a kill cut off is dropped, with what is
-    behind it.
+    holds finished units of an evaluation with another identity. A line that a kill cut off is dropped, with what is
+    behind it. Nothing is written before the first unit is finished.
 
     `finished`: for each unit an int64 array of shape (3, triplets of the unit).
     """
 
     def __init__(self, folder: str | Path, identity: dict[str, Any]):
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._identity = json.loads(json.dumps(identity))
         self.finished: dict[Unit, np.ndarray] = {}
-        state = PartialState()
-        own = self.folder / f"process-{state.process_index}.jsonl"
-        whole = {file: self._read(file) for file in sorted({*self.folder.glob("process-*.jsonl"), own})}
-        state.wait_for_everyone()  # all have read the same; from here on files grow
-        self._file = own.open("ab", buffering=0)
-        self._file.truncate(whole[own])
-        if not whole[own]:
-            self._write({"evaluation": self._identity})
+        self._state = PartialState()
+        self._path = self.folder / f"process-{self._state.process_index}.jsonl"
+        whole = {file: self._read(file) for file in sorted(self.folder.glob("process-*.jsonl"))}
+        self._whole = whole.get(self._path, 0)
+        self._file: BufferedWriter | None = None
+        self._state.wait_for_everyone()  # all have read the same; from here on files grow
 
     def _read(self, file: Path) -> int:
-        """Takes over the units of a file; returns how many of its bytes are whole lines."""
-        size = 0
-        if not file.exists():
-            return size
+        """Takes over the units of a file; returns how many of its bytes are whole lines, 0 for one without units."""
+        size, identity, units = 0, None, {}
         with file.open("rb") as lines:
             for line in lines:
                 try:
                     content = json.loads(line) if line.endswith(b"\n") else {}
-                    if not size:
-                        self._check(file, content["evaluation"])
+                    if identity is None:
+                        identity = dict(content["evaluation"])
                     else:
-                        self.finished[content["slot"], content["unit"]] = np.array(content["ranks"], dtype=np.int64)
+                        units[content["slot"], content["unit"]] = np.array(content["ranks"], dtype=np.int64)
                 except (ValueError, KeyError, TypeError):
                     break
                 size += len(line)
+        if not units:
+            return 0
+        self._check(file, identity or {})
+        self.finished |= units
         return size
 
     def _check(self, file: Path, identity: dict[str, Any]) -> None:
@@ -70,19 +70,27 @@ class RankingProgress:
                 "this evaluation's progress elsewhere"
             )
 
-    def _write(self, content: dict[str, Any]) -> None:
-        self._file.write(json.dumps(content).encode() + b"\n")  # one write, so that lines are whole or cut at the end
-
     def record(self, unit: Unit, ranks: np.ndarray) -> None:
         """Keeps a finished unit: int array of shape (3, triplets)."""
+        if self._file is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("ab")
+            self._file.truncate(self._whole)
+            if not self._whole:
+                self._write({"evaluation": self._identity})
         self._write({"slot": unit[0], "unit": unit[1], "ranks": ranks.tolist()})
+
+    def _write(self, content: dict[str, Any]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(content).encode() + b"\n")
+        self._file.flush()
 
     def finish(self) -> None:
         """Removes the files; the evaluation has ended."""
-        self._file.close()
-        state = PartialState()
-        state.wait_for_everyone()
-        if state.is_main_process:
+        if self._file is not None:
+            self._file.close()
+        self._state.wait_for_everyone()
+        if self._state.is_main_process and self.folder.is_dir():
             for file in self.folder.glob("process-*.jsonl"):
                 file.unlink()
             if not any(self.folder.iterdir()):

@@ -1,16 +1,37 @@
 """Ranks against brute force, metrics against their formulas, and what a result says about whom."""
 
+import contextlib
+import io
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
+from conftest import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_model, wordpiece_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lass_hf import KnowledgeGraph, evaluate_link_prediction, link_prediction
+from lass_hf import (
+    KnowledgeGraph,
+    LassForKGCompletion,
+    LassProcessor,
+    evaluate_link_prediction,
+    link_prediction,
+)
 from lass_hf.errors import GraphError, LassError
 from lass_hf.frequency_baseline import frequency_scores
 from lass_hf.link_prediction import evaluate_relation_prediction, rank_slot, rank_split, relation_categories
 from lass_hf.metrics import ranking_metrics
+from lass_hf.ranking_progress import RankingProgress
+from lass_hf.scoring import TOKENS_PER_BATCH, TripletScorer
 
 ALL_SLOTS = (0, 2, 1)
 
@@ -30,6 +51,8 @@ class Table:
 
     def __call__(self, triplets, slot, progress=None):
         self.asked += [(slot, *triplet) for triplet in triplets.tolist()]
+        if progress is not None:
+            progress.update(len(triplets))
         return self.scores[tuple(triplets.T)]
 
 
@@ -75,16 +98,32 @@ def brute_force(graph, score, triplets, slot):
     return [list(column) for column in zip(*ranks, strict=True)]
 
 
+@pytest.fixture(scope="module")
+def many():
+    generator = np.random.default_rng(5)
+    rows = np.stack([generator.integers(size, size=200) for size in (12, 3, 12)], axis=1)
+    rows = np.unique(rows, axis=0).tolist()
+    return text_graph(rows[:60], 12, 3, test=rows[60:])
+
+
+def same(result, expected):
+    """Are two results equal in all that they say?"""
+    fields = [(getattr(result, name), getattr(expected, name)) for name in vars(expected)]
+    return all(np.array_equal(*pair) if isinstance(pair[0], np.ndarray) else pair[0] == pair[1] for pair in fields)
+
+
 # Ranks
 
 
 @pytest.mark.parametrize("slot", ALL_SLOTS)
-@given(graph=graphs(), seed=st.integers(0, 1000), values=st.integers(1, 6))
-@settings(max_examples=50, deadline=None)
-def test_ranks_and_candidates_agree_with_brute_force(slot, graph, seed, values):
+@given(
+    graph=graphs(), seed=st.integers(0, 1000), values=st.integers(1, 6), unit_size=st.sampled_from([1, 4, 20, 10**6])
+)
+@settings(max_examples=100, deadline=None)
+def test_ranks_and_candidates_agree_with_brute_force(slot, graph, seed, values, unit_size):
     score = Table.random(graph, seed, values)
     triplets = graph["test"].positives
-    ranked = rank_slot(score, graph, triplets, slot)
+    ranked = rank_slot(score, graph, triplets, slot, unit_size=unit_size)
     assert [array.tolist() for array in ranked] == brute_force(graph, score, triplets, slot)
 
 
@@ -178,18 +217,26 @@ def test_known_answers_that_nobody_asks_for_are_not_scored():
     assert sorted(score.asked) == [(2, 0, 0, tail) for tail in (0, 2, 4)]
 
 
-@pytest.mark.parametrize("unit_size", [1, 20, 60, 100, 10**6])
+@pytest.mark.parametrize("unit_size", [1, 4, 20, 60, 10**6])
 @pytest.mark.parametrize("slots", [(0, 2), (1,)])
-def test_ranks_do_not_depend_on_how_many_candidates_are_ranked_together(monkeypatch, unit_size, slots):
-    generator = np.random.default_rng(3)
-    rows = np.stack([generator.integers(size, size=80) for size in (9, 3, 9)], axis=1).tolist()
-    graph = text_graph(rows[:50], 9, 3, test=rows[50:])
-    expected = rank_split(Table.random(graph), graph["test"], slots, quiet=True)
-    monkeypatch.setattr(link_prediction, "UNIT_SIZE", unit_size)
-    result = rank_split(Table.random(graph), graph["test"], slots, quiet=True)
-    assert result.ranks.tolist() == expected.ranks.tolist()
-    assert result.num_candidates.tolist() == expected.num_candidates.tolist()
-    assert result.metrics == expected.metrics
+def test_ranks_do_not_depend_on_how_many_candidates_are_ranked_together(unit_size, slots, many):
+    scores = [Table.random(many), Table.random(many)]
+    expected = rank_split(scores[0], many["test"], slots, quiet=True)
+    result = rank_split(scores[1], many["test"], slots, quiet=True, unit_size=unit_size)
+    assert same(result, expected)
+    assert scores[0].asked == scores[1].asked
+
+
+@pytest.mark.parametrize("slot", ALL_SLOTS)
+@given(graph=graphs())
+@settings(max_examples=50, deadline=None)
+def test_known_answers_are_as_many_as_brute_force_counts(slot, graph):
+    known = {tuple(row) for split in graph.splits.values() for row in split.positives.tolist()}
+    answers = Counter((*triplet[:slot], *triplet[slot + 1 :]) for triplet in known)
+    queries = np.concatenate([split.triplets for split in graph.splits.values()])
+    expected = [answers[(*row[:slot], *row[slot + 1 :])] for row in queries.tolist()]
+    assert graph.known.count(slot, queries).tolist() == expected
+    assert np.bincount(graph.known.values(slot, queries)[0], minlength=len(queries)).tolist() == expected
 
 
 def test_a_split_without_true_triplets_is_an_error():
@@ -199,14 +246,6 @@ def test_a_split_without_true_triplets_is_an_error():
 
 
 # A limited number of triplets
-
-
-@pytest.fixture(scope="module")
-def many():
-    generator = np.random.default_rng(5)
-    rows = np.stack([generator.integers(size, size=200) for size in (12, 3, 12)], axis=1)
-    rows = np.unique(rows, axis=0).tolist()
-    return text_graph(rows[:60], 12, 3, test=rows[60:])
 
 
 def test_limit_ranks_that_many_different_triplets_of_the_split(many):
@@ -377,6 +416,189 @@ def test_by_category_puts_the_queries_of_its_relations_together():
         rows = np.tile(np.isin(names, [category, f"again {category}"]), 2)
         expected = ranking_metrics(result.ranks[rows], result.num_candidates[rows])
         assert metrics == pytest.approx(expected | {"num_queries": rows.sum()})
+
+
+# Resuming
+
+
+class Stopping(Table):
+    """A table that scores a few units and then raises."""
+
+    def __init__(self, scores, units, error):
+        super().__init__(scores)
+        self.units, self.error = units, error
+
+    def __call__(self, *arguments):
+        if not self.units:
+            raise self.error
+        self.units -= 1
+        return super().__call__(*arguments)
+
+
+@pytest.mark.parametrize("unit_size", [1, 30])
+@pytest.mark.parametrize("units", [0, 1, 9, [2, 0, 5, 3]], ids=str)
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("stop")], ids=repr)
+def test_a_stopped_ranking_goes_on_with_the_units_that_are_missing(units, error, unit_size, many, tmp_path):
+    folder = tmp_path / "progress"
+    whole = Table.random(many)
+    expected = rank_split(whole, many["test"], quiet=True, unit_size=unit_size)
+    asked = []
+    for number in [units] if isinstance(units, int) else units:
+        score = Stopping(whole.scores, number, error)
+        with pytest.raises(type(error)):
+            rank_split(score, many["test"], quiet=True, unit_size=unit_size, progress=RankingProgress(folder, {}))
+        asked += score.asked
+        assert (len(score.asked) > 0) == (number > 0)
+    rest = Table(whole.scores)
+    result = rank_split(rest, many["test"], quiet=True, unit_size=unit_size, progress=RankingProgress(folder, {}))
+    assert same(result, expected)
+    assert asked + rest.asked == whole.asked
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """The progress bars that are shown."""
+    shown = []
+
+    class Noted(link_prediction.tqdm):
+        def __init__(self, **choices):
+            super().__init__(**choices, file=io.StringIO())
+            shown.append(self)
+
+    monkeypatch.setattr(link_prediction, "tqdm", Noted)
+    return shown
+
+
+@pytest.mark.parametrize("unit_size", [1, 30, 10**6])
+@pytest.mark.parametrize("limit", [None, 20])
+def test_the_progress_bar_ends_where_all_is_scored(limit, unit_size, many, bars):
+    score = Table.random(many)
+    rank_split(score, many["test"], ALL_SLOTS, limit, unit_size=unit_size)
+    asked = Counter(row[0] for row in score.asked)
+    assert [(bar.initial, bar.total, bar.n) for bar in bars] == [(0, asked[slot], asked[slot]) for slot in ALL_SLOTS]
+
+
+@pytest.mark.parametrize("units", [9, 40])
+def test_the_progress_bar_of_a_resumed_ranking_starts_with_what_was_scored(units, many, tmp_path, bars):
+    whole = Table.random(many)
+    first = Stopping(whole.scores, units, KeyboardInterrupt())
+    for score in (first, whole):
+        with contextlib.suppress(KeyboardInterrupt):
+            rank_split(score, many["test"], unit_size=1, progress=RankingProgress(tmp_path / "progress", {}))
+    done, rest = (Counter(row[0] for row in score.asked) for score in (first, whole))
+    assert (done[2] > 0) == (units == 40)
+    total = [done[slot] + rest[slot] for slot in (0, 2)]
+    assert [(bar.initial, bar.total, bar.n) for bar in bars[-2:]] == [
+        (done[slot], count, count) for slot, count in zip((0, 2), total, strict=True)
+    ]
+
+
+def evaluate_in_units(model, processor, graph, before_unit=lambda number: None, asked=None, split="train", **choices):
+    """An evaluation in units of one query; `before_unit` gets the number of each, `asked` what is scored."""
+    score, numbers = TripletScorer.score, itertools.count()
+
+    def noted(self, triplets, slot=None, progress=None):
+        before_unit(next(numbers))
+        if asked is not None:
+            asked.extend((slot, *triplet) for triplet in triplets.tolist())
+        return score(self, triplets, slot, progress)
+
+    choices = {"dtype": "float32", "quiet": True} | choices
+    with patch.object(TripletScorer, "score", noted), patch.dict(TOKENS_PER_BATCH, cpu=1):
+        return evaluate_link_prediction(model, processor, graph, split, **choices)
+
+
+def animals(*splits, **more):
+    return KnowledgeGraph.from_triplets(*splits, **more, entity_text=ENTITY_TEXT, relation_text=RELATION_TEXT)
+
+
+def interrupt_at(units):
+    def interrupt(number):
+        if number == units:
+            raise KeyboardInterrupt
+
+    return interrupt
+
+
+@pytest.mark.parametrize("units", [0, 3, 16])
+def test_a_stopped_evaluation_scores_what_is_missing_and_removes_its_folder(units, model, processor, graph, tmp_path):
+    whole, first, second = [], [], []
+    expected = evaluate_in_units(model, processor, graph, asked=whole)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_in_units(model, processor, graph, interrupt_at(units), first, resume_dir=tmp_path / "a" / "b")
+    result = evaluate_in_units(make_model(), processor, graph, asked=second, resume_dir=tmp_path / "a" / "b")
+    assert same(result, expected)
+    assert first + second == whole
+    assert (len(first) > 0) == (units > 0)
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": lambda: make_model(seed=1)}, "model was "),
+        ({"processor": lambda: LassProcessor(wordpiece_tokenizer(), separators=False)}, "texts was "),
+        ({"graph": lambda: animals(TRAIN, VALIDATION[1:], TEST)}, "graph was "),
+        ({"split": "test"}, "split was train, now test"),
+        ({"limit": 10}, "limit was None, now 10"),
+        ({"seed": 3}, "seed was 42, now 3"),
+        ({"slots": (1,)}, r"slots was \[0, 2\], now \[1\]"),
+        ({"dtype": "bfloat16"}, "dtype was torch.float32, now torch.bfloat16"),
+    ],
+    ids=["model", "texts", "graph", "split", "limit", "seed", "slots", "dtype"],
+)
+def test_the_progress_of_another_evaluation_is_refused(change, message, model, processor, graph, tmp_path):
+    choices = {"model": model, "processor": processor, "graph": graph, "resume_dir": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_in_units(**choices, before_unit=interrupt_at(3))
+    changed = {name: value() if callable(value) else value for name, value in change.items()}
+    with pytest.raises(LassError, match=message):
+        evaluate_in_units(**choices | changed)
+
+
+def test_the_progress_of_an_evaluation_among_other_candidates_is_refused(model, processor, tmp_path):
+    """Two graphs that differ in a false triplet: as many candidates, but another one among them."""
+    milk, house = (
+        animals(TRAIN[:5], test=[(*TRAIN[0], 1), (other, "is_a", "animal", 0)]) for other in ("milk", "house")
+    )
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_in_units(model, processor, milk, interrupt_at(3), resume_dir=tmp_path)
+    with pytest.raises(LassError, match="another evaluation"):
+        evaluate_in_units(model, processor, house, resume_dir=tmp_path)
+
+
+@pytest.mark.parametrize("choice", [{"split": "nowhere"}, {"limit": 0}, {"seed": -1}, {"dtype": "fp32"}], ids=str)
+def test_an_evaluation_that_cannot_begin_leaves_no_progress(choice, model, processor, graph, tmp_path):
+    with pytest.raises(LassError):
+        evaluate_in_units(model, processor, graph, resume_dir=tmp_path / "progress", **choice)
+    assert list(tmp_path.iterdir()) == []
+
+
+def evaluate_saved(folder, resume_dir=None, kill_at=None, asked=None):
+    def kill(number):
+        if number == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    model, processor = LassForKGCompletion.from_pretrained(folder), LassProcessor.from_pretrained(folder)
+    return evaluate_in_units(model, processor, processor.graph, kill, asked, resume_dir=resume_dir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_evaluation_of_a_killed_process_goes_on_in_another(seed, model_folder, tmp_path):
+    units, asked, whole = random.Random(seed).randrange(17), [], []
+    resume_dir = tmp_path / "progress"
+    code = "import sys, test_link_prediction as test; test.evaluate_saved(*sys.argv[1:3], int(sys.argv[3]))"
+    command = [sys.executable, "-c", code, model_folder, str(resume_dir), str(units)]
+    killed = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len((resume_dir / "process-0.jsonl").read_bytes().splitlines()) == 1 + units
+    expected = evaluate_saved(model_folder, asked=whole)
+    assert same(evaluate_saved(model_folder, resume_dir, asked=asked), expected)
+    assert whole[len(whole) - len(asked) :] == asked
+    assert (len(asked) < len(whole)) == (units > 0)
+    assert list(tmp_path.iterdir()) == []
 
 
 # The frequency baseline

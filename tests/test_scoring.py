@@ -1,16 +1,13 @@
 """The scoring engine: order, batches, precision, memory, and what it refuses."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from conftest import ENTITY_TEXT, TRAIN, make_model
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from conftest import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, make_model
 
 from lass_hf import KnowledgeGraph
+from lass_hf.batching import BATCH_COST
 from lass_hf.errors import LassError, NonFiniteError
 from lass_hf.scoring import DTYPES, TripletScorer, scoring_dtype
 
@@ -43,13 +40,17 @@ class Bar:
         self.steps.append(number)
 
 
-def fail_above(model, rows):
-    """Makes the encoder run out of memory for batches of more than `rows` rows; notes the sizes it is given."""
+def fail_above(model, rows=None, tokens=None):
+    """Makes the encoder run out of memory for batches of more than `rows` rows, or `tokens` tokens with padding.
+
+    Returns a list of the sizes that it is given, in rows, or tokens.
+    """
     sizes = []
 
     def check(module, args, kwargs):
-        sizes.append(len(kwargs["input_ids"]))
-        if len(kwargs["input_ids"]) > rows:
+        size, limit = (len(kwargs["input_ids"]), rows) if tokens is None else (kwargs["input_ids"].numel(), tokens)
+        sizes.append(size)
+        if size > limit:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     model.encoder.register_forward_pre_hook(check, with_kwargs=True)
@@ -59,8 +60,9 @@ def fail_above(model, rows):
 # Scores
 
 
-def test_scores_are_those_of_the_model_in_the_given_order(model, store, every_triplet):
-    triplets = every_triplet[:60]
+@pytest.mark.parametrize("kind", ENCODER_CONFIGS)
+def test_scores_are_those_of_the_model_in_the_given_order(kind, store, every_triplet):
+    model, triplets = make_model(kind), every_triplet[:60]
     scores = TripletScorer(model, store, "float32").score(triplets)
     assert scores.dtype == np.float32
     assert scores.shape == (60,)
@@ -141,50 +143,19 @@ def test_progress_adds_up_to_the_triplets_with_repetitions(model, store, every_t
 # Batches
 
 
-def batches_of(lengths, token_budget):
-    scorer = object.__new__(TripletScorer)
-    scorer.token_budget = token_budget
-    return list(scorer._batches(np.array(lengths, dtype=np.int64)))
-
-
-LENGTHS = st.lists(st.integers(3, 60), min_size=1, max_size=120)
-BUDGET = st.integers(1, 700)
-
-
-@given(lengths=LENGTHS, token_budget=BUDGET)
-@settings(max_examples=200, deadline=None, derandomize=True)
-def test_batches_hold_each_position_once(lengths, token_budget):
-    found = np.concatenate(batches_of(lengths, token_budget))
-    assert sorted(found.tolist()) == list(range(len(lengths)))
-
-
-@given(lengths=LENGTHS, token_budget=BUDGET)
-@settings(max_examples=200, deadline=None, derandomize=True)
-def test_batches_stay_within_the_budget_unless_a_single_row_exceeds_it(lengths, token_budget):
-    lengths = np.array(lengths)
-    for batch in batches_of(lengths, token_budget):
-        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= token_budget
-
-
-@given(lengths=LENGTHS, token_budget=BUDGET)
-@settings(max_examples=200, deadline=None, derandomize=True)
-def test_batches_are_in_order_of_length(lengths, token_budget):
-    lengths = np.array(lengths)
-    ordered = lengths[np.concatenate(batches_of(lengths, token_budget))]
-    assert (np.diff(ordered) >= 0).all()
-
-
-@given(lengths=LENGTHS, token_budget=BUDGET)
-@settings(max_examples=200, deadline=None, derandomize=True)
-def test_no_batch_has_room_for_the_next_row(lengths, token_budget):
-    lengths = np.array(lengths)
-    batches = batches_of(lengths, token_budget)
-    for batch, following in pairwise(batches):
-        assert (len(batch) + 1) * lengths[following[0]] > token_budget
-
-
-def test_equal_lengths_fill_the_budget():
-    assert [len(batch) for batch in batches_of([10] * 25, 100)] == [10, 10, 5]
+@pytest.mark.parametrize(("batch_cost", "unmasked"), [(0, {True}), (20, {True, False}), (10**6, {False})])
+def test_attention_is_masked_where_there_is_padding_and_only_there(
+    batch_cost, unmasked, model, store, every_triplet, monkeypatch
+):
+    """Without a mask attention is faster."""
+    monkeypatch.setitem(BATCH_COST, "cpu", batch_cost)
+    inputs = []
+    model.encoder.register_forward_pre_hook(lambda module, args, kwargs: inputs.append(kwargs), with_kwargs=True)
+    TripletScorer(model, store, "float32").score(every_triplet)
+    masks = [(batch["attention_mask"], batch["input_ids"] != store.template.padding) for batch in inputs]
+    assert all(tokens.all() if mask is None else torch.equal(mask.bool(), tokens) for mask, tokens in masks)
+    assert not any(tokens.all() for mask, tokens in masks if mask is not None)
+    assert {mask is None for mask, _ in masks} == unmasked
 
 
 def test_the_model_is_given_batches_within_the_budget(model, store, every_triplet):
@@ -211,12 +182,28 @@ def test_batch_that_does_not_fit_is_halved_and_gives_the_same_scores(rows, store
     assert sum(size for size in sizes if size <= rows) == 50
 
 
-def test_single_row_that_does_not_fit_names_its_length(model, store, graph):
-    fail_above(model, rows=0)
-    triplet = graph["train"].triplets[:1]
-    length = int(store.lengths(triplet)[0])
-    with pytest.raises(LassError, match=f"one sequence of {length} tokens.*max_length") as error:
-        TripletScorer(model, store, "float32").score(triplet)
+@pytest.mark.parametrize("tokens", [40, 300, 1000])
+def test_sizes_that_did_not_fit_are_not_tried_again(tokens, model, store, every_triplet, monkeypatch):
+    monkeypatch.setitem(BATCH_COST, "cpu", 500)  # large batches
+    expected = TripletScorer(make_model(), store, "float32").score(every_triplet)
+    sizes = fail_above(model, tokens=tokens)
+    scorer = TripletScorer(model, store, "float32", token_budget=2000)
+    np.testing.assert_allclose(scorer.score(every_triplet), expected, rtol=1e-5, atol=1e-5)
+    failed = [size for size in sizes if size > tokens]
+    assert failed
+    assert failed == sorted(set(failed), reverse=True)  # each attempt is smaller than all that failed
+    assert len(failed) < len(sizes) / 2
+    sizes.clear()
+    np.testing.assert_allclose(scorer.score(every_triplet[::-1]), expected[::-1], rtol=1e-5, atol=1e-5)
+    assert max(sizes) <= tokens
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_single_row_that_does_not_fit_names_its_length(count, model, store, every_triplet):
+    longest = int(store.lengths(every_triplet[:count]).max())
+    fail_above(model, tokens=longest - 1)
+    with pytest.raises(LassError, match=f"one sequence of {longest} tokens.*max_length") as error:
+        TripletScorer(model, store, "float32").score(every_triplet[:count])
     assert "\n" not in str(error.value)
 
 
