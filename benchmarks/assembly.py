@@ -2,8 +2,8 @@
 
     python benchmarks/assembly.py --graph DIR [--json FILE]
 
-One process, one core: candidates to batches of the scoring engine, then whole epochs of training batches (sampling
-corrupted triplets, and assembling them) over growing parts of the train split.
+One process, one core: candidates to batches of the scoring engine, unit by unit as a ranking has them; then whole
+epochs of training batches (sampling corrupted triplets, and assembling them) over growing parts of the train split.
 """
 
 import statistics
@@ -15,21 +15,37 @@ import numpy as np
 import torch
 
 from lass_hf import KGDataCollator, KnowledgeGraph, LassProcessor
-from lass_hf.batching import batches_by_length
+from lass_hf.batching import batch_cost, batches_by_length
 from lass_hf.encoders import OFFLINE_ENCODER
+from lass_hf.link_prediction import UNIT_SIZE
 from lass_hf.token_store import TokenStore
 
 PARTS = (5_000, 20_000, 80_000, 320_000)
 TRIPLETS = 65_536
 
 
-def assemble_all(store: TokenStore, triplets: np.ndarray, budget: int) -> tuple[float, float]:
+def assemble_all(store: TokenStore, units: list[np.ndarray], budget: int) -> tuple[float, float]:
     """Triplets a second, and the part of the computed tokens that is padding."""
     start = time.perf_counter()
     tokens = 0
-    for batch in batches_by_length(store.lengths(triplets), budget):
-        tokens += store.assemble(triplets[batch])["input_ids"].numel()
-    return len(triplets) / (time.perf_counter() - start), 1 - store.lengths(triplets).sum() / tokens
+    for triplets in units:
+        for batch in batches_by_length(store.lengths(triplets), batch_cost("cpu"), budget):
+            tokens += store.assemble(triplets[batch])["input_ids"].numel()
+    seconds = time.perf_counter() - start
+    return sum(map(len, units)) / seconds, 1 - sum(store.lengths(triplets).sum() for triplets in units) / tokens
+
+
+def training_padding(graph: KnowledgeGraph, processor: LassProcessor, steps: int = 100) -> dict[str, float]:
+    """Padding, as a part of what is computed, of batches of 16 positives: one batch each, and in micro-batches."""
+    collate = KGDataCollator(processor, graph)
+    split, random = graph["train"], np.random.default_rng(0)
+    real = whole = micro = 0
+    for _ in range(steps):
+        batch = collate([split[row] for row in random.choice(len(split), 16)])
+        real += int(batch["attention_mask"].sum())
+        whole += batch["input_ids"].numel()
+        micro += sum(rows * longest for rows, _, longest in batch["micro_batches"])
+    return {"one padded batch": 1 - real / whole, "micro-batches": 1 - real / micro}
 
 
 def epoch(graph: KnowledgeGraph, processor: LassProcessor, positives: int, batch: int = 16) -> dict[str, float]:
@@ -49,21 +65,29 @@ def main() -> None:
     graph = KnowledgeGraph.from_directory(arguments.graph)
     processor = LassProcessor.from_encoder(arguments.encoder or OFFLINE_ENCODER, graph=graph)
     store = processor.token_store()
-    random = np.random.default_rng(arguments.seed)
-    triplets = random.choice(graph["test"].triplets, TRIPLETS)
-    triplets[:, 2] = random.choice(graph.candidates[2], TRIPLETS)
+    # As a ranking has them: all tails of a few queries at a time.
+    candidates = graph.candidates[2]
+    queries = np.random.default_rng(arguments.seed).permutation(graph["test"].triplets)[
+        : -(-TRIPLETS // len(candidates))
+    ]
+    every = np.repeat(queries, len(candidates), axis=0)
+    every[:, 2] = np.tile(candidates, len(queries))
+    per_unit = max(1, UNIT_SIZE // len(candidates)) * len(candidates)
+    units = [every[start : start + per_unit] for start in range(0, len(every), per_unit)]
     rows = []
     for budget in (4096, 65536):
-        measured = [assemble_all(store, triplets, budget) for _ in range(arguments.rounds)]
+        measured = [assemble_all(store, units, budget) for _ in range(arguments.rounds)]
         rate = statistics.median(rate for rate, _ in measured)
         rows.append({"tokens a batch": budget, "triplets/s": rate, "padding": float(measured[0][1])})
-    print(f"scoring batches of {store.lengths(triplets).mean():.1f} tokens a triplet:")
+    print(f"scoring batches of {store.lengths(every).mean():.1f} tokens a triplet:")
     common.print_table(rows)
     parts = sorted({min(part, len(graph["train"])) for part in PARTS})
     epochs = [epoch(graph, processor, part) for part in parts]
+    padding = training_padding(graph, processor)
+    print(f"padding of training batches: {', '.join(f'{name} {part:.1%}' for name, part in padding.items())}")
     print("an epoch of training batches:")
     common.print_table(epochs)
-    common.finish(arguments, {"scoring": rows, "epochs": epochs})
+    common.finish(arguments, {"scoring": rows, "training_padding": padding, "epochs": epochs})
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def device() -> torch.device:
-    return torch.accelerator.current_accelerator() or torch.device("cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def synchronize() -> None:
@@ -79,9 +79,10 @@ def interleaved(sides: dict[str, Callable[[], int]], rounds: int) -> dict[str, l
     return rates
 
 
-def ratio(rates: dict[str, list[float]], ours: str, other: str) -> float:
-    """How much faster `ours` is: the median over rounds of the ratio within a round."""
-    return statistics.median(mine / theirs for mine, theirs in zip(rates[ours], rates[other], strict=True))
+def ratio(rates: dict[str, list[float]], ours: str, other: str) -> str:
+    """How much faster `ours` is within a round: median (lowest to highest) over the rounds."""
+    ratios = [mine / theirs for mine, theirs in zip(rates[ours], rates[other], strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
@@ -95,10 +96,9 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    capabilities = torch.cpu.get_capabilities()
     return {
-        "cpu": capabilities.get("cpu_name") or platform.processor(),
-        "cpu_bfloat16": bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")),
+        "cpu": torch.cpu.get_capabilities().get("cpu_name") or platform.processor(),
+        "native_bfloat16": native_bfloat16(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if device().type == "cuda" else device().type,
         "python": platform.python_version(),

@@ -8,6 +8,7 @@ operations per weight of the encoder's linear layers and token (no padding), ove
 measured in the same run.
 """
 
+import copy
 import statistics
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from published import PublishedRecipe
 from scipy.stats import spearmanr
 from transformers import Trainer, TrainingArguments
 
-from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor
+from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_link_prediction
 from lass_hf.encoders import resolve_encoder
 from lass_hf.scoring import TripletScorer
 from lass_hf.token_store import TokenStore
@@ -67,7 +68,7 @@ def trainer_side(model: LassForKGCompletion, store: TokenStore, triplets: np.nda
         report_to=[],
         remove_unused_columns=False,
     )
-    trainer = Trainer(model=model, args=arguments, data_collator=collate)
+    trainer = Trainer(model=copy.deepcopy(model), args=arguments, data_collator=collate)
     unused = ["head_embeddings", "relation_embeddings", "tail_embeddings"]
 
     def run() -> int:
@@ -94,7 +95,8 @@ def cross_encoder_side(arguments, graph: KnowledgeGraph, triplets: np.ndarray, d
     separator = f" {model.tokenizer.sep_token} "
     entity, relation = graph.entities.texts, graph.relations.texts
     pairs = [(entity[h], relation[r] + separator + entity[t]) for h, r, t in triplets.tolist()]
-    part = [pairs[row] for row in np.random.default_rng(0).choice(len(pairs), min(512, len(pairs)), replace=False)]
+    by_length = sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
+    part = by_length[len(pairs) // 2 :][:512]  # neighbours in length, as the whole run, which it sorts, has them
     model.predict(part[:64], show_progress_bar=False)
     seconds = {}
     for size in CROSS_ENCODER_BATCHES:
@@ -130,6 +132,7 @@ def main() -> None:
         "--published", type=int, default=48, metavar="N", help="triplets that the published recipe gets"
     )
     parser.add_argument("--model", metavar="DIR", help="a trained model, for the agreement of bfloat16 and float32")
+    parser.add_argument("--ranked", type=int, default=4, help="test triplets that --model ranks in both")
     arguments = parser.parse_args()
     graph, model = common.load(arguments)
     processor = LassProcessor.from_encoder(arguments.encoder, graph=graph)
@@ -175,7 +178,12 @@ def main() -> None:
     difference = float(np.abs(published.score(few) - TripletScorer(model, store, "float32").score(few)).max())
     print(f"largest difference of scores, published recipe and lass-hf in float32: {difference:.1e}")
     trained = LassForKGCompletion.from_pretrained(arguments.model) if arguments.model else model
+    trained.to(common.device())  # type: ignore[arg-type]
     close = agreement(trained, store, np.random.default_rng(1).permutation(triplets)[:500])
+    if arguments.model:
+        for name in ("float32", "bfloat16"):
+            metrics = evaluate_link_prediction(trained, processor, graph, limit=arguments.ranked, dtype=name).metrics
+            close |= {f"{name}_{metric}": metrics[metric] for metric in ("mrr", "hits@1", "hits@10")}
     print("bfloat16 and float32: " + ", ".join(f"{key} {value:.4g}" for key, value in close.items()))
     common.finish(
         arguments,

@@ -3,9 +3,9 @@
     python benchmarks/training.py --graph DIR [--steps N] [--json FILE]
 
 The HF Trainer gets the same positives with the same negatives, assembled by the same array operations, in one batch
-padded to its longest sequence; the published recipe its own batches of 16 sequences. Interleaved rounds of one run, and
-the losses of the first 20 steps (float32, no dropout) side by side. Where the hardware multiplies bfloat16 itself, the
-HF Trainer and lass-hf run under autocast.
+padded to its longest sequence; the published recipe its own batches of 16 sequences. All timed steps have the encoder's
+dropout; where the hardware multiplies bfloat16 itself, the HF Trainer and lass-hf run under autocast. Interleaved rounds
+of one run, then the losses of the first 20 steps (float32, no dropout) side by side.
 """
 
 import copy
@@ -95,9 +95,12 @@ def trainer_side(arguments, ours: bool, model: LassForKGCompletion, processor: L
 
 
 def losses(arguments, ours: bool, model: LassForKGCompletion, processor: LassProcessor) -> list[float]:
-    trainer = make_trainer(
-        arguments, ours, copy.deepcopy(model), processor, max_steps=COMPARED_STEPS, logging_steps=1, bf16=False
-    )
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    choices = {"max_steps": COMPARED_STEPS, "logging_steps": 1, "bf16": False}
+    trainer = make_trainer(arguments, ours, model, processor, **choices)
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
@@ -108,11 +111,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="of a round")
     arguments = parser.parse_args()
     graph, model = common.load(arguments)
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-        setattr(model.encoder.config, name, 0.0)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
     processor = LassProcessor.from_encoder(arguments.encoder, graph=graph)
     sides = {
         "published recipe float32": published_side(arguments, graph, steps=2),

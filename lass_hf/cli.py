@@ -27,6 +27,7 @@ from .link_prediction import evaluate_link_prediction, evaluate_relation_predict
 from .modeling import LassForKGCompletion
 from .prediction import LassPredictor
 from .processing import LassProcessor
+from .ranking_progress import remove_progress
 from .recipes import Parser, parse_training
 from .scoring import DTYPES
 from .trainer import LassTrainer, find_checkpoint
@@ -171,18 +172,16 @@ def _load(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProce
 def _progress_folder(arguments: argparse.Namespace) -> Path | None:
     """Where an evaluation's progress lies until it ends; None for a model from the hub, or one that is read-only."""
     if arguments.json:
-        folder = Path(f"{arguments.json}.progress")
-    elif os.access(arguments.model, os.W_OK):
-        folder = Path(arguments.model, "evaluation.progress")
-    else:
+        return Path(f"{arguments.json}.progress")
+    if not os.access(arguments.model, os.W_OK):
         return None
-    if folder.exists() and not arguments.quiet and _state().is_main_process:
-        print(f"lass-hf: continuing with the finished queries in {folder}", file=sys.stderr)
-    return folder
+    kind = "relations" if arguments.relations else "links"
+    return Path(arguments.model, f"{kind}-{Path(arguments.split).name}.progress")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     model, processor, graph = _load(arguments)
+    progress = _progress_folder(arguments)
     rank = evaluate_relation_prediction if arguments.relations else evaluate_link_prediction
     result = rank(
         model,
@@ -193,7 +192,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         dtype=arguments.dtype,
         seed=arguments.seed,
         quiet=arguments.quiet,
-        resume_dir=_progress_folder(arguments),
+        resume_dir=progress,
     )
     if result.unseen["num_queries"] and _state().is_main_process:
         print(f"queries with an entity unseen in training: {result.unseen}")
@@ -212,6 +211,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         unseen=result.unseen,
         ranks=result.ranks.tolist(),
     )
+    if progress is not None and _state().is_main_process:
+        remove_progress(progress)
 
 
 def _classify(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .batching import batches_by_length
+from .batching import batch_cost, batches_by_length
 from .errors import LassError
 from .knowledge_graph import KnowledgeGraph
 from .negative_sampling import NegativeSampler
@@ -44,6 +44,7 @@ class KGDataCollator:
             raise LassError("KGDataCollator needs a graph: pass graph=..., or a processor that has one")
         self.store = processor.token_store(graph)
         self.sampler = NegativeSampler(graph, num_negatives, corruption, replacement, seed)
+        self._batch_cost = batch_cost("cuda" if torch.accelerator.is_available() else "cpu")
         # In shared memory, so that data loader workers that live on see a new epoch too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -68,7 +69,7 @@ class KGDataCollator:
         labels = np.array([item.get("label", 1) for item in features], dtype=np.int64)
         every, every_label = self.with_negatives(triplets, labels, int(self._epoch))
         lengths = self.store.lengths(every)
-        parts = batches_by_length(lengths)
+        parts = batches_by_length(lengths, self._batch_cost)
         order = np.concatenate(parts)
         return {
             **self.store.assemble(every[order]),

@@ -3,6 +3,7 @@
 It turns a score function into ranks and ranks into metrics. The filter is every true triplet of the graph, all splits.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,8 +75,8 @@ def evaluate_link_prediction(
 
     `limit` takes a seeded random choice of that many triplets (two queries each). Under several processes the queries
     are shared, and each process gets the whole result: the same ranks as one process with as many threads. With
-    `resume_dir` finished queries are kept in that folder until the evaluation ends, and a killed evaluation continues
-    with them; it raises LassError when they are those of another model, graph or choice of queries.
+    `resume_dir` the ranks of finished queries are kept in that folder, and an evaluation that was killed continues with
+    them; raises LassError when they are those of another model, graph or choice of queries.
     """
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
     progress = None
@@ -85,13 +86,17 @@ def evaluate_link_prediction(
             "texts": texts_fingerprint(scorer.store),
             "graph": graph_fingerprint(graph),
             "candidates": digest(graph.candidates[slot] for slot in slots),
-            **{"split": split, "limit": limit, "seed": seed, "slots": slots},
-            **{"dtype": str(scorer.model.dtype), "token_budget": scorer.token_budget},
+            "split": split,
+            "limit": limit,
+            "seed": seed,
+            "slots": slots,
+            "unit_size": UNIT_SIZE,
+            "token_budget": scorer.token_budget,
+            "dtype": str(scorer.model.dtype),
+            "device": scorer.model.device.type,
         }
         progress = RankingProgress(resume_dir, identity)
-    return rank_split(
-        scorer.score, graph[split], slots, limit, seed, quiet, unit_size=scorer.token_budget, progress=progress
-    )
+    return rank_split(scorer.score, graph[split], slots, limit, seed, quiet, UNIT_SIZE, progress)
 
 
 def evaluate_relation_prediction(
@@ -119,9 +124,9 @@ def rank_split(
         triplets = triplets[np.sort(np.random.default_rng(seed).choice(len(triplets), limit, replace=False))]
     if not len(triplets):
         raise GraphError(f"the {split.name} split has no true triplet to rank")
+    if progress is not None and progress.finished and not quiet and PartialState().is_main_process:
+        print(f"continuing: {len(progress.finished)} units of work are done in {progress.folder}", file=sys.stderr)
     sides = [rank_slot(score, split.graph, triplets, slot, quiet, unit_size, progress) for slot in slots]
-    if progress is not None:
-        progress.finish()
     optimistic, pessimistic, candidates = (np.concatenate(arrays) for arrays in zip(*sides, strict=True))
     result = RankingResult(triplets, slots, optimistic, pessimistic, candidates)
     _add_metrics(result, split.graph)

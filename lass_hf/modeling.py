@@ -138,7 +138,8 @@ class LassForKGCompletion(PreTrainedModel):
         0 special token or padding, 1 head, 2 relation, 3 tail. `labels`, shape (batch,): 1 positive, 0 negative; with
         them the loss of Eq. 4. `micro_batches`: (rows, shortest length, longest length) of consecutive rows that are
         encoded together, each cut to its own longest; the scores are those of the whole batch, without computing its
-        padding (hidden states and attentions are then not given). `kwargs` go to the encoder.
+        padding (they must cover all rows; hidden states and attentions are then not given). `kwargs` go to the encoder.
+        Raises ModelError without `segment_ids`.
         """
         if segment_ids is None:
             raise ModelError("segment_ids are missing: they say which tokens are head, relation and tail")

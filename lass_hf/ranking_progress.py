@@ -24,7 +24,8 @@ class RankingProgress:
     holds finished units of an evaluation with another identity. A line that a kill cut off is dropped, with what is
     behind it. Nothing is written before the first unit is finished.
 
-    `finished`: for each unit an int64 array of shape (3, triplets of the unit).
+    `finished`: for each unit an int64 array of shape (3, triplets of the unit): optimistic ranks, pessimistic ranks,
+    numbers of candidates.
     """
 
     def __init__(self, folder: str | Path, identity: dict[str, Any]):
@@ -35,6 +36,7 @@ class RankingProgress:
         self._path = self.folder / f"process-{self._state.process_index}.jsonl"
         whole = {file: self._read(file) for file in sorted(self.folder.glob("process-*.jsonl"))}
         self._whole = whole.get(self._path, 0)
+        self._size = self._size_on_disk()
         self._file: BufferedWriter | None = None
         self._state.wait_for_everyone()  # all have read the same; from here on files grow
 
@@ -73,6 +75,10 @@ class RankingProgress:
     def record(self, unit: Unit, ranks: np.ndarray) -> None:
         """Keeps a finished unit: int array of shape (3, triplets)."""
         if self._file is None:
+            if self._size_on_disk() != self._size:
+                raise LassError(
+                    f"{self._path}: another evaluation is writing there; keep this one's progress elsewhere"
+                )
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab")
             self._file.truncate(self._whole)
@@ -80,18 +86,18 @@ class RankingProgress:
                 self._write({"evaluation": self._identity})
         self._write({"slot": unit[0], "unit": unit[1], "ranks": ranks.tolist()})
 
+    def _size_on_disk(self) -> int:
+        return self._path.stat().st_size if self._path.exists() else 0
+
     def _write(self, content: dict[str, Any]) -> None:
         assert self._file is not None
         self._file.write(json.dumps(content).encode() + b"\n")
         self._file.flush()
 
-    def finish(self) -> None:
-        """Removes the files; the evaluation has ended."""
-        if self._file is not None:
-            self._file.close()
-        self._state.wait_for_everyone()
-        if self._state.is_main_process and self.folder.is_dir():
-            for file in self.folder.glob("process-*.jsonl"):
-                file.unlink()
-            if not any(self.folder.iterdir()):
-                self.folder.rmdir()
+
+def remove_progress(folder: str | Path) -> None:
+    """Removes what evaluations have kept in a folder; other files stay."""
+    for file in Path(folder).glob("process-*.jsonl"):
+        file.unlink()
+    if Path(folder).is_dir() and not any(Path(folder).iterdir()):
+        Path(folder).rmdir()

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-from .batching import batches_by_length
+from .batching import batch_cost, batches_by_length
 from .errors import LassError, NonFiniteError
 from .modeling import LassForKGCompletion
 from .token_store import TokenStore
 
+MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
 DTYPES = ("auto", "float32", "bfloat16")
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 
@@ -42,7 +43,8 @@ class TripletScorer:
         store: the graph's texts as token ids, `processor.token_store(graph)`.
         dtype: "auto", "float32" or "bfloat16"; the sum in Eq. 1 is float32 in any case.
         token_budget: tokens of a batch, padding included; a device's default when None. A batch that does not fit the
-            memory is halved until it does, and so are later ones of its size.
+            memory is halved until it does, and so are later ones of its size (so after an out-of-memory the last bits
+            of scores depend on where it happened).
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class TripletScorer:
         )
         distinct = triplets[first]
         lengths = self.store.lengths(distinct)
-        batches = batches_by_length(lengths, self.token_budget)
+        batches = batches_by_length(lengths, batch_cost(self.model.device.type), self.token_budget)
         was_training = self.model.training
         self.model.eval()
         try:
@@ -117,8 +119,8 @@ class TripletScorer:
                     del batch["attention_mask"]  # attention is faster without one
                 inputs = {name: value.to(self.model.device, non_blocking=True) for name, value in batch.items()}
                 return [self.model(**inputs).scores]
-            except RuntimeError as error:
-                if not should_reduce_batch_size(error):
+            except (RuntimeError, MemoryError) as error:
+                if not (isinstance(error, MEMORY_ERRORS) or should_reduce_batch_size(error)):
                     raise
                 if len(triplets) == 1:
                     raise LassError(

@@ -1,6 +1,7 @@
 """`LassTrainer`: the Hugging Face Trainer with the loss of LASS, its negatives, and ranking as evaluation.
 
-It overrides `compute_loss`, what makes that right under accumulation and several processes, and `evaluation_loop`.
+It overrides `compute_loss`, what makes that right under accumulation and several processes, `evaluation_loop`, and the
+loading of checkpoints, which must be those of this model and graph.
 """
 
 import json
@@ -11,14 +12,14 @@ import torch
 from accelerate import DistributedType
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
-from transformers.utils import SAFE_WEIGHTS_NAME
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from .configuration import LassConfig
 from .data_collator import KGDataCollator
-from .errors import LassError, NonFiniteError
-from .fingerprints import config_fingerprint, graph_fingerprint
+from .errors import LOADING_ERRORS, LassError, NonFiniteError, first_line
+from .fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
 from .knowledge_graph import GraphSplit
 from .link_prediction import rank_split
 from .losses import mean_bce_loss, negative_sampling_loss
@@ -27,8 +28,8 @@ from .scoring import TripletScorer
 from .training_args import LassTrainingArguments
 from .triplet_classification import classify
 
-# Each process holds the whole model, so that it may call the encoder as often as its batch needs.
-REPLICATED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+# No process holds the whole model, so all must call the encoder equally often.
+SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM, DistributedType.XLA)
 
 
 class LassTrainer(Trainer):
@@ -85,10 +86,22 @@ class LassTrainer(Trainer):
         config = LassConfig.from_pretrained(folder)
         if config_fingerprint(config) != config_fingerprint(self.model.config):
             raise LassError(f"{folder}: the checkpoint of another model (encoder, margin or distance scale differ)")
-        graph = LassProcessor.from_pretrained(folder).graph
-        if graph is None or graph_fingerprint(graph) != graph_fingerprint(self.data_collator.sampler.graph):
+        saved, graph = LassProcessor.from_pretrained(folder), self.processing_class.graph
+        if saved.graph is None or graph is None or graph_fingerprint(saved.graph) != graph_fingerprint(graph):
             raise LassError(f"{folder}: the checkpoint of a training on another graph")
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        stores = saved.token_store(), self.processing_class.token_store(graph)
+        if len(set(map(texts_fingerprint, stores))) > 1:
+            raise LassError(f"{folder}: the checkpoint of a training on other texts, separators or max_length")
+        try:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        except LOADING_ERRORS as error:
+            raise LassError(f"{folder}: its weights cannot be loaded ({first_line(error)})") from error
+
+    def _load_optimizer_and_scheduler(self, checkpoint):
+        try:
+            super()._load_optimizer_and_scheduler(checkpoint)
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+            raise LassError(f"{checkpoint}: its optimizer cannot be loaded ({first_line(error)})") from error
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """Also counts what the loss is a mean over: positives (mean_bce: triplets) of the global, accumulated batch."""
@@ -103,8 +116,11 @@ class LassTrainer(Trainer):
         """The loss of Eq. 4, or the published code's mean BCE, in float32; raises NonFiniteError for NaN."""
         inputs = dict(inputs)
         labels = inputs.pop("labels")
-        if self.accelerator.distributed_type not in REPLICATED or self.args.n_gpu > 1:
-            inputs.pop("micro_batches", None)  # sharded models need as many encoder calls in each process
+        sharded = self.accelerator.distributed_type in SHARDED
+        if (
+            sharded or self.args.n_gpu > 1 or self.args.torch_compile
+        ):  # DataParallel cuts batches, compile wants one shape
+            inputs.pop("micro_batches", None)
         outputs = model(**inputs)
         loss = self._loss(outputs.scores, labels, num_items_in_batch)
         if not torch.isfinite(loss):
@@ -147,7 +163,7 @@ class LassTrainer(Trainer):
             metrics = dict(classify(predictions, split, predictions, split).metrics)
         else:
             limit, seed = self.args.eval_triplets, self.args.seed
-            result = rank_split(scorer.score, split, (0, 2), limit, seed, quiet, unit_size=scorer.token_budget)
+            result = rank_split(scorer.score, split, limit=limit, seed=seed, quiet=quiet)
             triplets, labels = self.data_collator.with_negatives(result.triplets)
             loss = self._loss(torch.from_numpy(scorer.score(triplets)), torch.from_numpy(labels))
             predictions, metrics, size = result.ranks, result.metrics, len(result.triplets)
@@ -173,13 +189,14 @@ def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
 
 def _lacks(checkpoint: Path) -> str | None:
     """The file without which a checkpoint is not whole; the Trainer writes its state last."""
-    if not (checkpoint / SAFE_WEIGHTS_NAME).is_file():
-        return SAFE_WEIGHTS_NAME
+    for name in (CONFIG_NAME, SAFE_WEIGHTS_NAME, OPTIMIZER_NAME):
+        if not (checkpoint / name).is_file():
+            return name
     try:
-        json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return TRAINER_STATE_NAME
-    return None
+    return None if isinstance(state, dict) and "global_step" in state else TRAINER_STATE_NAME
 
 
 class _EpochCallback(TrainerCallback):

@@ -30,8 +30,8 @@ from lass_hf.errors import GraphError, LassError
 from lass_hf.frequency_baseline import frequency_scores
 from lass_hf.link_prediction import evaluate_relation_prediction, rank_slot, rank_split, relation_categories
 from lass_hf.metrics import ranking_metrics
-from lass_hf.ranking_progress import RankingProgress
-from lass_hf.scoring import TOKENS_PER_BATCH, TripletScorer
+from lass_hf.ranking_progress import RankingProgress, remove_progress
+from lass_hf.scoring import TripletScorer
 
 ALL_SLOTS = (0, 2, 1)
 
@@ -453,6 +453,7 @@ def test_a_stopped_ranking_goes_on_with_the_units_that_are_missing(units, error,
     result = rank_split(rest, many["test"], quiet=True, unit_size=unit_size, progress=RankingProgress(folder, {}))
     assert same(result, expected)
     assert asked + rest.asked == whole.asked
+    remove_progress(folder)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -505,7 +506,7 @@ def evaluate_in_units(model, processor, graph, before_unit=lambda number: None, 
         return score(self, triplets, slot, progress)
 
     choices = {"dtype": "float32", "quiet": True} | choices
-    with patch.object(TripletScorer, "score", noted), patch.dict(TOKENS_PER_BATCH, cpu=1):
+    with patch.object(TripletScorer, "score", noted), patch("lass_hf.link_prediction.UNIT_SIZE", 1):
         return evaluate_link_prediction(model, processor, graph, split, **choices)
 
 
@@ -522,7 +523,7 @@ def interrupt_at(units):
 
 
 @pytest.mark.parametrize("units", [0, 3, 16])
-def test_a_stopped_evaluation_scores_what_is_missing_and_removes_its_folder(units, model, processor, graph, tmp_path):
+def test_a_stopped_evaluation_scores_what_is_missing_and_an_ended_one_nothing(units, model, processor, graph, tmp_path):
     whole, first, second = [], [], []
     expected = evaluate_in_units(model, processor, graph, asked=whole)
     with pytest.raises(KeyboardInterrupt):
@@ -531,7 +532,8 @@ def test_a_stopped_evaluation_scores_what_is_missing_and_removes_its_folder(unit
     assert same(result, expected)
     assert first + second == whole
     assert (len(first) > 0) == (units > 0)
-    assert list((tmp_path / "a").iterdir()) == []
+    again = evaluate_in_units(model, processor, graph, interrupt_at(0), resume_dir=tmp_path / "a" / "b")
+    assert same(again, expected)
 
 
 @pytest.mark.parametrize(
@@ -598,7 +600,6 @@ def test_an_evaluation_of_a_killed_process_goes_on_in_another(seed, model_folder
     assert same(evaluate_saved(model_folder, resume_dir, asked=asked), expected)
     assert whole[len(whole) - len(asked) :] == asked
     assert (len(asked) < len(whole)) == (units > 0)
-    assert list(tmp_path.iterdir()) == []
 
 
 # The frequency baseline

@@ -1,6 +1,7 @@
 """LassForKGCompletion: any encoder, its two doors, and what torch and transformers do to a model."""
 
 import copy
+import itertools
 import json
 
 import numpy as np
@@ -20,6 +21,7 @@ TEXTS = [
     ("garden", "lives in", "house, a building to live in"),
     ("dog, a loyal animal", "eats", "cheese, food made of milk"),
 ]
+SHORT = [("milk", "eats", "food"), ("food", "eats", "milk")]  # of equal length
 KINDS = sorted(ENCODER_CONFIGS)
 
 
@@ -28,9 +30,38 @@ def make_batch(kind="bert", texts=TEXTS):
     return dict(LassProcessor(tokenizer)(texts))
 
 
+def with_micro_batches(batch):
+    """The rows from short to long, and the same with `micro_batches`: rows of equal length, one row, the rest."""
+    lengths, order = batch["attention_mask"].sum(1).sort(stable=True)
+    batch = {name: value[order] for name, value in batch.items()}
+    bounds = [0, 2, 3, len(lengths)]
+    parts = [lengths[start:end].tolist() for start, end in itertools.pairwise(bounds)]
+    return batch, {**batch, "micro_batches": [(len(part), part[0], part[-1]) for part in parts]}
+
+
 def score(model, batch):
     with torch.no_grad():
         return model(**batch).scores
+
+
+def loss_and_gradients(model, batch):
+    """The loss, and by its name the gradient of each parameter that gets one."""
+    model.zero_grad()
+    labels = torch.zeros(len(batch["input_ids"]), dtype=torch.int64)
+    labels[0] = 1
+    loss = model(**batch, labels=labels).loss
+    loss.backward()
+    named = model.named_parameters()
+    gradients = {name: parameter.grad.clone() for name, parameter in named if parameter.grad is not None}
+    return {"loss": loss.detach(), **gradients}
+
+
+def assert_close(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(
+            found[name], value, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def pool(hidden, segment_ids, segment):
@@ -110,6 +141,46 @@ def test_what_stands_in_the_padding_does_not_change_scores(kind):
     assert (changed != batch["input_ids"]).any()
     expected = score(model, batch)
     torch.testing.assert_close(score(model, {**batch, "input_ids": changed}), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unpadded_sequences_need_no_attention_mask(kind):
+    model, batch = make_model(kind), make_batch(kind, SHORT)
+    expected = score(model, batch)
+    assert batch.pop("attention_mask").all()
+    torch.testing.assert_close(score(model, batch), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_micro_batches_change_neither_scores_nor_loss_nor_gradients(kind):
+    model = make_model(kind).train()
+    whole, parts = with_micro_batches(make_batch(kind, [*TEXTS, *SHORT]))
+    widths = []
+    hook = model.encoder.register_forward_pre_hook(
+        lambda _, __, inputs: widths.append((*inputs["input_ids"].shape, inputs["attention_mask"] is None)),
+        with_kwargs=True,
+    )
+    found = {**loss_and_gradients(model, parts), "scores": score(model, parts)}
+    hook.remove()
+    expected = [(rows, longest, shortest == longest) for rows, shortest, longest in parts["micro_batches"]]
+    assert widths == expected * 2
+    assert [unpadded for *_, unpadded in expected] == [True, True, False]
+    assert_close(found, {**loss_and_gradients(model, whole), "scores": score(model, whole)})
+
+
+def test_micro_batches_without_attention_mask_are_unpadded_sequences(model):
+    batch = make_batch(texts=SHORT)
+    del batch["attention_mask"]
+    parts = [(1, 7, 7)] * len(SHORT)
+    torch.testing.assert_close(score(model, {**batch, "micro_batches": parts}), score(model, batch))
+
+
+def test_missing_segment_ids_are_a_model_error(model):
+    batch = make_batch()
+    del batch["segment_ids"]
+    with pytest.raises(ModelError, match="segment_ids are missing") as error:
+        model(**batch)
+    one_line(error)
 
 
 def test_scores_differ_between_triplets(model):
@@ -418,34 +489,25 @@ def test_bfloat16_weights_are_close_and_scores_are_float32(kind):
     torch.testing.assert_close(scores, expected, rtol=0.03, atol=0.03)
 
 
-def gradients(model, batch):
-    model.zero_grad()
-    labels = torch.zeros(len(batch["input_ids"]), dtype=torch.int64)
-    labels[0] = 1
-    model(**batch, labels=labels).loss.backward()
-    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
-
-
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "albert"])  # transformers' ALBERT has none
-def test_activation_checkpointing_runs_layers_again_and_gives_the_same_gradients(kind):
-    model, batch = make_model(kind).train(), make_batch(kind)
+def test_activation_checkpointing_runs_layers_again_and_gives_the_same_loss_and_gradients(kind):
+    model = make_model(kind).train()
+    whole, parts = with_micro_batches(make_batch(kind, [*TEXTS, *SHORT]))
     calls = []
     for module in model.modules():
         if isinstance(module, torch.nn.Linear):
             module.register_forward_hook(lambda *_: calls.append(1))
-    expected, plain = gradients(model, batch), len(calls)
+    expected, plain = loss_and_gradients(model, whole), len(calls)
     model.activation_checkpointing_enable()
-    found = gradients(model, batch)
+    assert_close(loss_and_gradients(model, whole), expected)
     assert len(calls) - plain > plain
-    assert found.keys() == expected.keys()
-    for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-6)
+    assert_close(loss_and_gradients(model, parts), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_reach_every_parameter(kind):
     model = make_model(kind).train()
-    found = gradients(model, make_batch(kind))
+    found = loss_and_gradients(model, make_batch(kind))
     assert not [name for name, parameter in model.named_parameters() if parameter.requires_grad and name not in found]
 
 
@@ -453,7 +515,8 @@ def test_gradients_reach_every_parameter(kind):
 def test_gradients_are_nonzero_but_for_key_biases(kind):
     """Softmax ignores a constant added to all keys, so a bias of the key projection alone may have none."""
     model = make_model(kind).train()
-    zero = [name for name, gradient in gradients(model, make_batch(kind)).items() if not gradient.abs().max() > 0]
+    found = loss_and_gradients(model, make_batch(kind))
+    zero = [name for name, gradient in found.items() if not gradient.abs().max() > 0]
     assert not [name for name in zero if "key" not in name and "k_lin" not in name]
 
 

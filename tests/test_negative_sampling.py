@@ -365,42 +365,67 @@ def collator(**choices):
     return KGDataCollator(processor, make_graph(), **choices)
 
 
-def test_a_batch_holds_each_positive_followed_by_its_negatives(graph):
-    collate = collator(num_negatives=2)
-    items = [graph["train"][position] for position in (3, 0, 8)]
-    batch = collate(items)
+def sequences(batch):
+    """The multiset of (label, tokens and segments without padding)."""
+    return collections.Counter(
+        (label, tuple(tokens[mask].tolist()), tuple(segments[mask].tolist()))
+        for label, tokens, segments, mask in zip(
+            batch["labels"].tolist(),
+            batch["input_ids"],
+            batch["segment_ids"],
+            batch["attention_mask"].bool(),
+            strict=True,
+        )
+    )
+
+
+def items_of(graph, positions):
+    return [graph["train"][position] for position in positions]
+
+
+def test_a_batch_holds_the_sequences_of_the_positives_and_of_their_negatives(graph):
+    collate, items = collator(num_negatives=2), items_of(graph, (3, 0, 8))
     positives = np.array([list(item.values()) for item in items])
-    drawn = NegativeSampler(graph, 2).corrupt(positives)
-    expected, labels = [], []
-    for row, positive in enumerate(positives):
-        negatives = drawn.triplets[drawn.rows == row]
-        expected += [positive, *negatives]
-        labels += [1] + [0] * len(negatives)
-    sequences = collate.store.assemble(np.array(expected))
-    assert batch["labels"].tolist() == labels
-    assert all(torch.equal(batch[name], sequences[name]) for name in sequences)
+    negatives = NegativeSampler(graph, 2).corrupt(positives).triplets
+    labels = torch.tensor([1] * len(positives) + [0] * len(negatives))
+    expected = {**collate.store.assemble(np.concatenate([positives, negatives])), "labels": labels}
+    assert sequences(collate(items)) == sequences(expected)
+
+
+@pytest.mark.parametrize(("positions", "several"), [((3,), False), (range(5), True), (range(14), True)])
+def test_micro_batches_are_the_rows_from_short_to_long_with_their_shortest_and_longest(graph, positions, several):
+    batch = collator(num_negatives=2)(items_of(graph, positions))
+    rows = batch["attention_mask"].sum(1).tolist()
+    assert rows == sorted(rows)
+    found = iter(rows)
+    for size, shortest, longest in batch["micro_batches"]:
+        part = list(itertools.islice(found, size))
+        assert (len(part), part[0], part[-1]) == (size, shortest, longest)
+    assert not list(found)
+    assert (len(batch["micro_batches"]) > 1) is several
 
 
 def test_a_batch_of_the_paper_has_15_negatives_a_positive(large_graph):
     collate = KGDataCollator(LassProcessor(wordpiece_tokenizer()), large_graph)
-    batch = collate([large_graph["train"][position] for position in range(4)])
-    assert batch["labels"].tolist() == ([1] + [0] * 15) * 4
+    batch = collate(items_of(large_graph, range(4)))
+    assert collections.Counter(batch["labels"].tolist()) == {1: 4, 0: 60}
     assert len(batch["input_ids"]) == 64
 
 
 def test_a_batch_holds_the_inputs_of_the_model_and_labels_as_int64(graph):
-    batch = collator()([graph["train"][0]])
-    assert set(batch) == {"input_ids", "attention_mask", "segment_ids", "labels"}
-    assert all(value.dtype == torch.int64 for value in batch.values())
+    batch = collator()(items_of(graph, [0]))
+    assert batch.keys() == {"input_ids", "attention_mask", "segment_ids", "labels", "micro_batches"}
+    assert all(value.dtype == torch.int64 for name, value in batch.items() if name != "micro_batches")
 
 
 def test_set_epoch_changes_the_negatives_and_setting_it_back_restores_them(graph):
-    collate, items = collator(num_negatives=2), [graph["train"][position] for position in range(14)]
+    collate, items = collator(num_negatives=2), items_of(graph, range(14))
     batches = []
     for epoch in (0, 1, 0):
         collate.set_epoch(epoch)
         batches.append(collate(items))
-    assert not torch.equal(batches[0]["input_ids"], batches[1]["input_ids"])
+    assert sequences(batches[0]) != sequences(batches[1])
+    assert batches[0].pop("micro_batches") == batches[2].pop("micro_batches")
     assert all(torch.equal(batches[0][name], batches[2][name]) for name in batches[0])
 
 
@@ -422,14 +447,16 @@ def test_an_item_labelled_0_is_a_negative_of_its_own_and_is_not_corrupted():
 
 def test_labels_of_items_reach_the_batch():
     items = [{"head": 1, "relation": 1, "tail": 3, "label": 0}, {"head": 0, "relation": 0, "tail": 2, "label": 1}]
-    batch = collator(num_negatives=1, corruption="head_or_tail")(items)
-    assert batch["labels"].tolist() == [0, 1, 0]
+    collate = collator(num_negatives=1, corruption="head_or_tail")
+    triplets, labels = collate.with_negatives(np.array([[1, 1, 3], [0, 0, 2]]), np.array([0, 1]))
+    assert labels.tolist() == [0, 1, 0]
+    expected = {**collate.store.assemble(triplets), "labels": torch.from_numpy(labels)}
+    assert sequences(collate(items)) == sequences(expected)
 
 
 def test_a_batch_of_items_labelled_0_has_no_other_sequence():
     items = [{"head": 1, "relation": 1, "tail": tail, "label": 0} for tail in (3, 4)]
-    batch = collator()(items)
-    assert batch["labels"].tolist() == [0, 0]
+    assert collator()(items)["labels"].tolist() == [0, 0]
 
 
 def test_the_graph_of_the_processor_is_the_default(processor, graph):

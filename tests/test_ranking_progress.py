@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lass_hf.errors import LassError
-from lass_hf.ranking_progress import RankingProgress
+from lass_hf.ranking_progress import RankingProgress, remove_progress
 
 IDENTITY = {"model": "a1", "split": "test", "limit": None, "slots": (0, 2)}
 UNITS = {
@@ -117,17 +117,27 @@ def test_the_files_of_all_processes_are_read_and_only_the_own_one_grows(folder):
     assert other.read_bytes() == before
 
 
-def test_finishing_removes_the_folder(folder):
-    progress = record(folder, UNITS)
+def test_removing_the_progress_removes_the_folder(folder):
+    record(folder, UNITS)
     (folder / "process-1.jsonl").write_text(json.dumps({"evaluation": IDENTITY}) + "\n")
-    progress.finish()
+    remove_progress(folder)
     assert not folder.exists()
     assert folder.parent.exists()
 
 
-def test_finishing_leaves_files_of_others(folder):
+def test_removing_the_progress_leaves_files_of_others(folder):
     folder.mkdir(parents=True)
     (folder / "notes.txt").write_text("mine")
-    record(folder, UNITS).finish()
+    record(folder, UNITS)
+    remove_progress(folder)
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("notes.txt", "mine")]
     assert RankingProgress(folder, IDENTITY).finished == {}
+
+
+def test_two_evaluations_at_once_do_not_share_a_file(folder):
+    first, second = RankingProgress(folder, IDENTITY), RankingProgress(folder, IDENTITY | {"split": "other"})
+    unit, ranks = next(iter(UNITS.items()))
+    first.record(unit, ranks)
+    with pytest.raises(LassError, match="another evaluation is writing there"):
+        second.record(unit, ranks)
+    assert_finished(RankingProgress(folder, IDENTITY), {unit: ranks})

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from conftest import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, make_model
 
-from lass_hf import KnowledgeGraph
-from lass_hf.batching import BATCH_COST
+from lass_hf import KnowledgeGraph, scoring
 from lass_hf.errors import LassError, NonFiniteError
 from lass_hf.scoring import DTYPES, TripletScorer, scoring_dtype
 
@@ -148,7 +148,7 @@ def test_attention_is_masked_where_there_is_padding_and_only_there(
     batch_cost, unmasked, model, store, every_triplet, monkeypatch
 ):
     """Without a mask attention is faster."""
-    monkeypatch.setitem(BATCH_COST, "cpu", batch_cost)
+    monkeypatch.setattr(scoring, "batch_cost", lambda device_type: batch_cost)
     inputs = []
     model.encoder.register_forward_pre_hook(lambda module, args, kwargs: inputs.append(kwargs), with_kwargs=True)
     TripletScorer(model, store, "float32").score(every_triplet)
@@ -184,7 +184,7 @@ def test_batch_that_does_not_fit_is_halved_and_gives_the_same_scores(rows, store
 
 @pytest.mark.parametrize("tokens", [40, 300, 1000])
 def test_sizes_that_did_not_fit_are_not_tried_again(tokens, model, store, every_triplet, monkeypatch):
-    monkeypatch.setitem(BATCH_COST, "cpu", 500)  # large batches
+    monkeypatch.setattr(scoring, "batch_cost", lambda device_type: 500)  # large batches
     expected = TripletScorer(make_model(), store, "float32").score(every_triplet)
     sizes = fail_above(model, tokens=tokens)
     scorer = TripletScorer(model, store, "float32", token_budget=2000)
@@ -342,6 +342,7 @@ def test_float32_is_float32_after_a_training_wrapped_the_forward_in_autocast(gra
     model = make_model()
     store = processor.token_store()
     before = TripletScorer(model, store, "float32").score(graph["train"].triplets)
+    AcceleratorState._reset_state(reset_partial_state=True)  # of trainings in earlier tests
     wrapped = Accelerator(mixed_precision="bf16", cpu=True).prepare_model(model)
     forward = wrapped.forward
     after = TripletScorer(wrapped, store, "float32").score(graph["train"].triplets)

@@ -1,18 +1,14 @@
-"""LassTrainer: the loss it minimises and logs, accumulation, resuming, evaluation, and several processes."""
+"""LassTrainer: the loss it minimises and logs, accumulation, resuming, evaluation, and what it keeps."""
 
-import json
 import math
-import os
 import re
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_graph, make_model, wordpiece_tokenizer
+from accelerate import Accelerator, DistributedType
+from conftest import ENTITY_TEXT, RELATION_TEXT, TRAIN, VALIDATION, make_graph, make_model, wordpiece_tokenizer
 from safetensors.torch import load_file
 from transformers import EarlyStoppingCallback, TrainerCallback
 
@@ -42,6 +38,13 @@ class RecordingCollator(KGDataCollator):
         batch = super().__call__(features)
         self.batches.append((int(self._epoch), batch))
         return batch
+
+
+class PaddedCollator(RecordingCollator):
+    """The same batches, each for one encoder call, padded to its longest sequence."""
+
+    def __call__(self, features):
+        return {name: value for name, value in super().__call__(features).items() if name != "micro_batches"}
 
 
 def make_trainer(folder, graph, processor, model=None, train_dataset=None, eval_dataset=None, **choices):
@@ -151,6 +154,48 @@ def test_compute_loss_gives_outputs_when_asked_for(tmp_path, graph, processor):
     assert loss.item() == pytest.approx(expected_loss(trainer.model, batch, "negative_sampling"), rel=1e-4)
     assert outputs.scores.shape == batch["labels"].shape
     assert "labels" in batch
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_micro_batches_train_like_padded_batches(loss, tmp_path, graph, processor):
+    trained = []
+    for kind in (RecordingCollator, PaddedCollator):
+        collator = kind(processor, graph, num_negatives=2)
+        choices = {"loss": loss, "num_train_epochs": 3, "optim": "adamw_torch_fused", "adam_epsilon": 1e-2}
+        trainer = make_trainer(tmp_path, graph, processor, data_collator=collator, **choices, learning_rate=1e-2)
+        trainer.train()
+        assert max(len(batch["micro_batches"]) for _, batch in collator.batches) > 1
+        trained.append(trainer)
+    parts, whole = trained
+    assert len(losses_of(parts)) == 12
+    assert losses_of(parts) == pytest.approx(losses_of(whole), rel=1e-5)
+    assert np.mean(losses_of(parts)[-4:]) < 0.9 * losses_of(parts)[0]
+    assert_close(parameters_of(parts.model), parameters_of(whole.model), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("distributed_type", "gpus", "kept"),
+    [("NO", 1, True), ("MULTI_GPU", 1, True), ("NO", 2, False), ("FSDP", 1, False), ("DEEPSPEED", 1, False)],
+)
+def test_sharded_models_encode_a_batch_at_once(distributed_type, gpus, kept, tmp_path, graph, processor, monkeypatch):
+    trainer = make_trainer(tmp_path, graph, processor)
+    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType[distributed_type])
+    trainer.args._n_gpu = gpus
+    batch = trainer.data_collator([graph["train"][number] for number in range(4)])
+    calls = []
+    trainer.model.encoder.register_forward_pre_hook(lambda *_: calls.append(1))
+    loss = trainer.compute_loss(trainer.model, batch)
+    assert len(calls) == (len(batch["micro_batches"]) if kept else 1)
+    assert len(batch["micro_batches"]) > 1
+    assert loss.item() == pytest.approx(expected_loss(make_model(), batch, "negative_sampling"), rel=1e-5)
+
+
+def test_the_optimizer_is_fused_adamw_unless_another_is_chosen(tmp_path, graph, processor):
+    arguments = LassTrainingArguments(str(tmp_path), report_to="none", bf16=False)
+    trainer = make_trainer(tmp_path, graph, processor, optim=arguments.optim)
+    optimizer = trainer.create_optimizer()
+    assert type(optimizer) is torch.optim.AdamW
+    assert all(group["fused"] for group in optimizer.param_groups)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -501,76 +546,6 @@ def test_autocast_is_chosen_by_the_hardware(tmp_path, monkeypatch):
     for capabilities, expected in (({}, False), ({"avx512_bf16": True}, True)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
         assert LassTrainingArguments(output_dir=str(tmp_path), use_cpu=True).bf16 is expected
-
-
-# Several processes
-
-SCRIPT = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import torch
-from accelerate import PartialState
-from conftest import make_graph, make_model, wordpiece_tokenizer
-from lass_hf import LassProcessor, LassTrainer, LassTrainingArguments, evaluate_link_prediction, link_prediction
-
-state = PartialState(cpu=True)
-link_prediction.UNIT_SIZE = 20  # several units, so that each process has some
-graph, processor, model = make_graph(), LassProcessor(wordpiece_tokenizer()), make_model()
-ranks = evaluate_link_prediction(model, processor, graph, quiet=True).ranks.tolist()
-results = {"num_processes": state.num_processes, "ranks": ranks}
-for loss in ("negative_sampling", "mean_bce"):
-    arguments = LassTrainingArguments(
-        output_dir=sys.argv[2] + ".out", learning_rate=0.05, optim="sgd", lr_scheduler_type="constant",
-        per_device_train_batch_size=4 // state.num_processes, max_steps=3, max_grad_norm=0.0, logging_steps=1,
-        save_strategy="no", report_to="none", disable_tqdm=True, bf16=False, num_negatives=2, loss=loss)
-    trainer = LassTrainer(model=make_model(), args=arguments, processing_class=processor, train_dataset=graph["train"],
-                          eval_dataset=graph["validation"])
-    before = trainer.evaluate()
-    trainer.train()
-    trained = trainer.accelerator.unwrap_model(trainer.model)
-    results[loss] = {
-        "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
-        "mrr": before["eval_mrr"],
-        "eval_loss": before["eval_loss"],
-        "parameters": [parameter.tolist() for parameter in trained.parameters()],
-    }
-with open(f"{sys.argv[2]}.{state.process_index}.json", "w") as file:
-    json.dump(results, file)
-if state.num_processes > 1:
-    torch.distributed.destroy_process_group()
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-@pytest.mark.slow
-def test_two_processes_train_and_rank_like_one(tmp_path):
-    script = tmp_path / "train.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
-    for name, launch in (("one", []), ("two", launcher)):
-        command = [sys.executable, *launch, str(script), str(Path(__file__).parent), str(tmp_path / name)]
-        process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-        assert process.returncode == 0, process.stderr[-3000:]
-    one, first, second = (
-        json.loads((tmp_path / name).read_text(encoding="utf-8")) for name in ("one.0.json", "two.0.json", "two.1.json")
-    )
-    assert (one["num_processes"], first["num_processes"], second["num_processes"]) == (1, 2, 2)
-    assert first["ranks"] == second["ranks"] == one["ranks"]
-    assert len(one["ranks"]) == 2 * len(TEST)
-    for loss in LOSSES:
-        assert len(one[loss]["losses"]) == 3
-        assert first[loss]["losses"] == pytest.approx(one[loss]["losses"], rel=1e-5)
-        for found in (first, second):
-            assert found[loss]["mrr"] == one[loss]["mrr"]
-            assert found[loss]["eval_loss"] == pytest.approx(one[loss]["eval_loss"], rel=1e-6)
-            for value, expected in zip(found[loss]["parameters"], one[loss]["parameters"], strict=True):
-                np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
 
 
 # One graph, and what counts as better
