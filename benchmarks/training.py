@@ -4,8 +4,8 @@
 
 The HF Trainer gets the same positives with the same negatives, assembled by the same array operations, in one batch
 padded to its longest sequence; the published recipe its own batches of 16 sequences. All timed steps have the encoder's
-dropout; where the hardware multiplies bfloat16 itself, the HF Trainer and lass-hf run under autocast. Interleaved rounds
-of one run, then the losses of the first 20 steps (float32, no dropout) side by side.
+dropout; where the hardware multiplies bfloat16 itself, the HF Trainer and lass-hf run under autocast. Interleaved
+rounds of one run, then the losses of the first 20 steps (float32, no dropout) side by side.
 """
 
 import copy
