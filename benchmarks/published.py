@@ -1,7 +1,8 @@
 """The published code's way of working, re-created from its description: what lass-hf is measured against.
 
 Each triplet is put together and tokenised in Python and padded to 192 tokens, everything is float32, and the masked-LM
-head runs on every token although nothing uses it. The sequences are those of lass-hf, so the scores can be compared.
+head runs on every token although its loss has the weight 0. The sequences are those of lass-hf, so that scores can be
+compared.
 """
 
 import numpy as np
@@ -35,20 +36,21 @@ class PublishedRecipe:
         tokens, segments = tokens[:PADDED_LENGTH], segments[:PADDED_LENGTH]
         return tokens + [self.tokenizer.pad_token_id] * missing, segments + [0] * missing
 
-    def scores(self, triplets: np.ndarray) -> torch.Tensor:
-        """Eq. 1 of one batch of triplets, float32, shape (n,)."""
+    def forward(self, triplets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Eq. 1 of one batch of triplets, float32, shape (n,), and the masked-LM head's logits."""
         rows = [self._sequence(triplet) for triplet in triplets]
         tokens, segments = (torch.tensor(column, device=self.model.device) for column in zip(*rows, strict=True))
         mask = (tokens != self.tokenizer.pad_token_id).long()
-        hidden = self.model(input_ids=tokens, attention_mask=mask, output_hidden_states=True).hidden_states[-1]
+        output = self.model(input_ids=tokens, attention_mask=mask, output_hidden_states=True)
+        hidden = output.hidden_states[-1]
         pooled = []
         for number in (1, 2, 3):
             of_segment = (segments == number)[..., None].float()
             pooled.append((hidden * of_segment).sum(1) / of_segment.sum(1))
         head, relation, tail = pooled
-        return translation_score(head, relation, tail, margin=7.0, distance_scale="sqrt_dim")
+        return translation_score(head, relation, tail, margin=7.0, distance_scale="sqrt_dim"), output.logits
 
     @torch.no_grad()
     def score(self, triplets: np.ndarray) -> np.ndarray:
         batches = np.array_split(triplets, -(-len(triplets) // BATCH_SIZE))
-        return torch.cat([self.scores(batch) for batch in batches]).cpu().numpy()
+        return torch.cat([self.forward(batch)[0] for batch in batches]).cpu().numpy()
