@@ -4,8 +4,6 @@ Exit code 0, or 2 on bad input with one line on standard error.
 """
 
 import argparse
-import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,24 +11,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate import PartialState
-from transformers import PrinterCallback
-from transformers.utils import logging as transformers_logging
-
 from . import __version__
 from .builders import load_graph
 from .encoders import OFFLINE_ENCODER
-from .errors import LassError, ModelError, first_line
+from .errors import LassError, ModelError
 from .knowledge_graph import KnowledgeGraph
 from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
 from .modeling import LassForKGCompletion
 from .prediction import LassPredictor
 from .processing import LassProcessor
 from .ranking_progress import remove_progress
-from .recipes import Parser, parse_training
+from .recipes import Parser, parse_training, record
+from .results import write_results
 from .scoring import DTYPES
-from .trainer import LassTrainer, find_checkpoint
+from .terminal import check_writable, processes, quieten, report, run_program
+from .training import train
 from .triplet_classification import evaluate_triplet_classification
 
 MEASURED_LENGTH = 1_000_000  # tokens; `info` tells how long texts are, not how much of them an encoder would see
@@ -38,21 +33,13 @@ MEASURED_LENGTH = 1_000_000  # tokens; `info` tells how long texts are, not how 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns the exit code."""
-    try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
-    except LassError as error:
-        message = str(error)
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else first_line(error)
-    except KeyboardInterrupt:
-        return 130
-    print(f"lass-hf: error: {message}", file=sys.stderr)
-    return 2
+    return run_program("lass-hf", lambda: _run(list(sys.argv[1:] if argv is None else argv)))
 
 
-def _run(argv: list[str]) -> int:
+def _run(argv: list[str]) -> None:
     if argv[:1] == ["train"]:  # its parser is made of dataclasses, and of the recipe
-        return _train(argv[1:])
+        _train(argv[1:])
+        return
     parser = Parser(prog="lass-hf", description="Knowledge graph completion with language models.")
     parser.add_argument("--version", action="version", version=f"lass-hf {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -90,11 +77,10 @@ def _run(argv: list[str]) -> int:
     info.add_argument("--encoder", default=OFFLINE_ENCODER, help="whose tokenizer measures the texts")
     arguments = parser.parse_args(argv)
     if arguments.json:
-        _check_writable(Path(arguments.json))
+        check_writable(arguments.json)
     if arguments.quiet:
-        _quieten()
+        quieten()
     arguments.run(arguments)
-    return 0
 
 
 def _positive(text: str) -> int:
@@ -107,55 +93,10 @@ def _not_negative(text: str) -> int:
     return 0 if text == "0" else _positive(text)
 
 
-def _quieten() -> None:
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("lass_hf").setLevel(logging.ERROR)
-
-
-def _check_writable(file: Path) -> None:
-    """Fails before the work, not after it, when `file` cannot be written."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise LassError(f"{file}: cannot be written; choose another file")
-
-
-def _state() -> PartialState:
-    """The processes; on the CPU too, where a plain PartialState would see only one."""
-    return PartialState(cpu=True) if not torch.accelerator.is_available() else PartialState()
-
-
-def _report(arguments: Any, metrics: dict[str, Any], **more: Any) -> None:
-    """Prints metrics (nested ones with a heading) and writes them where --json says, on the main process."""
-    state = _state()
-    if not state.is_main_process:
-        return
-    _print_metrics(metrics)
-    if arguments.json:
-        _write_json(arguments.json, metrics, **more)
-
-
-def _write_json(file: str, metrics: dict[str, Any], **more: Any) -> None:
-    content = {"metrics": metrics, "num_processes": _state().num_processes, "version": __version__, **more}
-    temporary = Path(f"{file}.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(file)
-
-
-def _print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
-    width = max((len(name) for name, value in metrics.items() if not isinstance(value, dict)), default=0)
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            print(f"{indent}{name}:")
-            _print_metrics(value, indent + "  ")
-        elif value is not None:
-            print(f"{indent}{name:<{width}}  {f'{value:.4f}' if isinstance(value, float) else value}")
-
-
 def _load(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProcessor, KnowledgeGraph]:
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     processor = LassProcessor.from_pretrained(arguments.model)
-    model = LassForKGCompletion.from_pretrained(arguments.model).to(_state().device)
+    model = LassForKGCompletion.from_pretrained(arguments.model).to(processes().device)
     if processor.graph is not None:
         index, texts = processor.graph.entities.index, processor.graph.entities.texts
         pairs = zip(graph.entities.ids, graph.entities.texts, strict=True)
@@ -194,10 +135,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         quiet=arguments.quiet,
         resume_dir=progress,
     )
-    if result.unseen["num_queries"] and _state().is_main_process:
+    if result.unseen["num_queries"] and processes().is_main_process:
         print(f"queries with an entity unseen in training: {result.unseen}")
-    _report(
-        arguments,
+    report(
+        arguments.json,
         result.metrics,
         protocol="filtered (train + validation + test), realistic ranks, all candidates",
         model=arguments.model,
@@ -211,7 +152,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         unseen=result.unseen,
         ranks=result.ranks.tolist(),
     )
-    if progress is not None and _state().is_main_process:
+    if progress is not None and processes().is_main_process:
         remove_progress(progress)
 
 
@@ -221,8 +162,8 @@ def _classify(arguments: argparse.Namespace) -> None:
         model, processor, graph, split=arguments.split, dtype=arguments.dtype, quiet=arguments.quiet
     )
     more = {name: getattr(arguments, name) for name in ("model", "graph", "split", "dtype")}
-    _report(
-        arguments,
+    report(
+        arguments.json,
         result.metrics,
         **more,
         threshold=result.threshold,
@@ -239,12 +180,12 @@ def _predict(arguments: argparse.Namespace) -> None:
                 raise LassError(f"--{slot} and --{slot}_text exclude each other")
             given[slot] = {"text": text}
     processor = LassProcessor.from_pretrained(arguments.model)
-    model = LassForKGCompletion.from_pretrained(arguments.model).to(_state().device)
+    model = LassForKGCompletion.from_pretrained(arguments.model).to(processes().device)
     predictor = LassPredictor(model, processor, arguments.dtype)
     answers = predictor.predict(
         **given, top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
     )
-    if not _state().is_main_process:
+    if not processes().is_main_process:
         return
     known = not any(isinstance(name, dict) for name in given.values())  # of an entity new to the graph nothing is
     width = max((len(answer.id) for answer in answers), default=0)
@@ -256,7 +197,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     elif known and not arguments.include_known and not arguments.quiet:
         print("Answers that the graph holds, in any split, are left out; --include_known shows and marks them.")
     if arguments.json:
-        _write_json(arguments.json, {}, question=given, answers=[answer._asdict() for answer in answers])
+        write_results(arguments.json, {}, question=given, answers=[answer._asdict() for answer in answers])
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -269,53 +210,22 @@ def _info(arguments: argparse.Namespace) -> None:
         print(f"lass-hf: no token lengths: {error}; choose a tokenizer with --encoder", file=sys.stderr)
     else:
         summary["tokens"] = store.length_summary(graph["train" if "train" in graph else "test"].triplets)
-    _report(arguments, summary, graph=arguments.graph)
+    report(arguments.json, summary, graph=arguments.graph)
 
 
-def _train(argv: list[str]) -> int:
+def _train(argv: list[str]) -> None:
     arguments, training = parse_training(argv)
     if arguments.json:
-        _check_writable(Path(arguments.json))
-    output_dir = Path(training.output_dir or "trainer_output")
-    output_dir.mkdir(parents=True, exist_ok=True)
-    if not os.access(output_dir, os.W_OK):
-        raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
-    if arguments.quiet:
-        _quieten()
-        training.disable_tqdm = True
-    graph = load_graph(arguments.graph, long_text=arguments.long_text)
-    processor = LassProcessor.from_encoder(
-        arguments.encoder, graph=graph, separators=arguments.separators, max_length=arguments.max_length
-    )
-    model = LassForKGCompletion.from_encoder(
-        arguments.encoder, margin=arguments.margin, distance_scale=arguments.distance_scale
-    )
-    checkpoint = None
-    if training.resume_from_checkpoint is not None:
-        checkpoint = find_checkpoint(training.resume_from_checkpoint, output_dir)
-        if checkpoint is None and _state().is_main_process:
-            print(f"lass-hf: {output_dir} has no whole checkpoint; training from the start", file=sys.stderr)
-    try:
-        trainer = LassTrainer(
-            model=model,
-            args=training,
-            processing_class=processor,
-            train_dataset=graph["train"],
-            eval_dataset=graph.splits.get("validation"),
-        )
-        trainer.create_optimizer_and_scheduler(num_training_steps=1)  # only to see that their arguments are right
-    except (ValueError, TypeError) as error:  # such as an eval_strategy without a validation split
-        raise LassError(first_line(error)) from error
-    trainer.optimizer = trainer.lr_scheduler = None
-    if arguments.quiet:
-        trainer.remove_callback(PrinterCallback)
-    metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
-    trainer.save_model()
-    _report(arguments, metrics, recipe={**asdict(arguments), **training.to_dict()}, log=trainer.state.log_history)
+        check_writable(arguments.json)
+    trainer = train(arguments, training)
+    log = trainer.state.log_history
+    every = {**training.to_dict(), **asdict(arguments)}
+    report(arguments.json, log[-1], task="training", **record(arguments, training), arguments=every, log=log)
     if trainer.is_world_process_zero():
-        following = f"evaluate --model {output_dir} --graph {arguments.graph}" if "test" in graph else "predict --help"
-        print(f"saved {output_dir}; next: lass-hf {following}")
-    return 0
+        following = f"evaluate --model {training.output_dir} --graph {arguments.graph}"
+        if "test" not in trainer.train_dataset.graph:  # type: ignore[union-attr]
+            following = "predict --help"
+        print(f"saved {training.output_dir}; next: lass-hf {following}")
 
 
 if __name__ == "__main__":

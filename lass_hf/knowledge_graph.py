@@ -5,8 +5,6 @@ Slots are 0, 1, 2 = head, relation, tail everywhere.
 """
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,21 +14,17 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from .dataset_folder import is_dataset_folder, read_folder, write_folder
 from .errors import GraphError
+from .graph_datasets import SPLITS, from_datasets, to_datasets
 from .graph_files import read_texts, read_triplets
 from .graph_summary import summarize
 from .known_triplets import KnownTriplets
-from .vocabulary import Vocabulary
+from .vocabulary import Vocabulary, text_of_id
 
-SPLITS = ("train", "validation", "test")
 SPLIT_FILES = {"train": ["train.tsv"], "validation": ["dev.tsv", "valid.tsv", "validation.tsv"], "test": ["test.tsv"]}
 VOCABULARY_FILE = "vocabulary.json"
 TRIPLETS_FILE = "known_triplets.safetensors"
-
-
-def text_of_id(name: str) -> str:
-    """The text of an entity or relation that has no other: its id, underscores and slashes spaced."""
-    return re.sub(r"[_/\s]+", " ", name).strip() or name
 
 
 @dataclass
@@ -136,6 +130,20 @@ class KnowledgeGraph:
             relations[triplets[:, 1]] = True
         return entities, relations
 
+    def low_resource(self, fraction: float, seed: int = 42) -> "KnowledgeGraph":
+        """The graph with a seeded part of its training triplets (paper, 3.3); the parts of one seed are nested.
+
+        Vocabularies and other splits stay. Train on it, and evaluate on the whole graph: that is the filter.
+        """
+        if not 0 < fraction <= 1:
+            raise GraphError(f"fraction={fraction}; expected more than 0 and at most 1")
+        train = self["train"]
+        count = max(1, round(fraction * len(train)))
+        kept = np.sort(np.random.default_rng(seed).permutation(len(train))[:count])
+        splits = {name: (split.triplets, split.labels) for name, split in self.splits.items()}
+        part = train.select(kept)
+        return KnowledgeGraph(self.entities, self.relations, {**splits, "train": (part.triplets, part.labels)})
+
     def summary(self) -> dict[str, Any]:
         """Counts and oddities: duplicates, leaks, unseen entities, shared texts, contradictory labels."""
         return summarize(self)
@@ -179,7 +187,7 @@ class KnowledgeGraph:
 
     @classmethod
     def from_directory(cls, path: str | Path, *, long_text: bool = False) -> "KnowledgeGraph":
-        """From a folder of tab-separated UTF-8 files without header (KG-BERT layout).
+        """From a folder of tab-separated UTF-8 files without header (KG-BERT layout), or what `save_dataset` wrote.
 
         `train.tsv`; optional `dev.tsv` (or `valid.tsv`, `validation.tsv`) and `test.tsv`, a 4th column is a label;
         optional `entity2text.txt`, `relation2text.txt`. `long_text` takes texts from `entity2textlong.txt` where that
@@ -195,6 +203,10 @@ class KnowledgeGraph:
                 raise GraphError(f"{path}: {' and '.join(file.name for file in found)} are the same split; keep one")
             if found:
                 splits[name] = read_triplets(found[0])
+        if not splits and is_dataset_folder(path):
+            if long_text:
+                raise GraphError(f"{path}: a dataset folder holds one text per entity; long texts were asked for")
+            return cls(*read_folder(path))
         if "train" not in splits and "test" not in splits:
             raise GraphError(f"{path}: no train.tsv (nor test.tsv) in this folder; expected head, relation, tail lines")
         entity_file, long_file, relation_file = (
@@ -237,42 +249,33 @@ class KnowledgeGraph:
         return cls(vocabularies["entities"], vocabularies["relations"], arrays)
 
     def to_datasets(self) -> dict[str, Any]:
-        """`{"triplets": DatasetDict, "entities": Dataset, "relations": Dataset}` of strings (labels 1 / 0)."""
-        import datasets  # here, so that training and evaluation run where it is not installed
+        """`{"triplets": DatasetDict, "entities": Dataset, "relations": Dataset}`.
 
-        tables: dict[str, Any] = {"triplets": datasets.DatasetDict()}
-        entity_ids, relation_ids = np.array(self.entities.ids, object), np.array(self.relations.ids, object)
-        for name, split in self.splits.items():
-            head, relation, tail = split.triplets.T
-            columns = {"head": entity_ids[head], "relation": relation_ids[relation], "tail": entity_ids[tail]}
-            if split.labels is not None:
-                columns["label"] = split.labels
-            tables["triplets"][name] = datasets.Dataset.from_dict(columns)
-        for kind, vocabulary in (("entities", self.entities), ("relations", self.relations)):
-            tables[kind] = datasets.Dataset.from_dict({"id": vocabulary.ids, "text": vocabulary.texts})
-        return tables
+        Columns `head`, `relation`, `tail` and `id`, `text` are strings; `label` (int8, 1 / 0) is there in splits with
+        labels only. To share a graph use `save_dataset`: its splits have the same columns, as a hub asks.
+        """
+        return to_datasets(self)
 
     @classmethod
-    def from_datasets(
-        cls, triplets: Mapping[str, Any], entities: Any = None, relations: Any = None
-    ) -> "KnowledgeGraph":
-        """The inverse of `to_datasets`: `KnowledgeGraph.from_datasets(**graph.to_datasets())`."""
-        if unknown := sorted(set(triplets) - set(SPLITS)):
-            raise GraphError(f"split {unknown[0]!r}; expected some of {', '.join(SPLITS)}")
-        rows = {}
-        for name, table in triplets.items():
-            columns = [table["head"], table["relation"], table["tail"]]
-            if "label" in table.column_names:
-                columns.append(table["label"])
-            rows[name] = list(zip(*columns, strict=True))
-        texts: list[dict[str, str] | None] = [None, None]
-        for number, table in enumerate((entities, relations)):
-            if table is not None:
-                texts[number] = given = dict(zip(table["id"], table["text"], strict=True))
-                if len(given) < len(table["id"]):
-                    name, count = Counter(table["id"]).most_common(1)[0]
-                    raise GraphError(f"{name!r} has {count} texts; expected one row per id")
-        return cls.from_triplets(**rows, entity_text=texts[0], relation_text=texts[1])
+    def from_datasets(cls, triplets: Any, entities: Any = None, relations: Any = None) -> "KnowledgeGraph":
+        """The inverse of `to_datasets`: `KnowledgeGraph.from_datasets(**graph.to_datasets())` is the same graph.
+
+        `triplets`: a DatasetDict, or dict of Datasets, of some of train, validation, test; other columns are ignored.
+        A `label` is 1, or 0 or -1; a split whose labels are all null has none, so that splits can share their columns.
+        `entities`, `relations`: Datasets, or what `load_dataset(folder, "entities")` gives; their rows are the graph's
+        integers. Without them an id is its own text. Raises GraphError that names table and row (counted from 0) for
+        columns that are missing or no strings, null or empty values, ids without or with several rows, other labels.
+        """
+        return cls(*from_datasets(triplets, entities, relations))
+
+    def save_dataset(self, folder: str | Path) -> None:
+        """Writes a dataset folder to share: Parquet files, and a card (README.md) that names them.
+
+        `datasets.load_dataset(folder)`, `load_dataset(folder, "entities")` and `from_directory(folder)` read it; so
+        does the hub, once `huggingface_hub.upload_folder` put it there. All is written, or nothing. Raises GraphError
+        for a folder that is not empty, unless it is a graph's dataset folder; that is replaced, its card too.
+        """
+        write_folder(self, folder)
 
     def save_pretrained(self, folder: str | Path, include_triplets: bool = True) -> None:
         """Writes the vocabularies with texts, and the true triplets of each split as int32, into a model folder."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration import LassConfig
@@ -62,10 +62,16 @@ class LassForKGCompletion(PreTrainedModel):
 
     @classmethod
     def from_encoder(
-        cls, name_or_path: str, margin: float = 7.0, distance_scale: str = "sqrt_dim", **kwargs: Any
+        cls,
+        name_or_path: str,
+        margin: float = 7.0,
+        distance_scale: str = "sqrt_dim",
+        dropout: float | None = None,
+        **kwargs: Any,
     ) -> "LassForKGCompletion":
         """A LASS model, yet to be trained, from a pre-trained encoder by hub name or folder.
 
+        `dropout`: of all layers of the encoder, in [0, 1); None leaves it as the checkpoint has it.
         `kwargs` go to `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...). A checkpoint saved
         with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, when it is a
         LASS model already, or when the checkpoint lacks weights of the encoder.
@@ -73,6 +79,10 @@ class LassForKGCompletion(PreTrainedModel):
         if not kwargs.get("subfolder"):
             check_model_folder(name_or_path)
         try:
+            if dropout is not None:
+                kwargs["config"] = _with_dropout(
+                    AutoConfig.from_pretrained(resolve_encoder(name_or_path), **_hub(kwargs)), dropout
+                )
             encoder, info = AutoModel.from_pretrained(resolve_encoder(name_or_path), output_loading_info=True, **kwargs)
         except LOADING_ERRORS as error:
             raise ModelError(f"{name_or_path}: no encoder could be loaded ({first_line(error)})") from error
@@ -94,13 +104,8 @@ class LassForKGCompletion(PreTrainedModel):
         if not isinstance(kwargs.get("config"), LassConfig):
             if not kwargs.get("subfolder"):
                 check_model_folder(name)
-            hub = {
-                key: kwargs[key]
-                for key in ("cache_dir", "revision", "token", "local_files_only", "subfolder")
-                if key in kwargs
-            }
             try:
-                model_type = PreTrainedConfig.get_config_dict(name, **hub)[0].get("model_type")
+                model_type = PreTrainedConfig.get_config_dict(name, **_hub(kwargs))[0].get("model_type")
             except LOADING_ERRORS as error:
                 raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
             if model_type != cls.config_class.model_type:
@@ -174,6 +179,22 @@ class LassForKGCompletion(PreTrainedModel):
         with torch.autocast(hidden.device.type, enabled=False):  # sums of Eq. 1 and of the means are float32
             mask = (segment_ids[:, None] == torch.arange(1, 4, device=hidden.device)[:, None]).float()  # (batch, 3, L)
             return mask @ hidden.float() / mask.sum(-1, keepdim=True), encoded
+
+
+def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Which of `from_pretrained`'s arguments say where the files are."""
+    names = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "trust_remote_code")
+    return {name: kwargs[name] for name in names if name in kwargs}
+
+
+def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
+    """Sets every dropout probability of a configuration, whatever its architecture calls them."""
+    if not 0 <= dropout < 1:
+        raise ModelError(f"dropout={dropout}; expected 0 or more, and less than 1")
+    for name, value in config.to_dict().items():
+        if "dropout" in name and isinstance(value, (int, float)) and not isinstance(value, bool):
+            setattr(config, name, float(dropout))
+    return config
 
 
 def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:

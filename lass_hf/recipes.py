@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from .errors import LassError, first_line
+from .scoring import DTYPES
 from .training_args import LassTrainingArguments
 
 # The two readings of the method: every choice that changes scores or loss. Learning rate, epochs and batch size are
@@ -38,6 +40,25 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# What a recipe names, itself or by its preset: every choice that a model depends on, and that a results file records.
+CHOICES = (
+    "encoder",
+    *PRESETS["paper"],
+    "dropout",
+    "max_length",
+    "long_text",
+    "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "adam_epsilon",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+)
+
+
 @dataclass
 class TrainArguments:
     """What `lass-hf train` takes besides the training arguments."""
@@ -50,10 +71,42 @@ class TrainArguments:
     margin: float = field(default=7.0, metadata={"help": "b of Eq. 1."})
     distance_scale: str = field(default="sqrt_dim", metadata={"help": "sqrt_dim, or none (Eq. 1 as printed)."})
     separators: bool = field(default=True, metadata={"help": "Separator tokens between the segments."})
+    dropout: float | None = field(default=None, metadata={"help": "Of the encoder; the checkpoint's own by default."})
     max_length: int | None = field(default=None, metadata={"help": "Longest sequence in tokens."})
     long_text: bool = field(default=False, metadata={"help": "Texts from entity2textlong.txt."})
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
+    recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
+
+
+@dataclass
+class EvaluateArguments:
+    """What the example scripts take besides, for what follows the training."""
+
+    model: str | None = field(
+        default=None, metadata={"help": "Folder of a model that lass-hf trained before: evaluate it, train none."}
+    )
+    split: str = field(default="test", metadata={"help": "Split to evaluate on."})
+    limit: int | None = field(default=None, metadata={"help": "Rank a seeded choice of this many triplets only."})
+    dtype: str = field(default="auto", metadata={"help": f"Precision of scoring: {', '.join(DTYPES)}."})
+
+
+def record(arguments: TrainArguments, training: LassTrainingArguments) -> dict[str, Any]:
+    """What a results file says of a training's arguments: graph, recipe, seed, and every choice."""
+    given = {**training.to_dict(), **asdict(arguments)}
+    return {
+        "graph": Path(arguments.graph).name,
+        "recipe": Path(arguments.recipe).stem if arguments.recipe else None,
+        "seed": training.seed,
+        "bf16": training.bf16,
+        "choices": {name: given[name] for name in CHOICES},
+        "command": command(),
+    }
+
+
+def command() -> str:
+    """The command line that runs, to be shown beside its results."""
+    return " ".join([Path(sys.executable).name, *sys.argv])
 
 
 class OneLineErrors:
@@ -71,17 +124,19 @@ class TrainParser(OneLineErrors, HfArgumentParser):
     pass
 
 
-def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArguments]:
-    """Arguments of `lass-hf train`: a recipe (YAML), whose values flags override; a preset is a flag for several.
+def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train") -> tuple[Any, ...]:
+    """TrainArguments and LassTrainingArguments from a recipe (YAML), whose values flags override, and flags.
 
+    A preset is a flag for several. `more` dataclasses add a script's own arguments, and are returned behind the two.
     Raises LassError for a recipe that cannot be read, or that has an unknown key or a bad value.
     """
-    parser = TrainParser([TrainArguments, LassTrainingArguments], prog="lass-hf train", allow_abbrev=False)  # type: ignore[list-item]
+    kinds = [TrainArguments, LassTrainingArguments, *more]
+    parser = TrainParser(kinds, prog=prog, allow_abbrev=False)
     parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
-    known = {field.name for kind in (TrainArguments, LassTrainingArguments) for field in fields(kind) if field.init}
+    known = {field.name for kind in kinds for field in fields(kind) if field.init}
     recipe_file = argv[0] if argv and not argv[0].startswith("-") else None
     recipe = _read_recipe(recipe_file, known) if recipe_file else {}
-    first = Parser(prog="lass-hf train", add_help=False, allow_abbrev=False)
+    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
     first.add_argument("--preset")
     defaults = recipe
     if preset := recipe.get("preset"):  # the recipe's own values win over its preset
@@ -94,16 +149,17 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainArguments, LassTrainingArg
             action.required = False
             action.default = _default(action, defaults[action.dest])
     try:
-        arguments, training, rest, unknown = parser.parse_args_into_dataclasses(
+        *parsed, rest, unknown = parser.parse_args_into_dataclasses(
             list(argv), look_for_args_file=False, return_remaining_strings=True
         )
     except ValueError as error:
         raise LassError(first_line(error)) from error
     if unknown:
-        raise LassError(f"unknown argument {' '.join(unknown)}; see lass-hf train --help")
+        raise LassError(f"unknown argument {' '.join(unknown)}; see {prog} --help")
     if rest.recipe != recipe_file:
         raise LassError(f"{rest.recipe}: the recipe comes first, before any flag")
-    return arguments, training
+    parsed[0].recipe = recipe_file
+    return tuple(parsed)
 
 
 def _default(action: argparse.Action, value: Any) -> Any:

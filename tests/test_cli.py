@@ -123,9 +123,9 @@ def test_train_writes_its_results_as_json(training, tmp_path):
     content = content_of(file)
     assert np.isfinite(content["metrics"]["train_loss"])
     assert content["num_processes"] == 1
-    assert content["version"] == lass_hf.__version__
-    assert content["recipe"]["max_steps"] == 2
-    assert content["recipe"]["loss"] == "negative_sampling"
+    assert content["versions"]["lass-hf"] == lass_hf.__version__
+    assert content["arguments"]["max_steps"] == 2
+    assert content["arguments"]["loss"] == "negative_sampling"
     assert not list(file.parent.glob("*.tmp"))
 
 
@@ -134,7 +134,7 @@ def test_recipe_gives_arguments_and_flags_override_them(training, tmp_path):
     values = {"margin": 3.5, "separators": False, "learning_rate": 1e-3, "loss": "mean_bce", "max_steps": 9}
     recipe.write_text(yaml.safe_dump(values), encoding="utf-8")
     assert run("train", recipe, *training, "--margin", 4.5, "--json", file) == 0
-    used = content_of(file)["recipe"]
+    used = content_of(file)["arguments"]
     assert (used["margin"], used["max_steps"]) == (4.5, 2)
     assert (used["separators"], used["learning_rate"], used["loss"]) == (False, 1e-3, "mean_bce")
     assert LassForKGCompletion.from_pretrained(tmp_path / "out").config.margin == 4.5
@@ -155,7 +155,7 @@ def test_preset_sets_every_choice_that_changes_scores_or_loss(preset, training, 
     file = tmp_path / "train.json"
     plain = [*training[: training.index("--num_negatives")], *training[training.index("--num_negatives") + 2 :]]
     assert run("train", *plain, "--preset", preset, "--json", file) == 0
-    used = content_of(file)["recipe"]
+    used = content_of(file)["arguments"]
     assert {name: used[name] for name in PRESETS[preset]} == PRESETS[preset]
     assert LassForKGCompletion.from_pretrained(tmp_path / "out").config.distance_scale == used["distance_scale"]
     assert LassProcessor.from_pretrained(tmp_path / "out").separators is used["separators"]

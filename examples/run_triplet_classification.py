@@ -1,0 +1,56 @@
+"""Triplet classification (Table 2 of the paper): train, fix a threshold on validation, classify the test split.
+
+    python examples/run_triplet_classification.py examples/recipes/wn11_minilm.yaml --graph DIR [--json FILE]
+    accelerate launch examples/run_triplet_classification.py ...       # the same on several GPUs
+
+Takes every argument of `lass-hf train`; flags override the recipe. Writes the model and triplet_classification.json to
+--output_dir. A training that was killed goes on with --resume_from_checkpoint last.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from lass_hf import evaluate_triplet_classification
+from lass_hf.builders import load_graph
+from lass_hf.evaluate_modules import TripletClassificationMetric
+from lass_hf.recipes import EvaluateArguments, command, parse_training
+from lass_hf.terminal import check_writable, processes, report, run_program
+from lass_hf.training import trained_model
+from lass_hf.triplet_classification import labelled
+
+
+def main() -> None:
+    arguments, training, evaluation = parse_training(sys.argv[1:], EvaluateArguments, prog=Path(__file__).name)
+    file = arguments.json or f"{training.output_dir}/triplet_classification.json"
+    check_writable(file)
+    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    for split in ("validation", evaluation.split):
+        labelled(graph, split)  # an error now rather than after the training
+    model, processor, about = trained_model(arguments, training, graph, evaluation.model)
+
+    start = time.perf_counter()
+    result = evaluate_triplet_classification(
+        model, processor, graph, evaluation.split, evaluation.dtype, arguments.quiet
+    )
+    seconds = time.perf_counter() - start
+    metric = TripletClassificationMetric()
+    metric.add_batch(predictions=result.scores, references=result.labels)
+    report(
+        file,
+        {**result.metrics, **metric.compute(threshold=result.threshold)},
+        task="triplet_classification",
+        protocol="one threshold, the best on validation",
+        split=evaluation.split,
+        dtype=evaluation.dtype,
+        seconds=round(seconds, 1),
+        command=command(),
+        relation_thresholds=result.relation_thresholds,
+        **about,
+    )
+    if processes().is_main_process:
+        print(f"results in {file}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(Path(__file__).name, main))

@@ -1,0 +1,69 @@
+"""What the command line and the example scripts share: errors in one line, quiet, metrics printed and written once."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from transformers.utils import logging as transformers_logging
+
+from .errors import LassError, first_line
+from .results import write_results
+
+
+def run_program(program: str, work: Callable[[], None]) -> int:
+    """Runs a program; its exit code: 0, or 2 after one line on standard error for what the user can mend."""
+    try:
+        work()
+        return 0
+    except LassError as error:
+        message = str(error)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else first_line(error)
+    except KeyboardInterrupt:
+        return 130
+    print(f"{program}: error: {message}", file=sys.stderr)
+    return 2
+
+
+def processes() -> PartialState:
+    """The processes; on the CPU too, where a plain PartialState would see only one."""
+    return PartialState(cpu=True) if not torch.accelerator.is_available() else PartialState()
+
+
+def quieten() -> None:
+    """No progress bars of libraries, errors only; for the whole process."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("lass_hf").setLevel(logging.ERROR)
+
+
+def check_writable(file: str | Path) -> None:
+    """Fails before the work, not after it, when `file` cannot be written."""
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise LassError(f"{file}: cannot be written; choose another file")
+
+
+def report(file: str | None, metrics: dict[str, Any], **more: Any) -> None:
+    """Prints metrics (nested ones with a heading) and writes them to `file` when given, on the main process only."""
+    if processes().is_main_process:
+        print_metrics(metrics)
+        if file:
+            write_results(file, metrics, **more)
+
+
+def print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
+    """One line per metric, nested ones with a heading."""
+    width = max((len(name) for name, value in metrics.items() if not isinstance(value, dict)), default=0)
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}:")
+            print_metrics(value, indent + "  ")
+        elif value is not None:
+            print(f"{indent}{name:<{width}}  {f'{value:.4f}' if isinstance(value, float) else value}")

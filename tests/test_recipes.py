@@ -1,0 +1,79 @@
+"""Every recipe that ships parses, names every choice, and trains: with the tiny encoder in place of its own."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ENTITY_TEXT, write_graph
+
+from lass_hf.recipes import CHOICES, PRESETS, parse_training, record
+from lass_hf.training import train
+
+RECIPES = sorted((Path(__file__).parent.parent / "examples" / "recipes").glob("*.yaml"))
+BENCHMARKS = ("umls", "wn18rr", "fb15k-237", "wn11", "fb13")
+PUBLISHED = {
+    "bert-base": "bert-base-cased",
+    "bert-large": "bert-large-cased",
+    "roberta-base": "roberta-base",
+    "roberta-large": "roberta-large",
+}
+
+
+@pytest.fixture(scope="module")
+def long_folder(tmp_path_factory):
+    """The tiny graph with long texts, which some recipes ask for."""
+    folder = write_graph(tmp_path_factory.mktemp("long"))
+    lines = [f"{name}\t{text}, and more of it\n" for name, text in ENTITY_TEXT.items()]
+    (folder / "entity2textlong.txt").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_each_row_of_the_papers_tables_has_a_recipe_and_each_benchmark_one_for_the_offline_encoder():
+    names = {path.stem for path in RECIPES}
+    assert names == {f"{benchmark}_{model}" for benchmark in BENCHMARKS for model in [*PUBLISHED, "minilm"]}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_names_every_choice_and_trains(path, long_folder, encoder_folder, tmp_path):
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    named = {*recipe, *PRESETS.get(recipe.get("preset"), ())}
+    assert set(CHOICES) - named == {"max_steps"}
+    model = path.stem.rpartition("_")[2]
+    assert recipe["encoder"] == PUBLISHED.get(model, "sentence-transformers/all-MiniLM-L6-v2")
+
+    flags = {"graph": long_folder, "encoder": encoder_folder, "output_dir": tmp_path / "out", "report_to": "none"}
+    flags |= {
+        "max_steps": 1,
+        "max_length": 64,
+        "per_device_train_batch_size": 2,
+        "save_strategy": "no",
+        "json": tmp_path / "x.json",
+    }
+    argv = [str(path), *(text for name, value in flags.items() for text in (f"--{name}", str(value))), "--quiet"]
+    arguments, training = parse_training(argv)
+    given = {**asdict(arguments), **training.to_dict()}
+    for name, value in recipe.items():
+        if name not in flags:
+            assert given[name] == (pytest.approx(value) if isinstance(value, float) else value), name
+    assert record(arguments, training)["recipe"] == path.stem
+    trainer = train(arguments, training)
+    assert trainer.state.global_step == 1
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_published_recipes_are_the_published_setting(path):
+    """Table of hyperparameters: section 3.1 of the paper, and the published scripts where they differ from it."""
+    benchmark, _, model = path.stem.rpartition("_")
+    if model == "minilm":
+        pytest.skip("our own setting")
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    classification = benchmark in ("wn11", "fb13")
+    assert recipe["preset"] == "published_code"
+    sequences = recipe["per_device_train_batch_size"] * (2 if classification else 16)
+    assert sequences == (64 if "large" in model else 128)
+    assert (recipe["corruption"], recipe["num_negatives"]) == (
+        ("head_or_tail", 1) if classification else ("each_slot", 5)
+    )
+    assert recipe["max_length"] == 192
+    assert recipe["adam_epsilon"] == 1e-6
