@@ -1,10 +1,16 @@
 """Names of entities and relations: id, text, and the integer that stands for them everywhere else."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
 from .errors import UnknownNameError
+
+
+def text_of_id(name: str) -> str:
+    """The text of an entity or relation that has no other: its id, underscores and slashes spaced."""
+    return re.sub(r"[_/\s]+", " ", name).strip() or name
 
 
 class Vocabulary:
