@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint format clean
+.PHONY: quickstart test results lint format clean
 
 $(BIN)/.installed: pyproject.toml setup.cfg constraints.txt
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or later is needed: make PYTHON=...'"
@@ -16,6 +16,9 @@ quickstart: $(BIN)/.installed
 
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest
+
+results: $(BIN)/.installed
+	$(BIN)/python results/render.py
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .

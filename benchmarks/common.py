@@ -1,22 +1,19 @@
 """What the benchmarks share: interleaved rounds, the machine's matrix rate, one table, one JSON file."""
 
 import argparse
-import json
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import accelerate
 import torch
 import transformers
 
-import lass_hf
 from lass_hf import KnowledgeGraph, LassForKGCompletion
 from lass_hf.encoders import OFFLINE_ENCODER
+from lass_hf.recipes import command
+from lass_hf.results import write_results
 from lass_hf.scoring import scoring_dtype
 
 
@@ -95,25 +92,10 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
 
 
-def machine() -> dict[str, Any]:
-    return {
-        "cpu": torch.cpu.get_capabilities().get("cpu_name") or platform.processor(),
-        "native_bfloat16": native_bfloat16(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if device().type == "cuda" else device().type,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "accelerate": accelerate.__version__,
-        "lass_hf": lass_hf.__version__,
-    }
-
-
 def finish(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
     """Writes results, command and machine where --json says."""
     if arguments.json:
-        content = {"command": " ".join(["python", *sys.argv]), "machine": machine(), **results}
-        Path(arguments.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_results(arguments.json, results, task="benchmark", command=command())
         print(f"written to {arguments.json}")
 
 

@@ -19,7 +19,7 @@ from lass_hf.plots import check_plots, low_resource_plot, png
 from lass_hf.recipes import parse_training, record
 from lass_hf.results import read_results, write_results
 from lass_hf.terminal import check_writable, processes, run_program
-from lass_hf.training import train
+from lass_hf.training import trained_model
 from lass_hf.triplet_classification import labelled
 
 SAME = ("graph", "seed", "choices")  # what fractions of one file share
@@ -60,8 +60,8 @@ def main() -> None:
         folder = ["--output_dir", str(output_dir / f"{fraction:g}")]
         own_arguments, own_training, _ = parse_training([*sys.argv[1:], *folder], LowResourceArguments)
         start = time.perf_counter()
-        trainer = train(own_arguments, own_training, part)
-        result = evaluate_triplet_classification(trainer.model, trainer.processing_class, graph, quiet=arguments.quiet)
+        model, processor, _ = trained_model(own_arguments, own_training, part)
+        result = evaluate_triplet_classification(model, processor, graph, quiet=arguments.quiet)
         seconds = round(time.perf_counter() - start, 1)
         metrics[str(fraction)] = {"train_triplets": len(part["train"]), "seconds": seconds, **result.metrics}
         metrics = dict(sorted(metrics.items(), key=lambda item: float(item[0])))

@@ -40,6 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
 # What a recipe names, itself or by its preset: every choice that a model depends on, and that a results file records.
 CHOICES = (
     "encoder",
@@ -54,8 +55,7 @@ CHOICES = (
     "adam_epsilon",
     "num_train_epochs",
     "max_steps",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
+    *BATCH,
 )
 
 
@@ -92,14 +92,19 @@ class EvaluateArguments:
 
 
 def record(arguments: TrainArguments, training: LassTrainingArguments) -> dict[str, Any]:
-    """What a results file says of a training's arguments: graph, recipe, seed, and every choice."""
+    """What a results file says of a training's arguments: graph, recipe, seed, and every choice.
+
+    The batch size is that of a step, over all processes: runs that share it are the same experiment.
+    """
     given = {**training.to_dict(), **asdict(arguments)}
+    choices = {name: given[name] for name in CHOICES if name not in BATCH}
+    per_process = training.train_batch_size * training.gradient_accumulation_steps
     return {
         "graph": Path(arguments.graph).name,
         "recipe": Path(arguments.recipe).stem if arguments.recipe else None,
         "seed": training.seed,
         "bf16": training.bf16,
-        "choices": {name: given[name] for name in CHOICES},
+        "choices": {**choices, "positives_per_step": per_process * training.world_size},
         "command": command(),
     }
 

@@ -70,6 +70,7 @@ def train(
     if trainer.is_world_process_zero():
         log = trainer.state.log_history
         write_results(output_dir / TRAINING_FILE, log[-1], task="training", **record(arguments, training), log=log)
+    trainer.accelerator.wait_for_everyone()  # what comes next may read the folder
     return trainer
 
 
@@ -79,9 +80,9 @@ def trained_model(
     """A model, its processor, and what it was made of: trained now, or by an earlier `train` into `folder`."""
     if folder is None:
         train(arguments, training, graph)
-        folder = training.output_dir
+        folder = str(training.output_dir)
     made = read_results(Path(folder, TRAINING_FILE))
-    model = LassForKGCompletion.from_pretrained(folder).to(processes().device)  # type: ignore[arg-type]
+    model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
     about = {name: made[name] for name in ("graph", "recipe", "seed", "bf16", "choices")}
     about |= {"training": {name: made[name] for name in ("command", "metrics", "machine", "versions", "git_commit")}}
     return model, LassProcessor.from_pretrained(folder), about

@@ -17,7 +17,6 @@ import yaml
 
 from lass_hf.errors import LassError
 from lass_hf.plots import low_resource_plot, png
-from lass_hf.recipes import CHOICES
 from lass_hf.results import read_results
 from lass_hf.terminal import run_program
 
@@ -169,7 +168,7 @@ def readings_table(runs: list[Run]) -> list[str]:
     rows = []
     for group in sorted(groups(runs), key=lambda group: group[0]["choices"] != first["choices"]):
         choices = group[0]["choices"]
-        changed = [f"{name} {choices[name]}" for name in CHOICES if choices[name] != first["choices"][name]]
+        changed = [f"{name} {choices[name]}" for name in choices if choices[name] != first["choices"].get(name)]
         name = ", ".join(changed) if changed else "`published_code`, as it is"
         rows.append([name, ", ".join(str(run["seed"]) for run in group), *ranking(group)])
     graph = TITLES[first["graph"]]

@@ -1,0 +1,72 @@
+"""Results files: what they record, that they are written whole or not at all, and what is refused."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import lass_hf
+from lass_hf.errors import LassError
+from lass_hf.results import FORMAT, git_commit, read_results, write_results
+
+
+def test_file_records_metrics_versions_machine_and_commit(tmp_path):
+    file = tmp_path / "a.json"
+    write_results(file, {"mrr": 0.5}, task="link_prediction", seed=3)
+    content = read_results(file)
+    assert content["metrics"] == {"mrr": 0.5}
+    assert (content["format"], content["task"], content["seed"], content["num_processes"]) == (
+        FORMAT,
+        "link_prediction",
+        3,
+        1,
+    )
+    assert content["versions"]["lass-hf"] == lass_hf.__version__
+    assert {"python", "torch", "transformers"} <= set(content["versions"])
+    assert content["machine"]["cores"] >= 1
+    assert content["git_commit"] == git_commit()
+
+
+def test_commit_is_that_of_the_checkout():
+    folder = Path(lass_hf.__file__).parent
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    if head.returncode:
+        pytest.skip("the package does not run from a git checkout")
+    assert head.stdout.startswith(git_commit().rstrip("+"))
+
+
+def test_a_package_outside_a_checkout_has_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(lass_hf.results, "__file__", str(tmp_path / "results.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_commit() is None
+
+
+def test_a_failed_write_leaves_the_earlier_file(tmp_path):
+    file = tmp_path / "a.json"
+    write_results(file, {"mrr": 0.5})
+    before = file.read_bytes()
+    with pytest.raises(TypeError):
+        write_results(file, {"mrr": object()})
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (json.dumps({"format": FORMAT - 1, "metrics": {}}), f"results of format {FORMAT - 1}, expected {FORMAT}"),
+        (json.dumps({"metrics": {}}), f"results of format None, expected {FORMAT}"),
+        (json.dumps({"format": FORMAT}), "not a results file"),
+        ("[1]", "not a results file"),
+        ("no json", "not a results file"),
+        (None, "not a results file"),
+    ],
+)
+def test_other_files_are_refused_by_name(tmp_path, content, message):
+    file = tmp_path / "a.json"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    with pytest.raises(LassError, match=message) as caught:
+        read_results(file)
+    assert str(file) in str(caught.value)
