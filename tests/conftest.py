@@ -1,9 +1,13 @@
 """Tiny encoders and tokenizers built in-process, and a 20-triplet graph: no network, no files of the repository."""
 
+import atexit
 import logging
 import os
+import shutil
+import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
+os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="lass-hf-tests-")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
@@ -24,6 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from lass_hf import KnowledgeGraph, LassConfig, LassForKGCompletion, LassProcessor
 
+atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 torch.set_num_threads(1)  # tiny models: more threads only wait for each other, the more on a busy machine
 
 ENTITY_TEXT = {

@@ -360,43 +360,6 @@ def test_len_of_a_split_counts_all_lines():
     assert len(KnowledgeGraph.from_triplets([("a", "r", "b")] * 3)["train"]) == 3
 
 
-# Tables
-
-
-@pytest.mark.parametrize("name", ["graph", "labelled_graph"])
-def test_datasets_round_trip(request, name):
-    graph = request.getfixturevalue(name)
-    again = KnowledgeGraph.from_datasets(**graph.to_datasets())
-    assert (again.entities.ids, again.entities.texts) == (graph.entities.ids, graph.entities.texts)
-    assert (again.relations.ids, again.relations.texts) == (graph.relations.ids, graph.relations.texts)
-    assert list(again.splits) == list(graph.splits)
-    for split in graph.splits:
-        assert np.array_equal(again[split].triplets, graph[split].triplets)
-        assert (again[split].labels is None) == (graph[split].labels is None)
-        assert graph[split].labels is None or np.array_equal(again[split].labels, graph[split].labels)
-
-
-def test_tables_hold_strings_and_labels(labelled_graph):
-    tables = labelled_graph.to_datasets()
-    assert set(tables) == {"triplets", "entities", "relations"}
-    assert tables["triplets"]["test"][3] == {"head": "garden", "relation": "lives_in", "tail": "cat", "label": 0}
-    assert tables["triplets"]["train"].column_names == ["head", "relation", "tail"]
-    assert tables["entities"][0] == {"id": "cat", "text": ENTITY_TEXT["cat"]}
-    assert tables["relations"][1] == {"id": "eats", "text": "eats"}
-
-
-def test_a_graph_from_tables_of_triplets_alone_takes_ids_as_texts(graph):
-    again = KnowledgeGraph.from_datasets(graph.to_datasets()["triplets"])
-    assert again.relations.texts[again.relations.index["lives_in"]] == "lives in"
-
-
-def test_two_texts_for_one_id_in_a_table_are_an_error(graph):
-    tables = graph.to_datasets()
-    tables["entities"] = tables["entities"].add_item({"id": "cat", "text": "another text"})
-    with pytest.raises(GraphError, match="'cat'"):
-        KnowledgeGraph.from_datasets(**tables)
-
-
 # Files of a model folder
 
 
@@ -687,8 +650,3 @@ def test_closest_matches_look_at_the_label_before_the_comma():
     )
     with pytest.raises(UnknownNameError, match="did you mean '02084071'"):
         vocabulary.find("dgo")
-
-
-def test_unknown_split_of_tables_is_named(graph):
-    with pytest.raises(GraphError, match="'dev'"):
-        KnowledgeGraph.from_datasets({"dev": graph.to_datasets()["triplets"]["train"]})
