@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .analysis_folder import analyze
 from .builders import load_graph
 from .encoders import OFFLINE_ENCODER
 from .errors import LassError, ModelError
@@ -24,7 +25,7 @@ from .ranking_progress import remove_progress
 from .recipes import Parser, parse_training, record
 from .results import write_results
 from .scoring import DTYPES
-from .terminal import check_writable, processes, quieten, report, run_program
+from .terminal import check_writable, print_metrics, processes, quieten, report, run_program
 from .training import train
 from .triplet_classification import evaluate_triplet_classification
 
@@ -48,7 +49,12 @@ def _run(argv: list[str]) -> None:
     common.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
     common.add_argument("--json", metavar="FILE", help="write the results to this file")
     graph = Parser(add_help=False)
-    graph.add_argument("--graph", required=True, metavar="DIR_OR_NAME", help="folder of the graph, or 'countries'")
+    graph.add_argument(
+        "--graph",
+        required=True,
+        metavar="DIR_OR_NAME",
+        help="folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13",
+    )
     graph.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
     model = Parser(add_help=False)
     model.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
@@ -66,6 +72,16 @@ def _run(argv: list[str]) -> None:
     evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
     classify = add("classify", _classify, [model, graph], "true or false, by a threshold from the validation split")
     classify.add_argument("--split", default="test")
+    analysis = add("analyze", _analyze, [model, graph], "errors and attention of a split, as pages, plots and numbers")
+    analysis.add_argument("--output", required=True, metavar="DIR", help="folder to write into")
+    analysis.add_argument("--split", default="test")
+    analysis.add_argument("--triplet", nargs=3, metavar=("HEAD", "RELATION", "TAIL"), help="whose attention to show")
+    analysis.add_argument(
+        "--layer", type=_positive, metavar="N", help="of the attention; 1 is the first (default: last)"
+    )
+    analysis.add_argument("--ranks", metavar="FILE", help="--json file of lass-hf evaluate: do not rank again")
+    analysis.add_argument("--limit", type=_positive, metavar="N", help="rank a seeded choice of N triplets")
+    analysis.add_argument("--top_k", type=_positive, default=10, help="length of each list of examples")
     predict = add("predict", _predict, [model], "answers for the slot that is not given, best first")
     for slot in ("head", "relation", "tail"):
         predict.add_argument(f"--{slot}", help="by id or text")
@@ -170,6 +186,32 @@ def _classify(arguments: argparse.Namespace) -> None:
         relation_thresholds=result.relation_thresholds,
         scores=result.scores.tolist(),
     )
+
+
+def _analyze(arguments: argparse.Namespace) -> None:
+    model, processor, graph = _load(arguments)
+    about = {name: getattr(arguments, name) for name in ("model", "graph", "long_text", "dtype", "limit")}
+    analysis = analyze(
+        model,
+        processor,
+        graph,
+        arguments.output,
+        split=arguments.split,
+        triplet=arguments.triplet,
+        layer=arguments.layer,
+        ranks_file=arguments.ranks,
+        limit=arguments.limit,
+        top_k=arguments.top_k,
+        dtype=arguments.dtype,
+        quiet=arguments.quiet,
+        about=about,
+    )
+    if processes().is_main_process:
+        names = ("accuracy", "roc_auc", "ece_sigmoid", "ece_platt", "mr", "mrr", "hits@1", "hits@10")
+        print_metrics({name: analysis["metrics"].get(name) for name in names})
+        print(f"open {Path(arguments.output, 'index.html')}")
+        if arguments.json:
+            write_results(arguments.json, **(about | analysis))
 
 
 def _predict(arguments: argparse.Namespace) -> None:

@@ -63,7 +63,7 @@ CHOICES = (
 class TrainArguments:
     """What `lass-hf train` takes besides the training arguments."""
 
-    graph: str = field(metadata={"help": "Folder of the graph, or the name of one that ships with the package."})
+    graph: str = field(metadata={"help": "Folder of the graph, or a name: countries, umls, wn18rr, ..."})
     encoder: str = field(metadata={"help": "Pre-trained encoder: hub name or folder."})
     preset: str | None = field(
         default=None, metadata={"help": f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}."}

@@ -20,6 +20,7 @@ class ClassificationResult:
     `metrics`: `accuracy`, `precision`, `recall`, `f1`, `roc_auc` with one threshold for all relations, and
     `per_relation_accuracy`, ... with one for each. `threshold`, `relation_thresholds` (by relation id; relations that
     validation lacks use the one for all). `scores` float32, `labels` and `predictions` (one threshold) 1 / 0: (n,).
+    `validation_scores`: float32, those that the thresholds were chosen on.
     """
 
     metrics: dict[str, float]
@@ -28,6 +29,7 @@ class ClassificationResult:
     scores: np.ndarray
     labels: np.ndarray
     predictions: np.ndarray
+    validation_scores: np.ndarray
 
 
 def evaluate_triplet_classification(
@@ -64,6 +66,7 @@ def labelled(graph: KnowledgeGraph, name: str) -> GraphSplit:
 
 def classify(scores: np.ndarray, split: GraphSplit, fitted: np.ndarray, validation: GraphSplit) -> ClassificationResult:
     """Decisions from scores of a split and of the validation split."""
+    validation_scores = fitted
     exact, fitted = (values.astype(np.float64) for values in (scores, fitted))  # float32 would round the thresholds
     assert split.labels is not None
     assert validation.labels is not None
@@ -86,4 +89,5 @@ def classify(scores: np.ndarray, split: GraphSplit, fitted: np.ndarray, validati
         scores=scores,
         labels=split.labels,
         predictions=predictions,
+        validation_scores=validation_scores,
     )

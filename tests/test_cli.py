@@ -28,7 +28,7 @@ from lass_hf.errors import LassError
 from lass_hf.recipes import PRESETS, parse_training
 from lass_hf.scoring import TripletScorer
 
-SUBCOMMANDS = ["train", "evaluate", "classify", "predict", "info"]
+SUBCOMMANDS = ["train", "evaluate", "classify", "analyze", "predict", "info"]
 
 
 @pytest.fixture(autouse=True)

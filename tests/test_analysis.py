@@ -1,0 +1,205 @@
+"""Errors by relation, confident answers and worst-ranked queries against counting them one by one."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lass_hf import KnowledgeGraph
+from lass_hf.analysis import confident_answers, errors_by_relation, worst_queries
+from lass_hf.calibration import sigmoid
+from lass_hf.link_prediction import rank_split
+from lass_hf.triplet_classification import classify
+from lass_hf.vocabulary import Vocabulary
+
+RELATIONS = Vocabulary("relations", ["_a", "_b", "_c", "_d"], ["a text", "b text", "c text", "d text"])
+
+# Errors by relation (Table 5)
+
+decisions = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=40)
+
+
+@given(rows=decisions)
+@settings(max_examples=100, deadline=None)
+def test_errors_are_those_that_one_counts(rows):
+    found = errors_by_relation(*(np.array(column) for column in zip(*rows, strict=True)), RELATIONS)
+    triplets = Counter(relation for relation, _, _ in rows)
+    wrong = Counter((relation, decision) for relation, label, decision in rows if label != decision)
+    total = sum(wrong.values())
+    assert {row["id"] for row in found} == {RELATIONS.ids[relation] for relation in triplets}
+    for row in found:
+        relation = RELATIONS.index[row["id"]]
+        assert row["text"] == RELATIONS.texts[relation]
+        assert row["triplets"] == triplets[relation]
+        assert (row["called_true"], row["called_false"]) == (wrong[relation, 1], wrong[relation, 0])
+        assert row["errors"] == wrong[relation, 0] + wrong[relation, 1]
+        assert row["accuracy"] == pytest.approx(1 - row["errors"] / triplets[relation])
+        assert row["percent"] == pytest.approx(100 * row["errors"] / total if total else 0)
+    assert [row["errors"] for row in found] == sorted((row["errors"] for row in found), reverse=True)
+    assert sum(row["percent"] for row in found) == pytest.approx(100 if total else 0)
+
+
+def test_a_perfect_model_has_no_percentages():
+    found = errors_by_relation(np.array([2, 2]), np.array([1, 0]), np.array([1, 0]), RELATIONS)
+    assert found == [
+        {
+            "id": "_c",
+            "text": "c text",
+            "triplets": 2,
+            "accuracy": 1.0,
+            "errors": 0,
+            "called_true": 0,
+            "called_false": 0,
+            "percent": 0.0,
+        }
+    ]
+
+
+# Confident answers (Table 3's form)
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Eight test triplets with scores; the threshold is 0. Wrong are -3 (true) and 2, 5 (false)."""
+    names = "abcdefgh"
+    labels = [1, 1, 1, 1, 0, 0, 0, 0]
+    graph = KnowledgeGraph.from_triplets(
+        [("a", "r", "b")],
+        [("a", "r", "a", 1), ("b", "r", "b", 0)],
+        [(name, "r", "a", label) for name, label in zip(names, labels, strict=True)],
+        entity_text={name: f"text of {name}" for name in names},
+        relation_text={"r": "relates to"},
+    )
+    scores = np.array([1, 7, -3, 4, -6, 2, 5, -1], dtype=np.float32)
+    result = classify(scores, graph["test"], np.array([1, -1], dtype=np.float32), graph["validation"])
+    return graph["test"], result
+
+
+def heads(rows):
+    return [row["ids"][0] for row in rows]
+
+
+def test_the_surest_decisions_of_each_label_come_first(judged):
+    split, result = judged
+    found = confident_answers(split, result, sigmoid(result.scores), top_k=10)
+    assert heads(found["right"]) == ["b", "d", "a", "e", "h"]
+    assert heads(found["wrong"]) == ["c", "g", "f"]
+    assert [row["label"] for row in found["right"]] == [1, 1, 1, 0, 0]
+    assert [row["label"] for row in found["wrong"]] == [1, 0, 0]
+
+
+def test_top_k_counts_answers_of_each_label(judged):
+    split, result = judged
+    found = confident_answers(split, result, sigmoid(result.scores), top_k=1)
+    assert (heads(found["right"]), heads(found["wrong"])) == (["b", "e"], ["c", "g"])
+
+
+def test_a_row_has_texts_ids_label_score_and_probability(judged):
+    split, result = judged
+    row = confident_answers(split, result, sigmoid(result.scores), top_k=1)["wrong"][0]
+    assert row == {
+        "head": "text of c",
+        "relation": "relates to",
+        "tail": "text of a",
+        "ids": ["c", "r", "a"],
+        "label": 1,
+        "score": -3.0,
+        "probability": pytest.approx(1 / (1 + np.exp(3))),
+    }
+
+
+def test_among_probabilities_that_are_all_one_the_score_decides(judged):
+    split, result = judged
+    found = confident_answers(split, result, (result.scores > 0).astype(np.float64), top_k=10)
+    assert heads(found["right"]) == ["b", "d", "a", "e", "h"]
+    assert heads(found["wrong"]) == ["c", "g", "f"]
+
+
+def test_without_errors_the_list_of_wrong_answers_is_empty(judged):
+    split, result = judged
+    result = classify(split.labels * 2.0 - 1, split, np.array([1.0, -1.0]), split.graph["validation"])
+    assert confident_answers(split, result, sigmoid(result.scores), 3)["wrong"] == []
+
+
+# Worst-ranked queries
+
+
+class Table:
+    """Scores by (head, relation, tail), random but fixed; some are equal."""
+
+    def __init__(self, graph, seed=0):
+        shape = (graph.num_entities, graph.num_relations, graph.num_entities)
+        self.scores = np.random.default_rng(seed).integers(0, 12, shape).astype(np.float32)
+
+    def __call__(self, triplets, slot=None, progress=None):
+        return self.scores[tuple(triplets.T)]
+
+
+@pytest.fixture(scope="module", params=range(3))
+def ranked(request, graph):
+    table = Table(graph, request.param)
+    return table, rank_split(table, graph["test"], quiet=True)
+
+
+def test_worst_queries_are_those_with_the_highest_ranks(ranked, graph):
+    table, result = ranked
+    rows = worst_queries(table, graph, result.triplets, result.ranks, top_k=4)
+    assert [row["rank"] for row in rows] == sorted(result.ranks.tolist(), reverse=True)[:4]
+
+
+def test_what_outranks_the_truth_is_found_by_looking_at_every_entity(ranked, graph):
+    table, result = ranked
+    known = {tuple(row) for split in graph.splits.values() for row in split.triplets.tolist()}
+    rows = worst_queries(table, graph, result.triplets, result.ranks, top_k=6)
+    assert len(rows) == 6
+    for row in rows:
+        head, relation, tail = (
+            vocabulary.index[name]
+            for vocabulary, name in zip((graph.entities, graph.relations, graph.entities), row["ids"], strict=True)
+        )
+        truth = table.scores[head, relation, tail]
+        assert row["score"] == truth
+        rivals = {}
+        for entity in range(graph.num_entities):
+            asked = (entity, relation, tail) if row["asked"] == "head" else (head, relation, entity)
+            if asked not in known and table.scores[asked] >= truth:
+                rivals[graph.entities.ids[entity]] = float(table.scores[asked])
+        assert row["outranked"] == len(rivals)
+        assert len(row["outranked_by"]) == min(6, len(rivals))
+        scores = [rival["score"] for rival in row["outranked_by"]]
+        assert scores == sorted(rivals.values(), reverse=True)[:6]
+        for rival in row["outranked_by"]:
+            assert rival["score"] == rivals[rival["id"]]
+            assert rival["text"] == graph.entities.texts[graph.entities.index[rival["id"]]]
+
+
+def test_candidates_are_counted_as_in_the_evaluation(ranked, graph):
+    table, result = ranked
+    rows = worst_queries(table, graph, result.triplets, result.ranks, top_k=6)
+    numbers = sorted(result.num_candidates.tolist())
+    assert sorted(row["candidates"] for row in rows) == numbers
+
+
+def test_outranked_is_the_pessimistic_rank_less_one(ranked, graph):
+    table, result = ranked
+    rows = worst_queries(table, graph, result.triplets, result.pessimistic_ranks, top_k=6)
+    assert [row["outranked"] for row in rows] == [row["rank"] - 1 for row in rows]
+
+
+def test_a_triplet_that_the_split_has_twice_is_listed_once(graph):
+    table = Table(graph)
+    twice = np.repeat(graph["test"].triplets, 2, axis=0)
+    ranks = np.arange(len(twice) * 2, dtype=np.float64) + 1
+    rows = worst_queries(table, graph, twice, ranks, top_k=20)
+    assert len(rows) == 2 * len(graph["test"])
+    assert [row["rank"] for row in rows] == [12, 10, 8, 6, 4, 2]
+
+
+def test_a_true_answer_on_rank_one_is_outranked_by_nobody(graph):
+    table = Table(graph)
+    table.scores[tuple(graph["test"].triplets.T)] = 99
+    result = rank_split(table, graph["test"], quiet=True)
+    rows = worst_queries(table, graph, result.triplets, result.ranks, top_k=2)
+    assert [(row["rank"], row["outranked"], row["outranked_by"]) for row in rows] == [(1.0, 0, [])] * 2
