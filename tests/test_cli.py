@@ -629,23 +629,24 @@ def test_classification_without_labels(model_folder, graph_folder, bad_input):
 
 
 @pytest.fixture
-def with_model(graph_folder, labelled_folder):
+def with_model(graph_folder, labelled_folder, tmp_path):
     """The other arguments of each subcommand that takes a model."""
     return {
         "evaluate": ["--graph", graph_folder],
         "classify": ["--graph", labelled_folder],
+        "analyze": ["--graph", labelled_folder, "--output", tmp_path / "analysis"],
         "predict": ["--head", "cat", "--relation", "eats"],
     }
 
 
-@pytest.mark.parametrize("command", ["evaluate", "classify", "predict"])
+@pytest.mark.parametrize("command", ["evaluate", "classify", "analyze", "predict"])
 def test_bare_encoder_as_model_names_from_encoder(command, with_model, encoder_folder, bad_input):
     line = bad_input(command, "--model", encoder_folder, *with_model[command])
     assert encoder_folder in line
     assert "from_encoder" in line
 
 
-@pytest.mark.parametrize("command", ["evaluate", "classify", "predict"])
+@pytest.mark.parametrize("command", ["evaluate", "classify", "analyze", "predict"])
 def test_model_that_does_not_exist(command, with_model, tmp_path, bad_input):
     assert str(tmp_path / "nothing") in bad_input(command, "--model", tmp_path / "nothing", *with_model[command])
 

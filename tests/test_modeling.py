@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import ENCODER_CONFIGS, byte_level_tokenizer, make_model, wordpiece_tokenizer
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer, BertForMaskedLM, BertModel
+from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer, BertConfig, BertForMaskedLM, BertModel
 
 from lass_hf import LassConfig, LassForKGCompletion, LassProcessor
 from lass_hf.errors import LassError, ModelError
@@ -373,6 +373,27 @@ def test_from_encoder_takes_the_choices_of_equation_1(encoder_folder):
 def test_from_encoder_takes_a_dtype(encoder_folder):
     model = LassForKGCompletion.from_encoder(encoder_folder, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("kind", ENCODER_CONFIGS)
+def test_dropout_is_that_of_every_layer(kind, tmp_path):
+    """Without dropout training mode computes what evaluation mode does; with it, no two passes are equal."""
+    AutoModel.from_config(ENCODER_CONFIGS[kind]()).save_pretrained(tmp_path)
+    model = LassForKGCompletion.from_encoder(tmp_path, dropout=0.0)
+    assert torch.equal(model.train()(**make_batch(kind)).scores, model.eval()(**make_batch(kind)).scores)
+    model = LassForKGCompletion.from_encoder(tmp_path, dropout=0.5).train()
+    assert not torch.equal(model(**make_batch(kind)).scores, model(**make_batch(kind)).scores)
+
+
+def test_dropout_is_the_encoders_own_by_default(encoder_folder):
+    config = LassForKGCompletion.from_encoder(encoder_folder).config.encoder_config
+    assert config.hidden_dropout_prob == BertConfig.from_pretrained(encoder_folder).hidden_dropout_prob > 0
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
+def test_dropout_out_of_range(encoder_folder, dropout):
+    with pytest.raises(ModelError, match=r"dropout=.*expected 0 or more, and less than 1"):
+        LassForKGCompletion.from_encoder(encoder_folder, dropout=dropout)
 
 
 def test_from_encoder_refuses_a_lass_model(model_folder):
