@@ -26,7 +26,7 @@ from .recipes import Parser, parse_training, record
 from .results import write_results
 from .scoring import DTYPES
 from .terminal import check_writable, print_metrics, processes, quieten, report, run_program
-from .training import train
+from .training import train, training_of
 from .triplet_classification import evaluate_triplet_classification
 
 MEASURED_LENGTH = 1_000_000  # tokens; `info` tells how long texts are, not how much of them an encoder would see
@@ -158,6 +158,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         result.metrics,
         protocol="filtered (train + validation + test), realistic ranks, all candidates",
         model=arguments.model,
+        training=training_of(arguments.model),
         graph=arguments.graph,
         split=arguments.split,
         limit=arguments.limit,
@@ -182,6 +183,7 @@ def _classify(arguments: argparse.Namespace) -> None:
         arguments.json,
         result.metrics,
         **more,
+        training=training_of(arguments.model),
         threshold=result.threshold,
         relation_thresholds=result.relation_thresholds,
         scores=result.scores.tolist(),

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,15 @@ from accelerate import PartialState
 from .errors import LassError, first_line
 
 FORMAT = 1
+STARTED = time.perf_counter()  # near enough to the start of the program
 LIBRARIES = ("lass-hf", "torch", "transformers", "accelerate", "datasets")
 
 
 def write_results(file: str | Path, metrics: dict[str, Any], **more: Any) -> None:
-    """Writes metrics and `more` (task, recipe, seed, seconds, ...) as one JSON file: whole, or not at all."""
+    """Writes metrics and `more` (task, recipe, seed, ...) as one JSON file: whole, or not at all.
+
+    `seconds` is the time since the program started, unless `more` has that of the work itself.
+    """
     content = {
         "format": FORMAT,
         "metrics": metrics,
@@ -26,6 +31,7 @@ def write_results(file: str | Path, metrics: dict[str, Any], **more: Any) -> Non
         "versions": versions(),
         "machine": machine(),
         "git_commit": git_commit(),
+        "seconds": round(time.perf_counter() - STARTED, 1),
         **more,
     }
     temporary = Path(f"{file}.tmp")

@@ -19,6 +19,7 @@ from .trainer import LassTrainer, find_checkpoint
 from .training_args import LassTrainingArguments
 
 TRAINING_FILE = "training.json"
+RECORDED = ("graph", "recipe", "seed", "bf16", "choices")
 
 
 def train(
@@ -74,6 +75,16 @@ def train(
     return trainer
 
 
+def training_of(folder: str | Path) -> dict[str, Any] | None:
+    """What `train` recorded of the training whose model is in `folder`, without its log; None where it did not."""
+    file = Path(folder, TRAINING_FILE)
+    if not file.is_file():
+        return None
+    made = read_results(file)
+    how = ("command", "metrics", "num_processes", "machine", "versions", "git_commit")
+    return {name: made[name] for name in (*RECORDED, *how)}
+
+
 def trained_model(
     arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph, folder: str | None = None
 ) -> tuple[LassForKGCompletion, LassProcessor, dict[str, Any]]:
@@ -81,8 +92,9 @@ def trained_model(
     if folder is None:
         train(arguments, training, graph)
         folder = str(training.output_dir)
-    made = read_results(Path(folder, TRAINING_FILE))
+    made = training_of(folder)
+    if made is None:
+        raise LassError(f"{folder}: no {TRAINING_FILE} in it; expected the output folder of an earlier training")
     model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
-    about = {name: made[name] for name in ("graph", "recipe", "seed", "bf16", "choices")}
-    about |= {"training": {name: made[name] for name in ("command", "metrics", "machine", "versions", "git_commit")}}
-    return model, LassProcessor.from_pretrained(folder), about
+    about = {name: made.pop(name) for name in RECORDED}
+    return model, LassProcessor.from_pretrained(folder), {**about, "training": made}

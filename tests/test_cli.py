@@ -117,6 +117,21 @@ def test_train_changes_the_encoders_weights(training, tmp_path, encoder_folder):
     assert not all(torch.equal(trained[name], before[name]) for name in before)
 
 
+def test_results_say_how_the_model_was_trained(training, graph_folder, tmp_path):
+    assert run("train", *training, "--seed", 5) == 0
+    file = tmp_path / "evaluate.json"
+    model = ["--model", tmp_path / "out", "--graph", graph_folder, "--quiet", "--json", file]
+    assert run("evaluate", *model, "--seed", 1, "--limit", 2) == 0
+    content = content_of(file)
+    assert (content["seed"], content["training"]["seed"]) == (1, 5)
+    assert content["training"]["choices"]["max_steps"] == 2
+    assert content["training"]["metrics"]["train_runtime"] > 0
+    assert content["seconds"] > 0
+    (tmp_path / "out" / "training.json").unlink()
+    assert run("evaluate", *model) == 0
+    assert content_of(file)["training"] is None
+
+
 def test_train_writes_its_results_as_json(training, tmp_path):
     file = tmp_path / "results" / "train.json"
     assert run("train", *training, "--json", file) == 0
