@@ -12,7 +12,7 @@ import transformers
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion
 from lass_hf.encoders import OFFLINE_ENCODER
-from lass_hf.recipes import command
+from lass_hf.record import command
 from lass_hf.results import write_results
 from lass_hf.scoring import scoring_dtype
 

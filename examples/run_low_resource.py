@@ -11,18 +11,20 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lass_hf import evaluate_triplet_classification
 from lass_hf.builders import load_graph
 from lass_hf.errors import LassError
 from lass_hf.plots import check_plots, low_resource_plot, png
-from lass_hf.recipes import parse_training, record
+from lass_hf.recipes import parse_training
+from lass_hf.record import record
 from lass_hf.results import read_results, write_results
 from lass_hf.terminal import check_writable, processes, run_program
 from lass_hf.training import trained_model
 from lass_hf.triplet_classification import labelled
 
-SAME = ("graph", "seed", "choices")  # what fractions of one file share
+SAME = ("graph_fingerprint", "seed", "bf16", "choices")  # what the fractions of one file share
 
 
 @dataclass
@@ -43,15 +45,16 @@ def main() -> None:
     for split in ("validation", "test"):
         labelled(graph, split)
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
-    about = record(arguments, training)
+    about = record(arguments, training, graph)
     metrics: dict[str, dict[str, float]] = {}
+    trainings: dict[str, Any] = {}
     if file.exists():
         before = read_results(file)
         if any(before.get(name) != about[name] for name in SAME):
             raise LassError(
                 f"{file}: results of other arguments, graph or seed; move it, or choose another --output_dir"
             )
-        metrics = before["metrics"]
+        metrics, trainings = before["metrics"], before["trainings"]
 
     for fraction, part in parts.items():
         if str(fraction) in metrics:
@@ -60,13 +63,15 @@ def main() -> None:
         folder = ["--output_dir", str(output_dir / f"{fraction:g}")]
         own_arguments, own_training, _ = parse_training([*sys.argv[1:], *folder], LowResourceArguments)
         start = time.perf_counter()
-        model, processor, _ = trained_model(own_arguments, own_training, part)
+        model, processor, made = trained_model(own_arguments, own_training, part)
         result = evaluate_triplet_classification(model, processor, graph, quiet=arguments.quiet)
         seconds = round(time.perf_counter() - start, 1)
+        trainings[str(fraction)] = made["training"]
         metrics[str(fraction)] = {"train_triplets": len(part["train"]), "seconds": seconds, **result.metrics}
         metrics = dict(sorted(metrics.items(), key=lambda item: float(item[0])))
         if processes().is_main_process:
-            write_results(file, metrics, task="low_resource", **about, protocol="one threshold, the best on validation")
+            protocol = "one threshold, the best on validation"
+            write_results(file, metrics, task="low_resource", **about, protocol=protocol, trainings=trainings)
             print(f"{fraction:.0%} of train ({len(part['train'])}): accuracy {result.metrics['accuracy']:.4f}")
     if processes().is_main_process:
         line = [float(fraction) for fraction in metrics], [values["accuracy"] for values in metrics.values()]

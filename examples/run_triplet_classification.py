@@ -11,10 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+from evaluation import EvaluateArguments
+
 from lass_hf import evaluate_triplet_classification
 from lass_hf.builders import load_graph
 from lass_hf.evaluate_modules import TripletClassificationMetric
-from lass_hf.recipes import EvaluateArguments, command, parse_training
+from lass_hf.recipes import parse_training
+from lass_hf.record import command
 from lass_hf.terminal import check_writable, processes, report, run_program
 from lass_hf.training import trained_model
 from lass_hf.triplet_classification import labelled
@@ -22,7 +25,7 @@ from lass_hf.triplet_classification import labelled
 
 def main() -> None:
     arguments, training, evaluation = parse_training(sys.argv[1:], EvaluateArguments, prog=Path(__file__).name)
-    file = arguments.json or f"{training.output_dir}/triplet_classification.json"
+    file = arguments.json or f"{evaluation.model or training.output_dir}/triplet_classification.json"
     check_writable(file)
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     for split in ("validation", evaluation.split):

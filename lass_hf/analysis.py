@@ -16,18 +16,20 @@ from .vocabulary import Vocabulary
 def errors_by_relation(
     relations: np.ndarray, labels: np.ndarray, predictions: np.ndarray, names: Vocabulary
 ) -> list[dict[str, Any]]:
-    """One row per relation that occurs, most errors first (Table 5); integer arrays of shape (n,).
+    """One row per relation that occurs, the highest error rate first; integer arrays of shape (n,).
 
     A row holds `id`, `text`, `triplets`, `accuracy`, `errors`, of these `called_true` (false triplets) and
-    `called_false` (true ones), and `percent`: the relation's errors in percent of all errors, 0 when there are none.
+    `called_false` (true ones), `error_rate`: errors in percent of the relation's triplets (Table 5), and
+    `share_of_errors`: errors in percent of all relations' errors, 0 when there are none.
     """
     size = len(names)
     called_true, called_false = (
         np.bincount(relations[(predictions == wrong) & (labels != wrong)], minlength=size) for wrong in (1, 0)
     )
     triplets, errors = np.bincount(relations, minlength=size), called_true + called_false
+    rates = 100 * errors / np.maximum(1, triplets)
     total = max(1, int(errors.sum()))
-    order = np.lexsort((-triplets, -errors))
+    order = np.lexsort((-triplets, -rates))
     return [
         {
             "id": names.ids[relation],
@@ -37,7 +39,8 @@ def errors_by_relation(
             "errors": int(errors[relation]),
             "called_true": int(called_true[relation]),
             "called_false": int(called_false[relation]),
-            "percent": float(100 * errors[relation] / total),
+            "error_rate": float(rates[relation]),
+            "share_of_errors": float(100 * errors[relation] / total),
         }
         for relation in order[triplets[order] > 0].tolist()
     ]

@@ -17,6 +17,7 @@ from .analysis import confident_answers, errors_by_relation, named, worst_querie
 from .attention import TripletAttention, triplet_attention
 from .calibration import fit_platt, reliability_curve, sigmoid
 from .errors import LassError
+from .fingerprints import model_fingerprint
 from .html_pages import attention_page, report_page
 from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .link_prediction import evaluate_link_prediction
@@ -52,10 +53,10 @@ def analyze(
 
     A split with labels of both kinds is classified: `errors_by_relation`, `confident` answers, `reliability`. Another
     is ranked: `by_relation`, `by_category`, `worst_queries`; ranking takes `limit` as `evaluate_link_prediction` does,
-    goes on where it was killed, and is left out when `ranks_file`, the --json file of `lass-hf evaluate`, has the
-    ranks. `attention` is that of `triplet` (head, relation, tail by id or text; the surest right true one, or the first
-    true one of the split, when None) in `layer` (1 is the first; None: the last). `about` (model, graph, ...) goes into
-    the page and the JSON. Under several processes the main one writes.
+    goes on where it was killed, and is left out when `ranks_file`, the --json file of `lass-hf evaluate` of this very
+    model, has the ranks. `attention` is that of `triplet` (head, relation, tail by id or text; the surest right true
+    one, or the first true one of the split, when None) in `layer` (1 is the first; None: the last). `about` (model,
+    graph, ...) goes into the page and the JSON. Under several processes the main one writes.
 
     Files: `index.html`, `attention.html` (both work offline), `attention.png`, `analysis.json`, and of a classification
     `errors_by_relation.png`, `reliability.png`. Raises LassError without the extra `plots`, for an output that is no
@@ -70,7 +71,7 @@ def analyze(
         raise LassError(f"the {split} split has labels and is classified: ranks and limit are for link prediction")
     if ranks_file is not None and limit is not None:
         raise LassError("ranks and limit exclude each other: ranks that were computed already are all used")
-    ranks = None if ranks_file is None else _read_ranks(ranks_file, chosen)
+    ranks = None if ranks_file is None else _read_ranks(ranks_file, model, chosen)
     shown = named(graph, chosen.triplets[0] if triplet is None else _find(graph, triplet))
     attention = _attend(model, processor, shown, layer)  # now, so that a wrong layer is known before the long work
     folder, images = _folder(output), {}
@@ -186,11 +187,11 @@ def _rank(
     return {**found, "ranks": result.ranks.tolist(), "triplets": result.triplets}
 
 
-def _read_ranks(file: str | Path, split: GraphSplit) -> dict[str, Any]:
+def _read_ranks(file: str | Path, model: LassForKGCompletion, split: GraphSplit) -> dict[str, Any]:
     """The same as `_rank`, from the results of an earlier evaluation; raises LassError when they do not fit."""
     content, triplets = read_results(file), split.positives
-    if missing := [name for name in FROM_EVALUATION if name not in content]:
-        raise LassError(f"{file}: no {missing[0]} in it; expected what `lass-hf evaluate --json` writes")
+    if missing := [name for name in (*FROM_EVALUATION, "fingerprint") if name not in content]:
+        raise LassError(f"{file}: no {missing[0]} in it; expected what `lass-hf evaluate --json` writes: run it again")
     try:
         ranks = np.array(content["ranks"], dtype=np.float64)
     except (TypeError, ValueError):
@@ -200,6 +201,8 @@ def _read_ranks(file: str | Path, split: GraphSplit) -> dict[str, Any]:
             f"{file}: {ranks.size} ranks of the {content.get('split')} split; expected {2 * len(triplets)}, those of "
             f"the heads and tails of all true triplets of the {split.name} split (evaluated without --limit)"
         )
+    if content["fingerprint"] != model_fingerprint(model):  # of the model as loaded, whatever dtype it scored in
+        raise LassError(f"{file}: ranks of another model ({content.get('model')}); evaluate this one with --json first")
     graph = split.graph
     worst = [len(graph.candidates[slot]) - graph.known.count(slot, triplets) + 1 for slot in (0, 2)]
     if not ((ranks >= 1) & (ranks <= np.concatenate(worst))).all():

@@ -10,6 +10,7 @@ import re
 import tarfile
 import tempfile
 import urllib.request
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
+from huggingface_hub.utils import WeakFileLock
 from tqdm import tqdm
 from transformers.utils import logging as transformers_logging
 
@@ -164,7 +166,8 @@ BENCHMARKS = _benchmark_files()
 def download(benchmark: str, *, long_text: bool = False) -> Path:
     """Folder of the datasets cache that holds a benchmark in KG-BERT layout; downloads what is not there unharmed.
 
-    Nothing is written before each file has its pinned checksum. Raises GraphError for a source that cannot be reached
+    Nothing is written before each file has its pinned checksum. Of several processes one downloads, and the others wait
+    for its files (a lock, as `datasets` has for its tables). Raises GraphError for a source that cannot be reached
     or is not what it was, for a missing file in offline mode, and for `long_text` where the benchmark has none.
     """
     import datasets
@@ -173,18 +176,29 @@ def download(benchmark: str, *, long_text: bool = False) -> Path:
     if long_text and LONG_TEXT not in [file.name for file in files]:
         raise GraphError(f"{benchmark}: no source has long texts for it; leave long_text out, or give data_dir")
     folder = Path(datasets.config.HF_DATASETS_CACHE, "lass_hf", benchmark)
-    missing = [file for file in files if not _is_there(folder / file.name, file.sha256)]
+    missing = _missing(folder, files)
     if missing and datasets.config.HF_HUB_OFFLINE:
         names = ", ".join(file.name for file in missing)
         raise GraphError(
             f"{benchmark}: {names} not in the cache {folder}, and offline mode (HF_HUB_OFFLINE, HF_DATASETS_OFFLINE) "
             f"forbids to download; {_instead(benchmark, missing)}"
         )
-    fetched: dict[str, bytes] = {}
-    contents = {file.name: _make(benchmark, file, fetched) for file in missing}
-    if contents:
-        _write(benchmark, folder, contents)
+    if missing:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with WeakFileLock(f"{folder}.lock"):
+                fetched: dict[str, bytes] = {}
+                contents = {file.name: _make(benchmark, file, fetched) for file in _missing(folder, files)}
+                _write(folder, contents)
+        except OSError as error:
+            raise GraphError(
+                f"{benchmark}: the cache {folder} cannot be written ({error.strerror}); HF_DATASETS_CACHE names another"
+            ) from None
     return folder
+
+
+def _missing(folder: Path, files: list[BenchmarkFile]) -> list[BenchmarkFile]:
+    return [file for file in files if not _is_there(folder / file.name, file.sha256)]
 
 
 def _is_there(path: Path, sha256: str) -> bool:
@@ -214,7 +228,7 @@ def _make(benchmark: str, file: BenchmarkFile, fetched: dict[str, bytes]) -> byt
                 ) from None
     try:
         content, fault = file.make(*(fetched[url] for url in urls)), ""
-    except (tarfile.TarError, EOFError, StopIteration, ValueError, KeyError) as error:
+    except (tarfile.TarError, zlib.error, OSError, EOFError, StopIteration, ValueError, KeyError) as error:
         content, fault = b"", f": {type(error).__name__}"
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
@@ -248,16 +262,11 @@ def _why(error: Exception) -> str:
     return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
 
 
-def _write(benchmark: str, folder: Path, contents: dict[str, bytes]) -> None:
+def _write(folder: Path, contents: dict[str, bytes]) -> None:
     """All files get their names when all are written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
-            for name, content in contents.items():
-                Path(scratch, name).write_bytes(content)
-            for name in contents:
-                os.replace(Path(scratch, name), folder / name)
-    except OSError as error:
-        raise GraphError(
-            f"{benchmark}: the cache {folder} cannot be written ({error.strerror}); HF_DATASETS_CACHE names another"
-        ) from None
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
+        for name, content in contents.items():
+            Path(scratch, name).write_bytes(content)
+        for name in contents:
+            os.replace(Path(scratch, name), folder / name)

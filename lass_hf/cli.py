@@ -16,13 +16,15 @@ from .analysis_folder import analyze
 from .builders import load_graph
 from .encoders import OFFLINE_ENCODER
 from .errors import LassError, ModelError
+from .fingerprints import model_fingerprint
 from .knowledge_graph import KnowledgeGraph
 from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
 from .modeling import LassForKGCompletion
 from .prediction import LassPredictor
 from .processing import LassProcessor
 from .ranking_progress import remove_progress
-from .recipes import Parser, parse_training, record
+from .recipes import Parser, parse_training
+from .record import record
 from .results import write_results
 from .scoring import DTYPES
 from .terminal import check_writable, print_metrics, processes, quieten, report, run_program
@@ -158,6 +160,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         result.metrics,
         protocol="filtered (train + validation + test), realistic ranks, all candidates",
         model=arguments.model,
+        fingerprint=model_fingerprint(model),
         training=training_of(arguments.model),
         graph=arguments.graph,
         split=arguments.split,
@@ -264,7 +267,8 @@ def _train(argv: list[str]) -> None:
     trainer = train(arguments, training)
     log = trainer.state.log_history
     every = {**training.to_dict(), **asdict(arguments)}
-    report(arguments.json, log[-1], task="training", **record(arguments, training), arguments=every, log=log)
+    about = record(arguments, training, trainer.train_dataset.graph)  # type: ignore[union-attr]
+    report(arguments.json, log[-1], task="training", **about, arguments=every, log=log)
     if trainer.is_world_process_zero():
         following = f"evaluate --model {training.output_dir} --graph {arguments.graph}"
         if "test" not in trainer.train_dataset.graph:  # type: ignore[union-attr]

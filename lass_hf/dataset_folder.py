@@ -3,9 +3,12 @@
 It writes the folder whole or not at all, and reads what the card lists; `graph_datasets.py` makes and checks tables.
 """
 
+import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import yaml
@@ -62,6 +65,7 @@ def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
     tables = to_arrow(graph, shared_schema=True)
     files = {f"triplets/{split}.parquet": table for split, table in tables["triplets"].items()}
     files |= {f"{kind}.parquet": tables[kind] for kind in VOCABULARIES}
+    old = folder.with_name(f".{folder.name}-{uuid4().hex}")  # not in scratch, whose end would be its end
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Beside the folder, so on its file system: what is whole is moved into place.
@@ -71,11 +75,17 @@ def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
             for name, table in files.items():
                 pq.write_table(table, new / name)
             (new / CARD_FILE).write_text(_card(graph, folder.name), encoding="utf-8")
-            if folder.exists():
-                folder.rename(Path(scratch, "old"))
-            new.rename(folder)
+            try:
+                if folder.exists():
+                    folder.rename(old)
+                new.rename(folder)
+            finally:
+                if old.exists() and not folder.exists():
+                    old.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise GraphError(f"{folder}: cannot be written ({error.strerror or first_line(error)})") from None
+        kept = f"; what it held is in {old}" if os.path.exists(old) else ""  # that of Path may raise
+        raise GraphError(f"{folder}: cannot be written ({error.strerror or first_line(error)}){kept}") from None
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -125,6 +135,16 @@ def read_folder(folder: str | Path) -> tuple[Vocabulary, Vocabulary, dict[str, t
         raise GraphError(f"{folder}: {error}") from None
 
 
+def listed_files(folder: str | Path) -> list[Path]:
+    """The files that `read_folder` would read, sorted; none if this is no dataset folder of a graph."""
+    folder = Path(folder)
+    if not is_dataset_folder(folder):
+        return []
+    listed = _listed(folder)
+    splits = [patterns for table in ("triplets", *VOCABULARIES) for patterns in listed[table].values()]
+    return sorted({file for patterns in splits for file in _files(folder, patterns)})
+
+
 def _listed(folder: Path) -> dict[str, dict[str, list[str]]]:
     """What the card says: table -> split -> files, or patterns of files; nothing where there is no such card."""
     tables: dict[str, dict[str, list[str]]] = {}
@@ -139,11 +159,20 @@ def _listed(folder: Path) -> dict[str, dict[str, list[str]]]:
     return tables
 
 
+def _files(folder: Path, patterns: list[str]) -> list[Path]:
+    try:
+        return [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]
+    except (NotImplementedError, TypeError, ValueError):
+        raise GraphError(
+            f"{folder}: {CARD_FILE} lists {patterns}; expected files, or patterns of files, relative to the folder"
+        ) from None
+
+
 def _read(folder: Path, patterns: list[str]) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    files = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
+    files = _files(folder, patterns)
     if not files:
         raise GraphError(f"{folder}: no file {' '.join(patterns)}, but {CARD_FILE} lists it")
     try:

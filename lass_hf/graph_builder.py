@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
+from .dataset_folder import listed_files
 from .errors import GraphError, first_line
 from .graph_datasets import to_arrow
 from .knowledge_graph import KnowledgeGraph
@@ -21,13 +22,13 @@ CODE = [Path(__file__), *(Path(__file__).with_name(f"{name}.py") for name in REA
 
 
 def fingerprint(folder: str | Path) -> str:
-    """A hash of the contents of a folder's graph files, and of the code that reads them."""
+    """A hash of names and contents of a folder's graph files, wherever its card has them, and of the reading code."""
     digest = hashlib.sha256()
-    files = [path for pattern in ("*", "triplets/*") for path in sorted(Path(folder).glob(pattern))]
-    files = [path for path in files if path.suffix in (".tsv", ".txt", ".parquet", ".md") and path.is_file()]
-    for path in [*files, *CODE]:
+    files = [path for path in Path(folder).glob("*") if path.suffix in (".tsv", ".txt", ".md") and path.is_file()]
+    names = {path: path.relative_to(folder).as_posix() for path in sorted([*files, *listed_files(folder)])}
+    for path, name in (names | {path: path.name for path in CODE}).items():
         try:
-            digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+            digest.update(f"{name!r} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
         except OSError as error:
             raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
     return digest.hexdigest()[:32]

@@ -42,32 +42,32 @@ def png(figure: "Figure") -> bytes:
 
 
 def errors_by_relation_plot(rows: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Errors of each relation in percent of all errors (Table 5), from the rows of `analysis.errors_by_relation`."""
-    wrong = [row for row in rows if row["errors"]]
-    total = sum(row["errors"] for row in wrong)
-    bars = [{"text": row["text"], **{name: row[name] for name in ("called_true", "called_false")}} for row in wrong]
+    """Errors in percent of each relation's triplets (Table 5), from the rows of `analysis.errors_by_relation`."""
+    errors, triplets = (sum(row[name] for row in rows) for name in ("errors", "triplets"))
+    bars = list(rows)
     if len(bars) > MOST_BARS:
         rest = bars[MOST_BARS - 1 :]
-        sums = {name: sum(row[name] for row in rest) for name in ("called_true", "called_false")}
+        sums = {name: sum(row[name] for row in rest) for name in ("called_true", "called_false", "triplets")}
         bars = [*bars[: MOST_BARS - 1], {"text": f"{len(rest)} other relations", **sums}]
     figure, (axes,) = _figure(7.5, 1.8 + 0.32 * max(1, len(bars)))
-    axes.set_title(f"Errors by relation ({total:,} errors in {sum(row['triplets'] for row in rows):,} triplets)")
-    if not bars:
+    axes.set_title(f"Error rate by relation ({errors:,} errors in {triplets:,} triplets)")
+    if not errors:
         axes.text(0.5, 0.5, "no errors", ha="center", va="center", transform=axes.transAxes)
         axes.set_axis_off()
         return figure
     start = np.zeros(len(bars))
     labels = {"called_true": "false triplets called true", "called_false": "true triplets called false"}
     for (name, label), colour in zip(labels.items(), COLOURS, strict=False):
-        widths = np.array([100 * row[name] / total for row in bars])
+        widths = np.array([100 * row[name] / row["triplets"] for row in bars])
         axes.barh(range(len(bars)), widths, left=start, color=colour, label=label, height=0.72)
         start += widths
-    for place, width in enumerate(start):
-        axes.annotate(f"{width:.1f} %", (width, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    for place, (row, width) in enumerate(zip(bars, start, strict=True)):
+        text = f"{width:.1f} % of {row['triplets']:,}"
+        axes.annotate(text, (width, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_yticks(range(len(bars)), [_plain(row["text"], 40) for row in bars])
     axes.set_ylim(len(bars) - 0.4, -0.6)
-    axes.set_xlim(0, 1.13 * start.max())
-    axes.set_xlabel("percent of all errors")
+    axes.set_xlim(0, 1.27 * start.max())
+    axes.set_xlabel("errors in percent of the relation's triplets")
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

@@ -2,9 +2,8 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import yaml
 from transformers import HfArgumentParser
 
 from .errors import LassError, first_line
-from .scoring import DTYPES
 from .training_args import LassTrainingArguments
 
 # The two readings of the method: every choice that changes scores or loss. Learning rate, epochs and batch size are
@@ -79,41 +77,6 @@ class TrainArguments:
     recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
 
 
-@dataclass
-class EvaluateArguments:
-    """What the example scripts take besides, for what follows the training."""
-
-    model: str | None = field(
-        default=None, metadata={"help": "Folder of a model that lass-hf trained before: evaluate it, train none."}
-    )
-    split: str = field(default="test", metadata={"help": "Split to evaluate on."})
-    limit: int | None = field(default=None, metadata={"help": "Rank a seeded choice of this many triplets only."})
-    dtype: str = field(default="auto", metadata={"help": f"Precision of scoring: {', '.join(DTYPES)}."})
-
-
-def record(arguments: TrainArguments, training: LassTrainingArguments) -> dict[str, Any]:
-    """What a results file says of a training's arguments: graph, recipe, seed, and every choice.
-
-    The batch size is that of a step, over all processes: runs that share it are the same experiment.
-    """
-    given = {**training.to_dict(), **asdict(arguments)}
-    choices = {name: given[name] for name in CHOICES if name not in BATCH}
-    per_process = training.train_batch_size * training.gradient_accumulation_steps
-    return {
-        "graph": Path(arguments.graph).name,
-        "recipe": Path(arguments.recipe).stem if arguments.recipe else None,
-        "seed": training.seed,
-        "bf16": training.bf16,
-        "choices": {**choices, "positives_per_step": per_process * training.world_size},
-        "command": command(),
-    }
-
-
-def command() -> str:
-    """The command line that runs, to be shown beside its results."""
-    return " ".join([Path(sys.executable).name, *sys.argv])
-
-
 class OneLineErrors:
     """An argument parser whose errors are one line: the usage is what --help is for."""
 
@@ -132,13 +95,14 @@ class TrainParser(OneLineErrors, HfArgumentParser):
 def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train") -> tuple[Any, ...]:
     """TrainArguments and LassTrainingArguments from a recipe (YAML), whose values flags override, and flags.
 
-    A preset is a flag for several. `more` dataclasses add a script's own arguments, and are returned behind the two.
+    A preset is a flag for several; the output folder is `runs/` and the recipe's name, unless one is given. `more`
+    dataclasses add a script's own arguments, and are returned behind the two.
     Raises LassError for a recipe that cannot be read, or that has an unknown key or a bad value.
     """
     kinds = [TrainArguments, LassTrainingArguments, *more]
     parser = TrainParser(kinds, prog=prog, allow_abbrev=False)
     parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
-    known = {field.name for kind in kinds for field in fields(kind) if field.init}
+    known = {field.name for kind in kinds[:2] for field in fields(kind) if field.init}  # of a training only
     recipe_file = argv[0] if argv and not argv[0].startswith("-") else None
     recipe = _read_recipe(recipe_file, known) if recipe_file else {}
     first = Parser(prog=prog, add_help=False, allow_abbrev=False)
@@ -148,6 +112,8 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
         defaults = {**_preset(preset), **defaults}
     if preset := first.parse_known_args(list(argv))[0].preset:  # a flag like any other, so it wins over the recipe
         defaults = {**defaults, **_preset(preset)}
+    if recipe_file:
+        defaults = {"output_dir": f"runs/{Path(recipe_file).stem}", **defaults}
     # Through the parser's defaults, so that flags win; as strings, so that argparse checks and converts the values.
     for action in parser._actions:
         if action.dest in defaults:

@@ -14,7 +14,7 @@ from accelerate import PartialState
 
 from .errors import LassError, first_line
 
-FORMAT = 1
+FORMAT = 2
 STARTED = time.perf_counter()  # near enough to the start of the program
 LIBRARIES = ("lass-hf", "torch", "transformers", "accelerate", "datasets")
 
@@ -30,7 +30,7 @@ def write_results(file: str | Path, metrics: dict[str, Any], **more: Any) -> Non
         "num_processes": PartialState().num_processes,
         "versions": versions(),
         "machine": machine(),
-        "git_commit": git_commit(),
+        "git_commit": COMMIT,
         "seconds": round(time.perf_counter() - STARTED, 1),
         **more,
     }
@@ -78,18 +78,18 @@ def machine() -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, "+" behind it when files differ; None outside of one."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--abbrev=12",
-        "--dirty=+",
-        "--exclude=*",
-    ]
+    """The commit that this package runs from, "+" behind it when files of it differ or are new; None outside of git."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # else it is installed inside of another repository
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+COMMIT = git_commit()  # of the code that is loaded; the checkout may move on while it runs

@@ -12,14 +12,15 @@ from .errors import LassError, first_line
 from .knowledge_graph import KnowledgeGraph
 from .modeling import LassForKGCompletion
 from .processing import LassProcessor
-from .recipes import TrainArguments, record
+from .recipes import TrainArguments
+from .record import record
 from .results import read_results, write_results
 from .terminal import processes, quieten
 from .trainer import LassTrainer, find_checkpoint
 from .training_args import LassTrainingArguments
 
 TRAINING_FILE = "training.json"
-RECORDED = ("graph", "recipe", "seed", "bf16", "choices")
+RECORDED = ("graph", "graph_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
 
 
 def train(
@@ -48,10 +49,15 @@ def train(
         dropout=arguments.dropout,
     )
     checkpoint = None
+    about = record(arguments, training, graph)
     if training.resume_from_checkpoint is not None:
         checkpoint = find_checkpoint(training.resume_from_checkpoint, output_dir)
         if checkpoint is None and training.process_index == 0:
             print(f"lass-hf: {output_dir} has no whole checkpoint; training from the start", file=sys.stderr)
+        if checkpoint is not None:
+            _check_same(checkpoint, about)
+    processes().wait_for_everyone()
+    about["resumed"] = checkpoint is not None  # its run time is then that of the rest
     try:
         trainer = LassTrainer(
             model=model,
@@ -66,35 +72,67 @@ def train(
     trainer.optimizer = trainer.lr_scheduler = None
     if arguments.quiet:
         trainer.remove_callback(PrinterCallback)
+    file = output_dir / TRAINING_FILE
+    if trainer.is_world_process_zero():
+        write_results(file, {}, task="training", **about)  # what a resumed training must be the same as
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
     if trainer.is_world_process_zero():
         log = trainer.state.log_history
-        write_results(output_dir / TRAINING_FILE, log[-1], task="training", **record(arguments, training), log=log)
+        write_results(file, log[-1], task="training", **about, log=log)
     trainer.accelerator.wait_for_everyone()  # what comes next may read the folder
     return trainer
 
 
+def _check_same(checkpoint: str, about: dict[str, Any]) -> None:
+    """Refuses to go on with other choices than those that the checkpoint's training began with."""
+    file = Path(checkpoint).parent / TRAINING_FILE
+    if not file.is_file():
+        return
+    before = read_results(file)
+    old, new = ({"seed": content["seed"], **content["choices"]} for content in (before, about))
+    if different := [name for name in {**old, **new} if old.get(name) != new.get(name)]:
+        name = different[0]
+        raise LassError(
+            f"{checkpoint}: of a training with {name}={old.get(name)!r}, and this is one with {new.get(name)!r}; "
+            "resume with the same arguments, or begin another training in another --output_dir"
+        )
+
+
 def training_of(folder: str | Path) -> dict[str, Any] | None:
-    """What `train` recorded of the training whose model is in `folder`, without its log; None where it did not."""
+    """What `train` recorded of the training that made the model in `folder`; None where none ended."""
     file = Path(folder, TRAINING_FILE)
     if not file.is_file():
         return None
     made = read_results(file)
-    how = ("command", "metrics", "num_processes", "machine", "versions", "git_commit")
+    if not made["metrics"]:  # it has not ended
+        return None
+    how = ("command", "resumed", "metrics", "num_processes", "machine", "versions", "git_commit")
     return {name: made[name] for name in (*RECORDED, *how)}
 
 
 def trained_model(
     arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph, folder: str | None = None
 ) -> tuple[LassForKGCompletion, LassProcessor, dict[str, Any]]:
-    """A model, its processor, and what it was made of: trained now, or by an earlier `train` into `folder`."""
+    """A model, its processor, and what it was made of: trained now, or by an earlier `train` into `folder`.
+
+    Raises LassError for a folder of a training on another graph, or on other texts of it.
+    """
     if folder is None:
         train(arguments, training, graph)
         folder = str(training.output_dir)
     made = training_of(folder)
     if made is None:
-        raise LassError(f"{folder}: no {TRAINING_FILE} in it; expected the output folder of an earlier training")
+        raise LassError(f"{folder}: no {TRAINING_FILE} of a training that ended; expected the folder of one that did")
     model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
     about = {name: made.pop(name) for name in RECORDED}
+    wanted = record(arguments, training, graph)
+    if about["graph_fingerprint"] != wanted["graph_fingerprint"]:
+        raise LassError(
+            f"{folder}: trained on {about['graph']}, whose names or triplets are not those of {arguments.graph}"
+        )
+    if about["choices"]["long_text"] != arguments.long_text:
+        raise LassError(
+            f"{folder}: trained with --long_text {about['choices']['long_text']}; evaluate it with that, too"
+        )
     return model, LassProcessor.from_pretrained(folder), {**about, "training": made}

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
 import yaml
 
 from lass_hf.errors import LassError
@@ -24,7 +25,7 @@ FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "results.md"
 FIGURE = PAGE.with_name("low_resource.png")
 TITLES = {"umls": "UMLS", "wn18rr": "WN18RR", "fb15k-237": "FB15k-237", "wn11": "WN11", "fb13": "FB13"}
-RANKING = {"mr": 3, "mrr": 3, "hits@1": 3, "hits@3": 3, "hits@10": 3}  # decimals
+RANKING = ("mr", "mrr", "hits@1", "hits@3", "hits@10")
 Run = dict[str, Any]
 
 
@@ -36,7 +37,8 @@ def main() -> None:
         by_task[run["task"]].append(run)
     parts = [INTRODUCTION, "## Triplet classification (Table 2 of the paper)", PROTOCOLS["triplet_classification"]]
     parts += classification_tables(by_task["triplet_classification"], published["triplet_classification"])
-    parts += ["## Low-resource triplet classification (Figure 2 of the paper)", *low_resource(by_task["low_resource"])]
+    parts += ["## Low-resource triplet classification (Figure 2 of the paper)", PROTOCOLS["low_resource"]]
+    parts += low_resource(by_task["low_resource"])
     parts += ["## Link prediction (Table 4 of the paper)", PROTOCOLS["link_prediction"]]
     parts += link_prediction_tables(by_task["link_prediction"], published["link_prediction"])
     parts += ["## Relation prediction", PROTOCOLS["relation_prediction"]]
@@ -52,30 +54,36 @@ INTRODUCTION = """# Results
 This page is rendered by `make results` from the files in [results](../results). **Measured** rows are runs of this
 package: the mean over seeds, ± the standard deviation where there are several. Rows of **the paper** (Shen et al.,
 COLING 2022) and those that it **cites** are its printed figures; nobody here measured them. Commands,
-machines, versions and commits of the measured ones are [at the end](#where-the-figures-come-from)."""
+machines, versions and commits of the measured ones are [at the end](#where-the-figures-come-from); a commit
+with + had changed files."""
 
 PROTOCOLS = {
-    "triplet_classification": "Accuracy in percent on the test split, by one threshold for all relations that "
-    "validation fixed. The paper's FB13 rows read Wikipedia descriptions; the measured ones read names only.",
-    "link_prediction": "Test split, filtered by all three splits, heads and tails, all entities as candidates, "
+    "triplet_classification": "Accuracy in percent on the test split, by one threshold for all relations that\n"
+    "validation fixed. The paper's FB13 rows read Wikipedia descriptions, which were not published.",
+    "link_prediction": "Test split, filtered by all three splits, heads and tails, all entities as candidates,\n"
     "realistic ranks. The published code ranks ties in favour of the right answer.",
     "relation_prediction": "Test split, filtered, all relations as candidates, realistic ranks.",
+    "low_resource": "Test accuracy after training on nested, seeded parts of the training split; the same recipe.",
 }
+NEEDED = ("task", "graph", "graph_fingerprint", "recipe", "changed", "seed", "bf16", "choices", "command")
 
 
 def load(folder: Path) -> list[Run]:
+    """The runs of a folder; raises LassError for a file that the page could only misread."""
     runs = []
     for file in sorted(folder.glob("*.json")):
         run = read_results(file)
-        if missing := [name for name in ("task", "graph", "seed", "choices", "command") if name not in about(run)]:
+        if missing := [name for name in NEEDED if name not in {**run.get("training", {}), **run}]:
             raise LassError(f"{file}: no {missing[0]} in it; expected the results file of an example script")
-        runs.append({**about(run), "file": file.relative_to(FOLDER).as_posix()})
+        for name, value, allowed in (
+            ("task", run["task"], PROTOCOLS),
+            ("graph", run["graph"], TITLES),
+            ("split", run.get("split", "test"), ["test"]),
+        ):
+            if value not in allowed:
+                raise LassError(f"{file}: {name} {value!r}; the page shows {', '.join(allowed)}")
+        runs.append({**run, "file": file.relative_to(FOLDER).as_posix()})
     return runs
-
-
-def about(run: Run) -> Run:
-    """A run with its training's command, machine, ... where it does not name its own."""
-    return {**run.get("training", {}), **run}
 
 
 def of_graph(runs: Iterable[Run], graph: str) -> list[Run]:
@@ -83,11 +91,14 @@ def of_graph(runs: Iterable[Run], graph: str) -> list[Run]:
 
 
 def groups(runs: Iterable[Run]) -> list[list[Run]]:
-    """Runs that differ in their seed only."""
-    found: dict[str, list[Run]] = defaultdict(list)
+    """Runs that differ in their seed only; raises LassError for two of one seed."""
+    found: dict[str, dict[int, Run]] = defaultdict(dict)
     for run in runs:
-        found[json.dumps([run["recipe"], run["choices"]], sort_keys=True)].append(run)
-    return list(found.values())
+        same = {name: run.get(name) for name in (*NEEDED, "limit", "dtype") if name not in ("seed", "command")}
+        other = found[json.dumps(same, sort_keys=True)].setdefault(run["seed"], run)
+        if other is not run:
+            raise LassError(f"{other['file']} and {run['file']} are the same run with seed {run['seed']}: keep one")
+    return [list(group.values()) for group in found.values()]
 
 
 def spread(values: Sequence[float], decimals: int) -> str:
@@ -96,8 +107,12 @@ def spread(values: Sequence[float], decimals: int) -> str:
 
 
 def label(group: Sequence[Run]) -> str:
-    seeds = ", ".join(str(run["seed"]) for run in group)
-    return f"{Path(group[0]['choices']['encoder']).name}, `{group[0]['recipe']}`, seed {seeds}"
+    first = group[0]
+    parts = [Path(first["choices"]["encoder"]).name]
+    parts += [f"`{first['recipe']}`"] if first["recipe"] else ["no recipe"]
+    parts += [f"{name} {value}" for name, value in first["changed"].items()]
+    parts += [f"{first['limit']} test triplets"] if first.get("limit") else []
+    return ", ".join([*parts, "seed " + ", ".join(str(run["seed"]) for run in group)])
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -128,13 +143,23 @@ def link_prediction_tables(runs: list[Run], published: dict[str, Any]) -> list[s
                 hits, rank = values[column]
                 if hits is not None:
                     rows.append([f"{name}: {method}", "" if rank is None else f"{rank:g}", "", "", "", f"{hits:.3f}"])
-        none = [] if of_graph(runs, graph) else ["No measured figure: ranking it with a joint model needs a GPU."]
+        large = graph in ("fb15k-237", "wn18rr") and not of_graph(runs, graph)
+        none = ["No measured figure: ranking all its entities with a joint model takes a GPU."] if large else []
         parts += [f"### {TITLES[graph]}", *none, table(["", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
     return parts
 
 
 def ranking(group: Sequence[Run]) -> list[str]:
-    return [spread([run["metrics"][name] for run in group], decimals) for name, decimals in RANKING.items()]
+    """The metrics of a group; of a single run on a choice of triplets with a 95 % interval over these."""
+    if len(group) > 1 or not group[0].get("limit"):
+        return [spread([run["metrics"][name] for run in group], 3) for name in RANKING]
+    ranks = np.array(group[0]["ranks"]).reshape(-1, group[0]["limit"])  # a row per slot
+    cells = []
+    for values in (ranks, 1 / ranks, ranks <= 1, ranks <= 3, ranks <= 10):
+        of_triplet = values.mean(axis=0)
+        half = 1.96 * of_triplet.std(ddof=1) / len(of_triplet) ** 0.5
+        cells.append(f"{of_triplet.mean():.3f} ({of_triplet.mean() - half:.3f} to {of_triplet.mean() + half:.3f})")
+    return cells
 
 
 def ranking_table(runs: list[Run], graph: str) -> str:
@@ -149,12 +174,18 @@ def low_resource(runs: list[Run]) -> list[str]:
         return ["No measured figure yet."]
     fractions = sorted({float(fraction) for run in runs for fraction in run["metrics"]})
     rows, series = [], {}
-    for run in runs:
-        found = {float(fraction): values["accuracy"] for fraction, values in run["metrics"].items()}
-        name = f"{TITLES.get(run['graph'], run['graph'])}, {Path(run['choices']['encoder']).name}"
-        series[name] = (list(found), list(found.values()))
-        cells = [f"{100 * found[fraction]:.1f}" if fraction in found else "" for fraction in fractions]
-        rows.append([f"**measured**: {name}, `{run['recipe']}`, seed {run['seed']}", *cells])
+    for group in groups(runs):
+        found: dict[float, list[float]] = defaultdict(list)
+        for run in group:
+            for fraction, values in run["metrics"].items():
+                found[float(fraction)].append(values["accuracy"])
+        name = f"{TITLES[group[0]['graph']]}: {label(group)}"
+        shown = sorted(found)
+        series[name] = (shown, [mean(found[fraction]) for fraction in shown])
+        cells = [
+            spread([100 * value for value in found[fraction]], 1) if fraction in found else "" for fraction in fractions
+        ]
+        rows.append([f"**measured**: {name}", *cells])
     FIGURE.write_bytes(png(low_resource_plot(series)))
     header = ["accuracy in percent with this share of train", *(f"{fraction:.0%}" for fraction in fractions)]
     return [table(header, rows), f"![Accuracy against the share of the training triplets]({FIGURE.name})"]
@@ -180,23 +211,23 @@ def readings_table(runs: list[Run]) -> list[str]:
 
 
 def provenance(runs: list[Run]) -> str:
+    """Where each figure comes from: one row per training."""
     rows = []
     for run in runs:
-        machine, versions, training = run["machine"], run["versions"], run.get("training", run)
-        cores = f"{machine['cores']} cores, {'' if machine['cpu_bfloat16'] else 'no '}native bfloat16"
-        seconds = training["metrics"].get("train_runtime")
-        if seconds is None:
-            seconds = sum(values["seconds"] for values in run["metrics"].values())
-        rows.append(
-            [
-                f"[{run['file']}](../results/{run['file']})",
-                f"`{training['command']}`",
-                f"{seconds / 60:.0f} min",
-                machine["accelerator"] or f"{machine['cpu']}, {cores}",
-                f"torch {versions['torch']}, transformers {versions['transformers']}",
-                str(run["git_commit"]),
-            ]
-        )
+        for training in run.get("trainings", {"": run["training"]} if "training" in run else {}).values():
+            machine, versions = training["machine"], training["versions"]
+            cores = f"{machine['cores']} cores, {'' if machine['cpu_bfloat16'] else 'no '}native bfloat16"
+            minutes = f"{training['metrics']['train_runtime'] / 60:.0f} min"
+            rows.append(
+                [
+                    f"[{run['file']}](../results/{run['file']})",
+                    f"`{training['command']}`",
+                    f"{minutes} after a resume" if training["resumed"] else minutes,
+                    machine["accelerator"] or f"{machine['cpu']}, {cores}",
+                    f"torch {versions['torch']}, transformers {versions['transformers']}",
+                    str(training["git_commit"]),
+                ]
+            )
     return table(["file", "command of the training", "training", "machine", "versions", "commit"], rows)
 
 

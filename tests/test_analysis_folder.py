@@ -65,7 +65,7 @@ def test_decisions_are_those_of_the_evaluation(classified, labelled_graph, proce
     assert analysis["threshold"] == result.threshold
     errors = sum(row["errors"] for row in analysis["errors_by_relation"])
     assert errors == (result.labels != result.predictions).sum()
-    assert sum(row["percent"] for row in analysis["errors_by_relation"]) == pytest.approx(100)
+    assert sum(row["share_of_errors"] for row in analysis["errors_by_relation"]) == pytest.approx(100)
     assert {row["label"] for row in analysis["confident"]["right"] + analysis["confident"]["wrong"]} <= {0, 1}
 
 
@@ -106,7 +106,8 @@ def test_the_report_shows_the_plots_and_loads_nothing(classified):
     assert "script" not in loads.tags
     assert f"{analysis['metrics']['accuracy']:.3f}" in page
     for row in analysis["errors_by_relation"]:
-        assert f">{row['text']}<" in page
+        name, rate, share = f">{row['text']}</td>", f"{row['error_rate']:.1f}", f"{row['share_of_errors']:.1f}"
+        assert f'{name}<td class="n">{rate}</td><td class="n">{share}</td>' in page
 
 
 def test_a_perfect_model_a_single_relation_and_a_relation_without_errors(processor, tmp_path):
@@ -286,6 +287,8 @@ def test_ranks_and_limit_are_not_for_classification(choices, labelled_graph, pro
         ({"ranks": "all"}, "0 ranks of the test split; expected 6"),
         ({"ranks": [0.5, 1, 1, 1, 1, 1]}, "another graph"),
         ({"ranks": [1, 1, 1, 1, 1, 11]}, "another graph"),
+        ({"fingerprint": "0" * 32}, "ranks of another model"),
+        ({"fingerprint": None}, "no fingerprint in it; .* run it again"),
     ],
 )
 def test_ranks_that_do_not_fit_are_an_error(changes, message, evaluation, graph, processor, tmp_path, no_scoring):
@@ -293,6 +296,24 @@ def test_ranks_that_do_not_fit_are_an_error(changes, message, evaluation, graph,
     write_results(evaluation, **{name: value for name, value in content.items() if value is not None})
     with pytest.raises(LassError, match=message):
         analyze(make_model(), processor, graph, tmp_path / "out", ranks_file=evaluation, quiet=True)
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"margin": 3.0}])
+def test_ranks_of_another_model_are_an_error(other, evaluation, graph, processor, tmp_path, no_scoring):
+    with pytest.raises(LassError, match=r"evaluation.json: ranks of another model \(.*model.*\)"):
+        analyze(make_model(**other), processor, graph, tmp_path / "out", ranks_file=evaluation, quiet=True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("evaluated", "analyzed"), [("bfloat16", "float32"), ("float32", "bfloat16")])
+def test_ranks_in_another_precision_are_those_of_the_same_model(
+    evaluated, analyzed, model_folder, graph_folder, graph, processor, tmp_path
+):
+    file = tmp_path / "evaluation.json"
+    arguments = ["--model", model_folder, "--graph", graph_folder, "--dtype", evaluated, "--json", file, "--quiet"]
+    assert run("evaluate", *arguments) == 0
+    analysis = analyze(make_model(), processor, graph, tmp_path / "out", ranks_file=file, dtype=analyzed, quiet=True)
+    assert analysis["ranks"] == json.loads(file.read_text(encoding="utf-8"))["ranks"]
 
 
 # The command line

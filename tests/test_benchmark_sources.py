@@ -7,6 +7,8 @@ import os
 import socket
 import tarfile
 import threading
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -202,7 +204,8 @@ def umls(server, graph_folder, monkeypatch):
 
 
 def files_in(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    files = [path for path in folder.rglob("*") if not path.is_dir() and path.suffix != ".lock"]
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 def test_a_download_gives_the_files_and_asks_for_each_source_once(server, umls, cache, graph):
@@ -227,6 +230,27 @@ def test_a_file_that_was_harmed_in_the_cache_is_downloaded_again(server, umls, c
     server.asked.clear()
     assert (download("umls") / "entity2text.txt").read_bytes() == umls["entity2text.txt"]
     assert server.asked == ["o/r/c/entity2text.txt"]
+
+
+def test_of_many_that_ask_at_once_one_downloads(server, umls, cache):
+    with ThreadPoolExecutor(6) as threads:
+        folders = list(threads.map(download, ["umls"] * 6))
+    assert {tuple(files_in(folder)) for folder in folders} == {tuple(sorted(REQUIRED))}
+    assert sorted(server.asked) == ["o/r/c/all.tar.gz", "o/r/c/entity2text.txt", "o/r/c/relation2text.txt"]
+
+
+def test_who_waited_for_a_download_that_failed_tries_too(server, umls, cache):
+    server.faults["o/r/c/all.tar.gz"] = "404"
+
+    def outcome(_):
+        with pytest.raises(GraphError, match="HTTP 404"):
+            download("umls")
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(outcome, range(3)))
+    assert files_in(cache) == []
+    server.faults.clear()
+    assert files_in(download("umls")) == sorted(REQUIRED)
 
 
 FAULTS = {
@@ -321,7 +345,49 @@ def test_offline_mode_takes_what_is_there_and_asks_nobody(server, umls, cache, m
     assert server.asked == []
 
 
-def test_a_damaged_archive_is_an_error_of_ours(server, umls, cache):
-    server.content["o/r/c/all.tar.gz"] = gzip.compress(b"no tar file")
-    with pytest.raises(GraphError, match=r"all.tar.gz gave another content than the one that is known: ReadError"):
+BLOCK = 1 << 17
+
+
+def damaged_archives() -> dict[str, bytes]:
+    """Archives of many blocks, damaged at the begin or in the midst of a file: gzip, deflate or tar find it."""
+    tar = gzip.decompress(archive(**dict.fromkeys(("train", "valid", "test"), b"cat\tis_a\tanimal\n" * 20_000)))
+    deflate = zlib.compressobj(wbits=31)
+    blocks = [
+        deflate.compress(tar[n : n + BLOCK]) + deflate.flush(zlib.Z_FULL_FLUSH) for n in range(0, len(tar), BLOCK)
+    ]
+    blocks.append(deflate.flush())
+    archives = {
+        f"block {n}": b"".join([*blocks[:n], b"\xff" + blocks[n][1:], *blocks[n + 1 :]])  # \xff: a type that none has
+        for n in range(1, len(blocks) - 1)
+    }
+    half = len(tar) // 2
+    return archives | {
+        "no gzip": b"\xff" + b"".join(blocks),
+        "no tar": gzip.compress(b"no tar file"),
+        "no second part": gzip.compress(tar[:half]) + b"PK" + gzip.compress(tar[half:]),
+        "ends early": b"".join(blocks[: len(blocks) // 2]),
+    }
+
+
+DAMAGED = damaged_archives()
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_archive_is_an_error_of_ours(server, umls, cache, damage):
+    server.content["o/r/c/all.tar.gz"] = DAMAGED[damage]
+    with pytest.raises(GraphError, match=r"all.tar.gz gave another content than the one that is known: ") as raised:
         download("umls")
+    assert "\n" not in str(raised.value)
+    assert files_in(cache) == []
+
+
+def test_damage_shows_as_all_of_these_errors():
+    """Else the test above would not test what it says."""
+    shown = set()
+    for damaged in DAMAGED.values():
+        for name in ("train", "valid", "test"):
+            try:
+                member(f"{name}.txt", damaged)
+            except Exception as error:
+                shown.add(type(error))
+    assert {zlib.error, gzip.BadGzipFile, EOFError, tarfile.ReadError} <= shown

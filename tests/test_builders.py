@@ -10,6 +10,8 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import RELATION_TEXT, TEST, TRAIN, VALIDATION, write_graph
 
@@ -125,6 +127,12 @@ def test_a_real_benchmark_is_the_graph_of_its_folder(name):
     graph = KnowledgeGraph.from_directory(folder, long_text=long_text)
     for _ in range(2):
         assert_same(load_benchmark(name, folder, long_text=long_text), graph)
+
+
+def test_a_card_of_other_tables_beside_the_texts_is_not_minded(folder, graph):
+    card = "---\nconfigs:\n- config_name: raw\n  data_files: [{split: train, path: /raw/*}]\n---\n"
+    (folder / "README.md").write_text(card)
+    assert_same(load_benchmark("umls", folder), graph)
 
 
 def test_countries_takes_a_data_dir_as_well(folder, graph):
@@ -248,6 +256,38 @@ def test_a_new_or_lost_file_is_noticed(folder):
     (folder / "kept").rename(folder / "valid.tsv")
     with pytest.raises(GraphError, match=r"dev.tsv and valid.tsv are the same split"):
         load_benchmark("umls", folder)
+
+
+def test_a_changed_file_is_noticed_wherever_the_card_has_it(graph, tmp_path):
+    """The layout of `push_to_hub`, without the suffix of Parquet files, with other files beside them."""
+    folder = tmp_path / "data"
+    graph.save_dataset(folder)
+    (folder / "entities").mkdir()
+    (folder / "entities.parquet").rename(folder / "entities" / "train-0")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(card.replace("entities.parquet", "entities/train-*"), encoding="utf-8")
+    assert_same(load_benchmark("umls", folder), graph)
+
+    before = fingerprint(folder)
+    for unread in (".git/train-1", "old/train.parquet"):
+        (folder / unread).parent.mkdir()
+        (folder / unread).write_bytes(b"no table")
+    assert fingerprint(folder) == before
+
+    file = folder / "entities" / "train-0"
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    rows = pq.read_table(file).to_pydict()
+    pq.write_table(pa.table({"id": rows["id"], "text": [text.upper() for text in rows["text"]]}), file)
+    os.utime(file, ns=times)
+    assert load_benchmark("umls", folder).entities.texts == [text.upper() for text in graph.entities.texts]
+
+    pq.write_table(pq.read_table(file)[4:], folder / "entities" / "train-1")
+    pq.write_table(pq.read_table(file)[:4], file)
+    both = fingerprint(folder)
+    assert load_benchmark("umls", folder).entities.ids == graph.entities.ids
+    for names in (("train-0", "kept"), ("train-1", "train-0"), ("kept", "train-1")):  # the same contents, swapped
+        (folder / "entities" / names[0]).rename(folder / "entities" / names[1])
+    assert fingerprint(folder) != both
 
 
 def test_changed_code_is_not_served_what_older_code_made(folder, reads, monkeypatch, tmp_path):

@@ -382,7 +382,7 @@ def test_interrupted_evaluation_continues_with_the_same_ranks(
     assert f"{expected['metrics']['mrr']:.4f}" in captured.out
     if place == "json":
         found = content_of(flags[1])
-        assert found == expected
+        assert found | {"seconds": 0} == expected | {"seconds": 0}
 
 
 @pytest.mark.parametrize("place", ["json", "model"])

@@ -1,5 +1,7 @@
 """A graph as a dataset folder: any reader gives the same graph back, and no failure leaves a wrong one."""
 
+from pathlib import Path
+
 import datasets
 import pyarrow.parquet as pq
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_graph_datasets import assert_same, make_odd_graph
 
-from lass_hf import KnowledgeGraph
+from lass_hf import KnowledgeGraph, load_benchmark
 from lass_hf.builders import load_graph
 from lass_hf.errors import GraphError
 
@@ -157,6 +159,45 @@ def test_a_write_that_breaks_off_changes_nothing(folder, labelled_graph, graph, 
     assert_same(KnowledgeGraph.from_directory(folder), labelled_graph)
 
 
+def fail_to_rename(monkeypatch, *calls, error):
+    """`Path.rename` raises at these calls, counted from 0; returns the list of all calls."""
+    made, rename = [], Path.rename
+
+    def fail(path, target):
+        made.append(path)
+        if len(made) - 1 in calls:
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    return made
+
+
+FULL = OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("call", [0, 1])
+@pytest.mark.parametrize("error", [FULL, KeyboardInterrupt()])
+def test_a_replacement_that_breaks_off_changes_nothing(folder, labelled_graph, graph, monkeypatch, call, error):
+    """Call 0 takes the old folder away, call 1 puts the new one in its place, call 2 the old one back."""
+    made = fail_to_rename(monkeypatch, call, error=error)
+    with pytest.raises((GraphError, KeyboardInterrupt)) as raised:
+        graph.save_dataset(folder)
+    assert len(made) == (1, 3)[call]
+    assert str(raised.value) == (f"{folder}: cannot be written (No space left on device)" if error is FULL else "")
+    assert names_in(folder.parent) == ["shared"]
+    assert_same(KnowledgeGraph.from_directory(folder), labelled_graph)
+
+
+def test_an_old_folder_that_cannot_be_put_back_is_kept_and_named(folder, labelled_graph, graph, monkeypatch):
+    fail_to_rename(monkeypatch, 1, 2, error=FULL)
+    with pytest.raises(GraphError, match=r"\(No space left on device\); what it held is in ") as raised:
+        graph.save_dataset(folder)
+    kept = Path(str(raised.value).rpartition(" ")[2])
+    assert names_in(folder.parent) == [kept.name]
+    assert_same(KnowledgeGraph.from_directory(kept), labelled_graph)
+
+
 def test_a_graph_without_triplets_is_not_written(graph, tmp_path):
     bare = KnowledgeGraph(graph.entities, graph.relations, {})
     with pytest.raises(GraphError, match=r"not written.*no triplets"):
@@ -188,6 +229,15 @@ def test_a_bad_row_of_a_folder_names_the_folder(folder):
 def test_long_texts_of_a_dataset_folder_are_an_error(folder):
     with pytest.raises(GraphError, match="one text per entity"):
         KnowledgeGraph.from_directory(folder, long_text=True)
+
+
+@pytest.mark.parametrize("pattern", ["/entities.parquet", "''", "1", "[1]"])
+def test_a_card_that_lists_no_pattern_of_files_is_an_error(folder, pattern):
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(card.replace("path: entities.parquet", f"path: {pattern}"), encoding="utf-8")
+    for load in (KnowledgeGraph.from_directory, lambda path: load_benchmark("umls", path)):
+        with pytest.raises(GraphError):
+            load(folder)
 
 
 @pytest.mark.parametrize("card", ["", "# no metadata", "---\nconfigs: 3\n---\n", "---\na: [\n---\n", "---\n- a\n---\n"])

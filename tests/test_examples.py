@@ -42,6 +42,7 @@ def run(monkeypatch, encoder_folder, tmp_path):
         module = importlib.util.module_from_spec(spec)
         short = ["--max_steps", 2, "--per_device_train_batch_size", 4, "--save_strategy", "no", "--report_to", "none"]
         given = [*recipe, "--graph", graph, "--encoder", encoder_folder, "--output_dir", tmp_path / "out", *short]
+        monkeypatch.syspath_prepend(ROOT / "examples")
         monkeypatch.setattr(sys, "argv", [script, *map(str, given), "--quiet", *map(str, argv)])
         monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look their module up
         spec.loader.exec_module(module)
@@ -84,6 +85,57 @@ def test_a_trained_model_is_evaluated_without_training_and_keeps_its_record(run,
     assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == before
     content = read_results(tmp_path / "out" / "relation_prediction.json")
     assert (content["seed"], content["choices"]["learning_rate"]) == (5, 1e-3)
+
+
+def test_a_model_of_another_graph_or_other_texts_is_refused(run, graph_folder, labelled_folder, tmp_path, capsys):
+    assert run("examples/run_link_prediction.py", graph_folder) == 0
+    other = write_graph(tmp_path / "other", test=[("cat", "eats", "dog")])
+    for graph, argv, message in (
+        (other, [], "names or triplets are not those"),
+        (tmp_path / "out", [], "tmp"),
+        (graph_folder, ["--long_text", "true"], "long"),
+    ):
+        assert run("examples/run_link_prediction.py", graph, "--model", tmp_path / "out", *argv) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--dtype", "foo"], "dtype='foo'; expected one of auto, float32, bfloat16"),
+        (["--split", "tset"], "the graph has no split 'tset'"),
+        (["--limit", 0], "limit=0; expected 1 or more"),
+        (["--model", "nowhere"], "nowhere: no training.json of a training that ended"),
+    ],
+)
+def test_bad_arguments_of_a_ranking_end_before_the_training(run, graph_folder, tmp_path, capsys, argv, message):
+    assert run("examples/run_link_prediction.py", graph_folder, *argv) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_training_is_not_resumed_with_other_choices(run, graph_folder, tmp_path, capsys):
+    """Its schedule and its record would be of neither."""
+    steps = ["--save_strategy", "steps", "--save_steps", 1]
+    assert run("examples/run_link_prediction.py", graph_folder, *steps, "--max_steps", 1) == 0
+    resume = [*steps, "--resume_from_checkpoint", "last"]
+    for argv, name in (
+        (["--learning_rate", 0.5], "learning_rate"),
+        (["--seed", 9], "seed"),
+        (["--optim", "sgd"], "optim"),
+    ):
+        assert run("examples/run_link_prediction.py", graph_folder, *resume, "--max_steps", 1, *argv) == 2
+        assert f"of a training with {name}=" in capsys.readouterr().err
+    assert run("examples/run_link_prediction.py", graph_folder, *resume, "--max_steps", 1) == 0
+    assert read_results(tmp_path / "out" / "training.json")["resumed"] is True
+
+
+def test_record_holds_every_argument_that_a_model_depends_on(run, graph_folder, tmp_path):
+    argv = ["--optim", "sgd", "--max_grad_norm", 0.5, "--logging_steps", 1, "--gradient_accumulation_steps", 2]
+    assert run("examples/run_link_prediction.py", graph_folder, *argv) == 0
+    choices = read_results(tmp_path / "out" / "training.json")["choices"]
+    assert (choices["optim"], choices["max_grad_norm"], choices["positives_per_step"]) == ("sgd", 0.5, 8)
+    assert not {"logging_steps", "output_dir", "save_strategy", "report_to"} & set(choices)
 
 
 def test_low_resource_trains_on_nested_parts_and_goes_on_where_it_stopped(run, labelled_folder, tmp_path, capsys):
@@ -187,14 +239,60 @@ def test_page_shows_mean_and_spread_of_the_files_and_labels_the_rest(results_fol
     assert page.read_bytes() == first
 
 
+def test_page_shows_an_interval_for_a_choice_of_triplets(run, results_folder, tmp_path):
+    file = results_folder / "umls.json"
+    assert run("examples/run_link_prediction.py", tmp_path / "umls", "--limit", 2, "--json", file) == 0
+    _, page = render(results_folder)
+    of_triplet = np.array(read_results(file)["ranks"]).reshape(2, 2).mean(axis=0)  # both sides of each
+    half = 1.96 * np.std(of_triplet, ddof=1) / np.sqrt(2)
+    text = page.read_text(encoding="utf-8")
+    assert "2 test triplets" in text
+    assert f"| {of_triplet.mean():.3f} ({of_triplet.mean() - half:.3f} to {of_triplet.mean() + half:.3f}) |" in text
+
+
+def test_page_names_what_flags_changed_and_keeps_it_apart(run, results_folder, tmp_path):
+    file = results_folder / "wn11_other.json"
+    assert run("examples/run_triplet_classification.py", tmp_path / "wn11", "--optim", "sgd", "--json", file) == 0
+    _, page = render(results_folder)
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| **measured**")]
+    assert sum("seed 1, 2 |" in row for row in rows) == 1
+    assert sum("seed 42 |" in row for row in rows) >= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("split", "validation", "split 'validation'; the page shows test"),
+        ("graph", "my_graph", "graph 'my_graph'; the page shows umls"),
+        ("task", "benchmark", "task 'benchmark'; the page shows"),
+        ("seed", 2, "are the same run with seed 2: keep one"),
+    ],
+)
+def test_page_refuses_runs_that_it_cannot_show(results_folder, capsys, name, value, message):
+    content = json.loads((results_folder / "wn11_1.json").read_text(encoding="utf-8"))
+    (results_folder / "wn11_1.json").write_text(json.dumps({**content, name: value}), encoding="utf-8")
+    code, page = render(results_folder)
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert not page.exists()
+
+
+def test_committed_page_is_what_the_committed_files_say(tmp_path):
+    shutil.copytree(ROOT / "results", tmp_path / "results")
+    (tmp_path / "docs").mkdir()
+    code, page = render(tmp_path / "results")
+    assert code == 0
+    assert page.read_text(encoding="utf-8") == (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"format": 0, "metrics": {}}', "results of format 0, expected 1"),
-        ('{"metrics": {}}', "results of format None, expected 1"),
+        ('{"format": 1, "metrics": {}}', "results of format 1, expected 2"),
+        ('{"metrics": {}}', "results of format None, expected 2"),
         ("[]", "not a results file"),
         ("{", "not a results file"),
-        ('{"format": 1, "metrics": {}}', "no task in it"),
+        ('{"format": 2, "metrics": {}}', "no task in it"),
     ],
 )
 def test_page_refuses_files_that_it_would_misread(results_folder, capsys, content, message):

@@ -160,6 +160,16 @@ def test_import_graph_is_acyclic():
     assert set(order) == set(MODULES)
 
 
+def test_modules_import_only_what_stands_above_them_in_the_map():
+    text = (FOLDER.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^    ([a-z_]+(?:(?:, | -> | \()[a-z_]+\)?)*)(?:  .*)?$", text, flags=re.MULTILINE)
+    order = [name for line in lines for name in re.findall(r"[a-z_]+", line) if name in MODULES]
+    assert sorted(order) == sorted(set(MODULES) - {"__init__"})
+    for module in order:
+        below = {sibling for sibling in siblings_of(module) if order.index(sibling) > order.index(module)}
+        assert not below, f"{module} imports {below}"
+
+
 @pytest.mark.parametrize("module", REMOTE)
 def test_module_for_remote_loading_reaches_its_siblings_by_name(module):
     """transformers copies what it finds as `from .sibling import name`; it knows no other form."""

@@ -49,24 +49,27 @@ def labels_of(axis):
 # Errors by relation
 
 
-def test_bars_are_percentages_of_all_errors_split_by_kind():
-    figure = errors_by_relation_plot([row("is a", 3, 1), row("eats", 0, 4), row("sees", 0, 0)])
+def test_bars_are_error_rates_split_by_kind():
+    figure = errors_by_relation_plot([row("eats", 0, 4, 8), row("is a", 3, 1, 1000), row("sees", 0, 0)])
     axes = figure.axes[0]
     true, false = ([bar.get_width() for bar in bars] for bars in axes.containers)
-    assert true == pytest.approx([37.5, 0])
-    assert false == pytest.approx([12.5, 50])
-    assert labels_of(axes.yaxis) == ["is a", "eats"]
-    assert [text.get_text() for text in axes.texts] == ["50.0 %", "50.0 %"]
-    assert "8 errors in 300 triplets" in axes.get_title()
+    assert true == pytest.approx([0, 0.3, 0])
+    assert false == pytest.approx([50, 0.1, 0])
+    assert labels_of(axes.yaxis) == ["eats", "is a", "sees"]
+    assert [text.get_text() for text in axes.texts] == ["50.0 % of 8", "0.4 % of 1,000", "0.0 % of 100"]
+    assert axes.get_title() == "Error rate by relation (8 errors in 1,108 triplets)"
+    assert "relation's triplets" in axes.get_xlabel()
     assert is_png(png(figure))
 
 
 def test_many_relations_share_the_last_bar():
-    rows = [row(f"relation {number}", 60 - number, 0) for number in range(50)]
+    rows = [row(f"relation {number}", 49 - number, 0, 100 + number) for number in range(50)]
     axes = errors_by_relation_plot(rows).axes[0]
     widths = [bar.get_width() for bar in axes.containers[0]]
     assert len(widths) == MOST_BARS
-    assert sum(widths) == pytest.approx(100)
+    others = range(MOST_BARS - 1, 50)
+    assert widths[0] == pytest.approx(49)
+    assert widths[-1] == pytest.approx(100 * sum(49 - n for n in others) / sum(100 + n for n in others))
     assert labels_of(axes.yaxis)[-1] == "31 other relations"
 
 
