@@ -25,7 +25,7 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
     """What identifies a training. Trainings that differ in nothing but `seed` and `command` are the same experiment.
 
     `choices` holds what a recipe names and every other training argument that is not at its default. The batch size is
-    that of a step over all processes, in positives. `changed`: what flags set otherwise than the recipe (but the encoder).
+    that of a step over all processes, in positives. `changed`: what flags set otherwise than the recipe (not: encoder).
     """
     choices = chosen(arguments, training, training.world_size)
     changed = {}

@@ -158,3 +158,22 @@ def test_two_processes_finish_what_a_killed_one_left(evaluate, by_one, tmp_path)
     assert set(moved) == {0, 1000}
     assert (moved == 1000).sum() == len(unit["ranks"][0])
     assert [path.name for path in tmp_path.iterdir()] == ["ranks.json"]
+
+
+def test_example_script_records_one_experiment_whatever_the_number_of_processes(tmp_path, graph_folder, encoder_folder):
+    """Each process reads the finished model; the batch of the record is that of a step over both."""
+    script = Path(__file__).parent.parent / "examples" / "run_link_prediction.py"
+    records = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        flags = ["--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", folder, "--max_steps", 2]
+        batch = ["--per_device_train_batch_size", 4 // processes, "--report_to", "none", "--save_strategy", "no"]
+        done = launch(script, *flags, *batch, "--dropout", 0, "--logging_steps", 1, "--quiet", processes=processes)
+        assert done.returncode == 0, done.stderr
+        records.append(json.loads((folder / "link_prediction.json").read_text(encoding="utf-8")))
+    one, two = records
+    assert [one["training"]["num_processes"], two["training"]["num_processes"]] == [1, 2]
+    assert one["choices"] == two["choices"]
+    assert one["choices"]["positives_per_step"] == 4
+    assert two["training"]["command"].startswith("torchrun --nproc_per_node 2 ")
+    assert one["training"]["metrics"]["train_loss"] == pytest.approx(two["training"]["metrics"]["train_loss"], rel=1e-5)
