@@ -7,6 +7,8 @@ from transformers.configuration_utils import SubConfigSpec
 from .errors import LassError
 from .score_functions import DISTANCE_SCALES
 
+ENCODINGS = ("joint", "separate")
+
 
 @strict
 class LassConfig(PreTrainedConfig):
@@ -16,6 +18,12 @@ class LassConfig(PreTrainedConfig):
         encoder_config: configuration of the wrapped encoder; its hidden size is the k of Eq. 1.
         margin: b of Eq. 1 (the paper: 7).
         distance_scale: "sqrt_dim" (default; squared norm / sqrt(k)) or "none" (Eq. 1 as printed).
+        encoding: "joint" (default; one forward pass over the whole triplet) or "separate": the query `h [S] r` gives
+            u = h + r, the answer `t` gives t, so that entities can be encoded once and indexed.
+        normalize: with separate encoding, bring u and t to unit length: Eq. 1 is then b - scale * (1 - cos(u, t)).
+        scale: what the squared distance of unit vectors is multiplied by (1 / the temperature of Eq. 3); where it
+            begins when it is learned.
+        learn_scale: learn it.
     """
 
     model_type = "lass"
@@ -24,11 +32,21 @@ class LassConfig(PreTrainedConfig):
     encoder_config: dict | PreTrainedConfig | None = None
     margin: float | int = 7.0
     distance_scale: str = "sqrt_dim"
+    encoding: str = "joint"
+    normalize: bool = False
+    scale: float | int = 20.0
+    learn_scale: bool = True
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)
         if self.distance_scale not in DISTANCE_SCALES:
             raise LassError(f"distance_scale={self.distance_scale!r}; expected one of {', '.join(DISTANCE_SCALES)}")
+        if self.encoding not in ENCODINGS:
+            raise LassError(f"encoding={self.encoding!r}; expected one of {', '.join(ENCODINGS)}")
+        if self.normalize and self.encoding == "joint":
+            raise LassError('normalize=True needs encoding="separate": a joint model keeps its vectors as they are')
+        if not 0 < self.scale < float("inf"):
+            raise LassError(f"scale={self.scale}; expected a number above 0")
 
     def get_text_config(self, decoder=None, encoder=None) -> PreTrainedConfig:
         """The encoder's configuration, where transformers looks for vocabulary and hidden sizes."""

@@ -1,10 +1,12 @@
 """`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It knows no graph and no negatives."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
@@ -12,7 +14,7 @@ from .configuration import LassConfig
 from .encoders import check_model_folder, resolve_encoder
 from .errors import LOADING_ERRORS, ModelError, first_line
 from .losses import negative_sampling_loss
-from .score_functions import translation_score
+from .score_functions import distance_factor, distance_score
 
 
 @dataclass
@@ -21,7 +23,10 @@ class LassOutput(ModelOutput):
 
     loss: float32 scalar, Eq. 4 over the batch, when labels are given.
     scores: float32 of shape (batch,), Eq. 1; higher is more plausible.
-    head_embeddings, relation_embeddings, tail_embeddings: float32 of shape (batch, k), the mean-pooled segments.
+    head_embeddings, relation_embeddings, tail_embeddings: float32 of shape (batch, k), the mean-pooled segments; with
+    separate encoding of the tail's query and its answer, when pairs are given.
+    embeddings: float32 of shape (rows, k), with separate encoding: u = h + r of a query, t of an answer.
+    factor: float32 scalar, what Eq. 1's squared distance is multiplied by.
     hidden_states, attentions: the encoder's own, when asked for.
     """
 
@@ -30,12 +35,17 @@ class LassOutput(ModelOutput):
     head_embeddings: torch.Tensor | None = None
     relation_embeddings: torch.Tensor | None = None
     tail_embeddings: torch.Tensor | None = None
+    embeddings: torch.Tensor | None = None
+    factor: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
 
 
 class LassForKGCompletion(PreTrainedModel):
     """LASS (COLING 2022): one forward pass over the texts of a triplet, h, r and t pooled from it, scored by Eq. 1.
+
+    With `config.encoding="separate"` h and r come from one forward pass, t from another (so that entities can be
+    encoded once); a sequence is then a query or an answer.
 
     Two doors: `from_pretrained` for a trained LASS model, `from_encoder` for a bare pre-trained encoder.
     """
@@ -55,6 +65,8 @@ class LassForKGCompletion(PreTrainedModel):
         self.config.encoder_config = self.encoder.config
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # Eq. 1 pools segments; an unused head breaks distributed training
+        if config.normalize and config.learn_scale:
+            self.log_scale = torch.nn.Parameter(torch.tensor(math.log(config.scale)))
         self.post_init()
 
     def _init_weights(self, module):
@@ -67,14 +79,19 @@ class LassForKGCompletion(PreTrainedModel):
         margin: float = 7.0,
         distance_scale: str = "sqrt_dim",
         dropout: float | None = None,
+        encoding: str = "joint",
+        normalize: bool = False,
+        scale: float = 20.0,
+        learn_scale: bool = True,
         **kwargs: Any,
     ) -> "LassForKGCompletion":
         """A LASS model, yet to be trained, from a pre-trained encoder by hub name or folder.
 
-        `dropout`: of all layers of the encoder, in [0, 1); None leaves it as the checkpoint has it.
+        `dropout`: of all layers of the encoder, in [0, 1); None leaves it as the checkpoint has it. The other choices
+        are those of `LassConfig`. The folder of a trained LASS model gives its encoder, to train another model from.
         `kwargs` go to `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...). A checkpoint saved
-        with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, when it is a
-        LASS model already, or when the checkpoint lacks weights of the encoder.
+        with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, or when the
+        checkpoint lacks weights of the encoder.
         """
         if not kwargs.get("subfolder"):
             check_model_folder(name_or_path)
@@ -87,12 +104,16 @@ class LassForKGCompletion(PreTrainedModel):
         except LOADING_ERRORS as error:
             raise ModelError(f"{name_or_path}: no encoder could be loaded ({first_line(error)})") from error
         if isinstance(encoder, cls):
-            raise ModelError(f"{name_or_path} is a LASS model: load it with LassForKGCompletion.from_pretrained")
+            encoder = encoder.encoder
         _refuse_missing_weights(name_or_path, encoder, info)
         config = LassConfig(
             encoder_config=encoder.config,
             margin=margin,
             distance_scale=distance_scale,
+            encoding=encoding,
+            normalize=normalize,
+            scale=scale,
+            learn_scale=learn_scale,
             attn_implementation=encoder.config._attn_implementation,  # type: ignore[call-arg] # else reset, in the encoder too
         )
         return cls(config, encoder=encoder)
@@ -135,6 +156,7 @@ class LassForKGCompletion(PreTrainedModel):
         segment_ids: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
         micro_batches: Sequence[tuple[int, int, int]] | None = None,
+        pairs: torch.LongTensor | None = None,
         **kwargs: Any,
     ) -> LassOutput:
         """Scores sequences as `LassProcessor` makes them: the first three inputs are int64 of shape (batch, L).
@@ -143,11 +165,16 @@ class LassForKGCompletion(PreTrainedModel):
         0 special token or padding, 1 head, 2 relation, 3 tail. `labels`, shape (batch,): 1 positive, 0 negative; with
         them the loss of Eq. 4. `micro_batches`: (rows, shortest length, longest length) of consecutive rows that are
         encoded together, each cut to its own longest; the scores are those of the whole batch, without computing its
-        padding (they must cover all rows; hidden states and attentions are then not given). `kwargs` go to the encoder.
-        Raises ModelError without `segment_ids`.
+        padding (they must cover all rows; hidden states and attentions are then not given). `pairs`, with separate
+        encoding, int64 of shape (batch, directions, 2): which rows are query and answer; a score is the mean over the
+        directions, and there is none without pairs. `kwargs` go to the encoder.
+        Raises ModelError without `segment_ids`, and for pairs that a joint model cannot have.
         """
         if segment_ids is None:
             raise ModelError("segment_ids are missing: they say which tokens are head, relation and tail")
+        separate = self.config.encoding == "separate"
+        if pairs is not None and not separate:
+            raise ModelError("pairs of queries and answers, for a model with joint encoding: its processor differs")
         if micro_batches is None:
             segments, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
         else:
@@ -158,19 +185,50 @@ class LassForKGCompletion(PreTrainedModel):
                 parts.append(self._encode(input_ids[part], mask, segment_ids[part], **kwargs)[0])
                 start += rows
             segments = torch.cat(parts)
+        vectors = scores = loss = None
         head, relation, tail = segments.unbind(1)
         with torch.autocast(segments.device.type, enabled=False):
-            scores = translation_score(head, relation, tail, self.config.margin, self.config.distance_scale)
-            loss = None if labels is None else negative_sampling_loss(scores, labels)
+            factor = self.distance_factor()
+            if separate:
+                vectors = head + relation + tail  # a row has the first two, or the last; what it lacks is zero
+                if self.config.normalize:
+                    vectors = normalize(vectors, dim=-1)
+            if pairs is not None:
+                assert vectors is not None
+                squared = (vectors[pairs[..., 0]] - vectors[pairs[..., 1]]).square().sum(-1)
+                scores = distance_score(squared, self.config.margin, factor).mean(-1)
+                query, answer = pairs[:, 0].unbind(-1)
+                head, relation, tail = head[query], relation[query], tail[answer]
+            elif not separate:
+                squared = (head + relation - tail).square().sum(-1)
+                scores = distance_score(squared, self.config.margin, factor)
+            if labels is not None:
+                if scores is None:
+                    raise ModelError("labels without pairs: with separate encoding pairs say what is scored")
+                loss = negative_sampling_loss(scores, labels)
+        known = scores is not None
         return LassOutput(
             loss=loss,
             scores=scores,
-            head_embeddings=head,
-            relation_embeddings=relation,
-            tail_embeddings=tail,
+            head_embeddings=head if known else None,
+            relation_embeddings=relation if known else None,
+            tail_embeddings=tail if known else None,
+            embeddings=vectors,
+            factor=factor,
             hidden_states=encoded.get("hidden_states"),
             attentions=encoded.get("attentions"),
         )
+
+    def distance_factor(self) -> torch.Tensor:
+        """What Eq. 1's squared distance is multiplied by: a float32 scalar."""
+        config = self.config
+        if not config.normalize:
+            factor = distance_factor(config.distance_scale, self.encoder.config.get_text_config().hidden_size)
+        elif config.learn_scale:
+            return self.log_scale.float().exp()
+        else:
+            factor = config.scale
+        return torch.tensor(factor, dtype=torch.float32, device=self.device)
 
     def _encode(self, input_ids, attention_mask, segment_ids, **kwargs: Any) -> tuple[torch.Tensor, ModelOutput]:
         """The mean-pooled segments, float32 of shape (batch, 3, k), and the encoder's own output."""
@@ -178,7 +236,10 @@ class LassForKGCompletion(PreTrainedModel):
         hidden = encoded.last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):  # sums of Eq. 1 and of the means are float32
             mask = (segment_ids[:, None] == torch.arange(1, 4, device=hidden.device)[:, None]).float()  # (batch, 3, L)
-            return mask @ hidden.float() / mask.sum(-1, keepdim=True), encoded
+            count = mask.sum(-1, keepdim=True)
+            if self.config.encoding == "separate":
+                count = count.clamp(min=1)  # a row is a query, without a tail, or an answer, without the others
+            return mask @ hidden.float() / count, encoded
 
 
 def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -191,9 +252,11 @@ def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
     """Sets every dropout probability of a configuration, whatever its architecture calls them."""
     if not 0 <= dropout < 1:
         raise ModelError(f"dropout={dropout}; expected 0 or more, and less than 1")
-    for name, value in config.to_dict().items():
+    encoder = config.encoder_config if isinstance(config, LassConfig) else config
+    assert isinstance(encoder, PreTrainedConfig)
+    for name, value in encoder.to_dict().items():
         if "dropout" in name and isinstance(value, (int, float)) and not isinstance(value, bool):
-            setattr(config, name, float(dropout))
+            setattr(encoder, name, float(dropout))
     return config
 
 

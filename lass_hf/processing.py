@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
 
+from .configuration import ENCODINGS
 from .encoders import check_model_folder, resolve_encoder
 from .errors import LOADING_ERRORS, LassError, ModelError, first_line
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .token_store import SequenceTemplate, TokenStore
 
 DEFAULT_MAX_LENGTH = 512
+INVERSE = "inverse of {}"
 INCLUDE_GRAPH = ("full", "vocabulary", "none")
 
 
@@ -38,13 +41,29 @@ class LassProcessor(ProcessorMixin):
         tokenizer: any tokenizer with [CLS] or BOS, and [SEP] or EOS.
         separators: `[B] h [S] r [S] t [S]` (the paper); False for `[B] h r t [S]` (the published code's default).
         max_length: longest sequence in tokens; the tokenizer's limit, or 512, when None.
+        encoding: "joint", one sequence a triplet; or "separate", the queries `[B] h [S] r [S]` and `[B] t [S] r' [S]`
+            and the answers `[B] t [S]` and `[B] h [S]`, where r' is the inverse (reciprocal) relation.
+        inverse: text of an inverse relation; {} stands for the relation's.
 
     Raises ModelError for a tokenizer without the needed special tokens.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, separators: bool = True, max_length: int | None = None):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        separators: bool = True,
+        max_length: int | None = None,
+        encoding: str = "joint",
+        inverse: str = INVERSE,
+    ):
         super().__init__(tokenizer)
+        if encoding not in ENCODINGS:
+            raise LassError(f"encoding={encoding!r}; expected one of {', '.join(ENCODINGS)}")
+        if inverse.count("{}") != 1 or inverse.strip() == "{}":
+            raise LassError(f"inverse={inverse!r}; expected a text with {{}} for the relation's, such as {INVERSE!r}")
         self.separators = separators
+        self.encoding = encoding
+        self.inverse = inverse
         limit = tokenizer.model_max_length
         if max_length is None:
             max_length = limit if limit <= 1_000_000 else DEFAULT_MAX_LENGTH
@@ -63,11 +82,9 @@ class LassProcessor(ProcessorMixin):
                 "RoBERTa kind, or add the tokens to the tokenizer"
             )
         padding = separator if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length)
-        if self.max_length < self._template.num_special + 3:
-            raise LassError(
-                f"max_length is {self.max_length}; a sequence needs {self._template.num_special + 3} tokens"
-            )
+        self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length, encoding)
+        if self.max_length < (shortest := self._template.num_special(3) + 3):
+            raise LassError(f"max_length is {self.max_length}; a sequence needs {shortest} tokens")
         # Byte-level tokenizers (RoBERTa, ModernBERT) know a word by the space before it; WordPiece drops the space.
         words = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a")]
         self._leading = " " if words[0] != words[1] else ""
@@ -81,6 +98,8 @@ class LassProcessor(ProcessorMixin):
         graph: KnowledgeGraph | None = None,
         separators: bool = True,
         max_length: int | None = None,
+        encoding: str = "joint",
+        inverse: str = INVERSE,
         **kwargs: Any,
     ) -> "LassProcessor":
         """The processor for a pre-trained encoder, by hub name or folder; `kwargs` go to `AutoTokenizer`.
@@ -99,15 +118,16 @@ class LassProcessor(ProcessorMixin):
             positions = None
         if max_length is not None and positions is not None and max_length > positions:
             raise LassError(f"max_length={max_length}, but {name_or_path} has {positions} positions")
-        processor = cls(tokenizer, separators=separators, max_length=max_length)
+        choices: dict[str, Any] = {"separators": separators, "encoding": encoding, "inverse": inverse}
+        processor = cls(tokenizer, max_length=max_length, **choices)
         if positions is not None and processor.max_length > positions:
-            processor = cls(tokenizer, separators=separators, max_length=positions)
+            processor = cls(tokenizer, max_length=positions, **choices)
         processor.graph = graph
         return processor
 
     @property
     def model_input_names(self) -> list[str]:
-        return ["input_ids", "attention_mask", "segment_ids"]
+        return ["input_ids", "attention_mask", "segment_ids", *(["pairs"] if self.encoding == "separate" else [])]
 
     def tokenize(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, without special tokens; raises LassError, with its name, for a text that gives none."""
@@ -133,17 +153,25 @@ class LassProcessor(ProcessorMixin):
         if graph is None:
             raise LassError("this processor has no graph: pass graph=..., or set processor.graph")
         if self._store is None or self._store[0] is not graph:
-            relations, entities = (
-                self.tokenize(vocabulary.texts, vocabulary.ids) for vocabulary in (graph.relations, graph.entities)
-            )
+            relations = self._relations(graph.relations.texts, graph.relations.ids)
+            entities = self.tokenize(graph.entities.texts, graph.entities.ids)
             self._store = (graph, TokenStore.from_lists(self._template, relations, entities))
         return self._store[1]
+
+    def _relations(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
+        """Token ids of relations and, with separate encoding, of their inverses behind them."""
+        if self.encoding == "separate":
+            texts = [*texts, *(self.inverse.format(text) for text in texts)]
+            names = [*names, *(f"the inverse of {name}" for name in names)]
+        return self.tokenize(texts, names)
 
     def __call__(self, triplets: Sequence[tuple[str, str, str]]) -> BatchFeature:
         """Sequences of (head text, relation text, tail text), padded to the longest, L tokens.
 
         Returns int64 tensors of shape (n, L): `input_ids`, `attention_mask`, `segment_ids` (0 special or padding,
-        1 head, 2 relation, 3 tail). Raises LassError for an item that is not three texts.
+        1 head, 2 relation, 3 tail). With separate encoding there are four sequences a triplet, and `pairs`, int64 of
+        shape (n, 2, 2): for the tail and the head, which sequences are query and answer. Raises LassError for an item
+        that is not three texts.
         """
         for number, triplet in enumerate(triplets):
             if isinstance(triplet, str) or len(triplet) != 3 or not all(isinstance(text, str) for text in triplet):
@@ -151,14 +179,22 @@ class LassProcessor(ProcessorMixin):
         heads, relations, tails = ([triplet[slot] for triplet in triplets] for slot in range(3))
         entities = [*heads, *tails]
         store = TokenStore.from_lists(
-            self._template, self.tokenize(relations, relations), self.tokenize(entities, entities)
+            self._template, self._relations(relations, relations), self.tokenize(entities, entities)
         )
         numbers = np.arange(len(triplets))
-        return BatchFeature(store.assemble(np.stack([numbers, numbers, numbers + len(triplets)], axis=1)))
+        rows = np.stack([numbers, numbers, numbers + len(triplets)], axis=1)
+        if self.encoding == "joint":
+            return BatchFeature(store.assemble(rows))
+        both = [part for slot in (2, 0) for part in (store.queries(rows, slot), store.answers(rows[:, slot]))]
+        pairs = numbers[:, None] + len(triplets) * np.arange(4)
+        return BatchFeature(
+            {**store.assemble(np.concatenate(both)), "pairs": torch.from_numpy(pairs.reshape(-1, 2, 2))}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """What `processor_config.json` holds (the graph has its own files)."""
-        output = {"separators": self.separators, "max_length": self.max_length, "processor_class": type(self).__name__}
+        choices = ("separators", "max_length", "encoding", "inverse")
+        output = {**{name: getattr(self, name) for name in choices}, "processor_class": type(self).__name__}
         if hasattr(self, "auto_map"):
             output["auto_map"] = self.auto_map
         return output

@@ -1,7 +1,9 @@
 """Every text of a graph tokenised once, and sequences put together from it by array operations.
 
 It knows token ids and lengths, not strings and not models. A sequence is `[B] head [S] relation [S] tail [S]` (paper,
-section 2.1), or `[B] head relation tail [S]` without separators (the published code's default).
+section 2.1), or `[B] head relation tail [S]` without separators (the published code's default). Rows are int arrays of
+shape (n, 3): entity, relation, entity, and -1 for a segment that is not there. With separate encoding a query is the
+row (entity, relation, -1) and an answer (-1, -1, entity).
 """
 
 from dataclasses import dataclass, replace
@@ -22,10 +24,11 @@ class SequenceTemplate:
     padding: int
     separators: bool
     max_length: int
+    encoding: str = "joint"
 
-    @property
-    def num_special(self) -> int:
-        return 4 if self.separators else 2
+    def num_special(self, segments):
+        """Special tokens of a sequence of so many segments (an int, or an array of them)."""
+        return 1 + (segments if self.separators else 1)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class TokenStore:
     """Token ids of all relations, then all entities, in one flat array.
 
     `tokens`: int32, all texts after each other; `offsets`: int64, text i is `tokens[offsets[i]:offsets[i + 1]]`;
-    relation r is text r, entity e is text `num_relations + e`.
+    relation r is text r, entity e is text `num_relations + e`. With separate encoding the second half of the relations
+    are the inverses of the first.
     """
 
     template: SequenceTemplate
@@ -71,15 +75,39 @@ class TokenStore:
             same[text] = first.setdefault(key + (b"r" if text < self.num_relations else b"e"), text)
         return same[self.num_relations :] - self.num_relations, same[: self.num_relations]
 
-    def _segments(self, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Start in `tokens` and truncated length of the three segments; two arrays of shape (n, 3)."""
-        texts = triplets + np.array([self.num_relations, 0, self.num_relations])
-        starts = self.offsets[texts]
-        return starts, truncate(self.offsets[texts + 1] - starts, self.template.max_length - self.template.num_special)
+    def distinct(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One of the rows that read the same: positions (m,), which of them each row is (n,), how many are (m,); int64."""
+        entity, relation = (np.append(same, -1) for same in self.same_text)
+        keys = ((entity[rows[:, 0]] + 1) * len(relation) + relation[rows[:, 1]] + 1) * len(entity) + entity[rows[:, 2]]
+        _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+        return first, inverse, counts
 
-    def lengths(self, triplets: np.ndarray) -> np.ndarray:
-        """Tokens of each triplet's sequence, special tokens included: int64, shape (n,)."""
-        return self._segments(triplets)[1].sum(axis=1) + self.template.num_special
+    def queries(self, triplets: np.ndarray, slot: int) -> np.ndarray:
+        """Rows of the queries for `slot` (0 or 2) of triplets: (head, relation), or (tail, inverse relation)."""
+        rows = np.full((len(triplets), 3), -1, dtype=np.int64)
+        rows[:, 0] = triplets[:, 2 - slot]
+        rows[:, 1] = triplets[:, 1] + (0 if slot == 2 else self.num_relations // 2)
+        return rows
+
+    def answers(self, entities: np.ndarray) -> np.ndarray:
+        """Rows of entities as answers."""
+        rows = np.full((len(entities), 3), -1, dtype=np.int64)
+        rows[:, 2] = entities
+        return rows
+
+    def _segments(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Start in `tokens`, truncated length and presence of the three segments; three arrays of shape (n, 3)."""
+        present = rows >= 0
+        texts = np.where(present, rows + np.array([self.num_relations, 0, self.num_relations]), 0)
+        starts = self.offsets[texts]
+        lengths = np.where(present, self.offsets[texts + 1] - starts, 0)
+        budget = self.template.max_length - self.template.num_special(present.sum(axis=1))
+        return starts, truncate(lengths, budget), present
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        """Tokens of each row's sequence, special tokens included: int64, shape (n,)."""
+        _, lengths, present = self._segments(rows)
+        return lengths.sum(axis=1) + self.template.num_special(present.sum(axis=1))
 
     def length_summary(self, triplets: np.ndarray) -> dict[str, dict[str, float]]:
         """Mean, median, 95th percentile and maximum, in tokens, of the texts and of the sequences of `triplets`."""
@@ -99,31 +127,35 @@ class TokenStore:
             for name, values in lengths.items()
         }
 
-    def assemble(self, triplets: np.ndarray) -> dict[str, torch.Tensor]:
-        """Sequences of int triplets of shape (n, 3), padded to the longest, L tokens.
+    def assemble(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Sequences of int rows of shape (n, 3), such as triplets, padded to the longest, L tokens.
 
         Returns int64 tensors of shape (n, L): `input_ids`, `attention_mask` (1 = token), and `segment_ids`
         (0 special or padding, 1 head, 2 relation, 3 tail).
         """
-        starts, lengths = self._segments(triplets)
-        template, gap, rows = self.template, int(self.template.separators), np.arange(len(triplets))
-        ends = np.cumsum(lengths, axis=1) + 1 + gap * np.arange(3)  # position behind each segment
-        total = ends[:, 2] + 1
-        width = int(total.max(initial=template.num_special))
-        input_ids = np.full((len(triplets), width), template.padding, dtype=np.int64)
+        starts, lengths, present = self._segments(rows)
+        template, count = self.template, len(rows)
+        # A separator behind each segment, or one behind all of them.
+        gaps = present.astype(np.int64) if template.separators else np.zeros((1, 3), dtype=np.int64)
+        ends = 1 + np.cumsum(lengths + gaps, axis=1) - gaps  # position behind each segment
+        total = lengths.sum(axis=1) + template.num_special(present.sum(axis=1))
+        width = int(total.max(initial=0))
+        input_ids = np.full((count, width), template.padding, dtype=np.int64)
         segment_ids = np.zeros_like(input_ids)
-        input_ids[:, 0] = template.begin
-        if gap:
-            input_ids[rows[:, None], ends] = template.separator
+        input_ids[:, :1] = template.begin
+        first = np.arange(count) * width  # of each row, when all rows are one flat array
+        flat_ids, flat_segments = input_ids.reshape(-1), segment_ids.reshape(-1)
+        if template.separators:
+            flat_ids[(first[:, None] + ends)[present]] = template.separator
         else:
-            input_ids[rows, ends[:, 2]] = template.separator
+            flat_ids[first + total - 1] = template.separator
         # All 3n segments at once: where each token comes from, and where it goes.
         flat = lengths.ravel()
         within = np.arange(flat.sum()) - np.repeat(np.cumsum(flat) - flat, flat)
         source = np.repeat(starts.ravel(), flat) + within
-        target = np.repeat((rows[:, None] * width + ends - lengths).ravel(), flat) + within
-        input_ids.reshape(-1)[target] = self.tokens[source]
-        segment_ids.reshape(-1)[target] = np.repeat(np.tile([HEAD, RELATION, TAIL], len(triplets)), flat)
+        target = np.repeat((first[:, None] + ends - lengths).ravel(), flat) + within
+        flat_ids[target] = self.tokens[source]
+        flat_segments[target] = np.repeat(np.tile([HEAD, RELATION, TAIL], count), flat)
         return {
             "input_ids": torch.from_numpy(input_ids),
             "attention_mask": torch.from_numpy((np.arange(width) < total[:, None]).astype(np.int64)),
@@ -131,8 +163,8 @@ class TokenStore:
         }
 
 
-def truncate(lengths: np.ndarray, budget: int) -> np.ndarray:
-    """Lengths of n x 3 segments cut so that each row sums to at most `budget` (at least 3).
+def truncate(lengths: np.ndarray, budget: np.ndarray | int) -> np.ndarray:
+    """Lengths of n x 3 segments cut so that each row sums to at most `budget` (at least 3; one number, or one a row).
 
     The longest segment of a row is shortened first, as the tokenizers' "longest_first" does, and none to nothing: cut
     segments come out equal within one token, the earlier one longer.
@@ -140,6 +172,7 @@ def truncate(lengths: np.ndarray, budget: int) -> np.ndarray:
     over = lengths.sum(axis=1) > budget
     if not over.any():
         return lengths
+    budget = np.broadcast_to(budget, len(lengths))[over, None]
     rows = np.sort(lengths[over], axis=1)
     shorter = np.cumsum(rows, axis=1) - rows  # sum of the segments that are shorter than each
     level = ((budget - shorter) // np.array([3, 2, 1])).max(axis=1, keepdims=True)

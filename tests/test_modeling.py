@@ -396,10 +396,14 @@ def test_dropout_out_of_range(encoder_folder, dropout):
         LassForKGCompletion.from_encoder(encoder_folder, dropout=dropout)
 
 
-def test_from_encoder_refuses_a_lass_model(model_folder):
-    with pytest.raises(ModelError, match="from_pretrained") as error:
-        LassForKGCompletion.from_encoder(model_folder)
-    assert model_folder in one_line(error)
+def test_from_encoder_takes_the_encoder_of_a_lass_model(model_folder):
+    trained = LassForKGCompletion.from_pretrained(model_folder)
+    other = LassForKGCompletion.from_encoder(model_folder, margin=3.0, encoding="separate", normalize=True, dropout=0.3)
+    assert (other.config.margin, other.config.encoding, trained.config.encoding) == (3.0, "separate", "joint")
+    assert other.config.encoder_config.hidden_dropout_prob == 0.3
+    assert type(other.encoder) is type(trained.encoder)
+    expected = dict(trained.encoder.named_parameters())
+    assert all(torch.equal(value, expected[name]) for name, value in other.encoder.named_parameters())
 
 
 def test_from_encoder_refuses_a_bad_distance_scale(encoder_folder):
