@@ -72,7 +72,7 @@ def main() -> None:
     ]
     every = np.repeat(queries, len(candidates), axis=0)
     every[:, 2] = np.tile(candidates, len(queries))
-    per_unit = max(1, UNIT_SIZE // len(candidates)) * len(candidates)
+    per_unit = max(1, UNIT_SIZE["joint"] // len(candidates)) * len(candidates)
     units = [every[start : start + per_unit] for start in range(0, len(every), per_unit)]
     rows = []
     for budget in (4096, 65536):

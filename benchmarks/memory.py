@@ -12,6 +12,7 @@ import common
 import numpy as np
 
 from lass_hf import LassProcessor, evaluate_link_prediction
+from lass_hf.candidate_scores import by_triplets
 from lass_hf.link_prediction import rank_split
 
 
@@ -38,7 +39,7 @@ def main() -> None:
     loaded = peak()
     evaluate_link_prediction(model, processor, graph, limit=arguments.limit)
     encoder = peak()
-    result = rank_split(hashed, graph["test"])
+    result = rank_split(by_triplets(hashed), graph["test"])
     streamed = peak()
     rows = [
         {"what": "libraries, graph and model loaded", "peak MB": loaded, "over it": 0.0},

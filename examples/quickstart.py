@@ -20,6 +20,7 @@ from lass_hf import (
     evaluate_link_prediction,
     load_benchmark,
 )
+from lass_hf.candidate_scores import by_triplets
 from lass_hf.encoders import OFFLINE_ENCODER
 from lass_hf.frequency_baseline import frequency_scores
 from lass_hf.link_prediction import rank_split
@@ -40,7 +41,7 @@ def main() -> None:
     print(graph)
     processor = LassProcessor.from_encoder(OFFLINE_ENCODER, graph=graph)
     model = LassForKGCompletion.from_encoder(OFFLINE_ENCODER)
-    baseline = rank_split(frequency_scores(graph), graph["test"], limit=options.limit, quiet=True)
+    baseline = rank_split(by_triplets(frequency_scores(graph)), graph["test"], limit=options.limit, quiet=True)
     before = evaluate_link_prediction(model, processor, graph, limit=options.limit)
 
     arguments = LassTrainingArguments(

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .candidate_scores import CandidateScores
 from .knowledge_graph import GraphSplit, KnowledgeGraph
-from .link_prediction import SLOT_NAMES, ScoreFunction
+from .link_prediction import SLOT_NAMES
 from .triplet_classification import ClassificationResult
 from .vocabulary import Vocabulary
 
@@ -75,7 +76,7 @@ def confident_answers(
 
 
 def worst_queries(
-    score: ScoreFunction,
+    scores_of: CandidateScores,
     graph: KnowledgeGraph,
     triplets: np.ndarray,
     ranks: np.ndarray,
@@ -100,9 +101,8 @@ def worst_queries(
         slot, own = int(slots[query]), int(queries[query, slots[query]])
         known = graph.known.values(slot, queries[query][None])[1]
         candidates = np.union1d(np.setdiff1d(graph.candidates[slot], known), own)
-        asked = np.repeat(queries[query][None], len(candidates), axis=0)
-        asked[:, slot] = candidates
-        scores = score(asked, slot, progress)
+        wanted = np.ones((1, len(candidates)), dtype=bool)
+        scores = scores_of(queries[query][None], slot, candidates, wanted, progress)[0]
         truth = scores[candidates == own][0]
         above = np.flatnonzero((scores >= truth) & (candidates != own))
         best = above[np.argsort(-scores[above], kind="stable")][:top_k]

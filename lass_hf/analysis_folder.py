@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from .analysis import confident_answers, errors_by_relation, named, worst_queries
 from .attention import TripletAttention, triplet_attention
 from .calibration import fit_platt, reliability_curve, sigmoid
+from .candidate_scores import candidate_scores
 from .errors import LassError
 from .fingerprints import model_fingerprint
 from .html_pages import attention_page, report_page
@@ -87,7 +88,7 @@ def analyze(
             ranks = _rank(model, processor, graph, folder, split, limit, dtype, quiet)
         triplets, scorer = ranks.pop("triplets"), TripletScorer(model, processor.token_store(graph), dtype)
         with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet) as bar:
-            worst = worst_queries(scorer.score, graph, triplets, np.array(ranks["ranks"]), top_k, bar)
+            worst = worst_queries(candidate_scores(scorer), graph, triplets, np.array(ranks["ranks"]), top_k, bar)
         found = {**ranks, "worst_queries": worst}
     images["attention.png"] = png(attention_plot(attention))
     described = {

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from .candidate_scores import ScoreFunction
 from .knowledge_graph import KnowledgeGraph
-from .link_prediction import ScoreFunction
 
 
 def frequency_scores(graph: KnowledgeGraph) -> ScoreFunction:
-    """A score function for `rank_split` on heads and tails: training triplets with that entity in the asked slot."""
+    """A score function, for heads and tails: the number of training triplets with that entity in the asked slot."""
     train = graph["train"].positives
     counts = {slot: np.zeros((graph.num_relations, graph.num_entities), dtype=np.float32) for slot in (0, 2)}
     for slot, count in counts.items():

@@ -4,7 +4,6 @@ It turns a score function into ranks and ranks into metrics. The filter is every
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ from accelerate import PartialState
 from accelerate.utils import reduce
 from tqdm.auto import tqdm
 
+from .candidate_scores import CandidateScores, candidate_scores
 from .errors import GraphError, LassError
 from .fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
+from .index import EntityIndex
 from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .metrics import ranking_metrics
 from .modeling import LassForKGCompletion
@@ -24,11 +25,9 @@ from .processing import LassProcessor
 from .ranking_progress import RankingProgress
 from .scoring import TripletScorer
 
-# (triplets of shape (n, 3), the slot asked for, a progress bar or None) -> float32 scores of shape (n,)
-ScoreFunction = Callable[..., np.ndarray]
-
 SLOT_NAMES = ("head", "relation", "tail")
-UNIT_SIZE = 2**12  # candidates ranked together; fixed, so that ranks do not depend on the number of processes
+# Candidates ranked together; fixed, so that ranks do not depend on the number of processes.
+UNIT_SIZE = {"joint": 2**12, "separate": 2**22}
 CATEGORY_THRESHOLD = 1.5  # mean tails per head (heads per tail) from which a side is "N" (Bordes et al., 2013)
 
 
@@ -70,16 +69,18 @@ def evaluate_link_prediction(
     quiet: bool = False,
     resume_dir: str | Path | None = None,
     slots: tuple[int, ...] = (0, 2),
+    index: EntityIndex | None = None,
 ) -> RankingResult:
     """Ranks the head and the tail of each true triplet of a split among all entities that occur in the graph.
 
     `limit` takes a seeded random choice of that many triplets (two queries each). Under several processes the queries
     are shared, and each process gets the whole result: the same ranks as one process with as many threads. With
     `resume_dir` the ranks of finished queries are kept in that folder, and an evaluation that was killed continues with
-    them; raises LassError when they are those of another model, graph or choice of queries.
+    them; raises LassError when they are those of another model, graph or choice of queries. `index`: the graph's
+    entities, for a model with separate encoding; made in memory when not given.
     """
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
-    progress = None
+    progress, unit_size = None, UNIT_SIZE[model.config.encoding]
     if resume_dir is not None:
         identity = {
             "model": model_fingerprint(scorer.model),
@@ -90,13 +91,14 @@ def evaluate_link_prediction(
             "limit": limit,
             "seed": seed,
             "slots": slots,
-            "unit_size": UNIT_SIZE,
+            "unit_size": unit_size,
             "token_budget": scorer.token_budget,
             "dtype": str(scorer.model.dtype),
             "device": scorer.model.device.type,
         }
         progress = RankingProgress(resume_dir, identity)
-    return rank_split(scorer.score, graph[split], slots, limit, seed, quiet, UNIT_SIZE, progress)
+    scores = candidate_scores(scorer, index, quiet)
+    return rank_split(scores, graph[split], slots, limit, seed, quiet, unit_size, progress)
 
 
 def evaluate_relation_prediction(
@@ -107,16 +109,29 @@ def evaluate_relation_prediction(
 
 
 def rank_split(
-    score: ScoreFunction,
+    scores: CandidateScores,
     split: GraphSplit,
     slots: tuple[int, ...] = (0, 2),
     limit: int | None = None,
     seed: int = 42,
     quiet: bool = False,
-    unit_size: int = UNIT_SIZE,
+    unit_size: int = UNIT_SIZE["joint"],
     progress: RankingProgress | None = None,
 ) -> RankingResult:
-    """Ranks the true triplets of a split by any score function, `unit_size` candidates together."""
+    """Ranks the true triplets of a split by the scores of all candidates, `unit_size` of them together.
+
+    `by_triplets` makes `scores` of any score function of triplets.
+    """
+    triplets = chosen_triplets(split, limit, seed)
+    if progress is not None and progress.finished and not quiet and PartialState().is_main_process:
+        print(f"continuing: {len(progress.finished)} units of work are done in {progress.folder}", file=sys.stderr)
+    sides = [rank_slot(scores, split.graph, triplets, slot, quiet, unit_size, progress) for slot in slots]
+    optimistic, pessimistic, candidates = (np.concatenate(arrays) for arrays in zip(*sides, strict=True))
+    return with_metrics(RankingResult(triplets, slots, optimistic, pessimistic, candidates), split.graph)
+
+
+def chosen_triplets(split: GraphSplit, limit: int | None, seed: int) -> np.ndarray:
+    """The true triplets of a split, or a seeded choice of `limit` of them, in their order: int64 of shape (n, 3)."""
     if (limit is not None and limit < 1) or seed < 0:
         raise LassError(f"limit={limit}, seed={seed}; expected a limit of 1 or more (or None), and a seed of 0 or more")
     triplets = split.positives
@@ -124,22 +139,16 @@ def rank_split(
         triplets = triplets[np.sort(np.random.default_rng(seed).choice(len(triplets), limit, replace=False))]
     if not len(triplets):
         raise GraphError(f"the {split.name} split has no true triplet to rank")
-    if progress is not None and progress.finished and not quiet and PartialState().is_main_process:
-        print(f"continuing: {len(progress.finished)} units of work are done in {progress.folder}", file=sys.stderr)
-    sides = [rank_slot(score, split.graph, triplets, slot, quiet, unit_size, progress) for slot in slots]
-    optimistic, pessimistic, candidates = (np.concatenate(arrays) for arrays in zip(*sides, strict=True))
-    result = RankingResult(triplets, slots, optimistic, pessimistic, candidates)
-    _add_metrics(result, split.graph)
-    return result
+    return triplets
 
 
 def rank_slot(
-    score: ScoreFunction,
+    scores: CandidateScores,
     graph: KnowledgeGraph,
     triplets: np.ndarray,
     slot: int,
     quiet: bool = True,
-    unit_size: int = UNIT_SIZE,
+    unit_size: int = UNIT_SIZE["joint"],
     progress: RankingProgress | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Optimistic rank, pessimistic rank and number of candidates of each triplet's own value in `slot`; int64, (n,).
@@ -182,7 +191,7 @@ def rank_slot(
             rows, first = rows_of_unit[unit], bounds[unit]
             own = np.searchsorted(candidates, triplets[rows, slot])
             ranks = _rank_unit(
-                score, graph, queries[first : bounds[unit + 1]], slot, candidates, query_of[rows] - first, own, bar
+                scores, graph, queries[first : bounds[unit + 1]], slot, candidates, query_of[rows] - first, own, bar
             )
             found[:, rows] = ranks
             if progress is not None:
@@ -192,25 +201,22 @@ def rank_slot(
     return found[0], found[1], found[2]
 
 
-def _rank_unit(score, graph, queries, slot, candidates, query_of, own, bar) -> np.ndarray:
+def _rank_unit(scores, graph, queries, slot, candidates, query_of, own, bar) -> np.ndarray:
     """The three arrays of `rank_slot`, stacked, for targets `own` (positions in `candidates`) of a few queries."""
     known_rows, known_values = graph.known.values(slot, queries)
     known = np.zeros((len(queries), len(candidates)), dtype=bool)
     known[known_rows, np.searchsorted(candidates, known_values)] = True
     wanted = ~known
     wanted[query_of, own] = True
-    rows, columns = np.nonzero(wanted)
-    triplets = queries[rows]
-    triplets[:, slot] = candidates[columns]
-    scores = np.empty(known.shape, dtype=np.float32)
-    scores[rows, columns] = score(triplets, slot, bar)
+    matrix = scores(queries, slot, candidates, wanted, bar)
     found = np.empty((3, len(own)), dtype=np.int64)
     for query in range(len(queries)):
         mine = np.flatnonzero(query_of == query)
-        targets = scores[query, own[mine]]
-        rivals = np.sort(scores[query, ~known[query]])  # no known answer competes with another
-        below, not_above = (np.searchsorted(rivals, targets, side) for side in ("left", "right"))
-        found[:, mine] = 1 + len(rivals) - np.stack([not_above, below, np.zeros_like(below)])
+        targets = matrix[query, own[mine], None]
+        rivals = matrix[query, ~known[query]]  # no known answer competes with another
+        found[0, mine] = 1 + (rivals > targets).sum(axis=1)
+        found[1, mine] = 1 + (rivals >= targets).sum(axis=1)
+        found[2, mine] = 1 + len(rivals)
     return found
 
 
@@ -226,7 +232,8 @@ def relation_categories(graph: KnowledgeGraph) -> list[str]:
     return categories
 
 
-def _add_metrics(result: RankingResult, graph: KnowledgeGraph) -> None:
+def with_metrics(result: RankingResult, graph: KnowledgeGraph) -> RankingResult:
+    """The result with all metrics of its ranks filled in."""
     ranks, candidates, count = result.ranks, result.num_candidates, len(result.triplets)
     result.metrics = ranking_metrics(ranks, candidates)
     if len(result.slots) > 1:
@@ -252,3 +259,4 @@ def _add_metrics(result: RankingResult, graph: KnowledgeGraph) -> None:
     seen = graph.occurs_in_train()[0]
     new = ~(seen[result.triplets[:, 0]] & seen[result.triplets[:, 2]])
     result.unseen = metrics_of(new) if new.any() else {"num_queries": 0}
+    return result

@@ -1,10 +1,12 @@
 """The scoring engine: arrays of triplet ids in, float32 scores out; evaluation, classification and prediction call it.
 
-It batches sequences of nearly equal length, so that next to no padding is computed, scores triplets that read the same
-once, and works in bfloat16 where the hardware multiplies that natively. It knows no filter, no ranks and no names.
+It batches sequences of nearly equal length, so that next to no padding is computed, encodes sequences that read the
+same once, and works in bfloat16 where the hardware multiplies that natively. With separate encoding it also gives the
+vectors that an `EntityIndex` is made of. It knows no filter, no ranks and no names.
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,14 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from .batching import batch_cost, batches_by_length
 from .errors import LassError, NonFiniteError
-from .modeling import LassForKGCompletion
+from .modeling import LassForKGCompletion, LassOutput
+from .score_functions import distance_score
 from .token_store import TokenStore
 
 MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
 DTYPES = ("auto", "float32", "bfloat16")
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
+PAIRS_AT_ONCE = 2**14  # whose difference vectors are in memory together
 
 
 def scoring_dtype(dtype: str, device: torch.device) -> torch.dtype | None:
@@ -45,22 +49,30 @@ class TripletScorer:
         token_budget: tokens of a batch, padding included; a device's default when None. A batch that does not fit the
             memory is halved until it does, and so are later ones of its size (so after an out-of-memory the last bits
             of scores depend on where it happened).
+
+    Raises LassError for texts of a processor whose encoding is not the model's.
     """
 
     def __init__(
         self, model: LassForKGCompletion, store: TokenStore, dtype: str = "auto", token_budget: int | None = None
     ):
+        if model.config.encoding != store.template.encoding:
+            raise LassError(
+                f"the model's encoding is {model.config.encoding!r}, the processor's {store.template.encoding!r}: make "
+                "both with the same encoding="
+            )
         if "_original_forward" in vars(model):  # accelerate's autocast around forward, left by a training
             model = copy.copy(model)
             del model.__dict__["forward"]
         wanted = scoring_dtype(dtype, model.device)
         if wanted is not None and wanted != model.dtype:
             model = copy.deepcopy(model)
-            for parameter in model.parameters():  # not the buffers: rotary frequencies need their precision
+            for parameter in model.encoder.parameters():  # not the buffers: rotary frequencies need their precision
                 parameter.data = parameter.data.to(wanted)
         self.model = model
         self.store = store
         self.token_budget = token_budget or TOKENS_PER_BATCH.get(model.device.type, TOKENS_PER_BATCH["cuda"])
+        self.tokens = 0  # run through the encoder so far, padding included
         self._too_large: float = float("inf")  # tokens of the smallest batch that did not fit
 
     def with_store(self, store: TokenStore) -> "TripletScorer":
@@ -69,22 +81,78 @@ class TripletScorer:
         other.store = store
         return other
 
+    @property
+    def separate(self) -> bool:
+        """Whether queries and answers are encoded apart."""
+        return self.model.config.encoding == "separate"
+
     def score(self, triplets: np.ndarray, slot: int | None = None, progress: Any = None) -> np.ndarray:
         """Eq. 1 of int triplets of shape (n, 3): float32, shape (n,).
 
-        `slot` is the slot that is being asked for, for scores that depend on it (this model's do not). `progress` is
-        a `tqdm` bar to advance by n. Triplets that read the same get exactly the same score. Raises NonFiniteError,
-        naming triplets, for NaN or infinite scores, and LassError when one sequence alone does not fit the memory.
+        `slot` is the slot that is being asked for: with separate encoding the head (0) and the tail (2) have queries
+        of their own, and other scores are the mean of both. `progress` is a `tqdm` bar to advance by n. Triplets that
+        read the same get exactly the same score. Raises NonFiniteError, naming triplets, for NaN or infinite scores,
+        and LassError when one sequence alone does not fit the memory.
         """
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         if not len(triplets):
             return np.empty(0, dtype=np.float32)
-        entity, relation = self.store.same_text
-        keys = entity[triplets[:, 0]] * len(relation) + relation[triplets[:, 1]]
-        _, first, inverse, counts = np.unique(
-            keys * len(entity) + entity[triplets[:, 2]], return_index=True, return_inverse=True, return_counts=True
-        )
-        distinct = triplets[first]
+        if not self.separate:
+            values, inverse = self._run(triplets, _scores, progress)
+            return self._checked(values.cpu().numpy()[inverse], triplets)
+        scores = [
+            self._score_pairs(self.store.queries(triplets, side), self.store.answers(triplets[:, side]))
+            for side in ((slot,) if slot in (0, 2) else (2, 0))
+        ]
+        if progress is not None:
+            progress.update(len(triplets))
+        return self._checked(np.stack(scores).mean(axis=0, dtype=np.float32), triplets)
+
+    def _score_pairs(self, queries: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Eq. 1 of rows of queries and their answers."""
+        vectors, inverse = self._run(np.concatenate([queries, answers]), _embeddings)
+        of_query, of_answer = (torch.from_numpy(part).to(vectors.device) for part in np.split(inverse, 2))
+        squared = [
+            (vectors[query] - vectors[answer]).square().sum(-1)
+            for query, answer in zip(of_query.split(PAIRS_AT_ONCE), of_answer.split(PAIRS_AT_ONCE), strict=True)
+        ]
+        return self.score_distances(torch.cat(squared)).cpu().numpy()
+
+    @torch.inference_mode()
+    def score_distances(self, squared: torch.Tensor) -> torch.Tensor:
+        """Eq. 1 of squared distances between vectors of queries and answers, of any shape."""
+        return distance_score(squared, self.model.config.margin, self.model.distance_factor())
+
+    def encode_queries(self, triplets: np.ndarray, slot: int) -> torch.Tensor:
+        """Vectors of the queries for `slot` (0 or 2) of int triplets: float32, shape (n, k), on the model's device."""
+        return self._encode(self.store.queries(triplets, slot))
+
+    def encode_entities(self, entities: np.ndarray, progress: Any = None) -> torch.Tensor:
+        """Vectors of entities as answers: float32, shape (n, k), on the model's device."""
+        return self._encode(self.store.answers(entities), progress)
+
+    def _encode(self, rows: np.ndarray, progress: Any = None) -> torch.Tensor:
+        if not len(rows):
+            return torch.empty((0, self.model.config.get_text_config().hidden_size), device=self.model.device)
+        vectors, inverse = self._run(rows, _embeddings, progress)
+        return vectors[torch.from_numpy(inverse).to(vectors.device)]
+
+    def _checked(self, scores: np.ndarray, triplets: np.ndarray) -> np.ndarray:
+        if not np.isfinite(scores).all():
+            bad = np.unique(triplets[~np.isfinite(scores)], axis=0)
+            raise NonFiniteError(
+                f"{len(bad)} of {len(scores)} scores are NaN or infinite, first for the triplet numbers (head, "
+                f"relation, tail) {tuple(bad[0].tolist())}: the model's weights are damaged, or its training diverged; "
+                'if it was trained in another precision, score with dtype="float32"'
+            )
+        return scores
+
+    def _run(
+        self, rows: np.ndarray, take: Callable[[LassOutput], torch.Tensor], progress: Any = None
+    ) -> tuple[torch.Tensor, np.ndarray]:
+        """What `take` takes of the model's output for the distinct rows, and which of these each row is."""
+        first, inverse, counts = self.store.distinct(rows)
+        distinct = rows[first]
         lengths = self.store.lengths(distinct)
         batches = batches_by_length(lengths, batch_cost(self.model.device.type), self.token_budget)
         was_training = self.model.training
@@ -92,42 +160,49 @@ class TripletScorer:
         try:
             parts = []  # stay on the device until the end, so that it never waits for the next batch
             for batch in batches:
-                parts += self._forward(distinct[batch], lengths[batch])
+                parts += self._forward(distinct[batch], lengths[batch], take)
                 if progress is not None:
                     progress.update(int(counts[batch].sum()))
         finally:
             self.model.train(was_training)
-        scores = np.empty(len(distinct), dtype=np.float32)
-        scores[np.concatenate(batches)] = torch.cat(parts).cpu().numpy()
-        if not np.isfinite(scores).all():
-            bad = distinct[~np.isfinite(scores)]
-            raise NonFiniteError(
-                f"{len(bad)} of {len(distinct)} scores are NaN or infinite, first for the triplet numbers (head, "
-                f"relation, tail) {tuple(bad[0].tolist())}: the model's weights are damaged, or its training diverged; "
-                'if it was trained in another precision, score with dtype="float32"'
-            )
-        return scores[inverse]
+        ordered = torch.cat(parts)
+        values = torch.empty_like(ordered)
+        values[torch.from_numpy(np.concatenate(batches)).to(ordered.device)] = ordered
+        return values, inverse
 
     @torch.inference_mode()
-    def _forward(self, triplets: np.ndarray, lengths: np.ndarray) -> list[torch.Tensor]:
-        """Scores of one batch, in one part or, where it does not fit the memory, in several."""
-        tokens = len(triplets) * int(lengths.max())
-        if tokens < self._too_large or len(triplets) == 1:
+    def _forward(
+        self, rows: np.ndarray, lengths: np.ndarray, take: Callable[[LassOutput], torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """Outputs for one batch, in one part or, where it does not fit the memory, in several."""
+        tokens = len(rows) * int(lengths.max())
+        if tokens < self._too_large or len(rows) == 1:
             try:
-                batch = self.store.assemble(triplets)
+                batch = self.store.assemble(rows)
+                self.tokens += tokens
                 if lengths.min() == lengths.max():
                     del batch["attention_mask"]  # attention is faster without one
                 inputs = {name: value.to(self.model.device, non_blocking=True) for name, value in batch.items()}
-                return [self.model(**inputs).scores]
+                return [take(self.model(**inputs))]
             except (RuntimeError, MemoryError) as error:
                 if not (isinstance(error, MEMORY_ERRORS) or should_reduce_batch_size(error)):
                     raise
-                if len(triplets) == 1:
+                if len(rows) == 1:
                     raise LassError(
                         f"out of memory with one sequence of {tokens} tokens: lower max_length, or use a smaller "
                         "encoder"
                     ) from error
             self._too_large = tokens
             clear_device_cache()
-        half = len(triplets) // 2
-        return self._forward(triplets[:half], lengths[:half]) + self._forward(triplets[half:], lengths[half:])
+        half = len(rows) // 2
+        return self._forward(rows[:half], lengths[:half], take) + self._forward(rows[half:], lengths[half:], take)
+
+
+def _scores(output: LassOutput) -> torch.Tensor:
+    assert output.scores is not None
+    return output.scores
+
+
+def _embeddings(output: LassOutput) -> torch.Tensor:
+    assert output.embeddings is not None
+    return output.embeddings

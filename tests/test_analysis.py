@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lass_hf import KnowledgeGraph, load_benchmark
 from lass_hf.analysis import confident_answers, errors_by_relation, worst_queries
 from lass_hf.calibration import sigmoid
+from lass_hf.candidate_scores import by_triplets
 from lass_hf.link_prediction import rank_split
 from lass_hf.triplet_classification import classify
 from lass_hf.vocabulary import Vocabulary
@@ -186,19 +187,19 @@ class Table:
 @pytest.fixture(scope="module", params=range(3))
 def ranked(request, graph):
     table = Table(graph, request.param)
-    return table, rank_split(table, graph["test"], quiet=True)
+    return table, rank_split(by_triplets(table), graph["test"], quiet=True)
 
 
 def test_worst_queries_are_those_with_the_highest_ranks(ranked, graph):
     table, result = ranked
-    rows = worst_queries(table, graph, result.triplets, result.ranks, top_k=4)
+    rows = worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=4)
     assert [row["rank"] for row in rows] == sorted(result.ranks.tolist(), reverse=True)[:4]
 
 
 def test_what_outranks_the_truth_is_found_by_looking_at_every_entity(ranked, graph):
     table, result = ranked
     known = {tuple(row) for split in graph.splits.values() for row in split.triplets.tolist()}
-    rows = worst_queries(table, graph, result.triplets, result.ranks, top_k=6)
+    rows = worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=6)
     assert len(rows) == 6
     for row in rows:
         head, relation, tail = (
@@ -223,14 +224,14 @@ def test_what_outranks_the_truth_is_found_by_looking_at_every_entity(ranked, gra
 
 def test_candidates_are_counted_as_in_the_evaluation(ranked, graph):
     table, result = ranked
-    rows = worst_queries(table, graph, result.triplets, result.ranks, top_k=6)
+    rows = worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=6)
     numbers = sorted(result.num_candidates.tolist())
     assert sorted(row["candidates"] for row in rows) == numbers
 
 
 def test_outranked_is_the_pessimistic_rank_less_one(ranked, graph):
     table, result = ranked
-    rows = worst_queries(table, graph, result.triplets, result.pessimistic_ranks, top_k=6)
+    rows = worst_queries(by_triplets(table), graph, result.triplets, result.pessimistic_ranks, top_k=6)
     assert [row["outranked"] for row in rows] == [row["rank"] - 1 for row in rows]
 
 
@@ -238,7 +239,7 @@ def test_a_triplet_that_the_split_has_twice_is_listed_once(graph):
     table = Table(graph)
     twice = np.repeat(graph["test"].triplets, 2, axis=0)
     ranks = np.arange(len(twice) * 2, dtype=np.float64) + 1
-    rows = worst_queries(table, graph, twice, ranks, top_k=20)
+    rows = worst_queries(by_triplets(table), graph, twice, ranks, top_k=20)
     assert len(rows) == 2 * len(graph["test"])
     assert [row["rank"] for row in rows] == [12, 10, 8, 6, 4, 2]
 
@@ -246,6 +247,6 @@ def test_a_triplet_that_the_split_has_twice_is_listed_once(graph):
 def test_a_true_answer_on_rank_one_is_outranked_by_nobody(graph):
     table = Table(graph)
     table.scores[tuple(graph["test"].triplets.T)] = 99
-    result = rank_split(table, graph["test"], quiet=True)
-    rows = worst_queries(table, graph, result.triplets, result.ranks, top_k=2)
+    result = rank_split(by_triplets(table), graph["test"], quiet=True)
+    rows = worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=2)
     assert [(row["rank"], row["outranked"], row["outranked_by"]) for row in rows] == [(1.0, 0, [])] * 2

@@ -26,6 +26,7 @@ from lass_hf import (
     evaluate_link_prediction,
     link_prediction,
 )
+from lass_hf.candidate_scores import by_triplets
 from lass_hf.errors import GraphError, LassError
 from lass_hf.frequency_baseline import frequency_scores
 from lass_hf.link_prediction import evaluate_relation_prediction, rank_slot, rank_split, relation_categories
@@ -123,7 +124,7 @@ def same(result, expected):
 def test_ranks_and_candidates_agree_with_brute_force(slot, graph, seed, values, unit_size):
     score = Table.random(graph, seed, values)
     triplets = graph["test"].positives
-    ranked = rank_slot(score, graph, triplets, slot, unit_size=unit_size)
+    ranked = rank_slot(by_triplets(score), graph, triplets, slot, unit_size=unit_size)
     assert [array.tolist() for array in ranked] == brute_force(graph, score, triplets, slot)
 
 
@@ -131,7 +132,7 @@ def test_ranks_and_candidates_agree_with_brute_force(slot, graph, seed, values, 
 @settings(max_examples=50, deadline=None)
 def test_a_result_holds_the_head_side_and_then_the_tail_side(graph, seed):
     score = Table.random(graph, seed)
-    result = rank_split(score, graph["test"], quiet=True)
+    result = rank_split(by_triplets(score), graph["test"], quiet=True)
     heads, tails = (brute_force(graph, score, graph["test"].positives, slot) for slot in (0, 2))
     assert result.triplets.tolist() == graph["test"].positives.tolist()
     assert result.slots == (0, 2)
@@ -147,7 +148,7 @@ def test_a_known_answer_of_any_split_is_no_competitor():
     graph = text_graph([(0, 0, 1)], 5, 1, validation=[(0, 0, 2)], test=[(0, 0, 3), (4, 0, 4)])
     score = Table(np.zeros((5, 1, 5)))
     score.scores[0, 0] = [5, 10, 10, 1, 2]  # tails 1 and 2 are known answers; 0 and 4 are wrong ones
-    optimistic, pessimistic, candidates = rank_slot(score, graph, np.array([[0, 0, 3]]), 2)
+    optimistic, pessimistic, candidates = rank_slot(by_triplets(score), graph, np.array([[0, 0, 3]]), 2)
     assert (optimistic.tolist(), pessimistic.tolist(), candidates.tolist()) == ([3], [3], [3])
 
 
@@ -155,12 +156,12 @@ def test_a_triplet_labelled_0_stays_a_competitor():
     graph = text_graph([(0, 0, 1)], 4, 1, test=[(0, 0, 2, 1), (0, 0, 3, 0)])
     score = Table(np.zeros((4, 1, 4)))
     score.scores[0, 0] = [0, 0, 1, 2]
-    result = rank_split(score, graph["test"], (2,), quiet=True)
+    result = rank_split(by_triplets(score), graph["test"], (2,), quiet=True)
     assert result.ranks.tolist() == [2.0]
 
 
 def test_triplets_labelled_0_are_not_ranked(labelled_graph):
-    result = rank_split(Table.random(labelled_graph), labelled_graph["test"], quiet=True)
+    result = rank_split(by_triplets(Table.random(labelled_graph)), labelled_graph["test"], quiet=True)
     assert result.triplets.tolist() == labelled_graph["test"].positives.tolist()
     assert len(result.ranks) == 2 * len(labelled_graph["test"].positives)
 
@@ -168,7 +169,7 @@ def test_triplets_labelled_0_are_not_ranked(labelled_graph):
 def test_a_listed_entity_in_no_triplet_is_no_candidate():
     graph = text_graph([(0, 0, 1)], 9, 1, test=[(1, 0, 2)])
     score = Table.random(graph)
-    result = rank_split(score, graph["test"], quiet=True)
+    result = rank_split(by_triplets(score), graph["test"], quiet=True)
     assert result.num_candidates.tolist() == [3, 3]
     assert {value for row in score.asked for value in (row[1], row[3])} == {0, 1, 2}
 
@@ -176,7 +177,7 @@ def test_a_listed_entity_in_no_triplet_is_no_candidate():
 @pytest.mark.parametrize("slots", [(0, 2), (1,)])
 def test_equal_scores_give_the_middle_rank_and_are_all_tied(graph, slots):
     score = Table(np.full((10, 3, 10), 1.5))
-    result = rank_split(score, graph["test"], slots, quiet=True)
+    result = rank_split(by_triplets(score), graph["test"], slots, quiet=True)
     assert result.ranks.tolist() == ((result.num_candidates + 1) / 2).tolist()
     assert result.metrics["tied_queries"] == result.metrics["num_queries"] == len(result.ranks)
     assert result.metrics["amri"] == pytest.approx(0)
@@ -185,7 +186,7 @@ def test_equal_scores_give_the_middle_rank_and_are_all_tied(graph, slots):
 def test_a_perfect_score_gives_rank_1_and_no_ties(graph):
     score = Table(np.zeros((10, 3, 10)))
     score.scores[tuple(graph["test"].triplets.T)] = 1
-    metrics = rank_split(score, graph["test"], quiet=True).metrics
+    metrics = rank_split(by_triplets(score), graph["test"], quiet=True).metrics
     assert (metrics["mr"], metrics["mrr"], metrics["hits@1"], metrics["amri"]) == (1, 1, 1, 1)
     assert metrics["tied_queries"] == 0
 
@@ -194,7 +195,7 @@ def test_scores_that_differ_by_one_float32_step_are_not_tied():
     graph = text_graph([(0, 0, 1)], 3, 1, test=[(0, 0, 2)])
     score = Table(np.full((3, 1, 3), 7, dtype=np.float32))
     score.scores[0, 0, 2] = np.nextafter(np.float32(7), np.float32(0))
-    optimistic, pessimistic, _ = rank_slot(score, graph, np.array([[0, 0, 2]]), 2)
+    optimistic, pessimistic, _ = rank_slot(by_triplets(score), graph, np.array([[0, 0, 2]]), 2)
     assert optimistic.tolist() == pessimistic.tolist() == [2]
 
 
@@ -202,7 +203,7 @@ def test_each_question_is_scored_once_and_each_triplet_ranked():
     test = [(0, 0, 1), (0, 0, 2), (0, 0, 1), (3, 0, 1)]
     graph = text_graph([(4, 0, 5)], 6, 1, test=test)
     score = Table.random(graph)
-    result = rank_split(score, graph["test"], (2,), quiet=True)
+    result = rank_split(by_triplets(score), graph["test"], (2,), quiet=True)
     assert len(score.asked) == len(set(score.asked))
     # Two questions, 6 candidates each; all answers known for them are asked for.
     assert sorted(score.asked) == [(2, head, 0, tail) for head in (0, 3) for tail in range(6)]
@@ -213,7 +214,7 @@ def test_each_question_is_scored_once_and_each_triplet_ranked():
 def test_known_answers_that_nobody_asks_for_are_not_scored():
     graph = text_graph([(0, 0, 1), (0, 0, 3)], 5, 1, test=[(0, 0, 2), (4, 0, 4)])
     score = Table.random(graph)
-    rank_slot(score, graph, np.array([[0, 0, 2]]), 2)
+    rank_slot(by_triplets(score), graph, np.array([[0, 0, 2]]), 2)
     assert sorted(score.asked) == [(2, 0, 0, tail) for tail in (0, 2, 4)]
 
 
@@ -221,8 +222,8 @@ def test_known_answers_that_nobody_asks_for_are_not_scored():
 @pytest.mark.parametrize("slots", [(0, 2), (1,)])
 def test_ranks_do_not_depend_on_how_many_candidates_are_ranked_together(unit_size, slots, many):
     scores = [Table.random(many), Table.random(many)]
-    expected = rank_split(scores[0], many["test"], slots, quiet=True)
-    result = rank_split(scores[1], many["test"], slots, quiet=True, unit_size=unit_size)
+    expected = rank_split(by_triplets(scores[0]), many["test"], slots, quiet=True)
+    result = rank_split(by_triplets(scores[1]), many["test"], slots, quiet=True, unit_size=unit_size)
     assert same(result, expected)
     assert scores[0].asked == scores[1].asked
 
@@ -242,14 +243,14 @@ def test_known_answers_are_as_many_as_brute_force_counts(slot, graph):
 def test_a_split_without_true_triplets_is_an_error():
     graph = text_graph([(0, 0, 1)], 2, 1, test=[(1, 0, 0, 0)])
     with pytest.raises(GraphError, match="the test split has no true triplet"):
-        rank_split(Table.random(graph), graph["test"])
+        rank_split(by_triplets(Table.random(graph)), graph["test"])
 
 
 # A limited number of triplets
 
 
 def test_limit_ranks_that_many_different_triplets_of_the_split(many):
-    result = rank_split(Table.random(many), many["test"], limit=20, quiet=True)
+    result = rank_split(by_triplets(Table.random(many)), many["test"], limit=20, quiet=True)
     chosen = {tuple(row) for row in result.triplets.tolist()}
     assert len(chosen) == len(result.triplets) == result.metrics["num_triplets"] == 20
     assert chosen <= {tuple(row) for row in many["test"].triplets.tolist()}
@@ -257,27 +258,28 @@ def test_limit_ranks_that_many_different_triplets_of_the_split(many):
 
 
 def test_limit_gives_the_ranks_of_the_whole_split(many):
-    every = rank_split(Table.random(many), many["test"], (2,), quiet=True)
+    every = rank_split(by_triplets(Table.random(many)), many["test"], (2,), quiet=True)
     rank_of = dict(zip(map(tuple, every.triplets.tolist()), every.ranks.tolist(), strict=True))
-    some = rank_split(Table.random(many), many["test"], (2,), limit=20, quiet=True)
+    some = rank_split(by_triplets(Table.random(many)), many["test"], (2,), limit=20, quiet=True)
     assert some.ranks.tolist() == [rank_of[tuple(row)] for row in some.triplets.tolist()]
 
 
 def test_limit_chooses_by_its_seed(many):
     chosen = [
-        rank_split(Table.random(many), many["test"], limit=20, seed=seed, quiet=True).triplets for seed in (1, 1, 2)
+        rank_split(by_triplets(Table.random(many)), many["test"], limit=20, seed=seed, quiet=True).triplets
+        for seed in (1, 1, 2)
     ]
     assert np.array_equal(chosen[0], chosen[1])
     assert not np.array_equal(chosen[0], chosen[2])
 
 
 def test_limit_is_no_mere_beginning_of_the_file(many):
-    result = rank_split(Table.random(many), many["test"], limit=20, quiet=True)
+    result = rank_split(by_triplets(Table.random(many)), many["test"], limit=20, quiet=True)
     assert not np.array_equal(result.triplets, many["test"].triplets[:20])
 
 
 def test_a_limit_above_the_number_of_triplets_takes_all(graph):
-    result = rank_split(Table.random(graph), graph["test"], limit=1000, quiet=True)
+    result = rank_split(by_triplets(Table.random(graph)), graph["test"], limit=1000, quiet=True)
     assert np.array_equal(result.triplets, graph["test"].triplets)
 
 
@@ -336,7 +338,7 @@ def test_metrics_agree_with_pykeen():
 
 
 def test_a_result_has_metrics_of_each_side_and_of_each_kind_of_rank(many):
-    result = rank_split(Table.random(many), many["test"], quiet=True)
+    result = rank_split(by_triplets(Table.random(many)), many["test"], quiet=True)
     half = len(result.triplets)
     parts = {
         "": (result.ranks, result.num_candidates),
@@ -355,7 +357,7 @@ def test_a_result_has_metrics_of_each_side_and_of_each_kind_of_rank(many):
 
 
 def test_by_relation_names_each_relation_of_the_split_by_its_id(many):
-    result = rank_split(Table.random(many), many["test"], quiet=True)
+    result = rank_split(by_triplets(Table.random(many)), many["test"], quiet=True)
     assert set(result.by_relation) == {many.relations.ids[number] for number in many["test"].triplets[:, 1]}
     for name, metrics in result.by_relation.items():
         rows = np.tile(result.triplets[:, 1] == many.relations.index[name], 2)
@@ -365,14 +367,14 @@ def test_by_relation_names_each_relation_of_the_split_by_its_id(many):
 
 def test_queries_of_unseen_entities_are_counted_apart():
     graph = text_graph([(0, 0, 1), (1, 0, 2)], 5, 1, test=[(0, 0, 2), (0, 0, 3), (4, 0, 0), (2, 0, 0)])
-    result = rank_split(Table.random(graph), graph["test"], quiet=True)
+    result = rank_split(by_triplets(Table.random(graph)), graph["test"], quiet=True)
     rows = [1, 2, 5, 6]  # of triplets with 3 or 4, head side and tail side
     expected = ranking_metrics(result.ranks[rows], result.num_candidates[rows])
     assert result.unseen == pytest.approx(expected | {"num_queries": 4})
 
 
 def test_without_unseen_entities_there_are_no_such_queries(many):
-    assert rank_split(Table.random(many), many["test"], quiet=True).unseen == {"num_queries": 0}
+    assert rank_split(by_triplets(Table.random(many)), many["test"], quiet=True).unseen == {"num_queries": 0}
 
 
 CATEGORIES = {
@@ -409,7 +411,7 @@ def test_by_category_puts_the_queries_of_its_relations_together():
     train = [(head, category, tail) for category, pairs in CATEGORIES.items() for head, tail in pairs]
     train += [(head, "again 1-1", tail) for head, tail in CATEGORIES["1-1"]]
     graph = KnowledgeGraph.from_triplets(train, test=[row for row in train if row[1] != "N-1"][::2])
-    result = rank_split(Table.random(graph), graph["test"], quiet=True)
+    result = rank_split(by_triplets(Table.random(graph)), graph["test"], quiet=True)
     assert set(result.by_category) == {"1-1", "1-N", "N-N"}
     names = np.array(graph.relations.ids)[result.triplets[:, 1]]
     for category, metrics in result.by_category.items():
@@ -441,16 +443,20 @@ class Stopping(Table):
 def test_a_stopped_ranking_goes_on_with_the_units_that_are_missing(units, error, unit_size, many, tmp_path):
     folder = tmp_path / "progress"
     whole = Table.random(many)
-    expected = rank_split(whole, many["test"], quiet=True, unit_size=unit_size)
+    expected = rank_split(by_triplets(whole), many["test"], quiet=True, unit_size=unit_size)
     asked = []
     for number in [units] if isinstance(units, int) else units:
         score = Stopping(whole.scores, number, error)
         with pytest.raises(type(error)):
-            rank_split(score, many["test"], quiet=True, unit_size=unit_size, progress=RankingProgress(folder, {}))
+            rank_split(
+                by_triplets(score), many["test"], quiet=True, unit_size=unit_size, progress=RankingProgress(folder, {})
+            )
         asked += score.asked
         assert (len(score.asked) > 0) == (number > 0)
     rest = Table(whole.scores)
-    result = rank_split(rest, many["test"], quiet=True, unit_size=unit_size, progress=RankingProgress(folder, {}))
+    result = rank_split(
+        by_triplets(rest), many["test"], quiet=True, unit_size=unit_size, progress=RankingProgress(folder, {})
+    )
     assert same(result, expected)
     assert asked + rest.asked == whole.asked
     remove_progress(folder)
@@ -475,7 +481,7 @@ def bars(monkeypatch):
 @pytest.mark.parametrize("limit", [None, 20])
 def test_the_progress_bar_ends_where_all_is_scored(limit, unit_size, many, bars):
     score = Table.random(many)
-    rank_split(score, many["test"], ALL_SLOTS, limit, unit_size=unit_size)
+    rank_split(by_triplets(score), many["test"], ALL_SLOTS, limit, unit_size=unit_size)
     asked = Counter(row[0] for row in score.asked)
     assert [(bar.initial, bar.total, bar.n) for bar in bars] == [(0, asked[slot], asked[slot]) for slot in ALL_SLOTS]
 
@@ -486,7 +492,9 @@ def test_the_progress_bar_of_a_resumed_ranking_starts_with_what_was_scored(units
     first = Stopping(whole.scores, units, KeyboardInterrupt())
     for score in (first, whole):
         with contextlib.suppress(KeyboardInterrupt):
-            rank_split(score, many["test"], unit_size=1, progress=RankingProgress(tmp_path / "progress", {}))
+            rank_split(
+                by_triplets(score), many["test"], unit_size=1, progress=RankingProgress(tmp_path / "progress", {})
+            )
     done, rest = (Counter(row[0] for row in score.asked) for score in (first, whole))
     assert (done[2] > 0) == (units == 40)
     total = [done[slot] + rest[slot] for slot in (0, 2)]
@@ -506,7 +514,7 @@ def evaluate_in_units(model, processor, graph, before_unit=lambda number: None, 
         return score(self, triplets, slot, progress)
 
     choices = {"dtype": "float32", "quiet": True} | choices
-    with patch.object(TripletScorer, "score", noted), patch("lass_hf.link_prediction.UNIT_SIZE", 1):
+    with patch.object(TripletScorer, "score", noted), patch.dict("lass_hf.link_prediction.UNIT_SIZE", joint=1):
         return evaluate_link_prediction(model, processor, graph, split, **choices)
 
 
@@ -623,7 +631,7 @@ def test_the_baseline_scores_an_entity_by_its_count_in_the_slot_of_the_relation(
 
 
 def test_the_baseline_is_ranked_like_a_model(counted):
-    result = rank_split(frequency_scores(counted), counted["test"], (2,), quiet=True)
+    result = rank_split(by_triplets(frequency_scores(counted)), counted["test"], (2,), quiet=True)
     assert result.ranks.tolist() == [2.0, 1.0]  # the tail 2 is more frequent than 1; 0 is alone
 
 
@@ -708,4 +716,6 @@ def test_evaluation_shows_progress_that_reaches_its_end(model, processor, graph,
 @pytest.mark.parametrize("choice", [{"limit": 0}, {"limit": -1}, {"seed": -1}])
 def test_a_limit_below_one_or_a_negative_seed_is_refused(choice, graph):
     with pytest.raises(LassError, match="expected a limit of 1 or more"):
-        rank_split(lambda triplets, slot, bar: np.zeros(len(triplets)), graph["test"], quiet=True, **choice)
+        rank_split(
+            by_triplets(lambda triplets, slot, bar: np.zeros(len(triplets))), graph["test"], quiet=True, **choice
+        )

@@ -1,0 +1,96 @@
+"""Scores of all candidates of queries, as a matrix: triplet by triplet, or against the vectors of an entity index.
+
+It knows no ranks and no filter; what need not be scored it is told.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import LassError, NonFiniteError
+from .fingerprints import digest, model_fingerprint
+from .index import EntityIndex
+from .scoring import TripletScorer
+
+# (triplets of shape (n, 3), the slot asked for, a progress bar or None) -> float32 scores of shape (n,)
+ScoreFunction = Callable[..., np.ndarray]
+# (queries (q, 3), the slot asked for, candidates (c,), which to score (q, c), a progress bar or None) -> float32 (q, c)
+CandidateScores = Callable[..., np.ndarray]
+
+INDEX_FOLDER = "entity_index"  # in the model's
+
+
+def by_triplets(score: ScoreFunction) -> CandidateScores:
+    """The matrix of any score function of triplets; what is not wanted is not scored, and NaN."""
+
+    def scores(queries: np.ndarray, slot: int, candidates: np.ndarray, wanted: np.ndarray, bar: Any) -> np.ndarray:
+        rows, columns = np.nonzero(wanted)
+        triplets = queries[rows]
+        triplets[:, slot] = candidates[columns]
+        matrix = np.full(wanted.shape, np.nan, dtype=np.float32)
+        matrix[rows, columns] = score(triplets, slot, bar)
+        return matrix
+
+    return scores
+
+
+def by_index(scorer: TripletScorer, index: EntityIndex) -> CandidateScores:
+    """The matrix of a model with separate encoding; entities with the same text get exactly the same score."""
+
+    def scores(queries: np.ndarray, slot: int, candidates: np.ndarray, wanted: np.ndarray, bar: Any) -> np.ndarray:
+        if slot == 1:
+            return by_triplets(scorer.score)(queries, slot, candidates, wanted, bar)
+        vectors = scorer.encode_queries(queries, slot)
+        if not bool(vectors.isfinite().all()):
+            raise NonFiniteError("the vector of a query is NaN or infinite: the model's weights are damaged")
+        matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
+        for start, squared in index.distances(vectors):
+            matrix[:, start : start + squared.shape[1]] = scorer.score_distances(squared).cpu().numpy()
+        if bar is not None:
+            bar.update(int(wanted.sum()))
+        return matrix[:, scorer.store.same_text[0][candidates]]
+
+    return scores
+
+
+def candidate_scores(scorer: TripletScorer, index: EntityIndex | None = None, quiet: bool = True) -> CandidateScores:
+    """The matrix of any model; `index`, of the scorer's texts, is built in memory when it is needed and not given."""
+    if not scorer.separate:
+        return by_triplets(scorer.score)
+    return by_index(scorer, index or entity_index(scorer, quiet=quiet))
+
+
+def index_folder(model: str | Path) -> Path | None:
+    """Where the index of a model's own graph is kept: in its folder, unless that is none or cannot be written."""
+    folder = Path(model, INDEX_FOLDER)
+    return folder if folder.is_dir() or os.access(model, os.W_OK) else None
+
+
+def entity_index(scorer: TripletScorer, folder: str | Path | None = None, quiet: bool = True) -> EntityIndex:
+    """All entities of the scorer's texts, encoded, or read from `folder` as far as they are there, and kept there.
+
+    Each precision of scoring has a folder of its own in it.
+
+    Raises LassError for a model with joint encoding, whose vectors of an entity depend on the whole triplet.
+    """
+    if not scorer.separate:
+        raise LassError('an entity index needs a model with encoding="separate": joint vectors depend on the triplet')
+    store = scorer.store
+
+    def texts(start: int, stop: int) -> str:
+        offsets = store.offsets[store.num_relations + start : store.num_relations + stop + 1]
+        template = repr(store.template).encode()
+        return digest([template, offsets - offsets[0], store.tokens[offsets[0] : offsets[-1]]])
+
+    precision = str(scorer.model.encoder.dtype).removeprefix("torch.")
+    return EntityIndex.build(
+        scorer.encode_entities,
+        store.num_entities,
+        texts,
+        model_fingerprint(scorer.model),
+        None if folder is None else Path(folder, precision),
+        quiet,
+    )
