@@ -42,6 +42,8 @@ class KGDataCollator:
         graph = graph or processor.graph
         if graph is None:
             raise LassError("KGDataCollator needs a graph: pass graph=..., or a processor that has one")
+        if processor.encoding != "joint":
+            raise LassError('KGDataCollator needs a processor with encoding="joint"; InBatchCollator is for "separate"')
         self.store = processor.token_store(graph)
         self.sampler = NegativeSampler(graph, num_negatives, corruption, replacement, seed)
         self._batch_cost = batch_cost("cuda" if torch.accelerator.is_available() else "cpu")

@@ -1,9 +1,12 @@
 """Losses over scores of positives and their corrupted triplets. Tensors in, one scalar out; float32."""
 
-from torch import Tensor
-from torch.nn.functional import softplus
+import math
 
-LOSSES = ("negative_sampling", "mean_bce")
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, softplus
+
+LOSSES = {"joint": ("negative_sampling", "mean_bce"), "separate": ("negative_sampling", "softmax")}
 
 
 def negative_sampling_loss(
@@ -27,3 +30,39 @@ def mean_bce_loss(scores: Tensor, labels: Tensor, num_scores: Tensor | float | N
     positive = labels.to(scores.dtype)
     total = (positive * softplus(-scores) + (1 - positive) * softplus(scores)).sum()
     return total / (scores.numel() if num_scores is None else num_scores)
+
+
+def softmax_loss(
+    scores: Tensor,
+    targets: Tensor,
+    masked: Tensor,
+    own: Tensor,
+    own_weight: float = 1.0,
+    additive_margin: float = 0.0,
+    temperature: float = 1.0,
+    num_queries: Tensor | float | None = None,
+) -> Tensor:
+    """-log of the likelihood of each answer among the candidates of its query (Eq. 3), a mean over `num_queries` (Q).
+
+    `scores`: (Q, M), divided by `temperature`. `targets`: int64 (Q,), positions of the answers, whose scores are
+    lowered by `additive_margin`. `masked`, `own`: bool (Q, M), candidates that do not count, and those that are the
+    query's own entity and count `own_weight` times (0: not at all).
+    """
+    target = torch.zeros_like(masked).scatter_(1, targets[:, None], True)
+    logits = (scores - additive_margin * target) / temperature
+    logits = logits + torch.where(own, math.log(own_weight) if own_weight else -math.inf, 0.0)
+    total = cross_entropy(logits.masked_fill(masked, -math.inf), targets, reduction="sum")
+    return total / (len(scores) if num_queries is None else num_queries)
+
+
+def in_batch_sigmoid_loss(
+    scores: Tensor, targets: Tensor, masked: Tensor, num_queries: Tensor | float | None = None
+) -> Tensor:
+    """The sigmoid loss of Eq. 4 with every candidate of a query as a negative, a mean over `num_queries`.
+
+    Per query `softplus(-f(answer)) + sum softplus(f(candidate))`; arguments as in `softmax_loss`.
+    """
+    target = torch.zeros_like(masked).scatter_(1, targets[:, None], True)
+    negatives = softplus(scores).masked_fill(masked | target, 0)
+    total = softplus(-scores.gather(1, targets[:, None])).sum() + negatives.sum()
+    return total / (len(scores) if num_queries is None else num_queries)

@@ -11,6 +11,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from .errors import LassError, first_line
+from .processing import INVERSE
 from .training_args import LassTrainingArguments
 
 # The two readings of the method: every choice that changes scores or loss. Learning rate, epochs and batch size are
@@ -69,6 +70,13 @@ class TrainArguments:
     margin: float = field(default=7.0, metadata={"help": "b of Eq. 1."})
     distance_scale: str = field(default="sqrt_dim", metadata={"help": "sqrt_dim, or none (Eq. 1 as printed)."})
     separators: bool = field(default=True, metadata={"help": "Separator tokens between the segments."})
+    encoding: str = field(
+        default="joint", metadata={"help": "joint, or separate: entities encoded once, answers in milliseconds."}
+    )
+    inverse: str = field(default=INVERSE, metadata={"help": "Text of an inverse relation; separate encoding only."})
+    normalize: bool = field(default=False, metadata={"help": "Vectors of unit length; separate encoding only."})
+    scale: float = field(default=20.0, metadata={"help": "Of the squared distance of vectors of unit length."})
+    learn_scale: bool = field(default=True, metadata={"help": "Learn that scale; else it stays what it is."})
     dropout: float | None = field(default=None, metadata={"help": "Of the encoder; the checkpoint's own by default."})
     max_length: int | None = field(default=None, metadata={"help": "Longest sequence in tokens."})
     long_text: bool = field(default=False, metadata={"help": "Texts from entity2textlong.txt."})

@@ -17,7 +17,19 @@ NO_CHOICE = (
     *("output_dir", "seed", "bf16", "per_device_train_batch_size", "gradient_accumulation_steps", "use_cpu"),
     *("per_device_eval_batch_size", "do_", "eval_", "log", "save_", "report_to", "run_name", "project", "trackio"),
     *("hub_", "push_to_hub", "dataloader_num_workers", "dataloader_pin", "dataloader_persistent", "disable_tqdm"),
-    *("resume_from_checkpoint", "restore_callback", "skip_memory", "ddp_", "local_rank", "include_", "greater_is"),
+    *(
+        "graph",
+        "quiet",
+        "json",
+        "recipe",
+        "resume_from_checkpoint",
+        "restore_callback",
+        "skip_memory",
+        "ddp_",
+        "local_rank",
+        "include_",
+        "greater_is",
+    ),
 )
 
 
@@ -49,9 +61,12 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
 
 def chosen(arguments: TrainArguments, training: LassTrainingArguments, num_processes: int) -> dict[str, Any]:
     """Every choice that a model depends on: what a recipe names, and what else is not at its default."""
-    given, default = training.to_dict(), LassTrainingArguments(output_dir=training.output_dir).to_dict()
-    named = {**given, **asdict(arguments)}
-    choices = {name: named[name] for name in CHOICES if not name.startswith(NO_CHOICE)}
+    given = {**training.to_dict(), **asdict(arguments)}
+    default = {
+        **LassTrainingArguments(output_dir=training.output_dir).to_dict(),
+        **asdict(TrainArguments(graph=arguments.graph, encoder=arguments.encoder)),
+    }
+    choices = {name: given[name] for name in CHOICES if not name.startswith(NO_CHOICE)}
     per_process = training.train_batch_size * training.gradient_accumulation_steps
     choices["positives_per_step"] = per_process * num_processes
     others = {name: value for name, value in given.items() if value != default.get(name)}

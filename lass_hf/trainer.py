@@ -16,14 +16,17 @@ from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
+from .candidate_scores import candidate_scores
 from .configuration import LassConfig
 from .data_collator import KGDataCollator
 from .errors import LOADING_ERRORS, LassError, NonFiniteError, first_line
 from .fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
+from .in_batch import SLOTS, InBatchCollator, candidates_of, gather_answers
 from .knowledge_graph import GraphSplit
-from .link_prediction import rank_split
-from .losses import mean_bce_loss, negative_sampling_loss
+from .link_prediction import UNIT_SIZE, rank_split
+from .losses import LOSSES, in_batch_sigmoid_loss, mean_bce_loss, negative_sampling_loss, softmax_loss
 from .processing import LassProcessor
+from .score_functions import distance_score
 from .scoring import TripletScorer
 from .training_args import LassTrainingArguments
 from .triplet_classification import classify
@@ -40,14 +43,17 @@ class LassTrainer(Trainer):
     gets as many.
 
     `train_dataset` and `eval_dataset` are splits of a `KnowledgeGraph`; `processing_class` is a `LassProcessor`. The
-    collator is made from `args` unless one is given. `evaluate()` gives `eval_loss` and, for a split without labels,
-    the filtered ranking metrics of `evaluate_link_prediction` (`eval_mrr`, ...; of `args.eval_triplets` seeded triplets
-    when set), for one with false triplets `eval_accuracy` and its relatives, at the best threshold of that very split,
-    and the mean binary cross-entropy as `eval_loss`.
+    collator is made from `args` unless one is given. With separate encoding the candidates of the loss are those of the
+    batch, of all processes and of one accumulation step, and false triplets are not trained on.
+
+    `evaluate()` gives `eval_loss` and, for a split without labels, the filtered ranking metrics of
+    `evaluate_link_prediction` (`eval_mrr`, ...; of `args.eval_triplets` seeded triplets when set), for one with false
+    triplets `eval_accuracy` and its relatives, at the best threshold of that very split, and the mean binary
+    cross-entropy as `eval_loss`.
     """
 
     args: LassTrainingArguments
-    data_collator: KGDataCollator
+    data_collator: KGDataCollator | InBatchCollator
     processing_class: LassProcessor
 
     def __init__(self, model=None, args=None, data_collator=None, train_dataset=None, eval_dataset=None, **kwargs):
@@ -67,10 +73,20 @@ class LassTrainer(Trainer):
         split = train_dataset if train_dataset is not None else eval_dataset
         if isinstance(split, GraphSplit):
             processor.graph = split.graph  # the graph that is trained on is the one to save
-        if data_collator is None:
+            self.graph = split.graph
+        separate = processor.encoding == "separate"
+        if args.loss not in LOSSES[processor.encoding]:
+            raise LassError(
+                f"loss={args.loss!r} with {processor.encoding} encoding; expected one of "
+                f"{', '.join(LOSSES[processor.encoding])}"
+            )
+        if separate and isinstance(train_dataset, GraphSplit) and train_dataset.labels is not None:
+            train_dataset = train_dataset.select(np.flatnonzero(train_dataset.labels == 1))
+        if data_collator is None and separate:
+            data_collator = InBatchCollator(processor)
+        elif data_collator is None:
             data_collator = KGDataCollator(
                 processor,
-                split.graph if isinstance(split, GraphSplit) else None,
                 num_negatives=args.num_negatives,
                 corruption=args.corruption,
                 replacement=args.replacement,
@@ -78,7 +94,18 @@ class LassTrainer(Trainer):
             )
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
-        self.add_callback(_EpochCallback(data_collator))
+        if self.model.config.encoding != processor.encoding:
+            raise LassError(
+                f"the model's encoding is {self.model.config.encoding!r}, the processor's {processor.encoding!r}: make "
+                "both with the same encoding="
+            )
+        if separate and self.args.n_gpu > 1:
+            raise LassError(
+                f"separate encoding on {self.args.n_gpu} GPUs of one process: start one process for each of them, with "
+                "torchrun or accelerate launch"
+            )
+        if isinstance(data_collator, KGDataCollator):
+            self.add_callback(_EpochCallback(data_collator))
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         """Refuses the checkpoint of another model or graph, which would go on to something that is neither."""
@@ -113,16 +140,23 @@ class LassTrainer(Trainer):
         return batches, self.accelerator.gather(count.to(device)).sum().clamp(min=1)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """The loss of Eq. 4, or the published code's mean BCE, in float32; raises NonFiniteError for NaN."""
+        """The loss that `args.loss` names, in float32; raises NonFiniteError for NaN."""
         inputs = dict(inputs)
         labels = inputs.pop("labels")
+        batch = [inputs.pop(name, None) for name in ("triplets", "query_rows", "answers", "answer_rows")]
         sharded = self.accelerator.distributed_type in SHARDED
         if (
             sharded or self.args.n_gpu > 1 or self.args.torch_compile
         ):  # DataParallel cuts batches, compile wants one shape
             inputs.pop("micro_batches", None)
         outputs = model(**inputs)
-        loss = self._loss(outputs.scores, labels, num_items_in_batch)
+        if outputs.embeddings is None:
+            loss = self._loss(outputs.scores, labels, num_items_in_batch)
+        else:
+            triplets, query_rows, answers, answer_rows = batch
+            vectors, answers = gather_answers(outputs.embeddings[answer_rows], answers)
+            queries = outputs.embeddings[query_rows]
+            loss = self._in_batch_loss(queries, vectors, triplets, answers, outputs.factor, num_items_in_batch)
         if not torch.isfinite(loss):
             raise NonFiniteError(
                 f"the loss became {loss.item()} at step {self.state.global_step}: lower the learning rate "
@@ -136,7 +170,36 @@ class LassTrainer(Trainer):
     def _loss(self, scores: torch.Tensor, labels: torch.Tensor, count=None) -> torch.Tensor:
         if self.args.loss == "mean_bce":
             return mean_bce_loss(scores, labels, count)
+        assert isinstance(self.data_collator, KGDataCollator)
         return negative_sampling_loss(scores, labels, self.data_collator.sampler.num_slots, count)
+
+    def _in_batch_loss(self, queries, vectors, triplets, answers, factor, count=None) -> torch.Tensor:
+        """The loss of 2n queries, (2n, k), for n positives, (n, 3), among answers, (m,), with their vectors, (m, k)."""
+        targets, *kinds = candidates_of(
+            self.graph.known_in_train, *(numbers.cpu().numpy() for numbers in (triplets, answers))
+        )
+        target, masked, own = (torch.from_numpy(array).to(queries.device) for array in (targets, *kinds))
+        with torch.autocast(queries.device.type, enabled=False):
+            squared = queries.square().sum(1, keepdim=True) + vectors.square().sum(1) - 2 * queries @ vectors.T
+            config: LassConfig = self.model.config  # type: ignore[assignment,union-attr]
+            scores = distance_score(squared, config.margin, factor)
+            number = None if count is None else len(SLOTS) * count
+            if self.args.loss == "negative_sampling":
+                return in_batch_sigmoid_loss(scores, target, masked, number)
+            weights = (self.args.own_weight, self.args.additive_margin, self.args.temperature)
+            return softmax_loss(scores, target, masked, own, *weights, number)
+
+    def _evaluated_in_batch_loss(self, scorer: TripletScorer, triplets: np.ndarray) -> torch.Tensor:
+        """The loss of batches as large as those of a training, in the order of the triplets."""
+        losses = []
+        for start in range(0, len(triplets), self.args.per_device_train_batch_size):
+            part = triplets[start : start + self.args.per_device_train_batch_size]
+            queries = torch.cat([scorer.encode_queries(part, slot) for slot in SLOTS])
+            answers = np.unique(part[:, [0, 2]])
+            vectors, factor = scorer.encode_entities(answers), scorer.model.distance_factor()
+            loss = self._in_batch_loss(queries, vectors, torch.from_numpy(part), torch.from_numpy(answers), factor)
+            losses.append(len(part) * loss.detach())
+        return torch.stack(losses).sum() / len(triplets)
 
     def evaluation_loop(
         self,
@@ -148,7 +211,7 @@ class LassTrainer(Trainer):
     ) -> EvalLoopOutput:
         """Loss and metrics of a split through the scoring engine; the data loader only says which split."""
         split: GraphSplit = dataloader.dataset  # type: ignore[assignment]
-        if split.graph is not self.data_collator.sampler.graph:
+        if split.graph is not self.graph:
             raise LassError(
                 "LassTrainer evaluates on splits of the graph that it trains on; for another graph use "
                 "evaluate_link_prediction"
@@ -163,9 +226,13 @@ class LassTrainer(Trainer):
             metrics = dict(classify(predictions, split, predictions, split).metrics)
         else:
             limit, seed = self.args.eval_triplets, self.args.seed
-            result = rank_split(scorer.score, split, limit=limit, seed=seed, quiet=quiet)
-            triplets, labels = self.data_collator.with_negatives(result.triplets)
-            loss = self._loss(torch.from_numpy(scorer.score(triplets)), torch.from_numpy(labels))
+            unit_size = UNIT_SIZE[model.config.encoding]
+            result = rank_split(candidate_scores(scorer, None, quiet), split, (0, 2), limit, seed, quiet, unit_size)
+            if isinstance(self.data_collator, KGDataCollator):
+                triplets, labels = self.data_collator.with_negatives(result.triplets)
+                loss = self._loss(torch.from_numpy(scorer.score(triplets)), torch.from_numpy(labels))
+            else:
+                loss = self._evaluated_in_batch_loss(scorer, result.triplets)
             predictions, metrics, size = result.ranks, result.metrics, len(result.triplets)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss.item(), **metrics}.items()}
         return EvalLoopOutput(np.asarray(predictions), split.labels, metrics, size)

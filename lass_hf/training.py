@@ -1,6 +1,7 @@
 """One training from its arguments: graph, processor, model, trainer; for `lass-hf train` and the example scripts."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from transformers import PrinterCallback
 
 from .builders import load_graph
+from .candidate_scores import INDEX_FOLDER
 from .errors import LassError, first_line
 from .knowledge_graph import KnowledgeGraph
 from .modeling import LassForKGCompletion
@@ -40,13 +42,22 @@ def train(
         training.disable_tqdm = True
     graph = graph or load_graph(arguments.graph, long_text=arguments.long_text)
     processor = LassProcessor.from_encoder(
-        arguments.encoder, graph=graph, separators=arguments.separators, max_length=arguments.max_length
+        arguments.encoder,
+        graph=graph,
+        separators=arguments.separators,
+        max_length=arguments.max_length,
+        encoding=arguments.encoding,
+        inverse=arguments.inverse,
     )
     model = LassForKGCompletion.from_encoder(
         arguments.encoder,
         margin=arguments.margin,
         distance_scale=arguments.distance_scale,
         dropout=arguments.dropout,
+        encoding=arguments.encoding,
+        normalize=arguments.normalize,
+        scale=arguments.scale,
+        learn_scale=arguments.learn_scale,
     )
     checkpoint = None
     about = record(arguments, training, graph)
@@ -75,6 +86,8 @@ def train(
     file = output_dir / TRAINING_FILE
     if trainer.is_world_process_zero():
         write_results(file, {}, task="training", **about)  # what a resumed training must be the same as
+    if trainer.is_world_process_zero():
+        shutil.rmtree(output_dir / INDEX_FOLDER, ignore_errors=True)  # of the model that was there before
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
     if trainer.is_world_process_zero():

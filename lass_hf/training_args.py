@@ -17,7 +17,10 @@ class LassTrainingArguments(TrainingArguments):
 
     loss: str = field(
         default="negative_sampling",
-        metadata={"help": "negative_sampling (Eq. 4, a positive counts once per slot) or mean_bce (published code)."},
+        metadata={
+            "help": "negative_sampling (Eq. 4, a positive counts once per slot), mean_bce (published code; joint "
+            "encoding) or softmax (Eq. 3; separate encoding). With separate encoding the batch has the candidates."
+        },
     )
     num_negatives: int = field(default=5, metadata={"help": "Corrupted triplets per positive and slot."})
     corruption: str = field(
@@ -25,6 +28,14 @@ class LassTrainingArguments(TrainingArguments):
         metadata={"help": "each_slot (head, relation and tail) or head_or_tail (one of the two by coin flip)."},
     )
     replacement: bool = field(default=False, metadata={"help": "Draw negatives with replacement (published code)."})
+    additive_margin: float = field(
+        default=0.0, metadata={"help": "Taken from the score of the right answer in the softmax loss."}
+    )
+    temperature: float = field(default=1.0, metadata={"help": "What scores are divided by in the softmax loss."})
+    own_weight: float = field(
+        default=1.0,
+        metadata={"help": "How much the query's own entity counts as a candidate in the softmax loss; 0: not at all."},
+    )
     eval_triplets: int | None = field(
         default=None, metadata={"help": "Rank a seeded choice of this many validation triplets; all when not given."}
     )
@@ -35,7 +46,8 @@ class LassTrainingArguments(TrainingArguments):
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Off: a NaN loss stops the training."})
 
     def __post_init__(self):
-        for name, allowed in (("loss", LOSSES), ("corruption", CORRUPTIONS)):
+        losses = dict.fromkeys(loss for names in LOSSES.values() for loss in names)
+        for name, allowed in (("loss", losses), ("corruption", CORRUPTIONS)):
             if getattr(self, name) not in allowed:
                 raise LassError(f"{name}={getattr(self, name)!r}; expected one of {', '.join(allowed)}")
         counts = ("num_negatives", "per_device_train_batch_size", "gradient_accumulation_steps", "eval_triplets")
@@ -43,6 +55,11 @@ class LassTrainingArguments(TrainingArguments):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise LassError(f"{name}={value}; expected 1 or more")
+        if not (self.temperature > 0 and self.own_weight >= 0 and self.additive_margin >= 0):
+            raise LassError(
+                f"temperature={self.temperature}, own_weight={self.own_weight}, additive_margin="
+                f"{self.additive_margin}; expected a temperature above 0, and the others 0 or more"
+            )
         if self.learning_rate < 0:
             raise LassError(f"learning_rate={self.learning_rate}; expected 0 or more")
         if self.greater_is_better is None and (self.metric_for_best_model or "").split("_")[-1] == "mr":
