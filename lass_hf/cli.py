@@ -14,6 +14,7 @@ from typing import Any
 from . import __version__
 from .analysis_folder import analyze
 from .builders import load_graph
+from .candidate_scores import entity_index, index_folder
 from .encoders import OFFLINE_ENCODER
 from .errors import LassError, ModelError
 from .fingerprints import model_fingerprint
@@ -25,8 +26,9 @@ from .processing import LassProcessor
 from .ranking_progress import remove_progress
 from .recipes import Parser, parse_training
 from .record import record
+from .reranking import RerankingResult, evaluate_reranking
 from .results import write_results
-from .scoring import DTYPES
+from .scoring import DTYPES, TripletScorer
 from .terminal import check_writable, print_metrics, processes, quieten, report, run_program
 from .training import train, training_of
 from .triplet_classification import evaluate_triplet_classification
@@ -43,6 +45,15 @@ def _run(argv: list[str]) -> None:
     if argv[:1] == ["train"]:  # its parser is made of dataclasses, and of the recipe
         _train(argv[1:])
         return
+    arguments = _parser().parse_args(argv)
+    if arguments.json:
+        check_writable(arguments.json)
+    if arguments.quiet:
+        quieten()
+    arguments.run(arguments)
+
+
+def _parser() -> Parser:
     parser = Parser(prog="lass-hf", description="Knowledge graph completion with language models.")
     parser.add_argument("--version", action="version", version=f"lass-hf {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -72,6 +83,11 @@ def _run(argv: list[str]) -> None:
     evaluate.add_argument("--limit", type=_positive, metavar="N", help="a seeded choice of N triplets")
     evaluate.add_argument("--seed", type=_not_negative, default=42, help="of that choice")
     evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
+    evaluate.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
+    evaluate.add_argument("--top_k", type=_positive, default=100, help="how many answers it puts in order")
+    evaluate.add_argument(
+        "--blend", type=_weight, help="weight of the first model's score (default: fitted on validation)"
+    )
     classify = add("classify", _classify, [model, graph], "true or false, by a threshold from the validation split")
     classify.add_argument("--split", default="test")
     analysis = add("analyze", _analyze, [model, graph], "errors and attention of a split, as pages, plots and numbers")
@@ -90,15 +106,13 @@ def _run(argv: list[str]) -> None:
     for slot in ("head", "tail"):
         predict.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
     predict.add_argument("--top_k", type=_positive, default=10)
+    predict.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
+    predict.add_argument("--rerank_top_k", type=_positive, default=100, help="how many answers it puts in order")
+    predict.add_argument("--blend", type=_weight, default=0.0, help="weight of the first model's score")
     predict.add_argument("--include_known", action="store_true", help="also answers that the graph holds, marked")
     info = add("info", _info, [graph], "counts, token lengths, oddities of a graph")
     info.add_argument("--encoder", default=OFFLINE_ENCODER, help="whose tokenizer measures the texts")
-    arguments = parser.parse_args(argv)
-    if arguments.json:
-        check_writable(arguments.json)
-    if arguments.quiet:
-        quieten()
-    arguments.run(arguments)
+    return parser
 
 
 def _positive(text: str) -> int:
@@ -109,6 +123,16 @@ def _positive(text: str) -> int:
 
 def _not_negative(text: str) -> int:
     return 0 if text == "0" else _positive(text)
+
+
+def _weight(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+    return value
 
 
 def _load(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProcessor, KnowledgeGraph]:
@@ -141,18 +165,32 @@ def _progress_folder(arguments: argparse.Namespace) -> Path | None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     model, processor, graph = _load(arguments)
     progress = _progress_folder(arguments)
+    if arguments.rerank and arguments.relations:
+        raise LassError("--rerank and --relations exclude each other: heads and tails are reranked")
     rank = evaluate_relation_prediction if arguments.relations else evaluate_link_prediction
-    result = rank(
-        model,
-        processor,
-        graph,
-        split=arguments.split,
-        limit=arguments.limit,
-        dtype=arguments.dtype,
-        seed=arguments.seed,
-        quiet=arguments.quiet,
-        resume_dir=progress,
-    )
+    choices: dict[str, Any] = {name: getattr(arguments, name) for name in ("split", "limit", "dtype", "seed", "quiet")}
+    if model.config.encoding == "separate" and not arguments.relations:
+        scorer = TripletScorer(model, processor.token_store(graph), arguments.dtype)
+        choices["index"] = entity_index(scorer, _index_folder(arguments.model, processor, graph), arguments.quiet)
+    more: dict[str, Any] = {}
+    if arguments.rerank:
+        joint = LassForKGCompletion.from_pretrained(arguments.rerank).to(processes().device)
+        joint_processor = LassProcessor.from_pretrained(arguments.rerank)
+        both = evaluate_reranking(
+            *(model, processor, joint, joint_processor, graph),
+            top_k=arguments.top_k,
+            blend=arguments.blend,
+            resume_dir=progress,
+            **choices,
+        )
+        result = both.reranked
+        more = {name: getattr(both, name) for name in ("top_k", "recall", "blend", "tokens", "seconds")}
+        more = {"rerank": arguments.rerank, **more, "retrieval": both.retrieval.metrics}
+        more["stage_seconds"] = more.pop("seconds")
+        if processes().is_main_process:
+            _print_stages(both)
+    else:
+        result = rank(model, processor, graph, resume_dir=progress, **choices)
     if result.unseen["num_queries"] and processes().is_main_process:
         print(f"queries with an entity unseen in training: {result.unseen}")
     report(
@@ -171,9 +209,25 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         by_category=result.by_category,
         unseen=result.unseen,
         ranks=result.ranks.tolist(),
+        **more,
     )
     if progress is not None and processes().is_main_process:
         remove_progress(progress)
+
+
+def _index_folder(model: str, processor: LassProcessor, graph: KnowledgeGraph) -> Path | None:
+    """Where the entities' vectors are kept: in the model's folder if the graph's entities are those of the model's."""
+    own = processor.graph
+    same = own is not None and (own.entities.ids, own.entities.texts) == (graph.entities.ids, graph.entities.texts)
+    return index_folder(model) if same else None
+
+
+def _print_stages(both: RerankingResult) -> None:
+    """Both stages of a reranking, side by side."""
+    print(f"recall@{both.top_k} of the first stage {both.recall:.4f}; blend {both.blend:.4g}")
+    for name, result in (("retrieval", both.retrieval), ("reranking", both.reranked)):
+        values = "  ".join(f"{key} {result.metrics[key]:.4f}" for key in ("mr", "mrr", "hits@1", "hits@3", "hits@10"))
+        print(f"{name}: {values}  ({both.tokens[name]:,} tokens, {both.seconds[name]:.1f} s)")
 
 
 def _classify(arguments: argparse.Namespace) -> None:
@@ -226,9 +280,15 @@ def _predict(arguments: argparse.Namespace) -> None:
             if given[slot]:
                 raise LassError(f"--{slot} and --{slot}_text exclude each other")
             given[slot] = {"text": text}
+    device = processes().device
     processor = LassProcessor.from_pretrained(arguments.model)
-    model = LassForKGCompletion.from_pretrained(arguments.model).to(processes().device)
-    predictor = LassPredictor(model, processor, arguments.dtype)
+    model = LassForKGCompletion.from_pretrained(arguments.model).to(device)
+    choices: dict[str, Any] = {"rerank_top_k": arguments.rerank_top_k, "blend": arguments.blend}
+    if arguments.rerank:
+        joint = LassForKGCompletion.from_pretrained(arguments.rerank).to(device)
+        choices["rerank"] = LassPredictor(joint, LassProcessor.from_pretrained(arguments.rerank), arguments.dtype)
+    folder = index_folder(arguments.model)
+    predictor = LassPredictor(model, processor, arguments.dtype, index_folder=folder, **choices)
     answers = predictor.predict(
         **given, top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
     )

@@ -1,0 +1,285 @@
+"""Retrieve, then rerank: the best answers of an entity index put in order by a joint model, the rest left as they are.
+
+Ranks are filtered and fair, as in `link_prediction`; a rank below `top_k` is the retriever's.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from tqdm.auto import tqdm
+
+from .candidate_scores import CandidateScores, by_index, entity_index
+from .errors import LassError
+from .fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
+from .index import EntityIndex
+from .knowledge_graph import KnowledgeGraph
+from .link_prediction import SLOT_NAMES, UNIT_SIZE, RankingResult, chosen_triplets, with_metrics
+from .modeling import LassForKGCompletion
+from .processing import LassProcessor
+from .ranking_progress import RankingProgress
+from .scoring import TripletScorer
+
+SLOTS = (0, 2)
+ROWS_OF_UNIT = 32  # queries reranked together; fixed, so that ranks do not depend on the number of processes
+# Weights of the retriever's score to choose from, in units of the joint score's spread over the retriever's.
+BLENDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+
+
+@dataclass
+class Retrieved:
+    """What the retriever says of n queries of one slot: one for each triplet.
+
+    `rivals`: int64 (n, k'), the best other candidates, best first, with `rival_scores`, float32; -inf where there are
+    fewer. `own_scores`: float32 (n,), of the true answers. `ranks`: int64 (3, n): optimistic, pessimistic, candidates.
+    """
+
+    triplets: np.ndarray
+    slot: int
+    rivals: np.ndarray
+    rival_scores: np.ndarray
+    own_scores: np.ndarray
+    ranks: np.ndarray
+
+
+@dataclass
+class RerankingResult:
+    """Both stages. `retrieval`, `reranked`: their ranks and metrics. `recall`: share of the true answers in the top k.
+
+    `blend`: a reranked score is the joint one + blend * the retriever's. `tokens`, `seconds`: spent by each stage,
+    "retrieval" (the entities' vectors, too), "reranking", and "fitting" of the blend.
+    """
+
+    retrieval: RankingResult
+    reranked: RankingResult
+    top_k: int
+    recall: float
+    blend: float
+    tokens: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def evaluate_reranking(
+    model: LassForKGCompletion,
+    processor: LassProcessor,
+    joint_model: LassForKGCompletion,
+    joint_processor: LassProcessor,
+    graph: KnowledgeGraph,
+    split: str = "test",
+    top_k: int = 100,
+    blend: float | None = None,
+    fit_limit: int = 100,
+    limit: int | None = None,
+    dtype: str = "auto",
+    seed: int = 42,
+    quiet: bool = False,
+    index: EntityIndex | None = None,
+    resume_dir: str | Path | None = None,
+) -> RerankingResult:
+    """Link prediction by a separate model, whose `top_k` best answers a joint model puts in order.
+
+    `blend`: weight of the retriever's score; None fits it on `fit_limit` seeded validation triplets by MRR. Queries
+    whose true answer is not among the top k are not reranked: their rank cannot change. Other arguments are those of
+    `evaluate_link_prediction`. Raises LassError for encodings that do not fit, and for a `top_k` below 2 or above the
+    number of candidates.
+    """
+    retriever = TripletScorer(model, processor.token_store(graph), dtype)
+    joint = TripletScorer(joint_model, joint_processor.token_store(graph), dtype)
+    if not retriever.separate or joint.separate:
+        raise LassError("reranking needs a model with separate encoding, and one with joint encoding to rerank with")
+    candidates = graph.candidates[0]
+    if not 2 <= top_k <= len(candidates):
+        raise LassError(f"top_k={top_k}; expected 2 to {len(candidates)}, the number of candidates")
+    start = time.perf_counter()
+    tokens = {}
+    if index is None:
+        index = entity_index(retriever, quiet=quiet)
+    scores = by_index(retriever, index)
+    fitting = 0.0
+    if blend is None:
+        retrieved = [
+            retrieve(scores, graph, chosen_triplets(graph["validation"], fit_limit, seed), slot, top_k, quiet)
+            for slot in SLOTS
+        ]
+        before = time.perf_counter()
+        joints = [joint_scores(joint, part, top_k, range(len(part.triplets)), quiet, "fitting") for part in retrieved]
+        blend = fit_blend(retrieved, joints, top_k)
+        fitting = time.perf_counter() - before
+        tokens["fitting"] = joint.tokens
+    triplets = chosen_triplets(graph[split], limit, seed)
+    retrieved = [retrieve(scores, graph, triplets, slot, top_k, quiet) for slot in SLOTS]
+    retrieving = time.perf_counter() - start - fitting
+    before, joint.tokens = time.perf_counter(), 0
+    progress = None
+    if resume_dir is not None:
+        identity = {
+            "retriever": model_fingerprint(retriever.model),
+            "model": model_fingerprint(joint.model),
+            "texts": [texts_fingerprint(scorer.store) for scorer in (retriever, joint)],
+            "graph": graph_fingerprint(graph),
+            **{"split": split, "limit": limit, "seed": seed, "top_k": top_k, "blend": blend},
+            "token_budget": joint.token_budget,
+            "dtype": str(joint.model.dtype),
+            "device": joint.model.device.type,
+        }
+        progress = RankingProgress(resume_dir, identity)
+    reranked = [rerank(joint, part, top_k, blend, quiet, progress) for part in retrieved]
+    ranks = [np.concatenate([part.ranks for part in retrieved], axis=1), np.concatenate(reranked, axis=1)]
+    retrieval, after = (with_metrics(RankingResult(triplets, SLOTS, *found), graph) for found in ranks)
+    return RerankingResult(
+        retrieval,
+        after,
+        top_k=top_k,
+        recall=float((ranks[0][1] <= top_k).mean()),
+        blend=blend,
+        tokens={"retrieval": retriever.tokens, **tokens, "reranking": joint.tokens},
+        seconds={"retrieval": retrieving, "fitting": fitting, "reranking": time.perf_counter() - before},
+    )
+
+
+def retrieve(
+    scores: CandidateScores, graph: KnowledgeGraph, triplets: np.ndarray, slot: int, top_k: int, quiet: bool = True
+) -> Retrieved:
+    """Ranks each triplet's value in `slot` among all candidates, and keeps its best rivals, filtered."""
+    candidates, parts = graph.candidates[slot], []
+    per_unit = max(1, UNIT_SIZE["separate"] // len(candidates))
+    kept = min(top_k, len(candidates))
+    title = f"retrieving {SLOT_NAMES[slot]}s"
+    for start in tqdm(range(0, len(triplets), per_unit), desc=title, disable=quiet or not _is_main()):
+        part = triplets[start : start + per_unit]
+        rows = np.arange(len(part))
+        wanted = np.ones((len(part), len(candidates)), dtype=bool)
+        known_rows, known_values = graph.known.values(slot, part)
+        wanted[known_rows, np.searchsorted(candidates, known_values)] = False
+        own = np.searchsorted(candidates, part[:, slot])
+        wanted[rows, own] = True
+        matrix = scores(part, slot, candidates, wanted, None)
+        own_scores = matrix[rows, own].copy()
+        wanted[rows, own] = False
+        matrix[~wanted] = -np.inf
+        above = [matrix > own_scores[:, None], matrix >= own_scores[:, None], wanted]
+        ranks = [1 + better.sum(axis=1) for better in above]
+        top = np.argpartition(-matrix, kept - 1, axis=1)[:, :kept]
+        top = np.sort(top, axis=1)  # of equal scores the lower entity comes first
+        order = np.argsort(-np.take_along_axis(matrix, top, 1), axis=1, kind="stable")
+        top = np.take_along_axis(top, order, 1)
+        parts.append((candidates[top], np.take_along_axis(matrix, top, 1), own_scores, np.stack(ranks)))
+    rivals, rival_scores, own_scores, ranks = zip(*parts, strict=True)
+    return Retrieved(
+        triplets,
+        slot,
+        np.concatenate(rivals),
+        np.concatenate(rival_scores),
+        np.concatenate(own_scores),
+        np.concatenate(ranks, axis=1),
+    )
+
+
+def joint_scores(
+    joint: TripletScorer, retrieved: Retrieved, top_k: int, rows: Any, quiet: bool = True, title: str = "reranking"
+) -> np.ndarray:
+    """The joint model's scores of the true answer and its `top_k` - 1 best rivals: float32 (rows, top_k).
+
+    Rows whose true answer is not in the top k, and rivals that there are not, get -inf and are not scored.
+    """
+    rows = np.asarray(rows)
+    found = np.full((len(rows), top_k), -np.inf, dtype=np.float32)
+    slot = retrieved.slot
+    with tqdm(total=len(rows), desc=f"{title} {SLOT_NAMES[slot]}s", disable=quiet or not _is_main()) as bar:
+        for start in range(0, len(rows), ROWS_OF_UNIT):
+            part = rows[start : start + ROWS_OF_UNIT]
+            inside = part[retrieved.ranks[1, part] <= top_k]
+            others = np.isfinite(retrieved.rival_scores[inside, : top_k - 1])
+            wanted = np.concatenate([np.ones((len(inside), 1), dtype=bool), others], axis=1)
+            entities = np.concatenate(
+                [retrieved.triplets[inside, slot, None], retrieved.rivals[inside, : top_k - 1]], axis=1
+            )
+            which, places = np.nonzero(wanted)
+            asked = retrieved.triplets[inside[which]]
+            asked[:, slot] = entities[which, places]
+            target = np.flatnonzero(np.isin(part, inside)) + start
+            found[target[which], places] = joint.score(asked, slot)
+            bar.update(len(part))
+    return found
+
+
+def rerank(
+    joint: TripletScorer,
+    retrieved: Retrieved,
+    top_k: int,
+    blend: float,
+    quiet: bool = True,
+    progress: RankingProgress | None = None,
+) -> np.ndarray:
+    """Ranks after reranking, int64 (3, n): optimistic, pessimistic, candidates. Several processes share the work."""
+    state, slot, count = PartialState(), retrieved.slot, len(retrieved.triplets)
+    units = np.array_split(np.arange(count), range(ROWS_OF_UNIT, count, ROWS_OF_UNIT))
+    done = {} if progress is None else {unit: ranks for (of, unit), ranks in progress.finished.items() if of == slot}
+    found = np.zeros((3, count), dtype=np.int64)
+    if state.is_main_process:  # summed over processes below
+        for unit, ranks in done.items():
+            found[:, units[unit]] = ranks
+    mine = [unit for unit in range(len(units)) if unit not in done][state.process_index :: state.num_processes]
+    with tqdm(
+        total=len(done) + len(mine),
+        initial=len(done),
+        desc=f"reranking {SLOT_NAMES[slot]}s",
+        disable=quiet or not state.is_main_process,
+    ) as bar:
+        for unit in mine:
+            rows = units[unit]
+            ranks = blended_ranks(retrieved, rows, joint_scores(joint, retrieved, top_k, rows), top_k, blend)
+            found[:, rows] = ranks
+            if progress is not None:
+                progress.record((slot, unit), ranks)
+            bar.update()
+    if state.num_processes > 1:
+        found = reduce(torch.from_numpy(found).to(state.device), "sum").cpu().numpy()
+    return found
+
+
+def blended_ranks(retrieved: Retrieved, rows: np.ndarray, joint: np.ndarray, top_k: int, blend: float) -> np.ndarray:
+    """Ranks of rows with joint scores, (rows, top_k), of the answer and its best rivals: int64 (3, rows)."""
+    retriever = np.concatenate(
+        [retrieved.own_scores[rows, None], retrieved.rival_scores[rows, : top_k - 1]], axis=1, dtype=np.float64
+    )
+    inside = np.isfinite(joint[:, 0])
+    scores = joint + blend * np.where(np.isfinite(retriever), retriever, 0)
+    above = (scores[:, 1:] > scores[:, :1]).sum(axis=1)
+    not_below = (scores[:, 1:] >= scores[:, :1]).sum(axis=1)
+    ranks = retrieved.ranks[:, rows].copy()
+    ranks[0, inside], ranks[1, inside] = 1 + above[inside], 1 + not_below[inside]
+    return ranks
+
+
+def fit_blend(retrieved: list[Retrieved], joints: list[np.ndarray], top_k: int) -> float:
+    """The weight of the retriever's score with the best MRR; 0 where no query can tell."""
+    every = [
+        (part.rival_scores[inside, : top_k - 1], joint[inside, 1:])
+        for part, joint in zip(retrieved, joints, strict=True)
+        for inside in [np.isfinite(joint[:, 0])]
+    ]
+    pairs = [np.concatenate([pair[which].ravel() for pair in every]) for which in (0, 1)]
+    used = np.isfinite(pairs[0]) & np.isfinite(pairs[1])
+    if not used.any():
+        return 0.0
+    spread, joint_spread = (float(values[used].std()) for values in pairs)
+    unit = joint_spread / spread if spread > 0 else 0.0
+
+    def mrr(blend: float) -> float:
+        ranks = [
+            blended_ranks(part, np.arange(len(part.triplets)), joint, top_k, blend)[:2].mean(axis=0)
+            for part, joint in zip(retrieved, joints, strict=True)
+        ]
+        return float((1 / np.concatenate(ranks)).mean())
+
+    return max((unit * blend for blend in BLENDS), key=mrr)
+
+
+def _is_main() -> bool:
+    return PartialState().is_main_process
