@@ -11,6 +11,7 @@ import numpy as np
 
 from .errors import LassError
 from .knowledge_graph import KnowledgeGraph
+from .negative_mining import MinedNegatives
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ class NegativeSampler:
             flip (the published code's classification form, there with one negative).
         replacement: draw with replacement, as the published code does; the paper draws without.
         seed: key of the random numbers.
+        mined: wrong answers to draw from for heads and tails; relations are drawn as without.
+        num_mined: how many of a slot's negatives come from there, no more than `num_negatives`; the rest is drawn
+            uniformly, and may repeat one of them.
 
     A slot with fewer valid values than `num_negatives` gives those there are, and says so once.
     """
@@ -48,9 +52,15 @@ class NegativeSampler:
         corruption: str = "each_slot",
         replacement: bool = False,
         seed: int = 42,
+        mined: MinedNegatives | None = None,
+        num_mined: int = 0,
     ):
         if num_negatives < 1:
             raise LassError(f"num_negatives={num_negatives}; expected 1 or more")
+        if not 0 <= num_mined <= num_negatives or (num_mined and mined is None):
+            raise LassError(
+                f"num_mined={num_mined}; expected 0 to num_negatives ({num_negatives}), and a retriever to mine with"
+            )
         if corruption not in CORRUPTIONS:
             raise LassError(f"corruption={corruption!r}; expected one of {', '.join(CORRUPTIONS)}")
         self.graph = graph
@@ -58,6 +68,8 @@ class NegativeSampler:
         self.corruption = corruption
         self.replacement = replacement
         self.seed = seed
+        self.mined = mined
+        self.num_mined = num_mined
         self._told = False
 
     @property
@@ -78,10 +90,17 @@ class NegativeSampler:
             slots = [np.flatnonzero(heads), np.empty(0, np.int64), np.flatnonzero(~heads)]
         rows, values, corrupted_slots = [], [], []
         for slot, chosen in enumerate(slots):
-            found, drawn = self._draw(slot, triplets[chosen], _mix(keys[chosen] ^ np.uint64(slot)))
-            rows.append(chosen[found])
-            values.append(drawn)
-            corrupted_slots.append(np.full(len(drawn), slot))
+            slot_keys, count = _mix(keys[chosen] ^ np.uint64(slot)), self.num_negatives
+            parts = []
+            if self.mined is not None and slot != 1 and len(chosen):
+                parts.append(self._draw_mined(self.mined.of(slot, triplets[chosen]), slot_keys))
+                count -= self.num_mined
+            if count:
+                parts.append(self._draw(slot, triplets[chosen], slot_keys, count))
+            for found, drawn in parts:
+                rows.append(chosen[found])
+                values.append(drawn)
+                corrupted_slots.append(np.full(len(drawn), slot))
         row = np.concatenate(rows)
         order = np.argsort(row, kind="stable")
         corrupted = triplets[row[order]]
@@ -95,19 +114,26 @@ class NegativeSampler:
             )
         return CorruptedTriplets(corrupted, row[order])
 
-    def _draw(self, slot: int, triplets: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Up to `num_negatives` valid values for `slot` of each triplet: row numbers and values, rows ascending."""
+    def _draw_mined(self, mined: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`num_mined` of the mined values of each row, without repetition, or all where there are fewer."""
+        count = min(self.num_mined, mined.shape[1])
+        random = _mix(_mix(keys[:, None] ^ np.uint64(4)) + np.arange(mined.shape[1], dtype=np.uint64))
+        chosen = np.argsort(random, axis=1)[:, :count]
+        return np.repeat(np.arange(len(mined)), count), np.take_along_axis(mined, chosen, axis=1).ravel()
+
+    def _draw(self, slot: int, triplets: np.ndarray, keys: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+        """Up to `wanted` valid values for `slot` of each triplet: row numbers and values, rows ascending."""
         size = self.graph.known_in_train.sizes[slot]
         waiting, rows, values = np.arange(len(triplets)), [], []
         # Rejection: each row draws until it has enough; values come with repetitions, which are dropped.
-        draws = 2 * self.num_negatives
+        draws = 2 * wanted
         for _ in range(MAX_ROUNDS if size > SMALL_VOCABULARY or self.replacement else 0):
             drawn = (_mix(keys[waiting, None] + np.arange(draws, dtype=np.uint64)) % np.uint64(size)).astype(np.int64)
             valid = self._valid(slot, triplets[waiting], drawn)
             if not self.replacement:
                 valid &= ~_repeats(drawn)
-            enough = valid.sum(axis=1) >= self.num_negatives
-            kept = valid[enough] & (np.cumsum(valid[enough], axis=1) <= self.num_negatives)
+            enough = valid.sum(axis=1) >= wanted
+            kept = valid[enough] & (np.cumsum(valid[enough], axis=1) <= wanted)
             rows.append(waiting[enough][np.nonzero(kept)[0]])
             values.append(drawn[enough][kept])
             waiting = waiting[~enough]
@@ -121,7 +147,7 @@ class NegativeSampler:
             every = np.broadcast_to(np.arange(size), (len(block), size))
             order = _mix(_mix(keys[block, None]) + np.arange(size, dtype=np.uint64))
             order[~self._valid(slot, triplets[block], every)] = np.uint64(2**64 - 1)
-            count = min(self.num_negatives, size)
+            count = min(wanted, size)
             best = np.argpartition(order, count - 1, axis=1)[:, :count] if count < size else every
             best = np.take_along_axis(best, np.argsort(np.take_along_axis(order, best, 1), axis=1), 1)
             kept = np.take_along_axis(order, best, 1) != np.uint64(2**64 - 1)

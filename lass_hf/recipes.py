@@ -77,6 +77,11 @@ class TrainArguments:
     normalize: bool = field(default=False, metadata={"help": "Vectors of unit length; separate encoding only."})
     scale: float = field(default=20.0, metadata={"help": "Of the squared distance of vectors of unit length."})
     learn_scale: bool = field(default=True, metadata={"help": "Learn that scale; else it stays what it is."})
+    retriever: str | None = field(
+        default=None, metadata={"help": "Model with separate encoding, to mine negatives with, for a joint one."}
+    )
+    num_mined: int = field(default=4, metadata={"help": "How many of a slot's negatives it gives."})
+    mining_depth: int = field(default=50, metadata={"help": "They are drawn from so many of its best wrong answers."})
     dropout: float | None = field(default=None, metadata={"help": "Of the encoder; the checkpoint's own by default."})
     max_length: int | None = field(default=None, metadata={"help": "Longest sequence in tokens."})
     long_text: bool = field(default=False, metadata={"help": "Texts from entity2textlong.txt."})

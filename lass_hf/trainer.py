@@ -85,13 +85,7 @@ class LassTrainer(Trainer):
         if data_collator is None and separate:
             data_collator = InBatchCollator(processor)
         elif data_collator is None:
-            data_collator = KGDataCollator(
-                processor,
-                num_negatives=args.num_negatives,
-                corruption=args.corruption,
-                replacement=args.replacement,
-                seed=args.seed,
-            )
+            data_collator = KGDataCollator(processor, **args.sampling())
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
         if self.model.config.encoding != processor.encoding:
@@ -229,7 +223,7 @@ class LassTrainer(Trainer):
             unit_size = UNIT_SIZE[model.config.encoding]
             result = rank_split(candidate_scores(scorer, None, quiet), split, (0, 2), limit, seed, quiet, unit_size)
             if isinstance(self.data_collator, KGDataCollator):
-                triplets, labels = self.data_collator.with_negatives(result.triplets)
+                triplets, labels = self.data_collator.with_negatives(result.triplets, uniform=True)
                 loss = self._loss(torch.from_numpy(scorer.score(triplets)), torch.from_numpy(labels))
             else:
                 loss = self._evaluated_in_batch_loss(scorer, result.triplets)

@@ -10,13 +10,16 @@ from transformers import PrinterCallback
 
 from .builders import load_graph
 from .candidate_scores import INDEX_FOLDER
+from .data_collator import KGDataCollator
 from .errors import LassError, first_line
 from .knowledge_graph import KnowledgeGraph
 from .modeling import LassForKGCompletion
+from .negative_mining import mine_negatives
 from .processing import LassProcessor
 from .recipes import TrainArguments
 from .record import record
 from .results import read_results, write_results
+from .scoring import TripletScorer
 from .terminal import processes, quieten
 from .trainer import LassTrainer, find_checkpoint
 from .training_args import LassTrainingArguments
@@ -59,6 +62,7 @@ def train(
         scale=arguments.scale,
         learn_scale=arguments.learn_scale,
     )
+    collator = None if arguments.retriever is None else _mining_collator(arguments, training, processor, graph)
     checkpoint = None
     about = record(arguments, training, graph)
     if training.resume_from_checkpoint is not None:
@@ -73,6 +77,7 @@ def train(
         trainer = LassTrainer(
             model=model,
             args=training,
+            data_collator=collator,
             processing_class=processor,
             train_dataset=graph["train"],
             eval_dataset=graph.splits.get("validation"),
@@ -95,6 +100,22 @@ def train(
         write_results(file, log[-1], task="training", **about, log=log)
     trainer.accelerator.wait_for_everyone()  # what comes next may read the folder
     return trainer
+
+
+def _mining_collator(
+    arguments: TrainArguments, training: LassTrainingArguments, processor: LassProcessor, graph: KnowledgeGraph
+) -> KGDataCollator:
+    """A collator that also draws from what the retriever takes for answers."""
+    if arguments.encoding != "joint" or arguments.mining_depth < 1:
+        raise LassError(
+            f"--retriever with encoding {arguments.encoding}, mining_depth {arguments.mining_depth}; expected joint "
+            "encoding (separate encoding has the candidates of its batch), and a depth of 1 or more"
+        )
+    folder = str(arguments.retriever)
+    model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
+    scorer = TripletScorer(model, LassProcessor.from_pretrained(folder).token_store(graph))
+    mined = mine_negatives(scorer, graph, arguments.mining_depth, quiet=arguments.quiet)
+    return KGDataCollator(processor, graph, **training.sampling(), mined=mined, num_mined=arguments.num_mined)
 
 
 def _check_same(checkpoint: str, about: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """`LassTrainingArguments`: the Trainer's arguments, and the choices of LASS training that change the loss."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -44,6 +45,10 @@ class LassTrainingArguments(TrainingArguments):
     )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: the collator needs triplets."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Off: a NaN loss stops the training."})
+
+    def sampling(self) -> dict[str, Any]:
+        """What says which negatives are drawn, as `KGDataCollator` takes it."""
+        return {name: getattr(self, name) for name in ("num_negatives", "corruption", "replacement", "seed")}
 
     def __post_init__(self):
         losses = dict.fromkeys(loss for names in LOSSES.values() for loss in names)

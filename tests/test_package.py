@@ -29,7 +29,7 @@ PUBLIC = [  # DESIGN.md, "The public face"
     *("LassTrainer", "LassTrainingArguments", "LassPredictor"),
     *("evaluate_link_prediction", "evaluate_triplet_classification"),
 ]
-IMPORT_NAMES = {"scikit-learn": "sklearn", "pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
+IMPORT_NAMES = {"faiss-cpu": "faiss", "scikit-learn": "sklearn", "pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
 
 
 def tree_of(module):
@@ -193,7 +193,7 @@ def test_module_for_remote_loading_reaches_its_siblings_by_name(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_declared_dependencies_only(module):
-    extra = {"plots": "plots", "html_pages": "plots"}.get(module)
+    extra = {"plots": "plots", "html_pages": "plots", "faiss_index": "faiss"}.get(module)
     assert third_party_of(module) <= dependencies() | (dependencies(extra) if extra else set())
 
 

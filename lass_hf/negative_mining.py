@@ -1,0 +1,73 @@
+"""Hard negatives: for each query of training triplets the wrong answers that an entity index finds nearest.
+
+It chooses no negatives for a step; `NegativeSampler` draws from what is found here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from .candidate_scores import entity_index
+from .errors import LassError
+from .index import EntityIndex
+from .knowledge_graph import KnowledgeGraph
+from .scoring import TripletScorer
+
+QUERIES_AT_ONCE = 2**12
+
+
+@dataclass(frozen=True)
+class MinedNegatives:
+    """Wrong answers of the queries of a graph's training triplets, for the slots 0 (head) and 2 (tail).
+
+    `queries[slot]`: int64 (q, 2), the distinct queries, ascending: (relation, tail) or (relation, head).
+    `entities[slot]`: int32 (q, depth), nearest first; known training answers are not among them.
+    """
+
+    queries: dict[int, np.ndarray]
+    entities: dict[int, np.ndarray]
+    num_entities: int
+
+    def of(self, slot: int, triplets: np.ndarray) -> np.ndarray:
+        """The wrong answers for `slot` of training triplets, shape (n, 3): int64 (n, depth).
+
+        Raises LassError for a triplet that is not one of those that were mined for.
+        """
+        keys, wanted = (
+            pairs[:, 0] * self.num_entities + pairs[:, 1] for pairs in (self.queries[slot], triplets[:, [1, 2 - slot]])
+        )
+        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        if not (keys[places] == wanted).all():
+            raise LassError("no mined negatives for a triplet: they were mined for other training triplets")
+        return self.entities[slot][places].astype(np.int64)
+
+
+def mine_negatives(
+    scorer: TripletScorer,
+    graph: KnowledgeGraph,
+    depth: int = 50,
+    index: EntityIndex | None = None,
+    quiet: bool = False,
+) -> MinedNegatives:
+    """The `depth` nearest wrong answers of each query of the graph's training triplets.
+
+    `scorer`: of a model with separate encoding, over the graph's texts. Fewer than `depth` for all, where a query has
+    fewer wrong answers; raises LassError for one that has none.
+    """
+    index = index or entity_index(scorer, quiet=quiet)
+    train, known = graph["train"].positives, graph.known_in_train
+    queries, entities = {}, {}
+    for slot, name in ((0, "heads"), (2, "tails")):
+        pairs, first = np.unique(train[:, [1, 2 - slot]], axis=0, return_index=True)
+        asked = train[first]
+        left = graph.num_entities - int(known.count(slot, asked).max())
+        if left < 1:
+            raise LassError("a query of the training triplets has every entity as an answer: nothing is wrong for it")
+        parts = []
+        for start in tqdm(range(0, len(asked), QUERIES_AT_ONCE), desc=f"mining {name}", unit=" blocks", disable=quiet):
+            part = asked[start : start + QUERIES_AT_ONCE]
+            vectors = scorer.encode_queries(part, slot)
+            parts.append(index.nearest(vectors, min(depth, left), known.values(slot, part))[1].astype(np.int32))
+        queries[slot], entities[slot] = pairs, np.concatenate(parts)
+    return MinedNegatives(queries, entities, graph.num_entities)
