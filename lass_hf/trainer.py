@@ -185,9 +185,9 @@ class LassTrainer(Trainer):
 
     def _evaluated_in_batch_loss(self, scorer: TripletScorer, triplets: np.ndarray) -> torch.Tensor:
         """The loss of batches as large as those of a training, in the order of the triplets."""
-        losses = []
-        for start in range(0, len(triplets), self.args.per_device_train_batch_size):
-            part = triplets[start : start + self.args.per_device_train_batch_size]
+        losses, size = [], self.args.per_device_train_batch_size * self.args.world_size
+        for start in range(0, len(triplets), size):
+            part = triplets[start : start + size]
             queries = torch.cat([scorer.encode_queries(part, slot) for slot in SLOTS])
             answers = np.unique(part[:, [0, 2]])
             vectors, factor = scorer.encode_entities(answers), scorer.model.distance_factor()

@@ -37,28 +37,31 @@ def launch(*arguments, processes=1) -> subprocess.CompletedProcess:
 SCRIPT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import functools
-
 import torch
 from accelerate import PartialState
 from conftest import make_graph, make_model, wordpiece_tokenizer
 from lass_hf import LassProcessor, LassTrainer, LassTrainingArguments, trainer as training
 
 state = PartialState(cpu=True)
-training.rank_split = functools.partial(training.rank_split, unit_size=20)  # so that each process has some units
-graph, processor = make_graph(), LassProcessor(wordpiece_tokenizer())
+training.UNIT_SIZE.update(joint=20, separate=20)  # so that each process has some units
+graph = make_graph()
 results = {"num_processes": state.num_processes}
-for loss in ("negative_sampling", "mean_bce"):
+for encoding, loss in (
+    ("joint", "negative_sampling"), ("joint", "mean_bce"), ("separate", "softmax"), ("separate", "negative_sampling")
+):
+    processor = LassProcessor(wordpiece_tokenizer(), encoding=encoding)
+    model = make_model(encoding=encoding, normalize=encoding == "separate")
     arguments = LassTrainingArguments(
-        output_dir=sys.argv[2] + ".out", learning_rate=0.05, optim="sgd", lr_scheduler_type="constant",
+        output_dir=sys.argv[2] + ".out", learning_rate=0.05 if encoding == "joint" else 0.005, optim="sgd",
+        lr_scheduler_type="constant",
         per_device_train_batch_size=4 // state.num_processes, max_steps=3, max_grad_norm=0.0, logging_steps=1,
         save_strategy="no", report_to="none", disable_tqdm=True, bf16=False, num_negatives=2, loss=loss)
-    trainer = LassTrainer(model=make_model(), args=arguments, processing_class=processor, train_dataset=graph["train"],
+    trainer = LassTrainer(model=model, args=arguments, processing_class=processor, train_dataset=graph["train"],
                           eval_dataset=graph["validation"])
     before = trainer.evaluate()
     trainer.train()
     trained = trainer.accelerator.unwrap_model(trainer.model)
-    results[loss] = {
+    results[f"{encoding} {loss}"] = {
         "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
         "mrr": before["eval_mrr"],
         "eval_loss": before["eval_loss"],
@@ -81,7 +84,8 @@ def test_two_processes_train_and_evaluate_like_one(tmp_path):
         json.loads((tmp_path / name).read_text(encoding="utf-8")) for name in ("one.0.json", "two.0.json", "two.1.json")
     )
     assert (one["num_processes"], first["num_processes"], second["num_processes"]) == (1, 2, 2)
-    for loss in ("negative_sampling", "mean_bce"):
+    assert len(one) == 5
+    for loss in set(one) - {"num_processes"}:
         assert len(one[loss]["losses"]) == 3
         assert first[loss]["losses"] == pytest.approx(one[loss]["losses"], rel=1e-5)
         for found in (first, second):
