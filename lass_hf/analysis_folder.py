@@ -56,8 +56,9 @@ def analyze(
     is ranked: `by_relation`, `by_category`, `worst_queries`; ranking takes `limit` as `evaluate_link_prediction` does,
     goes on where it was killed, and is left out when `ranks_file`, the --json file of `lass-hf evaluate` of this very
     model, has the ranks. `attention` is that of `triplet` (head, relation, tail by id or text; the surest right true
-    one, or the first true one of the split, when None) in `layer` (1 is the first; None: the last). `about` (model,
-    graph, ...) goes into the page and the JSON. Under several processes the main one writes.
+    one, or the first true one of the split, when None) in `layer` (1 is the first; None: the last), for a model with
+    joint encoding. `about` (model, graph, ...) goes into the page and the JSON. Under several processes the main one
+    writes.
 
     Files: `index.html`, `attention.html` (both work offline), `attention.png`, `analysis.json`, and of a classification
     `errors_by_relation.png`, `reliability.png`. Raises LassError without the extra `plots`, for an output that is no
@@ -74,12 +75,16 @@ def analyze(
         raise LassError("ranks and limit exclude each other: ranks that were computed already are all used")
     ranks = None if ranks_file is None else _read_ranks(ranks_file, model, chosen)
     shown = named(graph, chosen.triplets[0] if triplet is None else _find(graph, triplet))
-    attention = _attend(model, processor, shown, layer)  # now, so that a wrong layer is known before the long work
+    joint = model.config.encoding == "joint"
+    if not joint and (triplet is not None or layer is not None):
+        raise LassError("a model with separate encoding has no attention between head, relation and tail to show")
+    # Now, so that a wrong layer is known before the long work.
+    attention = _attend(model, processor, shown, layer) if joint else None
     folder, images = _folder(output), {}
     if classified:
         task, found, images = "triplet_classification", *_classify(model, processor, graph, split, top_k, dtype, quiet)
         surest = found["confident"]["right"]
-        if triplet is None and surest and surest[0]["label"] == 1:
+        if joint and triplet is None and surest and surest[0]["label"] == 1:
             shown = surest[0]
             attention = _attend(model, processor, shown, layer)
     else:
@@ -90,19 +95,21 @@ def analyze(
         with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet) as bar:
             worst = worst_queries(candidate_scores(scorer), graph, triplets, np.array(ranks["ranks"]), top_k, bar)
         found = {**ranks, "worst_queries": worst}
-    images["attention.png"] = png(attention_plot(attention))
-    described = {
-        **{name: shown[name] for name in ("head", "relation", "tail", "ids")},
-        "layer": attention.layer,
-        "num_layers": attention.num_layers,
-        "tokens": attention.tokens,
-        "between_segments": attention.between_segments().tolist(),
-    }
-    analysis = {"task": task, "split": split, **found, "attention": described}
+    analysis = {"task": task, "split": split, **found, "attention": None}
+    if attention is not None:
+        images["attention.png"] = png(attention_plot(attention))
+        analysis["attention"] = {
+            **{name: shown[name] for name in ("head", "relation", "tail", "ids")},
+            "layer": attention.layer,
+            "num_layers": attention.num_layers,
+            "tokens": attention.tokens,
+            "between_segments": attention.between_segments().tolist(),
+        }
     if PartialState().is_main_process:
         for name, image in images.items():
             (folder / name).write_bytes(image)
-        (folder / "attention.html").write_text(attention_page(attention, shown), encoding="utf-8")
+        if attention is not None:
+            (folder / "attention.html").write_text(attention_page(attention, shown), encoding="utf-8")
         (folder / "index.html").write_text(report_page(analysis, about, images), encoding="utf-8")
         write_results(folder / "analysis.json", **(about | analysis))
         remove_progress(folder / PROGRESS_FOLDER)

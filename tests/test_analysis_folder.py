@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_model, write_graph
+from conftest import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_model, wordpiece_tokenizer, write_graph
 from test_plots import EVIL, Loads
 
 from lass_hf import (
@@ -376,3 +376,19 @@ def test_a_wrong_layer_is_one_line(model_folder, graph_folder, tmp_path, capsys)
     ]
     assert run("analyze", *arguments) == 2
     assert capsys.readouterr().err == "lass-hf: error: layer 9; expected 1 to 2, the layers of this BertModel\n"
+
+
+# A model with separate encoding has no attention over a triplet to show
+
+
+def test_a_separate_model_is_analyzed_without_attention(graph, tmp_path):
+    processor = LassProcessor(wordpiece_tokenizer(), encoding="separate")
+    processor.graph = graph
+    model = make_model(encoding="separate", normalize=True)
+    analysis = analyze(model, processor, graph, tmp_path, quiet=True)
+    assert analysis["attention"] is None
+    assert files_of(tmp_path) == {"index.html", "analysis.json"}
+    assert "Attention" not in page_of(tmp_path)
+    assert analysis["worst_queries"]
+    with pytest.raises(LassError, match="no attention between head, relation and tail"):
+        analyze(model, processor, graph, tmp_path, layer=1, quiet=True)
