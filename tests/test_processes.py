@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_graph
+from conftest import make_model, wordpiece_tokenizer, write_graph
 
+from lass_hf import KnowledgeGraph, LassProcessor
 from lass_hf.cli import main
 
 pytestmark = pytest.mark.slow
@@ -131,6 +132,25 @@ def by_one(evaluate, tmp_path_factory):
     file = tmp_path_factory.mktemp("one") / "one.json"
     assert main([*evaluate, str(file), "--quiet"]) == 0
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_two_processes_encode_and_rank_exactly_like_one_with_separate_encoding(evaluate, tmp_path):
+    graph = KnowledgeGraph.from_directory(evaluate[4])
+    found = {}
+    for processes in (1, 2):
+        folder, file = tmp_path / f"model{processes}", tmp_path / f"{processes}.json"
+        make_model(encoding="separate", normalize=True).save_pretrained(folder)
+        processor = LassProcessor(wordpiece_tokenizer(), encoding="separate")
+        processor.graph = graph
+        processor.save_pretrained(folder)
+        arguments = ["evaluate", "--model", folder, "--graph", evaluate[4], "--dtype", "float32", "--json", file]
+        process = launch("-m", "lass_hf.cli", *arguments, processes=processes)
+        assert process.returncode == 0, process.stderr[-3000:]
+        found[processes] = json.loads(file.read_text(encoding="utf-8"))
+        assert len(list(folder.rglob("entity_index/float32/*.safetensors"))) == 1
+    assert found[2]["num_processes"] == 2
+    assert found[1]["ranks"] == found[2]["ranks"]
+    assert found[1]["metrics"] == found[2]["metrics"]
 
 
 def test_two_processes_rank_exactly_like_one(evaluate, by_one, tmp_path):
