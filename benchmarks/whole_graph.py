@@ -1,0 +1,85 @@
+"""Answers over every entity: what encoding, ranking and one question cost with separate encoding.
+
+    python benchmarks/whole_graph.py --model DIR --graph DIR [--json FILE]
+
+Encodes all entities (nothing is kept on disk), ranks both sides of the test split, and asks `predict` for seeded test
+queries, one after the other. Beside its own forward tokens stand those that a joint model needs for the same ranking:
+one sequence for each candidate of each query, which are counted, not run.
+"""
+
+import argparse
+import statistics
+import time
+
+import common
+import numpy as np
+
+from lass_hf import KnowledgeGraph, LassForKGCompletion, LassPredictor, LassProcessor
+from lass_hf.candidate_scores import by_index, entity_index
+from lass_hf.link_prediction import UNIT_SIZE, rank_split
+from lass_hf.scoring import TripletScorer
+
+
+def joint_tokens(processor: LassProcessor, graph: KnowledgeGraph) -> float:
+    """Tokens of a joint model's sequences for every candidate of every distinct test query (no text is cut)."""
+    store, test = processor.token_store(graph), graph["test"].positives
+    lengths = np.diff(store.offsets)
+    relations, entities = lengths[: graph.num_relations], lengths[store.num_relations :]
+    candidates = entities[graph.candidates[0]]
+    total = 0.0
+    for slot in (0, 2):
+        queries = np.unique(test[:, [1, 2 - slot]], axis=0)
+        fixed = relations[queries[:, 0]] + entities[queries[:, 1]] + 4  # special tokens
+        total += float(fixed.sum() * len(candidates) + len(queries) * candidates.sum())
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, metavar="DIR", help="trained, with separate encoding")
+    parser.add_argument("--graph", required=True, metavar="DIR", help="folder of its graph")
+    parser.add_argument("--questions", type=int, default=100, help="asked of predict")
+    parser.add_argument("--seed", type=int, default=42, help="of their choice")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    arguments = parser.parse_args()
+    graph = KnowledgeGraph.from_directory(arguments.graph)
+    processor = LassProcessor.from_pretrained(arguments.model)
+    model = LassForKGCompletion.from_pretrained(arguments.model).to(common.device())  # type: ignore[arg-type]
+    scorer = TripletScorer(model, processor.token_store(graph))
+    scorer.score(graph["test"].triplets[:64], 2)  # warm
+
+    scorer.tokens = 0
+    start = time.perf_counter()
+    index = entity_index(scorer)
+    encoded = time.perf_counter()
+    result = rank_split(by_index(scorer, index), graph["test"], unit_size=UNIT_SIZE["separate"])
+    ranked = time.perf_counter()
+
+    processor.graph = graph
+    predictor = LassPredictor(model, processor)
+    predictor.index = index
+    chosen = np.random.default_rng(arguments.seed).choice(len(graph["test"]), arguments.questions)
+    seconds = []
+    for head, relation, _ in graph["test"].triplets[chosen].tolist():
+        asked = time.perf_counter()
+        predictor.predict(head=graph.entities.ids[head], relation=graph.relations.ids[relation])
+        seconds.append(time.perf_counter() - asked)
+    tokens = joint_tokens(processor, graph)
+    results = {
+        "encode_entities_s": encoded - start,
+        "rank_s": ranked - encoded,
+        "encode_and_rank_s": ranked - start,
+        "queries": len(result.ranks),
+        "entities": index.num_entities,
+        "tokens": scorer.tokens,
+        "joint_tokens_over_tokens": tokens / scorer.tokens,
+        "predict_median_ms": 1000 * statistics.median(seconds),
+        "predict_p95_ms": 1000 * float(np.percentile(seconds, 95)),
+        "mrr": result.metrics["mrr"],
+    }
+    common.print_table([{"figure": name, "value": value} for name, value in results.items()])
+    common.finish(arguments, results)
+
+
+if __name__ == "__main__":
+    main()
