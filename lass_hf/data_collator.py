@@ -28,7 +28,7 @@ class KGDataCollator:
     Args:
         processor: gives the sequences.
         graph: whose texts and training triplets are used; the processor's own by default.
-        num_negatives, corruption, replacement, seed, mined, num_mined: as in `NegativeSampler`.
+        num_negatives, corruption, replacement, seed, mined, num_mined, pseudo_typed: as in `NegativeSampler`.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class KGDataCollator:
         seed: int = 42,
         mined: MinedNegatives | None = None,
         num_mined: int = 0,
+        pseudo_typed: bool = False,
     ):
         graph = graph or processor.graph
         if graph is None:
@@ -48,10 +49,11 @@ class KGDataCollator:
         if processor.encoding != "joint":
             raise LassError('KGDataCollator needs a processor with encoding="joint"; InBatchCollator is for "separate"')
         self.store = processor.token_store(graph)
-        self.uniform_sampler = NegativeSampler(graph, num_negatives, corruption, replacement, seed)
-        self.sampler = self.uniform_sampler
+        choices = (graph, num_negatives, corruption, replacement, seed)
+        self.unmined_sampler = NegativeSampler(*choices, pseudo_typed=pseudo_typed)
+        self.sampler = self.unmined_sampler
         if num_mined:
-            self.sampler = NegativeSampler(graph, num_negatives, corruption, replacement, seed, mined, num_mined)
+            self.sampler = NegativeSampler(*choices, mined, num_mined, pseudo_typed)
         self._batch_cost = batch_cost("cuda" if torch.accelerator.is_available() else "cpu")
         # In shared memory, so that data loader workers that live on see a new epoch too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -61,16 +63,16 @@ class KGDataCollator:
         self._epoch.fill_(epoch)
 
     def with_negatives(
-        self, triplets: np.ndarray, labels: np.ndarray | None = None, epoch: int = 0, uniform: bool = False
+        self, triplets: np.ndarray, labels: np.ndarray | None = None, epoch: int = 0, unmined: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Triplets of shape (n, 3), each positive followed by its negatives, and labels (1 / 0) of shape (n,).
 
-        `uniform`: no mined ones, which there are for training triplets only.
+        `unmined`: no mined ones, which there are for training triplets only.
         """
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         labels = np.ones(len(triplets), dtype=np.int64) if labels is None else np.asarray(labels, dtype=np.int64)
         positives = np.flatnonzero(labels == 1)
-        corrupted = (self.uniform_sampler if uniform else self.sampler).corrupt(triplets[positives], epoch)
+        corrupted = (self.unmined_sampler if unmined else self.sampler).corrupt(triplets[positives], epoch)
         order = np.argsort(np.concatenate([np.arange(len(triplets)), positives[corrupted.rows]]), kind="stable")
         every = np.concatenate([triplets, corrupted.triplets])[order]
         return every, np.concatenate([labels, np.zeros(len(corrupted.rows), dtype=np.int64)])[order]

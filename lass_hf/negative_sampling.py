@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 CORRUPTIONS = ("each_slot", "head_or_tail")
 SMALL_VOCABULARY = 256  # up to here all values are put in random order at once, which also finds the last valid one
 MAX_ROUNDS = 4
+LAST = np.uint64(2**64 - 1)
 
 
 @dataclass
@@ -41,6 +42,8 @@ class NegativeSampler:
         mined: wrong answers to draw from for heads and tails; relations are drawn as without.
         num_mined: how many of a slot's negatives come from there, no more than `num_negatives`; the rest is drawn
             uniformly, and may repeat one of them.
+        pseudo_typed: draw heads and tails from the entities that stand in that slot of that relation in training, as
+            the false triplets of WN11 and FB13 were made (Socher et al., 2013; PyKEEN's PseudoTypedNegativeSampler).
 
     A slot with fewer valid values than `num_negatives` gives those there are, and says so once.
     """
@@ -54,6 +57,7 @@ class NegativeSampler:
         seed: int = 42,
         mined: MinedNegatives | None = None,
         num_mined: int = 0,
+        pseudo_typed: bool = False,
     ):
         if num_negatives < 1:
             raise LassError(f"num_negatives={num_negatives}; expected 1 or more")
@@ -70,6 +74,9 @@ class NegativeSampler:
         self.seed = seed
         self.mined = mined
         self.num_mined = num_mined
+        self.pseudo_typed = pseudo_typed
+        self._every = np.arange(max(graph.num_entities, graph.num_relations))
+        self._pools: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._told = False
 
     @property
@@ -123,13 +130,15 @@ class NegativeSampler:
 
     def _draw(self, slot: int, triplets: np.ndarray, keys: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
         """Up to `wanted` valid values for `slot` of each triplet: row numbers and values, rows ascending."""
-        size = self.graph.known_in_train.sizes[slot]
+        pool, starts, counts = self._pool(slot, triplets)
         waiting, rows, values = np.arange(len(triplets)), [], []
         # Rejection: each row draws until it has enough; values come with repetitions, which are dropped.
         draws = 2 * wanted
-        for _ in range(MAX_ROUNDS if size > SMALL_VOCABULARY or self.replacement else 0):
-            drawn = (_mix(keys[waiting, None] + np.arange(draws, dtype=np.uint64)) % np.uint64(size)).astype(np.int64)
-            valid = self._valid(slot, triplets[waiting], drawn)
+        for _ in range(MAX_ROUNDS if counts.max(initial=0) > SMALL_VOCABULARY or self.replacement else 0):
+            places = _mix(keys[waiting, None] + np.arange(draws, dtype=np.uint64))
+            places %= np.maximum(counts[waiting, None], np.uint64(1))
+            drawn = pool[starts[waiting, None] + places]
+            valid = self._valid(slot, triplets[waiting], drawn) & (places < counts[waiting, None])
             if not self.replacement:
                 valid &= ~_repeats(drawn)
             enough = valid.sum(axis=1) >= wanted
@@ -141,23 +150,37 @@ class NegativeSampler:
             if not len(waiting):
                 break
         # Few values, or few valid ones: put all of them in random order, a bounded number of rows at a time.
-        step = max(1, 2**20 // size)
+        step = max(1, 2**20 // max(1, int(counts.max(initial=0))))
         for start in range(0, len(waiting), step):
             block = waiting[start : start + step]
-            every = np.broadcast_to(np.arange(size), (len(block), size))
-            order = _mix(_mix(keys[block, None]) + np.arange(size, dtype=np.uint64))
-            order[~self._valid(slot, triplets[block], every)] = np.uint64(2**64 - 1)
-            count = min(wanted, size)
-            best = np.argpartition(order, count - 1, axis=1)[:, :count] if count < size else every
-            best = np.take_along_axis(best, np.argsort(np.take_along_axis(order, best, 1), axis=1), 1)
-            kept = np.take_along_axis(order, best, 1) != np.uint64(2**64 - 1)
+            size = max(1, int(counts[block].max()))
+            places = np.arange(size, dtype=np.uint64)
+            every = pool[np.minimum(starts[block, None] + places, np.uint64(len(pool) - 1))]
+            order = _mix(_mix(keys[block, None]) + places)
+            order[~self._valid(slot, triplets[block], every) | (places >= counts[block, None])] = LAST
+            best = np.argsort(order, axis=1)[:, :wanted]
+            kept = np.take_along_axis(order, best, 1) != LAST
             rows.append(block[np.nonzero(kept)[0]])
-            values.append(best[kept])
+            values.append(np.take_along_axis(every, best, 1)[kept])
         if not rows:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         row = np.concatenate(rows)
         by_row = np.argsort(row, kind="stable")
         return row[by_row], np.concatenate(values)[by_row]
+
+    def _pool(self, slot: int, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Values to draw from, int64, and each triplet's part of them: first place and number, uint64 of shape (n,)."""
+        known = self.graph.known_in_train
+        if slot == 1 or not self.pseudo_typed:
+            size = known.sizes[slot]
+            return self._every, np.zeros(len(triplets), np.uint64), np.full(len(triplets), size, np.uint64)
+        if slot not in self._pools:
+            pairs = np.unique(self.graph["train"].positives[:, [1, slot]], axis=0)
+            bounds = np.searchsorted(pairs[:, 0], np.arange(self.graph.num_relations + 1)).astype(np.uint64)
+            self._pools[slot] = np.append(pairs[:, 1], 0), bounds  # one more, for relations that have none
+        pool, bounds = self._pools[slot]
+        starts = bounds[triplets[:, 1]]
+        return pool, starts, bounds[triplets[:, 1] + 1] - starts
 
     def _valid(self, slot: int, triplets: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Which of `values`, shape (n, m), make a triplet other than the given one and the known training triplets."""

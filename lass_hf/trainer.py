@@ -223,7 +223,7 @@ class LassTrainer(Trainer):
             unit_size = UNIT_SIZE[model.config.encoding]
             result = rank_split(candidate_scores(scorer, None, quiet), split, (0, 2), limit, seed, quiet, unit_size)
             if isinstance(self.data_collator, KGDataCollator):
-                triplets, labels = self.data_collator.with_negatives(result.triplets, uniform=True)
+                triplets, labels = self.data_collator.with_negatives(result.triplets, unmined=True)
                 loss = self._loss(torch.from_numpy(scorer.score(triplets)), torch.from_numpy(labels))
             else:
                 loss = self._evaluated_in_batch_loss(scorer, result.triplets)

@@ -29,6 +29,10 @@ class LassTrainingArguments(TrainingArguments):
         metadata={"help": "each_slot (head, relation and tail) or head_or_tail (one of the two by coin flip)."},
     )
     replacement: bool = field(default=False, metadata={"help": "Draw negatives with replacement (published code)."})
+    pseudo_typed: bool = field(
+        default=False,
+        metadata={"help": "Draw heads and tails from those that stand in that slot of that relation in training."},
+    )
     additive_margin: float = field(
         default=0.0, metadata={"help": "Taken from the score of the right answer in the softmax loss."}
     )
@@ -48,7 +52,8 @@ class LassTrainingArguments(TrainingArguments):
 
     def sampling(self) -> dict[str, Any]:
         """What says which negatives are drawn, as `KGDataCollator` takes it."""
-        return {name: getattr(self, name) for name in ("num_negatives", "corruption", "replacement", "seed")}
+        names = ("num_negatives", "corruption", "replacement", "seed", "pseudo_typed")
+        return {name: getattr(self, name) for name in names}
 
     def __post_init__(self):
         losses = dict.fromkeys(loss for names in LOSSES.values() for loss in names)

@@ -105,7 +105,7 @@ def test_an_evaluation_draws_uniformly(mined):
     processor = LassProcessor(wordpiece_tokenizer())
     collate = KGDataCollator(processor, GRAPH, mined=mined, num_mined=4)
     validation = GRAPH["validation"].triplets
-    triplets, labels = collate.with_negatives(validation, uniform=True)
+    triplets, labels = collate.with_negatives(validation, unmined=True)
     expected = KGDataCollator(processor, GRAPH).with_negatives(validation)
     np.testing.assert_array_equal(triplets, expected[0])
     np.testing.assert_array_equal(labels, expected[1])

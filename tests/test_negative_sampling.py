@@ -466,3 +466,41 @@ def test_the_graph_of_the_processor_is_the_default(processor, graph):
 def test_a_collator_needs_a_graph():
     with pytest.raises(LassError, match="needs a graph"):
         KGDataCollator(LassProcessor(wordpiece_tokenizer()))
+
+
+# Pseudo-typed
+
+
+@given(graph=graphs(), num_negatives=st.integers(1, 7), small=small_vocabularies, replacement=st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_pseudo_typed_values_stand_in_that_slot_of_that_relation(graph, num_negatives, small, replacement):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(negative_sampling, "SMALL_VOCABULARY", small)
+        triplets = graph["train"].triplets
+        sampler = NegativeSampler(graph, num_negatives, replacement=replacement, pseudo_typed=True)
+        drawn = sampler.corrupt(triplets, epoch=1)
+    for row, triplet in enumerate(triplets.tolist()):
+        for slot, values in by_slot(triplet, drawn.triplets[drawn.rows == row]).items():
+            valid = valid_values(graph, triplet, slot)
+            if slot != 1:
+                valid &= {other[slot] for other in triplets.tolist() if other[1] == triplet[1]}
+            assert set(values) <= valid
+            if not replacement:
+                assert len(values) == len(set(values)) == min(num_negatives, len(valid))
+
+
+def test_pseudo_typed_values_are_drawn_equally_often(path):
+    graph = integer_graph([(0, 0, 5), (1, 0, 6), (2, 0, 7), (3, 0, 8), (4, 1, 9)], entities=10, relations=2)
+    counts = collections.Counter()
+    for epoch in range(600):
+        sampler = NegativeSampler(graph, 1, "each_slot", pseudo_typed=True)
+        rows = sampler.corrupt(graph["train"].triplets[:1], epoch).triplets.tolist()
+        counts.update(row[0] for row in rows if row[0] != 0)
+    assert set(counts) == {1, 2, 3}
+    assert min(counts.values()) > 150
+
+
+def test_pseudo_typed_with_a_relation_that_training_lacks_draws_none_for_it():
+    graph = integer_graph([(0, 0, 1), (2, 0, 3)], entities=4, relations=2, test=[(0, 1, 2)])
+    drawn = NegativeSampler(graph, 2, pseudo_typed=True).corrupt(graph["test"].triplets)
+    assert drawn.triplets.tolist() == [[0, 0, 2]]
