@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import common
 import numpy as np
@@ -71,7 +72,7 @@ def latencies(nearest: Callable[..., object], queries: torch.Tensor, k: int, rou
     )
 
 
-def main() -> None:
+def choices() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -85,8 +86,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="searches timed; medians are reported")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    arguments = choices()
     memory = AnonymousMemory()
     memory.start()
     encoded = 0
@@ -103,40 +107,38 @@ def main() -> None:
     model = f"random {arguments.dim} {arguments.clusters} {arguments.seed}"
     about = (arguments.entities, texts, model, arguments.folder)
     queries = vectors(np.arange(64), kind=2)
+    rows: list[dict[str, Any]] = []
+
+    def note(what: str, figure: float, unit: str) -> None:
+        """Prints a figure at once: the next one may take an hour."""
+        rows.append({"what": what, "figure": figure, "unit": unit})
+        print(f"{what}: {figure:,.4g} {unit}", flush=True)
+
+    print(f"{arguments.entities:,} vectors, {arguments.dim} dimensions, {arguments.clusters} clusters")
     build = seconds(lambda: EntityIndex.build(encode, *about))
+    note(f"{encoded:,} random vectors made and written", build, "s")
     start = time.perf_counter()
     index = EntityIndex.load(arguments.folder, arguments.entities, texts, model)
-    load = time.perf_counter() - start
+    note("loaded (memory-mapped)", time.perf_counter() - start, "s")
     first = seconds(lambda: index.nearest(queries[:1], arguments.top_k))
+    note("exact: the first query, norms computed", 1000 * first, "ms")
     alone, together = latencies(index.nearest, queries, arguments.top_k, arguments.rounds)
-    exact_memory = memory.peak
-    rows = [
-        {"what": f"{encoded:,} random vectors made and written", "figure": build, "unit": "s"},
-        {"what": "loaded (memory-mapped)", "figure": load, "unit": "s"},
-        {"what": "exact: the first query, norms computed", "figure": 1000 * first, "unit": "ms"},
-        {"what": "exact: 1 query", "figure": alone, "unit": "ms"},
-        {"what": f"exact: {len(queries)} queries", "figure": together, "unit": "ms"},
-        {"what": "peak anonymous memory until here", "figure": exact_memory, "unit": "MB"},
-    ]
+    note("exact: 1 query", alone, "ms")
+    note(f"exact: {len(queries)} queries", together, "ms")
+    note("peak anonymous memory until here", memory.peak, "MB")
     if arguments.faiss:
+        name = f"{arguments.faiss}, {arguments.parameters}"
         start = time.perf_counter()
         approximate = FaissIndex(index, arguments.faiss, arguments.parameters, arguments.seed)
-        build = time.perf_counter() - start
+        note(f"{name}: trained and filled", time.perf_counter() - start, "s")
         approximate.nearest(queries, arguments.top_k)
         alone, together = latencies(approximate.nearest, queries, arguments.top_k, arguments.rounds)
-        recall = approximate.recall(queries, arguments.top_k)
-        name = f"{arguments.faiss}, {arguments.parameters}"
-        rows += [
-            {"what": f"{name}: trained and filled", "figure": build, "unit": "s"},
-            {"what": f"{name}: 1 query", "figure": alone, "unit": "ms"},
-            {"what": f"{name}: {len(queries)} queries", "figure": together, "unit": "ms"},
-            {"what": f"{name}: recall@{arguments.top_k}", "figure": recall, "unit": ""},
-            {"what": "peak anonymous memory", "figure": memory.peak, "unit": "MB"},
-        ]
+        note(f"{name}: 1 query", alone, "ms")
+        note(f"{name}: {len(queries)} queries", together, "ms")
+        note(f"{name}: recall@{arguments.top_k}", approximate.recall(queries, arguments.top_k), "")
+        note("peak anonymous memory", memory.peak, "MB")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    rows.append({"what": "peak resident memory, mapped files included", "figure": peak, "unit": "MB"})
-    print(f"{arguments.entities:,} vectors, {arguments.dim} dimensions, {arguments.clusters} clusters")
-    common.print_table(rows)
+    note("peak resident memory, mapped files included", peak, "MB")
     settings = {name: getattr(arguments, name) for name in ("entities", "dim", "clusters", "seed")}
     common.finish(arguments, {"index": rows, **settings})
 

@@ -345,7 +345,8 @@ def test_flat_faiss_finds_what_the_exact_search_finds(faiss_index):
     index = build(Encoder(whole_vectors(ENTITIES)))
     flat, queries = faiss_index(index, "Flat", quiet=True), whole_vectors(7, seed=1)
     exclude = (np.array([0, 0, 6, 2]), np.array([3, 29, 8, 0]))
-    for choices in ((1, None), (5, exclude), (28, exclude), (30, None)):
+    best_of_first = (np.zeros(14, dtype=np.int64), index.nearest(queries[:1], 14)[1][0])
+    for choices in ((1, None), (1, best_of_first), (5, exclude), (28, exclude), (30, None)):
         for one, other in zip(index.nearest(queries, *choices), flat.nearest(queries, *choices), strict=True):
             assert np.array_equal(one, other)
             assert one.dtype == other.dtype
