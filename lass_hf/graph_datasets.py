@@ -1,16 +1,16 @@
 """A graph as tables and back: Arrow strings on one side, vocabularies and integer arrays on the other.
 
-Nothing here loops over rows in Python. It knows no files; `dataset_folder.py` writes and reads those.
+Nothing here loops over triplets in Python. It knows no files; `dataset_folder.py` writes and reads those.
 """
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from .errors import GraphError
-from .vocabulary import Vocabulary, text_of_id
+from .vocabulary import NamedTriplets, Vocabulary, is_blank, text_of_id, to_integers, used_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("head", "relation", "tail")
-SLOTS = {"entities": (0, 2), "relations": (1,)}
+BLOCK = 2**20  # rows of a chunk of strings: Arrow's hold 2 GB
 Arrays = dict[str, tuple[np.ndarray, np.ndarray | None]]
 
 
@@ -41,11 +41,11 @@ def to_arrow(graph: "KnowledgeGraph", shared_schema: bool = False) -> dict[str, 
             )
         except UnicodeEncodeError as error:
             raise GraphError(f"{vocabulary.kind}: {error.object!r} is not valid Unicode ({error.reason})") from None
-    ids = {kind: tables[kind]["id"].combine_chunks() for kind in SLOTS}
+    ids = {kind: tables[kind]["id"].combine_chunks() for kind in ("entities", "relations")}
     labelled = any(split.labels is not None for split in graph.splits.values())
     for name, split in graph.splits.items():
         columns = {
-            COLUMNS[slot]: ids[kind].take(pa.array(split.triplets[:, slot]))
+            COLUMNS[slot]: _take(ids[kind], split.triplets[:, slot])
             for slot, kind in enumerate(("entities", "relations", "entities"))
         }
         if split.labels is not None:
@@ -54,6 +54,13 @@ def to_arrow(graph: "KnowledgeGraph", shared_schema: bool = False) -> dict[str, 
             columns["label"] = pa.nulls(len(split), pa.int8())
         tables["triplets"][name] = pa.table(columns)
     return tables
+
+
+def _take(strings: "pa.StringArray", positions: np.ndarray) -> "pa.ChunkedArray":
+    import pyarrow as pa
+
+    starts = range(0, len(positions), BLOCK)
+    return pa.chunked_array([strings.take(pa.array(positions[start : start + BLOCK])) for start in starts], pa.string())
 
 
 def to_datasets(graph: "KnowledgeGraph") -> dict[str, Any]:
@@ -80,18 +87,21 @@ def from_arrow(
     if unknown := sorted(set(triplets) - set(SPLITS)):
         raise GraphError(f"split {unknown[0]!r}; expected some of {', '.join(SPLITS)}")
     triplets = {split: triplets[split] for split in SPLITS if split in triplets}
-    columns = {split: _string_columns(split, table, COLUMNS) for split, table in triplets.items()}
-    if empty := [split for split, table in triplets.items() if not len(table)]:
-        raise GraphError(f"{empty[0]}: no triplets; leave the split out")
-    vocabularies, integers = {}, {}
-    for kind, table in (("entities", entities), ("relations", relations)):
-        given = None if table is None else _vocabulary(kind, table)
-        vocabularies[kind], integers[kind] = _number(kind, columns, given)
-    (heads, tails), (middle,) = integers["entities"], integers["relations"]
-    everything = np.stack([heads, middle, tails], axis=1)
-    ends = np.cumsum([len(table) for table in triplets.values()])[:-1]
-    parts = zip(triplets.items(), np.split(everything, ends), strict=True)
-    splits = {split: (part, _labels(split, table)) for (split, table), part in parts}
+    named = {}
+    for split, table in triplets.items():
+        columns = _string_columns(split, table, COLUMNS)
+        if not len(table):
+            raise GraphError(f"{split}: no triplets; leave the split out")
+        named[split] = NamedTriplets.from_columns(columns, _labels(split, table))
+    vocabularies = {
+        kind: _vocabulary_in_use(kind, named) if table is None else _vocabulary(kind, table)
+        for kind, table in (("entities", entities), ("relations", relations))
+    }
+    numbered = to_integers(named, vocabularies.values())
+    for split, part in numbered.items():
+        if (part < 0).any():
+            _refuse(split, named[split], part < 0)
+    splits = {split: (part, named[split].labels) for split, part in numbered.items()}
     return vocabularies["entities"], vocabularies["relations"], splits
 
 
@@ -144,50 +154,31 @@ def _first(mask: Any) -> int:
 
 
 def _vocabulary(kind: str, table: "pa.Table") -> Vocabulary:
-    ids, texts = (values.to_pylist() for values in _string_columns(kind, table, ("id", "text")))
-    for column, values in (("id", ids), ("text", texts)):
-        if blank := [row for row, value in enumerate(values) if not value.strip()]:
-            raise GraphError(f"{kind}, row {blank[0]}: {column} is {values[blank[0]]!r}; expected a name or text")
-    if len(set(ids)) < len(ids):
+    columns = _string_columns(kind, table, ("id", "text"))
+    for column, values in zip(("id", "text"), columns, strict=True):
+        if (blank := is_blank(values)).any():
+            row = _first(blank)
+            raise GraphError(f"{kind}, row {row}: {column} is {values[row].as_py()!r}; expected a name or text")
+    ids, texts = (values.to_pylist() for values in columns)
+    if len(columns[0].unique()) < len(ids):
         name, count = Counter(ids).most_common(1)[0]
         raise GraphError(f"{kind}, row {ids.index(name)}: {name!r} has {count} rows; expected one row per id")
     return Vocabulary(kind, ids, texts)
 
 
-def _number(
-    kind: str, columns: "Mapping[str, list[pa.ChunkedArray]]", vocabulary: Vocabulary | None
-) -> tuple[Vocabulary, np.ndarray]:
-    """The integers of one kind of names, int64 of shape (1 or 2 slots, triplets of all splits), and their vocabulary.
-
-    Strings are hashed once, by Arrow; what follows handles distinct names, or integers.
-    """
-    import pyarrow as pa
-
-    slots = SLOTS[kind]
-    chunks = [chunk for slot in slots for split in columns.values() for chunk in split[slot].chunks]
-    encoded = pa.chunked_array(chunks).combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    codes = encoded.indices.to_numpy().reshape(len(slots), -1)
-    if vocabulary is None:
-        _, first = np.unique(codes.T, return_index=True)  # in reading order: head, tail, next head, ...
-        ids = [names[code] for code in np.argsort(first)]
-        vocabulary = Vocabulary(kind, ids, [text_of_id(name) for name in ids])
-        missing, fault = [not name.strip() for name in names], "is empty; expected a name"
-    else:
-        missing, fault = [name not in vocabulary.index for name in names], f"has no row in the table {kind!r}"
-    if any(missing):
-        _refuse(columns, slots, np.array(missing)[codes], fault)
-    return vocabulary, np.array([vocabulary.index[name] for name in names], dtype=np.int64)[codes]
+def _vocabulary_in_use(kind: str, splits: Mapping[str, NamedTriplets]) -> Vocabulary:
+    ids = [name for name in used_names(splits, kind).to_pylist() if name.strip()]
+    return Vocabulary(kind, ids, [text_of_id(name) for name in ids])
 
 
-def _refuse(columns: Mapping[str, Any], slots: tuple[int, ...], wrong: np.ndarray, fault: str) -> None:
-    """Raises GraphError for the first row that has a wrong name; `wrong` is bool, shape (slots, triplets)."""
-    row = _first(wrong.any(axis=0))
-    slot = slots[_first(wrong[:, row])]
-    for split, values in columns.items():
-        if row < len(values[slot]):
-            raise GraphError(f"{split}, row {row}: {COLUMNS[slot]} {values[slot][row].as_py()!r} {fault}")
-        row -= len(values[slot])
+def _refuse(split: str, triplets: NamedTriplets, wrong: np.ndarray) -> NoReturn:
+    """Raises GraphError for the first row that has a wrong name; `wrong` is bool, shape (n, 3)."""
+    row = _first(wrong.any(axis=1))
+    slot = _first(wrong[row])
+    name = triplets.names[int(triplets.codes[row, slot])].as_py()
+    kind = "relations" if slot == 1 else "entities"
+    fault = f"has no row in the table {kind!r}" if name.strip() else "is empty; expected a name"
+    raise GraphError(f"{split}, row {row}: {COLUMNS[slot]} {name!r} {fault}")
 
 
 def _labels(split: str, table: "pa.Table") -> np.ndarray | None:

@@ -20,7 +20,7 @@ from .graph_datasets import SPLITS, from_datasets, to_datasets
 from .graph_files import read_texts, read_triplets
 from .graph_summary import summarize
 from .known_triplets import KnownTriplets
-from .vocabulary import Vocabulary, text_of_id
+from .vocabulary import NamedTriplets, Vocabulary, text_of_id, to_arrow_strings, to_integers, used_names
 
 SPLIT_FILES = {"train": ["train.tsv"], "validation": ["dev.tsv", "valid.tsv", "validation.tsv"], "test": ["test.tsv"]}
 VOCABULARY_FILE = "vocabulary.json"
@@ -54,6 +54,13 @@ class GraphSplit:
     def positives(self) -> np.ndarray:
         """The true triplets, int64 of shape (m, 3)."""
         return self.triplets if self.labels is None else self.triplets[self.labels == 1]
+
+    def sample(self, fraction: float, seed: int = 42) -> "GraphSplit":
+        """A seeded part of the split, in its order; the parts of one seed are nested. Raises GraphError for no part."""
+        if not 0 < fraction <= 1:
+            raise GraphError(f"fraction={fraction}; expected more than 0 and at most 1")
+        count = max(1, round(fraction * len(self)))
+        return self.select(np.sort(np.random.default_rng(seed).permutation(len(self))[:count]))
 
     def select(self, positions: np.ndarray) -> "GraphSplit":
         """The split cut down to some positions, as `datasets.Dataset.select` does."""
@@ -117,17 +124,19 @@ class KnowledgeGraph:
     @cached_property
     def candidates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For each slot, the values that occur in any triplet of the graph, ascending (heads and tails alike)."""
-        every = np.concatenate([split.triplets for split in self.splits.values()] or [np.empty((0, 3), np.int64)])
-        entities = np.unique(every[:, [0, 2]])
-        return entities, np.unique(every[:, 1]), entities
+        entities, relations = (np.flatnonzero(occurs) for occurs in self.occurring(*self.splits))
+        return entities, relations, entities
 
     def occurs_in_train(self) -> tuple[np.ndarray, np.ndarray]:
         """Whether each entity, and each relation, occurs in a training triplet; two bool arrays."""
+        return self.occurring("train")
+
+    def occurring(self, *names: str) -> tuple[np.ndarray, np.ndarray]:
+        """Whether each entity, and each relation, occurs in a triplet of some splits; splits that it lacks add none."""
         entities, relations = np.zeros(self.num_entities, dtype=bool), np.zeros(self.num_relations, dtype=bool)
-        if "train" in self.splits:
-            triplets = self.splits["train"].triplets
-            entities[triplets[:, [0, 2]]] = True
-            relations[triplets[:, 1]] = True
+        for name in self.splits.keys() & set(names):
+            for slot, occurs in enumerate((entities, relations, entities)):
+                occurs[self.splits[name].triplets[:, slot]] = True
         return entities, relations
 
     def low_resource(self, fraction: float, seed: int = 42) -> "KnowledgeGraph":
@@ -135,13 +144,8 @@ class KnowledgeGraph:
 
         Vocabularies and other splits stay. Train on it, and evaluate on the whole graph: that is the filter.
         """
-        if not 0 < fraction <= 1:
-            raise GraphError(f"fraction={fraction}; expected more than 0 and at most 1")
-        train = self["train"]
-        count = max(1, round(fraction * len(train)))
-        kept = np.sort(np.random.default_rng(seed).permutation(len(train))[:count])
+        part = self["train"].sample(fraction, seed)
         splits = {name: (split.triplets, split.labels) for name, split in self.splits.items()}
-        part = train.select(kept)
         return KnowledgeGraph(self.entities, self.relations, {**splits, "train": (part.triplets, part.labels)})
 
     def summary(self) -> dict[str, Any]:
@@ -162,7 +166,9 @@ class KnowledgeGraph:
 
         Without texts, an id is its own text. With texts, each entity of the triplets must have one (GraphError).
         """
-        splits: dict[str, tuple[list[list[str]], list[int] | None]] = {}
+        import pyarrow as pa
+
+        splits = {}
         for name, source in zip(SPLITS, (train, validation, test), strict=True):
             if source is None:
                 continue
@@ -181,9 +187,19 @@ class KnowledgeGraph:
             if widths == {4}:
                 if bad := {row[3] for row in rows} - {"1", "0", "-1"}:
                     raise GraphError(f"{name}: label {bad.pop()!r}; expected 1 (true) or 0 or -1 (false)")
-                labels = [int(row[3] == "1") for row in rows]
-            splits[name] = ([row[:3] for row in rows], labels)
-        return cls._from_rows(splits, entity_text, relation_text, "entity_text", "relation_text")
+                labels = np.array([row[3] == "1" for row in rows], dtype=np.int8)
+            columns = [
+                pa.chunked_array([to_arrow_strings(kind, [row[slot] for row in rows])])
+                for slot, kind in enumerate(("entities", "relations", "entities"))
+            ]
+            splits[name] = NamedTriplets.from_columns(columns, labels)
+        for kind, texts in (("entities", entity_text), ("relations", relation_text)):
+            for name, text in (texts or {}).items():
+                if not isinstance(name, str):
+                    raise GraphError(f"{kind}: a text is given for {name!r}; expected an id, a string")
+                if not isinstance(text, str) or not text.strip():
+                    raise GraphError(f"{kind}: the text of {name!r} is {text!r}; expected a text")
+        return cls._from_names(splits, entity_text, relation_text, "entity_text", "relation_text")
 
     @classmethod
     def from_directory(cls, path: str | Path, *, long_text: bool = False) -> "KnowledgeGraph":
@@ -216,36 +232,30 @@ class KnowledgeGraph:
         if long_text:
             if not long_file.is_file():
                 raise GraphError(f"{long_file}: no such file, but long texts were asked for")
-            used = [name for rows, _ in splits.values() for row in rows for name in (row[0], row[2])]
+            used = used_names(splits, "entities").to_pylist()
             short = entity_text or {name: text_of_id(name) for name in used}
             long = read_texts(long_file)
-            entity_text = short | {name: long[name] for name in dict.fromkeys([*short, *used]) if name in long}
+            entity_text = short | {name: long[name] for name in (*short, *used) if name in long}
         relation_text = read_texts(relation_file) if relation_file.is_file() else None
-        return cls._from_rows(splits, entity_text, relation_text, str(entity_file), str(relation_file))
+        return cls._from_names(splits, entity_text, relation_text, str(entity_file), str(relation_file))
 
     @classmethod
-    def _from_rows(cls, splits, entity_text, relation_text, entity_source, relation_source) -> "KnowledgeGraph":
+    def _from_names(cls, splits, entity_text, relation_text, entity_source, relation_source) -> "KnowledgeGraph":
         if not splits:
             raise GraphError("no triplets were given")
-        names = {"entities": entity_text, "relations": relation_text}
-        columns = {"entities": (0, 2), "relations": (1,)}
-        vocabularies = {}
-        for kind, given in names.items():
-            used = dict.fromkeys(row[slot] for rows, _ in splits.values() for row in rows for slot in columns[kind])
-            texts = {name: text_of_id(name) for name in used} if given is None else given
-            if missing := [name for name in used if name not in texts]:
-                source = entity_source if kind == "entities" else relation_source
-                raise GraphError(
-                    f"{source}: no text for {missing[0]!r} (and {len(missing) - 1} more {kind}), which the triplets use"
-                )
-            if empty := [name for name, text in texts.items() if not isinstance(text, str) or not text.strip()]:
-                raise GraphError(f"{kind}: the text of {empty[0]!r} is {texts[empty[0]]!r}; expected a text")
+        vocabularies, sources = {}, {"entities": entity_source, "relations": relation_source}
+        for kind, given in (("entities", entity_text), ("relations", relation_text)):
+            names = used_names(splits, kind).to_pylist() if given is None else []
+            texts = {name: text_of_id(name) for name in names} if given is None else given
             vocabularies[kind] = Vocabulary(kind, list(texts.keys()), list(texts.values()))
-        entity, relation = vocabularies["entities"].index, vocabularies["relations"].index
-        arrays = {}
-        for name, (rows, labels) in splits.items():
-            triplets = np.array([(entity[h], relation[r], entity[t]) for h, r, t in rows], dtype=np.int64)
-            arrays[name] = (triplets, None if labels is None else np.array(labels, dtype=np.int8))
+        numbered = to_integers(splits, vocabularies.values())
+        if any((triplets < 0).any() for triplets in numbered.values()):
+            for kind, source in sources.items():
+                index = vocabularies[kind].index
+                if missing := [name for name in used_names(splits, kind).to_pylist() if name not in index]:
+                    others = f"(and {len(missing) - 1} more {kind})"
+                    raise GraphError(f"{source}: no text for {missing[0]!r} {others}, which the triplets use")
+        arrays = {name: (numbered[name], split.labels) for name, split in splits.items()}
         return cls(vocabularies["entities"], vocabularies["relations"], arrays)
 
     def to_datasets(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from conftest import ENTITY_TEXT
 from datasets import Dataset, DatasetDict, Features, Value
 
-from lass_hf import KnowledgeGraph
+from lass_hf import KnowledgeGraph, graph_datasets
 from lass_hf.errors import GraphError
 
 STRINGS = dict.fromkeys(("head", "relation", "tail"), Value("string"))
@@ -164,6 +164,14 @@ def test_tables_survive_parquet_files(any_graph, tmp_path):
     triplets = {name: through_parquet(name, table) for name, table in tables.pop("triplets").items()}
     rest = {name: through_parquet(name, table) for name, table in tables.items()}
     assert_same(KnowledgeGraph.from_datasets(triplets, **rest), any_graph)
+
+
+def test_strings_of_many_rows_are_in_chunks(any_graph, monkeypatch):
+    """An Arrow array of strings holds 2 GB."""
+    monkeypatch.setattr(graph_datasets, "BLOCK", 3)
+    tables = any_graph.to_datasets()
+    assert tables["triplets"]["train"].data["head"].num_chunks == -(-len(any_graph["train"]) // 3)
+    assert_same(KnowledgeGraph.from_datasets(**tables), any_graph)
 
 
 # Bad tables

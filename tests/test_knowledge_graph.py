@@ -313,6 +313,11 @@ def test_an_empty_name_in_a_list_is_an_error(row):
         KnowledgeGraph.from_triplets([("a", "r", "b"), row])
 
 
+def test_an_id_of_a_mapping_that_is_no_string_is_an_error():
+    with pytest.raises(GraphError, match="entities: a text is given for 1; expected an id, a string"):
+        KnowledgeGraph.from_triplets([(1, "r", 2)], entity_text={1: "one", 2: "two"})
+
+
 @pytest.mark.parametrize("text", ["", " "])
 def test_an_empty_text_in_a_mapping_is_an_error_that_names_the_entity(text):
     with pytest.raises(GraphError, match="'b'"):
@@ -487,6 +492,17 @@ def test_candidates_are_what_occurs_in_a_triplet_of_any_split():
     assert heads.tolist() == tails.tolist() == [1, 2, 3, 4]
     assert relations.tolist() == [1, 2]
     assert (graph.num_entities, graph.num_relations) == (6, 3)
+
+
+def test_what_occurs_is_counted_over_the_splits_named(graph):
+    entities, relations = graph.occurring("validation", "test")
+    rows = [*VALIDATION, *TEST]
+    assert {graph.entities.ids[number] for number in np.flatnonzero(entities)} == {
+        n for h, _, t in rows for n in (h, t)
+    }
+    assert {graph.relations.ids[number] for number in np.flatnonzero(relations)} == {r for _, r, _ in rows}
+    assert all(np.array_equal(*pair) for pair in zip(graph.occurring("train"), graph.occurs_in_train(), strict=True))
+    assert not any(found.any() for found in graph.occurring("other"))
 
 
 # Summary

@@ -1,0 +1,62 @@
+"""Names: found by id or text, also among many, and handed to Arrow."""
+
+import difflib
+
+import numpy as np
+import pytest
+
+from lass_hf import vocabulary as module
+from lass_hf.errors import GraphError, UnknownNameError
+from lass_hf.vocabulary import Vocabulary, is_blank, to_arrow_strings
+
+WORDS = ["Berlin, a city", "Bern, a city", "Merlin, a wizard", "Lisbon, a city", "Madrid, a city", "Oslo, a city"]
+
+
+def many(count=300):
+    """Cities among numbered texts that share few letters with them."""
+    texts = [*WORDS, *(f"thing {number}" for number in range(count))]
+    return Vocabulary("entities", [f"Q{number}" for number in range(len(texts))], texts)
+
+
+def suggestions(vocabulary, name):
+    with pytest.raises(UnknownNameError) as caught:
+        vocabulary.find(name)
+    return str(caught.value).partition("did you mean ")[2]
+
+
+@pytest.mark.parametrize("name", ["berlim", "Lisbn", "Osllo", "thing 29x", "Q30O", "o"])
+def test_suggestions_among_many_names_are_those_among_few(name, monkeypatch):
+    expected = suggestions(many(), name)
+    monkeypatch.setattr(module, "SHORTLIST", 60)
+    compared = []
+    close = difflib.get_close_matches
+    monkeypatch.setattr(
+        difflib, "get_close_matches", lambda word, keys, **rest: compared.append(keys) or close(word, keys, **rest)
+    )
+    assert suggestions(many(), name) == expected
+    assert len(compared[0]) <= 3 * 60  # an id, a text and its label each
+
+
+def test_a_text_that_several_share_lists_their_ids_in_order():
+    vocabulary = Vocabulary("entities", ["Q3", "Q1", "Q2", "Q4"], ["same", "other", "same", "same"])
+    with pytest.raises(UnknownNameError, match="3 entities have the text 'same': Q3, Q2, Q4;"):
+        vocabulary.find("same")
+    assert vocabulary.find("other") == 1
+
+
+def test_index_gives_the_number_of_each_id():
+    vocabulary = many()
+    assert [vocabulary.ids[number] for number in vocabulary.index.values()] == vocabulary.ids
+    assert list(vocabulary.index.values()) == list(range(len(vocabulary)))
+
+
+def test_blank_is_what_python_strips_to_nothing():
+    characters = [chr(code) for code in range(0x3100) if not 0xD800 <= code < 0xE000]
+    expected = [not character.strip() for character in characters]
+    assert np.array_equal(is_blank(to_arrow_strings("entities", characters)), expected)
+    assert is_blank(to_arrow_strings("entities", ["", " \u2028\t", " a "])).tolist() == [True, True, False]
+
+
+def test_what_is_no_unicode_is_refused_by_kind():
+    with pytest.raises(GraphError, match=r"relations: 'a.ud800' is not valid Unicode"):
+        to_arrow_strings("relations", ["b", "a\ud800"])
