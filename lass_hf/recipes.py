@@ -77,6 +77,7 @@ class TrainArguments:
     normalize: bool = field(default=False, metadata={"help": "Vectors of unit length; separate encoding only."})
     scale: float = field(default=20.0, metadata={"help": "Of the squared distance of vectors of unit length."})
     learn_scale: bool = field(default=True, metadata={"help": "Learn that scale; else it stays what it is."})
+    fraction: float = field(default=1.0, metadata={"help": "Train on a seeded share of the training triplets."})
     retriever: str | None = field(
         default=None, metadata={"help": "Model with separate encoding, to mine negatives with, for a joint one."}
     )

@@ -62,6 +62,7 @@ def train(
         scale=arguments.scale,
         learn_scale=arguments.learn_scale,
     )
+    train_dataset = graph["train"].sample(arguments.fraction, training.seed)
     collator = None if arguments.retriever is None else _mining_collator(arguments, training, processor, graph)
     checkpoint = None
     about = record(arguments, training, graph)
@@ -79,7 +80,7 @@ def train(
             args=training,
             data_collator=collator,
             processing_class=processor,
-            train_dataset=graph["train"],
+            train_dataset=train_dataset,
             eval_dataset=graph.splits.get("validation"),
         )
         trainer.create_optimizer_and_scheduler(num_training_steps=1)  # only to see that their arguments are right

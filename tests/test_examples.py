@@ -64,6 +64,46 @@ def test_triplet_classification_trains_evaluates_and_records_both(run, labelled_
     assert {name: content["metrics"][name] for name in expected} == pytest.approx(expected)
 
 
+def test_the_inductive_script_writes_the_graph_that_it_tested_on(run, graph_folder, tmp_path):
+    from lass_hf.cli import main
+
+    separate = ("--encoding", "separate", "--normalize", "true", "--loss", "softmax", "--seed", 5)
+    assert run("examples/run_inductive.py", graph_folder, "--share", 0.4, *separate) == 0
+    found = read_results(tmp_path / "out" / "inductive.json")["metrics"]
+    file, model, graph = tmp_path / "cli.json", tmp_path / "out", tmp_path / "out" / "graph"
+    assert main(["evaluate", "--model", str(model), "--graph", str(graph), "--json", str(file), "--quiet"]) == 0
+    metrics = json.loads(file.read_text())["metrics"]
+    assert {f"inductive_{name}": value for name, value in metrics.items()}.items() <= found.items()
+    assert found["mrr_ratio"] == found["inductive_mrr"] / found["transductive_mrr"]
+    tested = KnowledgeGraph.from_directory(graph)
+    trained = tested["train"].triplets[:, [0, 2]]
+    assert not np.isin(tested["test"].triplets[:, [0, 2]], trained).any()
+
+
+def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path):
+    from lass_hf.cli import main
+
+    file, graph = tmp_path / "cli.json", str(graph_folder)
+    retriever = tmp_path / "retriever"
+    separate = ("--encoding", "separate", "--normalize", "true", "--loss", "softmax", "--output_dir", retriever)
+    assert run("examples/run_link_prediction.py", graph_folder, *separate) == 0
+    mined = ("--encoder", retriever, "--retriever", retriever, "--num_mined", 2, "--num_negatives", 3)
+    assert run("examples/run_link_prediction.py", graph_folder, *mined, "--fraction", 0.5) == 0
+    made = read_results(tmp_path / "out" / "link_prediction.json")["choices"]
+    assert (made["num_mined"], made["fraction"], made["retriever"]) == (2, 0.5, str(retriever))
+    flags = ["--model", str(retriever), "--rerank", str(tmp_path / "out"), "--json", str(file), "--quiet"]
+    assert main(["evaluate", *flags, "--graph", graph, "--top_k", "4"]) == 0
+    content = json.loads(file.read_text())
+    before = read_results(retriever / "link_prediction.json")["metrics"]
+    assert content["retrieval"] == pytest.approx({name: before[name] for name in content["retrieval"]})
+    assert content["metrics"]["num_queries"] == 6
+    assert 0 <= content["recall"] <= 1
+    assert set(content["tokens"]) == {"retrieval", "fitting", "reranking"}
+    assert (retriever / "entity_index").is_dir()
+    assert main(["predict", *flags, "--head", "cat", "--relation", "eats", "--top_k", "2", "--blend", "0.5"]) == 0
+    assert len(json.loads(file.read_text())["answers"]) == 2
+
+
 @pytest.mark.parametrize("task", ["link_prediction", "relation_prediction"])
 def test_ranking_scripts_agree_with_the_evaluate_command(run, graph_folder, tmp_path, task):
     from lass_hf.cli import main
