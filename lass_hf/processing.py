@@ -22,6 +22,7 @@ from .token_store import SequenceTemplate, TokenStore
 
 DEFAULT_MAX_LENGTH = 512
 INVERSE = "inverse of {}"
+CHUNK = 2**16  # texts tokenised at once: the tokenizer keeps 2 kB of each until the last is done
 INCLUDE_GRAPH = ("full", "vocabulary", "none")
 
 
@@ -154,8 +155,12 @@ class LassProcessor(ProcessorMixin):
             raise LassError("this processor has no graph: pass graph=..., or set processor.graph")
         if self._store is None or self._store[0] is not graph:
             relations = self._relations(graph.relations.texts, graph.relations.ids)
-            entities = self.tokenize(graph.entities.texts, graph.entities.ids)
-            self._store = (graph, TokenStore.from_lists(self._template, relations, entities))
+            store = TokenStore.from_lists(self._template, relations, [])
+            texts, names = graph.entities.texts, graph.entities.ids
+            for start in range(0, len(texts), CHUNK):
+                part = slice(start, start + CHUNK)
+                store = store.with_entities(self.tokenize(texts[part], names[part]))
+            self._store = (graph, store)
         return self._store[1]
 
     def _relations(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:

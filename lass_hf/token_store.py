@@ -68,12 +68,18 @@ class TokenStore:
     @cached_property
     def same_text(self) -> tuple[np.ndarray, np.ndarray]:
         """For each entity, and each relation, the first with the same tokens: a text model cannot tell them apart."""
-        first: dict[bytes, int] = {}
-        same = np.empty(len(self.offsets) - 1, dtype=np.int64)
-        for text in range(len(same)):
-            key = self.tokens[self.offsets[text] : self.offsets[text + 1]].tobytes()
-            same[text] = first.setdefault(key + (b"r" if text < self.num_relations else b"e"), text)
-        return same[self.num_relations :] - self.num_relations, same[: self.num_relations]
+        return self._first_alike(self.num_relations, len(self.offsets) - 1), self._first_alike(0, self.num_relations)
+
+    def _first_alike(self, start: int, end: int) -> np.ndarray:
+        """For each of some texts, the first of them with the same tokens, counted from `start`: int64."""
+        import pyarrow as pa
+
+        offsets = pa.py_buffer(self.tokens.itemsize * self.offsets[start : end + 1])
+        texts = pa.Array.from_buffers(pa.large_binary(), end - start, [None, offsets, pa.py_buffer(self.tokens)])
+        codes = texts.dictionary_encode().indices.to_numpy()
+        first = np.empty(codes.max(initial=-1) + 1, dtype=np.int64)
+        first[codes[::-1]] = np.arange(len(codes))[::-1]  # of values for one code, the last assigned stays
+        return first[codes]
 
     def distinct(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One of the rows that read the same: positions (m,), which of them each row is (n,), how many are (m,); int64."""
