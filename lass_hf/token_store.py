@@ -82,7 +82,7 @@ class TokenStore:
         return first[codes]
 
     def distinct(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One of the rows that read the same: positions (m,), which of them each row is (n,), how many are (m,); int64."""
+        """Of rows that read the same one: positions (m,), which of them each row is (n,), how many are (m,); int64."""
         entity, relation = (np.append(same, -1) for same in self.same_text)
         keys = ((entity[rows[:, 0]] + 1) * len(relation) + relation[rows[:, 1]] + 1) * len(entity) + entity[rows[:, 2]]
         _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
