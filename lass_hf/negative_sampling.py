@@ -15,7 +15,7 @@ from .negative_mining import MinedNegatives
 
 logger = logging.getLogger(__name__)
 
-CORRUPTIONS = ("each_slot", "head_or_tail")
+CORRUPTIONS = ("each_slot", "head_or_tail", "tail")
 SMALL_VOCABULARY = 256  # up to here all values are put in random order at once, which also finds the last valid one
 MAX_ROUNDS = 4
 LAST = np.uint64(2**64 - 1)
@@ -36,14 +36,15 @@ class NegativeSampler:
         graph: the graph whose training triplets are never drawn.
         num_negatives: per slot (the paper: 5).
         corruption: "each_slot" corrupts head, relation and tail (Eq. 4); "head_or_tail" one of head and tail by coin
-            flip (the published code's classification form, there with one negative).
+            flip (the published code's classification form, there with one negative); "tail" the tail, as the false
+            triplets of WN11 and FB13 were made (Socher et al., 2013).
         replacement: draw with replacement, as the published code does; the paper draws without.
         seed: key of the random numbers.
         mined: wrong answers to draw from for heads and tails; relations are drawn as without.
         num_mined: how many of a slot's negatives come from there, no more than `num_negatives`; the rest is drawn
             uniformly, and may repeat one of them.
-        pseudo_typed: draw heads and tails from the entities that stand in that slot of that relation in training, as
-            the false triplets of WN11 and FB13 were made (Socher et al., 2013; PyKEEN's PseudoTypedNegativeSampler).
+        pseudo_typed: draw heads and tails from the entities that stand in that slot of that relation in training
+            (PyKEEN's PseudoTypedNegativeSampler); the false tails of FB13 are such ones.
 
     A slot with fewer valid values than `num_negatives` gives those there are, and says so once.
     """
@@ -92,6 +93,8 @@ class NegativeSampler:
             keys = _mix(keys ^ value.astype(np.uint64))
         if self.corruption == "each_slot":
             slots = [np.arange(len(triplets))] * 3
+        elif self.corruption == "tail":
+            slots = [np.empty(0, np.int64), np.empty(0, np.int64), np.arange(len(triplets))]
         else:
             heads = _mix(keys ^ np.uint64(3)) >> np.uint64(63) == 0
             slots = [np.flatnonzero(heads), np.empty(0, np.int64), np.flatnonzero(~heads)]

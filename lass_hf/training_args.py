@@ -26,7 +26,7 @@ class LassTrainingArguments(TrainingArguments):
     num_negatives: int = field(default=5, metadata={"help": "Corrupted triplets per positive and slot."})
     corruption: str = field(
         default="each_slot",
-        metadata={"help": "each_slot (head, relation and tail) or head_or_tail (one of the two by coin flip)."},
+        metadata={"help": "each_slot (head, relation and tail), head_or_tail (one of the two by coin flip) or tail."},
     )
     replacement: bool = field(default=False, metadata={"help": "Draw negatives with replacement (published code)."})
     pseudo_typed: bool = field(

@@ -504,3 +504,15 @@ def test_pseudo_typed_with_a_relation_that_training_lacks_draws_none_for_it():
     graph = integer_graph([(0, 0, 1), (2, 0, 3)], entities=4, relations=2, test=[(0, 1, 2)])
     drawn = NegativeSampler(graph, 2, pseudo_typed=True).corrupt(graph["test"].triplets)
     assert drawn.triplets.tolist() == [[0, 0, 2]]
+
+
+def test_tail_corrupts_tails_only():
+    graph = make_graph()
+    triplets = graph["train"].triplets
+    sampler = NegativeSampler(graph, 3, "tail")
+    drawn = sampler.corrupt(triplets)
+    assert sampler.num_slots == 1
+    assert (drawn.triplets[:, :2] == triplets[drawn.rows, :2]).all()
+    assert (np.bincount(drawn.rows) == 3).all()
+    for row, triplet in enumerate(triplets.tolist()):
+        assert set(drawn.triplets[drawn.rows == row, 2].tolist()) <= valid_values(graph, triplet, 2)
