@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import LassError, NonFiniteError
+from .errors import LassError
 from .fingerprints import digest, model_fingerprint
 from .index import EntityIndex
 from .scoring import TripletScorer
@@ -44,8 +44,6 @@ def by_index(scorer: TripletScorer, index: EntityIndex) -> CandidateScores:
         if slot == 1:
             return by_triplets(scorer.score)(queries, slot, candidates, wanted, bar)
         vectors = scorer.encode_queries(queries, slot)
-        if not bool(vectors.isfinite().all()):
-            raise NonFiniteError("the vector of a query is NaN or infinite: the model's weights are damaged")
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
         for start, squared in index.distances(vectors):
             matrix[:, start : start + squared.shape[1]] = scorer.score_distances(squared).cpu().numpy()
