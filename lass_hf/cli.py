@@ -6,16 +6,15 @@ Exit code 0, or 2 on bad input with one line on standard error.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import __version__
 from .analysis_folder import analyze
 from .builders import load_graph
 from .candidate_scores import entity_index, index_folder
-from .encoders import OFFLINE_ENCODER
+from .cli_parser import make_parser
 from .errors import LassError, ModelError
 from .fingerprints import model_fingerprint
 from .knowledge_graph import KnowledgeGraph
@@ -24,11 +23,11 @@ from .modeling import LassForKGCompletion
 from .prediction import LassPredictor
 from .processing import LassProcessor
 from .ranking_progress import remove_progress
-from .recipes import Parser, parse_training
+from .recipes import parse_training
 from .record import record
 from .reranking import RerankingResult, evaluate_reranking
 from .results import write_results
-from .scoring import DTYPES, TripletScorer
+from .scoring import TripletScorer
 from .terminal import check_writable, print_metrics, processes, quieten, report, run_program
 from .training import train, training_of
 from .triplet_classification import evaluate_triplet_classification
@@ -45,94 +44,12 @@ def _run(argv: list[str]) -> None:
     if argv[:1] == ["train"]:  # its parser is made of dataclasses, and of the recipe
         _train(argv[1:])
         return
-    arguments = _parser().parse_args(argv)
+    arguments = make_parser().parse_args(argv)
     if arguments.json:
         check_writable(arguments.json)
     if arguments.quiet:
         quieten()
-    arguments.run(arguments)
-
-
-def _parser() -> Parser:
-    parser = Parser(prog="lass-hf", description="Knowledge graph completion with language models.")
-    parser.add_argument("--version", action="version", version=f"lass-hf {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    commands.add_parser("train", help="train a model on a graph")
-    common = Parser(add_help=False)
-    common.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
-    common.add_argument("--json", metavar="FILE", help="write the results to this file")
-    graph = Parser(add_help=False)
-    graph.add_argument(
-        "--graph",
-        required=True,
-        metavar="DIR_OR_NAME",
-        help="folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13",
-    )
-    graph.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
-    model = Parser(add_help=False)
-    model.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
-    model.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
-
-    def add(name: str, run: Callable[[argparse.Namespace], None], parents: list[Any], text: str) -> Parser:
-        command = commands.add_parser(name, parents=[*parents, common], help=text, description=text)
-        command.set_defaults(run=run)
-        return command
-
-    evaluate = add("evaluate", _evaluate, [model, graph], "link prediction, filtered")
-    evaluate.add_argument("--split", default="test")
-    evaluate.add_argument("--limit", type=_positive, metavar="N", help="a seeded choice of N triplets")
-    evaluate.add_argument("--seed", type=_not_negative, default=42, help="of that choice")
-    evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
-    evaluate.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
-    evaluate.add_argument("--top_k", type=_positive, default=100, help="how many answers it puts in order")
-    evaluate.add_argument(
-        "--blend", type=_weight, help="weight of the first model's score (default: fitted on validation)"
-    )
-    classify = add("classify", _classify, [model, graph], "true or false, by a threshold from the validation split")
-    classify.add_argument("--split", default="test")
-    analysis = add("analyze", _analyze, [model, graph], "errors and attention of a split, as pages, plots and numbers")
-    analysis.add_argument("--output", required=True, metavar="DIR", help="folder to write into")
-    analysis.add_argument("--split", default="test")
-    analysis.add_argument("--triplet", nargs=3, metavar=("HEAD", "RELATION", "TAIL"), help="whose attention to show")
-    analysis.add_argument(
-        "--layer", type=_positive, metavar="N", help="of the attention; 1 is the first (default: last)"
-    )
-    analysis.add_argument("--ranks", metavar="FILE", help="--json file of lass-hf evaluate: do not rank again")
-    analysis.add_argument("--limit", type=_positive, metavar="N", help="rank a seeded choice of N triplets")
-    analysis.add_argument("--top_k", type=_positive, default=10, help="length of each list of examples")
-    predict = add("predict", _predict, [model], "answers for the slot that is not given, best first")
-    for slot in ("head", "relation", "tail"):
-        predict.add_argument(f"--{slot}", help="by id or text")
-    for slot in ("head", "tail"):
-        predict.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
-    predict.add_argument("--top_k", type=_positive, default=10)
-    predict.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
-    predict.add_argument("--rerank_top_k", type=_positive, default=100, help="how many answers it puts in order")
-    predict.add_argument("--blend", type=_weight, default=0.0, help="weight of the first model's score")
-    predict.add_argument("--include_known", action="store_true", help="also answers that the graph holds, marked")
-    info = add("info", _info, [graph], "counts, token lengths, oddities of a graph")
-    info.add_argument("--encoder", default=OFFLINE_ENCODER, help="whose tokenizer measures the texts")
-    return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
-    return int(text)
-
-
-def _not_negative(text: str) -> int:
-    return 0 if text == "0" else _positive(text)
-
-
-def _weight(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
-    return value
+    COMMANDS[arguments.command](arguments)
 
 
 def _load(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProcessor, KnowledgeGraph]:
@@ -335,6 +252,14 @@ def _train(argv: list[str]) -> None:
             following = "predict --help"
         print(f"saved {training.output_dir}; next: lass-hf {following}")
 
+
+COMMANDS = {
+    "evaluate": _evaluate,
+    "classify": _classify,
+    "analyze": _analyze,
+    "predict": _predict,
+    "info": _info,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,6 +10,7 @@ from transformers import PrinterCallback
 
 from .builders import load_graph
 from .candidate_scores import INDEX_FOLDER
+from .checkpoints import find_checkpoint
 from .data_collator import KGDataCollator
 from .errors import LassError, first_line
 from .knowledge_graph import KnowledgeGraph
@@ -21,7 +22,7 @@ from .record import record
 from .results import read_results, write_results
 from .scoring import TripletScorer
 from .terminal import processes, quieten
-from .trainer import LassTrainer, find_checkpoint
+from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
 
 TRAINING_FILE = "training.json"

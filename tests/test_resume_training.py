@@ -12,10 +12,10 @@ from conftest import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, wordpiece_tokenizer, w
 from transformers import BertModel
 
 from lass_hf import LassForKGCompletion, LassTrainer
+from lass_hf.checkpoints import find_checkpoint
 from lass_hf.cli import main
 from lass_hf.errors import LassError
 from lass_hf.fingerprints import model_fingerprint
-from lass_hf.trainer import find_checkpoint
 
 STEPS = 8  # two epochs of 14 positives in batches of 4, a checkpoint every other step
 
