@@ -1,0 +1,91 @@
+"""Blocks of neighbours: every triplet once in an epoch, another order in each, and fewer texts to encode in a batch."""
+
+import numpy as np
+import pytest
+from conftest import make_graph, make_model, wordpiece_tokenizer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lass_hf import LassError, LassProcessor, LassTrainer, LassTrainingArguments
+from lass_hf.neighbourhood_sampler import NeighbourhoodSampler, neighbourhood_order
+
+
+def chain(count):
+    """0 - 1 - 2 - ...: its neighbourhoods are known."""
+    numbers = np.arange(count)
+    return np.stack([numbers, np.zeros_like(numbers), numbers + 1], axis=1)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2), st.integers(0, 9)), max_size=40),
+    st.integers(1, 50),
+    st.integers(0, 3),
+)
+def test_every_triplet_comes_once(triplets, size, seed):
+    array = np.array(triplets, dtype=np.int64).reshape(-1, 3)
+    order = neighbourhood_order(array, size, np.random.default_rng(seed))
+    assert sorted(order.tolist()) == list(range(len(triplets)))
+
+
+def test_blocks_of_a_chain_are_pieces_of_it():
+    """In a chain, a block of neighbours spans few entities; shuffled triplets hardly ever share one."""
+    triplets = chain(1000)
+    rng = np.random.default_rng(0)
+
+    def entities(order):
+        blocks = triplets[order][: 1000 // 10 * 10].reshape(-1, 10, 3)
+        return np.mean([len(np.unique(block[:, [0, 2]])) for block in blocks])
+
+    assert entities(rng.permutation(1000)) > 19
+    assert entities(neighbourhood_order(triplets, 10, rng)) < 16
+
+
+def test_an_epoch_has_an_order_of_its_own_and_keeps_it():
+    sampler = NeighbourhoodSampler(chain(50), 4, seed=7)
+    first = list(sampler)
+    assert list(sampler) == first
+    assert len(sampler) == 50
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    sampler.set_epoch(0)
+    assert list(sampler) == first
+    assert list(NeighbourhoodSampler(chain(50), 4, seed=8)) != first
+
+
+def trainer(folder, encoding="separate", **choices):
+    graph = make_graph()
+    arguments = LassTrainingArguments(
+        output_dir=str(folder),
+        loss="softmax" if encoding == "separate" else "negative_sampling",
+        per_device_train_batch_size=4,
+        num_train_epochs=2,
+        report_to="none",
+        disable_tqdm=True,
+        bf16=False,
+        **choices,
+    )
+    return LassTrainer(
+        model=make_model(encoding=encoding),
+        args=arguments,
+        processing_class=LassProcessor(wordpiece_tokenizer(), encoding=encoding),
+        train_dataset=graph["train"],
+    )
+
+
+def test_the_trainer_takes_the_order_of_each_epoch(tmp_path):
+    training = trainer(tmp_path, neighbourhood_size=3, save_strategy="no")
+    seen, collate = [], training.data_collator.__call__
+    training.data_collator = lambda features: seen.append(collate(features)["triplets"]) or collate(features)
+    training.train()
+    triplets, epochs = training.train_dataset.triplets, np.split(np.concatenate(seen), 2)
+    for epoch, had in enumerate(epochs):
+        sampler = NeighbourhoodSampler(triplets, 3, training.args.seed)
+        sampler.set_epoch(epoch)
+        np.testing.assert_array_equal(had, triplets[list(sampler)])
+
+
+def test_joint_encoding_has_nothing_to_share(tmp_path):
+    with pytest.raises(LassError, match="neighbourhood_size=3 with joint encoding"):
+        trainer(tmp_path, "joint", neighbourhood_size=3)
+    with pytest.raises(LassError, match="neighbourhood_size=0"):
+        trainer(tmp_path, neighbourhood_size=0)
