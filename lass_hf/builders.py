@@ -3,12 +3,14 @@
 It finds folders; a benchmark goes through `graph_builder.py` too, and only that imports `datasets`.
 """
 
+import re
 from pathlib import Path
 
 from .benchmark_sources import BENCHMARKS, download
 from .errors import GraphError
 from .knowledge_graph import KnowledgeGraph
 
+HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")  # `user/name`
 EMBEDDED = {"countries": Path(__file__).parent / "data" / "countries"}
 
 
@@ -31,10 +33,15 @@ def load_benchmark(name: str, data_dir: str | Path | None = None, *, long_text: 
 
 
 def load_graph(name_or_folder: str | Path, *, long_text: bool = False) -> KnowledgeGraph:
-    """Loads a graph by name, else a folder; a folder called like a benchmark goes first, one called countries not."""
+    """Loads a graph by name, else a folder, else `user/name`, a dataset of the hub (`KnowledgeGraph.from_hub`).
+
+    A folder called like a benchmark goes first, one called countries not.
+    """
     name = str(name_or_folder)
     if name in EMBEDDED or (name in BENCHMARKS and not Path(name).is_dir()):
         return load_benchmark(name, long_text=long_text)
+    if HUB_NAME.fullmatch(name) and not Path(name).parent.is_dir():
+        return KnowledgeGraph.from_hub(name, long_text=long_text)
     if Path(name).is_dir() or len(Path(name).parts) > 1:
         return KnowledgeGraph.from_directory(name_or_folder, long_text=long_text)
     raise GraphError(f"{name}: no such folder, and no graph of that name; {_known()}")

@@ -17,6 +17,12 @@ def resolve_encoder(name_or_path: str) -> str:
     return str(name_or_path)
 
 
+def shared_name(name_or_path: str) -> str:
+    """An encoder's name as others may see it: of a folder `./` and its own name, not where it lies on this machine."""
+    path = Path(name_or_path)
+    return f"./{path.resolve().name}" if path.is_dir() else str(name_or_path)
+
+
 def check_model_folder(name_or_path: str) -> None:
     """Raises ModelError for a path that is no folder, or a folder without a model; hub names pass."""
     path = Path(name_or_path)

@@ -17,7 +17,10 @@ from .graph_datasets import to_arrow
 from .knowledge_graph import KnowledgeGraph
 
 TABLES = ("triplets", "entities", "relations")
-READERS = ("dataset_folder", "graph_datasets", "graph_files", "knowledge_graph", "vocabulary")
+READERS = (
+    *("dataset_folder", "graph_datasets", "graph_files", "graph_sources", "knowledge_graph"),
+    *("named_triplets", "vocabulary"),
+)
 CODE = [Path(__file__), *(Path(__file__).with_name(f"{name}.py") for name in READERS)]  # says what a folder means
 
 

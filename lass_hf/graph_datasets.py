@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .errors import GraphError
-from .vocabulary import NamedTriplets, Vocabulary, is_blank, text_of_id, to_integers, used_names
+from .named_triplets import NamedTriplets, is_blank, to_integers, used_names
+from .vocabulary import SPLITS, Vocabulary, text_of_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from .knowledge_graph import KnowledgeGraph
 
-SPLITS = ("train", "validation", "test")
 COLUMNS = ("head", "relation", "tail")
 BLOCK = 2**20  # rows of a chunk of strings: Arrow's hold 2 GB
 Arrays = dict[str, tuple[np.ndarray, np.ndarray | None]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import GraphError
-from .vocabulary import NamedTriplets, is_blank
+from .named_triplets import NamedTriplets, is_blank
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .known_triplets import KnownTriplets
-from .vocabulary import to_arrow_strings
+from .named_triplets import to_arrow_strings
 
 if TYPE_CHECKING:
     from .knowledge_graph import GraphSplit, KnowledgeGraph

@@ -1,28 +1,24 @@
 """The graph: strings end here. Entities, relations and triplets are integer arrays from this module on.
 
-It holds vocabularies with texts, splits, and sorted-array lookup of known triplets; it knows no tokens and no models.
-Slots are 0, 1, 2 = head, relation, tail everywhere.
+It holds vocabularies with texts, splits, and sorted-array lookup of known triplets; it knows no tokens and no models,
+and leaves files, tables and the hub to modules that it imports when asked. Slots are 0, 1, 2 = head, relation, tail.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from .dataset_folder import is_dataset_folder, read_folder, write_folder
 from .errors import GraphError
-from .graph_datasets import SPLITS, from_datasets, to_datasets
-from .graph_files import read_texts, read_triplets
-from .graph_summary import summarize
 from .known_triplets import KnownTriplets
-from .vocabulary import NamedTriplets, Vocabulary, text_of_id, to_arrow_strings, to_integers, used_names
+from .vocabulary import SPLITS, Vocabulary
 
-SPLIT_FILES = {"train": ["train.tsv"], "validation": ["dev.tsv", "valid.tsv", "validation.tsv"], "test": ["test.tsv"]}
 VOCABULARY_FILE = "vocabulary.json"
 TRIPLETS_FILE = "known_triplets.safetensors"
 
@@ -150,7 +146,7 @@ class KnowledgeGraph:
 
     def summary(self) -> dict[str, Any]:
         """Counts and oddities: duplicates, leaks, unseen entities, shared texts, contradictory labels."""
-        return summarize(self)
+        return _module("graph_summary").summarize(self)
 
     @classmethod
     def from_triplets(
@@ -166,40 +162,8 @@ class KnowledgeGraph:
 
         Without texts, an id is its own text. With texts, each entity of the triplets must have one (GraphError).
         """
-        import pyarrow as pa
-
-        splits = {}
-        for name, source in zip(SPLITS, (train, validation, test), strict=True):
-            if source is None:
-                continue
-            given = list(source)
-            for number, row in enumerate(given):
-                if isinstance(row, str) or not all(isinstance(value, (str, int, np.integer)) for value in row):
-                    raise GraphError(f"{name}: triplet {number} is {row!r}; expected (head, relation, tail) strings")
-            rows = [[str(value) for value in row] for row in given]
-            widths = {len(row) for row in rows}
-            if not rows or widths not in ({3}, {4}):
-                found = f"rows of {sorted(widths)} values" if rows else "no triplets"
-                raise GraphError(f"{name}: {found}; expected (head, relation, tail), or 4 values with a label, in all")
-            if empty := [number for number, row in enumerate(rows) if not all(value.strip() for value in row[:3])]:
-                raise GraphError(f"{name}: triplet {empty[0]} has an empty name: {rows[empty[0]]}")
-            labels = None
-            if widths == {4}:
-                if bad := {row[3] for row in rows} - {"1", "0", "-1"}:
-                    raise GraphError(f"{name}: label {bad.pop()!r}; expected 1 (true) or 0 or -1 (false)")
-                labels = np.array([row[3] == "1" for row in rows], dtype=np.int8)
-            columns = [
-                pa.chunked_array([to_arrow_strings(kind, [row[slot] for row in rows])])
-                for slot, kind in enumerate(("entities", "relations", "entities"))
-            ]
-            splits[name] = NamedTriplets.from_columns(columns, labels)
-        for kind, texts in (("entities", entity_text), ("relations", relation_text)):
-            for name, text in (texts or {}).items():
-                if not isinstance(name, str):
-                    raise GraphError(f"{kind}: a text is given for {name!r}; expected an id, a string")
-                if not isinstance(text, str) or not text.strip():
-                    raise GraphError(f"{kind}: the text of {name!r} is {text!r}; expected a text")
-        return cls._from_names(splits, entity_text, relation_text, "entity_text", "relation_text")
+        sources = (train, validation, test)
+        return cls(*_module("graph_sources").from_triplets(sources, entity_text, relation_text))
 
     @classmethod
     def from_directory(cls, path: str | Path, *, long_text: bool = False) -> "KnowledgeGraph":
@@ -209,54 +173,7 @@ class KnowledgeGraph:
         optional `entity2text.txt`, `relation2text.txt`. `long_text` takes texts from `entity2textlong.txt` where that
         has the entity, else from `entity2text.txt`. Raises GraphError, naming file and line, for bad input.
         """
-        path = Path(path)
-        if not path.is_dir():
-            raise GraphError(f"{path}: no such folder; expected one that holds train.tsv (head, relation, tail)")
-        splits = {}
-        for name, files in SPLIT_FILES.items():
-            found = [path / file for file in files if (path / file).is_file()]
-            if len(found) > 1:
-                raise GraphError(f"{path}: {' and '.join(file.name for file in found)} are the same split; keep one")
-            if found:
-                splits[name] = read_triplets(found[0])
-        if not splits and is_dataset_folder(path):
-            if long_text:
-                raise GraphError(f"{path}: a dataset folder holds one text per entity; long texts were asked for")
-            return cls(*read_folder(path))
-        if "train" not in splits and "test" not in splits:
-            raise GraphError(f"{path}: no train.tsv (nor test.tsv) in this folder; expected head, relation, tail lines")
-        entity_file, long_file, relation_file = (
-            path / file for file in ("entity2text.txt", "entity2textlong.txt", "relation2text.txt")
-        )
-        entity_text = read_texts(entity_file) if entity_file.is_file() else None
-        if long_text:
-            if not long_file.is_file():
-                raise GraphError(f"{long_file}: no such file, but long texts were asked for")
-            used = used_names(splits, "entities").to_pylist()
-            short = entity_text or {name: text_of_id(name) for name in used}
-            long = read_texts(long_file)
-            entity_text = short | {name: long[name] for name in (*short, *used) if name in long}
-        relation_text = read_texts(relation_file) if relation_file.is_file() else None
-        return cls._from_names(splits, entity_text, relation_text, str(entity_file), str(relation_file))
-
-    @classmethod
-    def _from_names(cls, splits, entity_text, relation_text, entity_source, relation_source) -> "KnowledgeGraph":
-        if not splits:
-            raise GraphError("no triplets were given")
-        vocabularies, sources = {}, {"entities": entity_source, "relations": relation_source}
-        for kind, given in (("entities", entity_text), ("relations", relation_text)):
-            names = used_names(splits, kind).to_pylist() if given is None else []
-            texts = {name: text_of_id(name) for name in names} if given is None else given
-            vocabularies[kind] = Vocabulary(kind, list(texts.keys()), list(texts.values()))
-        numbered = to_integers(splits, vocabularies.values())
-        if any((triplets < 0).any() for triplets in numbered.values()):
-            for kind, source in sources.items():
-                index = vocabularies[kind].index
-                if missing := [name for name in used_names(splits, kind).to_pylist() if name not in index]:
-                    others = f"(and {len(missing) - 1} more {kind})"
-                    raise GraphError(f"{source}: no text for {missing[0]!r} {others}, which the triplets use")
-        arrays = {name: (numbered[name], split.labels) for name, split in splits.items()}
-        return cls(vocabularies["entities"], vocabularies["relations"], arrays)
+        return cls(*_module("graph_sources").from_directory(path, long_text))
 
     def to_datasets(self) -> dict[str, Any]:
         """`{"triplets": DatasetDict, "entities": Dataset, "relations": Dataset}`.
@@ -264,7 +181,7 @@ class KnowledgeGraph:
         Columns `head`, `relation`, `tail` and `id`, `text` are strings; `label` (int8, 1 / 0) is there in splits with
         labels only. To share a graph use `save_dataset`: its splits have the same columns, as a hub asks.
         """
-        return to_datasets(self)
+        return _module("graph_datasets").to_datasets(self)
 
     @classmethod
     def from_datasets(cls, triplets: Any, entities: Any = None, relations: Any = None) -> "KnowledgeGraph":
@@ -276,16 +193,43 @@ class KnowledgeGraph:
         integers. Without them an id is its own text. Raises GraphError that names table and row (counted from 0) for
         columns that are missing or no strings, null or empty values, ids without or with several rows, other labels.
         """
-        return cls(*from_datasets(triplets, entities, relations))
+        return cls(*_module("graph_datasets").from_datasets(triplets, entities, relations))
 
     def save_dataset(self, folder: str | Path) -> None:
         """Writes a dataset folder to share: Parquet files, and a card (README.md) that names them.
 
         `datasets.load_dataset(folder)`, `load_dataset(folder, "entities")` and `from_directory(folder)` read it; so
-        does the hub, once `huggingface_hub.upload_folder` put it there. All is written, or nothing. Raises GraphError
+        does the hub, where `push_to_hub` puts it. All is written, or nothing. Raises GraphError
         for a folder that is not empty, unless it is a graph's dataset folder; that is replaced, its card too.
         """
-        write_folder(self, folder)
+        _module("dataset_folder").write_folder(self, folder)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        commit_message: str = "Upload a knowledge graph",
+    ) -> Any:
+        """Uploads what `save_dataset` writes as a dataset of the hub; makes the repository if there is none.
+
+        `datasets.load_dataset(repo_id)`, `load_dataset(repo_id, "entities")` and `from_hub` load it. `token`: by
+        default that of `hf auth login`, or of HF_TOKEN. Raises HubError when the hub refuses or the connection breaks
+        off.
+        """
+        return _module("hub_graphs").push_graph(
+            self, repo_id, private=private, token=token, commit_message=commit_message
+        )
+
+    @classmethod
+    def from_hub(cls, repo_id: str, *, long_text: bool = False, **kwargs: Any) -> "KnowledgeGraph":
+        """From a dataset of the hub: what `push_to_hub` sent, or a folder as `from_directory` reads it.
+
+        `kwargs` go to `huggingface_hub.snapshot_download` (`revision`, `token`, `cache_dir`, ...). Raises GraphError
+        when the hub has no such dataset, or it is none of a graph.
+        """
+        return cls(*_module("hub_graphs").pull_graph(repo_id, long_text, **kwargs))
 
     def save_pretrained(self, folder: str | Path, include_triplets: bool = True) -> None:
         """Writes the vocabularies with texts, and the true triplets of each split as int32, into a model folder."""
@@ -294,7 +238,7 @@ class KnowledgeGraph:
             for kind, names in (("entities", self.entities), ("relations", self.relations))
         }
         Path(folder, VOCABULARY_FILE).write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
-        if include_triplets:
+        if include_triplets and self.splits:
             arrays = {name: np.ascontiguousarray(split.positives, np.int32) for name, split in self.splits.items()}
             save_file(arrays, Path(folder, TRIPLETS_FILE))
 
@@ -307,3 +251,18 @@ class KnowledgeGraph:
         )
         arrays = load_file(triplets_file) if triplets_file is not None else {}
         return cls(entities, relations, {name: (array.astype(np.int64), None) for name, array in arrays.items()})
+
+
+def _module(name: str) -> Any:
+    """A module of the package, by name: transformers copies what an import names beside a model, and this is too much.
+
+    Raises GraphError where only that copy is there.
+    """
+    try:
+        return import_module(f".{name}", __package__)
+    except ModuleNotFoundError as error:
+        if error.name != f"{__package__}.{name}":
+            raise
+        raise GraphError(
+            "the code saved with a model reads no other graphs, and writes none: install the package lass-hf"
+        ) from None

@@ -11,10 +11,12 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import ModelOutput
 
 from .configuration import LassConfig
-from .encoders import check_model_folder, resolve_encoder
+from .encoders import check_model_folder, resolve_encoder, shared_name
 from .errors import LOADING_ERRORS, ModelError, first_line
 from .losses import negative_sampling_loss
 from .score_functions import distance_factor, distance_score
+
+SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it is read
 
 
 @dataclass
@@ -91,7 +93,7 @@ class LassForKGCompletion(PreTrainedModel):
         are those of `LassConfig`. The folder of a trained LASS model gives its encoder, to train another model from.
         `kwargs` go to `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...). A checkpoint saved
         with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, or when the
-        checkpoint lacks weights of the encoder.
+        checkpoint lacks weights of the encoder, or has them in no safetensors file: nothing is unpickled.
         """
         if not kwargs.get("subfolder"):
             check_model_folder(name_or_path)
@@ -100,12 +102,17 @@ class LassForKGCompletion(PreTrainedModel):
                 kwargs["config"] = _with_dropout(
                     AutoConfig.from_pretrained(resolve_encoder(name_or_path), **_hub(kwargs)), dropout
                 )
-            encoder, info = AutoModel.from_pretrained(resolve_encoder(name_or_path), output_loading_info=True, **kwargs)
+            encoder, info = AutoModel.from_pretrained(
+                resolve_encoder(name_or_path), output_loading_info=True, **{**kwargs, **SAFE}
+            )
+        except ModelError:
+            raise  # of a trained LASS model
         except LOADING_ERRORS as error:
-            raise ModelError(f"{name_or_path}: no encoder could be loaded ({first_line(error)})") from error
+            raise ModelError(f"{name_or_path}: no encoder could be loaded ({_why(error)})") from error
         if isinstance(encoder, cls):
             encoder = encoder.encoder
         _refuse_missing_weights(name_or_path, encoder, info)
+        encoder.config._name_or_path = shared_name(name_or_path)
         config = LassConfig(
             encoder_config=encoder.config,
             margin=margin,
@@ -120,7 +127,10 @@ class LassForKGCompletion(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs) -> "LassForKGCompletion":
-        """Loads a trained LASS model; raises ModelError for a folder or name that holds none."""
+        """Loads a trained LASS model, by folder or hub name; raises ModelError for one that holds none.
+
+        Weights are read from safetensors files only: nothing is unpickled.
+        """
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
             if not kwargs.get("subfolder"):
@@ -136,9 +146,9 @@ class LassForKGCompletion(PreTrainedModel):
                 )
         with_info = kwargs.pop("output_loading_info", False)
         try:
-            loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
+            loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **{**kwargs, **SAFE})
         except LOADING_ERRORS as error:
-            raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
+            raise ModelError(f"{name}: no model could be loaded ({_why(error)})") from error
         model, info = loaded
         _refuse_missing_weights(name, model, info)
         return loaded if with_info else model
@@ -248,6 +258,14 @@ def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: kwargs[name] for name in names if name in kwargs}
 
 
+def _why(error: BaseException) -> str:
+    """The first line of an error; about weights in another format, what to do."""
+    line = first_line(error)
+    if "file named model.safetensors" in line:
+        return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
+    return line
+
+
 def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
     """Sets every dropout probability of a configuration, whatever its architecture calls them."""
     if not 0 <= dropout < 1:
@@ -268,3 +286,6 @@ def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, A
             f"{name}: the checkpoint lacks {len(missing)} weights of {type(model).__name__}, {missing[0]} among them; "
             "is it the checkpoint of another architecture?"
         )
+
+
+LassForKGCompletion.register_for_auto_class()  # a saved model carries its code

@@ -3,6 +3,7 @@
 It builds `TokenStore`s and saves the graph beside the model; it draws no negatives and runs no model.
 """
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -204,26 +205,48 @@ class LassProcessor(ProcessorMixin):
             output["auto_map"] = self.auto_map
         return output
 
-    def save_pretrained(self, save_directory, push_to_hub: bool = False, include_graph: str = "full", **kwargs):
-        """Saves the tokenizer, the template and, as `include_graph` says, the graph.
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, include_graph: str | None = None, **kwargs):
+        """Saves the tokenizer, the template, their code and, as `include_graph` says, the graph.
 
         `include_graph`: "full" for vocabulary with texts and true triplets, "vocabulary" without triplets, or "none".
+        By default "full" in the folder, and "vocabulary" in what `push_to_hub=True` sends.
         """
-        if include_graph not in INCLUDE_GRAPH:
+        saved, sent = ("full", "vocabulary") if include_graph is None else (include_graph, include_graph)
+        if saved not in INCLUDE_GRAPH:
             raise LassError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
         Path(save_directory).mkdir(parents=True, exist_ok=True)
         for file in (VOCABULARY_FILE, TRIPLETS_FILE):  # of an earlier save, with another graph or more of it
             Path(save_directory, file).unlink(missing_ok=True)
-        if self.graph is not None and include_graph != "none":
-            self.graph.save_pretrained(save_directory, include_triplets=include_graph == "full")
-        return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+        if self.graph is not None and saved != "none":
+            self.graph.save_pretrained(save_directory, include_triplets=saved == "full")
+        files = super().save_pretrained(save_directory)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), include_graph=sent, **kwargs)
+        return files
+
+    def push_to_hub(self, repo_id: str, *, include_graph: str = "vocabulary", **kwargs: Any):
+        """Uploads the processor alone, as any processor's; `lass_hf.push_to_hub` uploads it with its model and card.
+
+        `include_graph`: as in `save_pretrained`; the triplets stay here unless it is "full".
+        """
+        if include_graph not in INCLUDE_GRAPH:
+            raise LassError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
+        shared = copy.copy(self)
+        if include_graph == "none":
+            shared.graph = None
+        elif include_graph == "vocabulary" and self.graph is not None:
+            shared.graph = KnowledgeGraph(self.graph.entities, self.graph.relations, {})
+        return super(LassProcessor, shared).push_to_hub(repo_id, **kwargs)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs) -> "LassProcessor":  # type: ignore[override]
         """Loads a saved processor and, where it was saved, its graph; raises ModelError for anything else."""
+        for name in ("dtype", "device_map", "attn_implementation"):  # the model's, which a pipeline passes on
+            kwargs.pop(name, None)
         if not kwargs.get("subfolder"):
             check_model_folder(pretrained_model_name_or_path)
-        hub = {key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only") if key in kwargs}
+        places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
+        hub = {key: kwargs[key] for key in places if key in kwargs}
         try:
             processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
             vocabulary, triplets = (
@@ -237,3 +260,6 @@ class LassProcessor(ProcessorMixin):
                 f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({first_line(error)})"
             ) from error
         return processor
+
+
+LassProcessor.register_for_auto_class()  # a saved processor carries its code

@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from .errors import ModelError
+
 HEAD, RELATION, TAIL = 1, 2, 3  # segment ids; 0 is a special token or padding
 
 
@@ -72,8 +74,10 @@ class TokenStore:
 
     def _first_alike(self, start: int, end: int) -> np.ndarray:
         """For each of some texts, the first of them with the same tokens, counted from `start`: int64."""
-        import pyarrow as pa
-
+        try:
+            import pyarrow as pa
+        except ImportError:  # code that was saved with a model asks for no more than a model needs
+            raise ModelError("which texts are the same is found by pyarrow: pip install pyarrow") from None
         offsets = pa.py_buffer(self.tokens.itemsize * self.offsets[start : end + 1])
         texts = pa.Array.from_buffers(pa.large_binary(), end - start, [None, offsets, pa.py_buffer(self.tokens)])
         codes = texts.dictionary_encode().indices.to_numpy()

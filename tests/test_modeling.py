@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -551,6 +552,13 @@ def test_new_model_keeps_the_weights_of_its_encoder():
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     model = LassForKGCompletion(LassConfig(encoder_config=encoder.config), encoder=encoder)
     assert all(torch.equal(model.encoder.state_dict()[name], value) for name, value in before.items())
+
+
+def test_a_saved_model_tells_nobody_where_its_encoder_lay(encoder_folder, tmp_path):
+    LassForKGCompletion.from_encoder(str(encoder_folder)).save_pretrained(tmp_path)
+    text = (tmp_path / "config.json").read_text(encoding="utf-8")
+    assert f'"_name_or_path": "./{Path(encoder_folder).name}"' in text
+    assert str(Path(encoder_folder).parent) not in text
 
 
 def test_deepcopy_gives_equal_scores_and_own_weights(model):

@@ -7,7 +7,8 @@ import pytest
 
 from lass_hf import vocabulary as module
 from lass_hf.errors import GraphError, UnknownNameError
-from lass_hf.vocabulary import Vocabulary, is_blank, to_arrow_strings
+from lass_hf.named_triplets import is_blank, to_arrow_strings
+from lass_hf.vocabulary import Vocabulary
 
 WORDS = ["Berlin, a city", "Bern, a city", "Merlin, a wizard", "Lisbon, a city", "Madrid, a city", "Oslo, a city"]
 
