@@ -15,6 +15,7 @@ from typing import Any
 
 from lass_hf import evaluate_triplet_classification
 from lass_hf.builders import load_graph
+from lass_hf.decision import labelled
 from lass_hf.errors import LassError
 from lass_hf.plots import check_plots, low_resource_plot, png
 from lass_hf.recipes import parse_training
@@ -22,7 +23,6 @@ from lass_hf.record import record
 from lass_hf.results import read_results, write_results
 from lass_hf.terminal import check_writable, processes, run_program
 from lass_hf.training import trained_model
-from lass_hf.triplet_classification import labelled
 
 SAME = ("graph_fingerprint", "seed", "bf16", "choices")  # what the fractions of one file share
 

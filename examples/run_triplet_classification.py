@@ -15,12 +15,12 @@ from evaluation import EvaluateArguments
 
 from lass_hf import evaluate_triplet_classification
 from lass_hf.builders import load_graph
+from lass_hf.decision import labelled
 from lass_hf.evaluate_modules import TripletClassificationMetric
 from lass_hf.recipes import parse_training
 from lass_hf.record import command
 from lass_hf.terminal import check_writable, processes, report, run_program
 from lass_hf.training import trained_model
-from lass_hf.triplet_classification import labelled
 
 
 def main() -> None:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate import PartialState
 from tqdm.auto import tqdm
 
 from .analysis import confident_answers, errors_by_relation, named, worst_queries
 from .attention import TripletAttention, triplet_attention
-from .calibration import fit_platt, reliability_curve, sigmoid
+from .calibration import reliability_curve, sigmoid
 from .candidate_scores import candidate_scores
 from .errors import LassError
 from .fingerprints import model_fingerprint
@@ -24,6 +23,7 @@ from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .link_prediction import evaluate_link_prediction
 from .modeling import LassForKGCompletion
 from .plots import attention_plot, check_plots, errors_by_relation_plot, png, reliability_plot
+from .processes import processes
 from .processing import LassProcessor
 from .ranking_progress import remove_progress
 from .results import read_results, write_results
@@ -65,7 +65,7 @@ def analyze(
     folder, for a file of ranks that does not fit, and for all that the functions behind it refuse.
     """
     check_plots()
-    chosen, about = graph[split], dict(about or {})
+    chosen, about, main = graph[split], dict(about or {}), processes().is_main_process
     classified = chosen.labels is not None and len(np.unique(chosen.labels)) == 2
     if top_k < 1:
         raise LassError(f"top_k={top_k}; expected 1 or more")
@@ -92,7 +92,7 @@ def analyze(
         if ranks is None:
             ranks = _rank(model, processor, graph, folder, split, limit, dtype, quiet)
         triplets, scorer = ranks.pop("triplets"), TripletScorer(model, processor.token_store(graph), dtype)
-        with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet) as bar:
+        with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet or not main) as bar:
             worst = worst_queries(candidate_scores(scorer), graph, triplets, np.array(ranks["ranks"]), top_k, bar)
         found = {**ranks, "worst_queries": worst}
     analysis = {"task": task, "split": split, **found, "attention": None}
@@ -105,7 +105,7 @@ def analyze(
             "tokens": attention.tokens,
             "between_segments": attention.between_segments().tolist(),
         }
-    if PartialState().is_main_process:
+    if main:
         for name, image in images.items():
             (folder / name).write_bytes(image)
         if attention is not None:
@@ -152,9 +152,7 @@ def _classify(
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The numbers and the plots of a classification."""
     result = evaluate_triplet_classification(model, processor, graph, split, dtype, quiet)
-    labels = graph["validation"].labels
-    assert labels is not None  # else it would not have been classified
-    platt = fit_platt(result.validation_scores, labels)
+    platt = result.decision.platt
     probabilities = platt(result.scores)
     curves = {
         "sigmoid": reliability_curve(sigmoid(result.scores), result.labels),

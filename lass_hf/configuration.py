@@ -8,6 +8,7 @@ from .errors import LassError
 from .score_functions import DISTANCE_SCALES
 
 ENCODINGS = ("joint", "separate")
+DECISION = ("threshold", "slope", "intercept")
 
 
 @strict
@@ -24,6 +25,8 @@ class LassConfig(PreTrainedConfig):
         scale: what the squared distance of unit vectors is multiplied by (1 / the temperature of Eq. 3); where it
             begins when it is learned.
         learn_scale: learn it.
+        decision: `threshold`, `slope` and `intercept`, by which a score becomes a label and a probability; None until
+            `fit_decision` fits them. They change no score.
     """
 
     model_type = "lass"
@@ -36,6 +39,7 @@ class LassConfig(PreTrainedConfig):
     normalize: bool = False
     scale: float | int = 20.0
     learn_scale: bool = True
+    decision: dict[str, float] | None = None
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)
@@ -47,7 +51,12 @@ class LassConfig(PreTrainedConfig):
             raise LassError('normalize=True needs encoding="separate": a joint model keeps its vectors as they are')
         if not 0 < self.scale < float("inf"):
             raise LassError(f"scale={self.scale}; expected a number above 0")
+        if self.decision is not None and set(self.decision) != set(DECISION):
+            raise LassError(f"decision={self.decision!r}; expected None, or {', '.join(DECISION)}")
 
     def get_text_config(self, decoder=None, encoder=None) -> PreTrainedConfig:
         """The encoder's configuration, where transformers looks for vocabulary and hidden sizes."""
         return self.encoder_config.get_text_config(decoder=decoder, encoder=encoder)  # type: ignore[union-attr]
+
+
+LassConfig.register_for_auto_class()  # a saved model carries its code

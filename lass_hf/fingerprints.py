@@ -12,8 +12,8 @@ from .knowledge_graph import KnowledgeGraph
 from .modeling import LassForKGCompletion
 from .token_store import TokenStore
 
-# What a configuration says about the file or the library, not about the model.
-VOLATILE = ("_name_or_path", "architectures", "auto_map", "dtype", "transformers_version", "use_cache")
+# What a configuration says about the file, the library, or what scores mean: no score depends on it.
+VOLATILE = ("_name_or_path", "architectures", "auto_map", "decision", "dtype", "transformers_version", "use_cache")
 
 
 def config_fingerprint(config: PreTrainedConfig) -> str:

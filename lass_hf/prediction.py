@@ -2,24 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from .answering import best_answers, is_known, known_places, reranked
 from .candidate_scores import by_index, by_triplets, entity_index, index_folder
+from .decision import Decision
 from .errors import LassError
 from .index import EntityIndex
 from .knowledge_graph import KnowledgeGraph
-from .link_prediction import SLOT_NAMES
+from .link_prediction import SLOT_NAMES, UNIT_SIZE
 from .modeling import LassForKGCompletion
+from .names import Name, Names
 from .processing import LassProcessor
 from .scoring import TripletScorer
-from .vocabulary import Vocabulary
 
-# An entity or relation by id, else by text; or {"text": "..."} for an entity that is new to the graph.
-Name = str | Mapping[str, str]
+NONE = np.empty(0, dtype=np.int64)
 
 
 class Answer(NamedTuple):
@@ -41,6 +43,8 @@ class LassPredictor:
         rerank_top_k: how many; at least as many as are asked for.
         blend: their score is the joint one + `blend` * this model's (`evaluate_reranking` fits it).
         index_folder: keeps the vectors of all entities, for a model with separate encoding; None: memory only.
+
+    `decision` is the one that the model has now, or None; what is fitted later it does not see.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class LassPredictor:
         self.rerank_top_k, self.blend = rerank_top_k, blend
         self._reranker = None if rerank is None else self._checked_reranker(rerank)
         self._index_folder = index_folder
+        self.decision = Decision.of(model)
 
     def _checked_reranker(self, other: "LassPredictor") -> TripletScorer:
         """The other's scorer, over this graph's texts."""
@@ -106,19 +111,28 @@ class LassPredictor:
     @cached_property
     def index(self) -> EntityIndex:
         """The vectors of all entities, for a model with separate encoding."""
-        return entity_index(self.scorer, self._index_folder, quiet=False)
+        # Not shared: each process may be asked other questions, or none.
+        return entity_index(self.scorer, self._index_folder, quiet=False, shared=False)
 
     def score(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:
         """Scores (head, relation, tail) triplets of names: float32, shape (n,), in the given order.
 
         Raises UnknownNameError, with the closest matches, for a name that the graph lacks.
         """
-        for number, triplet in enumerate(triplets):
-            if isinstance(triplet, str) or len(triplet) != 3:
-                raise LassError(f"item {number} is {triplet!r}; expected (head, relation, tail)")
-        new: list[str] = []
-        numbers = [[self._find(name, slot, new) for slot, name in enumerate(triplet)] for triplet in triplets]
-        return self._scorer(self.scorer, new).score(np.array(numbers, dtype=np.int64).reshape(-1, 3))
+        names = Names(self.graph)
+        numbers = names.triplets(triplets)
+        return self._knowing(names).score(numbers)
+
+    def classify(self, triplets: Sequence[tuple[Name, Name, Name]]) -> list[dict[str, Any]]:
+        """Judges (head, relation, tail) triplets of names: a dict each, with `score` and `known`.
+
+        Where a decision was fitted also `label`, "true" or "false", and `probability` of being true. Raises as `score`.
+        """
+        names = Names(self.graph)
+        numbers = names.triplets(triplets)
+        scores, known = self._knowing(names).score(numbers), is_known(self.graph.known, numbers)
+        pairs = zip(scores.tolist(), known.tolist(), strict=True)
+        return self._decided([{"score": score, "known": is_held} for score, is_held in pairs], scores)
 
     def predict(
         self,
@@ -129,78 +143,100 @@ class LassPredictor:
         exclude_known: bool = True,
         candidates: Sequence[Name] | None = None,
         quiet: bool = True,
+        progress: Any = None,
     ) -> list[Answer]:
         """The `top_k` best answers for the one slot that is not given, best first: (id, text, score, known).
 
         Every entity (or relation) of the graph is a candidate, or those of `candidates`, except, with `exclude_known`,
         those that make a triplet the graph holds in any split. An answer new to the graph has its text as id. Raises
-        LassError unless exactly two slots are given, and for an empty list of candidates.
+        LassError unless exactly two slots are given, and for an empty list of candidates. `progress`: a `tqdm` bar to
+        advance by the scored triplets, instead of one of its own.
         """
-        given = (head, relation, tail)
-        if sum(name is None for name in given) != 1:
-            raise LassError("predict needs exactly two of head, relation and tail; the third is what it answers")
-        if top_k < 1:
-            raise LassError(f"top_k={top_k}; expected 1 or more")
-        slot = given.index(None)
-        new: list[str] = []
-        vocabulary = self._vocabulary(slot)
-        query = np.array([[0 if name is None else self._find(name, place, new) for place, name in enumerate(given)]])
-        known = np.empty(0, dtype=np.int64) if new else self.graph.known.values(slot, query)[1]
-        wanted = np.arange(len(vocabulary))
-        if candidates is not None:
-            if isinstance(candidates, str) or not len(candidates):
-                raise LassError(f"candidates={candidates!r}; expected a list of one name or more, or None for all")
-            wanted = np.unique([self._find(name, slot, new) for name in candidates])
-        if exclude_known:
-            wanted = np.setdiff1d(wanted, known)
-        scorer = self._scorer(self.scorer, new)
-        with tqdm(total=len(wanted), desc=f"scoring {SLOT_NAMES[slot]}s", unit=" triplets", disable=quiet) as bar:
-            if candidates is None and scorer.separate and slot != 1:
-                scores_of = by_index(scorer, self.index)
-            else:
-                scores_of = by_triplets(scorer.score)
-            scores = scores_of(query, slot, wanted, np.ones((1, len(wanted)), dtype=bool), bar)[0]
-        if self._reranker is not None and slot != 1:
-            best = _best(scores, max(top_k, self.rerank_top_k))
-            wanted, triplets = wanted[best], np.repeat(query, len(best), axis=0)
-            triplets[:, slot] = wanted
-            scores = self._scorer(self._reranker, new).score(triplets, slot) + self.blend * scores[best]
-        best = _best(scores, top_k)
-        in_graph = set(known.tolist())
-        return [
-            Answer(*self._named(vocabulary, number, new), float(scores[place]), number in in_graph)
-            for place, number in zip(best.tolist(), wanted[best].tolist(), strict=True)
-        ]
+        question = {"head": head, "relation": relation, "tail": tail}
+        names = Names(self.graph)
+        ((answers, _),) = self._ranked([question], names, top_k, exclude_known, candidates, quiet, progress)
+        return answers
 
-    def _named(self, vocabulary: Vocabulary, number: int, new: list[str]) -> tuple[str, str]:
-        """Id and text of an answer."""
-        if number >= len(vocabulary):
-            return new[number - len(vocabulary)], new[number - len(vocabulary)]
-        return vocabulary.ids[number], vocabulary.texts[number]
+    def complete(
+        self,
+        questions: Sequence[Mapping[str, Name | None]],
+        top_k: int = 10,
+        exclude_known: bool = True,
+        candidates: Sequence[Name] | None = None,
+        quiet: bool = True,
+        progress: Any = None,
+    ) -> list[list[dict[str, Any]]]:
+        """Answers many questions, scored together: for each the list that `predict` gives, as dicts.
 
-    def _vocabulary(self, slot: int) -> Vocabulary:
-        return self.graph.relations if slot == 1 else self.graph.entities
+        A question is a dict with two of `head`, `relation` and `tail`; an answer has `id`, `text`, `score` and `known`.
+        Where a decision was fitted it also has `label` and `probability`, those that `classify` gives the triplet that
+        it makes (with separate encoding, or a reranker, they are of another score than the answer's). Raises as
+        `predict`.
+        """
+        names = Names(self.graph)
+        ranked = self._ranked(questions, names, top_k, exclude_known, candidates, quiet, progress)
+        lists = [[answer._asdict() for answer in answers] for answers, _ in ranked]
+        rows = list(chain(*lists))
+        if self.decision is not None and self.scorer.separate and rows:
+            scores = self._knowing(names).score(np.concatenate([triplets for _, triplets in ranked]))
+        else:
+            scores = np.array([row["score"] for row in rows])
+        self._decided(rows, scores)
+        return lists
 
-    def _find(self, name: Name, slot: int, new: list[str]) -> int:
-        """The number of a name; an entity given as text is appended to `new` and numbered behind the graph's own."""
-        if isinstance(name, str):
-            return self._vocabulary(slot).find(name)
-        if slot == 1 or not isinstance(name, Mapping) or set(name) != {"text"} or not str(name["text"] or "").strip():
-            raise LassError(f'{SLOT_NAMES[slot]}={name!r}; expected a name, or {{"text": "..."}} for a new entity')
-        new.append(name["text"])
-        return self.graph.num_entities + len(new) - 1
+    def _decided(self, rows: list[dict[str, Any]], scores: np.ndarray) -> list[dict[str, Any]]:
+        """The rows, with label and probability of their scores where there is a decision."""
+        if self.decision is not None:
+            for row, decided in zip(rows, self.decision(scores), strict=True):
+                row.update(decided)
+        return rows
 
-    def _scorer(self, scorer: TripletScorer, new: list[str]) -> TripletScorer:
-        """A scorer that knows the new entities, too."""
-        if not new:
+    def _ranked(
+        self,
+        questions: Sequence[Mapping[str, Name | None]],
+        names: Names,
+        top_k: int,
+        exclude_known: bool,
+        candidates: Sequence[Name] | None,
+        quiet: bool,
+        progress: Any,
+    ) -> list[tuple[list[Answer], np.ndarray]]:
+        """Of each question the answers, best first, and the triplets of numbers that they make, int of shape (k, 3)."""
+        if not isinstance(top_k, int) or top_k < 1:
+            raise LassError(f"top_k={top_k!r}; expected 1 or more")
+        asked = [names.question(question) for question in questions]
+        slots = np.array([slot for slot, _ in asked], dtype=np.int64)
+        queries = np.array([query for _, query in asked], dtype=np.int64)
+        offered = {slot: names.candidates(candidates, slot) for slot in np.unique(slots).tolist()}
+        scorer = self._knowing(names)
+        ranked: dict[int, tuple[list[Answer], np.ndarray]] = {}
+        for slot, numbers in offered.items():
+            places = np.flatnonzero(slots == slot)
+            known = known_places(self.graph.known, slot, queries[places], numbers)
+            left_out = known if exclude_known else (NONE, NONE)
+            rerank = None if slot == 1 else self._reranker
+            by_vectors = candidates is None and scorer.separate and slot != 1
+            scores_of = by_index(scorer, self.index) if by_vectors else by_triplets(scorer.score)
+            with tqdm(
+                total=len(places) * len(numbers) - len(left_out[0]),
+                desc=f"scoring {SLOT_NAMES[slot]}s",
+                unit=" triplets",
+                disable=quiet or progress is not None,
+            ) as bar:
+                count = top_k if rerank is None else max(top_k, self.rerank_top_k)
+                at_once, seen = UNIT_SIZE[scorer.model.config.encoding], bar if progress is None else progress
+                found = best_answers(scores_of, queries[places], slot, numbers, left_out, count, at_once, seen)
+            if rerank is not None:
+                found = reranked(self._knowing(names, rerank).score, found, slot, top_k, self.blend)
+            for place, (triplets, scores) in zip(places.tolist(), found, strict=True):
+                held = is_known(self.graph.known, triplets).tolist()
+                rows = zip(triplets[:, slot].tolist(), scores.tolist(), held, strict=True)
+                ranked[place] = [Answer(*names.named(number, slot), *row) for number, *row in rows], triplets
+        return [ranked[place] for place in range(len(questions))]
+
+    def _knowing(self, names: Names, scorer: TripletScorer | None = None) -> TripletScorer:
+        """The scorer, or the given one, with the texts of the entities that are new to the graph."""
+        scorer = scorer or self.scorer
+        if not names.new:
             return scorer
-        return scorer.with_store(scorer.store.with_entities(self.processor.tokenize(new, new)))
-
-
-def _best(scores: np.ndarray, count: int) -> np.ndarray:
-    """Positions of the `count` highest scores, highest first, of equal ones the first."""
-    if count < len(scores):
-        kept = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
-    else:
-        kept = np.arange(len(scores))
-    return kept[np.argsort(-scores[kept], kind="stable")][:count]
+        return scorer.with_store(scorer.store.with_entities(self.processor.tokenize(names.new, names.new)))

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
-from .errors import GraphError
+from .calibration import reliability_curve
+from .decision import Decision, labelled
 from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .metrics import best_threshold, classification_metrics
 from .modeling import LassForKGCompletion
+from .processes import processes
 from .processing import LassProcessor
 from .scoring import TripletScorer
 
@@ -18,18 +20,23 @@ class ClassificationResult:
     """Decisions about the labelled triplets of a split.
 
     `metrics`: `accuracy`, `precision`, `recall`, `f1`, `roc_auc` with one threshold for all relations, and
-    `per_relation_accuracy`, ... with one for each. `threshold`, `relation_thresholds` (by relation id; relations that
-    validation lacks use the one for all). `scores` float32, `labels` and `predictions` (one threshold) 1 / 0: (n,).
-    `validation_scores`: float32, those that the thresholds were chosen on.
+    `per_relation_accuracy`, ... with one for each; `ece_platt`, the expected calibration error of the decision's
+    probabilities. `decision`: the one threshold, and Platt scaling, both from validation. `relation_thresholds`: by
+    relation id; relations that validation lacks use the one for all. `scores` float32, `labels` and `predictions` (one
+    threshold) 1 / 0: (n,). `validation_scores`: float32, those that all of this was fitted on.
     """
 
     metrics: dict[str, float]
-    threshold: float
+    decision: Decision
     relation_thresholds: dict[str, float]
     scores: np.ndarray
     labels: np.ndarray
     predictions: np.ndarray
     validation_scores: np.ndarray
+
+    @property
+    def threshold(self) -> float:
+        return self.decision.threshold
 
 
 def evaluate_triplet_classification(
@@ -42,26 +49,17 @@ def evaluate_triplet_classification(
 ) -> ClassificationResult:
     """Classifies a labelled split with thresholds that maximise accuracy on the labelled validation split.
 
-    Raises GraphError when either split has no labels.
+    Several processes share the triplets; each gets the whole result. Raises GraphError when either split has no labels.
     """
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
     validation, test = labelled(graph, "validation"), labelled(graph, split)
     total = len(validation) + (len(test) if split != "validation" else 0)
-    with tqdm(total=total, desc="scoring", unit=" triplets", unit_scale=True, disable=quiet) as bar:
-        fitted = scorer.score(validation.triplets, progress=bar)
-        scores = fitted if split == "validation" else scorer.score(test.triplets, progress=bar)
+    with tqdm(
+        total=total, desc="scoring", unit=" triplets", unit_scale=True, disable=quiet or not processes().is_main_process
+    ) as bar:
+        fitted = scorer.score(validation.triplets, progress=bar, shared=True)
+        scores = fitted if split == "validation" else scorer.score(test.triplets, progress=bar, shared=True)
     return classify(scores, test, fitted, validation)
-
-
-def labelled(graph: KnowledgeGraph, name: str) -> GraphSplit:
-    """A split with labels 1 and 0; raises GraphError for any other."""
-    split = graph[name]
-    labels = np.ones(1) if split.labels is None else split.labels
-    if missing := [word for label, word in ((1, "true"), (0, "false")) if label not in labels]:
-        raise GraphError(
-            f"the {name} split has no {missing[0]} triplet: classification needs a 4th column with 1 and -1 (or 0)"
-        )
-    return split
 
 
 def classify(scores: np.ndarray, split: GraphSplit, fitted: np.ndarray, validation: GraphSplit) -> ClassificationResult:
@@ -70,21 +68,22 @@ def classify(scores: np.ndarray, split: GraphSplit, fitted: np.ndarray, validati
     exact, fitted = (values.astype(np.float64) for values in (scores, fitted))  # float32 would round the thresholds
     assert split.labels is not None
     assert validation.labels is not None
-    threshold = best_threshold(fitted, validation.labels)
-    thresholds = np.full(split.graph.num_relations, threshold)
+    decision = Decision.fit(fitted, validation.labels)
+    thresholds = np.full(split.graph.num_relations, decision.threshold)
     used = np.unique(validation.triplets[:, 1])
     for relation in used:
         rows = validation.triplets[:, 1] == relation
         thresholds[relation] = best_threshold(fitted[rows], validation.labels[rows])
-    predictions = (exact > threshold).astype(np.int8)
+    predictions = (exact > decision.threshold).astype(np.int8)
     metrics = classification_metrics(scores, split.labels, predictions)
     by_relation = (exact > thresholds[split.triplets[:, 1]]).astype(np.int8)
     per_relation = classification_metrics(scores, split.labels, by_relation)
     metrics |= {f"per_relation_{name}": value for name, value in per_relation.items() if name != "roc_auc"}
+    metrics["ece_platt"] = reliability_curve(decision.platt(scores), split.labels).ece
     names = split.graph.relations.ids
     return ClassificationResult(
         metrics=metrics | {"num_triplets": len(scores)},
-        threshold=threshold,
+        decision=decision,
         relation_thresholds={names[relation]: float(thresholds[relation]) for relation in used},
         scores=scores,
         labels=split.labels,
