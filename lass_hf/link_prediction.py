@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from accelerate import PartialState
-from accelerate.utils import reduce
 from tqdm.auto import tqdm
 
 from .candidate_scores import CandidateScores, candidate_scores
@@ -21,6 +18,7 @@ from .index import EntityIndex
 from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .metrics import ranking_metrics
 from .modeling import LassForKGCompletion
+from .processes import processes, sum_over_processes
 from .processing import LassProcessor
 from .ranking_progress import RankingProgress
 from .scoring import TripletScorer
@@ -56,6 +54,16 @@ class RankingResult:
     def ranks(self) -> np.ndarray:
         """Realistic ranks: the mean of the optimistic and the pessimistic, float64."""
         return (self.optimistic_ranks + self.pessimistic_ranks) / 2
+
+    @property
+    def num_scored(self) -> int:
+        """How many triplets were scored for these ranks: of each distinct query its answers and their rivals."""
+        total, count = 0, len(self.triplets)
+        for number, slot in enumerate(self.slots):
+            anchors = np.delete(self.triplets, slot, axis=1)
+            rows = np.unique(anchors, axis=0, return_index=True)[1] + number * count
+            total += int((self.num_candidates[rows] - 1).sum()) + len(np.unique(self.triplets, axis=0))
+        return total
 
 
 def evaluate_link_prediction(
@@ -123,7 +131,7 @@ def rank_split(
     `by_triplets` makes `scores` of any score function of triplets.
     """
     triplets = chosen_triplets(split, limit, seed)
-    if progress is not None and progress.finished and not quiet and PartialState().is_main_process:
+    if progress is not None and progress.finished and not quiet and processes().is_main_process:
         print(f"continuing: {len(progress.finished)} units of work are done in {progress.folder}", file=sys.stderr)
     sides = [rank_slot(scores, split.graph, triplets, slot, quiet, unit_size, progress) for slot in slots]
     optimistic, pessimistic, candidates = (np.concatenate(arrays) for arrays in zip(*sides, strict=True))
@@ -167,7 +175,7 @@ def rank_slot(
         {} if progress is None else {unit: ranks for (of, unit), ranks in progress.finished.items() if of == slot}
     )
     waiting = [unit for unit in range(len(rows_of_unit)) if unit not in finished]
-    state = PartialState()
+    state = processes()
     found = np.zeros((3, len(triplets)), dtype=np.int64)
     if state.is_main_process:  # summed over processes below
         for unit, ranks in finished.items():
@@ -196,8 +204,7 @@ def rank_slot(
             found[:, rows] = ranks
             if progress is not None:
                 progress.record((slot, unit), ranks)
-    if state.num_processes > 1:
-        found = reduce(torch.from_numpy(found).to(state.device), "sum").cpu().numpy()
+    found = sum_over_processes(found)
     return found[0], found[1], found[2]
 
 

@@ -1,14 +1,18 @@
 """What a results file says of the training that it depends on: graph, recipe, seed, every choice, the command line."""
 
 import os
+import re
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from .configuration import LassConfig
 from .fingerprints import graph_fingerprint
 from .knowledge_graph import KnowledgeGraph
+from .processing import LassProcessor
 from .recipes import CHOICES, TrainArguments, parse_training
 from .training_args import LassTrainingArguments
 
@@ -31,6 +35,7 @@ NO_CHOICE = (
         "greater_is",
     ),
 )
+TOKEN = "--hub[_-]token"
 
 
 def record(arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph) -> dict[str, Any]:
@@ -59,11 +64,33 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
     }
 
 
-def chosen(arguments: TrainArguments, training: LassTrainingArguments, num_processes: int) -> dict[str, Any]:
+def record_by_hand(config: LassConfig, processor: LassProcessor, training: LassTrainingArguments) -> dict[str, Any]:
+    """The same, as far as model, processor and arguments tell, for a Trainer that was made by hand."""
+    encoder = config.encoder_config
+    names = ("margin", "distance_scale", "encoding", "normalize", "scale", "learn_scale")
+    given: dict[str, Any] = {name: getattr(config, name) for name in names}
+    given |= {name: getattr(processor, name) for name in ("separators", "max_length", "inverse")}
+    arguments = TrainArguments(graph="", encoder=getattr(encoder, "_name_or_path", ""), **given)
+    # Not the defaults of an instance: to make one resets the state of accelerate, which a Trainer needs.
+    default = {field.name: field.default for field in fields(LassTrainingArguments)}
+    choices = chosen(arguments, training, training.world_size, default)
+    untold = ("dropout", "long_text", "average_tokens_across_devices")
+    told = {
+        name: value for name, value in choices.items() if name not in untold and not isinstance(value, (dict, list))
+    }
+    return {"seed": training.seed, "bf16": training.bf16, "choices": told}
+
+
+def chosen(
+    arguments: TrainArguments,
+    training: LassTrainingArguments,
+    num_processes: int,
+    default: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Every choice that a model depends on: what a recipe names, and what else is not at its default."""
     given = {**training.to_dict(), **asdict(arguments)}
     default = {
-        **LassTrainingArguments(output_dir=training.output_dir).to_dict(),
+        **(default or LassTrainingArguments(output_dir=training.output_dir).to_dict()),
         **asdict(TrainArguments(graph=arguments.graph, encoder=arguments.encoder)),
     }
     choices = {name: given[name] for name in CHOICES if not name.startswith(NO_CHOICE)}
@@ -76,8 +103,12 @@ def chosen(arguments: TrainArguments, training: LassTrainingArguments, num_proce
 
 
 def command() -> str:
-    """The command line that runs, as a shell takes it, to be shown beside its results."""
-    program, *rest = sys.argv
+    """The command line that runs, as a shell takes it, to be shown beside its results; without a token."""
+    program = sys.argv[0]
+    rest = [
+        "..." if re.fullmatch(TOKEN, before) else re.sub(f"^({TOKEN}=).*", r"\1...", word, flags=re.DOTALL)
+        for before, word in pairwise(sys.argv)
+    ]
     count = int(os.environ.get("WORLD_SIZE", "1"))
     launcher = f"torchrun --nproc_per_node {count}" if count > 1 else "python"
     if Path(program).suffix == ".py":

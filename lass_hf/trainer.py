@@ -4,25 +4,32 @@ It overrides `compute_loss`, what makes that right under accumulation and severa
 loading of checkpoints, which must be those of this model and graph.
 """
 
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import DistributedType
+from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from .candidate_scores import candidate_scores
+from .card_folder import classification_facts, ranking_facts
 from .configuration import LassConfig
 from .data_collator import KGDataCollator
+from .decision import DecisionCallback
 from .errors import LOADING_ERRORS, LassError, NonFiniteError, first_line
 from .fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
 from .in_batch import SLOTS, InBatchCollator, candidates_of, gather_answers
 from .knowledge_graph import GraphSplit
 from .link_prediction import UNIT_SIZE, rank_split
 from .losses import LOSSES, in_batch_sigmoid_loss, mean_bce_loss, negative_sampling_loss, softmax_loss
+from .neighbourhood_sampler import NeighbourhoodSampler
+from .processes import SharedBatches
 from .processing import LassProcessor
+from .reporting import ReportingTrainer
 from .score_functions import distance_score
 from .scoring import TripletScorer
 from .training_args import LassTrainingArguments
@@ -32,12 +39,11 @@ from .triplet_classification import classify
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM, DistributedType.XLA)
 
 
-class LassTrainer(Trainer):
+class LassTrainer(ReportingTrainer):
     """Trains a `LassForKGCompletion` on a graph's split.
 
-    The loss is a mean over the positives of the global, accumulated batch, whatever the number of processes; only the
-    last batch of an epoch may differ, which accelerate fills up with the epoch's first triplets so that each process
-    gets as many.
+    The loss is a mean over the positives of the global, accumulated batch, whatever the number of processes, also in
+    the last batch of an epoch; only one with fewer triplets than processes counts some of them twice.
 
     `train_dataset` and `eval_dataset` are splits of a `KnowledgeGraph`; `processing_class` is a `LassProcessor`. The
     collator is made from `args` unless one is given. With separate encoding the candidates of the loss are those of the
@@ -90,11 +96,17 @@ class LassTrainer(Trainer):
                 f"the model's encoding is {self.model.config.encoding!r}, the processor's {processor.encoding!r}: make "
                 "both with the same encoding="
             )
+        if self.args.neighbourhood_size > 1 and not separate:
+            raise LassError(
+                f"neighbourhood_size={self.args.neighbourhood_size} with joint encoding, where triplets share nothing; "
+                "leave it at 1"
+            )
         if separate and self.args.n_gpu > 1:
             raise LassError(
                 f"separate encoding on {self.args.n_gpu} GPUs of one process: start one process for each of them, with "
                 "torchrun or accelerate launch"
             )
+        self.add_callback(DecisionCallback)
         if isinstance(data_collator, KGDataCollator):
             self.add_callback(_EpochCallback(data_collator))
 
@@ -121,14 +133,33 @@ class LassTrainer(Trainer):
         except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
             raise LassError(f"{checkpoint}: its optimizer cannot be loaded ({first_line(error)})") from error
 
+    def _get_train_sampler(self, train_dataset=None):
+        """In blocks of neighbours when `args.neighbourhood_size` asks for them."""
+        split = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.neighbourhood_size == 1 or split is None:
+            return super()._get_train_sampler(train_dataset)
+        return NeighbourhoodSampler(split.triplets, self.args.neighbourhood_size, self.args.seed)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Also shares the last triplets of an epoch, for which accelerate would repeat its first ones."""
+        dataloader = super().get_train_dataloader()
+        shard = dataloader.batch_sampler
+        if isinstance(shard, BatchSamplerShard) and not shard.split_batches:
+            shard.batch_sampler = SharedBatches(shard.batch_sampler, shard.num_processes)
+            shard.even_batches = False  # they are even
+        return dataloader
+
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """Also counts what the loss is a mean over: positives (mean_bce: triplets) of the global, accumulated batch."""
+        self.throughput.begin_step()
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not batches:
             return batches, None
         labels = torch.cat([batch["labels"] for batch in batches])
-        count = (labels == 1).sum() if self.args.loss == "negative_sampling" else torch.tensor(labels.numel())
-        return batches, self.accelerator.gather(count.to(device)).sum().clamp(min=1)
+        counts = torch.stack([(labels == 1).sum(), torch.tensor(labels.numel())])
+        counts = self.accelerator.gather(counts[None].to(device)).sum(0)
+        self.throughput.add(counts)
+        return batches, counts[0 if self.args.loss == "negative_sampling" else 1].clamp(min=1)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The loss that `args.loss` names, in float32; raises NonFiniteError for NaN."""
@@ -210,21 +241,28 @@ class LassTrainer(Trainer):
         model = self.accelerator.unwrap_model(self.model)
         scorer = TripletScorer(model, self.processing_class.token_store(split.graph))
         quiet = bool(self.args.disable_tqdm)
-        size = len(split)
+        size = scored = len(split)
+        about: tuple[str | None, torch.dtype] = ((self.about or {}).get("graph"), scorer.model.dtype)
+        started = time.perf_counter()
         if split.labels is not None and not split.labels.all():
-            predictions = scorer.score(split.triplets)
+            predictions = scorer.score(split.triplets, shared=True)
+            seconds = time.perf_counter() - started
             loss = mean_bce_loss(torch.from_numpy(predictions), torch.from_numpy(split.labels))
             metrics = dict(classify(predictions, split, predictions, split).metrics)
+            self.remember(classification_facts(metrics, split, split.name, *about))
         else:
             limit, seed = self.args.eval_triplets, self.args.seed
             unit_size = UNIT_SIZE[model.config.encoding]
             result = rank_split(candidate_scores(scorer, None, quiet), split, (0, 2), limit, seed, quiet, unit_size)
+            seconds = time.perf_counter() - started
             if isinstance(self.data_collator, KGDataCollator):
                 triplets, labels = self.data_collator.with_negatives(result.triplets, unmined=True)
-                loss = self._loss(torch.from_numpy(scorer.score(triplets)), torch.from_numpy(labels))
+                loss = self._loss(torch.from_numpy(scorer.score(triplets, shared=True)), torch.from_numpy(labels))
             else:
                 loss = self._evaluated_in_batch_loss(scorer, result.triplets)
-            predictions, metrics, size = result.ranks, result.metrics, len(result.triplets)
+            predictions, metrics, size, scored = result.ranks, result.metrics, len(result.triplets), result.num_scored
+            self.remember(ranking_facts(result, split, *about))
+        metrics["triplets_per_second"] = round(scored / seconds, 3)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss.item(), **metrics}.items()}
         return EvalLoopOutput(np.asarray(predictions), split.labels, metrics, size)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PrinterCallback
 
-from .builders import load_graph
+from .builders import EMBEDDED, load_graph
 from .candidate_scores import INDEX_FOLDER
 from .checkpoints import find_checkpoint
 from .data_collator import KGDataCollator
@@ -88,6 +88,8 @@ def train(
     except (ValueError, TypeError) as error:  # such as an eval_strategy without a validation split
         raise LassError(first_line(error)) from error
     trainer.optimizer = trainer.lr_scheduler = None
+    named = arguments.graph in EMBEDDED or not Path(arguments.graph).is_dir()  # so others can load it by that name, too
+    trainer.about = {**about, "load_graph": arguments.graph if named else None}
     if arguments.quiet:
         trainer.remove_callback(PrinterCallback)
     file = output_dir / TRAINING_FILE
@@ -96,10 +98,12 @@ def train(
     if trainer.is_world_process_zero():
         shutil.rmtree(output_dir / INDEX_FOLDER, ignore_errors=True)  # of the model that was there before
     trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_model()
+    trainer.save_model(_internal_call=True)  # a push may fail, so all is here before
     if trainer.is_world_process_zero():
         log = trainer.state.log_history
         write_results(file, log[-1], task="training", **about, log=log)
+    if training.push_to_hub:
+        trainer.push_to_hub()
     trainer.accelerator.wait_for_everyone()  # what comes next may read the folder
     return trainer
 

@@ -9,6 +9,7 @@ from transformers import TrainingArguments
 from .errors import LassError
 from .losses import LOSSES
 from .negative_sampling import CORRUPTIONS
+from .processing import INCLUDE_GRAPH
 from .scoring import scoring_dtype
 
 
@@ -41,8 +42,16 @@ class LassTrainingArguments(TrainingArguments):
         default=1.0,
         metadata={"help": "How much the query's own entity counts as a candidate in the softmax loss; 0: not at all."},
     )
+    neighbourhood_size: int = field(
+        default=1,
+        metadata={"help": "Triplets of a batch that come from one neighbourhood of the graph (separate encoding)."},
+    )
     eval_triplets: int | None = field(
         default=None, metadata={"help": "Rank a seeded choice of this many validation triplets; all when not given."}
+    )
+    hub_include_graph: str = field(
+        default="vocabulary",
+        metadata={"help": "What a push sends of the graph: vocabulary (names and texts), full (triplets too) or none."},
     )
     bf16: bool | None = field(  # type: ignore[assignment]
         default=None, metadata={"help": "Autocast to bfloat16; by default where the hardware multiplies it natively."}
@@ -57,10 +66,17 @@ class LassTrainingArguments(TrainingArguments):
 
     def __post_init__(self):
         losses = dict.fromkeys(loss for names in LOSSES.values() for loss in names)
-        for name, allowed in (("loss", losses), ("corruption", CORRUPTIONS)):
+        choices = (("loss", losses), ("corruption", CORRUPTIONS), ("hub_include_graph", INCLUDE_GRAPH))
+        for name, allowed in choices:
             if getattr(self, name) not in allowed:
                 raise LassError(f"{name}={getattr(self, name)!r}; expected one of {', '.join(allowed)}")
-        counts = ("num_negatives", "per_device_train_batch_size", "gradient_accumulation_steps", "eval_triplets")
+        counts = (
+            "num_negatives",
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "eval_triplets",
+            "neighbourhood_size",
+        )
         for name in counts:
             value = getattr(self, name)
             if value is not None and value < 1:

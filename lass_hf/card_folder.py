@@ -1,0 +1,197 @@
+"""The model card in a model's folder: README.md, and `model_card.json` with the facts that it is made of.
+
+It measures nothing, and writes no text; a README.md that somebody else wrote, or changed, is left alone.
+"""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers.utils import CONFIG_NAME
+
+from .encoders import OFFLINE_ENCODER, resolve_encoder
+from .fingerprints import digest
+from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, GraphSplit, KnowledgeGraph
+from .link_prediction import RankingResult
+from .model_card import HUB_NAME, model_card
+from .modeling import LassForKGCompletion
+from .processing import LassProcessor
+
+logger = logging.getLogger(__name__)
+
+CARD_FILE = "README.md"
+FACTS_FILE = "model_card.json"
+MARKER = "<!-- Written by lass-hf ({}). Once anything here is changed, it is yours, and not written again. -->\n"
+
+
+def model_facts(model: LassForKGCompletion, processor: LassProcessor) -> dict[str, Any]:
+    """What a card says of a model, and of the graph that its processor has; plain values, for JSON."""
+    encoder, graph = model.encoder.config, processor.graph
+    names = ("encoding", "margin", "distance_scale", "normalize", "scale", "learn_scale")
+    facts: dict[str, Any] = {
+        **{name: getattr(model.config, name) for name in names},
+        **{name: getattr(processor, name) for name in ("separators", "max_length")},
+        "encoder": encoder_name(encoder._name_or_path),
+        "base_model": _on_hub(encoder._name_or_path),
+        "architecture": encoder.model_type,
+        "hidden_size": encoder.get_text_config().hidden_size,
+        "parameters": model.num_parameters(),
+        "graph": None,
+    }
+    if graph is not None:
+        counts = {name: {"triplets": len(split), "true": len(split.positives)} for name, split in graph.splits.items()}
+        facts["graph"] = {"entities": graph.num_entities, "relations": graph.num_relations, "splits": counts}
+    return facts
+
+
+def encoder_name(name_or_path: str) -> str:
+    """An encoder's hub name, or the last part of its folder's: where that lies on a machine, nobody needs to know."""
+    return _on_hub(name_or_path) or Path(name_or_path).name
+
+
+def _on_hub(name_or_path: str) -> str | None:
+    """The hub name of an encoder; None for a folder's."""
+    if name_or_path == resolve_encoder(OFFLINE_ENCODER):
+        return OFFLINE_ENCODER
+    return name_or_path if HUB_NAME.fullmatch(name_or_path) and not Path(name_or_path).exists() else None
+
+
+def ranking_facts(result: RankingResult, split: GraphSplit, graph: str | None, dtype: Any) -> dict[str, Any]:
+    """An evaluation by ranking, with its protocol. `graph`: its name; `dtype`: what was scored in."""
+    by_relation = result.slots == (1,)
+    return {
+        "task": "relation prediction" if by_relation else "link prediction",
+        "graph": graph,
+        "split": split.name,
+        "dtype": str(dtype).removeprefix("torch."),
+        "triplets": len(result.triplets),
+        "of": len(split.positives),
+        "queries": len(result.ranks),
+        "filtered": list(split.graph.splits),
+        "sides": {"relation": ""} if by_relation else {"both sides": "", "head": "head_", "tail": "tail_"},
+        "metrics": {
+            name: value for name, value in result.metrics.items() if not name.startswith(("optimistic", "pessimistic"))
+        },
+    }
+
+
+def classification_facts(
+    metrics: Mapping[str, float], split: GraphSplit, threshold_from: str, graph: str | None, dtype: Any
+) -> dict[str, Any]:
+    """An evaluation by classification, with its protocol; `threshold_from`: the split that the threshold is from."""
+    return {
+        "task": "triplet classification",
+        "graph": graph,
+        "split": split.name,
+        "dtype": str(dtype).removeprefix("torch."),
+        "triplets": len(split),
+        "of": len(split),
+        "threshold_from": threshold_from,
+        "metrics": dict(metrics),
+    }
+
+
+def with_evaluation(evaluations: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Evaluations with another, which takes the place of one of the same task, graph and split, unless it saw less."""
+    same = [old for old in evaluations if all(old[name] == new[name] for name in ("task", "graph", "split"))]
+    if any(old["triplets"] > new["triplets"] for old in same):
+        return list(evaluations)
+    return [old for old in evaluations if old not in same] + [new]
+
+
+def write_card(
+    folder: str | Path,
+    facts: Mapping[str, Any],
+    graph: KnowledgeGraph | None,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes card and facts into the folder of a saved model.
+
+    `facts`: those of `model_facts`, `training` (None: nothing is known of it) and `evaluations`. `graph`: the one that
+    the model was saved with, for an example. `metadata`: for the hub (license, language, ...); it is kept with the
+    facts, and stays until it is given again.
+    """
+    folder = Path(folder)
+    before = _read(folder / FACTS_FILE).get("metadata", {})
+    given = {name: value for name, value in (metadata or {}).items() if value is not None}
+    facts = {**facts, "folder": folder.resolve().name, "metadata": {**before, **given}, "weights": _weights(folder)}
+    _write(folder / FACTS_FILE, json.dumps(facts, indent=1) + "\n")
+    if (folder / CARD_FILE).exists() and not _is_ours(folder / CARD_FILE):
+        logger.warning("%s was changed, or not written by lass-hf: it stays as it is", folder / CARD_FILE)
+        return
+    names, triplets = ((folder / file).is_file() for file in (VOCABULARY_FILE, TRIPLETS_FILE))
+    include_graph = "none" if not names else "full" if triplets else "vocabulary"
+    _write(folder / CARD_FILE, _card(folder, facts, graph, include_graph))
+
+
+def read_facts(folder: str | Path, weights_in: str | Path | None = None) -> dict[str, Any]:
+    """The facts in a model's folder; {} where there are none, or those of other weights.
+
+    `weights_in`: the folder with the weights, when these were saved again elsewhere.
+    """
+    facts = _read(Path(folder, FACTS_FILE))
+    return facts if facts.get("weights") == _weights(weights_in or folder) else {}
+
+
+def add_evaluation(folder: str | Path, evaluation: Mapping[str, Any], graph: KnowledgeGraph | None) -> None:
+    """Adds what was measured to the card of a model's folder; `graph`: the one that the model was saved with.
+
+    Nothing happens where there is no card of this model, as on the hub, or where it cannot be written.
+    """
+    facts = read_facts(folder)
+    if facts and os.access(folder, os.W_OK):
+        write_card(folder, {**facts, "evaluations": with_evaluation(facts["evaluations"], evaluation)}, graph)
+
+
+def shared_card(folder: str | Path, repo_id: str, include_graph: str) -> str | None:
+    """The card of a model's folder as it is to be on the hub; None where there is none that we wrote."""
+    facts, names, triplets = read_facts(folder), Path(folder, VOCABULARY_FILE), Path(folder, TRIPLETS_FILE)
+    if not facts or not _is_ours(Path(folder, CARD_FILE)):
+        return None
+    graph = None
+    if names.is_file() and include_graph != "none":
+        graph = KnowledgeGraph.from_files(names, triplets if triplets.is_file() else None)
+    return _card(Path(folder), facts, graph, include_graph, repo_id)
+
+
+def _card(folder: Path, facts: Mapping[str, Any], *choices: Any) -> str:
+    """The card, with the digest of its text behind the metadata, by which a change is seen."""
+    decision = _read(folder / CONFIG_NAME).get("decision")  # it may have been fitted since
+    text = model_card({**facts, "decision": decision}, *choices)
+    end = text.index("\n---\n") + 5
+    return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _weights(folder: str | Path) -> str:
+    """Of the weights in a folder, so that no other model's figures are shown for them."""
+    return digest(np.memmap(file, np.uint8, "r") for file in sorted(Path(folder).glob("model*.safetensors")))
+
+
+def _write(file: Path, text: str) -> None:
+    """Whole, or not at all: half a card would pass for one that somebody changed."""
+    temporary = file.with_name(f"{file.name}.tmp")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.replace(file)
+
+
+def _is_ours(card: Path) -> bool:
+    """Is there a card that we wrote, and nobody changed?"""
+    try:
+        text = card.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return False
+    found = re.search(r"\n{}(\w+){}".format(*map(re.escape, MARKER.split("{}"))), text)
+    return found is not None and found[1] == digest([text.replace(found[0], "", 1).encode()])
