@@ -130,7 +130,8 @@ def test_importing_the_package_loads_nothing_that_is_not_needed():
     """Also registers the Auto classes: a user's `import lass_hf` is for that."""
     code = (
         "import sys, lass_hf, transformers\n"
-        "print(*sorted({'datasets', 'sklearn', 'evaluate'} & set(sys.modules)))\n"
+        "heavy = {'datasets', 'pandas', 'pyarrow', 'sklearn', 'evaluate', 'matplotlib', 'fastapi'}\n"
+        "print(*sorted(heavy & set(sys.modules)))\n"
         "print(*sorted(name for name in sys.modules if name.startswith('lass_hf.')))\n"
         "print(transformers.AutoConfig.for_model('lass').__class__.__name__)\n"
     )
@@ -193,7 +194,14 @@ def test_module_for_remote_loading_reaches_its_siblings_by_name(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_declared_dependencies_only(module):
-    extra = {"plots": "plots", "html_pages": "plots", "faiss_index": "faiss"}.get(module)
+    extras = {
+        "plots": "plots",
+        "html_pages": "plots",
+        "faiss_index": "faiss",
+        "serve": "serve",
+        "http_schemas": "serve",
+    }
+    extra = extras.get(module)
     assert third_party_of(module) <= dependencies() | (dependencies(extra) if extra else set())
 
 

@@ -1,0 +1,200 @@
+"""README and docs/: their code runs as it stands there, their links lead somewhere, the site builds without warning."""
+
+import importlib
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import pytest
+import yaml
+from conftest import TEST, VALIDATION, make_model, wordpiece_tokenizer, write_graph
+from hub_server import Hub, connect
+from transformers.utils import logging as transformers_logging
+
+import lass_hf
+from lass_hf import LassProcessor, load_benchmark
+from lass_hf.cli import COMMANDS, main
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(str(path.relative_to(ROOT)) for path in [ROOT / "README.md", *DOCS.rglob("*.md")])
+MEASURED = ("docs/results.md", "docs/performance.md", "docs/paper_vs_code.md")  # their commands take minutes to hours
+NOT_RUN = {  # blocks with `<!-- not run: why -->` above them
+    "README.md": 1,
+    "docs/index.md": 2,
+    "docs/launching.md": 3,
+    "docs/tutorials/link_prediction.md": 2,
+    "docs/tutorials/web_page.md": 2,
+}
+FENCE = re.compile(r"^(<!-- not run: \S[^\n]* -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FALSE = [("food", "eats", "cat"), ("garden", "is_a", "dog"), ("house", "lives_in", "milk")]
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[tuple[int, bool, str, str]]:
+    """Of each fenced block its first line's number, whether it is to be run, its language and its text."""
+    text = text_of(page)
+    found = [
+        (text.count("\n", 0, fence.start(3)), fence[1] is None, *fence.groups()[1:]) for fence in FENCE.finditer(text)
+    ]
+    assert 2 * len(found) == len(re.findall(r"^\s*```", text, re.MULTILINE)), "a fence without language, or indented"
+    return found
+
+
+# Code
+
+
+@pytest.fixture(autouse=True)
+def _restore_verbosity():
+    verbosity = transformers_logging.get_verbosity()
+    yield
+    transformers_logging.set_verbosity(verbosity)
+    transformers_logging.enable_progress_bar()
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, model_folder):
+    """A folder with what the pages speak of: two graphs, and models that somebody trained there before."""
+    monkeypatch.chdir(tmp_path)
+    write_graph(tmp_path / "my_graph")
+    labelled = [[(*row, "1") for row in split] + [(*row, "-1") for row in FALSE] for split in (VALIDATION, TEST)]
+    write_graph(tmp_path / "my_facts", validation=labelled[0], test=labelled[1])
+    shutil.copytree(ROOT / "examples" / "recipes", tmp_path / "examples" / "recipes")
+    for name in ("mine", "judge"):
+        shutil.copytree(model_folder, tmp_path / "runs" / name)
+    make_model(decision={"threshold": 0.0, "slope": 1.0, "intercept": 0.0}).save_pretrained(tmp_path / "runs" / "judge")
+    processor = LassProcessor(wordpiece_tokenizer())
+    processor.graph = load_benchmark("countries")
+    shutil.copytree(model_folder, tmp_path / "runs" / "quickstart")
+    processor.save_pretrained(tmp_path / "runs" / "quickstart")
+    return tmp_path
+
+
+def run_commands(text: str) -> None:
+    """Runs `lass-hf` commands in this process; no other kind is known."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words and words != [".", ".venv/bin/activate"]:
+            assert words[0] == "lass-hf", f"{line}: cannot be run here; say so above the block"
+            try:
+                code = main(words[1:])
+            except SystemExit as end:  # --version, --help
+                code = end.code
+            assert code == 0, line
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own
+@pytest.mark.parametrize("page", [page for page in PAGES if any(run for _, run, language, _ in blocks(page))])
+def test_code_of_a_page_runs(page, place, encoder_folder, monkeypatch):
+    """In order, with a tiny encoder in place of the named ones, and a hub on loopback."""
+    tiny = {
+        "bert-base-uncased": encoder_folder,
+        "sentence-transformers/all-MiniLM-L6-v2": encoder_folder,
+        "top_k 50": "top_k 5",
+    }
+    for recipe in (place / "examples" / "recipes").iterdir():
+        recipe.write_text(recipe.read_text().replace("sentence-transformers/all-MiniLM-L6-v2", encoder_folder))
+    space: dict = {"__name__": "__page__"}
+    with Hub() as hub:
+        connect(hub, place / "home", monkeypatch)
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
+        for line, run, language, text in blocks(page):
+            for name, other in tiny.items():
+                text = text.replace(name, other)  # noqa: PLW2901
+            if run and language == "python":
+                exec(compile("\n" * line + text, page, "exec"), space)
+            elif run and language == "bash":
+                run_commands(text)
+
+
+def test_blocks_that_do_not_run_are_marked_and_counted():
+    found = {page: sum(not run for _, run, _, _ in blocks(page)) for page in PAGES if page not in MEASURED}
+    assert {page: count for page, count in found.items() if count} == NOT_RUN
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in MEASURED])
+def test_commands_are_in_blocks_that_are_run(page):
+    assert {language for _, _, language, _ in blocks(page)} <= {"python", "bash", "text", "yaml"}
+    for _, run, language, text in blocks(page):
+        assert not (run and language in ("text", "yaml")) or not re.search(
+            r"^(lass-hf|python|pip|make) ", text, re.MULTILINE
+        )
+    assert not re.search(r"^    .*\b(lass-hf|python|torchrun|pip|make) ", FENCE.sub("", text_of(page)), re.MULTILINE)
+
+
+def test_commands_of_the_reference_are_those_of_the_program():
+    table = re.findall(r"^\| `(\w+)[^|]*\|", text_of("docs/reference/command_line.md"), re.MULTILINE)
+    assert sorted(table) == sorted([*COMMANDS, "train"])
+
+
+# Links
+
+
+def slugs(path: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub and mkdocs make them."""
+    titles = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.lower())) for title in titles}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "MODEL_CARD.md"])
+def test_links_lead_to_files_and_headings(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text_of(page))):
+        if not target.startswith(("http://", "https://")):
+            name, _, anchor = target.partition("#")
+            path = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+            assert path.exists(), target
+            assert not anchor or anchor in slugs(path), target
+
+
+def test_every_page_is_in_the_navigation():
+    def files(node):
+        return (
+            [node]
+            if isinstance(node, str)
+            else [file for value in (node.values() if isinstance(node, dict) else node) for file in files(value)]
+        )
+
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    assert sorted(f"docs/{file}" for file in files(nav)) == [page for page in PAGES if page != "README.md"]
+
+
+def test_reference_has_every_public_name_and_none_that_is_not_there():
+    named = [name for page in PAGES for name in re.findall(r"^::: (\S+)$", text_of(page), re.MULTILINE)]
+    assert len(named) == len(set(named))
+    assert not set(lass_hf.__all__) - {name.rpartition(".")[2] for name in named}
+    for name in named:
+        module, _, attribute = name.rpartition(".")
+        is_module = module == "lass_hf" and importlib.util.find_spec(name) is not None
+        found = importlib.import_module(name) if is_module else getattr(importlib.import_module(module), attribute)
+        assert found.__doc__, name
+
+
+# The site
+
+
+@pytest.mark.slow
+def test_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_path):
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("material")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) >= len(PAGES) - 1
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=[\"']?(?:https?:)?//", text), page
+        assert "<!-- arguments:" not in text
+    for style in (tmp_path / "site").rglob("*.css"):
+        assert not re.search(r"url\([\"']?(?:https?:)?//|@import", style.read_text(encoding="utf-8")), style
