@@ -67,10 +67,13 @@ def index_folder(model: str | Path) -> Path | None:
     return folder if folder.is_dir() or os.access(model, os.W_OK) else None
 
 
-def entity_index(scorer: TripletScorer, folder: str | Path | None = None, quiet: bool = True) -> EntityIndex:
+def entity_index(
+    scorer: TripletScorer, folder: str | Path | None = None, quiet: bool = True, shared: bool = True
+) -> EntityIndex:
     """All entities of the scorer's texts, encoded, or read from `folder` as far as they are there, and kept there.
 
-    Each precision of scoring has a folder of its own in it.
+    Each precision of scoring has a folder of its own in it. Several processes share the work, and must all call it,
+    unless `shared` is False.
 
     Raises LassError for a model with joint encoding, whose vectors of an entity depend on the whole triplet.
     """
@@ -91,4 +94,5 @@ def entity_index(scorer: TripletScorer, folder: str | Path | None = None, quiet:
         model_fingerprint(scorer.model),
         None if folder is None else Path(folder, precision),
         quiet,
+        shared,
     )

@@ -3,23 +3,26 @@
 Pure geometry (squared Euclidean distance) over vectors that may lie on disk; it knows no model, tokenizer or graph.
 """
 
+import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from safetensors import safe_open
 from safetensors.torch import save
 from tqdm.auto import tqdm
 
 from .errors import LOADING_ERRORS, LassError, NonFiniteError, first_line
+from .processes import place, processes, sum_over_processes
 
 FORMAT = "1"
 BLOCK = 2**14  # entities in a block and in a file: the unit that is kept, compared and moved to a device
-PIECE = 2**11  # entities encoded together: what the progress bar moves by
+PIECE = 2**11  # entities encoded together: what processes share, and the progress bar moves by
 QUERIES = 2**10  # queries compared with a block at a time: 64 MB of distances
+STALE = 3600  # seconds after which a half-written file is one that a kill left
 
 NOTHING = 0x7F800000_FFFFFFFF  # the sort key of distance inf, behind every entity's
 
@@ -63,35 +66,39 @@ class EntityIndex:
         model: str,
         folder: str | Path | None = None,
         quiet: bool = False,
+        shared: bool = True,
     ) -> "EntityIndex":
         """Encodes all entities, or those that `folder` lacks, and keeps them there, a file for each block.
 
-        `encode(entities)`: int64 array of shape (n,) -> float32 tensor of shape (n, dim). `texts(start, stop)` digests
-        what entities start to stop - 1 are encoded from, `model` is the fingerprint of what encodes them.
+        `encode(entities)`: int64 array of shape (n,), n = 0 too -> float32 tensor of shape (n, dim). `texts(start,
+        stop)` digests what entities start to stop - 1 are encoded from, `model` is the fingerprint of the encoder.
 
         A file is written as soon as its block is finished, whole or not at all: what was killed goes on with the blocks
-        that are there, and entities added at the end are the only ones encoded. Several processes share the blocks and
-        all read the folder, which all must see; without a folder each encodes everything. Raises LassError when the
-        folder holds the index of another model or graph, or cannot be written; NonFiniteError for such vectors.
+        that are there, and entities added at the end are the only ones encoded. Several processes share the entities of
+        each block, the main one writes it, and all read the folder, which all must see. With `shared` False each works
+        for itself, and need not be joined by the others; two that build in one folder write the same files. Raises
+        LassError when the folder holds the index of another model or graph, or cannot be written; NonFiniteError for
+        such vectors.
         """
-        state = PartialState()
+        rank, count = place(shared)
         spans = _spans(num_entities)
         blocks: Blocks = [None] * len(spans)
         if folder is not None:
             blocks = _read_blocks(Path(folder), spans, texts, model)
-        state.wait_for_everyone()  # all have seen the same files; from here on they change
+        if shared:
+            processes().wait_for_everyone()  # all have seen the same files; from here on they change
         kept = [0 if block is None else len(block) for block in blocks]
         waiting = [number for number, (start, stop) in enumerate(spans) if kept[number] < stop - start]
         if folder is not None and waiting:
             _make_writable(Path(folder))
-            waiting = waiting[state.process_index :: state.num_processes]
+        dim = encode(np.arange(0)).shape[1] if count > 1 else 0
         with tqdm(
             total=sum(kept) + sum(spans[number][1] - spans[number][0] - kept[number] for number in waiting),
             initial=sum(kept),
             desc="encoding entities",
             unit=" entities",
             unit_scale=True,
-            disable=quiet or not state.is_main_process,
+            disable=quiet or not processes().is_main_process,
         ) as progress:
             for number in waiting:
                 start, stop = spans[number]
@@ -99,20 +106,25 @@ class EntityIndex:
                 parts = [] if block is None else [block]
                 for first in range(start + kept[number], stop, PIECE):
                     entities = np.arange(first, min(first + PIECE, stop))
-                    parts.append(encode(entities).detach().to("cpu", torch.float32))
+                    mine = first // PIECE % count == rank
+                    parts.append(
+                        encode(entities).detach().to("cpu", torch.float32) if mine else torch.zeros(len(entities), dim)
+                    )
                     progress.update(len(entities))
                 block = torch.cat(parts)
+                if count > 1:
+                    block[kept[number] :] = torch.from_numpy(sum_over_processes(block[kept[number] :].numpy()))
                 _squared_norms(block, start)
                 if folder is None:
                     blocks[number] = block
-                else:
+                elif rank == 0:
                     _write_block(Path(folder), number, block, {"model": model, "texts": texts(start, stop)})
         if folder is None:
             return cls([block for block in blocks if block is not None])
-        state.wait_for_everyone()
-        if state.is_main_process and waiting:
-            for leftover in Path(folder).glob("*.safetensors.*.tmp"):  # of builds that were killed
-                leftover.unlink(missing_ok=True)
+        if shared:
+            processes().wait_for_everyone()
+        if rank == 0 and waiting:
+            _remove_leftovers(Path(folder))
         return cls.load(folder, num_entities, texts, model)
 
     @classmethod
@@ -304,3 +316,11 @@ def _write_block(folder: Path, number: int, block: torch.Tensor, metadata: dict[
             f"{file}: cannot be written ({error.strerror or first_line(error)}); finished blocks are kept, "
             "so make room and run it again to go on"
         ) from None
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes half-written files of builds that were killed; young ones may be another build's that goes on."""
+    for leftover in folder.glob("*.safetensors.*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > STALE:
+                leftover.unlink()

@@ -12,6 +12,7 @@ from .candidate_scores import entity_index
 from .errors import LassError
 from .index import EntityIndex
 from .knowledge_graph import KnowledgeGraph
+from .processes import processes, sum_over_processes
 from .scoring import TripletScorer
 
 QUERIES_AT_ONCE = 2**12
@@ -53,9 +54,9 @@ def mine_negatives(
     """The `depth` nearest wrong answers of each query of the graph's training triplets.
 
     `scorer`: of a model with separate encoding, over the graph's texts. Fewer than `depth` for all, where a query has
-    fewer wrong answers; raises LassError for one that has none.
+    fewer wrong answers; raises LassError for one that has none. Several processes share the queries.
     """
-    index = index or entity_index(scorer, quiet=quiet)
+    index, state = index or entity_index(scorer, quiet=quiet), processes()
     train, known = graph["train"].positives, graph.known_in_train
     queries, entities = {}, {}
     for slot, name in ((0, "heads"), (2, "tails")):
@@ -64,10 +65,11 @@ def mine_negatives(
         left = graph.num_entities - int(known.count(slot, asked).max())
         if left < 1:
             raise LassError("a query of the training triplets has every entity as an answer: nothing is wrong for it")
-        parts = []
-        for start in tqdm(range(0, len(asked), QUERIES_AT_ONCE), desc=f"mining {name}", unit=" blocks", disable=quiet):
-            part = asked[start : start + QUERIES_AT_ONCE]
-            vectors = scorer.encode_queries(part, slot)
-            parts.append(index.nearest(vectors, min(depth, left), known.values(slot, part))[1].astype(np.int32))
-        queries[slot], entities[slot] = pairs, np.concatenate(parts)
+        found = np.zeros((len(asked), min(depth, left)), dtype=np.int32)
+        starts = range(0, len(asked), QUERIES_AT_ONCE)[state.process_index :: state.num_processes]
+        for start in tqdm(starts, desc=f"mining {name}", unit=" blocks", disable=quiet or not state.is_main_process):
+            part = slice(start, start + QUERIES_AT_ONCE)
+            vectors = scorer.encode_queries(asked[part], slot)
+            found[part] = index.nearest(vectors, found.shape[1], known.values(slot, asked[part]))[1]
+        queries[slot], entities[slot] = pairs, sum_over_processes(found)
     return MinedNegatives(queries, entities, graph.num_entities)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate import PartialState
 
 from .errors import LassError
+from .processes import processes
 
 Unit = tuple[int, int]  # slot, number of the unit among the slot's
 
@@ -32,7 +32,7 @@ class RankingProgress:
         self.folder = Path(folder)
         self._identity = json.loads(json.dumps(identity))
         self.finished: dict[Unit, np.ndarray] = {}
-        self._state = PartialState()
+        self._state = processes()
         self._path = self.folder / f"process-{self._state.process_index}.jsonl"
         whole = {file: self._read(file) for file in sorted(self.folder.glob("process-*.jsonl"))}
         self._whole = whole.get(self._path, 0)

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from accelerate import PartialState
-from accelerate.utils import reduce
 from tqdm.auto import tqdm
 
 from .candidate_scores import CandidateScores, by_index, entity_index
@@ -21,6 +18,7 @@ from .index import EntityIndex
 from .knowledge_graph import KnowledgeGraph
 from .link_prediction import SLOT_NAMES, UNIT_SIZE, RankingResult, chosen_triplets, with_metrics
 from .modeling import LassForKGCompletion
+from .processes import place, processes, sum_over_processes
 from .processing import LassProcessor
 from .ranking_progress import RankingProgress
 from .scoring import TripletScorer
@@ -85,8 +83,8 @@ def evaluate_reranking(
 
     `blend`: weight of the retriever's score; None fits it on `fit_limit` seeded validation triplets by MRR. Queries
     whose true answer is not among the top k are not reranked: their rank cannot change. Other arguments are those of
-    `evaluate_link_prediction`. Raises LassError for encodings that do not fit, and for a `top_k` below 2 or above the
-    number of candidates.
+    `evaluate_link_prediction`. Several processes share each stage. Raises LassError for encodings that do not fit, and
+    for a `top_k` below 2 or above the number of candidates.
     """
     retriever = TripletScorer(model, processor.token_store(graph), dtype)
     joint = TripletScorer(joint_model, joint_processor.token_store(graph), dtype)
@@ -107,10 +105,13 @@ def evaluate_reranking(
             for slot in SLOTS
         ]
         before = time.perf_counter()
-        joints = [joint_scores(joint, part, top_k, range(len(part.triplets)), quiet, "fitting") for part in retrieved]
+        joints = [
+            joint_scores(joint, part, top_k, range(len(part.triplets)), quiet, "fitting", shared=True)
+            for part in retrieved
+        ]
         blend = fit_blend(retrieved, joints, top_k)
         fitting = time.perf_counter() - before
-        tokens["fitting"] = joint.tokens
+        tokens["fitting"] = _total(joint.tokens)
     triplets = chosen_triplets(graph[split], limit, seed)
     retrieved = [retrieve(scores, graph, triplets, slot, top_k, quiet) for slot in SLOTS]
     retrieving = time.perf_counter() - start - fitting
@@ -137,7 +138,7 @@ def evaluate_reranking(
         top_k=top_k,
         recall=float((ranks[0][1] <= top_k).mean()),
         blend=blend,
-        tokens={"retrieval": retriever.tokens, **tokens, "reranking": joint.tokens},
+        tokens={"retrieval": _total(retriever.tokens), **tokens, "reranking": _total(joint.tokens)},
         seconds={"retrieval": retrieving, "fitting": fitting, "reranking": time.perf_counter() - before},
     )
 
@@ -145,13 +146,27 @@ def evaluate_reranking(
 def retrieve(
     scores: CandidateScores, graph: KnowledgeGraph, triplets: np.ndarray, slot: int, top_k: int, quiet: bool = True
 ) -> Retrieved:
-    """Ranks each triplet's value in `slot` among all candidates, and keeps its best rivals, filtered."""
-    candidates, parts = graph.candidates[slot], []
+    """Ranks each triplet's value in `slot` among all candidates, and keeps its best rivals, filtered.
+
+    Several processes share the triplets.
+    """
+    candidates, count = graph.candidates[slot], len(triplets)
     per_unit = max(1, UNIT_SIZE["separate"] // len(candidates))
     kept = min(top_k, len(candidates))
+    found = Retrieved(
+        triplets,
+        slot,
+        rivals=np.zeros((count, kept), dtype=np.int64),
+        rival_scores=np.zeros((count, kept), dtype=np.float32),
+        own_scores=np.zeros(count, dtype=np.float32),
+        ranks=np.zeros((3, count), dtype=np.int64),
+    )
+    rank, num_processes = place()
+    starts = range(0, count, per_unit)[rank::num_processes]
     title = f"retrieving {SLOT_NAMES[slot]}s"
-    for start in tqdm(range(0, len(triplets), per_unit), desc=title, disable=quiet or not _is_main()):
-        part = triplets[start : start + per_unit]
+    for start in tqdm(starts, desc=title, disable=quiet or not _is_main()):
+        mine = slice(start, start + per_unit)
+        part = triplets[mine]
         rows = np.arange(len(part))
         wanted = np.ones((len(part), len(candidates)), dtype=bool)
         known_rows, known_values = graph.known.values(slot, part)
@@ -168,31 +183,38 @@ def retrieve(
         top = np.sort(top, axis=1)  # of equal scores the lower entity comes first
         order = np.argsort(-np.take_along_axis(matrix, top, 1), axis=1, kind="stable")
         top = np.take_along_axis(top, order, 1)
-        parts.append((candidates[top], np.take_along_axis(matrix, top, 1), own_scores, np.stack(ranks)))
-    rivals, rival_scores, own_scores, ranks = zip(*parts, strict=True)
-    return Retrieved(
-        triplets,
-        slot,
-        np.concatenate(rivals),
-        np.concatenate(rival_scores),
-        np.concatenate(own_scores),
-        np.concatenate(ranks, axis=1),
-    )
+        found.rivals[mine], found.rival_scores[mine] = candidates[top], np.take_along_axis(matrix, top, 1)
+        found.own_scores[mine], found.ranks[:, mine] = own_scores, ranks
+    for name in ("rivals", "rival_scores", "own_scores", "ranks"):
+        setattr(found, name, sum_over_processes(getattr(found, name)))
+    return found
 
 
 def joint_scores(
-    joint: TripletScorer, retrieved: Retrieved, top_k: int, rows: Any, quiet: bool = True, title: str = "reranking"
+    joint: TripletScorer,
+    retrieved: Retrieved,
+    top_k: int,
+    rows: Any,
+    quiet: bool = True,
+    title: str = "reranking",
+    shared: bool = False,
 ) -> np.ndarray:
     """The joint model's scores of the true answer and its `top_k` - 1 best rivals: float32 (rows, top_k).
 
-    Rows whose true answer is not in the top k, and rivals that there are not, get -inf and are not scored.
+    Rows whose true answer is not in the top k, and rivals that there are not, get -inf and are not scored. With
+    `shared` several processes, which must all ask for the same rows, share them.
     """
     rows = np.asarray(rows)
+    rank, count = place(shared)
     found = np.full((len(rows), top_k), -np.inf, dtype=np.float32)
     slot = retrieved.slot
     with tqdm(total=len(rows), desc=f"{title} {SLOT_NAMES[slot]}s", disable=quiet or not _is_main()) as bar:
         for start in range(0, len(rows), ROWS_OF_UNIT):
             part = rows[start : start + ROWS_OF_UNIT]
+            bar.update(len(part))
+            if start // ROWS_OF_UNIT % count != rank:
+                found[start : start + ROWS_OF_UNIT] = 0  # until the sum brings them
+                continue
             inside = part[retrieved.ranks[1, part] <= top_k]
             others = np.isfinite(retrieved.rival_scores[inside, : top_k - 1])
             wanted = np.concatenate([np.ones((len(inside), 1), dtype=bool), others], axis=1)
@@ -204,8 +226,7 @@ def joint_scores(
             asked[:, slot] = entities[which, places]
             target = np.flatnonzero(np.isin(part, inside)) + start
             found[target[which], places] = joint.score(asked, slot)
-            bar.update(len(part))
-    return found
+    return sum_over_processes(found) if shared else found
 
 
 def rerank(
@@ -217,7 +238,7 @@ def rerank(
     progress: RankingProgress | None = None,
 ) -> np.ndarray:
     """Ranks after reranking, int64 (3, n): optimistic, pessimistic, candidates. Several processes share the work."""
-    state, slot, count = PartialState(), retrieved.slot, len(retrieved.triplets)
+    state, slot, count = processes(), retrieved.slot, len(retrieved.triplets)
     units = np.array_split(np.arange(count), range(ROWS_OF_UNIT, count, ROWS_OF_UNIT))
     done = {} if progress is None else {unit: ranks for (of, unit), ranks in progress.finished.items() if of == slot}
     found = np.zeros((3, count), dtype=np.int64)
@@ -238,9 +259,7 @@ def rerank(
             if progress is not None:
                 progress.record((slot, unit), ranks)
             bar.update()
-    if state.num_processes > 1:
-        found = reduce(torch.from_numpy(found).to(state.device), "sum").cpu().numpy()
-    return found
+    return sum_over_processes(found)
 
 
 def blended_ranks(retrieved: Retrieved, rows: np.ndarray, joint: np.ndarray, top_k: int, blend: float) -> np.ndarray:
@@ -281,5 +300,10 @@ def fit_blend(retrieved: list[Retrieved], joints: list[np.ndarray], top_k: int) 
     return max((unit * blend for blend in BLENDS), key=mrr)
 
 
+def _total(tokens: int) -> int:
+    """Of all processes."""
+    return int(sum_over_processes(np.array([tokens]))[0])
+
+
 def _is_main() -> bool:
-    return PartialState().is_main_process
+    return processes().is_main_process

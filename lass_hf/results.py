@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 
 from .errors import LassError, first_line
+from .processes import processes
 
 FORMAT = 2
 STARTED = time.perf_counter()  # near enough to the start of the program
@@ -27,7 +27,7 @@ def write_results(file: str | Path, metrics: dict[str, Any], **more: Any) -> Non
     content = {
         "format": FORMAT,
         "metrics": metrics,
-        "num_processes": PartialState().num_processes,
+        "num_processes": processes().num_processes,
         "versions": versions(),
         "machine": machine(),
         "git_commit": COMMIT,

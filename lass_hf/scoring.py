@@ -16,6 +16,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from .batching import batch_cost, batches_by_length
 from .errors import LassError, NonFiniteError
 from .modeling import LassForKGCompletion, LassOutput
+from .processes import place, sum_over_processes
 from .score_functions import distance_score
 from .token_store import TokenStore
 
@@ -86,31 +87,35 @@ class TripletScorer:
         """Whether queries and answers are encoded apart."""
         return self.model.config.encoding == "separate"
 
-    def score(self, triplets: np.ndarray, slot: int | None = None, progress: Any = None) -> np.ndarray:
+    def score(
+        self, triplets: np.ndarray, slot: int | None = None, progress: Any = None, shared: bool = False
+    ) -> np.ndarray:
         """Eq. 1 of int triplets of shape (n, 3): float32, shape (n,).
 
         `slot` is the slot that is being asked for: with separate encoding the head (0) and the tail (2) have queries
         of their own, and other scores are the mean of both. `progress` is a `tqdm` bar to advance by n. Triplets that
-        read the same get exactly the same score. Raises NonFiniteError, naming triplets, for NaN or infinite scores,
-        and LassError when one sequence alone does not fit the memory.
+        read the same get exactly the same score. With `shared` several processes, which must all call it with the same
+        triplets, each run a part of the batches, and all get the scores that one process would compute. Raises
+        NonFiniteError, naming triplets, for NaN or infinite scores, and LassError when one sequence alone does not fit
+        the memory.
         """
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         if not len(triplets):
             return np.empty(0, dtype=np.float32)
         if not self.separate:
-            values, inverse = self._run(triplets, _scores, progress)
+            values, inverse = self._run(triplets, _scores, progress, shared)
             return self._checked(values.cpu().numpy()[inverse], triplets)
         scores = [
-            self._score_pairs(self.store.queries(triplets, side), self.store.answers(triplets[:, side]))
+            self._score_pairs(self.store.queries(triplets, side), self.store.answers(triplets[:, side]), shared)
             for side in ((slot,) if slot in (0, 2) else (2, 0))
         ]
         if progress is not None:
             progress.update(len(triplets))
         return self._checked(np.stack(scores).mean(axis=0, dtype=np.float32), triplets)
 
-    def _score_pairs(self, queries: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    def _score_pairs(self, queries: np.ndarray, answers: np.ndarray, shared: bool) -> np.ndarray:
         """Eq. 1 of rows of queries and their answers."""
-        vectors, inverse = self._run(np.concatenate([queries, answers]), _embeddings)
+        vectors, inverse = self._run(np.concatenate([queries, answers]), _embeddings, shared=shared)
         of_query, of_answer = (torch.from_numpy(part).to(vectors.device) for part in np.split(inverse, 2))
         squared = [
             (vectors[query] - vectors[answer]).square().sum(-1)
@@ -148,9 +153,10 @@ class TripletScorer:
         return scores
 
     def _run(
-        self, rows: np.ndarray, take: Callable[[LassOutput], torch.Tensor], progress: Any = None
+        self, rows: np.ndarray, take: Callable[[LassOutput], torch.Tensor], progress: Any = None, shared: bool = False
     ) -> tuple[torch.Tensor, np.ndarray]:
         """What `take` takes of the model's output for the distinct rows, and which of these each row is."""
+        rank, count = place(shared)
         first, inverse, counts = self.store.distinct(rows)
         distinct = rows[first]
         lengths = self.store.lengths(distinct)
@@ -159,16 +165,18 @@ class TripletScorer:
         self.model.eval()
         try:
             parts = []  # stay on the device until the end, so that it never waits for the next batch
-            for batch in batches:
-                parts += self._forward(distinct[batch], lengths[batch], take)
+            for number, batch in enumerate(batches):
+                if number % count == rank:
+                    parts += self._forward(distinct[batch], lengths[batch], take)
                 if progress is not None:
                     progress.update(int(counts[batch].sum()))
         finally:
             self.model.train(was_training)
-        ordered = torch.cat(parts)
-        values = torch.empty_like(ordered)
-        values[torch.from_numpy(np.concatenate(batches)).to(ordered.device)] = ordered
-        return values, inverse
+        width = () if take is _scores else (self.model.config.get_text_config().hidden_size,)
+        values = torch.zeros((len(distinct), *width), device=self.model.device)
+        if mine := batches[rank::count]:
+            values[torch.from_numpy(np.concatenate(mine)).to(values.device)] = torch.cat(parts)
+        return sum_over_processes(values) if shared else values, inverse
 
     @torch.inference_mode()
     def _forward(

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
 
 from .errors import LassError, first_line
+from .processes import first_to_fail, lost_another, processes
 from .results import write_results
 
 
 def run_program(program: str, work: Callable[[], None]) -> int:
-    """Runs a program; its exit code: 0, or 2 after one line on standard error for what the user can mend."""
+    """Runs a program; its exit code: 0, or 2 after one line on standard error for what the user can mend.
+
+    Of several processes the first that fails says so; it ends the others.
+    """
     try:
         work()
         return 0
@@ -26,13 +28,13 @@ def run_program(program: str, work: Callable[[], None]) -> int:
         message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else first_line(error)
     except KeyboardInterrupt:
         return 130
-    print(f"{program}: error: {message}", file=sys.stderr)
+    except RuntimeError as error:
+        if not lost_another(error):
+            raise
+        message = f"another process of this run ended, by itself or killed ({first_line(error)})"
+    if first_to_fail():
+        print(f"{program}: error: {message}", file=sys.stderr)
     return 2
-
-
-def processes() -> PartialState:
-    """The processes; on the CPU too, where a plain PartialState would see only one."""
-    return PartialState(cpu=True) if not torch.accelerator.is_available() else PartialState()
 
 
 def quieten() -> None:

@@ -215,8 +215,12 @@ def test_a_killed_build_goes_on_with_the_blocks_that_are_there(tmp_path, capsys)
     with pytest.raises(KeyboardInterrupt):
         build(killed, folder=tmp_path)
     assert killed.encoded == list(range(19))  # block 2 was begun
-    (tmp_path / "00002.safetensors.123.tmp").write_bytes(b"half")  # what a kill while writing leaves
-    assert files(tmp_path) == ["00000.safetensors", "00001.safetensors", "00002.safetensors.123.tmp"]
+    leftover = tmp_path / "00002.safetensors.123.tmp"
+    leftover.write_bytes(b"half")  # what a kill while writing leaves
+    os.utime(leftover, (0, 0))
+    young = tmp_path / "00002.safetensors.124.tmp"
+    young.write_bytes(b"half")  # what another build is writing
+    assert files(tmp_path) == ["00000.safetensors", "00001.safetensors", leftover.name, young.name]
     with pytest.raises(LassError, match="no index of all 30 entities, 16 are there; build it first"):
         load(tmp_path)
     resumed = Encoder(vectors)
@@ -225,6 +229,7 @@ def test_a_killed_build_goes_on_with_the_blocks_that_are_there(tmp_path, capsys)
     assert re.search(r"encoding entities:\s+53%.*16.0/30.0", capsys.readouterr().err)
     assert resumed.encoded == list(range(16, 30))
     assert torch.equal(torch.cat(index.blocks), vectors)
+    young.unlink()
     assert files(tmp_path) == [f"0000{number}.safetensors" for number in range(4)]
 
 

@@ -1,0 +1,202 @@
+"""What the tests of several processes compare: run by them in one process, and by torchrun in two.
+
+torchrun --nproc_per_node 2 tests/launched.py INPUTS OUTPUT      # writes OUTPUT/0.json and OUTPUT/1.json
+"""
+
+import contextlib
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from conftest import make_graph, make_model, wordpiece_tokenizer
+
+from lass_hf import (
+    KnowledgeGraph,
+    LassPredictor,
+    LassProcessor,
+    LassTrainer,
+    LassTrainingArguments,
+    evaluate_link_prediction,
+    evaluate_relation_prediction,
+    evaluate_triplet_classification,
+)
+from lass_hf.candidate_scores import entity_index
+from lass_hf.cli import main
+from lass_hf.in_batch import gather_answers
+from lass_hf.link_prediction import UNIT_SIZE
+from lass_hf.negative_mining import mine_negatives
+from lass_hf.processes import processes
+from lass_hf.reranking import evaluate_reranking
+from lass_hf.scoring import TripletScorer
+
+QUIETLY = {"dtype": "float32", "quiet": True}
+COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "gather")
+SHARDS = (([3, 5, 9], []), ([], [4]), ([2, 3, 7], [3, 4, 7, 8]))  # answers of each process
+TRAININGS = {  # (encoding, loss, training triplets, accumulated batches of a step under two processes)
+    "joint": ("joint", "negative_sampling", 14, 1),
+    "joint, accumulated": ("joint", "mean_bce", 13, 2),
+    "joint, a triplet": ("joint", "negative_sampling", 1, 1),
+    "separate": ("separate", "softmax", 14, 1),
+    "separate, sigmoid": ("separate", "negative_sampling", 13, 1),
+}
+
+
+def processor_of(graph: KnowledgeGraph, encoding: str = "joint") -> LassProcessor:
+    processor = LassProcessor(wordpiece_tokenizer(), encoding=encoding)
+    processor.graph = graph
+    return processor
+
+
+def trained(encoding: str, loss: str, count: int, accumulated: int, output: Path, resume=None, **more) -> dict:
+    """Two epochs of batches of 4, the last one of an epoch smaller, and the evaluation of an untrained model."""
+    graph, num_processes = make_graph(), processes().num_processes
+    accumulated = accumulated if num_processes > 1 else 1
+    arguments = LassTrainingArguments(
+        output_dir=str(output / "training"),
+        learning_rate=0.05 if encoding == "joint" else 0.005,
+        optim="sgd",
+        lr_scheduler_type="constant",
+        per_device_train_batch_size=4 // (num_processes * accumulated),
+        gradient_accumulation_steps=accumulated,
+        num_train_epochs=2,
+        max_grad_norm=0.0,
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        bf16=False,
+        num_negatives=2,
+        loss=loss,
+        **{"save_strategy": "no", **more},
+    )
+    made = LassTrainer(
+        model=make_model(encoding=encoding, normalize=encoding == "separate"),
+        args=arguments,
+        processing_class=processor_of(graph, encoding),
+        train_dataset=graph["train"].select(np.arange(count)),
+        eval_dataset=graph["validation"],
+    )
+    before = made.evaluate()
+    made.train(resume_from_checkpoint=resume)
+    return {
+        "losses": [entry["loss"] for entry in made.state.log_history if "loss" in entry],
+        "before": {name: before[f"eval_{name}"] for name in ("loss", "mrr", "mr")},
+        "parameters": [value.tolist() for value in made.accelerator.unwrap_model(made.model).parameters()],
+    }
+
+
+def evaluated(inputs: Path) -> dict:
+    """Everything that is to be equal to the last bit."""
+    ring, labelled = (KnowledgeGraph.from_directory(inputs / name) for name in ("ring", "labelled"))
+    joint, separate = make_model(), make_model(encoding="separate", normalize=True)
+    of_joint, of_separate = (processor_of(ring, encoding) for encoding in ("joint", "separate"))
+    scorer = TripletScorer(separate, of_separate.token_store(ring), "float32")
+    index = entity_index(scorer)
+    found = {"vectors": index.vectors(np.arange(ring.num_entities)).tolist()}
+    with counted() as sent:
+        found["joint"] = evaluate_link_prediction(joint, of_joint, ring, **QUIETLY).ranks.tolist()
+        found["separate"] = evaluate_link_prediction(separate, of_separate, ring, index=index, **QUIETLY).ranks.tolist()
+    found["bytes sent"] = sent
+    found["one triplet"] = evaluate_link_prediction(joint, of_joint, ring, limit=1, **QUIETLY).ranks.tolist()
+    two = KnowledgeGraph.from_triplets([("cat", "eats", "dog")], test=[("dog", "eats", "cat")])
+    found["two entities"] = evaluate_link_prediction(joint, processor_of(two), two, **QUIETLY).ranks.tolist()
+    graph = make_graph()
+    found["relations"] = evaluate_relation_prediction(joint, processor_of(graph), graph, **QUIETLY).ranks.tolist()
+    classified = evaluate_triplet_classification(joint, processor_of(labelled), labelled, **QUIETLY)
+    found["classification"] = [classified.scores.tolist(), classified.validation_scores.tolist(), classified.metrics]
+    both = evaluate_reranking(
+        separate, processor_of(graph, "separate"), joint, processor_of(graph), graph, top_k=5, **QUIETLY
+    )
+    found["reranking"] = [both.retrieval.ranks.tolist(), both.reranked.ranks.tolist(), both.blend, both.tokens]
+    mined = mine_negatives(scorer, ring, depth=3, index=index, quiet=True)
+    found["mined"] = {slot: entities.tolist() for slot, entities in mined.entities.items()}
+    return found
+
+
+@contextlib.contextmanager
+def counted():
+    """How many bytes each collective sends that is called meanwhile: a list of [name, bytes]."""
+    sent, before = [], {name: getattr(dist, name) for name in COLLECTIVES}
+
+    def counting(name):
+        def call(*arguments, **options):
+            tensors = [value for value in arguments if isinstance(value, torch.Tensor)]
+            sent.append([name, sum(tensor.numel() * tensor.element_size() for tensor in tensors)])
+            return before[name](*arguments, **options)
+
+        return call
+
+    try:
+        for name in COLLECTIVES:
+            setattr(dist, name, counting(name))
+        yield sent
+    finally:
+        for name in COLLECTIVES:
+            setattr(dist, name, before[name])
+
+
+def gathered() -> list:
+    """Answers of processes that hold unequally many, one of them none, and the gradient that each gets back."""
+    found = []
+    for shards in SHARDS:
+        entities = shards[processes().process_index]
+        answers = torch.tensor(entities, dtype=torch.int64)
+        own = torch.stack([answers, answers**2], dim=1).float().requires_grad_()
+        vectors, every = gather_answers(own, answers)
+        vectors.sum().backward()
+        found.append([every.tolist(), vectors.tolist(), own.grad.tolist()])
+    return found
+
+
+def commands(inputs: Path, output: Path) -> dict:
+    """Exit code and what is printed of each command; --json files are in the folder `output`."""
+    ring, labelled = ["--graph", inputs / "ring"], ["--graph", inputs / "labelled"]
+    joint, separate = ["--model", inputs / "joint"], ["--model", inputs / "separate"]
+    exact = ["--dtype", "float32", "--quiet"]
+    question = ["--head", "cat", "--relation", "eats", *exact]
+    every = {
+        "evaluate": ["evaluate", *joint, *ring, *exact, "--json", inputs / "evaluate.json"],  # goes on with a progress
+        "evaluate separate": ["evaluate", *separate, *labelled, *exact, "--json", output / "separate.json"],
+        "classify": ["classify", *joint, *labelled, *exact, "--json", output / "classify.json"],
+        "predict": ["predict", *joint, *question, "--json", output / "predict.json"],
+        "predict separate": ["predict", *separate, *question],
+        "analyze": ["analyze", *joint, *labelled, *exact, "--output", output / "analysis"],
+        "missing": ["evaluate", *joint, "--graph", inputs / "nowhere"],
+    }
+    found = {}
+    for name, argv in every.items():
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            found[name] = [main([str(word) for word in argv]), printed.getvalue()]
+    return found
+
+
+def alone(inputs: Path) -> list:
+    """A predictor that one process asks, and the others do not."""
+    graph = KnowledgeGraph.from_directory(inputs / "labelled")
+    predictor = LassPredictor(make_model(encoding="separate"), processor_of(graph, "separate"), "float32")
+    return predictor.predict("cat", "eats") if processes().is_main_process else []
+
+
+def everything(inputs: Path, output: Path) -> dict:
+    UNIT_SIZE["separate"] = 20  # so that each process has some units; those of joint encoding are small enough
+    output.mkdir()
+    return {
+        "processes": [processes().process_index, processes().num_processes],
+        "trainings": {name: trained(*choices, output) for name, choices in TRAININGS.items()},
+        "resumed": trained(*TRAININGS["joint"], output, resume=str(inputs / "training" / "checkpoint-2")),
+        "evaluated": evaluated(inputs),
+        "gathered": gathered() if processes().num_processes > 1 else [],
+        "alone": alone(inputs),
+        "commands": commands(inputs, output),
+    }
+
+
+if __name__ == "__main__":
+    given, written = Path(sys.argv[1]), Path(sys.argv[2])
+    written.mkdir(exist_ok=True)
+    place = written / str(processes().process_index)
+    content = json.dumps(everything(given, place))
+    Path(f"{place}.json").write_text(content, encoding="utf-8")
