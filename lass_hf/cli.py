@@ -14,7 +14,9 @@ from typing import Any
 from .analysis_folder import analyze
 from .builders import load_graph
 from .candidate_scores import entity_index, index_folder
+from .card_folder import add_evaluation, classification_facts, ranking_facts
 from .cli_parser import make_parser
+from .decision import keep_decision
 from .errors import LassError, ModelError
 from .fingerprints import model_fingerprint
 from .knowledge_graph import KnowledgeGraph
@@ -27,7 +29,7 @@ from .recipes import parse_training
 from .record import record
 from .reranking import RerankingResult, evaluate_reranking
 from .results import write_results
-from .scoring import TripletScorer
+from .scoring import TripletScorer, scoring_dtype
 from .terminal import check_writable, print_metrics, processes, quieten, report, run_program
 from .training import train, training_of
 from .triplet_classification import evaluate_triplet_classification
@@ -60,7 +62,7 @@ def _load(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProce
         index, texts = processor.graph.entities.index, processor.graph.entities.texts
         pairs = zip(graph.entities.ids, graph.entities.texts, strict=True)
         different = sum(name in index and texts[index[name]] != text for name, text in pairs)
-        if different:
+        if different and processes().is_main_process:
             print(
                 f"lass-hf: warning: {different} entities have other texts here than in the graph that the model was "
                 "trained on (trained with --long_text, or another version?)",
@@ -128,15 +130,28 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         ranks=result.ranks.tolist(),
         **more,
     )
+    own = both.retrieval if arguments.rerank else result  # what is measured of two models is on no one's card
+    about = _about(arguments, model)
+    if processes().is_main_process:
+        add_evaluation(arguments.model, ranking_facts(own, graph[arguments.split], *about), processor.graph)
     if progress is not None and processes().is_main_process:
         remove_progress(progress)
 
 
+def _about(arguments: argparse.Namespace, model: LassForKGCompletion) -> tuple[str, Any]:
+    """What a model card says of an evaluation besides: the graph's name, and what was scored in."""
+    return Path(arguments.graph).resolve().name, scoring_dtype(arguments.dtype, model.device) or model.dtype
+
+
 def _index_folder(model: str, processor: LassProcessor, graph: KnowledgeGraph) -> Path | None:
     """Where the entities' vectors are kept: in the model's folder if the graph's entities are those of the model's."""
+    return index_folder(model) if _is_own(processor, graph) else None
+
+
+def _is_own(processor: LassProcessor, graph: KnowledgeGraph) -> bool:
+    """Whether a graph has the entities of the one that the model was saved with."""
     own = processor.graph
-    same = own is not None and (own.entities.ids, own.entities.texts) == (graph.entities.ids, graph.entities.texts)
-    return index_folder(model) if same else None
+    return own is not None and (own.entities.ids, own.entities.texts) == (graph.entities.ids, graph.entities.texts)
 
 
 def _print_stages(both: RerankingResult) -> None:
@@ -159,9 +174,16 @@ def _classify(arguments: argparse.Namespace) -> None:
         **more,
         training=training_of(arguments.model),
         threshold=result.threshold,
+        decision=result.decision.to_dict(),
         relation_thresholds=result.relation_thresholds,
         scores=result.scores.tolist(),
     )
+    about = _about(arguments, model)
+    if processes().is_main_process:
+        facts = classification_facts(result.metrics, graph[arguments.split], "validation", *about)
+        if _is_own(processor, graph) and os.access(arguments.model, os.W_OK):  # of another graph it says nothing
+            keep_decision(arguments.model, result.decision)
+        add_evaluation(arguments.model, facts, processor.graph)
 
 
 def _analyze(arguments: argparse.Namespace) -> None:
@@ -190,13 +212,7 @@ def _analyze(arguments: argparse.Namespace) -> None:
             write_results(arguments.json, **(about | analysis))
 
 
-def _predict(arguments: argparse.Namespace) -> None:
-    given: dict[str, Any] = {slot: getattr(arguments, slot) for slot in ("head", "relation", "tail")}
-    for slot in ("head", "tail"):
-        if text := getattr(arguments, f"{slot}_text"):
-            if given[slot]:
-                raise LassError(f"--{slot} and --{slot}_text exclude each other")
-            given[slot] = {"text": text}
+def _predictor(arguments: argparse.Namespace) -> LassPredictor:
     device = processes().device
     processor = LassProcessor.from_pretrained(arguments.model)
     model = LassForKGCompletion.from_pretrained(arguments.model).to(device)
@@ -205,7 +221,17 @@ def _predict(arguments: argparse.Namespace) -> None:
         joint = LassForKGCompletion.from_pretrained(arguments.rerank).to(device)
         choices["rerank"] = LassPredictor(joint, LassProcessor.from_pretrained(arguments.rerank), arguments.dtype)
     folder = index_folder(arguments.model)
-    predictor = LassPredictor(model, processor, arguments.dtype, index_folder=folder, **choices)
+    return LassPredictor(model, processor, arguments.dtype, index_folder=folder, **choices)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    given: dict[str, Any] = {slot: getattr(arguments, slot) for slot in ("head", "relation", "tail")}
+    for slot in ("head", "tail"):
+        if text := getattr(arguments, f"{slot}_text"):
+            if given[slot]:
+                raise LassError(f"--{slot} and --{slot}_text exclude each other")
+            given[slot] = {"text": text}
+    predictor = _predictor(arguments)
     answers = predictor.predict(
         **given, top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
     )
@@ -222,6 +248,15 @@ def _predict(arguments: argparse.Namespace) -> None:
         print("Answers that the graph holds, in any split, are left out; --include_known shows and marks them.")
     if arguments.json:
         write_results(arguments.json, {}, question=given, answers=[answer._asdict() for answer in answers])
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    try:
+        from .serve import bind, serve
+    except ModuleNotFoundError as error:
+        raise LassError(f'{error.name} is not installed: pip install "lass-hf[serve]"') from None
+    with bind(arguments.host, arguments.port) as listener:
+        serve(_predictor(arguments), arguments.model, listener)
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -258,6 +293,7 @@ COMMANDS = {
     "classify": _classify,
     "analyze": _analyze,
     "predict": _predict,
+    "serve": _serve,
     "info": _info,
 }
 

@@ -14,8 +14,9 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"lass-hf {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     commands.add_parser("train", help="train a model on a graph")
-    common = Parser(add_help=False)
-    common.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
+    quiet = Parser(add_help=False)
+    quiet.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
+    common = Parser(add_help=False, parents=[quiet])
     common.add_argument("--json", metavar="FILE", help="write the results to this file")
     graph = Parser(add_help=False)
     graph.add_argument(
@@ -28,6 +29,10 @@ def make_parser() -> Parser:
     model = Parser(add_help=False)
     model.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
     model.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
+    rerank = Parser(add_help=False)
+    rerank.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
+    rerank.add_argument("--rerank_top_k", type=_positive, default=100, help="how many answers it puts in order")
+    rerank.add_argument("--blend", type=_weight, default=0.0, help="weight of the first model's score")
 
     def add(name: str, parents: list[Parser], text: str) -> Parser:
         return commands.add_parser(name, parents=[*parents, common], help=text, description=text)
@@ -54,16 +59,18 @@ def make_parser() -> Parser:
     analysis.add_argument("--ranks", metavar="FILE", help="--json file of lass-hf evaluate: do not rank again")
     analysis.add_argument("--limit", type=_positive, metavar="N", help="rank a seeded choice of N triplets")
     analysis.add_argument("--top_k", type=_positive, default=10, help="length of each list of examples")
-    predict = add("predict", [model], "answers for the slot that is not given, best first")
+    predict = add("predict", [model, rerank], "answers for the slot that is not given, best first")
     for slot in ("head", "relation", "tail"):
         predict.add_argument(f"--{slot}", help="by id or text")
     for slot in ("head", "tail"):
         predict.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
     predict.add_argument("--top_k", type=_positive, default=10)
-    predict.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
-    predict.add_argument("--rerank_top_k", type=_positive, default=100, help="how many answers it puts in order")
-    predict.add_argument("--blend", type=_weight, default=0.0, help="weight of the first model's score")
     predict.add_argument("--include_known", action="store_true", help="also answers that the graph holds, marked")
+    text = "a page to ask a model, and the same as JSON"
+    serve = commands.add_parser("serve", parents=[model, rerank, quiet], help=text, description=text)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
+    serve.add_argument("--port", type=_port, default=8000, help="(default: %(default)s; 0: any that is free)")
+    serve.set_defaults(json=None)
     info = add("info", [graph], "counts, token lengths, oddities of a graph")
     info.add_argument("--encoder", default=OFFLINE_ENCODER, help="whose tokenizer measures the texts")
     return parser
@@ -77,6 +84,12 @@ def _positive(text: str) -> int:
 
 def _not_negative(text: str) -> int:
     return 0 if text == "0" else _positive(text)
+
+
+def _port(text: str) -> int:
+    if (number := _not_negative(text)) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; expected 0 to 65535")
+    return number
 
 
 def _weight(text: str) -> float:

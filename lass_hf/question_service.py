@@ -1,0 +1,203 @@
+"""Questions as `lass-hf serve` is asked them, answered by a `LassPredictor`: one at a time, and remembered.
+
+It knows no HTTP; names, limits and counts, which the page shows, are its business.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import __version__
+from .errors import LassError
+from .http_schemas import (
+    MAX_TEXT,
+    MAX_TOP_K,
+    Answers,
+    Checked,
+    Entries,
+    Entry,
+    Info,
+    NewEntity,
+    Question,
+    RankedAnswer,
+    Triplet,
+)
+from .job_queue import JobQueue, Stop
+from .link_prediction import SLOT_NAMES
+from .name_search import NameSearch
+from .prediction import LassPredictor
+from .vocabulary import Vocabulary
+
+MAX_QUESTIONS = 32  # that wait to be scored, with the one that is
+MAX_MEMORY = 64 * 2**20  # bytes of remembered answers
+
+
+@dataclass
+class Ranking:
+    """The best candidates of a question, best first: arrays of the same length, int32, float32 and bool.
+
+    `labels` and `probabilities` are None for a model without a decision.
+    """
+
+    numbers: np.ndarray
+    scores: np.ndarray
+    known: np.ndarray
+    labels: np.ndarray | None
+    probabilities: np.ndarray | None
+
+    @classmethod
+    def of(cls, answers: list[dict[str, Any]], index: dict[str, int]) -> "Ranking":
+        """From answers of `LassPredictor.complete`; `index`: integer of each id."""
+
+        def column(name: str, dtype: type) -> np.ndarray:
+            return np.array([answer[name] for answer in answers], dtype=dtype)
+
+        decided = bool(answers) and "label" in answers[0]
+        return cls(
+            np.array([index[answer["id"]] for answer in answers], dtype=np.int32),
+            column("score", np.float32),
+            column("known", np.bool_),
+            np.array([answer["label"] == "true" for answer in answers]) if decided else None,
+            column("probability", np.float32) if decided else None,
+        )
+
+    def num_bytes(self) -> int:
+        return sum(values.nbytes for values in vars(self).values() if values is not None)
+
+    def answers(self, places: np.ndarray, vocabulary: Vocabulary) -> list[RankedAnswer]:
+        """Those at some places."""
+        columns = {
+            name: [None] * len(places) if values is None else values[places].tolist()
+            for name, values in vars(self).items()
+        }
+        return [
+            RankedAnswer(
+                id=vocabulary.ids[number],
+                text=vocabulary.texts[number],
+                score=score,
+                known=known,
+                label=None if label is None else "true" if label else "false",
+                probability=probability,
+            )
+            for number, score, known, label, probability in zip(*columns.values(), strict=True)
+        ]
+
+
+class QuestionService:
+    """Questions to a predictor, one at a time."""
+
+    def __init__(self, predictor: LassPredictor):
+        self.predictor = predictor
+        graph = self.graph = predictor.graph
+        self._reranks = predictor._reranker is not None
+        self.queue = JobQueue(MAX_QUESTIONS, MAX_MEMORY)
+        triplets = np.concatenate(
+            [np.empty((0, 3), dtype=np.int64), *(split.positives for split in graph.splits.values())]
+        )
+        entities = np.bincount(triplets[:, [0, 2]].ravel(), minlength=graph.num_entities)
+        relations = np.bincount(triplets[:, 1], minlength=graph.num_relations)
+        self._searches = {
+            "entities": NameSearch(graph.entities, entities),
+            "relations": NameSearch(graph.relations, relations),
+        }
+        if predictor.scorer.separate:
+            _ = predictor.index  # made now, not with the first question
+
+    def info(self, name: str) -> Info:
+        scorer = self.predictor.scorer
+        return Info(
+            model=name,
+            encoding=scorer.model.config.encoding,
+            entities=self.graph.num_entities,
+            relations=self.graph.num_relations,
+            known_triplets=len(self.graph.known),
+            device=str(scorer.model.device),
+            dtype=str(scorer.model.encoder.dtype).removeprefix("torch."),
+            max_top_k=MAX_TOP_K,
+            max_text=MAX_TEXT,
+            version=__version__,
+        )
+
+    def find(self, kind: str, query: str, limit: int) -> Entries:
+        """Entities or relations that match what is being typed."""
+        vocabulary = getattr(self.graph, kind)
+        numbers = self._searches[kind].find(query, limit)
+        found = [Entry(id=vocabulary.ids[number], text=vocabulary.texts[number]) for number in numbers]
+        return Entries(total=len(vocabulary), found=found)
+
+    async def _resolve(self, name: str | NewEntity, slot: int) -> int | str:
+        """The number of a name, or the text of a new entity."""
+        if isinstance(name, NewEntity):
+            return name.text
+        vocabulary = self._vocabulary(slot)
+        if name in vocabulary.index:
+            return vocabulary.index[name]
+        # By text; looking for what is spelt like an unknown name takes long in a large graph.
+        return (await self.queue.ask(("find", slot == 1, name), lambda stop: vocabulary.find(name)))[0]
+
+    async def complete(self, question: Question) -> Answers:
+        names = [question.head, question.relation, question.tail]
+        if sum(name is None for name in names) != 1:
+            raise LassError("give exactly two of head, relation and tail; the third is what is asked for")
+        slot = names.index(None)
+        given = [None if name is None else await self._resolve(name, place) for place, name in enumerate(names)]
+        # A ranking with the known answers in it serves without them, too, unless only its best were reranked.
+        excluded = question.exclude_known and self._reranks
+        ranking, cached = await self.queue.ask(
+            ("rank", *given, excluded), lambda stop: self._rank(slot, given, excluded, stop), Ranking.num_bytes
+        )
+        num_known = int(self._known(slot, given).size)
+        wanted = np.flatnonzero(~ranking.known) if question.exclude_known else np.arange(len(ranking.known))
+        vocabulary = self._vocabulary(slot)
+        return Answers(
+            **self._entries(given),
+            slot=SLOT_NAMES[slot],  # type: ignore[arg-type]
+            answers=ranking.answers(wanted[: question.top_k], vocabulary),
+            num_candidates=len(vocabulary) - (num_known if question.exclude_known else 0),
+            num_known=num_known,
+            cached=cached,
+        )
+
+    def _rank(self, slot: int, given: list[int | str | None], excluded: bool, stop: Stop) -> Ranking:
+        """As many answers as are ever shown, with or without the known ones."""
+        more = 0 if self._reranks else self._known(slot, given).size
+        (answers,) = self.predictor.complete(
+            [self._names(given)], top_k=MAX_TOP_K + more, exclude_known=excluded, progress=stop
+        )
+        return Ranking.of(answers, self._vocabulary(slot).index)
+
+    async def check(self, triplet: Triplet) -> Checked:
+        names = (triplet.head, triplet.relation, triplet.tail)
+        given = [await self._resolve(name, place) for place, name in enumerate(names)]
+        judged, _ = await self.queue.ask(
+            ("score", *given), lambda stop: self.predictor.classify([tuple(self._names(given).values())])[0]
+        )
+        return Checked(**self._entries(given), **judged)
+
+    def _known(self, slot: int, given: list[int | str | None]) -> np.ndarray:
+        """Numbers of the answers that the graph holds."""
+        if any(isinstance(name, str) for name in given):
+            return np.empty(0, dtype=np.int64)
+        return self.graph.known.values(slot, np.array([[0 if name is None else name for name in given]]))[1]
+
+    def _vocabulary(self, slot: int) -> Vocabulary:
+        return self.graph.relations if slot == 1 else self.graph.entities
+
+    def _names(self, given: list[Any]) -> dict[str, Any]:
+        """What the predictor is asked with: ids, texts of new entities, and None for what is asked for."""
+        return {
+            slot: None if entry is None else {"text": name} if isinstance(name, str) else entry.id
+            for (slot, entry), name in zip(self._entries(given).items(), given, strict=True)
+        }
+
+    def _entries(self, given: list[Any]) -> dict[str, Any]:
+        """Ids and texts of what was given, and None for what is asked for, by slot."""
+        entries = (None if name is None else self._entry(name, slot) for slot, name in enumerate(given))
+        return dict(zip(SLOT_NAMES, entries, strict=True))
+
+    def _entry(self, name: int | str, slot: int) -> Entry:
+        if isinstance(name, str):
+            return Entry(id=name, text=name)
+        vocabulary = self._vocabulary(slot)
+        return Entry(id=vocabulary.ids[name], text=vocabulary.texts[name])

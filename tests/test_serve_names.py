@@ -1,0 +1,37 @@
+"""What `lass-hf serve` finds while a person types, against a plain loop."""
+
+import numpy as np
+
+from lass_hf.name_search import NameSearch
+from lass_hf.vocabulary import Vocabulary
+
+
+def test_serve_name_search_against_a_plain_loop(monkeypatch):
+    monkeypatch.setattr("lass_hf.name_search.NAMES_AT_ONCE", 7)
+    rng = np.random.default_rng(0)
+    ids = [f"n{number}" for number in range(60)]
+    texts = ["".join(rng.choice(list("ab é\n"), 5)).strip() + "x" for _ in ids]
+    counts = rng.integers(0, 4, 60)
+    search = NameSearch(Vocabulary("entities", ids, texts), counts)
+    plain = [" ".join(text.replace("é", "e").split()) for text in texts]
+    for query in ("a", "b a", "E", "n1", "x", "n12", "ab", "q", " a  b "):
+        wanted = " ".join(query.lower().split())
+
+        def place(number, wanted=wanted):
+            names = (plain[number], ids[number])
+            kinds = [
+                wanted in names,
+                any(name.startswith(wanted) for name in names),
+                any(f" {wanted}" in name for name in names),
+                any(wanted in name for name in names),
+            ]
+            return kinds.index(True) if any(kinds) else None
+
+        matching = [number for number in range(60) if place(number) is not None]
+        expected = sorted(matching, key=lambda number: (place(number), -counts[number], number))
+        for limit in (1, 5, 60):
+            assert search.find(query, limit) == expected[:limit]
+
+
+def test_serve_name_search_in_a_graph_without_names():
+    assert NameSearch(Vocabulary("relations", [], []), np.empty(0, dtype=np.int64)).find("a", 5) == []
