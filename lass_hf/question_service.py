@@ -3,7 +3,6 @@
 It knows no HTTP; names, limits and counts, which the page shows, are its business.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,55 +32,38 @@ MAX_QUESTIONS = 32  # that wait to be scored, with the one that is
 MAX_MEMORY = 64 * 2**20  # bytes of remembered answers
 
 
-@dataclass
-class Ranking:
-    """The best candidates of a question, best first: arrays of the same length, int32, float32 and bool.
+# One array for each ranking: many small ones between the large ones of scoring would keep memory from the system.
+RANKING = np.dtype([("number", "i4"), ("score", "f4"), ("known", "?"), ("true", "?"), ("probability", "f4")])
 
-    `labels` and `probabilities` are None for a model without a decision.
+
+def pack(answers: list[dict[str, Any]], index: dict[str, int]) -> np.ndarray:
+    """Answers of `LassPredictor.complete` as RANKING; without a decision the probability is NaN.
+
+    `index`: integer of each id.
     """
-
-    numbers: np.ndarray
-    scores: np.ndarray
-    known: np.ndarray
-    labels: np.ndarray | None
-    probabilities: np.ndarray | None
-
-    @classmethod
-    def of(cls, answers: list[dict[str, Any]], index: dict[str, int]) -> "Ranking":
-        """From answers of `LassPredictor.complete`; `index`: integer of each id."""
-
-        def column(name: str, dtype: type) -> np.ndarray:
-            return np.array([answer[name] for answer in answers], dtype=dtype)
-
-        decided = bool(answers) and "label" in answers[0]
-        return cls(
-            np.array([index[answer["id"]] for answer in answers], dtype=np.int32),
-            column("score", np.float32),
-            column("known", np.bool_),
-            np.array([answer["label"] == "true" for answer in answers]) if decided else None,
-            column("probability", np.float32) if decided else None,
+    rows = [
+        (
+            *(index[answer["id"]], answer["score"], answer["known"]),
+            *(answer.get("label") == "true", answer.get("probability", np.nan)),
         )
+        for answer in answers
+    ]
+    return np.array(rows, dtype=RANKING)
 
-    def num_bytes(self) -> int:
-        return sum(values.nbytes for values in vars(self).values() if values is not None)
 
-    def answers(self, places: np.ndarray, vocabulary: Vocabulary) -> list[RankedAnswer]:
-        """Those at some places."""
-        columns = {
-            name: [None] * len(places) if values is None else values[places].tolist()
-            for name, values in vars(self).items()
-        }
-        return [
-            RankedAnswer(
-                id=vocabulary.ids[number],
-                text=vocabulary.texts[number],
-                score=score,
-                known=known,
-                label=None if label is None else "true" if label else "false",
-                probability=probability,
-            )
-            for number, score, known, label, probability in zip(*columns.values(), strict=True)
-        ]
+def unpack(ranking: np.ndarray, vocabulary: Vocabulary) -> list[RankedAnswer]:
+    """The answers that `pack` was given."""
+    return [
+        RankedAnswer(
+            id=vocabulary.ids[number],
+            text=vocabulary.texts[number],
+            score=score,
+            known=known,
+            label=None if np.isnan(probability) else "true" if true else "false",
+            probability=None if np.isnan(probability) else probability,
+        )
+        for number, score, known, true, probability in ranking.tolist()
+    ]
 
 
 class QuestionService:
@@ -145,27 +127,27 @@ class QuestionService:
         # A ranking with the known answers in it serves without them, too, unless only its best were reranked.
         excluded = question.exclude_known and self._reranks
         ranking, cached = await self.queue.ask(
-            ("rank", *given, excluded), lambda stop: self._rank(slot, given, excluded, stop), Ranking.num_bytes
+            ("rank", *given, excluded), lambda stop: self._rank(slot, given, excluded, stop), lambda value: value.nbytes
         )
         num_known = int(self._known(slot, given).size)
-        wanted = np.flatnonzero(~ranking.known) if question.exclude_known else np.arange(len(ranking.known))
+        wanted = ranking[~ranking["known"]] if question.exclude_known else ranking
         vocabulary = self._vocabulary(slot)
         return Answers(
             **self._entries(given),
             slot=SLOT_NAMES[slot],  # type: ignore[arg-type]
-            answers=ranking.answers(wanted[: question.top_k], vocabulary),
+            answers=unpack(wanted[: question.top_k], vocabulary),
             num_candidates=len(vocabulary) - (num_known if question.exclude_known else 0),
             num_known=num_known,
             cached=cached,
         )
 
-    def _rank(self, slot: int, given: list[int | str | None], excluded: bool, stop: Stop) -> Ranking:
+    def _rank(self, slot: int, given: list[int | str | None], excluded: bool, stop: Stop) -> np.ndarray:
         """As many answers as are ever shown, with or without the known ones."""
         more = 0 if self._reranks else self._known(slot, given).size
         (answers,) = self.predictor.complete(
             [self._names(given)], top_k=MAX_TOP_K + more, exclude_known=excluded, progress=stop
         )
-        return Ranking.of(answers, self._vocabulary(slot).index)
+        return pack(answers, self._vocabulary(slot).index)
 
     async def check(self, triplet: Triplet) -> Checked:
         names = (triplet.head, triplet.relation, triplet.tail)
