@@ -36,6 +36,7 @@ from lass_hf.scoring import TripletScorer
 QUIETLY = {"dtype": "float32", "quiet": True}
 COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "gather")
 SHARDS = (([3, 5, 9], []), ([], [4]), ([2, 3, 7], [3, 4, 7, 8]))  # answers of each process
+MEASURED = ("loss", "mrr", "mr", "accuracy", "roc_auc")
 TRAININGS = {  # (encoding, loss, training triplets, accumulated batches of a step under two processes)
     "joint": ("joint", "negative_sampling", 14, 1),
     "joint, accumulated": ("joint", "mean_bce", 13, 2),
@@ -51,9 +52,11 @@ def processor_of(graph: KnowledgeGraph, encoding: str = "joint") -> LassProcesso
     return processor
 
 
-def trained(encoding: str, loss: str, count: int, accumulated: int, output: Path, resume=None, **more) -> dict:
+def trained(
+    encoding: str, loss: str, count: int, accumulated: int, output: Path, graph=None, resume=None, **more
+) -> dict:
     """Two epochs of batches of 4, the last one of an epoch smaller, and the evaluation of an untrained model."""
-    graph, num_processes = make_graph(), processes().num_processes
+    graph, num_processes = graph or make_graph(), processes().num_processes
     accumulated = accumulated if num_processes > 1 else 1
     arguments = LassTrainingArguments(
         output_dir=str(output / "training"),
@@ -83,7 +86,8 @@ def trained(encoding: str, loss: str, count: int, accumulated: int, output: Path
     made.train(resume_from_checkpoint=resume)
     return {
         "losses": [entry["loss"] for entry in made.state.log_history if "loss" in entry],
-        "before": {name: before[f"eval_{name}"] for name in ("loss", "mrr", "mr")},
+        "before": {name: before[f"eval_{name}"] for name in MEASURED if f"eval_{name}" in before},
+        "decision": made.model.config.decision,
         "parameters": [value.tolist() for value in made.accelerator.unwrap_model(made.model).parameters()],
     }
 
@@ -187,6 +191,7 @@ def everything(inputs: Path, output: Path) -> dict:
         "processes": [processes().process_index, processes().num_processes],
         "trainings": {name: trained(*choices, output) for name, choices in TRAININGS.items()},
         "resumed": trained(*TRAININGS["joint"], output, resume=str(inputs / "training" / "checkpoint-2")),
+        "labelled": trained(*TRAININGS["joint"], output, KnowledgeGraph.from_directory(inputs / "labelled")),
         "evaluated": evaluated(inputs),
         "gathered": gathered() if processes().num_processes > 1 else [],
         "alone": alone(inputs),

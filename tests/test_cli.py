@@ -500,7 +500,7 @@ def test_info_knows_the_package_s_own_graph(encoder_folder, capsys):
 # Help, version
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in SUBCOMMANDS)], ids=" ".join)
+@pytest.mark.parametrize("command", [[], *([name] for name in SUBCOMMANDS), ["serve"]], ids=" ".join)
 def test_help_exits_0(command, capsys):
     assert run(*command, "--help") == 0
     captured = capsys.readouterr()
@@ -511,7 +511,7 @@ def test_help_exits_0(command, capsys):
 def test_help_names_every_subcommand(capsys):
     run("--help")
     out = capsys.readouterr().out
-    assert all(name in out for name in SUBCOMMANDS)
+    assert all(name in out for name in [*SUBCOMMANDS, "serve"])
 
 
 def test_help_of_train_names_its_own_arguments_and_the_trainers(capsys):

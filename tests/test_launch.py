@@ -156,6 +156,15 @@ def test_two_processes_resume_the_training_of_one(one, two):
 
 
 @pytest.mark.slow
+def test_two_processes_classify_during_a_training_like_one(one, two):
+    expected = one["labelled"]
+    assert set(expected["before"]) == {"loss", "accuracy", "roc_auc"}
+    for found in two["ranks"]:
+        assert found["labelled"]["before"] == expected["before"]
+        assert found["labelled"]["decision"] == pytest.approx(expected["decision"], rel=1e-4)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("what", EXACT)
 def test_two_processes_evaluate_exactly_like_one(what, one, two):
     assert one["evaluated"][what]
