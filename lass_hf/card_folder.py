@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from transformers.utils import CONFIG_NAME
 
-from .encoders import OFFLINE_ENCODER, resolve_encoder
+from .encoders import HUB_NAME, OFFLINE_ENCODER, resolve_encoder
 from .fingerprints import digest
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, GraphSplit, KnowledgeGraph
 from .link_prediction import RankingResult
-from .model_card import HUB_NAME, model_card
+from .model_card import model_card
 from .modeling import LassForKGCompletion
-from .processing import LassProcessor
+from .processing import INCLUDE_GRAPH, LassProcessor
+from .whole_files import locked, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -116,17 +117,23 @@ def write_card(
     the model was saved with, for an example. `metadata`: for the hub (license, language, ...); it is kept with the
     facts, and stays until it is given again.
     """
-    folder = Path(folder)
+    with locked(folder):
+        _write_card(Path(folder), facts, graph, metadata)
+
+
+def _write_card(
+    folder: Path, facts: Mapping[str, Any], graph: KnowledgeGraph | None, metadata: Mapping[str, Any] | None = None
+) -> None:
     before = _read(folder / FACTS_FILE).get("metadata", {})
     given = {name: value for name, value in (metadata or {}).items() if value is not None}
-    facts = {**facts, "folder": folder.resolve().name, "metadata": {**before, **given}, "weights": _weights(folder)}
-    _write(folder / FACTS_FILE, json.dumps(facts, indent=1) + "\n")
+    inside = not folder.is_absolute() and folder.parts and ".." not in folder.parts
+    name = folder.as_posix() if inside else folder.resolve().name  # what loads it from here; no path of this machine
+    facts = {**facts, "folder": name, "metadata": {**before, **given}, "weights": _weights(folder)}
+    write_whole(folder / FACTS_FILE, json.dumps(facts, indent=1) + "\n")
     if (folder / CARD_FILE).exists() and not _is_ours(folder / CARD_FILE):
         logger.warning("%s was changed, or not written by lass-hf: it stays as it is", folder / CARD_FILE)
         return
-    names, triplets = ((folder / file).is_file() for file in (VOCABULARY_FILE, TRIPLETS_FILE))
-    include_graph = "none" if not names else "full" if triplets else "vocabulary"
-    _write(folder / CARD_FILE, _card(folder, facts, graph, include_graph))
+    write_whole(folder / CARD_FILE, _card(folder, facts, graph, graph_in(folder)))
 
 
 def read_facts(folder: str | Path, weights_in: str | Path | None = None) -> dict[str, Any]:
@@ -143,20 +150,34 @@ def add_evaluation(folder: str | Path, evaluation: Mapping[str, Any], graph: Kno
 
     Nothing happens where there is no card of this model, as on the hub, or where it cannot be written.
     """
-    facts = read_facts(folder)
-    if facts and os.access(folder, os.W_OK):
-        write_card(folder, {**facts, "evaluations": with_evaluation(facts["evaluations"], evaluation)}, graph)
+    if not os.access(folder, os.W_OK):
+        return
+    with locked(folder):  # another command may add its own
+        if facts := read_facts(folder):
+            evaluations = with_evaluation(facts["evaluations"], evaluation)
+            _write_card(Path(folder), {**facts, "evaluations": evaluations}, graph)
 
 
 def shared_card(folder: str | Path, repo_id: str, include_graph: str) -> str | None:
-    """The card of a model's folder as it is to be on the hub; None where there is none that we wrote."""
-    facts, names, triplets = read_facts(folder), Path(folder, VOCABULARY_FILE), Path(folder, TRIPLETS_FILE)
+    """The card of a model's folder as it is to be on the hub; None where there is none that we wrote.
+
+    It tells of as much of the graph as `include_graph` says and the folder has.
+    """
+    facts = read_facts(folder)
     if not facts or not _is_ours(Path(folder, CARD_FILE)):
         return None
-    graph = None
-    if names.is_file() and include_graph != "none":
-        graph = KnowledgeGraph.from_files(names, triplets if triplets.is_file() else None)
-    return _card(Path(folder), facts, graph, include_graph, repo_id)
+    graph, included = None, graph_in(folder, include_graph)
+    if included != "none":
+        triplets = Path(folder, TRIPLETS_FILE) if included == "full" else None
+        graph = KnowledgeGraph.from_files(Path(folder, VOCABULARY_FILE), triplets)
+    return _card(Path(folder), facts, graph, included, repo_id)
+
+
+def graph_in(folder: str | Path, include_graph: str = "full") -> str:
+    """How much of the graph a model's folder has, as in `LassProcessor.save_pretrained`; `include_graph` at most."""
+    names, triplets = (Path(folder, file).is_file() for file in (VOCABULARY_FILE, TRIPLETS_FILE))
+    there = "none" if not names else "full" if triplets else "vocabulary"
+    return max(there, include_graph, key=INCLUDE_GRAPH.index)
 
 
 def _card(folder: Path, facts: Mapping[str, Any], *choices: Any) -> str:
@@ -178,13 +199,6 @@ def _read(file: Path) -> dict[str, Any]:
 def _weights(folder: str | Path) -> str:
     """Of the weights in a folder, so that no other model's figures are shown for them."""
     return digest(np.memmap(file, np.uint8, "r") for file in sorted(Path(folder).glob("model*.safetensors")))
-
-
-def _write(file: Path, text: str) -> None:
-    """Whole, or not at all: half a card would pass for one that somebody changed."""
-    temporary = file.with_name(f"{file.name}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(file)
 
 
 def _is_ours(card: Path) -> bool:

@@ -23,6 +23,7 @@ from .modeling import LassForKGCompletion
 from .processes import processes
 from .processing import LassProcessor
 from .scoring import TripletScorer
+from .whole_files import locked, write_whole
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,10 @@ def fit_decision(
 def keep_decision(folder: str | Path, decision: Decision) -> None:
     """Writes a decision into the configuration of a saved model; the rest of that stays as it is."""
     file = Path(folder, CONFIG_NAME)
-    content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    temporary = Path(f"{file}.tmp")
-    changed = {**content, "decision": decision.to_dict()}
-    temporary.write_text(json.dumps(changed, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    with locked(folder):
+        content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        changed = {**content, "decision": decision.to_dict()}
+        write_whole(file, json.dumps(changed, indent=2, sort_keys=True) + "\n")
 
 
 def labelled(graph: KnowledgeGraph, name: str) -> GraphSplit:

@@ -15,8 +15,9 @@ from safetensors import safe_open
 from safetensors.torch import save
 from tqdm.auto import tqdm
 
-from .errors import LOADING_ERRORS, LassError, NonFiniteError, first_line
+from .errors import LOADING_ERRORS, IndexFolderError, LassError, NonFiniteError, first_line
 from .processes import place, processes, sum_over_processes
+from .whole_files import write_whole
 
 FORMAT = "1"
 BLOCK = 2**14  # entities in a block and in a file: the unit that is kept, compared and moved to a device
@@ -286,7 +287,9 @@ def _read_block(folder: Path, number: int, start: int, stop: int, texts: Texts, 
     elif len(block) > stop - start or found.get("texts") != texts(start, start + len(block)):
         what = f"graph (other texts among the entities from {start} on)"
     if what:
-        raise LassError(f"{folder}: the index of another {what}; delete it to build it anew, or name another folder")
+        raise IndexFolderError(
+            f"{folder}: the index of another {what}; delete it to build it anew, or name another folder"
+        )
     return block
 
 
@@ -295,23 +298,17 @@ def _make_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LassError(f"{folder}: cannot be made ({error.strerror}); name another folder") from None
+        raise IndexFolderError(f"{folder}: cannot be made ({error.strerror}); name another folder") from None
     if not os.access(folder, os.W_OK):
-        raise LassError(f"{folder}: cannot be written; name another folder")
+        raise IndexFolderError(f"{folder}: cannot be written; name another folder")
 
 
 def _write_block(folder: Path, number: int, block: torch.Tensor, metadata: dict[str, str]) -> None:
-    """Writes a block beside its place and moves it there, so that a file is whole or not there."""
+    """Writes a block; a file is whole or not there."""
     file = _file(folder, number)
-    temporary = Path(f"{file}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as handle:
-            handle.write(save({"vectors": block.contiguous()}, {"format": FORMAT, **metadata}))
-            handle.flush()
-            os.fsync(handle.fileno())  # the name must not be on disk before the vectors are
-        temporary.replace(file)
+        write_whole(file, save({"vectors": block.contiguous()}, {"format": FORMAT, **metadata}))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise LassError(
             f"{file}: cannot be written ({error.strerror or first_line(error)}); finished blocks are kept, "
             "so make room and run it again to go on"

@@ -72,9 +72,9 @@ def record_by_hand(config: LassConfig, processor: LassProcessor, training: LassT
     given |= {name: getattr(processor, name) for name in ("separators", "max_length", "inverse")}
     arguments = TrainArguments(graph="", encoder=getattr(encoder, "_name_or_path", ""), **given)
     # Not the defaults of an instance: to make one resets the state of accelerate, which a Trainer needs.
-    default = {field.name: field.default for field in fields(LassTrainingArguments)}
+    default = {field.name: field.default for field in fields(LassTrainingArguments)} | training.derived
     choices = chosen(arguments, training, training.world_size, default)
-    untold = ("dropout", "long_text", "average_tokens_across_devices")
+    untold = ("dropout", "long_text")
     told = {
         name: value for name, value in choices.items() if name not in untold and not isinstance(value, (dict, list))
     }

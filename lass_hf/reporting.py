@@ -5,7 +5,7 @@ It is `LassTrainer`'s part that neither trains nor measures.
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class ReportingTrainer(HubTrainer):
         self._evaluated_step, self._best_step = 0, None
         super().__init__(*args, **kwargs)
         self.add_callback(self.throughput)
+        self.add_callback(_NewWeights(self.forget))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs also the positives and the triplets (negatives too) that went through the model in a second.
@@ -53,6 +54,10 @@ class ReportingTrainer(HubTrainer):
         """Keeps an evaluation for the card of these weights."""
         before = self.evaluations if self._evaluated_step == self.state.global_step else []
         self.evaluations, self._evaluated_step = with_evaluation(before, evaluation), self.state.global_step
+
+    def forget(self) -> None:
+        """Drops what was measured, as a training begins that changes the weights; the steps count from 0 again."""
+        self.evaluations, self._evaluated_step, self._best_step = [], 0, None
 
     def _load_best_model(self):
         super()._load_best_model()
@@ -116,6 +121,16 @@ def _hardware(num_processes: int, device: torch.device) -> str:
 def _public(value: Any) -> Any:
     """A choice as others may see it: of an absolute path the last part."""
     return Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
+
+
+class _NewWeights(TrainerCallback):
+    """Calls `forget` when a training begins."""
+
+    def __init__(self, forget: Callable[[], None]):
+        self._forget = forget
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._forget()
 
 
 class Throughput(TrainerCallback):

@@ -13,6 +13,7 @@ import torch
 
 from .errors import LassError, first_line
 from .processes import processes
+from .whole_files import write_whole
 
 FORMAT = 2
 STARTED = time.perf_counter()  # near enough to the start of the program
@@ -34,9 +35,7 @@ def write_results(file: str | Path, metrics: dict[str, Any], **more: Any) -> Non
         "seconds": round(time.perf_counter() - STARTED, 1),
         **more,
     }
-    temporary = Path(f"{file}.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    write_whole(file, json.dumps(content, indent=1) + "\n")
 
 
 def read_results(file: str | Path) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class LassTrainingArguments(TrainingArguments):
         return {name: getattr(self, name) for name in names}
 
     def __post_init__(self):
+        given = vars(self).copy()
         losses = dict.fromkeys(loss for names in LOSSES.values() for loss in names)
         choices = (("loss", losses), ("corruption", CORRUPTIONS), ("hub_include_graph", INCLUDE_GRAPH))
         for name, allowed in choices:
@@ -96,3 +97,5 @@ class LassTrainingArguments(TrainingArguments):
             device = torch.device("cpu") if self.use_cpu else torch.accelerator.current_accelerator()
             self.bf16 = not self.fp16 and scoring_dtype("auto", device) == torch.bfloat16
         super().__post_init__()
+        # What nobody chose: it followed from what was given, or from the machine.
+        self.derived = {name: getattr(self, name) for name, value in given.items() if getattr(self, name) != value}

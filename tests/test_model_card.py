@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -226,6 +227,12 @@ def test_metrics_of_earlier_weights_are_not_in_the_card(tmp_path, graph):
     trainer.train()
     trainer.save_model()
     assert read_facts(tmp_path)["evaluations"] == []
+    trainer.evaluate()
+    trainer.save_model()
+    assert len(read_facts(tmp_path)["evaluations"]) == 1
+    trainer.train()  # again, to the same step
+    trainer.save_model()
+    assert read_facts(tmp_path)["evaluations"] == []
 
 
 def test_card_of_the_best_model_has_its_own_metrics(tmp_path, graph):
@@ -392,3 +399,14 @@ def test_odd_names_break_neither_metadata_nor_tables_of_the_card(facts, plain, n
         compile(snippet, "card", "exec")
     words = shlex.split(fences(card.text, "bash")[0])
     assert (len(words), words[-2:]) == (8, ["--split", "test"])
+
+
+@pytest.mark.parametrize(("given", "named"), [("runs/mine", "runs/mine"), (".", "here"), ("../here/mine", "mine")])
+def test_snippets_of_a_card_name_the_folder_as_it_was_given(tmp_path, monkeypatch, given, named):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    trainer = make_trainer(given, make_graph())
+    trainer.save_model()
+    text = Path(given, CARD_FILE).read_text(encoding="utf-8")
+    assert f'from_pretrained("{named}")' in text.replace("'", '"')
+    assert str(tmp_path) not in text
