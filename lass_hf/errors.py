@@ -41,6 +41,10 @@ class HubError(LassError):
     """The hub did not take what was sent; nothing that is here has changed."""
 
 
+class IndexFolderError(LassError):
+    """A folder for the vectors of entities that holds those of another model or graph, or cannot be written."""
+
+
 class NonFiniteError(LassError):
     """A score or a loss is NaN or infinite."""
 

@@ -3,6 +3,7 @@
 It compares letters, without case and accents; it knows no meaning and forgives no spelling (`Vocabulary.find` does).
 """
 
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from .vocabulary import Vocabulary
 
 NAMES_AT_ONCE = 2**18  # a search ends with the block of names in which it has found enough
+MAX_BEGINNING = 50  # letters of an unknown name that are looked for
 
 
 class NameSearch:
@@ -47,6 +49,14 @@ class NameSearch:
                 if len(found) >= limit:
                     return self.order[list(found)[:limit]].tolist()
         return self.order[list(found)].tolist()
+
+    def find_beginning(self, name: str, limit: int) -> list[int]:
+        """Integers of up to `limit` entries that have as much of a name's beginning as any has, but at least half."""
+        name = name.strip()[:MAX_BEGINNING]
+        half = max(2, (len(name) + 1) // 2)
+        # Where some letters are not found, more of them are not either.
+        more = bisect_left(range(half, len(name) + 1), True, key=lambda length: not self.find(name[:length], 1))
+        return self.find(name[: half + more - 1], limit) if more else []
 
 
 def _plain(strings: Any) -> Any:

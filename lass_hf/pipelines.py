@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers.pipelines.base import Pipeline
 
-from .errors import LassError
+from .errors import IndexFolderError, LassError
 
 
 class LassPipeline(Pipeline):
@@ -112,7 +112,7 @@ class KGCompletionPipeline(LassPipeline):
 
         folder = Path(self.model.name_or_path, INDEX_FOLDER)
         if self.predictor.scorer.separate and folder.is_dir():
-            with suppress(LassError):  # that of other weights, where these were trained further: then one in memory
+            with suppress(IndexFolderError):  # of other weights, where these were trained further: one in memory
                 self.predictor.index = entity_index(self.predictor.scorer, folder, shared=False)
 
     def answer(self, items: list[Any], **parameters: Any) -> list[Any]:

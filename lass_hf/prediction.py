@@ -1,7 +1,7 @@
 """`LassPredictor`: names in, ranked answers out. It asks the scoring engine and adds names, texts and what is known."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -178,7 +178,7 @@ class LassPredictor:
         lists = [[answer._asdict() for answer in answers] for answers, _ in ranked]
         rows = list(chain(*lists))
         if self.decision is not None and self.scorer.separate and rows:
-            scores = self._knowing(names).score(np.concatenate([triplets for _, triplets in ranked]))
+            scores = self._knowing(names).score(np.concatenate([triplets for _, triplets in ranked]), progress=progress)
         else:
             scores = np.array([row["score"] for row in rows])
         self._decided(rows, scores)
@@ -227,7 +227,8 @@ class LassPredictor:
                 at_once, seen = UNIT_SIZE[scorer.model.config.encoding], bar if progress is None else progress
                 found = best_answers(scores_of, queries[places], slot, numbers, left_out, count, at_once, seen)
             if rerank is not None:
-                found = reranked(self._knowing(names, rerank).score, found, slot, top_k, self.blend)
+                joint = partial(self._knowing(names, rerank).score, progress=progress)
+                found = reranked(joint, found, slot, top_k, self.blend)
             for place, (triplets, scores) in zip(places.tolist(), found, strict=True):
                 held = is_known(self.graph.known, triplets).tolist()
                 rows = zip(triplets[:, slot].tolist(), scores.tolist(), held, strict=True)

@@ -3,6 +3,7 @@
 It knows no HTTP; names, limits and counts, which the page shows, are its business.
 """
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from .name_search import NameSearch
 from .prediction import LassPredictor
 from .vocabulary import Vocabulary
 
+MAX_SUGGESTIONS = 5  # for an unknown name
 MAX_QUESTIONS = 32  # that wait to be scored, with the one that is
 MAX_MEMORY = 64 * 2**20  # bytes of remembered answers
 
@@ -72,7 +74,6 @@ class QuestionService:
     def __init__(self, predictor: LassPredictor):
         self.predictor = predictor
         graph = self.graph = predictor.graph
-        self._reranks = predictor._reranker is not None
         self.queue = JobQueue(MAX_QUESTIONS, MAX_MEMORY)
         triplets = np.concatenate(
             [np.empty((0, 3), dtype=np.int64), *(split.positives for split in graph.splits.values())]
@@ -115,8 +116,14 @@ class QuestionService:
         vocabulary = self._vocabulary(slot)
         if name in vocabulary.index:
             return vocabulary.index[name]
-        # By text; looking for what is spelt like an unknown name takes long in a large graph.
-        return (await self.queue.ask(("find", slot == 1, name), lambda stop: vocabulary.find(name)))[0]
+        return await asyncio.to_thread(self._find_text, name, slot)  # all names are gone through, or indexed first
+
+    def _find_text(self, name: str, slot: int) -> int:
+        vocabulary, search = self._vocabulary(slot), self._searches["relations" if slot == 1 else "entities"]
+        if (number := vocabulary.find_exactly(name)) is None:
+            alike = search.find_beginning(name, MAX_SUGGESTIONS)
+            raise vocabulary.unknown(name, [vocabulary.ids[number] for number in alike])
+        return number
 
     async def complete(self, question: Question) -> Answers:
         names = [question.head, question.relation, question.tail]
@@ -124,12 +131,16 @@ class QuestionService:
             raise LassError("give exactly two of head, relation and tail; the third is what is asked for")
         slot = names.index(None)
         given = [None if name is None else await self._resolve(name, place) for place, name in enumerate(names)]
-        # A ranking with the known answers in it serves without them, too, unless only its best were reranked.
-        excluded = question.exclude_known and self._reranks
-        ranking, cached = await self.queue.ask(
-            ("rank", *given, excluded), lambda stop: self._rank(slot, given, excluded, stop), lambda value: value.nbytes
-        )
         num_known = int(self._known(slot, given).size)
+        if self.predictor.scorer.separate:  # a quick ranking, but what it holds may be reranked or judged: no more
+            top_k, exclude_known = question.top_k, question.exclude_known
+        else:  # all are scored: kept with the known ones, and as many as are ever shown, they serve each question
+            top_k, exclude_known = MAX_TOP_K + num_known, False
+        ranking, cached = await self.queue.ask(
+            ("rank", *given, top_k, exclude_known),
+            lambda stop: self._rank(slot, given, top_k, exclude_known, stop),
+            lambda value: value.nbytes,
+        )
         wanted = ranking[~ranking["known"]] if question.exclude_known else ranking
         vocabulary = self._vocabulary(slot)
         return Answers(
@@ -141,11 +152,9 @@ class QuestionService:
             cached=cached,
         )
 
-    def _rank(self, slot: int, given: list[int | str | None], excluded: bool, stop: Stop) -> np.ndarray:
-        """As many answers as are ever shown, with or without the known ones."""
-        more = 0 if self._reranks else self._known(slot, given).size
+    def _rank(self, slot: int, given: list[Any], top_k: int, exclude_known: bool, stop: Stop) -> np.ndarray:
         (answers,) = self.predictor.complete(
-            [self._names(given)], top_k=MAX_TOP_K + more, exclude_known=excluded, progress=stop
+            [self._names(given)], top_k=top_k, exclude_known=exclude_known, progress=stop
         )
         return pack(answers, self._vocabulary(slot).index)
 

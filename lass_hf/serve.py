@@ -9,8 +9,6 @@ import ipaddress
 import re
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,18 +71,12 @@ def _policy(page: str) -> str:
 
 
 def _routes(service: QuestionService, name: str, page: str) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        service.queue.close()
-
     app = FastAPI(
         title="lass-hf",
         description=f"Questions to the knowledge graph completion model {name}, as a page and as JSON.",
         version=__version__,
         docs_url=None,  # their page loads scripts from elsewhere; /openapi.json is here
         redoc_url=None,
-        lifespan=lifespan,
         responses={code: PROBLEMS[code] for code in (422, 503)},
     )
     asked: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (400, 404)}
@@ -167,17 +159,21 @@ def _sentence(error: RequestValidationError) -> str:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to an address, not listening yet; raises LassError when the address is not to be had."""
+    """A socket that listens at an address; raises LassError when that is not to be had.
+
+    It listens before anything is loaded: until then another process can bind the same port. Who asks early waits.
+    """
+    flags = socket.AI_PASSIVE
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
-    except OSError as error:
-        raise LassError(f"--host {host}: {error.strerror}; give a name or an address of this machine") from None
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name at all
+        what = error.strerror if isinstance(error, OSError) else "it is no host name"
+        raise LassError(f"--host {host}: {what}; give a name or an address of this machine") from None
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
+        listener.listen(MAX_CONNECTIONS)
     except OSError as error:
         listener.close()
         raise LassError(f"port {port} of {host}: {error.strerror}; choose another one with --port or --host") from None
@@ -185,7 +181,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(predictor: LassPredictor, name: str, listener: socket.socket) -> None:
-    """Answers requests at a bound socket until it is interrupted; raises KeyboardInterrupt then."""
+    """Answers requests at a socket of `bind` until it is interrupted; raises KeyboardInterrupt then."""
     server = make_server(predictor, name, listener)
     host, port = listener.getsockname()[:2]
     if not _is_loopback(host):
@@ -198,7 +194,7 @@ def serve(predictor: LassPredictor, name: str, listener: socket.socket) -> None:
 
 
 def make_server(predictor: LassPredictor, name: str, listener: socket.socket) -> uvicorn.Server:
-    """A server whose socket listens already; `run(sockets=[listener])` answers."""
+    """A server for a socket of `bind`; `run(sockets=[listener])` answers."""
     host = listener.getsockname()[0]
     folder = Path(name).resolve().name if Path(name).is_dir() else name  # where it lies is nobody's business
     app = Application(predictor, folder, frozenset((*LOOPBACK, host)) if _is_loopback(host) else None)
@@ -207,13 +203,12 @@ def make_server(predictor: LassPredictor, name: str, listener: socket.socket) ->
         http="h11",
         ws="none",
         loop="asyncio",
-        lifespan="on",
+        lifespan="off",
         log_level="warning",
         access_log=False,
         server_header=False,
         limit_concurrency=MAX_CONNECTIONS,
     )
-    listener.listen(MAX_CONNECTIONS)
     return _Server(config)
 
 

@@ -48,6 +48,12 @@ class Vocabulary:
 
         Raises UnknownNameError, with the closest matches, for an unknown name, and with the ids for an ambiguous text.
         """
+        if (number := self.find_exactly(name)) is None:
+            raise self.unknown(name, self._alike(name))
+        return number
+
+    def find_exactly(self, name: str) -> int | None:
+        """As `find`, but None for an unknown name, at once: its closest matches take long among many names."""
         if name in self.index:
             return self.index[name]
         number_of, shared = self._by_text
@@ -57,11 +63,12 @@ class Vocabulary:
             raise UnknownNameError(
                 f"{len(numbers)} {self.kind} have the text {name!r}: {ids}; name the one you mean by its id"
             )
-        if name in number_of:
-            return number_of[name]
-        matches = self._alike(name)
-        hint = f"; did you mean {', '.join(repr(match) for match in matches)}?" if matches else ""
-        raise UnknownNameError(f"{name!r} is no id or text of the graph's {len(self)} {self.kind}{hint}")
+        return number_of.get(name)
+
+    def unknown(self, name: str, matches: Sequence[str]) -> UnknownNameError:
+        """The error that says that a name is unknown, and which ones are like it."""
+        hint = f"; did you mean {', '.join(map(repr, matches))}?" if matches else ""
+        return UnknownNameError(f"{name!r} is no id or text of the graph's {len(self)} {self.kind}{hint}")
 
     def _alike(self, name: str) -> list[str]:
         """Up to 5 ids and texts that are spelt like a name, the closest first."""

@@ -307,7 +307,6 @@ def test_the_index_in_the_folder_is_used_and_that_of_other_weights_left_alone(tm
     folder = save(tmp_path, "separate")
     expected = LassPredictor.from_pretrained(folder, dtype="float32").predict(**QUESTIONS[0])
     files = {path: path.read_bytes() for path in Path(folder, INDEX_FOLDER).rglob("*.safetensors")}
-    assert files
     trained = pipeline("kg-completion", model=folder, dtype="float32")
     with torch.no_grad():
         trained.model.encoder.embeddings.word_embeddings.weight.mul_(1.5)
@@ -318,6 +317,9 @@ def test_the_index_in_the_folder_is_used_and_that_of_other_weights_left_alone(tm
     monkeypatch.setattr(TripletScorer, "encode_entities", None)  # nothing is to be encoded again
     again = pipeline("kg-completion", model=folder, dtype="float32")
     assert_same(again(QUESTIONS[0]), [answer._asdict() for answer in expected])
+    next(iter(files)).write_bytes(b"no vectors")
+    with pytest.raises(LassError, match="damaged"):
+        pipeline("kg-completion", model=folder, dtype="float32")
 
 
 # Bad input: one line

@@ -2,12 +2,12 @@
 
 import asyncio
 import base64
+import difflib
 import hashlib
 import json
 import re
 import threading
 
-import numpy as np
 import pytest
 from conftest import TEST, TRAIN, VALIDATION, make_model, wordpiece_tokenizer
 
@@ -109,42 +109,6 @@ def test_serve_checks_a_triplet(client, predictor):
     assert result["score"] == pytest.approx(float(predictor.score([({"text": "a wild cat"}, "eats", "milk")])[0]))
 
 
-@pytest.mark.parametrize("encoding", ["joint", "separate"])
-def test_serve_judges_where_a_decision_was_fitted(graph, encoding):
-    judging = make_predictor(graph, encoding=encoding)
-    scores = judging.score(KNOWN)
-    decision = {"threshold": float(np.median(scores)), "slope": 1.5, "intercept": -0.5}
-    judging.scorer.model.config.decision = decision
-    judging = LassPredictor(judging.scorer.model, judging.processor, "float32")
-    with TestClient(Application(judging, "judging")) as client:
-        answers = ask(client, head="cat", relation="eats", exclude_known=False)["answers"]
-        assert {answer["label"] for answer in answers} == {"true", "false"}
-        for answer in answers:
-            checked = client.post("/api/check", json={"head": "cat", "relation": "eats", "tail": answer["id"]}).json()
-            score = float(judging.score([("cat", "eats", answer["id"])])[0])
-            assert checked["label"] == answer["label"] == ("true" if score > decision["threshold"] else "false")
-            probability = 1 / (1 + np.exp(0.5 - 1.5 * score))
-            assert checked["probability"] == pytest.approx(probability, abs=1e-5)
-            assert answer["probability"] == pytest.approx(probability, abs=1e-5)
-
-
-@pytest.mark.parametrize("rerank_top_k", [3, 100])
-def test_serve_reranks(graph, predictor, rerank_top_k):
-    retriever = make_predictor(graph, encoding="separate")
-    both = LassPredictor(
-        retriever.scorer.model, retriever.processor, "float32", rerank=predictor, rerank_top_k=rerank_top_k
-    )
-    with TestClient(Application(both, "both")) as client:
-        for exclude in (True, False):
-            question = {"head": "cat", "relation": "eats", "exclude_known": exclude}
-            expected = both.predict(**question, top_k=100)
-            answers = ask(client, **question, top_k=100)["answers"]
-            assert [answer["id"] for answer in answers] == [answer.id for answer in expected]
-            np.testing.assert_allclose(
-                [answer["score"] for answer in answers], [answer.score for answer in expected], rtol=1e-5
-            )
-
-
 def test_serve_tells_about_the_model_and_its_graph(client):
     info = client.get("/api/info").json()
     assert info["model"] == "tiny"
@@ -168,7 +132,7 @@ def test_serve_describes_itself(client):
     assert client.get("/docs").status_code == 404  # it would load scripts from elsewhere
 
 
-# Completion
+# Names
 
 
 def test_serve_completes_names(client):
@@ -183,6 +147,20 @@ def test_serve_completes_names(client):
     assert set(found("relations")) == {"is_a", "eats", "lives_in"}
     assert found("relations", q="lives in") == found("relations", q="LIVES_IN") == ["lives_in"]
     assert client.get("/api/entities").json()["total"] == 10
+
+
+def test_serve_looks_for_unknown_names_beside_the_questions(client, slow, application, monkeypatch):
+    monkeypatch.setattr(application.service.queue, "max_jobs", 1)
+    monkeypatch.setattr(difflib, "get_close_matches", lambda *args, **kwargs: pytest.fail("long in a large graph"))
+    started, go, _ = slow
+    threads, _ = in_threads(lambda head: ask(client, head=head, relation="eats"), ["dog"])
+    started.acquire()
+    sentence = problem(client.post("/api/complete", json={"head": "moused", "relation": "eats"}), 404)
+    assert sentence == "'moused' is no id or text of the graph's 10 entities; did you mean 'mouse'?"
+    sentence = problem(client.post("/api/check", json={"head": "cat", "relation": "xyz", "tail": "cat"}), 404)
+    assert sentence == "'xyz' is no id or text of the graph's 3 relations"
+    go.set()
+    threads[0].join()
 
 
 # What cannot be answered

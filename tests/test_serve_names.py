@@ -33,5 +33,26 @@ def test_serve_name_search_against_a_plain_loop(monkeypatch):
             assert search.find(query, limit) == expected[:limit]
 
 
+def test_serve_name_search_finds_the_longest_known_beginning():
+    names = ["mouse", "mountain", "Motor boat", "mo"]
+    search = NameSearch(Vocabulary("entities", [f"n{number}" for number in range(4)], names), np.array([1, 2, 3, 4]))
+    expected = {
+        "mouse": [0],
+        "mousse": [0],
+        " Mountian ": [1],
+        "moub": [1, 0],  # the frequent first
+        "mot\u00f3r-boat": [2],
+        "xouse": [],
+        "mouxxxx": [],  # less than half of it
+        "m": [],
+        "": [],
+        " ": [],
+    }
+    for name, found in expected.items():
+        assert search.find_beginning(name, 5) == found, name
+    assert search.find_beginning("mou", 1) == [1]
+    assert search.find_beginning("mountain" + "n" * 10_000, 5) == []
+
+
 def test_serve_name_search_in_a_graph_without_names():
     assert NameSearch(Vocabulary("relations", [], []), np.empty(0, dtype=np.int64)).find("a", 5) == []

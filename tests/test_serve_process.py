@@ -185,6 +185,13 @@ def test_serve_at_a_port_in_use(refused, monkeypatch):
         assert "--port" in line
 
 
+def test_serve_has_its_port_before_the_model(refused, monkeypatch):
+    monkeypatch.setattr(cli, "_predictor", lambda arguments: pytest.fail("the model was loaded for nothing"))
+    with bind("127.0.0.1", 0) as other:  # of a process that loads its own still
+        port = other.getsockname()[1]
+        assert f"port {port} of 127.0.0.1: " in refused("--model", "x", "--port", port)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -192,6 +199,8 @@ def test_serve_at_a_port_in_use(refused, monkeypatch):
         (["--port", "http"], "'http'"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
         (["--host", "192.0.2.1", "--port", "0"], "192.0.2.1"),
+        (["--host", ".."], "no host name"),
+        (["--host", "a" * 64], "no host name"),
         (["--port", "0"], "nowhere"),
     ],
 )
