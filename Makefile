@@ -5,34 +5,34 @@ BIN := $(VENV)/bin
 
 .PHONY: quickstart test docs results lint format clean
 
-$(BIN)/.installed: pyproject.toml setup.cfg constraints.txt
+$(BIN)/python:
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or later is needed: make PYTHON=...'"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+
+# Each target installs the extra that it needs, once.
+$(BIN)/.installed-%: pyproject.toml setup.cfg constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV): some minutes"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$*]"
 	touch $@
 
-quickstart: $(BIN)/.installed
+quickstart: $(BIN)/.installed-quickstart
 	$(BIN)/python examples/quickstart.py
 
-test: $(BIN)/.installed
+test: $(BIN)/.installed-dev
 	$(BIN)/python -m pytest
 
 docs: $(BIN)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-$(BIN)/.installed-docs: $(BIN)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
-	touch $@
-
-results: $(BIN)/.installed
+results: $(BIN)/.installed-dev
 	$(BIN)/python results/render.py
 
-lint: $(BIN)/.installed
+lint: $(BIN)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(BIN)/.installed
+format: $(BIN)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

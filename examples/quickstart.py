@@ -39,6 +39,7 @@ def main() -> None:
 
     graph = load_benchmark("countries")
     print(graph)
+    print("1. ranks by the untrained model  2. training  3. ranks by the trained one: some minutes each", flush=True)
     processor = LassProcessor.from_encoder(OFFLINE_ENCODER, graph=graph)
     model = LassForKGCompletion.from_encoder(OFFLINE_ENCODER)
     baseline = rank_split(by_triplets(frequency_scores(graph)), graph["test"], limit=options.limit, quiet=True)
