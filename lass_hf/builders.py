@@ -3,14 +3,13 @@
 It finds folders; a benchmark goes through `graph_builder.py` too, and only that imports `datasets`.
 """
 
-import re
 from pathlib import Path
 
 from .benchmark_sources import BENCHMARKS, download
+from .encoders import HUB_NAME
 from .errors import GraphError
 from .knowledge_graph import KnowledgeGraph
 
-HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")  # `user/name`
 EMBEDDED = {"countries": Path(__file__).parent / "data" / "countries"}
 
 
@@ -40,8 +39,11 @@ def load_graph(name_or_folder: str | Path, *, long_text: bool = False) -> Knowle
     name = str(name_or_folder)
     if name in EMBEDDED or (name in BENCHMARKS and not Path(name).is_dir()):
         return load_benchmark(name, long_text=long_text)
-    if HUB_NAME.fullmatch(name) and not Path(name).parent.is_dir():
-        return KnowledgeGraph.from_hub(name, long_text=long_text)
+    if "/" in name and HUB_NAME.fullmatch(name) and not Path(name).parent.is_dir():
+        try:
+            return KnowledgeGraph.from_hub(name, long_text=long_text)
+        except GraphError as error:
+            raise GraphError(f"{name}: no such folder, and {str(error).removeprefix(f'{name}: ')}") from error
     if Path(name).is_dir() or len(Path(name).parts) > 1:
         return KnowledgeGraph.from_directory(name_or_folder, long_text=long_text)
     raise GraphError(f"{name}: no such folder, and no graph of that name; {_known()}")

@@ -1,10 +1,12 @@
 """Where a pre-trained encoder's files are: hub names pass through, one well-known small encoder resolves offline."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 from .errors import ModelError
 
+HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # `user/name`, or `name`
 OFFLINE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 

@@ -17,6 +17,7 @@ from .named_triplets import NamedTriplets, to_arrow_strings, to_integers, used_n
 from .vocabulary import SPLITS, Vocabulary, text_of_id
 
 SPLIT_FILES = {"train": ["train.tsv"], "validation": ["dev.tsv", "valid.tsv", "validation.tsv"], "test": ["test.tsv"]}
+TEXT_FILES = ("entity2text.txt", "entity2textlong.txt", "relation2text.txt")
 Parts = tuple[Vocabulary, Vocabulary, Arrays]
 
 
@@ -80,9 +81,7 @@ def from_directory(path: str | Path, long_text: bool) -> Parts:
         return read_folder(path)
     if "train" not in splits and "test" not in splits:
         raise GraphError(f"{path}: no train.tsv (nor test.tsv) in this folder; expected head, relation, tail lines")
-    entity_file, long_file, relation_file = (
-        path / file for file in ("entity2text.txt", "entity2textlong.txt", "relation2text.txt")
-    )
+    entity_file, long_file, relation_file = (path / file for file in TEXT_FILES)
     entity_text = read_texts(entity_file) if entity_file.is_file() else None
     if long_text:
         if not long_file.is_file():

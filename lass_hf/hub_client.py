@@ -6,10 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 from huggingface_hub import HfApi
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError, RevisionResolutionError
 
-from .errors import HTTPError, HubError, first_line
+from .errors import HTTPError, HubError, LassError, first_line
 
-HUB_ERRORS = (OSError, ValueError, RuntimeError, LookupError, HTTPError)
+OUTSIDE = (OSError, HTTPError, EntryNotFoundError, RevisionResolutionError, HFValidationError)
 
 
 @lru_cache(maxsize=1)
@@ -20,16 +21,25 @@ def api() -> HfApi:
 
 def create_repository(repo_id: str, **kwargs: Any) -> str:
     """Makes a repository unless it is there; its whole name, `user/name`. `kwargs`: as of `HfApi.create_repo`."""
-    with hub_errors(repo_id):
+    with hub_errors(f"{repo_id}: not pushed"):
         return api().create_repo(repo_id, exist_ok=True, **kwargs).repo_id
 
 
 @contextmanager
-def hub_errors(repo_id: str, hint: str = "") -> Iterator[None]:
-    """Turns what the hub's client raises into a HubError of one line."""
+def hub_errors(failed: str, hint: str = "", kind: type[LassError] = HubError) -> Iterator[None]:
+    """Turns what the hub, the way to it, or the disk causes into an error of one line; our own errors and bugs pass."""
     try:
         yield
-    except HubError:
+    except LassError:
         raise
-    except HUB_ERRORS as error:
-        raise HubError(f"{repo_id}: not pushed ({first_line(error)}){hint}") from error
+    except Exception as error:
+        if not _is_outside(error):
+            raise
+        raise kind(f"{failed} ({first_line(error)}){hint}") from error
+
+
+def _is_outside(error: BaseException | None) -> bool:
+    """Is it of the hub, the network or the disk, or raised from such an error? The hub's client wraps some."""
+    while error is not None and not isinstance(error, OUTSIDE):
+        error = error.__cause__
+    return error is not None

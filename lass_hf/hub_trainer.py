@@ -17,8 +17,9 @@ from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
+from .card_folder import FACTS_FILE
 from .errors import first_line
-from .hub import upload, upload_checkpoint
+from .hub import shared_files, upload, upload_checkpoint
 from .hub_client import api, create_repository
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 LAST_CHECKPOINT = "last-checkpoint"
+PREFIX = "_push-"  # of folders in the output folder, while they are uploaded
 
 
 class HubTrainer(Trainer):
@@ -42,6 +44,8 @@ class HubTrainer(Trainer):
             private = self.args.hub_private_repo if private is None else private
             self.hub_model_id = create_repository(name, private=private, token=token or self.args.hub_token)
             self.push_in_progress = None
+            for left in Path(self.args.output_dir or "").glob(f"{PREFIX}*"):  # of a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
 
     def push_to_hub(
         self,
@@ -66,10 +70,15 @@ class HubTrainer(Trainer):
         kwargs.setdefault("model_name", self.hub_model_id.rpartition("/")[2])
         self.create_model_card(**kwargs)
         self._finish_current_push()
-        arguments = (str(self.args.output_dir), self.hub_model_id, self.args.hub_include_graph)
+        folder = Path(str(self.args.output_dir))
         choices = self._choices(str(commit_message))
         choices |= {name: value for name, value in (("token", token), ("revision", revision)) if value is not None}
-        return upload(*arguments, **choices) if blocking else api().run_as_future(upload, *arguments, **choices)
+        send: Any = partial(upload, repo_id=self.hub_model_id, include_graph=self.args.hub_include_graph, **choices)
+        if blocking:
+            return send(folder)
+        job = api().run_as_future(_push, _copied(folder), [send])
+        self.push_in_progress = PushInProgress([job])  # type: ignore[arg-type] # it takes a list
+        return job
 
     def _choices(self, message: str) -> dict[str, Any]:
         return {"commit_message": message, "token": self.args.hub_token, "revision": self.args.hub_revision}
@@ -96,19 +105,26 @@ class HubTrainer(Trainer):
         self.push_in_progress = PushInProgress(jobs)  # type: ignore[arg-type] # it takes a list
 
 
-def _push(folder: tempfile.TemporaryDirectory, uploads: list[Callable[[str], Any]]) -> None:
+def _push(folder: tempfile.TemporaryDirectory, uploads: list[Callable[[str], Any]]) -> Any:
     with folder as name:
-        for upload_part in uploads:
-            upload_part(name)
+        return [upload_part(name) for upload_part in uploads][-1]
 
 
 def _linked(checkpoint: Path) -> tempfile.TemporaryDirectory:
     """A checkpoint's files in a folder of their own: `save_total_limit` may remove the checkpoint during the upload."""
-    folder = tempfile.TemporaryDirectory(dir=checkpoint.parent, prefix="_push-")
+    folder = tempfile.TemporaryDirectory(dir=checkpoint.parent, prefix=PREFIX)
     try:
         shutil.copytree(checkpoint, folder.name, copy_function=os.link, dirs_exist_ok=True)
     except (OSError, shutil.Error):  # a file system without links
         shutil.copytree(checkpoint, folder.name, dirs_exist_ok=True)
+    return folder
+
+
+def _copied(output: Path) -> tempfile.TemporaryDirectory:
+    """What is shared of a model's folder, in one of its own: the next save writes into the same files."""
+    folder = tempfile.TemporaryDirectory(dir=output, prefix=PREFIX)
+    for path in (*shared_files(output, "full"), output / FACTS_FILE):
+        shutil.copy2(path, folder.name)
     return folder
 
 

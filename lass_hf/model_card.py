@@ -13,7 +13,6 @@ from .knowledge_graph import KnowledgeGraph
 from .recipes import PRESETS
 
 TEMPLATES = Path(__file__).parent / "templates"
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 TAGS = ["lass", "lass-hf", "knowledge-graph", "knowledge-graph-completion", "link-prediction", "triplet-classification"]
 RANKING = ["mrr", "mr", "hits@1", "hits@3", "hits@10", "amri"]
 METRICS = {

@@ -4,6 +4,7 @@ It builds `TokenStore`s and saves the graph beside the model; it draws no negati
 """
 
 import copy
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -209,8 +210,12 @@ class LassProcessor(ProcessorMixin):
         """Saves the tokenizer, the template, their code and, as `include_graph` says, the graph.
 
         `include_graph`: "full" for vocabulary with texts and true triplets, "vocabulary" without triplets, or "none".
-        By default "full" in the folder, and "vocabulary" in what `push_to_hub=True` sends.
+        By default "full" in the folder, and "vocabulary" in what `push_to_hub=True` sends. `kwargs`: those of
+        `push_to_hub`. Raises LassError for any other, and for an unknown `include_graph`.
         """
+        known = inspect.signature(super().push_to_hub).parameters
+        if unknown := sorted(kwargs.keys() - known.keys()):
+            raise LassError(f"{unknown[0]}: no argument of save_pretrained; it knows include_graph, {', '.join(known)}")
         saved, sent = ("full", "vocabulary") if include_graph is None else (include_graph, include_graph)
         if saved not in INCLUDE_GRAPH:
             raise LassError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")

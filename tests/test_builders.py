@@ -216,6 +216,15 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path, monkeypatch, load):
         load("freebase")
 
 
+def test_a_mistyped_folder_is_said_to_be_none(monkeypatch):
+    def refuse(name, **_):
+        raise GraphError(f"{name}: no graph could be loaded from the hub (no such dataset)")
+
+    monkeypatch.setattr(KnowledgeGraph, "from_hub", refuse)
+    with pytest.raises(GraphError, match=r"^graphz/umls: no such folder, and no graph could be loaded from the hub"):
+        load_graph("graphz/umls")
+
+
 def test_a_cache_that_cannot_be_written_is_named(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "file" / "cache"))

@@ -121,6 +121,8 @@ def test_hub_gets_the_card_and_nothing_that_is_only_of_use_here(hub, folder):
         (folder / name).write_bytes(b"x")
     for name in ("training.json", "trainer_state.json", "all_results.json", "umls.json.progress", "_notes", ".hidden"):
         (folder / name).write_bytes(b"x")
+    for name in ("test.json", "notes.txt", "own_script.py", "losses_of_mine.py", "other.safetensors", "x.jinja"):
+        (folder / name).write_bytes(b"x")
     for suffix in PICKLES:
         (folder / f"pytorch_model{suffix}").write_bytes(b"x")
     push_to_hub(folder, NAME)
@@ -275,6 +277,24 @@ def test_hub_push_without_a_hub_says_so(hub, folder, monkeypatch):
     with pytest.raises(HubError) as caught:
         push_to_hub(folder, NAME)
     assert_one_line(caught, "the connection to the hub broke off")
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("a bug"), ModelError("a bug")])
+def test_hub_push_does_not_hide_other_errors(error, hub, folder, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(type(api()), "create_commit", fail)
+    with pytest.raises(type(error), match="a bug") as caught:
+        push_to_hub(folder, NAME)
+    assert caught.value is error
+
+
+def test_hub_push_of_a_damaged_configuration_says_which(hub, folder):
+    (folder / "tokenizer_config.json").write_text("{")
+    with pytest.raises(HubError) as caught:
+        push_to_hub(folder, NAME)
+    assert_one_line(caught, "tokenizer_config.json: no JSON object")
 
 
 # What goes wrong when pulling

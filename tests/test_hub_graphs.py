@@ -1,5 +1,6 @@
 """Graphs as datasets of a hub: pushed, loaded back, loaded by `datasets` alone in a fresh process, and what fails."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -63,6 +64,19 @@ def test_hub_forgets_a_split_that_the_graph_has_no_more(hub, graph):
     KnowledgeGraph(graph.entities, graph.relations, train).push_to_hub(NAME)
     assert list(KnowledgeGraph.from_hub(NAME).splits) == ["train"]
     assert "triplets/test.parquet" not in hub.files(NAME, "datasets")
+
+
+def test_hub_graph_that_is_pushed_takes_the_place_of_text_files_and_of_no_other_table(hub, graph, tmp_path):
+    hub.repos["datasets", NAME] = repo = Repo()
+    folder = write_graph(tmp_path / "graph")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    hub.blobs[hashlib.sha256(b"x").hexdigest()] = b"x"
+    repo.commit(before | {"embeddings/mine.parquet": b"x", "notes.txt": b"x"}, "by hand")
+    train = KnowledgeGraph(graph.entities, graph.relations, {"train": (graph["train"].triplets[:5], None)})
+    train.push_to_hub(NAME)
+    assert {"embeddings/mine.parquet", "notes.txt"} <= set(repo.files)
+    assert not [name for name in repo.files if name.endswith((".tsv", "2text.txt"))]
+    assert_same(KnowledgeGraph.from_hub(NAME), train)
 
 
 def test_hub_dataset_in_kg_bert_layout_is_a_graph(hub, graph, tmp_path):

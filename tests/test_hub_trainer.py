@@ -2,6 +2,7 @@
 
 import logging
 from concurrent.futures import Future
+from threading import Event
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hub_server import TOKEN, Hub, connect
 from test_trainer import make_trainer
 from transformers.utils import logging as transformers_logging
 
-from lass_hf import LassForKGCompletion, LassProcessor, LassTrainingArguments, push_to_hub
+from lass_hf import LassForKGCompletion, LassProcessor, LassTrainingArguments, hub_trainer, push_to_hub
 from lass_hf.cli import main
 from lass_hf.errors import HubError, LassError
 from lass_hf.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
@@ -88,6 +89,19 @@ def test_hub_gets_as_much_of_the_graph_as_the_arguments_say(include, hub, folder
     graph_of_checkpoint = LassProcessor.from_pretrained(NAME, subfolder="last-checkpoint").graph
     assert (graph_of_checkpoint is None) == (include == "none")
     assert torch.equal(scores_of(NAME, subfolder="last-checkpoint"), scores_of(folder / "checkpoint-1"))
+    texts = [text.encode() for text in graph.entities.texts if " " in text]
+    assert any(text in data for text in texts for data in hub.files(NAME).values()) == (include == "full")
+
+
+def test_hub_forgets_the_triplets_of_checkpoints_that_a_later_push_leaves_out(hub, folder, graph, processor):
+    choices = {"hub_include_graph": "full", "hub_always_push": True}
+    trainer_of(folder, graph, processor, hub_strategy="all_checkpoints", **choices).train()
+    assert f"checkpoint-2/{TRIPLETS_FILE}" in hub.files(NAME)
+    push_to_hub(folder / "checkpoint-4", NAME)
+    names = {VOCABULARY_FILE, f"checkpoint-2/{VOCABULARY_FILE}", f"checkpoint-4/{VOCABULARY_FILE}"}
+    assert {name for name in hub.files(NAME) if name.endswith((VOCABULARY_FILE, TRIPLETS_FILE))} == names
+    trainer_of(folder, graph, processor, hub_strategy="checkpoint", hub_include_graph="none").train()
+    assert not [name for name in hub.files(NAME) if name.endswith((VOCABULARY_FILE, TRIPLETS_FILE))]
 
 
 def test_hub_arguments_refuse_an_unknown_choice_of_the_graph(tmp_path):
@@ -121,6 +135,7 @@ def test_hub_strategy_says_what_is_pushed_in_training(strategy, folders, hub, fo
             TRIPLETS_FILE,
             "training_args.bin",
             "model_card.json",
+            "README.md",
         }
         assert all((here / path).read_bytes() == data for path, data in sent.items())
 
@@ -160,6 +175,27 @@ def test_hub_push_in_the_background_gives_a_future(hub, folder, graph, processor
     assert isinstance(job, Future)
     assert job.result(timeout=60).oid == list(hub.repos["models", NAME].commits)[-1]
     assert hub.repos["models", NAME].messages[-1] == "In the background"
+
+
+def test_hub_push_in_the_background_sends_what_was_saved_for_it(hub, folder, graph, processor, monkeypatch):
+    trainer = trainer_of(folder, graph, processor, max_steps=1, hub_strategy="end")
+    go_on, upload = Event(), hub_trainer.upload
+    monkeypatch.setattr(hub_trainer, "upload", lambda *args, **kwargs: go_on.wait(60) and upload(*args, **kwargs))
+    job = trainer.push_to_hub(blocking=False)
+    sent = (folder / "model.safetensors").read_bytes()
+    assert trainer.push_in_progress.jobs == [job]
+    (folder / "model.safetensors").write_bytes(b"the next save")
+    go_on.set()
+    job.result(timeout=60)
+    assert hub.files(NAME)["model.safetensors"] == sent
+    assert not [path for path in folder.iterdir() if path.name.startswith("_push-")]
+
+
+def test_hub_trainer_sweeps_what_a_killed_push_left(hub, folder, graph, processor):
+    (folder / "_push-1").mkdir(parents=True)
+    (folder / "_push-1" / "model.safetensors").write_bytes(b"x")
+    trainer_of(folder, graph, processor)
+    assert not (folder / "_push-1").exists()
 
 
 # What goes wrong

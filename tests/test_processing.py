@@ -490,3 +490,12 @@ def test_sequences_are_no_longer_than_the_encoders_positions(kind, usable, tmp_p
 def test_a_folder_with_a_tokenizer_only_makes_a_processor(tmp_path):
     wordpiece_tokenizer().save_pretrained(tmp_path)
     assert LassProcessor.from_encoder(str(tmp_path)).max_length == 64
+
+
+def test_save_pretrained_refuses_what_it_does_not_know(processor, tmp_path):
+    with pytest.raises(
+        LassError, match="inclde_graph: no argument of save_pretrained; it knows include_graph, repo_id"
+    ):
+        processor.save_pretrained(tmp_path / "mine", inclde_graph="none")
+    assert not (tmp_path / "mine").exists()
+    processor.save_pretrained(tmp_path / "mine", max_shard_size="1GB")  # as transformers does when it pushes
