@@ -52,10 +52,10 @@ class LassPipeline(Pipeline):
             inputs = (row for row in inputs)
         return super().__call__(inputs, *args, **kwargs)
 
-    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
-        """Saves model and processor, from which the pipeline can be made again."""
+    def save_pretrained(self, save_directory: Any, include_graph: str = "full", **kwargs: Any) -> None:
+        """Saves model (`kwargs` are its own) and processor, from which the pipeline can be made again."""
         self.model.save_pretrained(save_directory, **kwargs)
-        self.processor.save_pretrained(save_directory, **kwargs)
+        self.processor.save_pretrained(save_directory, include_graph=include_graph)
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
         """Uploads model, processor and card; arguments as of `lass_hf.push_to_hub`."""
