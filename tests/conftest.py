@@ -12,6 +12,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
 import torch
+from hub_server import Hub, connect
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import (
     AlbertConfig,
@@ -227,3 +228,12 @@ def model_folder(tmp_path_factory, processor) -> str:
     make_model().save_pretrained(folder)
     processor.save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A hub on loopback, which this process takes for the Hugging Face hub."""
+    with Hub() as server:
+        connect(server, tmp_path / "home", monkeypatch)
+        yield server
+        assert not server.leaks, "the token was sent to another host"

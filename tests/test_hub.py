@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import make_model
-from hub_server import Hub, Repo, connect
+from hub_server import Repo
 from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer
 
 from lass_hf import LassForKGCompletion, LassPredictor, LassProcessor, push_to_hub
@@ -27,14 +27,6 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 # huggingface_hub itself sends files with an argument that its HTTP client calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with Hub() as server:
-        connect(server, tmp_path / "home", monkeypatch)
-        yield server
-        assert not server.leaks, "the token was sent to another host"
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hub_server import Hub, connect
 
 from lass_hf import LassForKGCompletion, LassProcessor, push_to_hub
 from lass_hf.card_folder import model_facts, write_card
@@ -12,13 +11,6 @@ from lass_hf.knowledge_graph import VOCABULARY_FILE
 
 NAME = "user/animals"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # see tests/test_hub.py
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with Hub() as server:
-        connect(server, tmp_path / "home", monkeypatch)
-        yield server
 
 
 @pytest.fixture

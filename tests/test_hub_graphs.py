@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import write_graph
-from hub_server import TOKEN, Hub, Repo, connect, environment
+from hub_server import TOKEN, Repo, environment
 
 from lass_hf import KnowledgeGraph
 from lass_hf.builders import load_graph
@@ -16,14 +16,6 @@ from lass_hf.errors import GraphError, HubError
 
 NAME = "user/animals"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # see tests/test_hub.py
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with Hub() as server:
-        connect(server, tmp_path / "home", monkeypatch)
-        yield server
-        assert not server.leaks, "the token was sent to another host"
 
 
 def assert_same(one, other):

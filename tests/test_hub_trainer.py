@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 import torch
-from hub_server import TOKEN, Hub, connect
+from hub_server import TOKEN
 from test_trainer import make_trainer
 from transformers.utils import logging as transformers_logging
 
@@ -20,14 +20,6 @@ NAME = "user/animals"
 PICKLES = (".bin", ".pkl", ".pickle")
 TEXTS = [("cat", "is a", "animal"), ("dog", "eats", "cheese, food made of milk")]
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # see tests/test_hub.py
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with Hub() as server:
-        connect(server, tmp_path / "home", monkeypatch)
-        yield server
-        assert not server.leaks, "the token was sent to another host"
 
 
 @pytest.fixture
