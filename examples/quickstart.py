@@ -39,12 +39,12 @@ def main() -> None:
 
     graph = load_benchmark("countries")
     print(graph)
-    print("1. ranks by the untrained model  2. training  3. ranks by the trained one: some minutes each", flush=True)
+    print(
+        "1. training  2. three questions  3. ranks by the trained model, and by the untrained: some minutes each",
+        flush=True,
+    )
     processor = LassProcessor.from_encoder(OFFLINE_ENCODER, graph=graph)
     model = LassForKGCompletion.from_encoder(OFFLINE_ENCODER)
-    baseline = rank_split(by_triplets(frequency_scores(graph)), graph["test"], limit=options.limit, quiet=True)
-    before = evaluate_link_prediction(model, processor, graph, limit=options.limit)
-
     arguments = LassTrainingArguments(
         output_dir=str(options.output_dir),
         num_train_epochs=options.num_train_epochs,
@@ -60,20 +60,23 @@ def main() -> None:
     trainer = LassTrainer(model=model, args=arguments, processing_class=processor, train_dataset=graph["train"])
     trainer.train()
     trainer.save_model()
-    after = evaluate_link_prediction(model, processor, graph, limit=options.limit)
 
+    print(f"\nThe model is in {options.output_dir}. Questions whose answers are in the test split only:")
+    predictor = LassPredictor(model, processor)
+    for country in ("france", "japan", "egypt"):
+        answers = predictor.predict(head=country, relation="has_capital", top_k=3, exclude_known=False)
+        shown = ", ".join(f"{answer.text.split(',')[0]} ({answer.score:.2f})" for answer in answers)
+        print(f"  capital of {country.title()}?  {shown}", flush=True)
+
+    untrained = LassForKGCompletion.from_encoder(OFFLINE_ENCODER)
+    baseline = rank_split(by_triplets(frequency_scores(graph)), graph["test"], limit=options.limit, quiet=True)
+    after = evaluate_link_prediction(model, processor, graph, limit=options.limit)
+    before = evaluate_link_prediction(untrained, processor, graph, limit=options.limit)
     results = {"before": before.metrics, "after": after.metrics, "baseline": baseline.metrics}
     print("\nLink prediction on the test split, filtered, both sides, realistic ranks:\n")
     print(f"{'':22}" + "".join(f"{name:>9}" for name in METRICS))
     for name, title in (("baseline", "frequency baseline"), ("before", "untrained"), ("after", "trained")):
         print(f"{title:22}" + "".join(f"{results[name][metric]:9.3f}" for metric in METRICS))
-
-    print("\nQuestions whose answers are in the test split only:")
-    predictor = LassPredictor(model, processor)
-    for country in ("france", "japan", "egypt"):
-        answers = predictor.predict(head=country, relation="has_capital", top_k=3, exclude_known=False)
-        shown = ", ".join(f"{answer.text.split(',')[0]} ({answer.score:.2f})" for answer in answers)
-        print(f"  capital of {country.title()}?  {shown}")
 
     seconds = round(time.perf_counter() - start, 1)
     written = json.dumps({**results, "seconds": seconds}, indent=1)
