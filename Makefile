@@ -19,7 +19,7 @@ quickstart: $(BIN)/.installed-quickstart
 	$(BIN)/python examples/quickstart.py
 
 test: $(BIN)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 docs: $(BIN)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
