@@ -18,9 +18,9 @@ from .index import EntityIndex
 from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .metrics import ranking_metrics
 from .modeling import LassForKGCompletion
-from .processes import processes, sum_over_processes
+from .processes import processes
 from .processing import LassProcessor
-from .ranking_progress import RankingProgress
+from .ranking_progress import RankingProgress, rank_units
 from .scoring import TripletScorer
 
 SLOT_NAMES = ("head", "relation", "tail")
@@ -134,8 +134,7 @@ def rank_split(
     if progress is not None and progress.finished and not quiet and processes().is_main_process:
         print(f"continuing: {len(progress.finished)} units of work are done in {progress.folder}", file=sys.stderr)
     sides = [rank_slot(scores, split.graph, triplets, slot, quiet, unit_size, progress) for slot in slots]
-    optimistic, pessimistic, candidates = (np.concatenate(arrays) for arrays in zip(*sides, strict=True))
-    return with_metrics(RankingResult(triplets, slots, optimistic, pessimistic, candidates), split.graph)
+    return with_metrics(RankingResult(triplets, slots, *np.concatenate(sides, axis=1)), split.graph)
 
 
 def chosen_triplets(split: GraphSplit, limit: int | None, seed: int) -> np.ndarray:
@@ -158,8 +157,8 @@ def rank_slot(
     quiet: bool = True,
     unit_size: int = UNIT_SIZE["joint"],
     progress: RankingProgress | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Optimistic rank, pessimistic rank and number of candidates of each triplet's own value in `slot`; int64, (n,).
+) -> np.ndarray:
+    """Optimistic rank, pessimistic rank and number of candidates of each triplet's own value in `slot`; int64, (3, n).
 
     Triplets that ask the same are scored once. The optimistic rank counts candidates with a higher score, the
     pessimistic one also those with an equal score; other known answers are no candidates.
@@ -171,45 +170,23 @@ def rank_slot(
     candidates = graph.candidates[slot]
     bounds = np.append(np.arange(0, len(queries), max(1, unit_size // len(candidates))), len(queries))
     rows_of_unit = np.split(by_query, np.searchsorted(query_of[by_query], bounds[1:-1]))
-    finished = (
-        {} if progress is None else {unit: ranks for (of, unit), ranks in progress.finished.items() if of == slot}
-    )
-    waiting = [unit for unit in range(len(rows_of_unit)) if unit not in finished]
-    state = processes()
-    found = np.zeros((3, len(triplets)), dtype=np.int64)
-    if state.is_main_process:  # summed over processes below
-        for unit, ranks in finished.items():
-            found[:, rows_of_unit[unit]] = ranks
     # Of the known answers only those that are asked for are scored.
     asked = np.bincount(query_of[np.unique(triplets, axis=0, return_index=True)[1]], minlength=len(queries))
     size_of_query = len(candidates) - graph.known.count(slot, queries) + asked
     size_of_unit = np.add.reduceat(size_of_query, bounds[:-1])
-    mine = waiting[state.process_index :: state.num_processes]
-    before = int(size_of_unit[list(finished)].sum())
-    with tqdm(
-        total=before + int(size_of_unit[mine].sum()),
-        initial=before,
-        desc=f"ranking {SLOT_NAMES[slot]}s",
-        unit=" triplets",
-        unit_scale=True,
-        disable=quiet or not state.is_main_process,
-        mininterval=0.5,
-    ) as bar:
-        for unit in mine:
-            rows, first = rows_of_unit[unit], bounds[unit]
-            own = np.searchsorted(candidates, triplets[rows, slot])
-            ranks = _rank_unit(
-                scores, graph, queries[first : bounds[unit + 1]], slot, candidates, query_of[rows] - first, own, bar
-            )
-            found[:, rows] = ranks
-            if progress is not None:
-                progress.record((slot, unit), ranks)
-    found = sum_over_processes(found)
-    return found[0], found[1], found[2]
+
+    def rank_unit(unit: int, bar: tqdm) -> np.ndarray:
+        rows, first = rows_of_unit[unit], bounds[unit]
+        own = np.searchsorted(candidates, triplets[rows, slot])
+        mine = queries[first : bounds[unit + 1]]
+        return _rank_unit(scores, graph, mine, slot, candidates, query_of[rows] - first, own, bar)
+
+    title = f"ranking {SLOT_NAMES[slot]}s, triplets"
+    return rank_units(rank_unit, rows_of_unit, size_of_unit, slot, title, quiet, progress)
 
 
 def _rank_unit(scores, graph, queries, slot, candidates, query_of, own, bar) -> np.ndarray:
-    """The three arrays of `rank_slot`, stacked, for targets `own` (positions in `candidates`) of a few queries."""
+    """What `rank_slot` gives, for targets `own` (positions in `candidates`) of a few queries."""
     known_rows, known_values = graph.known.values(slot, queries)
     known = np.zeros((len(queries), len(candidates)), dtype=bool)
     known[known_rows, np.searchsorted(candidates, known_values)] = True

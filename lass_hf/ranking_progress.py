@@ -1,18 +1,20 @@
-"""A ranking's progress on disk: finished units of work, so that a killed evaluation goes on where it stopped.
+"""A ranking in units of work, which processes share, and its progress on disk: a killed evaluation goes on.
 
 Each process appends to a file of its own, `process-N.jsonl` in one folder: a line that says which evaluation this is,
 then a line per finished unit. It knows no scores and no models.
 """
 
 import json
+from collections.abc import Callable
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from .errors import LassError
-from .processes import processes
+from .processes import processes, sum_over_processes
 
 Unit = tuple[int, int]  # slot, number of the unit among the slot's
 
@@ -93,6 +95,45 @@ class RankingProgress:
         assert self._file is not None
         self._file.write(json.dumps(content).encode() + b"\n")
         self._file.flush()
+
+
+def rank_units(
+    rank_unit: Callable[[int, tqdm], np.ndarray],
+    rows_of_unit: list[np.ndarray],
+    sizes: np.ndarray,
+    slot: int,
+    title: str,
+    quiet: bool = True,
+    progress: RankingProgress | None = None,
+) -> np.ndarray:
+    """Ranks of all units, int64 (3, rows): optimistic, pessimistic, candidates. Several processes share the units.
+
+    `rank_unit(unit, bar)` gives those of one unit, int64 (3, its rows), and moves the bar by the unit's size; units
+    that `progress` has are not ranked again.
+    """
+    state = processes()
+    done = {} if progress is None else {unit: ranks for (of, unit), ranks in progress.finished.items() if of == slot}
+    found = np.zeros((3, sum(map(len, rows_of_unit))), dtype=np.int64)
+    if state.is_main_process:  # summed over processes below
+        for unit, ranks in done.items():
+            found[:, rows_of_unit[unit]] = ranks
+    waiting = [unit for unit in range(len(rows_of_unit)) if unit not in done]
+    mine = waiting[state.process_index :: state.num_processes]
+    before = int(sizes[list(done)].sum())
+    with tqdm(
+        total=before + int(sizes[mine].sum()),
+        initial=before,
+        desc=title,
+        unit_scale=True,
+        disable=quiet or not state.is_main_process,
+        mininterval=0.5,
+    ) as bar:
+        for unit in mine:
+            ranks = rank_unit(unit, bar)
+            found[:, rows_of_unit[unit]] = ranks
+            if progress is not None:
+                progress.record((slot, unit), ranks)
+    return sum_over_processes(found)
 
 
 def remove_progress(folder: str | Path) -> None:

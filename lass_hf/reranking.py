@@ -20,7 +20,7 @@ from .link_prediction import SLOT_NAMES, UNIT_SIZE, RankingResult, chosen_triple
 from .modeling import LassForKGCompletion
 from .processes import place, processes, sum_over_processes
 from .processing import LassProcessor
-from .ranking_progress import RankingProgress
+from .ranking_progress import RankingProgress, rank_units
 from .scoring import TripletScorer
 
 SLOTS = (0, 2)
@@ -238,28 +238,17 @@ def rerank(
     progress: RankingProgress | None = None,
 ) -> np.ndarray:
     """Ranks after reranking, int64 (3, n): optimistic, pessimistic, candidates. Several processes share the work."""
-    state, slot, count = processes(), retrieved.slot, len(retrieved.triplets)
+    count = len(retrieved.triplets)
     units = np.array_split(np.arange(count), range(ROWS_OF_UNIT, count, ROWS_OF_UNIT))
-    done = {} if progress is None else {unit: ranks for (of, unit), ranks in progress.finished.items() if of == slot}
-    found = np.zeros((3, count), dtype=np.int64)
-    if state.is_main_process:  # summed over processes below
-        for unit, ranks in done.items():
-            found[:, units[unit]] = ranks
-    mine = [unit for unit in range(len(units)) if unit not in done][state.process_index :: state.num_processes]
-    with tqdm(
-        total=len(done) + len(mine),
-        initial=len(done),
-        desc=f"reranking {SLOT_NAMES[slot]}s",
-        disable=quiet or not state.is_main_process,
-    ) as bar:
-        for unit in mine:
-            rows = units[unit]
-            ranks = blended_ranks(retrieved, rows, joint_scores(joint, retrieved, top_k, rows), top_k, blend)
-            found[:, rows] = ranks
-            if progress is not None:
-                progress.record((slot, unit), ranks)
-            bar.update()
-    return sum_over_processes(found)
+
+    def rank_unit(unit: int, bar: tqdm) -> np.ndarray:
+        rows = units[unit]
+        ranks = blended_ranks(retrieved, rows, joint_scores(joint, retrieved, top_k, rows), top_k, blend)
+        bar.update(len(rows))
+        return ranks
+
+    title = f"reranking {SLOT_NAMES[retrieved.slot]}s, queries"
+    return rank_units(rank_unit, units, np.array([len(rows) for rows in units]), retrieved.slot, title, quiet, progress)
 
 
 def blended_ranks(retrieved: Retrieved, rows: np.ndarray, joint: np.ndarray, top_k: int, blend: float) -> np.ndarray:
