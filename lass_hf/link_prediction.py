@@ -181,8 +181,8 @@ def rank_slot(
         mine = queries[first : bounds[unit + 1]]
         return _rank_unit(scores, graph, mine, slot, candidates, query_of[rows] - first, own, bar)
 
-    title = f"ranking {SLOT_NAMES[slot]}s, triplets"
-    return rank_units(rank_unit, rows_of_unit, size_of_unit, slot, title, quiet, progress)
+    title = f"ranking {SLOT_NAMES[slot]}s"
+    return rank_units(rank_unit, rows_of_unit, size_of_unit, slot, title, "triplets", quiet, progress)
 
 
 def _rank_unit(scores, graph, queries, slot, candidates, query_of, own, bar) -> np.ndarray:

@@ -103,13 +103,14 @@ def rank_units(
     sizes: np.ndarray,
     slot: int,
     title: str,
+    counted: str,
     quiet: bool = True,
     progress: RankingProgress | None = None,
 ) -> np.ndarray:
     """Ranks of all units, int64 (3, rows): optimistic, pessimistic, candidates. Several processes share the units.
 
-    `rank_unit(unit, bar)` gives those of one unit, int64 (3, its rows), and moves the bar by the unit's size; units
-    that `progress` has are not ranked again.
+    `rank_unit(unit, bar)` gives those of one unit, int64 (3, its rows), and moves the bar by the unit's size, in
+    what is `counted`; units that `progress` has are not ranked again.
     """
     state = processes()
     done = {} if progress is None else {unit: ranks for (of, unit), ranks in progress.finished.items() if of == slot}
@@ -124,6 +125,7 @@ def rank_units(
         total=before + int(sizes[mine].sum()),
         initial=before,
         desc=title,
+        unit=f" {counted}",
         unit_scale=True,
         disable=quiet or not state.is_main_process,
         mininterval=0.5,

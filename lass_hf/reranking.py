@@ -247,8 +247,8 @@ def rerank(
         bar.update(len(rows))
         return ranks
 
-    title = f"reranking {SLOT_NAMES[retrieved.slot]}s, queries"
-    return rank_units(rank_unit, units, np.array([len(rows) for rows in units]), retrieved.slot, title, quiet, progress)
+    slot, sizes = retrieved.slot, np.array([len(rows) for rows in units])
+    return rank_units(rank_unit, units, sizes, slot, f"reranking {SLOT_NAMES[slot]}s", "queries", quiet, progress)
 
 
 def blended_ranks(retrieved: Retrieved, rows: np.ndarray, joint: np.ndarray, top_k: int, blend: float) -> np.ndarray:
