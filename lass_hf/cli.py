@@ -111,7 +111,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     else:
         result = rank(model, processor, graph, resume_dir=progress, **choices)
     if result.unseen["num_queries"] and processes().is_main_process:
-        print(f"queries with an entity unseen in training: {result.unseen}")
+        print_metrics({"queries with an entity unseen in training": result.unseen})
     report(
         arguments.json,
         result.metrics,
@@ -231,23 +231,36 @@ def _predict(arguments: argparse.Namespace) -> None:
             if given[slot]:
                 raise LassError(f"--{slot} and --{slot}_text exclude each other")
             given[slot] = {"text": text}
+    if (count := sum(name is not None for name in given.values())) < 2:
+        raise LassError(
+            "give exactly two of --head, --relation and --tail, to be answered for the third, or all three, to have "
+            f"that triplet judged; {count or 'none'} given"
+        )
     predictor = _predictor(arguments)
-    answers = predictor.predict(
-        **given, top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
+    if count == 3:
+        (judged,) = predictor.classify([(given["head"], given["relation"], given["tail"])])
+        report(arguments.json, judged, triplet=given)
+        return
+    (answers,) = predictor.complete(
+        [given], top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
     )
     if not processes().is_main_process:
         return
     known = not any(isinstance(name, dict) for name in given.values())  # of an entity new to the graph nothing is
-    width = max((len(answer.id) for answer in answers), default=0)
+    width = max((len(answer["id"]) for answer in answers), default=0)
     for rank, answer in enumerate(answers, start=1):
-        text = answer.text if len(answer.text) <= 80 else answer.text[:79] + "…"
-        print(f"{rank:>3}  {answer.score:8.3f}  {answer.id:<{width}}  {text}{'  (known)' if answer.known else ''}")
+        text = answer["text"] if len(answer["text"]) <= 80 else answer["text"][:79] + "…"
+        decided = f"{answer['label']:>5} {answer['probability']:.4f}  " if "label" in answer else ""
+        print(
+            f"{rank:>3}  {answer['score']:8.3f}  {decided}{answer['id']:<{width}}  {text}"
+            f"{'  (known)' if answer['known'] else ''}"
+        )
     if not answers:
         print("no answer: every candidate is known (--include_known shows them)")
     elif known and not arguments.include_known and not arguments.quiet:
         print("Answers that the graph holds, in any split, are left out; --include_known shows and marks them.")
     if arguments.json:
-        write_results(arguments.json, {}, question=given, answers=[answer._asdict() for answer in answers])
+        write_results(arguments.json, {}, question=given, answers=answers)
 
 
 def _serve(arguments: argparse.Namespace) -> None:

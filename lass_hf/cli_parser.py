@@ -59,7 +59,7 @@ def make_parser() -> Parser:
     analysis.add_argument("--ranks", metavar="FILE", help="--json file of lass-hf evaluate: do not rank again")
     analysis.add_argument("--limit", type=_positive, metavar="N", help="rank a seeded choice of N triplets")
     analysis.add_argument("--top_k", type=_positive, default=10, help="length of each list of examples")
-    predict = add("predict", [model, rerank], "answers for the slot that is not given, best first")
+    predict = add("predict", [model, rerank], "answers for the slot not given, or a triplet judged")
     for slot in ("head", "relation", "tail"):
         predict.add_argument(f"--{slot}", help="by id or text")
     for slot in ("head", "tail"):

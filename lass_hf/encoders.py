@@ -1,11 +1,16 @@
-"""Where a pre-trained encoder's files are: hub names pass through, one well-known small encoder resolves offline."""
+"""Where a model's files are: in a folder, in the package of one well-known small encoder, or on the hub."""
 
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
-from .errors import ModelError
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from .errors import HTTPError, ModelError, first_line
+
+MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json")  # one of them is in each model's folder
 HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # `user/name`, or `name`
 OFFLINE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -25,13 +30,36 @@ def shared_name(name_or_path: str) -> str:
     return f"./{path.resolve().name}" if path.is_dir() else str(name_or_path)
 
 
-def check_model_folder(name_or_path: str) -> None:
-    """Raises ModelError for a path that is no folder, or a folder without a model; hub names pass."""
+def check_model_source(
+    name_or_path: str,
+    subfolder: str = "",
+    cache_dir: str | None = None,
+    revision: str | None = None,
+    local_files_only: bool = False,
+    **_: Any,
+) -> None:
+    """Raises ModelError for a path without a model, and for a hub name that is not cached when there is no hub.
+
+    One request that is not repeated: loading repeats each of its requests for minutes. What the hub answers is left to
+    loading. Takes the arguments of `from_pretrained`.
+    """
     path = Path(name_or_path)
+    if subfolder:
+        return
     if path.is_dir():
-        if not any(
-            (path / name).is_file() for name in ("config.json", "processor_config.json", "tokenizer_config.json")
-        ):
-            raise ModelError(f"{name_or_path}: not the folder of a model (no config.json in it)")
-    elif path.is_absolute() or len(path.parts) > 2:
+        if not any((path / name).is_file() for name in MODEL_FILES):
+            raise ModelError(f"{name_or_path}: not the folder of a model (no {' or '.join(MODEL_FILES)} in it)")
+    elif not HUB_NAME.fullmatch(str(name_or_path)):
         raise ModelError(f"{name_or_path}: no such folder")
+    elif not local_files_only and not any(
+        try_to_load_from_cache(name_or_path, name, cache_dir, revision) for name in MODEL_FILES
+    ):
+        try:
+            get_hf_file_metadata(hf_hub_url(name_or_path, MODEL_FILES[0], revision=revision))
+        except (HfHubHTTPError, HFValidationError):
+            pass
+        except (HTTPError, OSError) as error:
+            raise ModelError(
+                f"{name_or_path}: no such folder, and the hub could not be asked for a model of that name "
+                f"({first_line(error)})"
+            ) from error

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import ModelOutput
 
 from .configuration import LassConfig
-from .encoders import check_model_folder, resolve_encoder, shared_name
+from .encoders import check_model_source, resolve_encoder, shared_name
 from .errors import LOADING_ERRORS, ModelError, first_line
 from .losses import negative_sampling_loss
 from .score_functions import distance_factor, distance_score
@@ -95,8 +95,7 @@ class LassForKGCompletion(PreTrainedModel):
         with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, or when the
         checkpoint lacks weights of the encoder, or has them in no safetensors file: nothing is unpickled.
         """
-        if not kwargs.get("subfolder"):
-            check_model_folder(name_or_path)
+        check_model_source(resolve_encoder(name_or_path), **kwargs)
         try:
             if dropout is not None:
                 kwargs["config"] = _with_dropout(
@@ -133,8 +132,7 @@ class LassForKGCompletion(PreTrainedModel):
         """
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
-            if not kwargs.get("subfolder"):
-                check_model_folder(name)
+            check_model_source(name, **kwargs)
             try:
                 model_type = PreTrainedConfig.get_config_dict(name, **_hub(kwargs))[0].get("model_type")
             except LOADING_ERRORS as error:

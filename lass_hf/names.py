@@ -46,7 +46,12 @@ class Names:
 
     def question(self, question: Mapping[str, Name | None]) -> tuple[int, list[int]]:
         """The slot that a question leaves open, and its triplet of numbers, 0 in that slot."""
-        given = [name for name in SLOT_NAMES if isinstance(question, Mapping) and question.get(name) is not None]
+        if not isinstance(question, Mapping):
+            raise LassError(
+                f"{question!r} is a {type(question).__name__}; expected a dict with exactly two of head, relation "
+                "and tail"
+            )
+        given = [name for name in SLOT_NAMES if question.get(name) is not None]
         if len(given) != 2 or not set(question) <= set(SLOT_NAMES):
             raise LassError(
                 f"{question!r}: a question needs exactly two of head, relation and tail; the third is what it asks for"

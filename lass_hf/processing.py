@@ -17,7 +17,7 @@ from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
 
 from .configuration import ENCODINGS
-from .encoders import check_model_folder, resolve_encoder
+from .encoders import check_model_source, resolve_encoder
 from .errors import LOADING_ERRORS, LassError, ModelError, first_line
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .token_store import SequenceTemplate, TokenStore
@@ -109,8 +109,7 @@ class LassProcessor(ProcessorMixin):
 
         Raises ModelError when there is no tokenizer of that name.
         """
-        if not kwargs.get("subfolder"):
-            check_model_folder(name_or_path)
+        check_model_source(resolve_encoder(name_or_path), **kwargs)
         try:
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **kwargs)
         except LOADING_ERRORS as error:
@@ -248,8 +247,7 @@ class LassProcessor(ProcessorMixin):
         """Loads a saved processor and, where it was saved, its graph; raises ModelError for anything else."""
         for name in ("dtype", "device_map", "attn_implementation"):  # the model's, which a pipeline passes on
             kwargs.pop(name, None)
-        if not kwargs.get("subfolder"):
-            check_model_folder(pretrained_model_name_or_path)
+        check_model_source(pretrained_model_name_or_path, **kwargs)
         places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
         hub = {key: kwargs[key] for key in places if key in kwargs}
         try:

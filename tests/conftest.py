@@ -1,17 +1,24 @@
-"""Tiny encoders and tokenizers built in-process, and a 20-triplet graph: no network, no files of the repository."""
+"""Tiny encoders, tokenizers and models built in-process, small graphs, and folders of them.
+
+No network, no files of the repository. What some tests share besides is in the files without `test_` in their names.
+"""
 
 import atexit
+import gc
 import logging
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="lass-hf-tests-")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+import numpy as np
 import pytest
 import torch
+from command_line import BadInput
 from hub_server import Hub, connect
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import (
@@ -64,9 +71,17 @@ TRAIN = [
 VALIDATION = [("milk", "is_a", "food"), ("mouse", "is_a", "animal"), ("mouse", "eats", "food")]
 TEST = [("cat", "lives_in", "garden"), ("cat", "eats", "milk"), ("mouse", "lives_in", "garden")]
 
+FALSE = [("food", "eats", "cat"), ("garden", "is_a", "dog"), ("house", "lives_in", "milk")]
+
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 37}
 VOCABULARY_SIZE = 400
+
+
+def pytest_collection_finish():
+    """What is imported stays: looking through it for garbage again and again takes a third of a run's time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +94,30 @@ def _no_deprecation_warning_logged(caplog):
     for record in caplog.get_records("call"):
         if record.name.startswith(("transformers", "accelerate", "datasets")) and record.levelno >= logging.WARNING:
             assert "deprecated" not in record.getMessage().lower(), record.getMessage()
+
+
+@pytest.fixture(autouse=True)
+def _restore_verbosity():
+    """--quiet speaks for the whole process."""
+    logger, verbosity = logging.getLogger("lass_hf"), transformers_logging.get_verbosity()
+    level = logger.level
+    yield
+    logger.setLevel(level)
+    transformers_logging.set_verbosity(verbosity)
+    transformers_logging.enable_progress_bar()
+
+
+def one_line(error, *parts) -> str:
+    """The message of a caught error, which is one line and has these parts."""
+    message = str(error.value)
+    assert message.strip()
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+    return message
+
+
+# Graphs
 
 
 def make_graph() -> KnowledgeGraph:
@@ -94,10 +133,9 @@ def graph() -> KnowledgeGraph:
 @pytest.fixture(scope="session")
 def labelled_graph() -> KnowledgeGraph:
     """The same graph with as many false triplets in validation and test."""
-    false = [("food", "eats", "cat"), ("garden", "is_a", "dog"), ("house", "lives_in", "milk")]
     return KnowledgeGraph.from_triplets(
         TRAIN,
-        [(*row, "1") for row in VALIDATION] + [(*row, "-1") for row in false],
+        [(*row, "1") for row in VALIDATION] + [(*row, "-1") for row in FALSE],
         [(*row, "1") for row in TEST] + [(*row[::-1][:1], row[1], row[0], "-1") for row in TEST],
         entity_text=ENTITY_TEXT,
         relation_text=RELATION_TEXT,
@@ -115,6 +153,63 @@ def write_graph(folder, train=TRAIN, validation=VALIDATION, test=TEST, entity_te
             lines = "".join(f"{key}\t{text}\n" for key, text in texts.items())
             (folder / f"{name}2text.txt").write_text(lines, encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def graph_folder(tmp_path_factory):
+    return write_graph(tmp_path_factory.mktemp("graph"))
+
+
+@pytest.fixture(scope="session")
+def labelled_folder(tmp_path_factory, labelled_graph):
+    """The labelled graph as a folder."""
+    ids, relations = labelled_graph.entities.ids, labelled_graph.relations.ids
+    rows = {
+        name: [
+            (ids[h], relations[r], ids[t], str(label))
+            for (h, r, t), label in zip(split.triplets.tolist(), split.labels.tolist(), strict=True)
+        ]
+        for name, split in labelled_graph.splits.items()
+        if name != "train"
+    }
+    return write_graph(tmp_path_factory.mktemp("labelled"), **rows)
+
+
+def integer_graph(train, entities, relations, **splits) -> KnowledgeGraph:
+    """A graph whose ids are its integers, so that triplets can be given as integers."""
+    return KnowledgeGraph.from_triplets(
+        train,
+        **splits,
+        entity_text={str(number): f"entity {number}" for number in range(entities)},
+        relation_text={str(number): f"relation {number}" for number in range(relations)},
+    )
+
+
+@pytest.fixture(scope="session")
+def dense_graph() -> KnowledgeGraph:
+    """12 entities, 3 relations, and so many random triplets that most questions have several answers."""
+    generator = np.random.default_rng(5)
+    rows = np.stack([generator.integers(size, size=200) for size in (12, 3, 12)], axis=1)
+    rows = np.unique(rows, axis=0).tolist()
+    return integer_graph(rows[:60], 12, 3, test=rows[60:])
+
+
+def assert_same_graph(graph, expected):
+    """The same names, texts, triplets and labels, in the same order and of the same types."""
+    for kind in ("entities", "relations"):
+        assert getattr(graph, kind).ids == getattr(expected, kind).ids
+        assert getattr(graph, kind).texts == getattr(expected, kind).texts
+    assert list(graph.splits) == list(expected.splits)
+    for name, split in expected.splits.items():
+        assert graph[name].triplets.dtype == np.int64
+        assert np.array_equal(graph[name].triplets, split.triplets)
+        assert (graph[name].labels is None) == (split.labels is None)
+        if split.labels is not None:
+            assert graph[name].labels.dtype == np.int8
+            assert np.array_equal(graph[name].labels, split.labels)
+
+
+# Tokenizers, processors, models
 
 
 def wordpiece_tokenizer() -> PreTrainedTokenizerFast:
@@ -183,6 +278,11 @@ ENCODER_CONFIGS = {
 }
 
 
+def same_inputs(batch, expected) -> bool:
+    """Have two batches the same sequences?"""
+    return all(torch.equal(batch[name], expected[name]) for name in ("input_ids", "attention_mask", "segment_ids"))
+
+
 def make_model(kind: str = "bert", seed: int = 0, **choices) -> LassForKGCompletion:
     """A tiny random model without dropout, in evaluation mode."""
     torch.manual_seed(seed)
@@ -198,12 +298,17 @@ def model() -> LassForKGCompletion:
     return make_model()
 
 
+def make_processor(graph=None, **choices) -> LassProcessor:
+    """A WordPiece processor that has a graph."""
+    processor = LassProcessor(wordpiece_tokenizer(), **choices)
+    processor.graph = graph
+    return processor
+
+
 @pytest.fixture(scope="session")
 def processor(graph) -> LassProcessor:
     """A WordPiece processor that has the graph; do not change it."""
-    processor = LassProcessor(wordpiece_tokenizer())
-    processor.graph = graph
-    return processor
+    return make_processor(graph)
 
 
 @pytest.fixture(scope="session")
@@ -217,11 +322,6 @@ def encoder_folder(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def graph_folder(tmp_path_factory):
-    return write_graph(tmp_path_factory.mktemp("graph"))
-
-
-@pytest.fixture(scope="session")
 def model_folder(tmp_path_factory, processor) -> str:
     """A saved LASS model with processor and graph."""
     folder = tmp_path_factory.mktemp("model")
@@ -231,9 +331,56 @@ def model_folder(tmp_path_factory, processor) -> str:
 
 
 @pytest.fixture
+def model_copy(model_folder, tmp_path) -> Path:
+    """A copy of the saved model, to be changed."""
+    return Path(shutil.copytree(model_folder, tmp_path / "animals"))
+
+
+# The hub
+
+
+@pytest.fixture
 def hub(monkeypatch, tmp_path):
     """A hub on loopback, which this process takes for the Hugging Face hub."""
     with Hub() as server:
         connect(server, tmp_path / "home", monkeypatch)
         yield server
         assert not server.leaks, "the token was sent to another host"
+
+
+def scores_of(name, **kwargs) -> torch.Tensor:
+    """What the model of this name, on the hub or in a folder, says of three triplets."""
+    model = LassForKGCompletion.from_pretrained(name, **kwargs)
+    processor = LassProcessor.from_pretrained(name, **kwargs)
+    texts = [(ENTITY_TEXT[head], RELATION_TEXT[relation], ENTITY_TEXT[tail]) for head, relation, tail in TEST]
+    with torch.no_grad():
+        return model(**processor(texts)).scores
+
+
+# The command line
+
+
+@pytest.fixture
+def training(graph_folder, encoder_folder, tmp_path):
+    """The arguments of a training of two steps into `tmp_path / "out"`."""
+    return [
+        *("--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", tmp_path / "out"),
+        *("--max_steps", 2, "--per_device_train_batch_size", 4, "--num_negatives", 2, "--save_strategy", "no"),
+        *("--report_to", "none", "--quiet"),
+    ]
+
+
+@pytest.fixture
+def bad_input(capsys, caplog):
+    return BadInput(capsys, caplog)
+
+
+@pytest.fixture
+def with_model(graph_folder, labelled_folder, tmp_path):
+    """The other arguments of each subcommand that takes a model."""
+    return {
+        "evaluate": ["--graph", graph_folder],
+        "classify": ["--graph", labelled_folder],
+        "analyze": ["--graph", labelled_folder, "--output", tmp_path / "analysis"],
+        "predict": ["--head", "cat", "--relation", "eats"],
+    }

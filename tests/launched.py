@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from conftest import make_graph, make_model, wordpiece_tokenizer
+from conftest import make_graph, make_model, make_processor
+from scripts import run_example
+from trainings import losses_of, trainer_of
 
 from lass_hf import (
     KnowledgeGraph,
     LassPredictor,
-    LassProcessor,
-    LassTrainer,
-    LassTrainingArguments,
     evaluate_link_prediction,
     evaluate_relation_prediction,
     evaluate_triplet_classification,
@@ -46,46 +45,29 @@ TRAININGS = {  # (encoding, loss, training triplets, accumulated batches of a st
 }
 
 
-def processor_of(graph: KnowledgeGraph, encoding: str = "joint") -> LassProcessor:
-    processor = LassProcessor(wordpiece_tokenizer(), encoding=encoding)
-    processor.graph = graph
-    return processor
-
-
 def trained(
     encoding: str, loss: str, count: int, accumulated: int, output: Path, graph=None, resume=None, **more
 ) -> dict:
     """Two epochs of batches of 4, the last one of an epoch smaller, and the evaluation of an untrained model."""
     graph, num_processes = graph or make_graph(), processes().num_processes
     accumulated = accumulated if num_processes > 1 else 1
-    arguments = LassTrainingArguments(
-        output_dir=str(output / "training"),
+    made = trainer_of(
+        output / "training",
+        graph,
+        encoding,
+        make_model(encoding=encoding, normalize=encoding == "separate"),
+        graph["train"].select(np.arange(count)),
+        loss=loss,
         learning_rate=0.05 if encoding == "joint" else 0.005,
-        optim="sgd",
-        lr_scheduler_type="constant",
         per_device_train_batch_size=4 // (num_processes * accumulated),
         gradient_accumulation_steps=accumulated,
         num_train_epochs=2,
-        max_grad_norm=0.0,
-        logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
-        bf16=False,
-        num_negatives=2,
-        loss=loss,
-        **{"save_strategy": "no", **more},
-    )
-    made = LassTrainer(
-        model=make_model(encoding=encoding, normalize=encoding == "separate"),
-        args=arguments,
-        processing_class=processor_of(graph, encoding),
-        train_dataset=graph["train"].select(np.arange(count)),
-        eval_dataset=graph["validation"],
+        **more,
     )
     before = made.evaluate()
     made.train(resume_from_checkpoint=resume)
     return {
-        "losses": [entry["loss"] for entry in made.state.log_history if "loss" in entry],
+        "losses": losses_of(made),
         "before": {name: before[f"eval_{name}"] for name in MEASURED if f"eval_{name}" in before},
         "decision": made.model.config.decision,
         "parameters": [value.tolist() for value in made.accelerator.unwrap_model(made.model).parameters()],
@@ -96,7 +78,7 @@ def evaluated(inputs: Path) -> dict:
     """Everything that is to be equal to the last bit."""
     ring, labelled = (KnowledgeGraph.from_directory(inputs / name) for name in ("ring", "labelled"))
     joint, separate = make_model(), make_model(encoding="separate", normalize=True)
-    of_joint, of_separate = (processor_of(ring, encoding) for encoding in ("joint", "separate"))
+    of_joint, of_separate = (make_processor(ring, encoding=encoding) for encoding in ("joint", "separate"))
     scorer = TripletScorer(separate, of_separate.token_store(ring), "float32")
     index = entity_index(scorer)
     found = {"vectors": index.vectors(np.arange(ring.num_entities)).tolist()}
@@ -106,13 +88,13 @@ def evaluated(inputs: Path) -> dict:
     found["bytes sent"] = sent
     found["one triplet"] = evaluate_link_prediction(joint, of_joint, ring, limit=1, **QUIETLY).ranks.tolist()
     two = KnowledgeGraph.from_triplets([("cat", "eats", "dog")], test=[("dog", "eats", "cat")])
-    found["two entities"] = evaluate_link_prediction(joint, processor_of(two), two, **QUIETLY).ranks.tolist()
+    found["two entities"] = evaluate_link_prediction(joint, make_processor(two), two, **QUIETLY).ranks.tolist()
     graph = make_graph()
-    found["relations"] = evaluate_relation_prediction(joint, processor_of(graph), graph, **QUIETLY).ranks.tolist()
-    classified = evaluate_triplet_classification(joint, processor_of(labelled), labelled, **QUIETLY)
+    found["relations"] = evaluate_relation_prediction(joint, make_processor(graph), graph, **QUIETLY).ranks.tolist()
+    classified = evaluate_triplet_classification(joint, make_processor(labelled), labelled, **QUIETLY)
     found["classification"] = [classified.scores.tolist(), classified.validation_scores.tolist(), classified.metrics]
     both = evaluate_reranking(
-        separate, processor_of(graph, "separate"), joint, processor_of(graph), graph, top_k=5, **QUIETLY
+        separate, make_processor(graph, encoding="separate"), joint, make_processor(graph), graph, top_k=5, **QUIETLY
     )
     found["reranking"] = [both.retrieval.ranks.tolist(), both.reranked.ranks.tolist(), both.blend, both.tokens]
     mined = mine_negatives(scorer, ring, depth=3, index=index, quiet=True)
@@ -177,10 +159,20 @@ def commands(inputs: Path, output: Path) -> dict:
     return found
 
 
+def example(inputs: Path) -> str:
+    """What an example script prints; its files are in the folder `inputs / "example"`, one for all processes."""
+    given = ["--graph", inputs / "plain", "--encoder", inputs / "encoder", "--output_dir", inputs / "example"]
+    batch = ["--per_device_train_batch_size", 4 // processes().num_processes, "--num_train_epochs", 1, "--dropout", 0]
+    rest = ["--logging_steps", 1, "--report_to", "none", "--save_strategy", "no", "--quiet"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert run_example("link_prediction", *given, *batch, *rest) == 0
+    return printed.getvalue()
+
+
 def alone(inputs: Path) -> list:
     """A predictor that one process asks, and the others do not."""
     graph = KnowledgeGraph.from_directory(inputs / "labelled")
-    predictor = LassPredictor(make_model(encoding="separate"), processor_of(graph, "separate"), "float32")
+    predictor = LassPredictor(make_model(encoding="separate"), make_processor(graph, encoding="separate"), "float32")
     return predictor.predict("cat", "eats") if processes().is_main_process else []
 
 
@@ -196,6 +188,7 @@ def everything(inputs: Path, output: Path) -> dict:
         "gathered": gathered() if processes().num_processes > 1 else [],
         "alone": alone(inputs),
         "commands": commands(inputs, output),
+        "example": example(inputs),
     }
 
 

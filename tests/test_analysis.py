@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ranking import Table
 
 from lass_hf import KnowledgeGraph, load_benchmark
 from lass_hf.analysis import confident_answers, errors_by_relation, worst_queries
@@ -173,20 +174,9 @@ def test_without_errors_the_list_of_wrong_answers_is_empty(judged):
 # Worst-ranked queries
 
 
-class Table:
-    """Scores by (head, relation, tail), random but fixed; some are equal."""
-
-    def __init__(self, graph, seed=0):
-        shape = (graph.num_entities, graph.num_relations, graph.num_entities)
-        self.scores = np.random.default_rng(seed).integers(0, 12, shape).astype(np.float32)
-
-    def __call__(self, triplets, slot=None, progress=None):
-        return self.scores[tuple(triplets.T)]
-
-
 @pytest.fixture(scope="module", params=range(3))
 def ranked(request, graph):
-    table = Table(graph, request.param)
+    table = Table.random(graph, request.param, values=12)
     return table, rank_split(by_triplets(table), graph["test"], quiet=True)
 
 
@@ -236,7 +226,7 @@ def test_outranked_is_the_pessimistic_rank_less_one(ranked, graph):
 
 
 def test_a_triplet_that_the_split_has_twice_is_listed_once(graph):
-    table = Table(graph)
+    table = Table.random(graph)
     twice = np.repeat(graph["test"].triplets, 2, axis=0)
     ranks = np.arange(len(twice) * 2, dtype=np.float64) + 1
     rows = worst_queries(by_triplets(table), graph, twice, ranks, top_k=20)
@@ -245,7 +235,7 @@ def test_a_triplet_that_the_split_has_twice_is_listed_once(graph):
 
 
 def test_a_true_answer_on_rank_one_is_outranked_by_nobody(graph):
-    table = Table(graph)
+    table = Table.random(graph)
     table.scores[tuple(graph["test"].triplets.T)] = 99
     result = rank_split(by_triplets(table), graph["test"], quiet=True)
     rows = worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=2)

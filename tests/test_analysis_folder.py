@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_model, wordpiece_tokenizer, write_graph
+from conftest import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_model, make_processor, write_graph
 from test_plots import EVIL, Loads
 
 from lass_hf import (
@@ -382,8 +382,7 @@ def test_a_wrong_layer_is_one_line(model_folder, graph_folder, tmp_path, capsys)
 
 
 def test_a_separate_model_is_analyzed_without_attention(graph, tmp_path):
-    processor = LassProcessor(wordpiece_tokenizer(), encoding="separate")
-    processor.graph = graph
+    processor = make_processor(graph, encoding="separate")
     model = make_model(encoding="separate", normalize=True)
     analysis = analyze(model, processor, graph, tmp_path, quiet=True)
     assert analysis["attention"] is None

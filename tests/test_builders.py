@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import datasets
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import RELATION_TEXT, TEST, TRAIN, VALIDATION, write_graph
+from conftest import RELATION_TEXT, TEST, TRAIN, VALIDATION, assert_same_graph, write_graph
 
 from lass_hf import KnowledgeGraph, benchmark_sources, builders, graph_builder, graph_sources, load_benchmark
 from lass_hf.builders import load_graph
@@ -47,20 +46,6 @@ def reads(monkeypatch):
     return folders
 
 
-def assert_same(graph: KnowledgeGraph, other: KnowledgeGraph) -> None:
-    for kind in ("entities", "relations"):
-        assert getattr(graph, kind).ids == getattr(other, kind).ids
-        assert getattr(graph, kind).texts == getattr(other, kind).texts
-    assert list(graph.splits) == list(other.splits)
-    for name, split in graph.splits.items():
-        assert split.triplets.dtype == other[name].triplets.dtype
-        assert np.array_equal(split.triplets, other[name].triplets)
-        assert (split.labels is None) == (other[name].labels is None)
-        if split.labels is not None:
-            assert split.labels.dtype == other[name].labels.dtype
-            assert np.array_equal(split.labels, other[name].labels)
-
-
 # Folders
 
 FALSE = [("food", "eats", "cat", "-1"), ("garden", "is_a", "dog", "0")]
@@ -85,8 +70,8 @@ def test_a_benchmark_is_the_graph_of_its_folder_the_first_and_the_second_time(tm
     folder = write_graph(tmp_path / "data", **files)
     graph = KnowledgeGraph.from_directory(folder)
     reads.clear()
-    assert_same(load_benchmark(name, data_dir=folder), graph)
-    assert_same(load_benchmark(name, data_dir=str(folder)), graph)
+    assert_same_graph(load_benchmark(name, data_dir=folder), graph)
+    assert_same_graph(load_benchmark(name, data_dir=str(folder)), graph)
     assert reads == [str(folder)]  # once, for three tables and two calls
 
 
@@ -99,7 +84,7 @@ def test_ids_and_texts_stay_the_strings_they_are(tmp_path):
     graph = load_benchmark("wn18rr", data_dir=folder)
     assert dict(zip(graph.entities.ids, graph.entities.texts, strict=True)) == {k: v.strip() for k, v in texts.items()}
     assert graph.relations.ids == ["0"]
-    assert_same(graph, KnowledgeGraph.from_directory(folder))
+    assert_same_graph(graph, KnowledgeGraph.from_directory(folder))
 
 
 def test_long_texts_are_cached_apart_from_short_ones(folder):
@@ -108,12 +93,12 @@ def test_long_texts_are_cached_apart_from_short_ones(folder):
         short, long = (load_benchmark("umls", folder, long_text=long_text) for long_text in (False, True))
         assert short.entities.texts[short.entities.index["cat"]] == "cat, a small animal that purrs"
         assert long.entities.texts[long.entities.index["cat"]] == "a cat, at length"
-        assert_same(long, KnowledgeGraph.from_directory(folder, long_text=True))
+        assert_same_graph(long, KnowledgeGraph.from_directory(folder, long_text=True))
 
 
 def test_a_dataset_folder_is_a_data_dir_too(graph, tmp_path, reads):
     graph.save_dataset(tmp_path / "data")
-    assert_same(load_benchmark("umls", tmp_path / "data"), graph)
+    assert_same_graph(load_benchmark("umls", tmp_path / "data"), graph)
     reads.clear()
     KnowledgeGraph.from_triplets(TRAIN[:3]).save_dataset(tmp_path / "data")
     assert len(load_benchmark("umls", tmp_path / "data")["train"]) == 3
@@ -126,17 +111,17 @@ def test_a_real_benchmark_is_the_graph_of_its_folder(name):
     folder, long_text = Path(DATA, name), name in ("umls", "fb15k-237")
     graph = KnowledgeGraph.from_directory(folder, long_text=long_text)
     for _ in range(2):
-        assert_same(load_benchmark(name, folder, long_text=long_text), graph)
+        assert_same_graph(load_benchmark(name, folder, long_text=long_text), graph)
 
 
 def test_a_card_of_other_tables_beside_the_texts_is_not_minded(folder, graph):
     card = "---\nconfigs:\n- config_name: raw\n  data_files: [{split: train, path: /raw/*}]\n---\n"
     (folder / "README.md").write_text(card)
-    assert_same(load_benchmark("umls", folder), graph)
+    assert_same_graph(load_benchmark("umls", folder), graph)
 
 
 def test_countries_takes_a_data_dir_as_well(folder, graph):
-    assert_same(load_benchmark("countries", folder), graph)
+    assert_same_graph(load_benchmark("countries", folder), graph)
 
 
 # Tables
@@ -275,7 +260,7 @@ def test_a_changed_file_is_noticed_wherever_the_card_has_it(graph, tmp_path):
     (folder / "entities.parquet").rename(folder / "entities" / "train-0")
     card = (folder / "README.md").read_text(encoding="utf-8")
     (folder / "README.md").write_text(card.replace("entities.parquet", "entities/train-*"), encoding="utf-8")
-    assert_same(load_benchmark("umls", folder), graph)
+    assert_same_graph(load_benchmark("umls", folder), graph)
 
     before = fingerprint(folder)
     for unread in (".git/train-1", "old/train.parquet"):
@@ -326,8 +311,8 @@ def test_a_downloaded_benchmark_goes_the_same_way(folder, graph, monkeypatch, re
         return folder
 
     monkeypatch.setattr(builders, "download", download)
-    assert_same(load_benchmark("wn11"), graph)
-    assert_same(load_graph("wn11"), graph)
+    assert_same_graph(load_benchmark("wn11"), graph)
+    assert_same_graph(load_graph("wn11"), graph)
     assert asked == [("wn11", False)] * 2
     assert reads == [str(folder)]
 
@@ -348,13 +333,13 @@ def test_a_warm_cache_needs_no_network(folder, graph, cache, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     for offline in (True, False, True):
         monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
-        assert_same(load_benchmark("umls"), graph)
+        assert_same_graph(load_benchmark("umls"), graph)
 
 
 def test_a_folder_called_like_a_benchmark_goes_first(folder, graph, monkeypatch):
     monkeypatch.chdir(folder.parent)
     folder.rename("wn18rr")
-    assert_same(load_graph("wn18rr"), graph)
+    assert_same_graph(load_graph("wn18rr"), graph)
 
 
 def test_countries_and_folders_load_without_datasets(folder):

@@ -5,9 +5,10 @@ from pathlib import Path
 import datasets
 import pyarrow.parquet as pq
 import pytest
+from conftest import assert_same_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_graph_datasets import assert_same, make_odd_graph
+from test_graph_datasets import make_odd_graph
 
 from lass_hf import KnowledgeGraph, load_benchmark
 from lass_hf.builders import load_graph
@@ -41,15 +42,15 @@ def names_in(folder):
 
 def test_a_folder_gives_the_graph_back(any_graph, tmp_path):
     any_graph.save_dataset(tmp_path / "label=1" / "shared")  # parents are made; `=` means something to Parquet readers
-    assert_same(KnowledgeGraph.from_directory(tmp_path / "label=1" / "shared"), any_graph)
-    assert_same(load_graph(str(tmp_path / "label=1" / "shared")), any_graph)  # what `--graph` does
+    assert_same_graph(KnowledgeGraph.from_directory(tmp_path / "label=1" / "shared"), any_graph)
+    assert_same_graph(load_graph(str(tmp_path / "label=1" / "shared")), any_graph)  # what `--graph` does
 
 
 def test_load_dataset_gives_the_tables(any_graph, tmp_path, load):
     folder = tmp_path / "shared"
     any_graph.save_dataset(folder)
     tables = {name: load(folder, name) for name in ("triplets", "entities", "relations")}
-    assert_same(KnowledgeGraph.from_datasets(**tables), any_graph)
+    assert_same_graph(KnowledgeGraph.from_datasets(**tables), any_graph)
 
 
 def test_load_dataset_needs_no_names(folder, labelled_graph, load):
@@ -82,7 +83,7 @@ def test_the_code_on_the_card_runs(folder, labelled_graph, tmp_path, monkeypatch
     code = (folder / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     namespace = {}
     exec(code.replace('"..."', repr(str(folder))), namespace)
-    assert_same(namespace["graph"], labelled_graph)
+    assert_same_graph(namespace["graph"], labelled_graph)
 
 
 def test_a_graph_pushed_in_several_files_is_read(folder, labelled_graph):
@@ -93,7 +94,7 @@ def test_a_graph_pushed_in_several_files_is_read(folder, labelled_graph):
     (folder / "triplets" / "train.parquet").unlink()
     card = (folder / "README.md").read_text(encoding="utf-8")
     (folder / "README.md").write_text(card.replace("triplets/train.parquet", "triplets/train-*"), encoding="utf-8")
-    assert_same(KnowledgeGraph.from_directory(folder), labelled_graph)
+    assert_same_graph(KnowledgeGraph.from_directory(folder), labelled_graph)
 
 
 # Writing
@@ -102,14 +103,14 @@ def test_a_graph_pushed_in_several_files_is_read(folder, labelled_graph):
 def test_a_dataset_folder_is_replaced(folder, graph):
     (folder / "README.md").write_text("---\nlicense: mit\n---\nmy own words")
     graph.save_dataset(folder)
-    assert_same(KnowledgeGraph.from_directory(folder), graph)
+    assert_same_graph(KnowledgeGraph.from_directory(folder), graph)
     assert names_in(folder.parent) == ["shared"]
 
 
 def test_an_empty_folder_is_filled(graph, tmp_path):
     graph.save_dataset(tmp_path)
     assert names_in(tmp_path) == FILES
-    assert_same(KnowledgeGraph.from_directory(tmp_path), graph)
+    assert_same_graph(KnowledgeGraph.from_directory(tmp_path), graph)
 
 
 @pytest.mark.parametrize("name", ["train.tsv", ".git", "notes.txt"])
@@ -156,7 +157,7 @@ def test_a_write_that_breaks_off_changes_nothing(folder, labelled_graph, graph, 
         with pytest.raises(GraphError, match="cannot be written \\(No space left on device\\)"):
             graph.save_dataset(target)
     assert names_in(folder.parent) == ["shared"]
-    assert_same(KnowledgeGraph.from_directory(folder), labelled_graph)
+    assert_same_graph(KnowledgeGraph.from_directory(folder), labelled_graph)
 
 
 def fail_to_rename(monkeypatch, *calls, error):
@@ -186,7 +187,7 @@ def test_a_replacement_that_breaks_off_changes_nothing(folder, labelled_graph, g
     assert len(made) == (1, 3)[call]
     assert str(raised.value) == (f"{folder}: cannot be written (No space left on device)" if error is FULL else "")
     assert names_in(folder.parent) == ["shared"]
-    assert_same(KnowledgeGraph.from_directory(folder), labelled_graph)
+    assert_same_graph(KnowledgeGraph.from_directory(folder), labelled_graph)
 
 
 def test_an_old_folder_that_cannot_be_put_back_is_kept_and_named(folder, labelled_graph, graph, monkeypatch):
@@ -195,7 +196,7 @@ def test_an_old_folder_that_cannot_be_put_back_is_kept_and_named(folder, labelle
         graph.save_dataset(folder)
     kept = Path(str(raised.value).rpartition(" ")[2])
     assert names_in(folder.parent) == [kept.name]
-    assert_same(KnowledgeGraph.from_directory(kept), labelled_graph)
+    assert_same_graph(KnowledgeGraph.from_directory(kept), labelled_graph)
 
 
 def test_a_graph_without_triplets_is_not_written(graph, tmp_path):
@@ -273,5 +274,5 @@ def graphs(draw):
 def test_any_graph_round_trips(graph, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any") / "shared"
     graph.save_dataset(folder)
-    assert_same(KnowledgeGraph.from_directory(folder), graph)
-    assert_same(KnowledgeGraph.from_datasets(**graph.to_datasets()), graph)
+    assert_same_graph(KnowledgeGraph.from_directory(folder), graph)
+    assert_same_graph(KnowledgeGraph.from_datasets(**graph.to_datasets()), graph)

@@ -6,19 +6,17 @@ import os
 import numpy as np
 import pytest
 import torch
-from conftest import TRAIN, VALIDATION, make_model, wordpiece_tokenizer, write_graph
+from conftest import TRAIN, VALIDATION, make_model, make_processor, write_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from trainings import trainer_of
 
 from lass_hf import (
     KnowledgeGraph,
     LassConfig,
     LassForKGCompletion,
     LassPredictor,
-    LassProcessor,
-    LassTrainer,
-    LassTrainingArguments,
     evaluate_triplet_classification,
     fit_decision,
 )
@@ -34,12 +32,6 @@ DECISION = Decision(1.5, PlattScaling(2.0, -3.0))
 def with_decision(model):
     model.config.decision = DECISION.to_dict()
     return model
-
-
-def processor_for(graph, encoding="joint"):
-    processor = LassProcessor(wordpiece_tokenizer(), encoding=encoding)
-    processor.graph = graph
-    return processor
 
 
 def scores_of(model, processor, graph, split):
@@ -68,7 +60,7 @@ def most_likely(scores, labels):
 
 @pytest.mark.parametrize("encoding", ["joint", "separate"])
 def test_a_decision_is_fitted_on_validation(encoding, labelled_graph):
-    model, processor = make_model(encoding=encoding), processor_for(labelled_graph, encoding)
+    model, processor = make_model(encoding=encoding), make_processor(labelled_graph, encoding=encoding)
     decision = fit_decision(model, processor, labelled_graph, dtype="float32", quiet=True)
     scores, labels = scores_of(model, processor, labelled_graph, "validation"), labelled_graph["validation"].labels
     slope, intercept = most_likely(scores, labels)
@@ -100,12 +92,12 @@ def test_labels_and_probabilities_rise_with_the_score_where_the_slope_does(rows,
 def test_a_graph_without_labels_is_refused_and_leaves_the_model_as_it_is(graph):
     model = with_decision(make_model())
     with pytest.raises(GraphError, match="the validation split has no false triplet"):
-        fit_decision(model, processor_for(graph), graph, quiet=True)
+        fit_decision(model, make_processor(graph), graph, quiet=True)
     assert Decision.of(model) == DECISION
 
 
 def test_evaluation_decides_by_the_same_and_measures_its_probabilities(labelled_graph):
-    model, processor = make_model(), processor_for(labelled_graph)
+    model, processor = make_model(), make_processor(labelled_graph)
     result = evaluate_triplet_classification(model, processor, labelled_graph, dtype="float32", quiet=True)
     decision = fit_decision(model, processor, labelled_graph, dtype="float32", quiet=True)
     assert result.decision == decision
@@ -160,10 +152,10 @@ def test_a_folder_with_what_is_no_decision_is_refused(decision, tmp_path):
 
 def test_a_predictor_keeps_the_decision_of_the_weights_that_it_has(labelled_graph):
     model = with_decision(make_model())
-    predictor = LassPredictor(model, processor_for(labelled_graph))
+    predictor = LassPredictor(model, make_processor(labelled_graph))
     model.config.decision = None
     assert predictor.decision == DECISION
-    assert "label" not in LassPredictor(model, processor_for(labelled_graph)).classify([TRAIN[0]])[0]
+    assert "label" not in LassPredictor(model, make_processor(labelled_graph)).classify([TRAIN[0]])[0]
     assert predictor.classify([TRAIN[0]])[0]["label"] in ("true", "false")
 
 
@@ -171,15 +163,8 @@ def test_a_predictor_keeps_the_decision_of_the_weights_that_it_has(labelled_grap
 
 
 def trained(folder, graph, model, encoding="joint", **choices):
-    defaults = {"num_train_epochs": 1, "learning_rate": 1e-2, "num_negatives": 2, "save_strategy": "no"}
-    defaults |= {"bf16": False, "report_to": "none", "disable_tqdm": True, "per_device_train_batch_size": 7}
-    trainer = LassTrainer(
-        model=model,
-        args=LassTrainingArguments(output_dir=str(folder), **{**defaults, **choices}),
-        processing_class=processor_for(graph, encoding),
-        train_dataset=graph["train"],
-        eval_dataset=graph["validation"],
-    )
+    choices = {"learning_rate": 1e-2, "per_device_train_batch_size": 7, **choices}
+    trainer = trainer_of(folder, graph, encoding, model, **choices)
     trainer.train()
     return trainer
 
@@ -187,14 +172,13 @@ def trained(folder, graph, model, encoding="joint", **choices):
 @pytest.mark.parametrize("encoding", ["joint", "separate"])
 def test_a_training_ends_with_the_decision_of_its_weights(encoding, tmp_path, labelled_graph):
     model = with_decision(make_model(encoding=encoding))
-    choices = {"loss": "softmax"} if encoding == "separate" else {}
-    trained(tmp_path, labelled_graph, model, encoding, **choices).save_model()
+    trained(tmp_path, labelled_graph, model, encoding).save_model()
     expected = Decision.of(model)
     assert expected is not None
     assert expected != DECISION
     loaded = LassForKGCompletion.from_pretrained(tmp_path)
     assert Decision.of(loaded) == expected
-    again = fit_decision(loaded, processor_for(labelled_graph, encoding), labelled_graph, quiet=True)
+    again = fit_decision(loaded, make_processor(labelled_graph, encoding=encoding), labelled_graph, quiet=True)
     assert again.threshold == pytest.approx(expected.threshold, abs=1e-3)
 
 
@@ -218,7 +202,7 @@ def test_the_best_checkpoints_weights_are_decided_upon(tmp_path, labelled_graph)
     trainer = trained(tmp_path, labelled_graph, make_model(), num_train_epochs=2, **best, **steps)
     found = Decision.of(trainer.model)
     again = LassForKGCompletion.from_pretrained(trainer.state.best_model_checkpoint)
-    expected = fit_decision(again, processor_for(labelled_graph), labelled_graph, quiet=True)
+    expected = fit_decision(again, make_processor(labelled_graph), labelled_graph, quiet=True)
     assert found.threshold == pytest.approx(expected.threshold, abs=1e-5)
 
 
@@ -244,7 +228,7 @@ def classified(tmp_path, labelled_graph):
     }
     graph = write_graph(tmp_path / "graph", validation=rows["validation"], test=rows["test"])
     make_model().save_pretrained(tmp_path / "model")
-    processor_for(KnowledgeGraph.from_directory(graph)).save_pretrained(tmp_path / "model")
+    make_processor(KnowledgeGraph.from_directory(graph)).save_pretrained(tmp_path / "model")
     return tmp_path / "model", graph
 
 

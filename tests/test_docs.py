@@ -13,12 +13,11 @@ from pathlib import Path
 import datasets
 import pytest
 import yaml
-from conftest import TEST, VALIDATION, make_model, wordpiece_tokenizer, write_graph
+from conftest import FALSE, TEST, VALIDATION, make_model, make_processor, write_graph
 from hub_server import Hub, connect
-from transformers.utils import logging as transformers_logging
 
 import lass_hf
-from lass_hf import LassProcessor, load_benchmark
+from lass_hf import load_benchmark
 from lass_hf.cli import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +32,6 @@ NOT_RUN = {  # blocks with `<!-- not run: why -->` above them
     "docs/tutorials/web_page.md": 2,
 }
 FENCE = re.compile(r"^(<!-- not run: \S[^\n]* -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FALSE = [("food", "eats", "cat"), ("garden", "is_a", "dog"), ("house", "lives_in", "milk")]
 
 
 def text_of(page: str) -> str:
@@ -53,14 +51,6 @@ def blocks(page: str) -> list[tuple[int, bool, str, str]]:
 # Code
 
 
-@pytest.fixture(autouse=True)
-def _restore_verbosity():
-    verbosity = transformers_logging.get_verbosity()
-    yield
-    transformers_logging.set_verbosity(verbosity)
-    transformers_logging.enable_progress_bar()
-
-
 @pytest.fixture
 def place(tmp_path, monkeypatch, model_folder):
     """A folder with what the pages speak of: two graphs, and models that somebody trained there before."""
@@ -72,10 +62,8 @@ def place(tmp_path, monkeypatch, model_folder):
     for name in ("mine", "judge"):
         shutil.copytree(model_folder, tmp_path / "runs" / name)
     make_model(decision={"threshold": 0.0, "slope": 1.0, "intercept": 0.0}).save_pretrained(tmp_path / "runs" / "judge")
-    processor = LassProcessor(wordpiece_tokenizer())
-    processor.graph = load_benchmark("countries")
     shutil.copytree(model_folder, tmp_path / "runs" / "quickstart")
-    processor.save_pretrained(tmp_path / "runs" / "quickstart")
+    make_processor(load_benchmark("countries")).save_pretrained(tmp_path / "runs" / "quickstart")
     return tmp_path
 
 

@@ -2,7 +2,17 @@
 
 import pytest
 import torch
-from conftest import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_graph, make_model, wordpiece_tokenizer
+from conftest import (
+    ENTITY_TEXT,
+    RELATION_TEXT,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    make_graph,
+    make_model,
+    make_processor,
+    wordpiece_tokenizer,
+)
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor
 from lass_hf.fingerprints import config_fingerprint, graph_fingerprint, model_fingerprint, texts_fingerprint
@@ -120,8 +130,7 @@ def test_another_graph_has_another_fingerprint(other):
 
 @pytest.mark.parametrize("name", ["graph", "labelled_graph"])
 def test_graph_and_texts_keep_their_fingerprints_when_a_processor_is_saved_and_loaded(name, tmp_path, request):
-    processor = LassProcessor(wordpiece_tokenizer(), separators=False)
-    processor.graph = request.getfixturevalue(name)
+    processor = make_processor(request.getfixturevalue(name), separators=False)
     processor.save_pretrained(tmp_path)
     loaded = LassProcessor.from_pretrained(tmp_path)
     assert loaded.graph is not processor.graph

@@ -3,7 +3,7 @@
 import datasets
 import numpy as np
 import pytest
-from conftest import ENTITY_TEXT
+from conftest import ENTITY_TEXT, assert_same_graph
 from datasets import Dataset, DatasetDict, Features, Value
 
 from lass_hf import KnowledgeGraph, graph_datasets
@@ -45,22 +45,6 @@ def any_graph(request):
     return make_odd_graph() if request.param == "odd" else request.getfixturevalue(request.param)
 
 
-def assert_same(again, graph):
-    for kind in ("entities", "relations"):
-        assert (getattr(again, kind).ids, getattr(again, kind).texts) == (
-            getattr(graph, kind).ids,
-            getattr(graph, kind).texts,
-        )
-    assert list(again.splits) == list(graph.splits)
-    for name, split in graph.splits.items():
-        assert again[name].triplets.dtype == np.int64
-        assert again[name].triplets.tolist() == split.triplets.tolist()
-        assert (again[name].labels is None) == (split.labels is None)
-        if split.labels is not None:
-            assert again[name].labels.dtype == np.int8
-            assert again[name].labels.tolist() == split.labels.tolist()
-
-
 def shared(tables):
     """The tables with the label column in each split, null where there are no labels: what one schema asks for."""
     features = Features(STRINGS | {"label": Value("int8")})
@@ -75,7 +59,7 @@ def shared(tables):
 
 
 def test_datasets_round_trip(any_graph):
-    assert_same(KnowledgeGraph.from_datasets(**any_graph.to_datasets()), any_graph)
+    assert_same_graph(KnowledgeGraph.from_datasets(**any_graph.to_datasets()), any_graph)
 
 
 def test_tables_hold_strings_and_labels(labelled_graph):
@@ -99,7 +83,7 @@ def test_features_are_declared(labelled_graph):
 def test_splits_of_one_schema_round_trip(labelled_graph):
     tables = shared(labelled_graph.to_datasets())
     assert tables["triplets"]["train"].features == tables["triplets"]["test"].features
-    assert_same(KnowledgeGraph.from_datasets(**tables), labelled_graph)
+    assert_same_graph(KnowledgeGraph.from_datasets(**tables), labelled_graph)
 
 
 def test_labels_that_are_all_1_are_labels():
@@ -150,7 +134,7 @@ def test_tables_survive_save_to_disk(any_graph, tmp_path):
     tables = any_graph.to_datasets()
     for name, table in tables.items():
         table.save_to_disk(tmp_path / name)
-    assert_same(
+    assert_same_graph(
         KnowledgeGraph.from_datasets(**{name: datasets.load_from_disk(tmp_path / name) for name in tables}), any_graph
     )
 
@@ -163,7 +147,7 @@ def test_tables_survive_parquet_files(any_graph, tmp_path):
     tables = any_graph.to_datasets()
     triplets = {name: through_parquet(name, table) for name, table in tables.pop("triplets").items()}
     rest = {name: through_parquet(name, table) for name, table in tables.items()}
-    assert_same(KnowledgeGraph.from_datasets(triplets, **rest), any_graph)
+    assert_same_graph(KnowledgeGraph.from_datasets(triplets, **rest), any_graph)
 
 
 def test_strings_of_many_rows_are_in_chunks(any_graph, monkeypatch):
@@ -171,7 +155,7 @@ def test_strings_of_many_rows_are_in_chunks(any_graph, monkeypatch):
     monkeypatch.setattr(graph_datasets, "BLOCK", 3)
     tables = any_graph.to_datasets()
     assert tables["triplets"]["train"].data["head"].num_chunks == -(-len(any_graph["train"]) // 3)
-    assert_same(KnowledgeGraph.from_datasets(**tables), any_graph)
+    assert_same_graph(KnowledgeGraph.from_datasets(**tables), any_graph)
 
 
 # Bad tables

@@ -337,6 +337,37 @@ def test_hub_pull_whose_connection_breaks_off_says_so_and_a_second_completes(met
     assert torch.equal(scores_of(NAME), scores_of(folder))
 
 
+@pytest.mark.parametrize("load", [LassForKGCompletion, LassProcessor])
+@pytest.mark.parametrize("door", ["from_pretrained", "from_encoder"])
+def test_hub_pull_without_a_hub_of_a_mistyped_name_tries_once(load, door, hub, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+        "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}",
+    )
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits to try again"))
+    with pytest.raises(ModelError) as caught:
+        getattr(load, door)("runs/typo")
+    assert_one_line(caught, "runs/typo: no such folder", "the hub could not be asked")
+
+
+@pytest.mark.parametrize("name", ["./typo", "typo/", "runs/typo/", "a/b/c", "/nowhere/typo"])
+@pytest.mark.parametrize("load", [LassForKGCompletion.from_pretrained, LassProcessor.from_encoder])
+def test_hub_is_not_asked_for_what_is_no_name_of_it(load, name, hub):
+    with pytest.raises(ModelError) as caught:
+        load(name)
+    assert_one_line(caught, f"{name}: no such folder")
+    assert not hub.calls
+
+
+def test_hub_pull_without_a_hub_gives_what_is_cached(hub, folder):
+    push_to_hub(folder, NAME, include_graph="full")
+    expected = scores_of(NAME)
+    hub.fail("GET", "/", 503, times=10**9)
+    hub.fail("HEAD", "/", 503, times=10**9)
+    assert torch.equal(scores_of(NAME), expected)
+
+
 def test_hub_pull_goes_on_where_a_connection_broke_off(hub, folder):
     push_to_hub(folder, NAME)
     hub.fail("GET", "/lfs/")

@@ -1,8 +1,5 @@
 """The card that a push sends: it tells what was sent, and takes the place of no card that knows more."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from lass_hf import LassForKGCompletion, LassProcessor, push_to_hub
@@ -11,11 +8,6 @@ from lass_hf.knowledge_graph import VOCABULARY_FILE
 
 NAME = "user/animals"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # see tests/test_hub.py
-
-
-@pytest.fixture
-def folder(model_folder, tmp_path):
-    return Path(shutil.copytree(model_folder, tmp_path / "animals"))
 
 
 def test_hub_card_tells_what_was_sent_of_the_graph(hub, model, processor, graph, tmp_path):
@@ -30,9 +22,9 @@ def test_hub_card_tells_what_was_sent_of_the_graph(hub, model, processor, graph,
     assert b"without the triplets" in hub.files("user/names")["README.md"]
 
 
-def test_hub_keeps_the_card_of_a_model_that_comes_back(hub, folder):
-    (folder / "README.md").write_text("---\nlibrary_name: transformers\n---\n# Animals\n")
-    push_to_hub(folder, NAME)
+def test_hub_keeps_the_card_of_a_model_that_comes_back(hub, model_copy):
+    (model_copy / "README.md").write_text("---\nlibrary_name: transformers\n---\n# Animals\n")
+    push_to_hub(model_copy, NAME)
     pulled = LassForKGCompletion.from_pretrained(NAME), LassProcessor.from_pretrained(NAME)
     push_to_hub(pulled, NAME)
     assert b"# Animals" in hub.files(NAME)["README.md"]

@@ -5,9 +5,8 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from conftest import write_graph
+from conftest import assert_same_graph, one_line, write_graph
 from hub_server import TOKEN, Repo, environment
 
 from lass_hf import KnowledgeGraph
@@ -16,23 +15,6 @@ from lass_hf.errors import GraphError, HubError
 
 NAME = "user/animals"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # see tests/test_hub.py
-
-
-def assert_same(one, other):
-    for kind in ("entities", "relations"):
-        assert getattr(one, kind).ids == getattr(other, kind).ids
-        assert getattr(one, kind).texts == getattr(other, kind).texts
-    assert list(one.splits) == list(other.splits)
-    for name, split in one.splits.items():
-        assert np.array_equal(split.triplets, other[name].triplets)
-        assert (split.labels is None) == (other[name].labels is None)
-        assert split.labels is None or np.array_equal(split.labels, other[name].labels)
-
-
-def assert_one_line(caught, *parts):
-    assert "\n" not in str(caught.value)
-    for part in parts:
-        assert part in str(caught.value)
 
 
 @pytest.mark.parametrize("labelled", [False, True])
@@ -46,8 +28,8 @@ def test_hub_gives_back_the_graph_that_was_pushed(labelled, hub, graph, labelled
     tables = {f"triplets/{split}.parquet" for split in ("train", "validation", "test")}
     assert set(repo.files) == tables | {"entities.parquet", "relations.parquet", "README.md", ".gitattributes"}
     assert b"# animals" in repo.files["README.md"]
-    assert_same(KnowledgeGraph.from_hub(NAME), given)
-    assert_same(load_graph(NAME), given)
+    assert_same_graph(KnowledgeGraph.from_hub(NAME), given)
+    assert_same_graph(load_graph(NAME), given)
 
 
 def test_hub_forgets_a_split_that_the_graph_has_no_more(hub, graph):
@@ -68,17 +50,17 @@ def test_hub_graph_that_is_pushed_takes_the_place_of_text_files_and_of_no_other_
     train.push_to_hub(NAME)
     assert {"embeddings/mine.parquet", "notes.txt"} <= set(repo.files)
     assert not [name for name in repo.files if name.endswith((".tsv", "2text.txt"))]
-    assert_same(KnowledgeGraph.from_hub(NAME), train)
+    assert_same_graph(KnowledgeGraph.from_hub(NAME), train)
 
 
 def test_hub_dataset_in_kg_bert_layout_is_a_graph(hub, graph, tmp_path):
     hub.repos["datasets", NAME] = repo = Repo()
     folder = write_graph(tmp_path / "graph")
     repo.commit({path.name: path.read_bytes() for path in folder.iterdir()}, "by hand")
-    assert_same(KnowledgeGraph.from_hub(NAME), KnowledgeGraph.from_directory(folder))
+    assert_same_graph(KnowledgeGraph.from_hub(NAME), KnowledgeGraph.from_directory(folder))
     (first,) = repo.commits
     repo.commit({"README.md": b"empty"}, "by hand")
-    assert_same(KnowledgeGraph.from_hub(NAME, revision=first), KnowledgeGraph.from_directory(folder))
+    assert_same_graph(KnowledgeGraph.from_hub(NAME, revision=first), KnowledgeGraph.from_directory(folder))
     with pytest.raises(GraphError, match=r"no train\.tsv"):
         KnowledgeGraph.from_hub(NAME)
 
@@ -128,7 +110,7 @@ def test_hub_dataset_is_loaded_by_datasets_in_a_fresh_process(hub, graph, tmp_pa
 def test_hub_push_of_a_graph_with_a_bad_token_says_so(hub, graph):
     with pytest.raises(HubError) as caught:
         graph.push_to_hub(NAME, token="hf_wrong")
-    assert_one_line(caught, NAME, "the hub does not accept the token")
+    one_line(caught, NAME, "the hub does not accept the token")
     assert not hub.repos
 
 
@@ -143,26 +125,26 @@ def test_hub_push_of_a_graph_that_breaks_off_is_completed_by_a_second(method, ca
     hub.fail(method, call, times=1000)
     with pytest.raises(HubError) as caught:
         graph.push_to_hub(NAME)
-    assert_one_line(caught, NAME, "the connection to the hub broke off")
+    one_line(caught, NAME, "the connection to the hub broke off")
     assert set(hub.files(NAME, "datasets")) == {".gitattributes"}
     hub.faults.clear()
     graph.push_to_hub(NAME)
-    assert_same(KnowledgeGraph.from_hub(NAME), graph)
+    assert_same_graph(KnowledgeGraph.from_hub(NAME), graph)
 
 
 def test_hub_pull_of_a_graph_that_is_not_there_says_so(hub):
     for load in (KnowledgeGraph.from_hub, load_graph):
         with pytest.raises(GraphError) as caught:
             load("user/nothing")
-        assert_one_line(caught, "user/nothing", "no repository of that name")
+        one_line(caught, "user/nothing", "no repository of that name")
 
 
 def test_hub_pull_of_a_graph_with_a_bad_token_says_so(hub, graph):
     graph.push_to_hub(NAME, private=True)
     with pytest.raises(GraphError) as caught:
         KnowledgeGraph.from_hub(NAME, token="hf_wrong")
-    assert_one_line(caught, NAME, "the hub does not accept the token")
-    assert_same(KnowledgeGraph.from_hub(NAME, token=TOKEN), graph)
+    one_line(caught, NAME, "the hub does not accept the token")
+    assert_same_graph(KnowledgeGraph.from_hub(NAME, token=TOKEN), graph)
 
 
 @pytest.mark.parametrize("call", ["/lfs/", "README.md", "/tree/", "/api/datasets/"])
@@ -171,6 +153,6 @@ def test_hub_pull_of_a_graph_that_breaks_off_is_completed_by_a_second(call, hub,
     hub.fail("GET", call, times=1000)
     with pytest.raises(GraphError) as caught:
         KnowledgeGraph.from_hub(NAME)
-    assert_one_line(caught, NAME, "the connection to the hub broke off")
+    one_line(caught, NAME, "the connection to the hub broke off")
     hub.faults.clear()
-    assert_same(KnowledgeGraph.from_hub(NAME), graph)
+    assert_same_graph(KnowledgeGraph.from_hub(NAME), graph)

@@ -1,6 +1,5 @@
 """Several processes give the losses, weights and ranks of one, finish what one left behind, and end together."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -13,22 +12,20 @@ from pathlib import Path
 import launched
 import numpy as np
 import pytest
-from conftest import TEST, TRAIN, VALIDATION, make_model, wordpiece_tokenizer, write_graph
+from conftest import FALSE, TEST, TRAIN, VALIDATION, make_model, make_processor, write_graph
 from torch.utils.data import BatchSampler, SequentialSampler
 
-from lass_hf import KnowledgeGraph, LassProcessor
+from lass_hf import KnowledgeGraph
 from lass_hf.cli import main
 from lass_hf.in_batch import gather_answers
 from lass_hf.processes import SharedBatches, first_to_fail
 from lass_hf.ranking_progress import RankingProgress
-from lass_hf.terminal import run_program
 
 ROOT = Path(__file__).parent.parent
 EXACT = (
     *("vectors", "joint", "separate", "one triplet", "two entities", "relations"),
     *("classification", "reranking", "mined"),
 )
-FALSE = [("food", "eats", "cat"), ("garden", "is_a", "dog"), ("house", "lives_in", "milk")]
 
 
 def launch(*arguments, processes=2) -> subprocess.CompletedProcess:
@@ -57,8 +54,8 @@ def errors_of(process) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    """A graph of six units of ranking, one with labels, and a model of each encoding."""
+def inputs(tmp_path_factory, encoder_folder):
+    """A graph of six units of ranking, one with labels, a plain one, an encoder, and a model of each encoding."""
     folder = tmp_path_factory.mktemp("inputs")
     draw = np.random.default_rng(0).integers
     train = [(f"e{number}", "eats", f"e{(number + 1) % 500}") for number in range(500)]
@@ -66,11 +63,12 @@ def inputs(tmp_path_factory):
     write_graph(folder / "ring", train, [], test, entity_text=None)
     rows = [[(*row, "1") for row in split] + [(*row, "-1") for row in FALSE] for split in (VALIDATION, TEST)]
     write_graph(folder / "labelled", TRAIN, *rows)
+    write_graph(folder / "plain")
+    shutil.copytree(encoder_folder, folder / "encoder")
     for encoding in ("joint", "separate"):
         make_model(encoding=encoding, normalize=encoding == "separate").save_pretrained(folder / encoding)
-        processor = LassProcessor(wordpiece_tokenizer(), encoding=encoding)
-        processor.graph = KnowledgeGraph.from_directory(folder / "labelled")
-        processor.save_pretrained(folder / encoding)
+        graph = KnowledgeGraph.from_directory(folder / "labelled")
+        make_processor(graph, encoding=encoding).save_pretrained(folder / encoding)
     launched.trained(*launched.TRAININGS["joint"], folder, save_strategy="steps", save_steps=2)
     return folder
 
@@ -241,40 +239,23 @@ def test_two_processes_finish_what_a_killed_one_left(one, two):
 
 
 @pytest.mark.slow
-def test_example_script_records_one_experiment_whatever_the_number_of_processes(
-    tmp_path, graph_folder, encoder_folder, monkeypatch
-):
+def test_example_script_records_one_experiment_whatever_the_number_of_processes(one, two):
     """Each process reads the finished model; the batch of the record is that of a step over both."""
-    script = ROOT / "examples" / "run_link_prediction.py"
-    records, printed = [], ""
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        flags = ["--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", folder, "--num_train_epochs", 1]
-        batch = ["--per_device_train_batch_size", 4 // processes, "--report_to", "none", "--save_strategy", "no"]
-        argv = [*map(str, [script, *flags, *batch, "--dropout", 0, "--logging_steps", 1, "--quiet"])]
-        if processes == 1:
-            monkeypatch.setattr(sys, "argv", argv)
-            monkeypatch.syspath_prepend(script.parent)
-            spec = importlib.util.spec_from_file_location(script.stem, script)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            assert run_program(script.name, module.main) == 0
-        else:
-            done = launch(*argv)
-            assert done.returncode == 0, done.stderr
-            printed = done.stdout
-        records.append(json.loads((folder / "link_prediction.json").read_text(encoding="utf-8")))
-    one, two = records
-    assert printed.count("results in ") == 1
-    assert [one["num_processes"], two["num_processes"]] == [1, 2]
-    assert [one["training"]["num_processes"], two["training"]["num_processes"]] == [1, 2]
-    assert one["choices"] == two["choices"]
-    assert one["choices"]["positives_per_step"] == 4
-    assert two["training"]["command"].startswith("torchrun --nproc_per_node 2 ")
-    assert one["training"]["metrics"]["train_loss"] == pytest.approx(two["training"]["metrics"]["train_loss"], rel=1e-5)
-    assert set(one) == set(two)
+    first, second = (
+        json.loads((found["folder"] / "inputs" / "example" / "link_prediction.json").read_text(encoding="utf-8"))
+        for found in (one, two)
+    )
+    assert [found["example"].count("results in ") for found in two["ranks"]] == [1, 0]
+    assert [first["num_processes"], second["num_processes"]] == [1, 2]
+    assert [first["training"]["num_processes"], second["training"]["num_processes"]] == [1, 2]
+    assert {**first["choices"], "encoder": ""} == {**second["choices"], "encoder": ""}  # each has a folder of its own
+    assert first["choices"]["positives_per_step"] == 4
+    assert second["training"]["command"].startswith("torchrun --nproc_per_node 2 ")
+    losses = [content["training"]["metrics"]["train_loss"] for content in (first, second)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert set(first) == set(second)
     for name in ("metrics", "ranks", "by_relation", "by_category", "unseen", "protocol", "graph_fingerprint"):
-        assert one[name] == two[name], name
+        assert first[name] == second[name], name
 
 
 # What ends one process

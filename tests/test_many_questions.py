@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import ENTITY_TEXT, make_model, wordpiece_tokenizer
+from conftest import ENTITY_TEXT, make_model, make_processor
 
-from lass_hf import LassPredictor, LassProcessor
+from lass_hf import LassPredictor
 from lass_hf.link_prediction import UNIT_SIZE
 
 SLOTS = ("head", "relation", "tail")
@@ -42,8 +42,7 @@ def test_many_questions_are_answered_as_each_alone(exclude_known, unit, predicto
 
 
 def test_many_questions_are_reranked_as_each_alone(model, processor):
-    separate = LassProcessor(wordpiece_tokenizer(), encoding="separate")
-    separate.graph = processor.graph
+    separate = make_processor(processor.graph, encoding="separate")
     joint = LassPredictor(model, processor, "float32")
     predictor = LassPredictor(
         make_model(encoding="separate"), separate, "float32", rerank=joint, rerank_top_k=5, blend=0.5

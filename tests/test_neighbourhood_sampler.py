@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from conftest import make_graph, make_model, wordpiece_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from trainings import trainer_of
 
-from lass_hf import LassError, LassProcessor, LassTrainer, LassTrainingArguments
+from lass_hf import LassError
 from lass_hf.neighbourhood_sampler import NeighbourhoodSampler, neighbourhood_order
 
 
@@ -52,28 +52,8 @@ def test_an_epoch_has_an_order_of_its_own_and_keeps_it():
     assert list(NeighbourhoodSampler(chain(50), 4, seed=8)) != first
 
 
-def trainer(folder, encoding="separate", **choices):
-    graph = make_graph()
-    arguments = LassTrainingArguments(
-        output_dir=str(folder),
-        loss="softmax" if encoding == "separate" else "negative_sampling",
-        per_device_train_batch_size=4,
-        num_train_epochs=2,
-        report_to="none",
-        disable_tqdm=True,
-        bf16=False,
-        **choices,
-    )
-    return LassTrainer(
-        model=make_model(encoding=encoding),
-        args=arguments,
-        processing_class=LassProcessor(wordpiece_tokenizer(), encoding=encoding),
-        train_dataset=graph["train"],
-    )
-
-
-def test_the_trainer_takes_the_order_of_each_epoch(tmp_path):
-    training = trainer(tmp_path, neighbourhood_size=3, save_strategy="no")
+def test_the_trainer_takes_the_order_of_each_epoch(tmp_path, graph):
+    training = trainer_of(tmp_path, graph, "separate", neighbourhood_size=3, num_train_epochs=2)
     seen, collate = [], training.data_collator.__call__
     training.data_collator = lambda features: seen.append(collate(features)["triplets"]) or collate(features)
     training.train()
@@ -84,8 +64,8 @@ def test_the_trainer_takes_the_order_of_each_epoch(tmp_path):
         np.testing.assert_array_equal(had, triplets[list(sampler)])
 
 
-def test_joint_encoding_has_nothing_to_share(tmp_path):
+def test_joint_encoding_has_nothing_to_share(tmp_path, graph):
     with pytest.raises(LassError, match="neighbourhood_size=3 with joint encoding"):
-        trainer(tmp_path, "joint", neighbourhood_size=3)
+        trainer_of(tmp_path, graph, "joint", neighbourhood_size=3)
     with pytest.raises(LassError, match="neighbourhood_size=0"):
-        trainer(tmp_path, neighbourhood_size=0)
+        trainer_of(tmp_path, graph, "separate", neighbourhood_size=0)

@@ -1,14 +1,13 @@
 """Saved models in a process that has no lass_hf: their code comes from their folder, or from the hub."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_model, wordpiece_tokenizer
+from conftest import make_model, make_processor, wordpiece_tokenizer
 from hub_server import Hub, connect, environment
 from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer
 from transformers.dynamic_module_utils import get_imports, get_relative_import_files
@@ -74,9 +73,7 @@ print(json.dumps(results))
 
 def saved(folder, graph, **choices):
     make_model(**choices).save_pretrained(folder)
-    processor = LassProcessor(wordpiece_tokenizer(), **choices)
-    processor.graph = graph
-    processor.save_pretrained(folder)
+    make_processor(graph, **choices).save_pretrained(folder)
     return str(folder)
 
 
@@ -172,12 +169,11 @@ def test_remote_code_of_a_folder_is_that_of_the_package(model_folder):
 
 
 @pytest.fixture
-def strange_folder(model_folder, tmp_path):
+def strange_folder(model_copy):
     """A model whose code must not run where lass_hf is installed."""
-    folder = Path(shutil.copytree(model_folder, tmp_path / "strange"))
-    for path in folder.glob("*.py"):
+    for path in model_copy.glob("*.py"):
         path.write_text("raise SystemExit('code of the folder')\n")
-    return str(folder)
+    return str(model_copy)
 
 
 @pytest.mark.parametrize("trust", [{}, {"trust_remote_code": False}, {"trust_remote_code": True}])

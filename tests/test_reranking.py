@@ -5,22 +5,15 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from conftest import make_graph, make_model, wordpiece_tokenizer
+from conftest import make_graph, make_model, make_processor
 
-from lass_hf import LassPredictor, LassProcessor, evaluate_link_prediction
+from lass_hf import LassPredictor, evaluate_link_prediction
 from lass_hf.errors import LassError
 from lass_hf.reranking import BLENDS, Retrieved, evaluate_reranking, fit_blend, rerank, retrieve
 from lass_hf.scoring import TripletScorer
 
-
-def processor_of(encoding):
-    processor = LassProcessor(wordpiece_tokenizer(), encoding=encoding)
-    processor.graph = GRAPH
-    return processor
-
-
 GRAPH = make_graph()
-SEPARATE, JOINT = processor_of("separate"), processor_of("joint")
+SEPARATE, JOINT = make_processor(GRAPH, encoding="separate"), make_processor(GRAPH)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import re
 import threading
 
 import pytest
-from conftest import TEST, TRAIN, VALIDATION, make_model, wordpiece_tokenizer
+from conftest import TEST, TRAIN, VALIDATION, make_model, make_processor
 
-from lass_hf import KnowledgeGraph, LassPredictor, LassProcessor
+from lass_hf import KnowledgeGraph, LassPredictor
 
 pytest.importorskip("fastapi")
 
@@ -26,9 +26,7 @@ EVIL = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
 
 
 def make_predictor(graph, **choices) -> LassPredictor:
-    processor = LassProcessor(wordpiece_tokenizer(), **choices)
-    processor.graph = graph
-    return LassPredictor(make_model(**choices), processor, dtype="float32")
+    return LassPredictor(make_model(**choices), make_processor(graph, **choices), dtype="float32")
 
 
 @pytest.fixture(scope="module")

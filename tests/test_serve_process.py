@@ -11,9 +11,9 @@ from http.client import HTTPConnection
 
 import pytest
 from browser import BROWSER, Browser
-from conftest import make_model, wordpiece_tokenizer
+from conftest import make_model, make_processor
 
-from lass_hf import KnowledgeGraph, LassPredictor, LassProcessor, cli
+from lass_hf import KnowledgeGraph, LassPredictor, cli
 from lass_hf.cli import main
 
 pytest.importorskip("fastapi")
@@ -29,9 +29,7 @@ def predictor():
     graph = KnowledgeGraph.from_triplets(
         [("a", "r", "b"), ("b", "r", "c"), ("c", "s", "a")], entity_text={"a": EVIL, "b": "the b", "c": "the c & co"}
     )
-    processor = LassProcessor(wordpiece_tokenizer())
-    processor.graph = graph
-    return LassPredictor(make_model(), processor, dtype="float32")
+    return LassPredictor(make_model(), make_processor(graph), dtype="float32")
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import make_model, wordpiece_tokenizer
+from trainings import trainer_of
 from transformers import TrainerCallback
 
-from lass_hf import LassProcessor, LassTrainer, LassTrainingArguments
 from lass_hf.candidate_scores import by_triplets
 from lass_hf.link_prediction import rank_split
 from lass_hf.reporting import Throughput
@@ -28,29 +27,10 @@ class Tracker(TrainerCallback):
         self.logs.append(dict(logs))
 
 
-def make_trainer(folder, graph, encoding="joint", callbacks=None, **choices):
-    processor = LassProcessor(wordpiece_tokenizer(), encoding=encoding)
-    processor.graph = graph
-    defaults = {
-        "loss": "softmax" if encoding == "separate" else "negative_sampling",
-        "num_negatives": 2,
-        "num_train_epochs": 2,
-        "per_device_train_batch_size": 7,
-        "logging_steps": 1,
-        "eval_strategy": "epoch",
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-        "bf16": False,
-    }
-    return LassTrainer(
-        model=make_model(encoding=encoding),
-        args=LassTrainingArguments(output_dir=str(folder), **{**defaults, **choices}),
-        processing_class=processor,
-        train_dataset=graph["train"],
-        eval_dataset=graph["validation"],
-        callbacks=callbacks,
-    )
+def tracked(folder, graph, encoding="joint", **choices):
+    """A training of four steps that is evaluated after each epoch."""
+    steps = {"num_train_epochs": 2, "per_device_train_batch_size": 7, "eval_strategy": "epoch"}
+    return trainer_of(folder, graph, encoding, **{**steps, **choices})
 
 
 def clock(monkeypatch, seconds):
@@ -62,7 +42,7 @@ def clock(monkeypatch, seconds):
 
 def test_trackers_get_ranking_metrics_and_throughput(tmp_path, graph):
     tracker = Tracker()
-    trainer = make_trainer(tmp_path, graph, callbacks=[tracker])
+    trainer = tracked(tmp_path, graph, callbacks=[tracker])
     output = trainer.train()
     told = [{name: value for name, value in entry.items() if name != "step"} for entry in trainer.state.log_history]
     assert tracker.logs == told
@@ -85,7 +65,7 @@ def test_trackers_get_what_went_through_the_model_in_the_time_of_the_steps(
 ):
     tracker = Tracker()
     choices = {"eval_strategy": "steps", "eval_steps": 1, "gradient_accumulation_steps": accumulation}
-    trainer = make_trainer(tmp_path, graph, encoding, [tracker], **choices)
+    trainer = tracked(tmp_path, graph, encoding, callbacks=[tracker], **choices)
     clock(monkeypatch, 0.5)  # a step takes one look to the next: evaluations take time, too, and are not counted
     trainer.train()
     positives = 7 * accumulation / 0.5
@@ -99,7 +79,7 @@ def test_trackers_get_what_went_through_the_model_in_the_time_of_the_steps(
 
 
 def test_trackers_get_the_rate_at_which_triplets_were_scored(tmp_path, graph, monkeypatch):
-    trainer = make_trainer(tmp_path, graph)
+    trainer = tracked(tmp_path, graph)
     scored = []
 
     def count(triplets, slot, bar):
@@ -113,7 +93,7 @@ def test_trackers_get_the_rate_at_which_triplets_were_scored(tmp_path, graph, mo
 
 
 def test_trackers_get_the_rate_of_classification_too(tmp_path, labelled_graph, monkeypatch):
-    trainer = make_trainer(tmp_path, labelled_graph)
+    trainer = tracked(tmp_path, labelled_graph)
     clock(monkeypatch, 0.5)
     metrics = trainer.evaluate()
     assert metrics["eval_triplets_per_second"] == len(labelled_graph["validation"]) / 0.5
@@ -134,7 +114,7 @@ def test_number_of_scored_triplets_counts_equal_queries_once(split, graph):
 
 
 def test_samples_of_the_trainers_own_rates_are_positives(tmp_path, graph):
-    trainer = make_trainer(tmp_path, graph, eval_triplets=2)
+    trainer = tracked(tmp_path, graph, eval_triplets=2)
     metrics = trainer.train().metrics
     assert metrics["train_samples_per_second"] * metrics["train_runtime"] == pytest.approx(2 * POSITIVES, rel=0.01)
     metrics = trainer.evaluate()
@@ -157,7 +137,7 @@ def test_throughput_is_empty_before_the_first_step():
 def test_tensorboard_of_trackers_has_every_metric_by_its_name(tmp_path, graph, monkeypatch):
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
-    trainer = make_trainer(tmp_path / "out", graph, report_to="tensorboard")
+    trainer = tracked(tmp_path / "out", graph, report_to="tensorboard")
     trainer.train()
     board = event_accumulator.EventAccumulator(str(tmp_path / "board"))
     board.Reload()

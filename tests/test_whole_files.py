@@ -1,17 +1,19 @@
 """Files that several processes write: whole or not there, nothing lost of what each adds."""
 
 import errno
+import inspect
 import json
-import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
 from conftest import make_model
 
-from lass_hf import card_folder
+from lass_hf import card_folder, whole_files
 from lass_hf.calibration import PlattScaling
 from lass_hf.card_folder import FACTS_FILE, add_evaluation, read_facts, write_card
 from lass_hf.decision import Decision, keep_decision
@@ -74,16 +76,33 @@ def count_up(file):
             write_whole(file, str(int(file.read_text()) + 1))
 
 
+# Counts up with that one module, which needs no other of the package: importing all of them takes seconds.
+COUNT_UP = f"""
+import pathlib, runpy, sys
+MANY = {MANY}
+module = runpy.run_path(sys.argv[1])
+locked, write_whole = module["locked"], module["write_whole"]
+{inspect.getsource(count_up)}
+print("ready", flush=True)
+sys.stdin.readline()
+count_up(pathlib.Path(sys.argv[2]))
+"""
+
+
 def test_processes_and_threads_wait_for_each_other(tmp_path):
     file = tmp_path / "count"
     file.write_text("0")
-    processes = [multiprocessing.get_context("spawn").Process(target=count_up, args=(file,)) for _ in range(2)]
+    command = [sys.executable, "-c", COUNT_UP, whole_files.__file__, str(file)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for process in processes:
-        process.start()
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
     at_once(2, lambda number: count_up(file))
     for process in processes:
-        process.join()
-        assert process.exitcode == 0
+        process.communicate(timeout=60)
+        assert process.returncode == 0
     assert int(file.read_text()) == 4 * MANY
 
 

@@ -1,0 +1,126 @@
+"""The page that is rendered from results files: what it shows of them, and which it refuses."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scripts import ROOT, run_file, train_example
+
+from lass_hf.results import read_results
+
+
+@pytest.fixture(scope="module")
+def made(labelled_folder, graph_folder, encoder_folder, tmp_path_factory):
+    """Runs of two seeds, one with another optimizer, a ranking and a low-resource run; the files are in `results`."""
+    folder = tmp_path_factory.mktemp("made")
+    wn11, umls = (
+        shutil.copytree(source, folder / name) for source, name in ((labelled_folder, "wn11"), (graph_folder, "umls"))
+    )
+    for name, task, graph, *argv in (
+        ("wn11_1", "triplet_classification", wn11, "--seed", 1),
+        ("wn11_2", "triplet_classification", wn11, "--seed", 2),
+        ("wn11_other", "triplet_classification", wn11, "--optim", "sgd"),
+        ("umls", "link_prediction", umls),
+        ("low", "low_resource", wn11, "--fractions", 0.5),
+    ):
+        run = partial(train_example, encoder=encoder_folder, output_dir=folder / "models" / name)
+        assert run(task, graph, *argv, "--json", folder / "results" / f"{name}.json") == 0
+    return folder
+
+
+@pytest.fixture
+def results_folder(made, tmp_path):
+    """A folder like results/ with these files, but for the other optimizer's."""
+    folder = tmp_path / "page" / "results"
+    shutil.copytree(ROOT / "results", folder, ignore=shutil.ignore_patterns("*.json"))
+    shutil.copytree(made / "results", folder, ignore=shutil.ignore_patterns("*_other.json"), dirs_exist_ok=True)
+    (tmp_path / "page" / "docs").mkdir()
+    return folder
+
+
+def render(folder: Path) -> tuple[int, Path]:
+    return run_file(folder / "render.py", program="make results"), folder.parent / "docs" / "results.md"
+
+
+def test_page_shows_mean_and_spread_of_the_files_and_labels_the_rest(results_folder):
+    code, page = render(results_folder)
+    assert code == 0
+    text = page.read_text(encoding="utf-8")
+    values = [read_results(results_folder / f"wn11_{seed}.json")["metrics"]["accuracy"] for seed in (1, 2)]
+    expected = f"**{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}**"
+    row = next(line for line in text.splitlines() if "seed 1, 2" in line)
+    assert expected in row
+    assert row.startswith("| **measured**")
+    ranks = read_results(results_folder / "umls.json")["metrics"]
+    assert f"{ranks['mr']:.3f} | {ranks['mrr']:.3f}" in text
+    assert "| the paper: LASS-BERT-base | 93.3 |" in text
+    assert "| cited: KG-BERT (Yao et al., 2019) | 93.5 |" in text
+    first = page.read_bytes()
+    assert render(results_folder)[0] == 0
+    assert page.read_bytes() == first
+
+
+def test_page_shows_an_interval_for_a_choice_of_triplets(made, results_folder, encoder_folder, tmp_path):
+    file = results_folder / "umls.json"
+    choice = ["--model", made / "models" / "umls", "--limit", 2, "--json", file]
+    places = {"encoder": encoder_folder, "output_dir": tmp_path / "out"}
+    assert train_example("link_prediction", made / "umls", *choice, **places) == 0
+    _, page = render(results_folder)
+    of_triplet = np.array(read_results(file)["ranks"]).reshape(2, 2).mean(axis=0)  # both sides of each
+    half = 1.96 * np.std(of_triplet, ddof=1) / np.sqrt(2)
+    text = page.read_text(encoding="utf-8")
+    assert "2 test triplets" in text
+    assert f"| {of_triplet.mean():.3f} ({of_triplet.mean() - half:.3f} to {of_triplet.mean() + half:.3f}) |" in text
+
+
+def test_page_names_what_flags_changed_and_keeps_it_apart(made, results_folder):
+    shutil.copy(made / "results" / "wn11_other.json", results_folder)
+    _, page = render(results_folder)
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| **measured**")]
+    assert sum("seed 1, 2 |" in row for row in rows) == 1
+    assert sum("seed 42 |" in row for row in rows) >= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("split", "validation", "split 'validation'; the page shows test"),
+        ("graph", "my_graph", "graph 'my_graph'; the page shows umls"),
+        ("task", "benchmark", "task 'benchmark'; the page shows"),
+        ("seed", 2, "are the same run with seed 2: keep one"),
+    ],
+)
+def test_page_refuses_runs_that_it_cannot_show(results_folder, capsys, name, value, message):
+    content = json.loads((results_folder / "wn11_1.json").read_text(encoding="utf-8"))
+    (results_folder / "wn11_1.json").write_text(json.dumps({**content, name: value}), encoding="utf-8")
+    code, page = render(results_folder)
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert not page.exists()
+
+
+def test_committed_page_is_what_the_committed_files_say(tmp_path):
+    shutil.copytree(ROOT / "results", tmp_path / "results")
+    (tmp_path / "docs").mkdir()
+    code, page = render(tmp_path / "results")
+    assert code == 0
+    assert page.read_text(encoding="utf-8") == (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"format": 1, "metrics": {}}', "results of format 1, expected 2"),
+        ('{"format": 2, "metrics": {}}', "no task in it"),
+    ],
+)
+def test_page_refuses_files_that_it_would_misread(results_folder, capsys, content, message):
+    (results_folder / "old.json").write_text(content, encoding="utf-8")
+    code, page = render(results_folder)
+    assert code == 2
+    assert "old.json" in (error := capsys.readouterr().err)
+    assert message in error
+    assert not page.exists()

@@ -1,0 +1,134 @@
+"""Separate encoding: its training, and what does not fit together with joint encoding."""
+
+import numpy as np
+import pytest
+from conftest import ENTITY_TEXT, TRAIN, make_graph, make_model, make_processor, wordpiece_tokenizer
+from separate import score_by_hand, separate_model, separate_processor, texts_of_triplets
+from trainings import trainer_of
+
+from lass_hf import KGDataCollator, KnowledgeGraph, LassConfig, LassPredictor, LassProcessor, LassTrainingArguments
+from lass_hf.candidate_scores import entity_index
+from lass_hf.errors import LassError, ModelError
+from lass_hf.in_batch import InBatchCollator
+from lass_hf.scoring import TripletScorer
+
+# Training
+
+
+def separate_trainer(folder, model=None, graph=None, **choices):
+    """A trainer whose few steps of AdamW are felt."""
+    defaults = {"learning_rate": 3e-3, "optim": "adamw_torch", "max_steps": 12, "per_device_train_batch_size": 7}
+    model = separate_model().train() if model is None else model
+    return trainer_of(folder, graph or make_graph(), "separate", model, **{**defaults, **choices})
+
+
+@pytest.mark.parametrize("loss", ["softmax", "negative_sampling"])
+def test_training_lowers_the_loss_and_lifts_the_ranks(loss, tmp_path):
+    trainer = separate_trainer(tmp_path, loss=loss, max_steps=30)
+    before = trainer.evaluate(trainer.train_dataset)
+    trainer.train()
+    after = trainer.evaluate(trainer.train_dataset)
+    assert after["eval_loss"] < 0.7 * before["eval_loss"]
+    assert after["eval_mrr"] > before["eval_mrr"] + 0.1
+    assert trainer.model.log_scale.item() != pytest.approx(np.log(12.0), abs=1e-4)
+    trainer.save_model()
+    score = LassPredictor.from_pretrained(tmp_path, dtype="float32").score([("cat", "eats", "milk")])
+    processor = trainer.processing_class
+    expected = score_by_hand(trainer.model.eval(), processor, *(ENTITY_TEXT["cat"], "eats", "milk"))
+    assert score[0] == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_a_fixed_scale_stays(tmp_path):
+    trainer = separate_trainer(tmp_path, separate_model(learn_scale=False).train())
+    trainer.train()
+    assert trainer.model.distance_factor().item() == 12.0
+
+
+def test_false_triplets_are_not_trained_on(tmp_path):
+    rows = [(*row, "1") for row in TRAIN] + [("food", "eats", "cat", "-1")] * 9
+    graph = KnowledgeGraph.from_triplets(rows, [("milk", "is_a", "food")], entity_text=ENTITY_TEXT)
+    trainer = separate_trainer(tmp_path, graph=graph)
+    assert len(trainer.train_dataset) == len(TRAIN)
+
+
+def test_the_loss_of_a_step_is_eq_3_over_the_batch(tmp_path):
+    model, graph = separate_model(), make_graph()
+    processor = separate_processor(graph)
+    trainer = separate_trainer(tmp_path, model, graph, own_weight=0.5, additive_margin=0.3, temperature=1.7)
+    triplets = graph["train"].triplets[[0, 5, 6, 3]]
+    batch = trainer.data_collator(
+        [dict(zip(("head", "relation", "tail"), row, strict=True)) for row in triplets.tolist()]
+    )
+    loss = trainer.compute_loss(model, batch).item()
+    answers = sorted({*triplets[:, 0], *triplets[:, 2]})
+    known = {tuple(row) for row in graph["train"].triplets.tolist()}
+    terms = []
+    for head, relation, tail in triplets.tolist():
+        for slot, asking, own in ((2, head, tail), (0, tail, head)):
+            total = 0.0
+            for answer in answers:
+                triplet = (head, relation, answer) if slot == 2 else (answer, relation, tail)
+                if answer != own and triplet in known:
+                    continue
+                text = texts_of_triplets(graph, np.array([triplet]))[0]
+                score = score_by_hand(model, processor, *text)[0 if slot == 2 else 1]
+                score = (score - 0.3 * (answer == own)) / 1.7
+                total += np.exp(score) * (0.5 if answer == asking and answer != own else 1)
+                if answer == own:
+                    right = np.exp(score)
+            terms.append(-np.log(right / total))
+    assert loss == pytest.approx(np.mean(terms), rel=1e-4)
+
+
+# What does not fit together
+
+
+def test_encodings_that_differ_are_refused(tmp_path):
+    joint, processor = make_processor(make_graph()), separate_processor()
+    with pytest.raises(LassError, match="encoding is 'separate', the processor's 'joint'"):
+        TripletScorer(separate_model(), joint.token_store())
+    with pytest.raises(LassError, match="encoding is 'joint', the processor's 'separate'"):
+        separate_trainer(tmp_path, make_model())
+    with pytest.raises(ModelError, match="joint"):
+        make_model()(**processor([("cat", "eats", "milk")]))
+    with pytest.raises(LassError, match="InBatchCollator"):
+        InBatchCollator(joint)
+    with pytest.raises(LassError, match="InBatchCollator"):
+        KGDataCollator(processor)
+
+
+@pytest.mark.parametrize("loss", ["mean_bce", "softmax"])
+def test_a_loss_of_the_other_encoding_is_refused(loss, tmp_path):
+    encoding = "separate" if loss == "mean_bce" else "joint"
+    with pytest.raises(LassError, match=f"loss='{loss}' with .* encoding; expected one of"):
+        trainer_of(tmp_path, make_graph(), encoding, loss=loss)
+
+
+def test_an_index_of_a_joint_model_is_refused(processor):
+    with pytest.raises(LassError, match='encoding="separate"'):
+        entity_index(TripletScorer(make_model(), processor.token_store()))
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"encoding": "both"}, r"encoding='both'; expected one of joint, separate"),
+        ({"normalize": True}, r'normalize=True needs encoding="separate"'),
+        ({"encoding": "separate", "scale": 0.0}, r"scale=0.0; expected a number above 0"),
+    ],
+)
+def test_choices_that_do_not_exist(choices, message):
+    with pytest.raises(LassError, match=message):
+        LassConfig(**choices)
+
+
+@pytest.mark.parametrize("inverse", ["inverse", "{} {}", "{}", " {} "])
+def test_a_text_of_inverse_relations_names_the_relation_once(inverse):
+    with pytest.raises(LassError, match=r"expected a text with \{\}"):
+        LassProcessor(wordpiece_tokenizer(), encoding="separate", inverse=inverse)
+
+
+@pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"own_weight": -1.0}, {"additive_margin": -0.1}])
+def test_weights_of_the_loss_out_of_range(choice, tmp_path):
+    with pytest.raises(LassError, match="expected a temperature above 0"):
+        LassTrainingArguments(str(tmp_path), loss="softmax", **choice)
