@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lass_hf import evaluate_link_prediction
 from lass_hf.builders import load_graph
+from lass_hf.errors import LassError
 from lass_hf.inductive_split import inductive_split
 from lass_hf.recipes import parse_training
 from lass_hf.terminal import check_writable, processes, report, run_program
@@ -24,6 +25,10 @@ class InductiveArguments:
     share: float = field(default=0.2, metadata={"help": "Share of the entities that training does not see."})
     model: str | None = field(default=None, metadata={"help": "Folder of a model that this script trained before."})
     limit: int | None = field(default=None, metadata={"help": "Rank a seeded choice of this many triplets only."})
+
+    def __post_init__(self):
+        if self.limit is not None and self.limit < 1:
+            raise LassError(f"limit={self.limit}; expected 1 or more")
 
 
 def main() -> None:
@@ -52,6 +57,8 @@ def main() -> None:
         limit=inductive.limit,
         **about,
     )
+    if processes().is_main_process:
+        print(f"results in {file}")
 
 
 if __name__ == "__main__":

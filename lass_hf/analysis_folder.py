@@ -208,7 +208,8 @@ def _read_ranks(file: str | Path, model: LassForKGCompletion, split: GraphSplit)
             f"the heads and tails of all true triplets of the {split.name} split (evaluated without --limit)"
         )
     if content["fingerprint"] != model_fingerprint(model):  # of the model as loaded, whatever dtype it scored in
-        raise LassError(f"{file}: ranks of another model ({content.get('model')}); evaluate this one with --json first")
+        other = content.get("model") or f"fingerprint {content['fingerprint']}"
+        raise LassError(f"{file}: ranks of another model ({other}); evaluate this one with --json first")
     graph = split.graph
     worst = [len(graph.candidates[slot]) - graph.known.count(slot, triplets) + 1 for slot in (0, 2)]
     if not ((ranks >= 1) & (ranks <= np.concatenate(worst))).all():

@@ -31,7 +31,8 @@ Run = dict[str, Any]
 
 def main() -> None:
     published = yaml.safe_load((FOLDER / "published.yaml").read_text(encoding="utf-8"))
-    runs, readings = load(FOLDER), load(FOLDER / "readings")
+    sizes = published["test_triplets"]
+    runs, readings = load(FOLDER, sizes), load(FOLDER / "readings", sizes)
     by_task: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_task[run["task"]].append(run)
@@ -68,8 +69,8 @@ PROTOCOLS = {
 NEEDED = ("task", "graph", "graph_fingerprint", "recipe", "changed", "seed", "bf16", "choices", "command")
 
 
-def load(folder: Path) -> list[Run]:
-    """The runs of a folder; raises LassError for a file that the page could only misread."""
+def load(folder: Path, sizes: dict[str, int]) -> list[Run]:
+    """The runs of a folder; raises LassError for a file that the page could only misread. `sizes`: of test splits."""
     runs = []
     for file in sorted(folder.glob("*.json")):
         run = read_results(file)
@@ -82,6 +83,10 @@ def load(folder: Path) -> list[Run]:
         ):
             if value not in allowed:
                 raise LassError(f"{file}: {name} {value!r}; the page shows {', '.join(allowed)}")
+        for metrics in run["metrics"].values() if run["task"] == "low_resource" else [run["metrics"]]:
+            count, expected = metrics.get("num_triplets"), run.get("limit") or sizes[run["graph"]]
+            if count != expected:
+                raise LassError(f"{file}: {count} test triplets; expected {expected}: another graph of that name?")
         runs.append({**run, "file": file.relative_to(FOLDER).as_posix()})
     return runs
 
@@ -196,16 +201,16 @@ def readings_table(runs: list[Run]) -> list[str]:
     if not runs:
         return ["No measured figure yet."]
     first = next((run for run in runs if Path(run["file"]).stem.startswith("published_code")), runs[0])
-    rows = []
+    rows, all_of = [], {**first["choices"], **first["changed"], "limit": first.get("limit")}
     for group in sorted(groups(runs), key=lambda group: group[0]["choices"] != first["choices"]):
-        choices = group[0]["choices"]
-        changed = [f"{name} {choices[name]}" for name in choices if choices[name] != first["choices"].get(name)]
+        choices = {**group[0]["choices"], **group[0]["changed"], "limit": group[0].get("limit")}
+        changed = [f"{name} {choices[name]}" for name in choices if choices[name] != all_of.get(name)]
         name = ", ".join(changed) if changed else "`published_code`, as it is"
         rows.append([name, ", ".join(str(run["seed"]) for run in group), *ranking(group)])
     graph = TITLES[first["graph"]]
     text = (
-        f"{graph}, test split, link prediction. Each row names what differs from the first; what follows from it is in "
-        "[paper_vs_code.md](paper_vs_code.md)."
+        f"{graph}, test split, link prediction: {label([first])}. Each row names what differs from the first; what "
+        "follows from it is in [paper_vs_code.md](paper_vs_code.md)."
     )
     return [text, table(["changed", "seeds", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
 

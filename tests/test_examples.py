@@ -32,6 +32,9 @@ def test_triplet_classification_trains_evaluates_and_records_both(run, labelled_
     graph, processor = KnowledgeGraph.from_directory(labelled_folder), LassProcessor.from_pretrained(tmp_path / "out")
     expected = evaluate_triplet_classification(model, processor, graph, quiet=True).metrics
     assert {name: content["metrics"][name] for name in expected} == pytest.approx(expected)
+    assert model.config.decision["threshold"] == pytest.approx(content["metrics"]["threshold"])
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert f"| {expected['accuracy']:.3f} | {expected['precision']:.3f} |" in card
 
 
 def test_the_inductive_script_writes_the_graph_that_it_tested_on(run, graph_folder, tmp_path):
@@ -80,6 +83,18 @@ def test_ranking_scripts_agree_with_the_evaluate_command(run, graph_folder, tmp_
     assert main(["evaluate", *model, *relations]) == 0
     assert content["metrics"] == pytest.approx(json.loads(file.read_text())["metrics"])
     assert not list(tmp_path.rglob("*.progress"))
+    assert "No evaluation is recorded" not in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_an_evaluation_of_other_triplets_takes_no_results_place(run, graph_folder, tmp_path):
+    assert run("link_prediction", graph_folder) == 0
+    model = ("--model", tmp_path / "out")
+    before = (tmp_path / "out" / "link_prediction.json").read_bytes()
+    assert run("link_prediction", graph_folder, *model, "--limit", 1) == 0
+    assert run("link_prediction", graph_folder, *model, "--split", "validation") == 0
+    assert (tmp_path / "out" / "link_prediction.json").read_bytes() == before
+    assert read_results(tmp_path / "out" / "link_prediction-1.json")["metrics"]["num_triplets"] == 1
+    assert read_results(tmp_path / "out" / "link_prediction-validation.json")["split"] == "validation"
 
 
 def test_a_trained_model_is_evaluated_without_training_and_keeps_its_record(run, graph_folder, tmp_path):
@@ -109,6 +124,7 @@ def test_a_model_of_another_graph_or_other_texts_is_refused(run, graph_folder, l
         (["--dtype", "foo"], "dtype='foo'; expected one of auto, float32, bfloat16"),
         (["--split", "tset"], "the graph has no split 'tset'"),
         (["--limit", 0], "limit=0; expected 1 or more"),
+        (["--max_steps", -1, "--num_train_epochs", 0], "num_train_epochs=0.0; expected a number above 0"),
         (["--model", "nowhere"], "nowhere: no training.json of a training that ended"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from scripts import ROOT, run_file, train_example
 
 from lass_hf.results import read_results
@@ -38,6 +39,10 @@ def results_folder(made, tmp_path):
     shutil.copytree(ROOT / "results", folder, ignore=shutil.ignore_patterns("*.json"))
     shutil.copytree(made / "results", folder, ignore=shutil.ignore_patterns("*_other.json"), dirs_exist_ok=True)
     (tmp_path / "page" / "docs").mkdir()
+    labelled, ranked = (read_results(folder / name)["metrics"]["num_triplets"] for name in ("wn11_1.json", "umls.json"))
+    published = yaml.safe_load((folder / "published.yaml").read_text(encoding="utf-8"))
+    published["test_triplets"] |= {"wn11": labelled, "umls": ranked}
+    (folder / "published.yaml").write_text(yaml.safe_dump(published), encoding="utf-8")
     return folder
 
 
@@ -100,6 +105,33 @@ def test_page_refuses_runs_that_it_cannot_show(results_folder, capsys, name, val
     assert code == 2
     assert message in capsys.readouterr().err
     assert not page.exists()
+
+
+@pytest.mark.parametrize("name", ["wn11_1", "low", "umls"])
+def test_page_refuses_part_of_a_benchmark(results_folder, capsys, name):
+    shutil.copy(ROOT / "results" / "published.yaml", results_folder)  # with the benchmarks' own sizes
+    for file in results_folder.glob("*.json"):
+        if file.stem != name:
+            file.unlink()
+    code, page = render(results_folder)
+    assert code == 2
+    assert "another graph of that name?" in (error := capsys.readouterr().err)
+    assert f"{name}.json" in error
+    assert not page.exists()
+
+
+def test_readings_name_what_differs_and_what_they_share(results_folder):
+    (results_folder / "readings").mkdir()
+    content = read_results(results_folder / "umls.json")
+    (results_folder / "umls.json").unlink()
+    for name, changed in (("published_code_42", {}), ("longer_42", {"max_steps": 3})):
+        content["changed"] = {"dropout": 0.2, **changed}
+        (results_folder / "readings" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    _, page = render(results_folder)
+    text = page.read_text(encoding="utf-8")
+    assert "dropout 0.2, seed 42. Each row names what differs" in text
+    assert "| `published_code`, as it is | 42 |" in text
+    assert "| max_steps 3 | 42 |" in text
 
 
 def test_committed_page_is_what_the_committed_files_say(tmp_path):
