@@ -30,7 +30,7 @@ from .record import record
 from .reranking import RerankingResult, evaluate_reranking
 from .results import write_results
 from .scoring import TripletScorer, scoring_dtype
-from .terminal import check_writable, print_metrics, processes, quieten, report, run_program
+from .terminal import check_writable, print_answers, print_metrics, processes, quieten, report, run_program
 from .training import train, training_of
 from .triplet_classification import evaluate_triplet_classification
 
@@ -236,6 +236,8 @@ def _predict(arguments: argparse.Namespace) -> None:
             "give exactly two of --head, --relation and --tail, to be answered for the third, or all three, to have "
             f"that triplet judged; {count or 'none'} given"
         )
+    if count == 3 and arguments.rerank:
+        raise LassError("--rerank puts answers in order; a whole triplet is judged by one model")
     predictor = _predictor(arguments)
     if count == 3:
         (judged,) = predictor.classify([(given["head"], given["relation"], given["tail"])])
@@ -247,14 +249,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     if not processes().is_main_process:
         return
     known = not any(isinstance(name, dict) for name in given.values())  # of an entity new to the graph nothing is
-    width = max((len(answer["id"]) for answer in answers), default=0)
-    for rank, answer in enumerate(answers, start=1):
-        text = answer["text"] if len(answer["text"]) <= 80 else answer["text"][:79] + "…"
-        decided = f"{answer['label']:>5} {answer['probability']:.4f}  " if "label" in answer else ""
-        print(
-            f"{rank:>3}  {answer['score']:8.3f}  {decided}{answer['id']:<{width}}  {text}"
-            f"{'  (known)' if answer['known'] else ''}"
-        )
+    print_answers(answers)
     if not answers:
         print("no answer: every candidate is known (--include_known shows them)")
     elif known and not arguments.include_known and not arguments.quiet:

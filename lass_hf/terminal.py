@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +69,13 @@ def print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
             print_metrics(value, indent + "  ")
         elif value is not None:
             print(f"{indent}{name:<{width}}  {f'{value:.4f}' if isinstance(value, float) else value}")
+
+
+def print_answers(answers: Sequence[Mapping[str, Any]]) -> None:
+    """Prints answers of `LassPredictor.complete`, a line each: rank, score, what was decided, id, text."""
+    width = max((len(answer["id"]) for answer in answers), default=0)
+    for rank, answer in enumerate(answers, start=1):
+        text = answer["text"] if len(answer["text"]) <= 80 else answer["text"][:79] + "…"
+        decided = f"{answer['label']:>5} {answer['probability']:.4f}  " if "label" in answer else ""
+        known = "  (known)" if answer["known"] else ""
+        print(f"{rank:>3}  {answer['score']:8.3f}  {decided}{answer['id']:<{width}}  {text}{known}")

@@ -197,6 +197,11 @@ def test_predict_of_less_than_two_slots_says_what_two_and_three_do(question, mod
     assert "all three" in line
 
 
+def test_a_whole_triplet_is_not_reranked(model_folder, bad_input):
+    triplet = ["--head", "cat", "--relation", "eats", "--tail", "milk"]
+    assert "--rerank" in bad_input("predict", "--model", model_folder, *triplet, "--rerank", model_folder)
+
+
 def test_name_and_text_of_a_slot_exclude_each_other(model_folder, bad_input):
     question = ["--head", "cat", "--head_text", "a cat", "--relation", "eats"]
     assert "--head_text" in bad_input("predict", "--model", model_folder, *question)
