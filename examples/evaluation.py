@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lass_hf.builders import load_graph
-from lass_hf.card_folder import add_evaluation, ranking_facts
+from lass_hf.card_folder import add_evaluation, ranking_facts, scored
 from lass_hf.errors import LassError
 from lass_hf.evaluate_modules import LinkPredictionMetric
 from lass_hf.fingerprints import model_fingerprint
 from lass_hf.ranking_progress import remove_progress
 from lass_hf.recipes import parse_training
 from lass_hf.record import command
-from lass_hf.scoring import DTYPES, scoring_dtype
+from lass_hf.scoring import DTYPES
 from lass_hf.terminal import check_writable, processes, report
 from lass_hf.training import trained_model
 
@@ -47,7 +47,7 @@ def rank(task: str, protocol: str, evaluate: Callable[..., Any]) -> None:
     """Trains, or takes a trained model, ranks a split by `evaluate`, and writes TASK.json beside the model."""
     arguments, training, ranking = parse_training(sys.argv[1:], RankArguments, prog=Path(sys.argv[0]).name)
     folder = ranking.model or training.output_dir
-    what = "" if ranking.split == "test" else f"-{ranking.split}"  # no result takes the place of another
+    what = "" if ranking.split == "test" else f"-{ranking.split}"  # of other triplets: another file
     what += f"-{ranking.limit}" if ranking.limit else ""
     file = arguments.json or f"{folder}/{task}{what}.json"
     check_writable(file)
@@ -88,6 +88,6 @@ def rank(task: str, protocol: str, evaluate: Callable[..., Any]) -> None:
     )
     if processes().is_main_process:
         remove_progress(Path(f"{file}.progress"))
-        name, dtype = Path(arguments.graph).resolve().name, scoring_dtype(ranking.dtype, model.device) or model.dtype
-        add_evaluation(folder, ranking_facts(result, graph[ranking.split], name, dtype), processor.graph)
+        how = scored(arguments.graph, ranking.dtype, model)
+        add_evaluation(folder, ranking_facts(result, graph[ranking.split], *how), processor.graph)
         print(f"results in {file}")

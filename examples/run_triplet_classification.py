@@ -15,12 +15,11 @@ from evaluation import EvaluateArguments
 
 from lass_hf import evaluate_triplet_classification
 from lass_hf.builders import load_graph
-from lass_hf.card_folder import add_evaluation, classification_facts
+from lass_hf.card_folder import add_evaluation, classification_facts, scored
 from lass_hf.decision import keep_decision, labelled
 from lass_hf.evaluate_modules import TripletClassificationMetric
 from lass_hf.recipes import parse_training
 from lass_hf.record import command
-from lass_hf.scoring import scoring_dtype
 from lass_hf.terminal import check_writable, processes, report, run_program
 from lass_hf.training import trained_model
 
@@ -28,7 +27,7 @@ from lass_hf.training import trained_model
 def main() -> None:
     arguments, training, evaluation = parse_training(sys.argv[1:], EvaluateArguments, prog=Path(__file__).name)
     folder = evaluation.model or training.output_dir
-    what = "" if evaluation.split == "test" else f"-{evaluation.split}"  # no result takes the place of another
+    what = "" if evaluation.split == "test" else f"-{evaluation.split}"  # of other triplets: another file
     file = arguments.json or f"{folder}/triplet_classification{what}.json"
     check_writable(file)
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
@@ -56,8 +55,8 @@ def main() -> None:
         **about,
     )
     if processes().is_main_process:
-        name, dtype = Path(arguments.graph).resolve().name, scoring_dtype(evaluation.dtype, model.device) or model.dtype
-        facts = classification_facts(result.metrics, graph[evaluation.split], "validation", name, dtype)
+        how = scored(arguments.graph, evaluation.dtype, model)
+        facts = classification_facts(result.metrics, graph[evaluation.split], "validation", *how)
         keep_decision(folder, result.decision)
         add_evaluation(folder, facts, processor.graph)
         print(f"results in {file}")

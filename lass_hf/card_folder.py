@@ -21,6 +21,7 @@ from .link_prediction import RankingResult
 from .model_card import model_card
 from .modeling import LassForKGCompletion
 from .processing import INCLUDE_GRAPH, LassProcessor
+from .scoring import scoring_dtype
 from .whole_files import locked, write_whole
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,11 @@ def _on_hub(name_or_path: str) -> str | None:
     if name_or_path == resolve_encoder(OFFLINE_ENCODER):
         return OFFLINE_ENCODER
     return name_or_path if HUB_NAME.fullmatch(name_or_path) and not Path(name_or_path).exists() else None
+
+
+def scored(graph: str | Path, dtype: str, model: LassForKGCompletion) -> tuple[str, Any]:
+    """What the card says of an evaluation besides its result: the graph's name, and what was scored in."""
+    return Path(graph).resolve().name, scoring_dtype(dtype, model.device) or model.dtype
 
 
 def ranking_facts(result: RankingResult, split: GraphSplit, graph: str | None, dtype: Any) -> dict[str, Any]:

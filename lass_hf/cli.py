@@ -14,7 +14,7 @@ from typing import Any
 from .analysis_folder import analyze
 from .builders import load_graph
 from .candidate_scores import entity_index, index_folder
-from .card_folder import add_evaluation, classification_facts, ranking_facts
+from .card_folder import add_evaluation, classification_facts, ranking_facts, scored
 from .cli_parser import make_parser
 from .decision import keep_decision
 from .errors import LassError, ModelError
@@ -29,7 +29,7 @@ from .recipes import parse_training
 from .record import record
 from .reranking import RerankingResult, evaluate_reranking
 from .results import write_results
-from .scoring import TripletScorer, scoring_dtype
+from .scoring import TripletScorer
 from .terminal import check_writable, print_answers, print_metrics, processes, quieten, report, run_program
 from .training import train, training_of
 from .triplet_classification import evaluate_triplet_classification
@@ -131,16 +131,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         **more,
     )
     own = both.retrieval if arguments.rerank else result  # what is measured of two models is on no one's card
-    about = _about(arguments, model)
+    about = scored(arguments.graph, arguments.dtype, model)
     if processes().is_main_process:
         add_evaluation(arguments.model, ranking_facts(own, graph[arguments.split], *about), processor.graph)
     if progress is not None and processes().is_main_process:
         remove_progress(progress)
-
-
-def _about(arguments: argparse.Namespace, model: LassForKGCompletion) -> tuple[str, Any]:
-    """What a model card says of an evaluation besides: the graph's name, and what was scored in."""
-    return Path(arguments.graph).resolve().name, scoring_dtype(arguments.dtype, model.device) or model.dtype
 
 
 def _index_folder(model: str, processor: LassProcessor, graph: KnowledgeGraph) -> Path | None:
@@ -178,10 +173,10 @@ def _classify(arguments: argparse.Namespace) -> None:
         relation_thresholds=result.relation_thresholds,
         scores=result.scores.tolist(),
     )
-    about = _about(arguments, model)
+    about = scored(arguments.graph, arguments.dtype, model)
     if processes().is_main_process:
         facts = classification_facts(result.metrics, graph[arguments.split], "validation", *about)
-        if _is_own(processor, graph) and os.access(arguments.model, os.W_OK):  # of another graph it says nothing
+        if _is_own(processor, graph):  # of another graph it says nothing
             keep_decision(arguments.model, result.decision)
         add_evaluation(arguments.model, facts, processor.graph)
 

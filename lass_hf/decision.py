@@ -5,6 +5,7 @@ ones when it ends.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,7 +86,9 @@ def fit_decision(
 
 
 def keep_decision(folder: str | Path, decision: Decision) -> None:
-    """Writes a decision into the configuration of a saved model; the rest of that stays as it is."""
+    """Writes a decision into the configuration of a saved model, unless it cannot be written."""
+    if not os.access(folder, os.W_OK):
+        return
     file = Path(folder, CONFIG_NAME)
     with locked(folder):
         content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))

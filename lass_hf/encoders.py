@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -35,31 +36,40 @@ def check_model_source(
     subfolder: str = "",
     cache_dir: str | None = None,
     revision: str | None = None,
+    token: bool | str | None = None,
     local_files_only: bool = False,
     **_: Any,
 ) -> None:
     """Raises ModelError for a path without a model, and for a hub name that is not cached when there is no hub.
 
-    One request that is not repeated: loading repeats each of its requests for minutes. What the hub answers is left to
-    loading. Takes the arguments of `from_pretrained`.
+    Takes the arguments of `from_pretrained`.
     """
-    path = Path(name_or_path)
+    if not isinstance(name_or_path, str | PathLike):
+        raise ModelError(f"{name_or_path!r} is no model's name; expected a folder, or a name on the hub")
+    name, path = str(name_or_path), Path(name_or_path)
     if subfolder:
         return
     if path.is_dir():
-        if not any((path / name).is_file() for name in MODEL_FILES):
-            raise ModelError(f"{name_or_path}: not the folder of a model (no {' or '.join(MODEL_FILES)} in it)")
-    elif not HUB_NAME.fullmatch(str(name_or_path)):
-        raise ModelError(f"{name_or_path}: no such folder")
-    elif not local_files_only and not any(
-        try_to_load_from_cache(name_or_path, name, cache_dir, revision) for name in MODEL_FILES
-    ):
+        if not any((path / file).is_file() for file in MODEL_FILES):
+            raise ModelError(f"{name}: not the folder of a model (no {' or '.join(MODEL_FILES)} in it)")
+    elif not HUB_NAME.fullmatch(name):
+        raise ModelError(f"{name}: no such folder")
+    elif not local_files_only:
+        _check_hub(name, cache_dir, revision, token)
+
+
+def _check_hub(name: str, cache_dir: str | None, revision: str | None, token: bool | str | None) -> None:
+    """Is there a hub, for a model that is not cached? Two tries: loading repeats each of its requests for minutes."""
+    for last in (False, True):
         try:
-            get_hf_file_metadata(hf_hub_url(name_or_path, MODEL_FILES[0], revision=revision))
-        except (HfHubHTTPError, HFValidationError):
-            pass
+            if not any(try_to_load_from_cache(name, file, cache_dir, revision) for file in MODEL_FILES):
+                get_hf_file_metadata(hf_hub_url(name, MODEL_FILES[0], revision=revision), token=token)
+            return
+        except (HfHubHTTPError, HFValidationError):  # it answers: loading says what that means
+            return
         except (HTTPError, OSError) as error:
-            raise ModelError(
-                f"{name_or_path}: no such folder, and the hub could not be asked for a model of that name "
-                f"({first_line(error)})"
-            ) from error
+            if last:
+                raise ModelError(
+                    f"{name}: no such folder, and the hub could not be asked for a model of that name "
+                    f"({first_line(error)})"
+                ) from error

@@ -37,6 +37,10 @@ def train(
     `graph`: the graph to train on, when it is not simply the one that `arguments.graph` names. Raises LassError for
     arguments that do not fit, before the training begins.
     """
+    if training.max_steps <= 0 and not training.num_train_epochs > 0:
+        raise LassError(
+            f"num_train_epochs={training.num_train_epochs}; expected a number above 0, or max_steps of 1 or more"
+        )
     output_dir = Path(training.output_dir or "trainer_output")
     output_dir.mkdir(parents=True, exist_ok=True)
     if not os.access(output_dir, os.W_OK):

@@ -89,8 +89,6 @@ class LassTrainingArguments(TrainingArguments):
             )
         if self.learning_rate < 0:
             raise LassError(f"learning_rate={self.learning_rate}; expected 0 or more")
-        if self.max_steps <= 0 and not self.num_train_epochs > 0:
-            raise LassError(f"num_train_epochs={self.num_train_epochs}; expected a number above 0")
         if self.greater_is_better is None and (self.metric_for_best_model or "").split("_")[-1] == "mr":
             self.greater_is_better = False  # the Trainer thinks so of losses only
         if not torch.accelerator.is_available():

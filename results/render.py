@@ -45,7 +45,7 @@ def main() -> None:
     parts += link_prediction_tables(by_task["link_prediction"], published["link_prediction"])
     parts += ["## Relation prediction", PROTOCOLS["relation_prediction"]]
     measured = [ranking_table(of_graph(by_task["relation_prediction"], graph), graph) for graph in TITLES]
-    parts += measured if any(measured) else ["No measured figure yet."]
+    parts += measured if any(measured) else ["No results file yet."]
     parts += ["## The two readings of the method", *readings_table(readings)]
     parts += ["## Where the figures come from", provenance([*runs, *readings])]
     PAGE.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
@@ -71,7 +71,7 @@ PROTOCOLS = {
 NEEDED = ("task", "graph", "graph_fingerprint", "recipe", "changed", "seed", "bf16", "choices", "command")
 
 
-def load(folder: Path, sizes: dict[str, int]) -> list[Run]:
+def load(folder: Path, sizes: dict[str, dict[str, int]]) -> list[Run]:
     """The runs of a folder; raises LassError for a file that the page could only misread. `sizes`: of test splits."""
     runs = []
     for file in sorted(folder.glob("*.json")):
@@ -86,7 +86,8 @@ def load(folder: Path, sizes: dict[str, int]) -> list[Run]:
             if value not in allowed:
                 raise LassError(f"{file}: {name} {value!r}; the page shows {', '.join(allowed)}")
         for metrics in run["metrics"].values() if run["task"] == "low_resource" else [run["metrics"]]:
-            count, expected = metrics.get("num_triplets"), run.get("limit") or sizes[run["graph"]]
+            kind = "labelled" if run["task"] in ("triplet_classification", "low_resource") else "true"
+            count, expected = metrics.get("num_triplets"), run.get("limit") or sizes[kind][run["graph"]]
             if count != expected:
                 raise LassError(f"{file}: {count} test triplets; expected {expected}: another graph of that name?")
         runs.append({**run, "file": file.relative_to(FOLDER).as_posix()})
@@ -151,7 +152,7 @@ def link_prediction_tables(runs: list[Run], published: dict[str, Any]) -> list[s
                 if hits is not None:
                     rows.append([f"{name}: {method}", "" if rank is None else f"{rank:g}", "", "", "", f"{hits:.3f}"])
         why = ": ranking all its entities with a joint model takes a GPU" if graph in LARGE else " yet"
-        none = [] if of_graph(runs, graph) else [f"No measured figure{why}."]
+        none = [] if of_graph(runs, graph) else [f"No results file{why}."]
         parts += [f"### {TITLES[graph]}", *none, table(["", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
     return parts
 
@@ -178,7 +179,7 @@ def ranking_table(runs: list[Run], graph: str) -> str:
 
 def low_resource(runs: list[Run]) -> list[str]:
     if not runs:
-        return ["No measured figure yet."]
+        return ["No results file yet."]
     fractions = sorted({float(fraction) for run in runs for fraction in run["metrics"]})
     rows, series = [], {}
     for group in groups(runs):
@@ -201,12 +202,16 @@ def low_resource(runs: list[Run]) -> list[str]:
 def readings_table(runs: list[Run]) -> list[str]:
     """What differs from the first run, and the metrics; the first is the published code's reading."""
     if not runs:
-        return ["No measured figure yet."]
+        return ["No results file yet."]
     first = next((run for run in runs if Path(run["file"]).stem.startswith("published_code")), runs[0])
-    rows, all_of = [], {**first["choices"], **first["changed"], "limit": first.get("limit")}
-    for group in sorted(groups(runs), key=lambda group: group[0]["choices"] != first["choices"]):
-        choices = {**group[0]["choices"], **group[0]["changed"], "limit": group[0].get("limit")}
-        changed = [f"{name} {choices[name]}" for name in choices if choices[name] != all_of.get(name)]
+    rows, all_of = [], chosen(first)
+    for group in sorted(groups(runs), key=lambda group: first not in group):
+        choices = chosen(group[0])
+        changed = [
+            f"{name} {choices.get(name, 'as in the recipe')}"
+            for name in {**all_of, **choices}
+            if choices.get(name) != all_of.get(name)
+        ]
         name = ", ".join(changed) if changed else "`published_code`, as it is"
         rows.append([name, ", ".join(str(run["seed"]) for run in group), *ranking(group)])
     graph = TITLES[first["graph"]]
@@ -215,6 +220,11 @@ def readings_table(runs: list[Run]) -> list[str]:
         "follows from it is in [paper_vs_code.md](paper_vs_code.md)."
     )
     return [text, table(["changed", "seeds", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
+
+
+def chosen(run: Run) -> dict[str, Any]:
+    """All that a run may differ in from another, but for its seed."""
+    return {**run["choices"], **run["changed"], **{name: run.get(name) for name in ("limit", "dtype", "bf16")}}
 
 
 def provenance(runs: list[Run]) -> str:

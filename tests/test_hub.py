@@ -339,7 +339,7 @@ def test_hub_pull_whose_connection_breaks_off_says_so_and_a_second_completes(met
 
 @pytest.mark.parametrize("load", [LassForKGCompletion, LassProcessor])
 @pytest.mark.parametrize("door", ["from_pretrained", "from_encoder"])
-def test_hub_pull_without_a_hub_of_a_mistyped_name_tries_once(load, door, hub, monkeypatch):
+def test_hub_pull_without_a_hub_of_a_mistyped_name_does_not_wait(load, door, hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
     monkeypatch.setattr(
         "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
@@ -351,13 +351,26 @@ def test_hub_pull_without_a_hub_of_a_mistyped_name_tries_once(load, door, hub, m
     assert_one_line(caught, "runs/typo: no such folder", "the hub could not be asked")
 
 
-@pytest.mark.parametrize("name", ["./typo", "typo/", "runs/typo/", "a/b/c", "/nowhere/typo"])
+@pytest.mark.parametrize("name", ["./typo", "typo/", "runs/typo/", "a/b/c", "/nowhere/typo", Path("a/b/c")])
 @pytest.mark.parametrize("load", [LassForKGCompletion.from_pretrained, LassProcessor.from_encoder])
 def test_hub_is_not_asked_for_what_is_no_name_of_it(load, name, hub):
     with pytest.raises(ModelError) as caught:
         load(name)
     assert_one_line(caught, f"{name}: no such folder")
     assert not hub.calls
+
+
+@pytest.mark.parametrize("load", [LassForKGCompletion.from_pretrained, LassProcessor.from_pretrained])
+def test_no_name_at_all_is_refused(load):
+    with pytest.raises(ModelError) as caught:
+        load(None)
+    assert_one_line(caught, "None is no model's name")
+
+
+def test_hub_pull_survives_the_loss_of_its_first_connection(hub, folder):
+    push_to_hub(folder, NAME)
+    hub.fail("HEAD", "/config.json", times=1)
+    assert torch.equal(scores_of(NAME), scores_of(folder))
 
 
 def test_hub_pull_without_a_hub_gives_what_is_cached(hub, folder):
