@@ -31,7 +31,7 @@ def run(processes: int, batch: int, given: list[str], folder: Path) -> tuple[dic
     torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(port)]
     own = ["--per_device_train_batch_size", str(batch // processes), "--gradient_accumulation_steps", "1"]
     own += ["--output_dir", str(folder), "--dropout", "0", "--logging_steps", "1", "--logging_first_step", "true"]
-    own += ["--report_to", "none", "--save_strategy", "no", "--quiet"]
+    own += ["--report_to", "none", "--save_strategy", "no", "--quiet", "--json", str(folder / "link_prediction.json")]
     command = [sys.executable, *(torchrun if processes > 1 else []), str(EXAMPLE), *given, *own]
     start = time.perf_counter()
     if code := subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
