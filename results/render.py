@@ -158,15 +158,16 @@ def link_prediction_tables(runs: list[Run], published: dict[str, Any]) -> list[s
 
 
 def ranking(group: Sequence[Run]) -> list[str]:
-    """The metrics of a group; of a single run on a choice of triplets with a 95 % interval over these."""
+    """The metrics of a group; of a single run on a choice of triplets with a 95 % interval: these drawn again, often."""
     if len(group) > 1 or not group[0].get("limit"):
         return [spread([run["metrics"][name] for run in group], 3) for name in RANKING]
     ranks = np.array(group[0]["ranks"]).reshape(-1, group[0]["limit"])  # a row per slot
+    drawn = np.random.default_rng(0).integers(ranks.shape[1], size=(2000, ranks.shape[1]))  # percentile bootstrap
     cells = []
     for values in (ranks, 1 / ranks, ranks <= 1, ranks <= 3, ranks <= 10):
         of_triplet = values.mean(axis=0)
-        half = 1.96 * of_triplet.std(ddof=1) / len(of_triplet) ** 0.5
-        cells.append(f"{of_triplet.mean():.3f} ({of_triplet.mean() - half:.3f} to {of_triplet.mean() + half:.3f})")
+        low, high = np.percentile(of_triplet[drawn].mean(axis=1), [2.5, 97.5])
+        cells.append(f"{of_triplet.mean():.3f} ({low:.3f} to {high:.3f})")
     return cells
 
 
@@ -228,16 +229,17 @@ def chosen(run: Run) -> dict[str, Any]:
 
 
 def provenance(runs: list[Run]) -> str:
-    """Where each figure comes from: one row per training."""
+    """Where each figure comes from: one row per training, of a low-resource run with its share of train."""
     rows = []
     for run in runs:
-        for training in run.get("trainings", {"": run["training"]} if "training" in run else {}).values():
+        trainings = run.get("trainings", {"": run["training"]} if "training" in run else {})
+        for fraction, training in trainings.items():
             machine, versions = training["machine"], training["versions"]
             cores = f"{machine['cores']} cores, {'' if machine['cpu_bfloat16'] else 'no '}native bfloat16"
             minutes = f"{training['metrics']['train_runtime'] / 60:.0f} min"
             rows.append(
                 [
-                    f"[{run['file']}](../results/{run['file']})",
+                    f"[{run['file']}](../results/{run['file']})" + (f", {float(fraction):.0%}" if fraction else ""),
                     f"`{training['command']}`",
                     f"{minutes} after a resume" if training["resumed"] else minutes,
                     machine["accelerator"] or f"{machine['cpu']}, {cores}",
