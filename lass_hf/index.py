@@ -3,35 +3,24 @@
 Pure geometry (squared Euclidean distance) over vectors that may lie on disk; it knows no model, tokenizer or graph.
 """
 
-import contextlib
-import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from tqdm.auto import tqdm
 
-from .errors import LOADING_ERRORS, IndexFolderError, LassError, NonFiniteError, first_line
+from .errors import LassError, NonFiniteError
+from .index_files import Blocks, Texts, make_writable, read_blocks, remove_leftovers, spans_of, write_block
 from .processes import place, processes, sum_over_processes
-from .whole_files import write_whole
 
-FORMAT = "1"
-BLOCK = 2**14  # entities in a block and in a file: the unit that is kept, compared and moved to a device
 PIECE = 2**11  # entities encoded together: what processes share, and the progress bar moves by
 QUERIES = 2**10  # queries compared with a block at a time: 64 MB of distances
-STALE = 3600  # seconds after which a half-written file is one that a kill left
 
 NOTHING = 0x7F800000_FFFFFFFF  # the sort key of distance inf, behind every entity's
 
 Encode = Callable[[np.ndarray], torch.Tensor]
-Texts = Callable[[int, int], str]
 Pairs = tuple[np.ndarray, np.ndarray]
-Spans = list[tuple[int, int]]
-Blocks = list[torch.Tensor | None]
 
 
 class EntityIndex:
@@ -82,16 +71,16 @@ class EntityIndex:
         such vectors.
         """
         rank, count = place(shared)
-        spans = _spans(num_entities)
+        spans = spans_of(num_entities)
         blocks: Blocks = [None] * len(spans)
         if folder is not None:
-            blocks = _read_blocks(Path(folder), spans, texts, model)
+            blocks = read_blocks(Path(folder), spans, texts, model)
         if shared:
             processes().wait_for_everyone()  # all have seen the same files; from here on they change
         kept = [0 if block is None else len(block) for block in blocks]
         waiting = [number for number, (start, stop) in enumerate(spans) if kept[number] < stop - start]
         if folder is not None and waiting:
-            _make_writable(Path(folder))
+            make_writable(Path(folder))
         dim = encode(np.arange(0)).shape[1] if count > 1 else 0
         with tqdm(
             total=sum(kept) + sum(spans[number][1] - spans[number][0] - kept[number] for number in waiting),
@@ -119,13 +108,13 @@ class EntityIndex:
                 if folder is None:
                     blocks[number] = block
                 elif rank == 0:
-                    _write_block(Path(folder), number, block, {"model": model, "texts": texts(start, stop)})
+                    write_block(Path(folder), number, block, {"model": model, "texts": texts(start, stop)})
         if folder is None:
             return cls([block for block in blocks if block is not None])
         if shared:
             processes().wait_for_everyone()
         if rank == 0 and waiting:
-            _remove_leftovers(Path(folder))
+            remove_leftovers(Path(folder))
         return cls.load(folder, num_entities, texts, model)
 
     @classmethod
@@ -134,7 +123,7 @@ class EntityIndex:
 
         Raises LassError for an index that is not there, not finished, damaged, or of another model or graph.
         """
-        blocks = _read_blocks(Path(folder), _spans(num_entities), texts, model)
+        blocks = read_blocks(Path(folder), spans_of(num_entities), texts, model)
         found = [block for block in blocks if block is not None]
         if sum(map(len, found)) < num_entities:
             raise LassError(
@@ -254,70 +243,3 @@ def _squared_norms(vectors: torch.Tensor, start: int) -> torch.Tensor:
             "the model's weights or its precision are why"
         )
     return norms
-
-
-def _spans(num_entities: int) -> Spans:
-    return [(start, min(start + BLOCK, num_entities)) for start in range(0, num_entities, BLOCK)]
-
-
-def _file(folder: Path, number: int) -> Path:
-    return folder / f"{number:05}.safetensors"
-
-
-def _read_blocks(folder: Path, spans: Spans, texts: Texts, model: str) -> Blocks:
-    return [_read_block(folder, number, *span, texts, model) for number, span in enumerate(spans)]
-
-
-def _read_block(folder: Path, number: int, start: int, stop: int, texts: Texts, model: str) -> torch.Tensor | None:
-    """The block of entities start to stop - 1, memory-mapped: whole, or its first part; None if it is not there."""
-    file = _file(folder, number)
-    if not file.exists():
-        return None
-    try:
-        with safe_open(file, "pt") as content:  # on the CPU its tensors are views of the mapped file
-            found = content.metadata() or {}
-            block = content.get_tensor("vectors")
-    except LOADING_ERRORS as error:
-        raise LassError(f"{file}: damaged ({first_line(error)}); delete it, its entities are encoded again") from None
-    what = None
-    if found.get("format") != FORMAT:
-        what = f"format (it is {found.get('format')}, expected {FORMAT})"
-    elif found.get("model") != model:
-        what = "model"
-    elif len(block) > stop - start or found.get("texts") != texts(start, start + len(block)):
-        what = f"graph (other texts among the entities from {start} on)"
-    if what:
-        raise IndexFolderError(
-            f"{folder}: the index of another {what}; delete it to build it anew, or name another folder"
-        )
-    return block
-
-
-def _make_writable(folder: Path) -> None:
-    """Makes the folder, or fails before the work, not after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise IndexFolderError(f"{folder}: cannot be made ({error.strerror}); name another folder") from None
-    if not os.access(folder, os.W_OK):
-        raise IndexFolderError(f"{folder}: cannot be written; name another folder")
-
-
-def _write_block(folder: Path, number: int, block: torch.Tensor, metadata: dict[str, str]) -> None:
-    """Writes a block; a file is whole or not there."""
-    file = _file(folder, number)
-    try:
-        write_whole(file, save({"vectors": block.contiguous()}, {"format": FORMAT, **metadata}))
-    except OSError as error:
-        raise LassError(
-            f"{file}: cannot be written ({error.strerror or first_line(error)}); finished blocks are kept, "
-            "so make room and run it again to go on"
-        ) from None
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Removes half-written files of builds that were killed; young ones may be another build's that goes on."""
-    for leftover in folder.glob("*.safetensors.*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime > STALE:
-                leftover.unlink()

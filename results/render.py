@@ -158,7 +158,7 @@ def link_prediction_tables(runs: list[Run], published: dict[str, Any]) -> list[s
 
 
 def ranking(group: Sequence[Run]) -> list[str]:
-    """The metrics of a group; of a single run on a choice of triplets with a 95 % interval: these drawn again, often."""
+    """The metrics of a group; of a single run on a choice of triplets with a 95 % interval by bootstrap."""
     if len(group) > 1 or not group[0].get("limit"):
         return [spread([run["metrics"][name] for run in group], 3) for name in RANKING]
     ranks = np.array(group[0]["ranks"]).reshape(-1, group[0]["limit"])  # a row per slot

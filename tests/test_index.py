@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 import lass_hf.index
+import lass_hf.index_files
 from lass_hf.errors import LassError, NonFiniteError
 from lass_hf.index import EntityIndex
 
@@ -23,7 +24,7 @@ ENTITIES = 30  # four blocks of 8, the last one of 6
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    monkeypatch.setattr(lass_hf.index, "BLOCK", 8)
+    monkeypatch.setattr(lass_hf.index_files, "BLOCK", 8)
     monkeypatch.setattr(lass_hf.index, "PIECE", 3)
     monkeypatch.setattr(lass_hf.index, "QUERIES", 4)
 
@@ -278,7 +279,7 @@ def test_the_index_of_another_model_or_graph_is_refused_and_kept(change, message
 
 def test_an_index_in_another_format_is_refused(tmp_path, monkeypatch):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
-    monkeypatch.setattr(lass_hf.index, "FORMAT", "2")
+    monkeypatch.setattr(lass_hf.index_files, "FORMAT", "2")
     with pytest.raises(LassError, match=r"another format \(it is 1, expected 2\)"):
         load(tmp_path)
 
@@ -316,7 +317,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_what_was_finished(call, tmp_p
         build(Encoder(vectors), folder=tmp_path)
     assert files(tmp_path) == ["00000.safetensors", "00001.safetensors"]
     monkeypatch.undo()
-    monkeypatch.setattr(lass_hf.index, "BLOCK", 8)
+    monkeypatch.setattr(lass_hf.index_files, "BLOCK", 8)
     resumed = Encoder(vectors)
     assert torch.equal(torch.cat(build(resumed, folder=tmp_path).blocks), vectors)
     assert resumed.encoded == list(range(16, 30))
