@@ -53,6 +53,7 @@ def rank(task: str, protocol: str, evaluate: Callable[..., Any]) -> None:
     check_writable(file)
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     positives = graph[ranking.split].positives  # an error now rather than after the training
+    metric = LinkPredictionMetric()  # before the long work: it wants a place for its cache
     model, processor, about = trained_model(arguments, training, graph, ranking.model)
 
     start = time.perf_counter()
@@ -67,7 +68,6 @@ def rank(task: str, protocol: str, evaluate: Callable[..., Any]) -> None:
         resume_dir=f"{file}.progress",
     )
     seconds = time.perf_counter() - start
-    metric = LinkPredictionMetric()
     metric.add_batch(predictions=result.ranks, references=result.num_candidates)
     report(
         file,

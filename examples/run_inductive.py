@@ -52,7 +52,7 @@ def main() -> None:
         file,
         metrics,
         task="inductive_link_prediction",
-        protocol="filtered, realistic ranks, both sides, all candidates",
+        protocol="filtered, realistic ranks, both sides; candidates: entities seen in training, inductive: all",
         share=inductive.share,
         limit=inductive.limit,
         **about,

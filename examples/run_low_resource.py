@@ -24,7 +24,8 @@ from lass_hf.results import read_results, write_results
 from lass_hf.terminal import check_writable, processes, run_program
 from lass_hf.training import trained_model
 
-SAME = ("graph_fingerprint", "seed", "bf16", "choices")  # what the fractions of one file share
+TASK = "low_resource"
+SAME = ("graph_fingerprint", "texts_fingerprint", "seed", "bf16", "choices")  # what the fractions of one file share
 
 
 @dataclass
@@ -37,6 +38,8 @@ class LowResourceArguments:
 
 def main() -> None:
     arguments, training, low = parse_training(sys.argv[1:], LowResourceArguments, prog=Path(__file__).name)
+    if arguments.fraction != 1:
+        raise LassError(f"fraction={arguments.fraction}; expected --fractions, the shares to train on one by one")
     output_dir = Path(training.output_dir)
     file = Path(arguments.json or output_dir / "low_resource.json")
     check_writable(file)
@@ -50,9 +53,9 @@ def main() -> None:
     trainings: dict[str, Any] = {}
     if file.exists():
         before = read_results(file)
-        if any(before.get(name) != about[name] for name in SAME):
+        if before.get("task") != TASK or any(before.get(name) != about[name] for name in SAME):
             raise LassError(
-                f"{file}: results of other arguments, graph or seed; move it, or choose another --output_dir"
+                f"{file}: results of other arguments, graph, seed or task; move it, or choose another --output_dir"
             )
         metrics, trainings = before["metrics"], before["trainings"]
 
@@ -71,7 +74,7 @@ def main() -> None:
         metrics = dict(sorted(metrics.items(), key=lambda item: float(item[0])))
         if processes().is_main_process:
             protocol = "one threshold, the best on validation"
-            write_results(file, metrics, task="low_resource", **about, protocol=protocol, trainings=trainings)
+            write_results(file, metrics, task=TASK, **about, protocol=protocol, trainings=trainings)
             print(f"{fraction:.0%} of train ({len(part['train'])}): accuracy {result.metrics['accuracy']:.4f}")
     if processes().is_main_process:
         line = [float(fraction) for fraction in metrics], [values["accuracy"] for values in metrics.values()]

@@ -33,6 +33,7 @@ def main() -> None:
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     for split in ("validation", evaluation.split):
         labelled(graph, split)  # an error now rather than after the training
+    metric = TripletClassificationMetric()  # before the long work: it wants a place for its cache
     model, processor, about = trained_model(arguments, training, graph, evaluation.model)
 
     start = time.perf_counter()
@@ -40,7 +41,6 @@ def main() -> None:
         model, processor, graph, evaluation.split, evaluation.dtype, arguments.quiet
     )
     seconds = time.perf_counter() - start
-    metric = TripletClassificationMetric()
     metric.add_batch(predictions=result.scores, references=result.labels)
     report(
         file,

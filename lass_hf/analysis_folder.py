@@ -74,7 +74,8 @@ def analyze(
     if ranks_file is not None and limit is not None:
         raise LassError("ranks and limit exclude each other: ranks that were computed already are all used")
     ranks = None if ranks_file is None else _read_ranks(ranks_file, model, chosen)
-    shown = named(graph, chosen.triplets[0] if triplet is None else _find(graph, triplet))
+    first = chosen.positives[0] if len(chosen.positives) else chosen.triplets[0]
+    shown = named(graph, first if triplet is None else _find(graph, triplet))
     joint = model.config.encoding == "joint"
     if not joint and (triplet is not None or layer is not None):
         raise LassError("a model with separate encoding has no attention between head, relation and tail to show")

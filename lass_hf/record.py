@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .configuration import LassConfig
-from .fingerprints import graph_fingerprint
+from .fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .knowledge_graph import KnowledgeGraph
 from .processing import LassProcessor
 from .recipes import CHOICES, TrainArguments, parse_training
@@ -55,6 +55,7 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
     return {
         "graph": Path(arguments.graph).resolve().name,
         "graph_fingerprint": graph_fingerprint(graph),
+        "texts_fingerprint": graph_texts_fingerprint(graph),
         "recipe": Path(arguments.recipe).stem if arguments.recipe else None,
         "changed": changed,
         "seed": training.seed,

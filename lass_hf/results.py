@@ -77,7 +77,10 @@ def machine() -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit that this package runs from, "+" behind it when files of it differ or are new; None outside of git."""
+    """The commit that this package runs from, "+" behind it when its files, or the examples', differ or are new.
+
+    None outside of git.
+    """
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -86,7 +89,9 @@ def git_commit() -> str | None:
 
     try:
         git("ls-files", "--error-unmatch", Path(__file__).name)  # else it is installed inside of another repository
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+" if git("status", "--porcelain", ".", "../examples") else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -13,6 +13,7 @@ from .candidate_scores import INDEX_FOLDER
 from .checkpoints import find_checkpoint
 from .data_collator import KGDataCollator
 from .errors import LassError, first_line
+from .fingerprints import graph_fingerprint, texts_fingerprint
 from .knowledge_graph import KnowledgeGraph
 from .modeling import LassForKGCompletion
 from .negative_mining import mine_negatives
@@ -26,7 +27,7 @@ from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
 
 TRAINING_FILE = "training.json"
-RECORDED = ("graph", "graph_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
+RECORDED = ("graph", "graph_fingerprint", "texts_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
 
 
 def train(
@@ -97,11 +98,12 @@ def train(
     if arguments.quiet:
         trainer.remove_callback(PrinterCallback)
     file = output_dir / TRAINING_FILE
-    if trainer.is_world_process_zero():
+    begins = checkpoint is None or Path(checkpoint).parent.resolve() != output_dir.resolve()
+    if begins and trainer.is_world_process_zero():
         write_results(file, {}, task="training", **about)  # what a resumed training must be the same as
-    if trainer.is_world_process_zero():
-        shutil.rmtree(output_dir / INDEX_FOLDER, ignore_errors=True)  # of the model that was there before
     trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.is_world_process_zero():
+        shutil.rmtree(output_dir / INDEX_FOLDER, ignore_errors=True)  # of the model that is there so far
     trainer.save_model(_internal_call=True)  # a push may fail, so all is here before
     if trainer.is_world_process_zero():
         log = trainer.state.log_history
@@ -134,6 +136,8 @@ def _check_same(checkpoint: str, about: dict[str, Any]) -> None:
     if not file.is_file():
         return
     before = read_results(file)
+    if before["graph_fingerprint"] != about["graph_fingerprint"]:
+        raise LassError(f"{checkpoint}: the checkpoint of a training on another graph, {before['graph']}")
     old, new = ({"seed": content["seed"], **content["choices"]} for content in (before, about))
     if different := [name for name in {**old, **new} if old.get(name) != new.get(name)]:
         name = different[0]
@@ -152,7 +156,7 @@ def training_of(folder: str | Path) -> dict[str, Any] | None:
     if not made["metrics"]:  # it has not ended
         return None
     how = ("command", "resumed", "metrics", "num_processes", "machine", "versions", "git_commit")
-    return {name: made[name] for name in (*RECORDED, *how)}
+    return {name: made.get(name) for name in (*RECORDED, *how)}
 
 
 def trained_model(
@@ -170,13 +174,14 @@ def trained_model(
         raise LassError(f"{folder}: no {TRAINING_FILE} of a training that ended; expected the folder of one that did")
     model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
     about = {name: made.pop(name) for name in RECORDED}
-    wanted = record(arguments, training, graph)
-    if about["graph_fingerprint"] != wanted["graph_fingerprint"]:
+    if about["graph_fingerprint"] != graph_fingerprint(graph):
         raise LassError(
             f"{folder}: trained on {about['graph']}, whose names or triplets are not those of {arguments.graph}"
         )
-    if about["choices"]["long_text"] != arguments.long_text:
+    processor = LassProcessor.from_pretrained(folder)
+    if texts_fingerprint(processor.token_store()) != texts_fingerprint(processor.token_store(graph)):
         raise LassError(
-            f"{folder}: trained with --long_text {about['choices']['long_text']}; evaluate it with that, too"
+            f"{folder}: trained on other texts than those of {arguments.graph}, with --long_text "
+            f"{about['choices']['long_text']}; evaluate it with the same"
         )
-    return model, LassProcessor.from_pretrained(folder), {**about, "training": made}
+    return model, processor, {**about, "training": made}

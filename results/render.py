@@ -2,7 +2,8 @@
 
     make results            # the same as: python results/render.py
 
-A results file is what an example script wrote; put it here and run this again. No number of the page is typed by hand.
+A results file is what a script for the paper's experiments wrote; put it here and run this again. No number of the page
+is typed by hand.
 """
 
 import json
@@ -33,7 +34,8 @@ Run = dict[str, Any]
 def main() -> None:
     published = yaml.safe_load((FOLDER / "published.yaml").read_text(encoding="utf-8"))
     sizes = published["test_triplets"]
-    runs, readings = load(FOLDER, sizes), load(FOLDER / "readings", sizes)
+    shown = {task: published[TABLES[task]]["columns"] for task in PROTOCOLS}
+    runs, readings = load(FOLDER, sizes, shown), load(FOLDER / "readings", sizes, shown)
     by_task: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_task[run["task"]].append(run)
@@ -68,11 +70,20 @@ PROTOCOLS = {
     "relation_prediction": "Test split, filtered, all relations as candidates, realistic ranks.",
     "low_resource": "Test accuracy after training on nested, seeded parts of the training split; the same recipe.",
 }
+TABLES = {  # of the paper, by whose graphs a task is shown
+    "triplet_classification": "triplet_classification",
+    "low_resource": "triplet_classification",
+    "link_prediction": "link_prediction",
+    "relation_prediction": "link_prediction",
+}
 NEEDED = ("task", "graph", "graph_fingerprint", "recipe", "changed", "seed", "bf16", "choices", "command")
 
 
-def load(folder: Path, sizes: dict[str, dict[str, int]]) -> list[Run]:
-    """The runs of a folder; raises LassError for a file that the page could only misread. `sizes`: of test splits."""
+def load(folder: Path, sizes: dict[str, dict[str, int]], shown: dict[str, list[str]]) -> list[Run]:
+    """The runs of a folder; raises LassError for a file that the page could only misread.
+
+    `sizes`: of test splits. `shown`: the graphs of each task.
+    """
     runs = []
     for file in sorted(folder.glob("*.json")):
         run = read_results(file)
@@ -80,7 +91,7 @@ def load(folder: Path, sizes: dict[str, dict[str, int]]) -> list[Run]:
             raise LassError(f"{file}: no {missing[0]} in it; expected the results file of an example script")
         for name, value, allowed in (
             ("task", run["task"], PROTOCOLS),
-            ("graph", run["graph"], TITLES),
+            ("graph", run["graph"], shown.get(run["task"], ())),
             ("split", run.get("split", "test"), ["test"]),
         ):
             if value not in allowed:
@@ -99,14 +110,21 @@ def of_graph(runs: Iterable[Run], graph: str) -> list[Run]:
 
 
 def groups(runs: Iterable[Run]) -> list[list[Run]]:
-    """Runs that differ in their seed only; raises LassError for two of one seed."""
+    """Runs that differ in their seed only; raises LassError for two of one seed, or groups that would read the same."""
     found: dict[str, dict[int, Run]] = defaultdict(dict)
     for run in runs:
-        same = {name: run.get(name) for name in (*NEEDED, "limit", "dtype") if name not in ("seed", "command")}
+        names = (*NEEDED, "texts_fingerprint", "limit", "dtype")
+        same = {name: run.get(name) for name in names if name not in ("seed", "command")}
         other = found[json.dumps(same, sort_keys=True)].setdefault(run["seed"], run)
         if other is not run:
             raise LassError(f"{other['file']} and {run['file']} are the same run with seed {run['seed']}: keep one")
-    return [list(group.values()) for group in found.values()]
+    made = [list(group.values()) for group in found.values()]
+    named: dict[str, Run] = {}
+    for group in made:
+        first = named.setdefault(f"{group[0]['graph']} {label(group)}", group[0])
+        if first is not group[0]:
+            raise LassError(f"{first['file']} and {group[0]['file']} differ in what their rows do not show: keep one")
+    return made
 
 
 def spread(values: Sequence[float], decimals: int) -> str:
@@ -119,6 +137,8 @@ def label(group: Sequence[Run]) -> str:
     parts = [Path(first["choices"]["encoder"]).name]
     parts += [f"`{first['recipe']}`"] if first["recipe"] else ["no recipe"]
     parts += [f"{name} {value}" for name, value in first["changed"].items()]
+    parts += ["trained in bfloat16"] if first["bf16"] else []
+    parts += [f"scored in {first['dtype']}"] if first.get("dtype", "auto") != "auto" else []
     parts += [f"{first['limit']} test triplets"] if first.get("limit") else []
     return ", ".join([*parts, "seed " + ", ".join(str(run["seed"]) for run in group)])
 
@@ -186,6 +206,10 @@ def low_resource(runs: list[Run]) -> list[str]:
     for group in groups(runs):
         found: dict[float, list[float]] = defaultdict(list)
         for run in group:
+            if run["metrics"].keys() != group[0]["metrics"].keys():
+                raise LassError(
+                    f"{run['file']}: other fractions than {group[0]['file']}, the same run with another seed"
+                )
             for fraction, values in run["metrics"].items():
                 found[float(fraction)].append(values["accuracy"])
         name = f"{TITLES[group[0]['graph']]}: {label(group)}"
@@ -229,25 +253,30 @@ def chosen(run: Run) -> dict[str, Any]:
 
 
 def provenance(runs: list[Run]) -> str:
-    """Where each figure comes from: one row per training, of a low-resource run with its share of train."""
+    """Where each figure comes from: a row per training, and one for an evaluation that another command did."""
     rows = []
     for run in runs:
         trainings = run.get("trainings", {"": run["training"]} if "training" in run else {})
         for fraction, training in trainings.items():
-            machine, versions = training["machine"], training["versions"]
-            cores = f"{machine['cores']} cores, {'' if machine['cpu_bfloat16'] else 'no '}native bfloat16"
             minutes = f"{training['metrics']['train_runtime'] / 60:.0f} min"
-            rows.append(
-                [
-                    f"[{run['file']}](../results/{run['file']})" + (f", {float(fraction):.0%}" if fraction else ""),
-                    f"`{training['command']}`",
-                    f"{minutes} after a resume" if training["resumed"] else minutes,
-                    machine["accelerator"] or f"{machine['cpu']}, {cores}",
-                    f"torch {versions['torch']}, transformers {versions['transformers']}",
-                    str(training["git_commit"]),
-                ]
-            )
-    return table(["file", "command of the training", "training", "machine", "versions", "commit"], rows)
+            share = f", {float(fraction):.0%}" if fraction else ""
+            rows.append(origin(run, share, training, f"{minutes} after a resume" if training["resumed"] else minutes))
+        if all(run["command"] != training["command"] for training in trainings.values()):
+            rows.append(origin(run, ", evaluation", run, ""))
+    return table(["file", "command", "training", "machine", "versions", "commit"], rows)
+
+
+def origin(run: Run, what: str, made: Run, minutes: str) -> list[str]:
+    machine, versions = made["machine"], made["versions"]
+    cores = f"{machine['cores']} cores, {'' if machine['cpu_bfloat16'] else 'no '}native bfloat16"
+    return [
+        f"[{run['file']}](../results/{run['file']}){what}",
+        f"`{made['command']}`",
+        minutes,
+        machine["accelerator"] or f"{machine['cpu']}, {cores}",
+        f"torch {versions['torch']}, transformers {versions['transformers']}",
+        str(made["git_commit"]),
+    ]
 
 
 if __name__ == "__main__":

@@ -87,9 +87,10 @@ def test_probabilities_come_from_the_validation_split(classified, labelled_graph
 def test_the_attention_is_that_of_the_surest_right_true_triplet(classified, labelled_graph):
     _, analysis = classified
     surest = [row for row in analysis["confident"]["right"] if row["label"] == 1]
-    first = labelled_graph["test"].triplets[0]
-    expected = surest[0]["ids"] if surest else [labelled_graph.entities.ids[first[0]]]
-    assert analysis["attention"]["ids"][: len(expected)] == expected
+    head, relation, tail = labelled_graph["test"].positives[0].tolist()
+    entities, relations = labelled_graph.entities.ids, labelled_graph.relations.ids
+    expected = surest[0]["ids"] if surest else [entities[head], relations[relation], entities[tail]]
+    assert analysis["attention"]["ids"] == expected
     assert np.sum(analysis["attention"]["between_segments"], axis=1) == pytest.approx(np.ones(4), abs=1e-5)
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import write_graph
+from conftest import ENTITY_TEXT, write_graph
 from scripts import ROOT, train_example
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_triplet_classification
@@ -109,13 +109,29 @@ def test_a_trained_model_is_evaluated_without_training_and_keeps_its_record(run,
 def test_a_model_of_another_graph_or_other_texts_is_refused(run, graph_folder, labelled_folder, tmp_path, capsys):
     assert run("link_prediction", graph_folder) == 0
     other = write_graph(tmp_path / "other", test=[("cat", "eats", "dog")])
+    reworded = write_graph(tmp_path / "reworded", entity_text=ENTITY_TEXT | {"cat": "a cat"})
     for graph, argv, message in (
         (other, [], "names or triplets are not those"),
         (tmp_path / "out", [], "no train.tsv"),
         (graph_folder, ["--long_text", "true"], "long"),
+        (reworded, [], "trained on other texts than those of"),
     ):
         assert run("link_prediction", graph, "--model", tmp_path / "out", *argv) == 2
         assert message in capsys.readouterr().err
+
+
+def test_low_resource_takes_its_shares_from_fractions_alone(run, labelled_folder, capsys):
+    assert run("low_resource", labelled_folder, "--fraction", 0.5) == 2
+    assert "fraction=0.5; expected --fractions" in capsys.readouterr().err
+
+
+def test_low_resource_refuses_the_file_of_another_task(run, labelled_folder, tmp_path, capsys):
+    file = tmp_path / "other.json"
+    assert run("triplet_classification", labelled_folder, "--json", file) == 0
+    before = file.read_bytes()
+    assert run("low_resource", labelled_folder, "--fractions", 0.5, "--json", file) == 2
+    assert f"{file}: results of other arguments, graph, seed or task" in capsys.readouterr().err
+    assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -183,7 +199,7 @@ def test_low_resource_refuses_fractions_out_of_range(run, labelled_folder, tmp_p
 def test_low_resource_refuses_to_mix_results_of_other_arguments(run, labelled_folder, capsys):
     assert run("low_resource", labelled_folder, "--fractions", 0.5) == 0
     assert run("low_resource", labelled_folder, "--fractions", 1, "--learning_rate", 0.5) == 2
-    assert "of other arguments, graph or seed" in capsys.readouterr().err
+    assert "of other arguments, graph, seed or task" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("script", NAMES)

@@ -30,8 +30,11 @@ def test_test_and_training_share_no_entity_and_split_the_triplets(seed, share):
     for name, rows in every.items():
         kept = [row for row in rows if not {row[0], row[2]} & out]
         assert (names(seen, name) if name in seen else []) == kept
-        if name != "test" and kept:
-            assert names(unseen, name) == kept
+    rest = {row for rows in every.values() for row in rows if len({row[0], row[2]} & out) < len({row[0], row[2]})}
+    rest -= {row for row in every["test"] if not {row[0], row[2]} & out}  # the transductive test
+    found = [names(unseen, name) if name in unseen else [] for name in ("train", "validation")]
+    assert found[0] == names(seen, "train")
+    assert set(found[0] + found[1]) == rest
     expected = {row for rows in every.values() for row in rows if {row[0], row[2]} <= out}
     assert set(names(unseen, "test")) == expected
     assert len(unseen["test"]) == len(expected)

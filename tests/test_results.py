@@ -1,6 +1,7 @@
 """Results files: what they record, that they are written whole or not at all, and what is refused."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,24 @@ def test_commit_is_that_of_the_checkout():
     if head.returncode:
         pytest.skip("the package does not run from a git checkout")
     assert head.stdout.startswith(git_commit().rstrip("+"))
+
+
+@pytest.mark.parametrize("changed", [None, "lass_hf/results.py", "examples/recipes/new.yaml"])
+def test_a_commit_says_whether_code_or_recipes_differ_from_it(changed, monkeypatch, tmp_path):
+    def git(*arguments):
+        names = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *names, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    for folder in ("lass_hf", "examples/recipes"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "results.py").touch()
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    if changed:
+        (tmp_path / changed).write_text("changed", encoding="utf-8")
+    monkeypatch.setattr(lass_hf.results, "__file__", str(tmp_path / "lass_hf" / "results.py"))
+    assert re.fullmatch("[0-9a-f]{12}" + (r"\+" if changed else ""), git_commit())
 
 
 def test_a_package_outside_a_checkout_has_no_commit(monkeypatch, tmp_path):

@@ -93,8 +93,9 @@ def test_page_keeps_runs_of_other_choices_apart(made, results_folder):
     ("name", "value", "message"),
     [
         ("split", "validation", "split 'validation'; the page shows test"),
-        ("graph", "my_graph", "graph 'my_graph'; the page shows umls"),
+        ("graph", "my_graph", "graph 'my_graph'; the page shows wn11, fb13"),
         ("task", "benchmark", "task 'benchmark'; the page shows"),
+        ("graph", "umls", "graph 'umls'; the page shows wn11, fb13"),
         ("seed", 2, "are the same run with seed 2: keep one"),
     ],
 )
@@ -105,6 +106,47 @@ def test_page_refuses_runs_that_it_cannot_show(results_folder, capsys, name, val
     assert code == 2
     assert message in capsys.readouterr().err
     assert not page.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"), [("bf16", True, "trained in bfloat16"), ("dtype", "float32", "scored in float32")]
+)
+def test_precisions_are_rows_of_their_own(results_folder, name, value, shown):
+    content = json.loads((results_folder / "wn11_1.json").read_text(encoding="utf-8"))
+    (results_folder / "wn11_1.json").write_text(json.dumps({**content, name: value}), encoding="utf-8")
+    _, page = render(results_folder)
+    text = page.read_text(encoding="utf-8")
+    assert f"{shown}, seed 1 |" in text
+    assert "seed 2 |" in text
+
+
+def test_seeds_with_other_fractions_are_refused(results_folder, capsys):
+    content = read_results(results_folder / "low.json")
+    metrics = {**content["metrics"], "0.7": content["metrics"]["0.5"]}
+    other = {**content, "seed": 7, "metrics": metrics}
+    (results_folder / "low_7.json").write_text(json.dumps(other), encoding="utf-8")
+    assert render(results_folder)[0] == 2
+    assert "low_7.json: other fractions than low.json" in capsys.readouterr().err
+
+
+def test_an_evaluation_by_another_command_has_a_row_of_its_own(made, results_folder, encoder_folder, tmp_path):
+    file = results_folder / "umls.json"
+    again = ["--model", made / "models" / "umls", "--json", file]
+    places = {"encoder": encoder_folder, "output_dir": tmp_path / "out"}
+    assert train_example("link_prediction", made / "umls", *again, **places) == 0
+    _, page = render(results_folder)
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| [umls.json]")]
+    assert len(rows) == 2
+    assert "umls.json), evaluation |" in rows[1]
+    assert "--model" in rows[1]
+    assert "--model" not in rows[0]
+
+
+def test_rows_that_would_read_the_same_are_refused(results_folder, capsys):
+    content = read_results(results_folder / "low.json")
+    (results_folder / "low_again.json").write_text(json.dumps({**content, "texts_fingerprint": "other"}), "utf-8")
+    assert render(results_folder)[0] == 2
+    assert "low.json and low_again.json differ in what their rows do not show" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["wn11_1", "low", "umls"])

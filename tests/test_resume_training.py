@@ -186,6 +186,16 @@ def test_checkpoint_of_another_training_is_refused(checkpoint, other, training, 
         assert messages.get(other, "another model") in line
 
 
+@pytest.mark.parametrize("other", ["graph", "texts"])
+def test_a_refused_resume_leaves_the_finished_training_as_it_was(other, training, straight, others, tmp_path, capsys):
+    folder = shutil.copytree(straight, tmp_path / "out")
+    files = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert resume(training, folder, "last", *others[other]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert {"graph": "another graph", "texts": "other texts"}[other] in line
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == files
+
+
 def write_checkpoint(folder, lacks="", state='{"global_step": 9}'):
     """The files that make a checkpoint whole, or some of them."""
     folder.mkdir(parents=True)
