@@ -37,7 +37,8 @@ def main() -> None:
     shown = {task: published[TABLES[task]]["columns"] for task in PROTOCOLS}
     runs, readings = load(FOLDER, sizes, shown), load(FOLDER / "readings", sizes, shown)
     by_task: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
+    repeated = [run for group in groups(readings) if len(group) > 1 for run in group]  # so a result, too
+    for run in (*runs, *repeated):
         by_task[run["task"]].append(run)
     parts = [INTRODUCTION, "## Triplet classification (Table 2 of the paper)", PROTOCOLS["triplet_classification"]]
     parts += classification_tables(by_task["triplet_classification"], published["triplet_classification"])

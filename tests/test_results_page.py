@@ -173,6 +173,15 @@ def test_readings_name_what_differs_and_what_they_share(results_folder):
     text = page.read_text(encoding="utf-8")
     assert "dropout 0.2, seed 42. Each row names what differs" in text
     assert text.index("| `published_code`, as it is |") < text.index("| max_steps 3 | 42 |")
+    assert "**measured**" not in text.partition("### UMLS")[2]
+    other = json.dumps({**content, "seed": 7})
+    (results_folder / "readings" / "longer_7.json").write_text(other, encoding="utf-8")
+    _, page = render(results_folder)
+    rows = [
+        line for line in page.read_text(encoding="utf-8").partition("### UMLS")[2].splitlines() if "measured" in line
+    ]
+    assert len(rows) == 1
+    assert "max_steps 3, seed 42, 7 |" in rows[0]
 
 
 def test_committed_page_is_what_the_committed_files_say(tmp_path):
