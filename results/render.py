@@ -240,9 +240,9 @@ def readings_table(runs: list[Run]) -> list[str]:
         ]
         name = ", ".join(changed) if changed else "`published_code`, as it is"
         rows.append([name, ", ".join(str(run["seed"]) for run in group), *ranking(group)])
-    graph = TITLES[first["graph"]]
+    graph, shared = TITLES[first["graph"]], label([first]).rpartition(", seed")[0]
     text = (
-        f"{graph}, test split, link prediction: {label([first])}. Each row names what differs from the first; what "
+        f"{graph}, test split, link prediction: {shared}. Each row names what differs from the first; what "
         "follows from it is in [paper_vs_code.md](paper_vs_code.md)."
     )
     return [text, table(["changed", "seeds", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
