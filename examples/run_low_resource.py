@@ -25,7 +25,13 @@ from lass_hf.terminal import check_writable, processes, run_program
 from lass_hf.training import trained_model
 
 TASK = "low_resource"
-SAME = ("graph_fingerprint", "texts_fingerprint", "seed", "bf16", "choices")  # what the fractions of one file share
+SAME = (
+    "graph_fingerprint",
+    "graph_texts_fingerprint",
+    "seed",
+    "bf16",
+    "choices",
+)  # what the fractions of one file share
 
 
 @dataclass

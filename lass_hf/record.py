@@ -55,7 +55,7 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
     return {
         "graph": Path(arguments.graph).resolve().name,
         "graph_fingerprint": graph_fingerprint(graph),
-        "texts_fingerprint": graph_texts_fingerprint(graph),
+        "graph_texts_fingerprint": graph_texts_fingerprint(graph),
         "recipe": Path(arguments.recipe).stem if arguments.recipe else None,
         "changed": changed,
         "seed": training.seed,

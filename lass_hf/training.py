@@ -27,7 +27,7 @@ from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
 
 TRAINING_FILE = "training.json"
-RECORDED = ("graph", "graph_fingerprint", "texts_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
+RECORDED = ("graph", "graph_fingerprint", "graph_texts_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
 
 
 def train(

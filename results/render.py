@@ -114,7 +114,7 @@ def groups(runs: Iterable[Run]) -> list[list[Run]]:
     """Runs that differ in their seed only; raises LassError for two of one seed, or groups that would read the same."""
     found: dict[str, dict[int, Run]] = defaultdict(dict)
     for run in runs:
-        names = (*NEEDED, "texts_fingerprint", "limit", "dtype")
+        names = (*NEEDED, "graph_texts_fingerprint", "limit", "dtype")
         same = {name: run.get(name) for name in names if name not in ("seed", "command")}
         other = found[json.dumps(same, sort_keys=True)].setdefault(run["seed"], run)
         if other is not run:

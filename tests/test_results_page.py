@@ -144,7 +144,7 @@ def test_an_evaluation_by_another_command_has_a_row_of_its_own(made, results_fol
 
 def test_rows_that_would_read_the_same_are_refused(results_folder, capsys):
     content = read_results(results_folder / "low.json")
-    (results_folder / "low_again.json").write_text(json.dumps({**content, "texts_fingerprint": "other"}), "utf-8")
+    (results_folder / "low_again.json").write_text(json.dumps({**content, "graph_texts_fingerprint": "other"}), "utf-8")
     assert render(results_folder)[0] == 2
     assert "low.json and low_again.json differ in what their rows do not show" in capsys.readouterr().err
 
