@@ -44,13 +44,21 @@ def best_answers(
     return found
 
 
-def reranked(score: ScoreFunction, found: Answers, slot: int, count: int, blend: float) -> Answers:
-    """Answers in the order of another score function + `blend` * the score that they have, the `count` best of each."""
-    triplets, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+def reranked(score: ScoreFunction, found: Answers, slot: int, depth: int, blend: float) -> Answers:
+    """Answers whose `depth` best are in the order of another score function + `blend` * the score that they have.
+
+    The others stay behind them as they are, with the score that they have.
+    """
+    top = [(triplets[:depth], scores[:depth]) for triplets, scores in found]
+    triplets, scores = (np.concatenate(parts) for parts in zip(*top, strict=True))
     scores = score(triplets, slot) + blend * scores
-    ends = np.cumsum([len(values) for _, values in found])[:-1]
-    parts = zip(np.split(triplets, ends), np.split(scores, ends), strict=True)
-    return [(part[kept], values[kept]) for part, values in parts for kept in [best(values, count)]]
+    ends = np.cumsum([len(values) for _, values in top])[:-1]
+    answers = []
+    for (every, before), after in zip(found, np.split(scores, ends), strict=True):
+        order = best(after, len(after))
+        rest = slice(len(after), None)
+        answers.append((np.concatenate([every[order], every[rest]]), np.concatenate([after[order], before[rest]])))
+    return answers
 
 
 def best(scores: np.ndarray, count: int) -> np.ndarray:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import LassError
+from .errors import LassError, NonFiniteError
 from .fingerprints import digest, model_fingerprint
 from .index import EntityIndex
+from .knowledge_graph import KnowledgeGraph
 from .scoring import TripletScorer
 
 # (triplets of shape (n, 3), the slot asked for, a progress bar or None) -> float32 scores of shape (n,)
@@ -47,6 +48,11 @@ def by_index(scorer: TripletScorer, index: EntityIndex) -> CandidateScores:
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
         for start, squared in index.distances(vectors):
             matrix[:, start : start + squared.shape[1]] = scorer.score_distances(squared).cpu().numpy()
+        if not np.isfinite(matrix).all():  # the vectors are finite, so it is what they are scaled by
+            raise NonFiniteError(
+                "scores are NaN or infinite: the model's weights are damaged, or its training diverged; if it was "
+                'trained in another precision, score with dtype="float32"'
+            )
         if bar is not None:
             bar.update(int(wanted.sum()))
         return matrix[:, scorer.store.same_text[0][candidates]]
@@ -54,17 +60,26 @@ def by_index(scorer: TripletScorer, index: EntityIndex) -> CandidateScores:
     return scores
 
 
-def candidate_scores(scorer: TripletScorer, index: EntityIndex | None = None, quiet: bool = True) -> CandidateScores:
-    """The matrix of any model; `index`, of the scorer's texts, is built in memory when it is needed and not given."""
+def candidate_scores(scorer: TripletScorer, folder: str | Path | None = None, quiet: bool = True) -> CandidateScores:
+    """The matrix of any model; `folder` keeps the index that a model with separate encoding needs."""
     if not scorer.separate:
         return by_triplets(scorer.score)
-    return by_index(scorer, index or entity_index(scorer, quiet=quiet))
+    return by_index(scorer, entity_index(scorer, folder, quiet))
 
 
 def index_folder(model: str | Path) -> Path | None:
     """Where the index of a model's own graph is kept: in its folder, unless that is none or cannot be written."""
     folder = Path(model, INDEX_FOLDER)
     return folder if folder.is_dir() or os.access(model, os.W_OK) else None
+
+
+def index_folder_of(model: str | Path, own: KnowledgeGraph | None, graph: KnowledgeGraph) -> Path | None:
+    """Where the index of a graph is kept: with the model, for its own graph and for one that adds entities to it."""
+    if own is None:
+        return None
+    known = slice(own.num_entities)
+    same = (own.entities.ids, own.entities.texts) == (graph.entities.ids[known], graph.entities.texts[known])
+    return index_folder(model) if same else None
 
 
 def entity_index(

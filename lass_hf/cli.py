@@ -13,7 +13,7 @@ from typing import Any
 
 from .analysis_folder import analyze
 from .builders import load_graph
-from .candidate_scores import entity_index, index_folder
+from .candidate_scores import index_folder, index_folder_of
 from .card_folder import add_evaluation, classification_facts, ranking_facts, scored
 from .cli_parser import make_parser
 from .decision import keep_decision
@@ -29,7 +29,6 @@ from .recipes import parse_training
 from .record import record
 from .reranking import RerankingResult, evaluate_reranking
 from .results import write_results
-from .scoring import TripletScorer
 from .terminal import check_writable, print_answers, print_metrics, processes, quieten, report, run_program
 from .training import train, training_of
 from .triplet_classification import evaluate_triplet_classification
@@ -86,28 +85,28 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     progress = _progress_folder(arguments)
     if arguments.rerank and arguments.relations:
         raise LassError("--rerank and --relations exclude each other: heads and tails are reranked")
+    if not arguments.rerank and (arguments.top_k or arguments.blend is not None):
+        raise LassError("--top_k and --blend are about --rerank, which is not given")
     rank = evaluate_relation_prediction if arguments.relations else evaluate_link_prediction
     choices: dict[str, Any] = {name: getattr(arguments, name) for name in ("split", "limit", "dtype", "seed", "quiet")}
-    if model.config.encoding == "separate" and not arguments.relations:
-        scorer = TripletScorer(model, processor.token_store(graph), arguments.dtype)
-        choices["index"] = entity_index(scorer, _index_folder(arguments.model, processor, graph), arguments.quiet)
+    if not arguments.relations:
+        choices["index_folder"] = index_folder_of(arguments.model, processor.graph, graph)
     more: dict[str, Any] = {}
     if arguments.rerank:
         joint = LassForKGCompletion.from_pretrained(arguments.rerank).to(processes().device)
         joint_processor = LassProcessor.from_pretrained(arguments.rerank)
         both = evaluate_reranking(
             *(model, processor, joint, joint_processor, graph),
-            top_k=arguments.top_k,
+            top_k=arguments.top_k or 100,
             blend=arguments.blend,
             resume_dir=progress,
             **choices,
         )
         result = both.reranked
-        more = {name: getattr(both, name) for name in ("top_k", "recall", "blend", "tokens", "seconds")}
-        more = {"rerank": arguments.rerank, **more, "retrieval": both.retrieval.metrics}
-        more["stage_seconds"] = more.pop("seconds")
+        more = {name: getattr(both, name) for name in ("top_k", "recall", "num_reranked", "blend", "tokens")}
+        more = {"rerank": arguments.rerank, **more, "retrieval": both.retrieval.metrics, "stage_seconds": both.seconds}
         if processes().is_main_process:
-            _print_stages(both)
+            _print_stages(both, arguments)
     else:
         result = rank(model, processor, graph, resume_dir=progress, **choices)
     if result.unseen["num_queries"] and processes().is_main_process:
@@ -138,23 +137,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         remove_progress(progress)
 
 
-def _index_folder(model: str, processor: LassProcessor, graph: KnowledgeGraph) -> Path | None:
-    """Where the entities' vectors are kept: in the model's folder if the graph's entities are those of the model's."""
-    return index_folder(model) if _is_own(processor, graph) else None
-
-
 def _is_own(processor: LassProcessor, graph: KnowledgeGraph) -> bool:
     """Whether a graph has the entities of the one that the model was saved with."""
     own = processor.graph
     return own is not None and (own.entities.ids, own.entities.texts) == (graph.entities.ids, graph.entities.texts)
 
 
-def _print_stages(both: RerankingResult) -> None:
-    """Both stages of a reranking, side by side."""
-    print(f"recall@{both.top_k} of the first stage {both.recall:.4f}; blend {both.blend:.4g}")
+def _print_stages(both: RerankingResult, arguments: argparse.Namespace) -> None:
+    """Both stages of a reranking, side by side, and the command that answers questions so."""
+
+    def spent(stage: str) -> str:
+        return f"{both.tokens[stage]:,} tokens, {both.seconds[stage]:.1f} s"
+
+    num_queries = both.reranked.metrics["num_queries"]
+    found = "" if both.tokens["indexing"] else "; the vectors were there"
+    print(f"indexing: {spent('indexing')}{found}; fitting of the blend: {spent('fitting')}")
     for name, result in (("retrieval", both.retrieval), ("reranking", both.reranked)):
         values = "  ".join(f"{key} {result.metrics[key]:.4f}" for key in ("mr", "mrr", "hits@1", "hits@3", "hits@10"))
-        print(f"{name}: {values}  ({both.tokens[name]:,} tokens, {both.seconds[name]:.1f} s)")
+        print(f"{name}: {values}  ({spent(name)})")
+    print(f"recall@{both.top_k} {both.recall:.4f}: {both.num_reranked} of {num_queries} queries reranked")
+    following = f"--model {arguments.model} --rerank {arguments.rerank} --rerank_top_k {both.top_k}"
+    print(f"next: lass-hf predict {following} --blend {both.blend:.4g}")
 
 
 def _classify(arguments: argparse.Namespace) -> None:

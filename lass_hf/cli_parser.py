@@ -43,7 +43,7 @@ def make_parser() -> Parser:
     evaluate.add_argument("--seed", type=_not_negative, default=42, help="of that choice")
     evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
     evaluate.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
-    evaluate.add_argument("--top_k", type=_positive, default=100, help="how many answers it puts in order")
+    evaluate.add_argument("--top_k", type=_positive, help="how many answers it puts in order (default: 100)")
     evaluate.add_argument(
         "--blend", type=_weight, help="weight of the first model's score (default: fitted on validation)"
     )

@@ -28,7 +28,7 @@ class InBatchCollator:
 
         {"input_ids": (R, L), "attention_mask": (R, L), "segment_ids": (R, L),
          "labels": (n,),            # ones: how many positives there are
-         "triplets": (n, 3),        # the positives
+         "triplets": (n, 3),        # the positives; of entities with the same text the first
          "query_rows": (2n,),       # sequences of the queries for the tails, then of those for the heads
          "answers": (m,),           # the entities of the batch, ascending
          "answer_rows": (m,),       # their sequences
@@ -43,10 +43,12 @@ class InBatchCollator:
         if processor.encoding != "separate":
             raise LassError('InBatchCollator needs a processor with encoding="separate"; KGDataCollator is for "joint"')
         self.store = processor.token_store(graph)
+        self._same = self.store.same_text[0]
         self._batch_cost = batch_cost("cuda" if torch.accelerator.is_available() else "cpu")
 
     def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         triplets = np.array([(item["head"], item["relation"], item["tail"]) for item in features], dtype=np.int64)
+        triplets = of_texts(triplets, self._same)
         answers = np.unique(triplets[:, [0, 2]])
         queries = np.concatenate([self.store.queries(triplets, slot) for slot in SLOTS])
         distinct, row_of_query = np.unique(queries, axis=0, return_inverse=True)
@@ -67,6 +69,13 @@ class InBatchCollator:
             **{name: torch.from_numpy(array) for name, array in arrays.items()},
             "micro_batches": [(len(part), int(lengths[part[0]]), int(lengths[part[-1]])) for part in parts],
         }
+
+
+def of_texts(triplets: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Triplets, (n, 3), of the first entity with each text, `same`: a model of texts cannot tell the others apart."""
+    triplets = triplets.copy()
+    triplets[:, [0, 2]] = same[triplets[:, [0, 2]]]
+    return triplets
 
 
 def gather_answers(vectors: torch.Tensor, answers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,6 +104,7 @@ def candidates_of(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the candidates are to the 2n queries of positives, shape (n, 3), when `answers` ascend, shape (m,).
 
+    All three are of texts: entities that read the same are one.
     Returns the position of each query's own answer, int64 (2n,); which candidates are other known answers, and so none
     to tell apart, bool (2n, m); and which are the query's own entity, but not its answer, bool (2n, m).
     """

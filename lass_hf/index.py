@@ -108,7 +108,7 @@ class EntityIndex:
                 if folder is None:
                     blocks[number] = block
                 elif rank == 0:
-                    write_block(Path(folder), number, block, {"model": model, "texts": texts(start, stop)})
+                    write_block(Path(folder), number, block, start, texts, model)
         if folder is None:
             return cls([block for block in blocks if block is not None])
         if shared:

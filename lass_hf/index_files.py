@@ -1,9 +1,11 @@
 """The files of an entity index: one for each block of vectors, whole or not there, with what it was made from.
 
-A file's name says which entities; its metadata says of which model and texts. It encodes and compares nothing.
+A file's name says which entities; its metadata says of which model and texts, at each length that it has had. It
+encodes and compares nothing.
 """
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from safetensors.torch import save
 from .errors import LOADING_ERRORS, IndexFolderError, LassError, first_line
 from .whole_files import write_whole
 
-FORMAT = "1"
+FORMAT = "2"
 BLOCK = 2**14  # entities in a block and in a file: the unit that is kept, compared and moved to a device
 STALE = 3600  # seconds after which a half-written file is one that a kill left
 
@@ -44,7 +46,10 @@ def read_blocks(folder: Path, spans: Spans, texts: Texts, model: str) -> Blocks:
 
 
 def _read_block(folder: Path, number: int, start: int, stop: int, texts: Texts, model: str) -> torch.Tensor | None:
-    """The block of entities start to stop - 1, memory-mapped: whole, or its first part; None if it is not there."""
+    """The block of entities start to stop - 1, memory-mapped: whole, or its first part; None if it is not there.
+
+    A file with more entities, of a graph that has grown, serves the one that it has grown from.
+    """
     file = _file(folder, number)
     if not file.exists():
         return None
@@ -54,18 +59,21 @@ def _read_block(folder: Path, number: int, start: int, stop: int, texts: Texts, 
             block = content.get_tensor("vectors")
     except LOADING_ERRORS as error:
         raise LassError(f"{file}: damaged ({first_line(error)}); delete it, its entities are encoded again") from None
-    what = None
+    what, size = None, len(block)
     if found.get("format") != FORMAT:
         what = f"format (it is {found.get('format')}, expected {FORMAT})"
     elif found.get("model") != model:
         what = "model"
-    elif len(block) > stop - start or found.get("texts") != texts(start, start + len(block)):
-        what = f"graph (other texts among the entities from {start} on)"
+    else:
+        digests = json.loads(found["texts"])
+        size = stop - start if str(stop - start) in digests else size
+        if size > stop - start or digests[str(size)] != texts(start, start + size):
+            what = f"graph (other texts among the entities from {start} on)"
     if what:
         raise IndexFolderError(
             f"{folder}: the index of another {what}; delete it to build it anew, or name another folder"
         )
-    return block
+    return block[:size]
 
 
 def make_writable(folder: Path) -> None:
@@ -78,11 +86,17 @@ def make_writable(folder: Path) -> None:
         raise IndexFolderError(f"{folder}: cannot be written; name another folder")
 
 
-def write_block(folder: Path, number: int, block: torch.Tensor, metadata: dict[str, str]) -> None:
-    """Writes a block; a file is whole or not there."""
+def write_block(folder: Path, number: int, block: torch.Tensor, start: int, texts: Texts, model: str) -> None:
+    """Writes the block of entities `start` and after, in place of a shorter one; a file is whole or not there."""
     file = _file(folder, number)
+    sizes = {str(len(block))}
+    if file.exists():
+        with safe_open(file, "pt") as content:
+            sizes |= set(json.loads(content.metadata()["texts"]))
+    digests = {size: texts(start, start + int(size)) for size in sorted(sizes, key=int)}
+    metadata = {"format": FORMAT, "model": model, "texts": json.dumps(digests)}
     try:
-        write_whole(file, save({"vectors": block.contiguous()}, {"format": FORMAT, **metadata}))
+        write_whole(file, save({"vectors": block.contiguous()}, metadata))
     except OSError as error:
         raise LassError(
             f"{file}: cannot be written ({error.strerror or first_line(error)}); finished blocks are kept, "

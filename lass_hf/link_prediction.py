@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from .candidate_scores import CandidateScores, candidate_scores
+from .candidate_scores import CandidateScores, by_triplets, candidate_scores
 from .errors import GraphError, LassError
 from .fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
-from .index import EntityIndex
 from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .metrics import ranking_metrics
 from .modeling import LassForKGCompletion
@@ -77,16 +76,17 @@ def evaluate_link_prediction(
     quiet: bool = False,
     resume_dir: str | Path | None = None,
     slots: tuple[int, ...] = (0, 2),
-    index: EntityIndex | None = None,
+    index_folder: str | Path | None = None,
 ) -> RankingResult:
     """Ranks the head and the tail of each true triplet of a split among all entities that occur in the graph.
 
     `limit` takes a seeded random choice of that many triplets (two queries each). Under several processes the queries
     are shared, and each process gets the whole result: the same ranks as one process with as many threads. With
     `resume_dir` the ranks of finished queries are kept in that folder, and an evaluation that was killed continues with
-    them; raises LassError when they are those of another model, graph or choice of queries. `index`: the graph's
-    entities, for a model with separate encoding; made in memory when not given.
+    them; raises LassError when they are those of another model, graph or choice of queries. `index_folder`: keeps the
+    vectors of all entities that a model with separate encoding needs; None: memory only.
     """
+    asked = graph[split]
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
     progress, unit_size = None, UNIT_SIZE[model.config.encoding]
     if resume_dir is not None:
@@ -105,8 +105,8 @@ def evaluate_link_prediction(
             "device": scorer.model.device.type,
         }
         progress = RankingProgress(resume_dir, identity)
-    scores = candidate_scores(scorer, index, quiet)
-    return rank_split(scores, graph[split], slots, limit, seed, quiet, unit_size, progress)
+    scores = by_triplets(scorer.score) if slots == (1,) else candidate_scores(scorer, index_folder, quiet)
+    return rank_split(scores, asked, slots, limit, seed, quiet, unit_size, progress)
 
 
 def evaluate_relation_prediction(

@@ -4,14 +4,16 @@ It chooses no negatives for a step; `NegativeSampler` draws from what is found h
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from .candidate_scores import entity_index
 from .errors import LassError
-from .index import EntityIndex
+from .in_batch import of_texts
 from .knowledge_graph import KnowledgeGraph
+from .known_triplets import KnownTriplets
 from .processes import processes, sum_over_processes
 from .scoring import TripletScorer
 
@@ -48,21 +50,25 @@ def mine_negatives(
     scorer: TripletScorer,
     graph: KnowledgeGraph,
     depth: int = 50,
-    index: EntityIndex | None = None,
+    index_folder: str | Path | None = None,
     quiet: bool = False,
 ) -> MinedNegatives:
     """The `depth` nearest wrong answers of each query of the graph's training triplets.
 
-    `scorer`: of a model with separate encoding, over the graph's texts. Fewer than `depth` for all, where a query has
-    fewer wrong answers; raises LassError for one that has none. Several processes share the queries.
+    An entity that reads like a right answer is no wrong one: a text model cannot tell them apart. `scorer`: of a model
+    with separate encoding, over the graph's texts. `index_folder`: keeps the entities' vectors. Fewer than `depth` for
+    all, where a query has fewer wrong answers; raises LassError for one that has none. Several processes share the
+    queries.
     """
-    index, state = index or entity_index(scorer, quiet=quiet), processes()
-    train, known = graph["train"].positives, graph.known_in_train
+    index, state = entity_index(scorer, index_folder, quiet), processes()
+    same, train = scorer.store.same_text[0], graph["train"].positives
+    known = KnownTriplets(of_texts(train, same), graph.num_entities, graph.num_relations)
     queries, entities = {}, {}
     for slot, name in ((0, "heads"), (2, "tails")):
         pairs, first = np.unique(train[:, [1, 2 - slot]], axis=0, return_index=True)
         asked = train[first]
-        left = graph.num_entities - int(known.count(slot, asked).max())
+        rows, right = _entities_of(same, *known.values(slot, of_texts(asked, same)))
+        left = graph.num_entities - int(np.bincount(rows).max())
         if left < 1:
             raise LassError("a query of the training triplets has every entity as an answer: nothing is wrong for it")
         found = np.zeros((len(asked), min(depth, left)), dtype=np.int32)
@@ -70,6 +76,15 @@ def mine_negatives(
         for start in tqdm(starts, desc=f"mining {name}", unit=" blocks", disable=quiet or not state.is_main_process):
             part = slice(start, start + QUERIES_AT_ONCE)
             vectors = scorer.encode_queries(asked[part], slot)
-            found[part] = index.nearest(vectors, found.shape[1], known.values(slot, asked[part]))[1]
+            first, last = np.searchsorted(rows, [start, start + QUERIES_AT_ONCE])
+            found[part] = index.nearest(vectors, found.shape[1], (rows[first:last] - start, right[first:last]))[1]
         queries[slot], entities[slot] = pairs, sum_over_processes(found)
     return MinedNegatives(queries, entities, graph.num_entities)
+
+
+def _entities_of(same: np.ndarray, rows: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of a row and a text, the first entity's that has it, as pairs of a row and each entity that has it."""
+    entities, counts = np.argsort(same, kind="stable"), np.bincount(same, minlength=len(same))
+    sizes, starts = counts[texts], np.cumsum(counts)[texts]
+    ends = np.cumsum(sizes)
+    return np.repeat(rows, sizes), entities[np.arange(sizes.sum()) - np.repeat(ends - starts, sizes)]

@@ -39,8 +39,9 @@ class LassPredictor:
     Args:
         model, processor: as trained and saved; the processor must have its graph.
         dtype: "auto", "float32" or "bfloat16", as in `TripletScorer`.
-        rerank: another predictor, with joint encoding, which puts the best `rerank_top_k` answers of this one in order.
-        rerank_top_k: how many; at least as many as are asked for.
+        rerank: another predictor, with joint encoding, which puts the best `rerank_top_k` answers of this one in order;
+            answers below keep their order, and this model's score.
+        rerank_top_k: how many; all when there are fewer.
         blend: their score is the joint one + `blend` * this model's (`evaluate_reranking` fits it).
         index_folder: keeps the vectors of all entities, for a model with separate encoding; None: memory only.
 
@@ -148,9 +149,9 @@ class LassPredictor:
         """The `top_k` best answers for the one slot that is not given, best first: (id, text, score, known).
 
         Every entity (or relation) of the graph is a candidate, or those of `candidates`, except, with `exclude_known`,
-        those that make a triplet the graph holds in any split. An answer new to the graph has its text as id. Raises
-        LassError unless exactly two slots are given, and for an empty list of candidates. `progress`: a `tqdm` bar to
-        advance by the scored triplets, instead of one of its own.
+        those that make a triplet the graph holds in any split; when there are fewer than `top_k`, all are answers. One
+        new to the graph has its text as id. Raises LassError unless exactly two slots are given, and for an empty list
+        of candidates. `progress`: a `tqdm` bar to advance by the scored triplets, instead of one of its own.
         """
         question = {"head": head, "relation": relation, "tail": tail}
         names = Names(self.graph)
@@ -228,7 +229,8 @@ class LassPredictor:
                 found = best_answers(scores_of, queries[places], slot, numbers, left_out, count, at_once, seen)
             if rerank is not None:
                 joint = partial(self._knowing(names, rerank).score, progress=progress)
-                found = reranked(joint, found, slot, top_k, self.blend)
+                found = reranked(joint, found, slot, self.rerank_top_k, self.blend)
+                found = [(triplets[:top_k], scores[:top_k]) for triplets, scores in found]
             for place, (triplets, scores) in zip(places.tolist(), found, strict=True):
                 held = is_known(self.graph.known, triplets).tolist()
                 rows = zip(triplets[:, slot].tolist(), scores.tolist(), held, strict=True)

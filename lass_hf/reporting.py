@@ -5,15 +5,17 @@ It is `LassTrainer`'s part that neither trains nor measures.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import TrainerCallback
 
 from .card_folder import encoder_name, model_facts, read_facts, with_evaluation, write_card
-from .errors import LassError
+from .errors import LassError, first_line
 from .hub_trainer import HubTrainer
 from .knowledge_graph import KnowledgeGraph
 from .processing import LassProcessor
@@ -65,6 +67,15 @@ class ReportingTrainer(HubTrainer):
         self.evaluations = read_facts(str(self.state.best_model_checkpoint)).get("evaluations", [])
         self._evaluated_step = self.state.global_step
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Saves the model; raises LassError when the disk does not take it."""
+        with _what_a_disk_refuses(output_dir or self.args.output_dir):
+            super().save_model(output_dir, _internal_call)
+
+    def _save_checkpoint(self, model, trial):
+        with _what_a_disk_refuses(self.args.output_dir):
+            super()._save_checkpoint(model, trial)
+
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         super()._save(output_dir, state_dict)
         if self.args.should_save:
@@ -110,6 +121,20 @@ class ReportingTrainer(HubTrainer):
             "hardware": _hardware(self.args.world_size, self.args.device),
             "versions": versions(),
         }
+
+
+@contextmanager
+def _what_a_disk_refuses(folder: str | Path | None) -> Iterator[None]:
+    """As an error for people: only OSErrors are, and safetensors and torch raise others."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if type(error) is RuntimeError and "inline_container" not in str(error):  # torch's file writer
+            raise
+        raise LassError(
+            f"{folder}: cannot be saved ({first_line(error)}); make room there, and go on from the last whole "
+            "checkpoint with --resume_from_checkpoint last"
+        ) from error
 
 
 def _hardware(num_processes: int, device: torch.device) -> str:

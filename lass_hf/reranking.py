@@ -4,6 +4,8 @@ Ranks are filtered and fair, as in `link_prediction`; a rank below `top_k` is th
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from .answering import best
 from .candidate_scores import CandidateScores, by_index, entity_index
 from .errors import LassError
 from .fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
-from .index import EntityIndex
 from .knowledge_graph import KnowledgeGraph
 from .link_prediction import SLOT_NAMES, UNIT_SIZE, RankingResult, chosen_triplets, with_metrics
 from .modeling import LassForKGCompletion
@@ -49,14 +51,17 @@ class Retrieved:
 class RerankingResult:
     """Both stages. `retrieval`, `reranked`: their ranks and metrics. `recall`: share of the true answers in the top k.
 
-    `blend`: a reranked score is the joint one + blend * the retriever's. `tokens`, `seconds`: spent by each stage,
-    "retrieval" (the entities' vectors, too), "reranking", and "fitting" of the blend.
+    `num_reranked`: queries whose true answer is among the top k; of the others the rank cannot change, so they are not
+    scored. `blend`: a reranked score is the joint one + blend * the retriever's. `tokens`, `seconds`: what this run
+    spent on "indexing" (0 tokens where the entities' vectors were there), "retrieval", "fitting" of the blend, and
+    "reranking" (what an interrupted run had done is not in them).
     """
 
     retrieval: RankingResult
     reranked: RankingResult
     top_k: int
     recall: float
+    num_reranked: int
     blend: float
     tokens: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -76,15 +81,16 @@ def evaluate_reranking(
     dtype: str = "auto",
     seed: int = 42,
     quiet: bool = False,
-    index: EntityIndex | None = None,
+    index_folder: str | Path | None = None,
     resume_dir: str | Path | None = None,
 ) -> RerankingResult:
     """Link prediction by a separate model, whose `top_k` best answers a joint model puts in order.
 
     `blend`: weight of the retriever's score; None fits it on `fit_limit` seeded validation triplets by MRR. Queries
     whose true answer is not among the top k are not reranked: their rank cannot change. Other arguments are those of
-    `evaluate_link_prediction`. Several processes share each stage. Raises LassError for encodings that do not fit, and
-    for a `top_k` below 2 or above the number of candidates.
+    `evaluate_link_prediction`. Several processes share each stage. Raises LassError, before anything is encoded, for
+    encodings that do not fit, for a `top_k` below 2 or above the number of candidates, and where there are no
+    validation triplets to fit on, or they are those that are ranked.
     """
     retriever = TripletScorer(model, processor.token_store(graph), dtype)
     joint = TripletScorer(joint_model, joint_processor.token_store(graph), dtype)
@@ -93,29 +99,32 @@ def evaluate_reranking(
     candidates = graph.candidates[0]
     if not 2 <= top_k <= len(candidates):
         raise LassError(f"top_k={top_k}; expected 2 to {len(candidates)}, the number of candidates")
-    start = time.perf_counter()
-    tokens = {}
-    if index is None:
-        index = entity_index(retriever, quiet=quiet)
-    scores = by_index(retriever, index)
-    fitting = 0.0
-    if blend is None:
-        retrieved = [
-            retrieve(scores, graph, chosen_triplets(graph["validation"], fit_limit, seed), slot, top_k, quiet)
-            for slot in SLOTS
-        ]
-        before = time.perf_counter()
-        joints = [
-            joint_scores(joint, part, top_k, range(len(part.triplets)), quiet, "fitting", shared=True)
-            for part in retrieved
-        ]
-        blend = fit_blend(retrieved, joints, top_k)
-        fitting = time.perf_counter() - before
-        tokens["fitting"] = _total(joint.tokens)
     triplets = chosen_triplets(graph[split], limit, seed)
-    retrieved = [retrieve(scores, graph, triplets, slot, top_k, quiet) for slot in SLOTS]
-    retrieving = time.perf_counter() - start - fitting
-    before, joint.tokens = time.perf_counter(), 0
+    if blend is None and split == "validation":
+        raise LassError("the blend is fitted on the validation split, which is the one to be ranked: give a blend")
+    to_fit = chosen_triplets(graph["validation"], fit_limit, seed) if blend is None else None
+    tokens: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        before, start = retriever.tokens + joint.tokens, time.perf_counter()
+        yield
+        seconds[name] = time.perf_counter() - start
+        spent = np.array([retriever.tokens + joint.tokens - before])
+        tokens[name] = int(sum_over_processes(spent)[0])  # of all processes
+
+    with stage("indexing"):
+        scores = by_index(retriever, entity_index(retriever, index_folder, quiet))
+    with stage("retrieval"):
+        retrieved = [retrieve(scores, graph, triplets, slot, top_k, quiet) for slot in SLOTS]
+    with stage("fitting"):
+        if to_fit is not None:
+            parts = [retrieve(scores, graph, to_fit, slot, top_k, quiet) for slot in SLOTS]
+            rows = range(len(to_fit))
+            joints = [joint_scores(joint, part, top_k, rows, quiet, "fitting", shared=True) for part in parts]
+            blend = fit_blend(parts, joints, top_k)
+    assert blend is not None
     progress = None
     if resume_dir is not None:
         identity = {
@@ -129,17 +138,13 @@ def evaluate_reranking(
             "device": joint.model.device.type,
         }
         progress = RankingProgress(resume_dir, identity)
-    reranked = [rerank(joint, part, top_k, blend, quiet, progress) for part in retrieved]
+    with stage("reranking"):
+        reranked = [rerank(joint, part, top_k, blend, quiet, progress) for part in retrieved]
     ranks = [np.concatenate([part.ranks for part in retrieved], axis=1), np.concatenate(reranked, axis=1)]
     retrieval, after = (with_metrics(RankingResult(triplets, SLOTS, *found), graph) for found in ranks)
+    inside = ranks[0][1] <= top_k
     return RerankingResult(
-        retrieval,
-        after,
-        top_k=top_k,
-        recall=float((ranks[0][1] <= top_k).mean()),
-        blend=blend,
-        tokens={"retrieval": _total(retriever.tokens), **tokens, "reranking": _total(joint.tokens)},
-        seconds={"retrieval": retrieving, "fitting": fitting, "reranking": time.perf_counter() - before},
+        retrieval, after, top_k, float(inside.mean()), int(inside.sum()), blend, tokens=tokens, seconds=seconds
     )
 
 
@@ -179,10 +184,7 @@ def retrieve(
         matrix[~wanted] = -np.inf
         above = [matrix > own_scores[:, None], matrix >= own_scores[:, None], wanted]
         ranks = [1 + better.sum(axis=1) for better in above]
-        top = np.argpartition(-matrix, kept - 1, axis=1)[:, :kept]
-        top = np.sort(top, axis=1)  # of equal scores the lower entity comes first
-        order = np.argsort(-np.take_along_axis(matrix, top, 1), axis=1, kind="stable")
-        top = np.take_along_axis(top, order, 1)
+        top = np.stack([best(row, kept) for row in matrix])  # of equal scores the lower entity comes first
         found.rivals[mine], found.rival_scores[mine] = candidates[top], np.take_along_axis(matrix, top, 1)
         found.own_scores[mine], found.ranks[:, mine] = own_scores, ranks
     for name in ("rivals", "rival_scores", "own_scores", "ranks"):
@@ -287,11 +289,6 @@ def fit_blend(retrieved: list[Retrieved], joints: list[np.ndarray], top_k: int) 
         return float((1 / np.concatenate(ranks)).mean())
 
     return max((unit * blend for blend in BLENDS), key=mrr)
-
-
-def _total(tokens: int) -> int:
-    """Of all processes."""
-    return int(sum_over_processes(np.array([tokens]))[0])
 
 
 def _is_main() -> bool:

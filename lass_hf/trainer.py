@@ -5,6 +5,7 @@ loading of checkpoints, which must be those of this model and graph.
 """
 
 import time
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ from .data_collator import KGDataCollator
 from .decision import DecisionCallback
 from .errors import LOADING_ERRORS, LassError, NonFiniteError, first_line
 from .fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
-from .in_batch import SLOTS, InBatchCollator, candidates_of, gather_answers
+from .in_batch import SLOTS, InBatchCollator, candidates_of, gather_answers, of_texts
 from .knowledge_graph import GraphSplit
+from .known_triplets import KnownTriplets
 from .link_prediction import UNIT_SIZE, rank_split
 from .losses import LOSSES, in_batch_sigmoid_loss, mean_bce_loss, negative_sampling_loss, softmax_loss
 from .neighbourhood_sampler import NeighbourhoodSampler
@@ -147,6 +149,9 @@ class LassTrainer(ReportingTrainer):
         if isinstance(shard, BatchSamplerShard) and not shard.split_batches:
             shard.batch_sampler = SharedBatches(shard.batch_sampler, shard.num_processes)
             shard.even_batches = False  # they are even
+            shard.sampler = (
+                shard.batch_sampler.sampler
+            )  # where a resumed epoch, whose batches are wrapped, looks for it
         return dataloader
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
@@ -195,11 +200,20 @@ class LassTrainer(ReportingTrainer):
         assert isinstance(self.data_collator, KGDataCollator)
         return negative_sampling_loss(scores, labels, self.data_collator.sampler.num_slots, count)
 
+    @cached_property
+    def _known_texts(self) -> KnownTriplets:
+        """The true training triplets, of entities with the same text the first."""
+        graph = self.graph
+        triplets = graph["train"].positives if "train" in graph else np.empty((0, 3), dtype=np.int64)
+        return KnownTriplets(of_texts(triplets, self._same_text), graph.num_entities, graph.num_relations)
+
+    @property
+    def _same_text(self) -> np.ndarray:
+        return self.processing_class.token_store(self.graph).same_text[0]
+
     def _in_batch_loss(self, queries, vectors, triplets, answers, factor, count=None) -> torch.Tensor:
         """The loss of 2n queries, (2n, k), for n positives, (n, 3), among answers, (m,), with their vectors, (m, k)."""
-        targets, *kinds = candidates_of(
-            self.graph.known_in_train, *(numbers.cpu().numpy() for numbers in (triplets, answers))
-        )
+        targets, *kinds = candidates_of(self._known_texts, *(numbers.cpu().numpy() for numbers in (triplets, answers)))
         target, masked, own = (torch.from_numpy(array).to(queries.device) for array in (targets, *kinds))
         with torch.autocast(queries.device.type, enabled=False):
             squared = queries.square().sum(1, keepdim=True) + vectors.square().sum(1) - 2 * queries @ vectors.T
@@ -215,7 +229,7 @@ class LassTrainer(ReportingTrainer):
         """The loss of batches as large as those of a training, in the order of the triplets."""
         losses, size = [], self.args.per_device_train_batch_size * self.args.world_size
         for start in range(0, len(triplets), size):
-            part = triplets[start : start + size]
+            part = of_texts(triplets[start : start + size], self._same_text)
             queries = torch.cat([scorer.encode_queries(part, slot) for slot in SLOTS])
             answers = np.unique(part[:, [0, 2]])
             vectors, factor = scorer.encode_entities(answers), scorer.model.distance_factor()

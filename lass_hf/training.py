@@ -9,7 +9,7 @@ from typing import Any
 from transformers import PrinterCallback
 
 from .builders import EMBEDDED, load_graph
-from .candidate_scores import INDEX_FOLDER
+from .candidate_scores import INDEX_FOLDER, index_folder_of
 from .checkpoints import find_checkpoint
 from .data_collator import KGDataCollator
 from .errors import LassError, first_line
@@ -27,6 +27,8 @@ from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
 
 TRAINING_FILE = "training.json"
+# Arguments that mean something only with another one.
+NEEDED = {"scale": "normalize", "learn_scale": "normalize", "num_mined": "retriever", "mining_depth": "retriever"}
 RECORDED = ("graph", "graph_fingerprint", "graph_texts_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
 
 
@@ -46,6 +48,7 @@ def train(
     output_dir.mkdir(parents=True, exist_ok=True)
     if not os.access(output_dir, os.W_OK):
         raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
+    _check_needed(arguments)
     if arguments.quiet:
         quieten()
         training.disable_tqdm = True
@@ -114,6 +117,13 @@ def train(
     return trainer
 
 
+def _check_needed(arguments: TrainArguments) -> None:
+    """Refuses arguments that would change nothing."""
+    for name, needs in NEEDED.items():
+        if getattr(arguments, name) != getattr(TrainArguments, name) and not getattr(arguments, needs):
+            raise LassError(f"{name}={getattr(arguments, name)} is about {needs}, which is not given")
+
+
 def _mining_collator(
     arguments: TrainArguments, training: LassTrainingArguments, processor: LassProcessor, graph: KnowledgeGraph
 ) -> KGDataCollator:
@@ -124,9 +134,14 @@ def _mining_collator(
             "encoding (separate encoding has the candidates of its batch), and a depth of 1 or more"
         )
     folder = str(arguments.retriever)
+    KGDataCollator(processor, graph, **training.sampling())  # only to see that its arguments are right
+    if not 1 <= arguments.num_mined <= training.num_negatives:
+        raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
     model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
-    scorer = TripletScorer(model, LassProcessor.from_pretrained(folder).token_store(graph))
-    mined = mine_negatives(scorer, graph, arguments.mining_depth, quiet=arguments.quiet)
+    of_retriever = LassProcessor.from_pretrained(folder)
+    scorer = TripletScorer(model, of_retriever.token_store(graph))
+    kept = index_folder_of(folder, of_retriever.graph, graph)
+    mined = mine_negatives(scorer, graph, arguments.mining_depth, kept, arguments.quiet)
     return KGDataCollator(processor, graph, **training.sampling(), mined=mined, num_mined=arguments.num_mined)
 
 

@@ -12,6 +12,8 @@ from .negative_sampling import CORRUPTIONS
 from .processing import INCLUDE_GRAPH
 from .scoring import scoring_dtype
 
+OF_SOFTMAX = ("additive_margin", "own_weight", "temperature")  # choices of that loss
+
 
 @dataclass
 class LassTrainingArguments(TrainingArguments):
@@ -87,6 +89,10 @@ class LassTrainingArguments(TrainingArguments):
                 f"temperature={self.temperature}, own_weight={self.own_weight}, additive_margin="
                 f"{self.additive_margin}; expected a temperature above 0, and the others 0 or more"
             )
+        changed = {name for name in OF_SOFTMAX if getattr(self, name) != getattr(type(self), name)}
+        if changed and self.loss != "softmax":
+            name = min(changed)
+            raise LassError(f"{name}={getattr(self, name)} with loss={self.loss!r}; it belongs to loss='softmax'")
         if self.learning_rate < 0:
             raise LassError(f"learning_rate={self.learning_rate}; expected 0 or more")
         if self.greater_is_better is None and (self.metric_for_best_model or "").split("_")[-1] == "mr":

@@ -80,11 +80,13 @@ def evaluated(inputs: Path) -> dict:
     joint, separate = make_model(), make_model(encoding="separate", normalize=True)
     of_joint, of_separate = (make_processor(ring, encoding=encoding) for encoding in ("joint", "separate"))
     scorer = TripletScorer(separate, of_separate.token_store(ring), "float32")
-    index = entity_index(scorer)
+    index = entity_index(scorer, inputs / "index")
     found = {"vectors": index.vectors(np.arange(ring.num_entities)).tolist()}
     with counted() as sent:
         found["joint"] = evaluate_link_prediction(joint, of_joint, ring, **QUIETLY).ranks.tolist()
-        found["separate"] = evaluate_link_prediction(separate, of_separate, ring, index=index, **QUIETLY).ranks.tolist()
+        found["separate"] = evaluate_link_prediction(
+            separate, of_separate, ring, index_folder=inputs / "index", **QUIETLY
+        ).ranks.tolist()
     found["bytes sent"] = sent
     found["one triplet"] = evaluate_link_prediction(joint, of_joint, ring, limit=1, **QUIETLY).ranks.tolist()
     two = KnowledgeGraph.from_triplets([("cat", "eats", "dog")], test=[("dog", "eats", "cat")])
@@ -97,7 +99,7 @@ def evaluated(inputs: Path) -> dict:
         separate, make_processor(graph, encoding="separate"), joint, make_processor(graph), graph, top_k=5, **QUIETLY
     )
     found["reranking"] = [both.retrieval.ranks.tolist(), both.reranked.ranks.tolist(), both.blend, both.tokens]
-    mined = mine_negatives(scorer, ring, depth=3, index=index, quiet=True)
+    mined = mine_negatives(scorer, ring, depth=3, index_folder=inputs / "index", quiet=True)
     found["mined"] = {slot: entities.tolist() for slot, entities in mined.entities.items()}
     return found
 
@@ -182,7 +184,7 @@ def everything(inputs: Path, output: Path) -> dict:
     return {
         "processes": [processes().process_index, processes().num_processes],
         "trainings": {name: trained(*choices, output) for name, choices in TRAININGS.items()},
-        "resumed": trained(*TRAININGS["joint"], output, resume=str(inputs / "training" / "checkpoint-2")),
+        "resumed": trained(*TRAININGS["joint"], output, resume=str(inputs / "training" / "checkpoint-6")),
         "labelled": trained(*TRAININGS["joint"], output, KnowledgeGraph.from_directory(inputs / "labelled")),
         "evaluated": evaluated(inputs),
         "gathered": gathered() if processes().num_processes > 1 else [],

@@ -197,6 +197,29 @@ def test_predict_of_less_than_two_slots_says_what_two_and_three_do(question, mod
     assert "all three" in line
 
 
+@pytest.mark.parametrize("flags", [("--top_k", 5), ("--blend", 0.0)])
+def test_choices_of_a_reranking_without_one(flags, model_folder, graph_folder, bad_input):
+    assert "--rerank, which is not given" in bad_input(
+        "evaluate", "--model", model_folder, "--graph", graph_folder, *flags
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--scale", 3), "scale=3.0 is about normalize, which is not given"),
+        (("--learn_scale", "false"), "learn_scale=False is about normalize"),
+        (("--num_mined", 2), "num_mined=2 is about retriever"),
+        (("--mining_depth", 2), "mining_depth=2 is about retriever"),
+        (("--own_weight", 0.5), "own_weight=0.5 with loss='negative_sampling'"),
+        (("--retriever", "nowhere", "--num_mined", 9), "num_mined=9; expected 1 to num_negatives, 2"),
+        (("--retriever", "nowhere", "--num_negatives", 0), "num_negatives=0"),
+    ],
+)
+def test_choices_that_would_change_nothing(flags, message, training, bad_input, graph_folder):
+    assert message in bad_input("train", "--graph", graph_folder, *training[2:], *flags)
+
+
 def test_a_whole_triplet_is_not_reranked(model_folder, bad_input):
     triplet = ["--head", "cat", "--relation", "eats", "--tail", "milk"]
     assert "--rerank" in bad_input("predict", "--model", model_folder, *triplet, "--rerank", model_folder)

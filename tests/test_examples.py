@@ -11,6 +11,7 @@ from scripts import ROOT, train_example
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_triplet_classification
 from lass_hf.cli import main
 from lass_hf.results import read_results
+from lass_hf.scoring import TripletScorer
 
 NAMES = sorted(path.stem.removeprefix("run_") for path in (ROOT / "examples").glob("run_*.py"))
 
@@ -51,7 +52,7 @@ def test_the_inductive_script_writes_the_graph_that_it_tested_on(run, graph_fold
     assert not np.isin(tested["test"].triplets[:, [0, 2]], trained).any()
 
 
-def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path):
+def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path, monkeypatch):
     file, graph = tmp_path / "cli.json", str(graph_folder)
     retriever = tmp_path / "retriever"
     separate = ("--encoding", "separate", "--normalize", "true", "--loss", "softmax", "--output_dir", retriever)
@@ -67,8 +68,17 @@ def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path):
     assert content["retrieval"] == pytest.approx({name: before[name] for name in content["retrieval"]})
     assert content["metrics"]["num_queries"] == 6
     assert 0 <= content["recall"] <= 1
-    assert set(content["tokens"]) == {"retrieval", "fitting", "reranking"}
+    assert set(content["tokens"]) == {"indexing", "retrieval", "fitting", "reranking"}
+    assert content["tokens"]["indexing"] == 0  # the vectors were there, from the mining
     assert (retriever / "entity_index").is_dir()
+    grown = write_graph(tmp_path / "grown", entity_text={**ENTITY_TEXT, "crow": "a crow"})
+    asked, encode = [], TripletScorer.encode_entities
+    monkeypatch.setattr(
+        TripletScorer, "encode_entities", lambda *given: asked.extend(given[1].tolist()) or encode(*given)
+    )
+    for folder in (grown, graph_folder):  # and it still serves the graph that it was made for
+        assert main(["evaluate", *flags[:2], "--graph", str(folder), "--quiet"]) == 0
+    assert asked == [len(ENTITY_TEXT)]
     assert main(["predict", *flags, "--head", "cat", "--relation", "eats", "--top_k", "2", "--blend", "0.5"]) == 0
     assert len(json.loads(file.read_text())["answers"]) == 2
 

@@ -1,6 +1,7 @@
 """The entity index against brute force in float64; what a folder of blocks survives, and what it refuses."""
 
 import errno
+import json
 import os
 import re
 import sys
@@ -243,6 +244,12 @@ def test_of_entities_added_at_the_end_only_these_are_encoded(tmp_path):
         assert added.encoded == list(range(before, size))
         assert torch.equal(torch.cat(index.blocks), vectors[:size])
     assert torch.equal(torch.cat(old.blocks), vectors[:ENTITIES])  # it is still in use while files are replaced
+    for size in (30, 31, 45):  # a graph that has grown does not lock out the one that it has grown from
+        again = Encoder(vectors)
+        assert torch.equal(torch.cat(build(again, size, tmp_path).blocks), vectors[:size])
+        assert again.encoded == []
+    with pytest.raises(LassError, match=r"another graph \(other texts among the entities from 24 on\)"):
+        load(tmp_path, names=[*NAMES[:29], "renamed"])
 
 
 def test_files_behind_the_end_of_a_shorter_graph_are_not_used(tmp_path):
@@ -279,8 +286,8 @@ def test_the_index_of_another_model_or_graph_is_refused_and_kept(change, message
 
 def test_an_index_in_another_format_is_refused(tmp_path, monkeypatch):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
-    monkeypatch.setattr(lass_hf.index_files, "FORMAT", "2")
-    with pytest.raises(LassError, match=r"another format \(it is 1, expected 2\)"):
+    monkeypatch.setattr(lass_hf.index_files, "FORMAT", "3")
+    with pytest.raises(LassError, match=r"another format \(it is 2, expected 3\)"):
         load(tmp_path)
 
 
@@ -334,7 +341,8 @@ def test_a_folder_that_cannot_be_made_fails_before_anything_is_encoded(tmp_path)
 def test_a_file_says_what_it_holds(tmp_path):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
     with safe_open(tmp_path / "00003.safetensors", "pt") as content:
-        expected = {"format": "1", "model": "a model", "texts": "|".join(NAMES[24:30])}
+        texts = json.dumps({"6": "|".join(NAMES[24:30])})
+        expected = {"format": "2", "model": "a model", "texts": texts}
         assert content.metadata() == expected
         assert content.get_slice("vectors").get_shape() == [6, DIM]
 

@@ -144,7 +144,7 @@ def test_two_processes_train_and_evaluate_like_one(name, one, two):
 
 @pytest.mark.slow
 def test_two_processes_resume_the_training_of_one(one, two):
-    """In the middle of an epoch."""
+    """In the middle of the second epoch, whose order and negatives are not those of the first."""
     expected = one["trainings"]["joint"]
     for found in (one, *two["ranks"]):
         for value, other in zip(found["resumed"]["parameters"], expected["parameters"], strict=True):

@@ -49,6 +49,20 @@ def test_fewer_are_found_where_there_are_fewer_wrong_answers(scorer):
     assert min(mined.entities[slot].shape[1] for slot in (0, 2)) == GRAPH.num_entities - most
 
 
+def test_an_entity_that_reads_like_a_right_answer_is_no_wrong_one(scorer):
+    """Nor one that is an answer to a question that reads the same."""
+    text = {"cat": "a pet", "dog": "a pet", "milk": "a drink", "tea": "a drink", "fish": "a fish", "oak": "a tree"}
+    rows = [("cat", "eats", "milk"), ("dog", "eats", "fish"), ("oak", "eats", "oak"), ("tea", "eats", "fish")]
+    graph = KnowledgeGraph.from_triplets(rows, entity_text=text)
+    store = LassProcessor(wordpiece_tokenizer(), encoding="separate").token_store(graph)
+    mined = mine_negatives(TripletScorer(scorer.model, store, "float32"), graph, depth=9, quiet=True)
+    train = graph["train"].triplets
+    found = [[graph.entities.ids[entity] for entity in row] for row in mined.of(2, train).tolist()]
+    assert found[0] != []
+    for head, row in zip(("cat", "dog"), found[:2], strict=True):
+        assert not {"milk", "tea", "fish"} & set(row), head
+
+
 def test_a_query_that_every_entity_answers(scorer):
     processor = LassProcessor(wordpiece_tokenizer(), encoding="separate")
     full = KnowledgeGraph.from_triplets([("cat", "eats", "cat"), ("cat", "eats", "dog")])

@@ -18,7 +18,7 @@ def test_a_training_by_hand_lists_no_choice_that_nobody_made(tmp_path):
     assert choices_of(tmp_path).keys() == named | {"positives_per_step"}
 
 
-@pytest.mark.parametrize("given", [{"activation_checkpointing": True}, {"own_weight": 0.5}, {"adam_beta1": 0.8}])
+@pytest.mark.parametrize("given", [{"activation_checkpointing": True}, {"weight_decay": 0.5}, {"adam_beta1": 0.8}])
 def test_a_training_by_hand_lists_what_was_chosen(given, tmp_path):
     assert choices_of(tmp_path, **given).items() - choices_of(tmp_path).items() == given.items()
 

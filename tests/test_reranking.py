@@ -114,9 +114,23 @@ def test_tokens_are_those_run_through_the_encoders(models):
 
         model.encoder.register_forward_pre_hook(count, with_kwargs=True)
     result = both_stages(models, top_k=3)
-    assert result.tokens["retrieval"] == counts[0]
-    assert result.tokens["reranking"] + result.tokens["fitting"] == counts[1]
-    assert set(result.seconds) == {"retrieval", "fitting", "reranking"}
+    stages = ("indexing", "retrieval", "fitting", "reranking")
+    assert tuple(result.tokens) == tuple(result.seconds) == stages
+    assert min(result.tokens.values()) > 0
+    assert sum(result.tokens.values()) == sum(counts)
+    scorer = TripletScorer(models[0], SEPARATE.token_store(GRAPH), "float32")
+    scorer.encode_entities(np.arange(GRAPH.num_entities))
+    assert result.tokens["indexing"] == scorer.tokens
+    given = both_stages(models, top_k=3, blend=result.blend)
+    assert given.tokens == {**result.tokens, "fitting": 0}
+    assert result.num_reranked == (result.retrieval.pessimistic_ranks <= 3).sum()
+
+
+def test_the_entities_vectors_are_kept_in_a_folder(models, tmp_path):
+    first, again = (both_stages(models, top_k=3, index_folder=tmp_path) for _ in range(2))
+    assert first.tokens["indexing"] > 0
+    assert again.tokens == {**first.tokens, "indexing": 0}
+    np.testing.assert_array_equal(first.reranked.ranks, again.reranked.ranks)
 
 
 def test_the_blend_is_the_best_of_the_grid():
@@ -163,6 +177,25 @@ def test_a_reranking_goes_on_where_it_stopped(models, tmp_path, monkeypatch):
 def test_a_top_k_that_cannot_be(top_k, models):
     with pytest.raises(LassError, match=f"top_k={top_k}; expected 2 to 10"):
         both_stages(models, top_k=top_k)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"split": "validation"}, "fitted on the validation split, which is the one to be ranked"),
+        ({"split": "tset"}, "tset"),
+        ({"top_k": 11}, "top_k=11"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_encoded(choices, message, models):
+    encoding = patch.object(TripletScorer, "_forward", side_effect=AssertionError)
+    with encoding, pytest.raises(LassError, match=message):
+        both_stages(models, **{"top_k": 5, **choices})
+
+
+def test_the_validation_split_is_ranked_with_a_blend_that_is_given(models):
+    result = both_stages(models, split="validation", blend=0.5, top_k=3)
+    assert result.reranked.metrics["num_queries"] == 2 * len(GRAPH["validation"].triplets)
 
 
 def test_encodings_that_do_not_fit(models):
@@ -222,3 +255,19 @@ def test_predictions_are_reranked(blend, models):
     order = np.argsort(-expected)[:3]
     assert [answer.id for answer in answers] == [first[place].id for place in order]
     np.testing.assert_allclose([answer.score for answer in answers], expected[order], rtol=1e-5)
+
+
+def test_answers_below_the_reranked_ones_keep_their_order_and_score(models):
+    plain = LassPredictor(models[0], SEPARATE, "float32")
+    joint = LassPredictor(models[1], JOINT, "float32")
+    predictor = LassPredictor(models[0], SEPARATE, "float32", rerank=joint, rerank_top_k=3)
+    question = {"head": "dog", "relation": "eats"}
+    first, answers = plain.predict(**question, top_k=6), predictor.predict(**question, top_k=6)
+    assert answers[3:] == first[3:]
+    assert {answer.id for answer in answers[:3]} == {answer.id for answer in first[:3]}
+    np.testing.assert_allclose(
+        [answer.score for answer in answers[:3]],
+        sorted(joint.score([("dog", "eats", answer.id) for answer in first[:3]]), reverse=True),
+        rtol=1e-5,
+    )
+    assert predictor.predict(**question, top_k=2) == answers[:2]

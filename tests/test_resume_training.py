@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
-from conftest import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, wordpiece_tokenizer, write_graph
+from conftest import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, make_processor, wordpiece_tokenizer, write_graph
+from safetensors import SafetensorError
+from trainings import make_trainer
 from transformers import BertModel
 
 from lass_hf import LassForKGCompletion, LassTrainer
@@ -253,3 +256,24 @@ def test_damaged_checkpoint_is_one_line(name, message, training, straight, tmp_p
     assert resume(training, tmp_path / "out", folder) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{folder}: its {message} cannot be loaded" in line
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("transformers.modeling_utils.safe_save_file", SafetensorError("Error while serializing: I/O error: no space")),
+        ("torch.save", RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 640 vs 534")),
+        ("torch.save", OSError(28, "No space left on device")),
+    ],
+)
+def test_a_full_disk_is_one_clear_error_and_the_checkpoint_before_is_there(place, error, tmp_path, graph):
+    choices = {"save_strategy": "steps", "save_steps": 1, "max_steps": 3}
+    make_trainer(tmp_path, graph, make_processor(graph), **{**choices, "max_steps": 1}).train()
+    trainer = make_trainer(tmp_path, graph, make_processor(graph), **choices)
+    checkpoint = find_checkpoint("last", tmp_path)
+    with patch(place, side_effect=error), pytest.raises(LassError, match=r"cannot be saved .*; make room there"):
+        trainer.train(resume_from_checkpoint=checkpoint)
+    assert find_checkpoint("last", tmp_path) == checkpoint
+    trainer = make_trainer(tmp_path, graph, make_processor(graph), **choices)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    assert trainer.state.global_step == 3

@@ -9,12 +9,13 @@ from separate import GEOMETRIES, score_by_hand, separate_model, separate_process
 from lass_hf import (
     KnowledgeGraph,
     LassForKGCompletion,
+    LassPredictor,
     LassProcessor,
     evaluate_link_prediction,
     evaluate_triplet_classification,
 )
 from lass_hf.candidate_scores import by_triplets, entity_index
-from lass_hf.errors import LassError
+from lass_hf.errors import LassError, NonFiniteError
 from lass_hf.link_prediction import evaluate_relation_prediction, rank_split
 from lass_hf.scoring import TripletScorer
 
@@ -217,6 +218,20 @@ def test_classification_takes_the_mean_of_both_directions(model, labelled_graph)
     triplets = labelled_graph["test"].triplets
     both = (scorer.score(triplets, 0) + scorer.score(triplets, 2)) / 2
     np.testing.assert_allclose(result.scores, both, rtol=1e-6)
+
+
+def test_a_scale_that_is_no_number_is_no_perfect_rank(model, processor):
+    with torch.no_grad():
+        model.log_scale.fill_(torch.nan)
+    with pytest.raises(NonFiniteError, match="scores are NaN or infinite"):
+        evaluate_link_prediction(model, processor, processor.graph, dtype="float32", quiet=True)
+    with pytest.raises(NonFiniteError, match="scores are NaN or infinite"):
+        LassPredictor(model, processor, "float32").predict("cat", "eats")
+
+
+def test_relations_are_ranked_without_an_index(model, processor, monkeypatch):
+    monkeypatch.setattr(TripletScorer, "encode_entities", None)
+    evaluate_relation_prediction(model, processor, processor.graph, dtype="float32", quiet=True)
 
 
 # The index of a graph

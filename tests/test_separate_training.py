@@ -51,15 +51,19 @@ def test_false_triplets_are_not_trained_on(tmp_path):
     assert len(trainer.train_dataset) == len(TRAIN)
 
 
-def test_the_loss_of_a_step_is_eq_3_over_the_batch(tmp_path):
+def loss_of(trainer, triplets) -> float:
+    names = ("head", "relation", "tail")
+    batch = trainer.data_collator([dict(zip(names, row, strict=True)) for row in triplets.tolist()])
+    return trainer.compute_loss(trainer.model, batch).item()
+
+
+@pytest.mark.parametrize("own_weight", [0.5, 0.0])
+def test_the_loss_of_a_step_is_eq_3_over_the_batch(own_weight, tmp_path):
     model, graph = separate_model(), make_graph()
     processor = separate_processor(graph)
-    trainer = separate_trainer(tmp_path, model, graph, own_weight=0.5, additive_margin=0.3, temperature=1.7)
+    trainer = separate_trainer(tmp_path, model, graph, own_weight=own_weight, additive_margin=0.3, temperature=1.7)
     triplets = graph["train"].triplets[[0, 5, 6, 3]]
-    batch = trainer.data_collator(
-        [dict(zip(("head", "relation", "tail"), row, strict=True)) for row in triplets.tolist()]
-    )
-    loss = trainer.compute_loss(model, batch).item()
+    loss = loss_of(trainer, triplets)
     answers = sorted({*triplets[:, 0], *triplets[:, 2]})
     known = {tuple(row) for row in graph["train"].triplets.tolist()}
     terms = []
@@ -73,11 +77,55 @@ def test_the_loss_of_a_step_is_eq_3_over_the_batch(tmp_path):
                 text = texts_of_triplets(graph, np.array([triplet]))[0]
                 score = score_by_hand(model, processor, *text)[0 if slot == 2 else 1]
                 score = (score - 0.3 * (answer == own)) / 1.7
-                total += np.exp(score) * (0.5 if answer == asking and answer != own else 1)
+                total += np.exp(score) * (own_weight if answer == asking and answer != own else 1)
                 if answer == own:
                     right = np.exp(score)
             terms.append(-np.log(right / total))
     assert loss == pytest.approx(np.mean(terms), rel=1e-4)
+
+
+def test_the_loss_of_a_step_is_eq_4_over_the_batch(tmp_path):
+    model, graph = separate_model(), make_graph()
+    trainer = separate_trainer(tmp_path, model, graph, loss="negative_sampling")
+    triplets = graph["train"].triplets[[0, 5, 6, 3]]
+    known = {tuple(row) for row in graph["train"].triplets.tolist()}
+    scorer = TripletScorer(model, separate_processor(graph).token_store(), "float32")
+    terms = []
+    for triplet in triplets.tolist():
+        for slot in (2, 0):
+            term = np.logaddexp(0, -scorer.score([triplet], slot)[0].astype(np.float64))
+            for answer in {*triplets[:, 0].tolist(), *triplets[:, 2].tolist()}:
+                other = [answer if place == slot else value for place, value in enumerate(triplet)]
+                if tuple(other) not in known:
+                    term += np.logaddexp(0, scorer.score([other], slot)[0].astype(np.float64))
+            terms.append(term)
+    assert loss_of(trainer, triplets) == pytest.approx(np.mean(terms), rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "negative_sampling"])
+def test_entities_that_read_the_same_are_one_candidate(loss, tmp_path):
+    """So the loss is that of a graph which has them once."""
+    rows = [("cat", "eats", "milk"), ("dog", "eats", "fish"), ("oak", "is_a", "tree"), ("tea", "eats", "fish")]
+    text = {
+        "cat": "a pet",
+        "dog": "a pet",
+        "milk": "a drink",
+        "tea": "a drink",
+        "fish": "food",
+        "oak": "a",
+        "tree": "an",
+    }
+    one = {"dog": "cat", "tea": "milk"}
+    losses = []
+    for triplets in (rows, [(one.get(head, head), relation, tail) for head, relation, tail in rows]):
+        names = {name for head, _, tail in triplets for name in (head, tail)}
+        graph = KnowledgeGraph.from_triplets(
+            triplets, triplets[:1], entity_text={name: text.get(name, name) for name in sorted(names)}
+        )
+        trainer = separate_trainer(tmp_path, separate_model(), graph, loss=loss)
+        losses.append((loss_of(trainer, graph["train"].triplets), trainer.evaluate(graph["train"])["eval_loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0][0] == pytest.approx(losses[0][1], rel=1e-5)
 
 
 # What does not fit together
@@ -126,6 +174,12 @@ def test_choices_that_do_not_exist(choices, message):
 def test_a_text_of_inverse_relations_names_the_relation_once(inverse):
     with pytest.raises(LassError, match=r"expected a text with \{\}"):
         LassProcessor(wordpiece_tokenizer(), encoding="separate", inverse=inverse)
+
+
+@pytest.mark.parametrize("name", ["temperature", "own_weight", "additive_margin"])
+def test_weights_of_the_softmax_loss_with_another_one(name, tmp_path):
+    with pytest.raises(LassError, match=f"{name}=0.5 with loss='negative_sampling'; it belongs to loss='softmax'"):
+        LassTrainingArguments(str(tmp_path), **{name: 0.5})
 
 
 @pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"own_weight": -1.0}, {"additive_margin": -0.1}])
