@@ -43,12 +43,11 @@ class InBatchCollator:
         if processor.encoding != "separate":
             raise LassError('InBatchCollator needs a processor with encoding="separate"; KGDataCollator is for "joint"')
         self.store = processor.token_store(graph)
-        self._same = self.store.same_text[0]
         self._batch_cost = batch_cost("cuda" if torch.accelerator.is_available() else "cpu")
 
     def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         triplets = np.array([(item["head"], item["relation"], item["tail"]) for item in features], dtype=np.int64)
-        triplets = of_texts(triplets, self._same)
+        triplets = self.store.of_texts(triplets)
         answers = np.unique(triplets[:, [0, 2]])
         queries = np.concatenate([self.store.queries(triplets, slot) for slot in SLOTS])
         distinct, row_of_query = np.unique(queries, axis=0, return_inverse=True)
@@ -69,13 +68,6 @@ class InBatchCollator:
             **{name: torch.from_numpy(array) for name, array in arrays.items()},
             "micro_batches": [(len(part), int(lengths[part[0]]), int(lengths[part[-1]])) for part in parts],
         }
-
-
-def of_texts(triplets: np.ndarray, same: np.ndarray) -> np.ndarray:
-    """Triplets, (n, 3), of the first entity with each text, `same`: a model of texts cannot tell the others apart."""
-    triplets = triplets.copy()
-    triplets[:, [0, 2]] = same[triplets[:, [0, 2]]]
-    return triplets
 
 
 def gather_answers(vectors: torch.Tensor, answers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,8 +11,7 @@ from tqdm.auto import tqdm
 
 from .candidate_scores import entity_index
 from .errors import LassError
-from .in_batch import of_texts
-from .knowledge_graph import KnowledgeGraph
+from .knowledge_graph import GraphSplit
 from .known_triplets import KnownTriplets
 from .processes import processes, sum_over_processes
 from .scoring import TripletScorer
@@ -22,7 +21,7 @@ QUERIES_AT_ONCE = 2**12
 
 @dataclass(frozen=True)
 class MinedNegatives:
-    """Wrong answers of the queries of a graph's training triplets, for the slots 0 (head) and 2 (tail).
+    """Wrong answers of the queries of training triplets, for the slots 0 (head) and 2 (tail).
 
     `queries[slot]`: int64 (q, 2), the distinct queries, ascending: (relation, tail) or (relation, head).
     `entities[slot]`: int32 (q, depth), nearest first; known training answers are not among them.
@@ -48,26 +47,26 @@ class MinedNegatives:
 
 def mine_negatives(
     scorer: TripletScorer,
-    graph: KnowledgeGraph,
+    split: GraphSplit,
     depth: int = 50,
     index_folder: str | Path | None = None,
     quiet: bool = False,
 ) -> MinedNegatives:
-    """The `depth` nearest wrong answers of each query of the graph's training triplets.
+    """The `depth` nearest wrong answers of each query of a split's true triplets, all or some of those of training.
 
     An entity that reads like a right answer is no wrong one: a text model cannot tell them apart. `scorer`: of a model
-    with separate encoding, over the graph's texts. `index_folder`: keeps the entities' vectors. Fewer than `depth` for
-    all, where a query has fewer wrong answers; raises LassError for one that has none. Several processes share the
-    queries.
+    with separate encoding, over the texts of the split's graph. `index_folder`: keeps the entities' vectors. Fewer than
+    `depth` for all, where a query has fewer wrong answers; raises LassError for one that has none. Several processes
+    share the queries.
     """
     index, state = entity_index(scorer, index_folder, quiet), processes()
-    same, train = scorer.store.same_text[0], graph["train"].positives
-    known = KnownTriplets(of_texts(train, same), graph.num_entities, graph.num_relations)
+    graph, store = split.graph, scorer.store
+    known = KnownTriplets(store.of_texts(graph["train"].positives), graph.num_entities, graph.num_relations)
     queries, entities = {}, {}
     for slot, name in ((0, "heads"), (2, "tails")):
-        pairs, first = np.unique(train[:, [1, 2 - slot]], axis=0, return_index=True)
-        asked = train[first]
-        rows, right = _entities_of(same, *known.values(slot, of_texts(asked, same)))
+        pairs, first = np.unique(split.positives[:, [1, 2 - slot]], axis=0, return_index=True)
+        asked = split.positives[first]
+        rows, right = _entities_of(store.same_text[0], *known.values(slot, store.of_texts(asked)))
         left = graph.num_entities - int(np.bincount(rows).max())
         if left < 1:
             raise LassError("a query of the training triplets has every entity as an answer: nothing is wrong for it")

@@ -72,6 +72,12 @@ class TokenStore:
         """For each entity, and each relation, the first with the same tokens: a text model cannot tell them apart."""
         return self._first_alike(self.num_relations, len(self.offsets) - 1), self._first_alike(0, self.num_relations)
 
+    def of_texts(self, triplets: np.ndarray) -> np.ndarray:
+        """Triplets, shape (n, 3), of the first entity with each text: a text model cannot tell the others apart."""
+        triplets = triplets.copy()
+        triplets[:, [0, 2]] = self.same_text[0][triplets[:, [0, 2]]]
+        return triplets
+
     def _first_alike(self, start: int, end: int) -> np.ndarray:
         """For each of some texts, the first of them with the same tokens, counted from `start`: int64."""
         try:

@@ -23,7 +23,7 @@ from .data_collator import KGDataCollator
 from .decision import DecisionCallback
 from .errors import LOADING_ERRORS, LassError, NonFiniteError, first_line
 from .fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
-from .in_batch import SLOTS, InBatchCollator, candidates_of, gather_answers, of_texts
+from .in_batch import SLOTS, InBatchCollator, candidates_of, gather_answers
 from .knowledge_graph import GraphSplit
 from .known_triplets import KnownTriplets
 from .link_prediction import UNIT_SIZE, rank_split
@@ -205,11 +205,10 @@ class LassTrainer(ReportingTrainer):
         """The true training triplets, of entities with the same text the first."""
         graph = self.graph
         triplets = graph["train"].positives if "train" in graph else np.empty((0, 3), dtype=np.int64)
-        return KnownTriplets(of_texts(triplets, self._same_text), graph.num_entities, graph.num_relations)
+        return KnownTriplets(self._of_texts(triplets), graph.num_entities, graph.num_relations)
 
-    @property
-    def _same_text(self) -> np.ndarray:
-        return self.processing_class.token_store(self.graph).same_text[0]
+    def _of_texts(self, triplets: np.ndarray) -> np.ndarray:
+        return self.processing_class.token_store(self.graph).of_texts(triplets)
 
     def _in_batch_loss(self, queries, vectors, triplets, answers, factor, count=None) -> torch.Tensor:
         """The loss of 2n queries, (2n, k), for n positives, (n, 3), among answers, (m,), with their vectors, (m, k)."""
@@ -229,7 +228,7 @@ class LassTrainer(ReportingTrainer):
         """The loss of batches as large as those of a training, in the order of the triplets."""
         losses, size = [], self.args.per_device_train_batch_size * self.args.world_size
         for start in range(0, len(triplets), size):
-            part = of_texts(triplets[start : start + size], self._same_text)
+            part = self._of_texts(triplets[start : start + size])
             queries = torch.cat([scorer.encode_queries(part, slot) for slot in SLOTS])
             answers = np.unique(part[:, [0, 2]])
             vectors, factor = scorer.encode_entities(answers), scorer.model.distance_factor()

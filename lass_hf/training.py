@@ -14,7 +14,7 @@ from .checkpoints import find_checkpoint
 from .data_collator import KGDataCollator
 from .errors import LassError, first_line
 from .fingerprints import graph_fingerprint, texts_fingerprint
-from .knowledge_graph import KnowledgeGraph
+from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .modeling import LassForKGCompletion
 from .negative_mining import mine_negatives
 from .processing import LassProcessor
@@ -72,7 +72,7 @@ def train(
         learn_scale=arguments.learn_scale,
     )
     train_dataset = graph["train"].sample(arguments.fraction, training.seed)
-    collator = None if arguments.retriever is None else _mining_collator(arguments, training, processor, graph)
+    collator = None if arguments.retriever is None else _mining_collator(arguments, training, processor, train_dataset)
     checkpoint = None
     about = record(arguments, training, graph)
     if training.resume_from_checkpoint is not None:
@@ -125,7 +125,7 @@ def _check_needed(arguments: TrainArguments) -> None:
 
 
 def _mining_collator(
-    arguments: TrainArguments, training: LassTrainingArguments, processor: LassProcessor, graph: KnowledgeGraph
+    arguments: TrainArguments, training: LassTrainingArguments, processor: LassProcessor, split: GraphSplit
 ) -> KGDataCollator:
     """A collator that also draws from what the retriever takes for answers."""
     if arguments.encoding != "joint" or arguments.mining_depth < 1:
@@ -133,7 +133,7 @@ def _mining_collator(
             f"--retriever with encoding {arguments.encoding}, mining_depth {arguments.mining_depth}; expected joint "
             "encoding (separate encoding has the candidates of its batch), and a depth of 1 or more"
         )
-    folder = str(arguments.retriever)
+    folder, graph = str(arguments.retriever), split.graph
     KGDataCollator(processor, graph, **training.sampling())  # only to see that its arguments are right
     if not 1 <= arguments.num_mined <= training.num_negatives:
         raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
@@ -141,7 +141,7 @@ def _mining_collator(
     of_retriever = LassProcessor.from_pretrained(folder)
     scorer = TripletScorer(model, of_retriever.token_store(graph))
     kept = index_folder_of(folder, of_retriever.graph, graph)
-    mined = mine_negatives(scorer, graph, arguments.mining_depth, kept, arguments.quiet)
+    mined = mine_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
     return KGDataCollator(processor, graph, **training.sampling(), mined=mined, num_mined=arguments.num_mined)
 
 

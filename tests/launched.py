@@ -99,7 +99,7 @@ def evaluated(inputs: Path) -> dict:
         separate, make_processor(graph, encoding="separate"), joint, make_processor(graph), graph, top_k=5, **QUIETLY
     )
     found["reranking"] = [both.retrieval.ranks.tolist(), both.reranked.ranks.tolist(), both.blend, both.tokens]
-    mined = mine_negatives(scorer, ring, depth=3, index_folder=inputs / "index", quiet=True)
+    mined = mine_negatives(scorer, ring["train"], depth=3, index_folder=inputs / "index", quiet=True)
     found["mined"] = {slot: entities.tolist() for slot, entities in mined.entities.items()}
     return found
 

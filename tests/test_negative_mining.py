@@ -22,7 +22,7 @@ def scorer():
 
 @pytest.fixture(scope="module")
 def mined(scorer):
-    return mine_negatives(scorer, GRAPH, depth=5, quiet=True)
+    return mine_negatives(scorer, GRAPH["train"], depth=5, quiet=True)
 
 
 def wrong_answers(triplet, slot):
@@ -39,13 +39,21 @@ def test_mined_are_the_best_wrong_answers(slot, scorer, mined):
         assert found == wrong[best, slot].tolist()
 
 
+def test_some_of_the_training_triplets_are_mined_for_as_all_are(scorer, mined):
+    some = mine_negatives(scorer, GRAPH["train"].sample(0.5, 0), depth=5, quiet=True)
+    triplets = GRAPH["train"].sample(0.5, 0).triplets
+    for slot in (0, 2):
+        assert len(some.queries[slot]) < len(mined.queries[slot])
+        np.testing.assert_array_equal(some.of(slot, triplets), mined.of(slot, triplets))
+
+
 def test_fewer_are_found_where_there_are_fewer_wrong_answers(scorer):
     most = max(
         len({row[2 - other] for row in TRAIN.tolist() if row[1] == triplet[1] and row[other] == triplet[other]})
         for triplet in TRAIN.tolist()
         for other in (0, 2)
     )
-    mined = mine_negatives(scorer, GRAPH, depth=100, quiet=True)
+    mined = mine_negatives(scorer, GRAPH["train"], depth=100, quiet=True)
     assert min(mined.entities[slot].shape[1] for slot in (0, 2)) == GRAPH.num_entities - most
 
 
@@ -55,7 +63,7 @@ def test_an_entity_that_reads_like_a_right_answer_is_no_wrong_one(scorer):
     rows = [("cat", "eats", "milk"), ("dog", "eats", "fish"), ("oak", "eats", "oak"), ("tea", "eats", "fish")]
     graph = KnowledgeGraph.from_triplets(rows, entity_text=text)
     store = LassProcessor(wordpiece_tokenizer(), encoding="separate").token_store(graph)
-    mined = mine_negatives(TripletScorer(scorer.model, store, "float32"), graph, depth=9, quiet=True)
+    mined = mine_negatives(TripletScorer(scorer.model, store, "float32"), graph["train"], depth=9, quiet=True)
     train = graph["train"].triplets
     found = [[graph.entities.ids[entity] for entity in row] for row in mined.of(2, train).tolist()]
     assert found[0] != []
@@ -67,7 +75,7 @@ def test_a_query_that_every_entity_answers(scorer):
     processor = LassProcessor(wordpiece_tokenizer(), encoding="separate")
     full = KnowledgeGraph.from_triplets([("cat", "eats", "cat"), ("cat", "eats", "dog")])
     with pytest.raises(LassError, match="every entity as an answer"):
-        mine_negatives(TripletScorer(scorer.model, processor.token_store(full)), full, quiet=True)
+        mine_negatives(TripletScorer(scorer.model, processor.token_store(full)), full["train"], quiet=True)
 
 
 def test_triplets_that_were_not_mined_for(mined):
