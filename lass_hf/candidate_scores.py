@@ -3,6 +3,7 @@
 It knows no ranks and no filter; what need not be scored it is told.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from .scoring import TripletScorer
 ScoreFunction = Callable[..., np.ndarray]
 # (queries (q, 3), the slot asked for, candidates (c,), which to score (q, c), a progress bar or None) -> float32 (q, c)
 CandidateScores = Callable[..., np.ndarray]
+
+logger = logging.getLogger(__name__)
 
 INDEX_FOLDER = "entity_index"  # in the model's
 
@@ -68,9 +71,8 @@ def candidate_scores(scorer: TripletScorer, folder: str | Path | None = None, qu
 
 
 def index_folder(model: str | Path) -> Path | None:
-    """Where the index of a model's own graph is kept: in its folder, unless that is none or cannot be written."""
-    folder = Path(model, INDEX_FOLDER)
-    return folder if folder.is_dir() or os.access(model, os.W_OK) else None
+    """Where the index of a model's own graph is kept: in its folder; None for a model of the hub."""
+    return Path(model, INDEX_FOLDER) if Path(model).is_dir() else None
 
 
 def index_folder_of(model: str | Path, own: KnowledgeGraph | None, graph: KnowledgeGraph) -> Path | None:
@@ -87,8 +89,8 @@ def entity_index(
 ) -> EntityIndex:
     """All entities of the scorer's texts, encoded, or read from `folder` as far as they are there, and kept there.
 
-    Each precision of scoring has a folder of its own in it. Several processes share the work, and must all call it,
-    unless `shared` is False.
+    Each precision of scoring has a folder of its own in it; where that is not there and cannot be made, the index is in
+    memory only. Several processes share the work, and must all call it, unless `shared` is False.
 
     Raises LassError for a model with joint encoding, whose vectors of an entity depend on the whole triplet.
     """
@@ -101,13 +103,21 @@ def entity_index(
         template = repr(store.template).encode()
         return digest([template, offsets - offsets[0], store.tokens[offsets[0] : offsets[-1]]])
 
-    precision = str(scorer.model.encoder.dtype).removeprefix("torch.")
+    kept = None if folder is None else Path(folder, str(scorer.model.encoder.dtype).removeprefix("torch."))
+    if kept is not None and not kept.is_dir() and not _can_be_made(kept):
+        logger.warning("%s cannot be made: the vectors of entities are kept in memory, and made again next time", kept)
+        kept = None
     return EntityIndex.build(
         scorer.encode_entities,
         store.num_entities,
         texts,
         model_fingerprint(scorer.model),
-        None if folder is None else Path(folder, precision),
+        kept,
         quiet,
         shared,
     )
+
+
+def _can_be_made(folder: Path) -> bool:
+    there = next(parent for parent in folder.absolute().parents if parent.exists())
+    return there.is_dir() and os.access(there, os.W_OK)

@@ -248,6 +248,16 @@ def test_an_index_is_kept_and_read_again(model, processor, tmp_path):
     torch.testing.assert_close(torch.cat(again.blocks), torch.cat(index.blocks), rtol=0, atol=0)
 
 
+def test_an_index_that_cannot_be_kept_is_in_memory(model, processor, tmp_path, monkeypatch, caplog):
+    """In a folder that others share, say, made on a machine with another precision."""
+    scorer = TripletScorer(model, processor.token_store(), "float32")
+    monkeypatch.setattr("lass_hf.candidate_scores.os.access", lambda *_: False)
+    index = entity_index(scorer, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert f"{tmp_path / 'float32'} cannot be made" in caplog.text
+    torch.testing.assert_close(torch.cat(index.blocks), scorer.encode_entities(np.arange(10)), rtol=1e-5, atol=1e-5)
+
+
 def test_an_index_of_another_model_or_graph_is_refused(model, processor, tmp_path):
     entity_index(TripletScorer(model, processor.token_store(), "float32"), tmp_path)
     with pytest.raises(LassError, match="another model"):
