@@ -94,7 +94,9 @@ def analyze(
             ranks = _rank(model, processor, graph, folder, split, limit, dtype, quiet)
         triplets, scorer = ranks.pop("triplets"), TripletScorer(model, processor.token_store(graph), dtype)
         with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet or not main) as bar:
-            worst = worst_queries(candidate_scores(scorer), graph, triplets, np.array(ranks["ranks"]), top_k, bar)
+            worst = worst_queries(
+                candidate_scores(scorer, graph), graph, triplets, np.array(ranks["ranks"]), top_k, bar
+            )
         found = {**ranks, "worst_queries": worst}
     analysis = {"task": task, "split": split, **found, "attention": None}
     if attention is not None:

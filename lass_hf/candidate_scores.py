@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .configuration import LassConfig
+from .entity_answers import EntityAnswers, entity_answers
 from .errors import LassError, NonFiniteError
 from .fingerprints import digest, model_fingerprint
 from .index import EntityIndex
@@ -41,13 +43,15 @@ def by_triplets(score: ScoreFunction) -> CandidateScores:
     return scores
 
 
-def by_index(scorer: TripletScorer, index: EntityIndex) -> CandidateScores:
-    """The matrix of a model with separate encoding; entities with the same text get exactly the same score."""
+def by_index(scorer: TripletScorer, answers: EntityAnswers) -> CandidateScores:
+    """The matrix of a model with separate encoding; entities with the same vector get exactly the same score."""
+    index = answers.index
 
     def scores(queries: np.ndarray, slot: int, candidates: np.ndarray, wanted: np.ndarray, bar: Any) -> np.ndarray:
         if slot == 1:
             return by_triplets(scorer.score)(queries, slot, candidates, wanted, bar)
-        vectors = scorer.encode_queries(queries, slot)
+        asked = queries[:, 2 - slot]
+        vectors = answers.mixed(scorer.encode_queries(queries, slot), asked)
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
         for start, squared in index.distances(vectors):
             matrix[:, start : start + squared.shape[1]] = scorer.score_distances(squared).cpu().numpy()
@@ -58,16 +62,34 @@ def by_index(scorer: TripletScorer, index: EntityIndex) -> CandidateScores:
             )
         if bar is not None:
             bar.update(int(wanted.sum()))
-        return matrix[:, scorer.store.same_text[0][candidates]]
+        matrix = matrix[:, answers.same_vector[candidates]]
+        if scorer.own_bonus:
+            texts = scorer.store.same_text[0]
+            matrix[texts[asked][:, None] == texts[candidates]] += scorer.own_bonus
+        return matrix
 
     return scores
 
 
-def candidate_scores(scorer: TripletScorer, folder: str | Path | None = None, quiet: bool = True) -> CandidateScores:
+def candidate_scores(
+    scorer: TripletScorer, graph: KnowledgeGraph, folder: str | Path | None = None, quiet: bool = True
+) -> CandidateScores:
     """The matrix of any model; `folder` keeps the index that a model with separate encoding needs."""
     if not scorer.separate:
         return by_triplets(scorer.score)
-    return by_index(scorer, entity_index(scorer, folder, quiet))
+    return by_index(scorer, answers_of(scorer, entity_index(scorer, folder, quiet), graph))
+
+
+def answers_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph) -> EntityAnswers:
+    """All entities of a graph as answers, with the neighbours that its training triplets give them."""
+    config: LassConfig = scorer.model.config  # type: ignore[assignment]
+    train = graph.splits.get("train")
+    if config.neighbour_weight and train is None:
+        logger.warning("the graph has no training triplets, so entities are ranked by their texts, without neighbours")
+    triplets = np.empty((0, 3), dtype=np.int64) if train is None else train.positives
+    return entity_answers(
+        index, scorer.store.same_text[0][: index.num_entities], triplets, config.neighbour_weight, config.normalize
+    )
 
 
 def index_folder(model: str | Path) -> Path | None:

@@ -34,7 +34,16 @@ MARKER = "<!-- Written by lass-hf ({}). Once anything here is changed, it is you
 def model_facts(model: LassForKGCompletion, processor: LassProcessor) -> dict[str, Any]:
     """What a card says of a model, and of the graph that its processor has; plain values, for JSON."""
     encoder, graph = model.encoder.config, processor.graph
-    names = ("encoding", "margin", "distance_scale", "normalize", "scale", "learn_scale")
+    names = (
+        "encoding",
+        "margin",
+        "distance_scale",
+        "normalize",
+        "scale",
+        "learn_scale",
+        "own_weight",
+        "neighbour_weight",
+    )
     facts: dict[str, Any] = {
         **{name: getattr(model.config, name) for name in names},
         **{name: getattr(processor, name) for name in ("separators", "max_length")},

@@ -25,6 +25,12 @@ class LassConfig(PreTrainedConfig):
         scale: what the squared distance of unit vectors is multiplied by (1 / the temperature of Eq. 3); where it
             begins when it is learned.
         learn_scale: learn it.
+        own_weight: how much a query's own entity counts as an answer with separate encoding, above 0: log(own_weight)
+            is added to the score of a triplet whose head and tail read the same, in training and in scoring. Its text
+            makes it the nearest entity, and it is hardly ever the answer.
+        neighbour_weight: with separate encoding, weight of the mean vector of an entity's neighbours in the training
+            graph, which is added to the entity's own as an answer, and to a query about it, 0 or more. It counts where
+            candidates are ranked, and not in training or for the score of one triplet.
         decision: `threshold`, `slope` and `intercept`, by which a score becomes a label and a probability; None until
             `fit_decision` fits them. They change no score.
     """
@@ -39,6 +45,8 @@ class LassConfig(PreTrainedConfig):
     normalize: bool = False
     scale: float | int = 20.0
     learn_scale: bool = True
+    own_weight: float | int = 1.0
+    neighbour_weight: float | int = 0.0
     decision: dict[str, float] | None = None
 
     def __post_init__(self, **kwargs):
@@ -51,6 +59,13 @@ class LassConfig(PreTrainedConfig):
             raise LassError('normalize=True needs encoding="separate": a joint model keeps its vectors as they are')
         if not 0 < self.scale < float("inf"):
             raise LassError(f"scale={self.scale}; expected a number above 0")
+        if not 0 < self.own_weight < float("inf"):
+            raise LassError(f"own_weight={self.own_weight}; expected a number above 0")
+        if not 0 <= self.neighbour_weight < float("inf"):
+            raise LassError(f"neighbour_weight={self.neighbour_weight}; expected 0 or more")
+        for name, without in (("own_weight", 1), ("neighbour_weight", 0)):
+            if getattr(self, name) != without and self.encoding == "joint":
+                raise LassError(f'{name}={getattr(self, name)} needs encoding="separate"')
         if self.decision is not None and set(self.decision) != set(DECISION):
             raise LassError(f"decision={self.decision!r}; expected None, or {', '.join(DECISION)}")
 

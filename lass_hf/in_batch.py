@@ -98,7 +98,7 @@ def candidates_of(
 
     All three are of texts: entities that read the same are one.
     Returns the position of each query's own answer, int64 (2n,); which candidates are other known answers, and so none
-    to tell apart, bool (2n, m); and which are the query's own entity, but not its answer, bool (2n, m).
+    to tell apart, bool (2n, m); and which are the query's own entity, bool (2n, m).
     """
     targets = np.concatenate([np.searchsorted(answers, triplets[:, slot]) for slot in SLOTS])
     asking = np.concatenate([triplets[:, 2 - slot] for slot in SLOTS])
@@ -112,5 +112,4 @@ def candidates_of(
     masked[queries, targets] = False
     own = np.zeros_like(masked)
     own[queries, np.searchsorted(answers, asking)] = True
-    own[queries, targets] = False
-    return targets, masked, own & ~masked
+    return targets, masked, own

@@ -1,7 +1,5 @@
 """Losses over scores of positives and their corrupted triplets. Tensors in, one scalar out; float32."""
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
@@ -36,8 +34,6 @@ def softmax_loss(
     scores: Tensor,
     targets: Tensor,
     masked: Tensor,
-    own: Tensor,
-    own_weight: float = 1.0,
     additive_margin: float = 0.0,
     temperature: float = 1.0,
     num_queries: Tensor | float | None = None,
@@ -45,13 +41,11 @@ def softmax_loss(
     """-log of the likelihood of each answer among the candidates of its query (Eq. 3), a mean over `num_queries` (Q).
 
     `scores`: (Q, M), divided by `temperature`. `targets`: int64 (Q,), positions of the answers, whose scores are
-    lowered by `additive_margin`. `masked`, `own`: bool (Q, M), candidates that do not count, and those that are the
-    query's own entity and count `own_weight` times (0: not at all).
+    lowered by `additive_margin`. `masked`: bool (Q, M), candidates that do not count.
     """
     target = torch.zeros_like(masked).scatter_(1, targets[:, None], True)
     logits = (scores - additive_margin * target) / temperature
-    logits = logits + torch.where(own, math.log(own_weight) if own_weight else -math.inf, 0.0)
-    total = cross_entropy(logits.masked_fill(masked, -math.inf), targets, reduction="sum")
+    total = cross_entropy(logits.masked_fill(masked, -torch.inf), targets, reduction="sum")
     return total / (len(scores) if num_queries is None else num_queries)
 
 

@@ -85,6 +85,8 @@ class LassForKGCompletion(PreTrainedModel):
         normalize: bool = False,
         scale: float = 20.0,
         learn_scale: bool = True,
+        own_weight: float = 1.0,
+        neighbour_weight: float = 0.0,
         **kwargs: Any,
     ) -> "LassForKGCompletion":
         """A LASS model, yet to be trained, from a pre-trained encoder by hub name or folder.
@@ -120,6 +122,8 @@ class LassForKGCompletion(PreTrainedModel):
             normalize=normalize,
             scale=scale,
             learn_scale=learn_scale,
+            own_weight=own_weight,
+            neighbour_weight=neighbour_weight,
             attn_implementation=encoder.config._attn_implementation,  # type: ignore[call-arg] # else reset, in the encoder too
         )
         return cls(config, encoder=encoder)
@@ -175,7 +179,8 @@ class LassForKGCompletion(PreTrainedModel):
         encoded together, each cut to its own longest; the scores are those of the whole batch, without computing its
         padding (they must cover all rows; hidden states and attentions are then not given). `pairs`, with separate
         encoding, int64 of shape (batch, directions, 2): which rows are query and answer; a score is the mean over the
-        directions, and there is none without pairs. `kwargs` go to the encoder.
+        directions, and there is none without pairs (`config.own_weight`, which is about whole texts, is for
+        `TripletScorer` to add). `kwargs` go to the encoder.
         Raises ModelError without `segment_ids`, and for pairs that a joint model cannot have.
         """
         if segment_ids is None:

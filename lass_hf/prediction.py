@@ -10,8 +10,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .answering import best_answers, is_known, known_places, reranked
-from .candidate_scores import by_index, by_triplets, entity_index, index_folder
+from .candidate_scores import CandidateScores, answers_of, by_index, by_triplets, entity_index, index_folder
 from .decision import Decision
+from .entity_answers import EntityAnswers
 from .errors import LassError
 from .index import EntityIndex
 from .knowledge_graph import KnowledgeGraph
@@ -115,6 +116,10 @@ class LassPredictor:
         # Not shared: each process may be asked other questions, or none.
         return entity_index(self.scorer, self._index_folder, quiet=False, shared=False)
 
+    @cached_property
+    def _answers(self) -> EntityAnswers:
+        return answers_of(self.scorer, self.index, self.graph)
+
     def score(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:
         """Scores (head, relation, tail) triplets of names: float32, shape (n,), in the given order.
 
@@ -216,8 +221,8 @@ class LassPredictor:
             known = known_places(self.graph.known, slot, queries[places], numbers)
             left_out = known if exclude_known else (NONE, NONE)
             rerank = None if slot == 1 else self._reranker
-            by_vectors = candidates is None and scorer.separate and slot != 1
-            scores_of = by_index(scorer, self.index) if by_vectors else by_triplets(scorer.score)
+            new = [] if candidates is None else range(self.graph.num_entities, self.graph.num_entities + len(names.new))
+            scores_of = self._scores_of(scorer, slot, np.array(new, dtype=np.int64), candidates is None)
             with tqdm(
                 total=len(places) * len(numbers) - len(left_out[0]),
                 desc=f"scoring {SLOT_NAMES[slot]}s",
@@ -236,6 +241,12 @@ class LassPredictor:
                 rows = zip(triplets[:, slot].tolist(), scores.tolist(), held, strict=True)
                 ranked[place] = [Answer(*names.named(number, slot), *row) for number, *row in rows], triplets
         return [ranked[place] for place in range(len(questions))]
+
+    def _scores_of(self, scorer: TripletScorer, slot: int, new: np.ndarray, all_entities: bool) -> CandidateScores:
+        """What scores candidates for a slot: of a chosen few the triplets, unless neighbours count."""
+        if not scorer.separate or slot == 1 or not (all_entities or scorer.model.config.neighbour_weight):
+            return by_triplets(scorer.score)
+        return by_index(scorer, self._answers.extended(scorer.encode_entities(new)) if len(new) else self._answers)
 
     def _knowing(self, names: Names, scorer: TripletScorer | None = None) -> TripletScorer:
         """The scorer, or the given one, with the texts of the entities that are new to the graph."""

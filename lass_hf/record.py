@@ -68,7 +68,16 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
 def record_by_hand(config: LassConfig, processor: LassProcessor, training: LassTrainingArguments) -> dict[str, Any]:
     """The same, as far as model, processor and arguments tell, for a Trainer that was made by hand."""
     encoder = config.encoder_config
-    names = ("margin", "distance_scale", "encoding", "normalize", "scale", "learn_scale")
+    names = (
+        "margin",
+        "distance_scale",
+        "encoding",
+        "normalize",
+        "scale",
+        "learn_scale",
+        "own_weight",
+        "neighbour_weight",
+    )
     given: dict[str, Any] = {name: getattr(config, name) for name in names}
     given |= {name: getattr(processor, name) for name in ("separators", "max_length", "inverse")}
     arguments = TrainArguments(graph="", encoder=getattr(encoder, "_name_or_path", ""), **given)

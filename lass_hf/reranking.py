@@ -14,7 +14,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .answering import best
-from .candidate_scores import CandidateScores, by_index, entity_index
+from .candidate_scores import CandidateScores, candidate_scores
 from .errors import LassError
 from .fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
 from .knowledge_graph import KnowledgeGraph
@@ -115,7 +115,7 @@ def evaluate_reranking(
         tokens[name] = int(sum_over_processes(spent)[0])  # of all processes
 
     with stage("indexing"):
-        scores = by_index(retriever, entity_index(retriever, index_folder, quiet))
+        scores = candidate_scores(retriever, graph, index_folder, quiet)
     with stage("retrieval"):
         retrieved = [retrieve(scores, graph, triplets, slot, top_k, quiet) for slot in SLOTS]
     with stage("fitting"):

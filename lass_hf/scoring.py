@@ -6,6 +6,7 @@ vectors that an `EntityIndex` is made of. It knows no filter, no ranks and no na
 """
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,11 @@ class TripletScorer:
         """Whether queries and answers are encoded apart."""
         return self.model.config.encoding == "separate"
 
+    @property
+    def own_bonus(self) -> np.float32:
+        """What is added to Eq. 1 where head and tail read the same: see `LassConfig.own_weight`."""
+        return np.float32(math.log(self.model.config.own_weight))
+
     def score(
         self, triplets: np.ndarray, slot: int | None = None, progress: Any = None, shared: bool = False
     ) -> np.ndarray:
@@ -111,7 +117,9 @@ class TripletScorer:
         ]
         if progress is not None:
             progress.update(len(triplets))
-        return self._checked(np.stack(scores).mean(axis=0, dtype=np.float32), triplets)
+        same = np.equal(*self.store.of_texts(triplets)[:, [0, 2]].T)
+        mean = np.stack(scores).mean(axis=0, dtype=np.float32) + np.where(same, self.own_bonus, np.float32(0))
+        return self._checked(mean, triplets)
 
     def _score_pairs(self, queries: np.ndarray, answers: np.ndarray, shared: bool) -> np.ndarray:
         """Eq. 1 of rows of queries and their answers."""

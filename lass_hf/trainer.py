@@ -4,6 +4,7 @@ It overrides `compute_loss`, what makes that right under accumulation and severa
 loading of checkpoints, which must be those of this model and graph.
 """
 
+import math
 import time
 from functools import cached_property
 from pathlib import Path
@@ -117,7 +118,7 @@ class LassTrainer(ReportingTrainer):
         folder = Path(resume_from_checkpoint)
         config = LassConfig.from_pretrained(folder)
         if config_fingerprint(config) != config_fingerprint(self.model.config):
-            raise LassError(f"{folder}: the checkpoint of another model (encoder, margin or distance scale differ)")
+            raise LassError(f"{folder}: the checkpoint of another model (its config.json differs)")
         saved, graph = LassProcessor.from_pretrained(folder), self.processing_class.graph
         if saved.graph is None or graph is None or graph_fingerprint(saved.graph) != graph_fingerprint(graph):
             raise LassError(f"{folder}: the checkpoint of a training on another graph")
@@ -217,12 +218,11 @@ class LassTrainer(ReportingTrainer):
         with torch.autocast(queries.device.type, enabled=False):
             squared = queries.square().sum(1, keepdim=True) + vectors.square().sum(1) - 2 * queries @ vectors.T
             config: LassConfig = self.model.config  # type: ignore[assignment,union-attr]
-            scores = distance_score(squared, config.margin, factor)
+            scores = distance_score(squared, config.margin, factor) + math.log(config.own_weight) * own
             number = None if count is None else len(SLOTS) * count
             if self.args.loss == "negative_sampling":
                 return in_batch_sigmoid_loss(scores, target, masked, number)
-            weights = (self.args.own_weight, self.args.additive_margin, self.args.temperature)
-            return softmax_loss(scores, target, masked, own, *weights, number)
+            return softmax_loss(scores, target, masked, self.args.additive_margin, self.args.temperature, number)
 
     def _evaluated_in_batch_loss(self, scorer: TripletScorer, triplets: np.ndarray) -> torch.Tensor:
         """The loss of batches as large as those of a training, in the order of the triplets."""
@@ -266,7 +266,9 @@ class LassTrainer(ReportingTrainer):
         else:
             limit, seed = self.args.eval_triplets, self.args.seed
             unit_size = UNIT_SIZE[model.config.encoding]
-            result = rank_split(candidate_scores(scorer, None, quiet), split, (0, 2), limit, seed, quiet, unit_size)
+            result = rank_split(
+                candidate_scores(scorer, split.graph, None, quiet), split, (0, 2), limit, seed, quiet, unit_size
+            )
             seconds = time.perf_counter() - started
             if isinstance(self.data_collator, KGDataCollator):
                 triplets, labels = self.data_collator.with_negatives(result.triplets, unmined=True)

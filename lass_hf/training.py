@@ -70,6 +70,8 @@ def train(
         normalize=arguments.normalize,
         scale=arguments.scale,
         learn_scale=arguments.learn_scale,
+        own_weight=arguments.own_weight,
+        neighbour_weight=arguments.neighbour_weight,
     )
     train_dataset = graph["train"].sample(arguments.fraction, training.seed)
     collator = None if arguments.retriever is None else _mining_collator(arguments, training, processor, train_dataset)

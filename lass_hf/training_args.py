@@ -12,7 +12,7 @@ from .negative_sampling import CORRUPTIONS
 from .processing import INCLUDE_GRAPH
 from .scoring import scoring_dtype
 
-OF_SOFTMAX = ("additive_margin", "own_weight", "temperature")  # choices of that loss
+OF_SOFTMAX = ("additive_margin", "temperature")  # choices of that loss
 
 
 @dataclass
@@ -40,10 +40,6 @@ class LassTrainingArguments(TrainingArguments):
         default=0.0, metadata={"help": "Taken from the score of the right answer in the softmax loss."}
     )
     temperature: float = field(default=1.0, metadata={"help": "What scores are divided by in the softmax loss."})
-    own_weight: float = field(
-        default=1.0,
-        metadata={"help": "How much the query's own entity counts as a candidate in the softmax loss; 0: not at all."},
-    )
     neighbourhood_size: int = field(
         default=1,
         metadata={"help": "Triplets of a batch that come from one neighbourhood of the graph (separate encoding)."},
@@ -84,10 +80,10 @@ class LassTrainingArguments(TrainingArguments):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise LassError(f"{name}={value}; expected 1 or more")
-        if not (self.temperature > 0 and self.own_weight >= 0 and self.additive_margin >= 0):
+        if not (self.temperature > 0 and self.additive_margin >= 0):
             raise LassError(
-                f"temperature={self.temperature}, own_weight={self.own_weight}, additive_margin="
-                f"{self.additive_margin}; expected a temperature above 0, and the others 0 or more"
+                f"temperature={self.temperature}, additive_margin={self.additive_margin}; expected a temperature above "
+                "0, and a margin of 0 or more"
             )
         changed = {name for name in OF_SOFTMAX if getattr(self, name) != getattr(type(self), name)}
         if changed and self.loss != "softmax":

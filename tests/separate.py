@@ -8,6 +8,7 @@ GEOMETRIES = {
     "sqrt_dim": {},
     "none": {"distance_scale": "none"},
     "unit": {"normalize": True, "scale": 12.0},
+    "own": {"normalize": True, "scale": 12.0, "own_weight": 0.0183156},
     "fixed": {"normalize": True, "scale": 12.0, "learn_scale": False},
 }
 
@@ -49,5 +50,6 @@ def score_by_hand(model, processor, head, relation, tail):
         factor = 1 / np.sqrt(len(u)) if config.distance_scale == "sqrt_dim" else 1.0
         if config.normalize:
             u, t, factor = u / np.linalg.norm(u), t / np.linalg.norm(t), model.distance_factor().item()
-        scores.append(config.margin - factor / 2 * ((u - t) ** 2).sum())
+        own = np.log(config.own_weight) if head == tail else 0.0
+        scores.append(config.margin - factor / 2 * ((u - t) ** 2).sum() + own)
     return scores

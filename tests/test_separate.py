@@ -14,7 +14,7 @@ from lass_hf import (
     evaluate_link_prediction,
     evaluate_triplet_classification,
 )
-from lass_hf.candidate_scores import by_triplets, entity_index
+from lass_hf.candidate_scores import by_triplets, candidate_scores, entity_index
 from lass_hf.errors import LassError, NonFiniteError
 from lass_hf.link_prediction import evaluate_relation_prediction, rank_split
 from lass_hf.scoring import TripletScorer
@@ -102,6 +102,21 @@ def test_scores_are_eq_1_over_separate_vectors(kind, geometry, processor):
         output = model(**processor(texts_of_triplets(graph, triplets)))
     np.testing.assert_allclose(output.scores.numpy(), expected.mean(axis=1), **tolerance)
     assert output.scores.dtype == torch.float32
+
+
+def test_a_querys_own_entity_counts_less(processor):
+    model = separate_model(own_weight=0.01)
+    scorer = TripletScorer(model, processor.token_store(), "float32")
+    triplets = np.array([[0, 0, 0], [3, 1, 3], [0, 0, 3]])
+    texts = texts_of_triplets(processor.graph, triplets)
+    expected = np.array([score_by_hand(model, processor, *text) for text in texts])
+    np.testing.assert_allclose(scorer.score(triplets, 2), expected[:, 0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(scorer.score(triplets), expected.mean(axis=1), rtol=1e-4, atol=1e-4)
+    every = np.ones((3, 10), dtype=bool)
+    for slot in (0, 2):
+        matrix = candidate_scores(scorer, processor.graph)(triplets, slot, np.arange(10), every, None)
+        hand = by_triplets(scorer.score)(triplets, slot, np.arange(10), every, None)
+        np.testing.assert_allclose(matrix, hand, rtol=1e-4, atol=1e-4)
 
 
 def test_unit_scores_are_a_cosine_up_to_constants(model, processor):

@@ -57,18 +57,18 @@ def loss_of(trainer, triplets) -> float:
     return trainer.compute_loss(trainer.model, batch).item()
 
 
-@pytest.mark.parametrize("own_weight", [0.5, 0.0])
+@pytest.mark.parametrize("own_weight", [0.5, 0.01])
 def test_the_loss_of_a_step_is_eq_3_over_the_batch(own_weight, tmp_path):
-    model, graph = separate_model(), make_graph()
+    model, graph = separate_model(own_weight=own_weight), make_graph()
     processor = separate_processor(graph)
-    trainer = separate_trainer(tmp_path, model, graph, own_weight=own_weight, additive_margin=0.3, temperature=1.7)
+    trainer = separate_trainer(tmp_path, model, graph, additive_margin=0.3, temperature=1.7)
     triplets = graph["train"].triplets[[0, 5, 6, 3]]
     loss = loss_of(trainer, triplets)
     answers = sorted({*triplets[:, 0], *triplets[:, 2]})
     known = {tuple(row) for row in graph["train"].triplets.tolist()}
     terms = []
     for head, relation, tail in triplets.tolist():
-        for slot, asking, own in ((2, head, tail), (0, tail, head)):
+        for slot, own in ((2, tail), (0, head)):
             total = 0.0
             for answer in answers:
                 triplet = (head, relation, answer) if slot == 2 else (answer, relation, tail)
@@ -77,7 +77,7 @@ def test_the_loss_of_a_step_is_eq_3_over_the_batch(own_weight, tmp_path):
                 text = texts_of_triplets(graph, np.array([triplet]))[0]
                 score = score_by_hand(model, processor, *text)[0 if slot == 2 else 1]
                 score = (score - 0.3 * (answer == own)) / 1.7
-                total += np.exp(score) * (own_weight if answer == asking and answer != own else 1)
+                total += np.exp(score)
                 if answer == own:
                     right = np.exp(score)
             terms.append(-np.log(right / total))
@@ -163,6 +163,10 @@ def test_an_index_of_a_joint_model_is_refused(processor):
         ({"encoding": "both"}, r"encoding='both'; expected one of joint, separate"),
         ({"normalize": True}, r'normalize=True needs encoding="separate"'),
         ({"encoding": "separate", "scale": 0.0}, r"scale=0.0; expected a number above 0"),
+        ({"encoding": "separate", "own_weight": 0.0}, r"own_weight=0.0; expected a number above 0"),
+        ({"neighbour_weight": 0.5}, r'neighbour_weight=0.5 needs encoding="separate"'),
+        ({"encoding": "separate", "neighbour_weight": -0.1}, r"neighbour_weight=-0.1; expected 0 or more"),
+        ({"own_weight": 0.5}, r'own_weight=0.5 needs encoding="separate"'),
     ],
 )
 def test_choices_that_do_not_exist(choices, message):
@@ -176,13 +180,13 @@ def test_a_text_of_inverse_relations_names_the_relation_once(inverse):
         LassProcessor(wordpiece_tokenizer(), encoding="separate", inverse=inverse)
 
 
-@pytest.mark.parametrize("name", ["temperature", "own_weight", "additive_margin"])
+@pytest.mark.parametrize("name", ["temperature", "additive_margin"])
 def test_weights_of_the_softmax_loss_with_another_one(name, tmp_path):
     with pytest.raises(LassError, match=f"{name}=0.5 with loss='negative_sampling'; it belongs to loss='softmax'"):
         LassTrainingArguments(str(tmp_path), **{name: 0.5})
 
 
-@pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"own_weight": -1.0}, {"additive_margin": -0.1}])
+@pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"additive_margin": -0.1}])
 def test_weights_of_the_loss_out_of_range(choice, tmp_path):
     with pytest.raises(LassError, match="expected a temperature above 0"):
         LassTrainingArguments(str(tmp_path), loss="softmax", **choice)

@@ -1,0 +1,130 @@
+"""Vectors mixed with those of neighbours, against loops over them in float64."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import ENTITY_TEXT, TRAIN, make_graph
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from separate import separate_model, separate_processor
+
+from lass_hf import KnowledgeGraph, LassPredictor, evaluate_link_prediction
+from lass_hf.candidate_scores import by_triplets, candidate_scores
+from lass_hf.entity_answers import entity_answers, neighbours
+from lass_hf.index import EntityIndex
+from lass_hf.link_prediction import rank_split
+from lass_hf.scoring import TripletScorer
+
+COUNT, DIM = 6, 3
+TEXTS = np.array([0, 1, 2, 1, 4, 2])  # 3 reads like 1, and 5 like 2
+VECTORS = torch.randn((COUNT, DIM), generator=torch.Generator().manual_seed(0))
+
+
+def by_hand(entity: int, triplets: np.ndarray) -> list[int]:
+    found = set()
+    for head, _, tail in triplets.tolist():
+        found |= {int(TEXTS[tail])} if head == entity else set()
+        found |= {int(TEXTS[head])} if tail == entity else set()
+    return sorted(found - {int(TEXTS[entity])})
+
+
+GRAPHS = arrays(np.int64, st.tuples(st.integers(0, 9), st.just(3)), elements=st.integers(0, COUNT - 1))
+
+
+@settings(deadline=None)
+@given(GRAPHS)
+def test_neighbours_are_those_of_any_relation_and_direction(triplets):
+    offsets, entities = neighbours(triplets, TEXTS)
+    assert [part.tolist() for part in np.split(entities, offsets[1:-1])] == [by_hand(e, triplets) for e in range(COUNT)]
+
+
+@pytest.mark.parametrize("unit", [True, False])
+@settings(deadline=None)
+@given(GRAPHS)
+def test_vectors_are_mixed_with_the_mean_of_the_neighbours(unit, triplets):
+    index = EntityIndex([VECTORS[:4], VECTORS[4:]])
+    answers = entity_answers(index, TEXTS, triplets, 0.5, unit)
+    queries = torch.randn((4, DIM), generator=torch.Generator().manual_seed(1))
+    asked = np.array([3, 0, 7, 5])  # 7 is new to the graph
+    found = answers.mixed(queries, asked)
+    texts = VECTORS.double().numpy()[TEXTS]
+    cases = [(e, texts[e], answers.index.blocks[0][e]) for e in range(COUNT)]
+    cases += [(e, queries[row].double().numpy(), found[row]) for row, e in enumerate(asked) if e < COUNT]
+    for entity, own, mixed in cases:
+        near = by_hand(entity, triplets)
+        expected = (own + 0.5 * texts[near].mean(axis=0)) / 1.5 if near else own
+        if unit:
+            expected = expected / np.linalg.norm(expected)
+        np.testing.assert_allclose(mixed.numpy(), expected, atol=1e-5)
+    assert torch.equal(found[2], queries[2])
+    same = [
+        min(f for f in range(COUNT) if (TEXTS[f], by_hand(f, triplets)) == (TEXTS[e], by_hand(e, triplets)))
+        for e in range(COUNT)
+    ]
+    assert answers.same_vector.tolist() == same
+
+
+def test_without_a_weight_the_index_is_used_as_it_is():
+    index = EntityIndex([VECTORS])
+    answers = entity_answers(index, TEXTS, np.array([[0, 0, 1]]), 0.0, True)
+    assert answers.index is index
+    assert answers.mixed(VECTORS, TEXTS) is VECTORS
+
+
+def test_rankings_are_those_of_the_mixed_vectors():
+    processor, model = separate_processor(), separate_model(neighbour_weight=0.4, own_weight=0.02)
+    graph, store = processor.graph, processor.token_store()
+    scorer = TripletScorer(model, store, "float32")
+    entities = scorer.encode_entities(np.arange(graph.num_entities)).double()
+    offsets, near = neighbours(graph["train"].triplets, store.same_text[0])
+
+    def mixed(vector, entity):
+        others = near[offsets[entity] : offsets[entity + 1]]
+        vector = vector + 0.4 * entities[others].mean(dim=0) if len(others) else vector
+        return vector / vector.norm()
+
+    def score(triplets, slot, bar):
+        scores = []
+        for triplet in triplets:
+            query = scorer.encode_queries(triplet[None], slot)[0].double()
+            u, t = mixed(query, triplet[2 - slot]), mixed(entities[triplet[slot]], triplet[slot])
+            own = np.log(0.02) if triplet[0] == triplet[2] else 0
+            scores.append(
+                model.config.margin - model.distance_factor().item() / 2 * (u - t).square().sum().item() + own
+            )
+        return np.array(scores)
+
+    expected = rank_split(by_triplets(score), graph["test"], quiet=True)
+    found = evaluate_link_prediction(model, processor, graph, dtype="float32", quiet=True)
+    np.testing.assert_array_equal(found.ranks, expected.ranks)
+    predictor = LassPredictor(model, processor, dtype="float32")
+    answer = predictor.predict(head="cat", relation="eats", top_k=1, exclude_known=False)[0]
+    names = graph.entities.ids
+    triplets = np.array([[names.index("cat"), graph.relations.ids.index("eats"), e] for e in range(len(names))])
+    best = score(triplets, 2, None)
+    assert answer.id == names[int(best.argmax())]
+    assert answer.score == pytest.approx(best.max(), rel=1e-5)
+
+
+def test_chosen_candidates_have_the_scores_that_they_have_among_all():
+    processor, model = separate_processor(), separate_model(neighbour_weight=0.4)
+    predictor = LassPredictor(model, processor, dtype="float32")
+    question = {"head": "cat", "relation": "eats", "top_k": 20, "exclude_known": False}
+    every = {answer.id: answer.score for answer in predictor.predict(**question)}
+    text = {"text": "a small animal"}
+    chosen = predictor.predict(**question, candidates=["milk", text, "dog"])
+    assert {"milk", "dog", "a small animal"} == {answer.id for answer in chosen}
+    for answer in chosen:
+        alone = predictor.score([("cat", "eats", text)])[0]  # without neighbours, and the cat has some
+        assert (
+            answer.score == pytest.approx(every[answer.id], rel=1e-5) if answer.id in every else answer.score != alone
+        )
+
+
+def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning(caplog):
+    model = separate_model(neighbour_weight=0.4)
+    graph = KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT)
+    scorer = TripletScorer(model, separate_processor(make_graph()).token_store(graph), "float32")
+    candidate_scores(scorer, graph)
+    assert "no training triplets" in caplog.text
