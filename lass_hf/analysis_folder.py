@@ -95,7 +95,7 @@ def analyze(
         triplets, scorer = ranks.pop("triplets"), TripletScorer(model, processor.token_store(graph), dtype)
         with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet or not main) as bar:
             worst = worst_queries(
-                candidate_scores(scorer, graph), graph, triplets, np.array(ranks["ranks"]), top_k, bar
+                candidate_scores(scorer, graph[split]), graph, triplets, np.array(ranks["ranks"]), top_k, bar
             )
         found = {**ranks, "worst_queries": worst}
     analysis = {"task": task, "split": split, **found, "attention": None}

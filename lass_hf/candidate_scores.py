@@ -14,9 +14,9 @@ import numpy as np
 from .configuration import LassConfig
 from .entity_answers import EntityAnswers, entity_answers
 from .errors import LassError, NonFiniteError
-from .fingerprints import digest, model_fingerprint
+from .fingerprints import digest, vectors_fingerprint
 from .index import EntityIndex
-from .knowledge_graph import KnowledgeGraph
+from .knowledge_graph import GraphSplit, KnowledgeGraph
 from .scoring import TripletScorer
 
 # (triplets of shape (n, 3), the slot asked for, a progress bar or None) -> float32 scores of shape (n,)
@@ -45,13 +45,13 @@ def by_triplets(score: ScoreFunction) -> CandidateScores:
 
 def by_index(scorer: TripletScorer, answers: EntityAnswers) -> CandidateScores:
     """The matrix of a model with separate encoding; entities with the same vector get exactly the same score."""
-    index = answers.index
 
     def scores(queries: np.ndarray, slot: int, candidates: np.ndarray, wanted: np.ndarray, bar: Any) -> np.ndarray:
         if slot == 1:
             return by_triplets(scorer.score)(queries, slot, candidates, wanted, bar)
         asked = queries[:, 2 - slot]
         vectors = answers.mixed(scorer.encode_queries(queries, slot), asked)
+        index, places = answers.among(candidates)
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
         for start, squared in index.distances(vectors):
             matrix[:, start : start + squared.shape[1]] = scorer.score_distances(squared).cpu().numpy()
@@ -62,7 +62,7 @@ def by_index(scorer: TripletScorer, answers: EntityAnswers) -> CandidateScores:
             )
         if bar is not None:
             bar.update(int(wanted.sum()))
-        matrix = matrix[:, answers.same_vector[candidates]]
+        matrix = matrix[:, places]
         if scorer.own_bonus:
             texts = scorer.store.same_text[0]
             matrix[texts[asked][:, None] == texts[candidates]] += scorer.own_bonus
@@ -72,24 +72,24 @@ def by_index(scorer: TripletScorer, answers: EntityAnswers) -> CandidateScores:
 
 
 def candidate_scores(
-    scorer: TripletScorer, graph: KnowledgeGraph, folder: str | Path | None = None, quiet: bool = True
+    scorer: TripletScorer, split: GraphSplit, folder: str | Path | None = None, quiet: bool = True
 ) -> CandidateScores:
-    """The matrix of any model; `folder` keeps the index that a model with separate encoding needs."""
+    """The matrix of any model, to rank a split; `folder` keeps the index that one with separate encoding needs."""
     if not scorer.separate:
         return by_triplets(scorer.score)
-    return by_index(scorer, answers_of(scorer, entity_index(scorer, folder, quiet), graph))
+    if split.name == "train" and scorer.model.config.neighbour_weight:
+        logger.warning("the ranks of training triplets are too good: right answers are among an entity's neighbours")
+    return by_index(scorer, answers_of(scorer, entity_index(scorer, folder, quiet), split.graph))
 
 
 def answers_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph) -> EntityAnswers:
     """All entities of a graph as answers, with the neighbours that its training triplets give them."""
     config: LassConfig = scorer.model.config  # type: ignore[assignment]
     train = graph.splits.get("train")
-    if config.neighbour_weight and train is None:
-        logger.warning("the graph has no training triplets, so entities are ranked by their texts, without neighbours")
     triplets = np.empty((0, 3), dtype=np.int64) if train is None else train.positives
-    return entity_answers(
-        index, scorer.store.same_text[0][: index.num_entities], triplets, config.neighbour_weight, config.normalize
-    )
+    if config.neighbour_weight and not len(triplets):
+        logger.warning("the graph has no training triplets, so entities are ranked by their texts, without neighbours")
+    return entity_answers(index, scorer.store.same_text[0], triplets, config.neighbour_weight, config.normalize)
 
 
 def index_folder(model: str | Path) -> Path | None:
@@ -133,7 +133,7 @@ def entity_index(
         scorer.encode_entities,
         store.num_entities,
         texts,
-        model_fingerprint(scorer.model),
+        vectors_fingerprint(scorer.model),
         kept,
         quiet,
         shared,

@@ -14,39 +14,79 @@ from torch.nn.functional import embedding_bag, normalize
 
 from .index import EntityIndex
 
+ENTITIES_AT_ONCE = 2**16  # mixed together: with 20 neighbours each 2 GB of 384 dimensions
+
+
+@dataclass
+class Neighbourhoods:
+    """The neighbours of each entity e: `entities[offsets[e] : offsets[e + 1]]`, int64, ascending, none twice."""
+
+    offsets: np.ndarray
+    entities: np.ndarray
+
+    def of(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How many neighbours each of `asked` has, int64 (n,), and all of them, one after the other."""
+        counts = self.offsets[asked + 1] - self.offsets[asked]
+        ends = np.cumsum(counts)
+        places = np.arange(counts.sum()) + np.repeat(self.offsets[asked] - (ends - counts), counts)
+        return counts, self.entities[places]
+
 
 @dataclass
 class EntityAnswers:
     """Entities as answers to queries of a model with separate encoding.
 
     `index`: one vector for each entity, as answer. `same_vector`: for each entity the first one with the same vector,
-    int64 (E,), so that ties are exact. `means`: float32 (E, k), what a query about an entity is mixed with, with
-    `weights`, float32 (E,), 0 where an entity has no neighbours; None where nothing is mixed. `unit`: whether vectors
-    have unit length.
+    int64 (E,), so that ties are exact. `mixing`: how queries are mixed as the index was, None where it was not.
     """
 
     index: EntityIndex
     same_vector: np.ndarray
-    means: Tensor | None = None
-    weights: Tensor | None = None
-    unit: bool = False
+    mixing: "Mixing | None" = None
 
     def mixed(self, queries: Tensor, entities: np.ndarray) -> Tensor:
-        """The vectors of queries about `entities`, (q, k); of those that the index lacks they stay as they are."""
-        if self.means is None or self.weights is None:
-            return queries
-        old = np.flatnonzero(entities < len(self.means))
-        asked = torch.from_numpy(entities[old])
-        result, rows = queries.clone(), torch.from_numpy(old).to(queries.device)
-        means, weights = (part[asked].to(queries.device) for part in (self.means, self.weights))
-        result[rows] = _mix(queries[rows], means, weights, self.unit)
-        return result
+        """The vectors of queries about `entities`, (q, k); of those that are new to the graph they stay as they are."""
+        return queries if self.mixing is None else self.mixing(queries, entities)
+
+    def among(self, candidates: np.ndarray) -> tuple[EntityIndex, np.ndarray]:
+        """An index for candidates, int (c,), and the place of each in it."""
+        places = self.same_vector[candidates]
+        if len(candidates) == self.index.num_entities:
+            return self.index, places
+        distinct, places = np.unique(places, return_inverse=True)
+        return EntityIndex([self.index.vectors(distinct)]), places
 
     def extended(self, vectors: Tensor) -> "EntityAnswers":
         """With new entities behind the others, which have no neighbours, from their vectors as answers, (n, k)."""
         index = EntityIndex([*self.index.blocks, vectors])
         new = np.arange(self.index.num_entities, index.num_entities)
         return replace(self, index=index, same_vector=np.concatenate([self.same_vector, new]))
+
+
+@dataclass
+class Mixing:
+    """Mixes vectors with `weight` times the mean of what the neighbours' `texts` give; `unit`: to unit length."""
+
+    texts: EntityIndex
+    neighbourhoods: Neighbourhoods
+    weight: float
+    unit: bool
+
+    def __call__(self, vectors: Tensor, entities: np.ndarray) -> Tensor:
+        """Vectors about `entities`, (n, k), mixed; one that has no neighbours or is new to the graph is left alone."""
+        known = np.minimum(entities, self.texts.num_entities - 1)
+        counts, near = self.neighbourhoods.of(known)
+        rows = np.flatnonzero((counts > 0) & (known == entities))
+        counts, near = self.neighbourhoods.of(known[rows])
+        if not len(rows):
+            return vectors
+        distinct, places = np.unique(near, return_inverse=True)
+        starts = torch.from_numpy(np.cumsum(counts) - counts)
+        means = embedding_bag(torch.from_numpy(places), self.texts.vectors(distinct).cpu(), starts, mode="mean")
+        result, at = vectors.clone(), torch.from_numpy(rows).to(vectors.device)
+        mixed = (result[at] + self.weight * means.to(vectors.device)) / (1 + self.weight)
+        result[at] = normalize(mixed, dim=-1) if self.unit else mixed
+        return result
 
 
 def entity_answers(
@@ -59,19 +99,15 @@ def entity_answers(
     """
     if not weight:
         return EntityAnswers(index, same_text)
-    vectors = torch.cat([block.cpu() for block in index.blocks])[torch.from_numpy(same_text)]
-    offsets, entities = neighbours(triplets, same_text)
-    means = embedding_bag(torch.from_numpy(entities), vectors, torch.from_numpy(offsets[:-1]), mode="mean")
-    weights = weight * torch.from_numpy(np.diff(offsets) > 0).float()
-    answers = _mix(vectors, means, weights, unit)
-    twins = np.flatnonzero(np.bincount(same_text, minlength=len(same_text))[same_text] > 1)
-    same_vector = np.arange(len(same_text))
-    same_vector[twins] = twins[_first_alike(answers[torch.from_numpy(twins)].numpy())]
-    return EntityAnswers(EntityIndex([answers]), same_vector, means, weights, unit)
+    found = neighbours(triplets, same_text)
+    mixing = Mixing(index, found, weight, unit)
+    spans = np.array_split(np.arange(len(same_text)), range(ENTITIES_AT_ONCE, len(same_text), ENTITIES_AT_ONCE))
+    mixed = EntityIndex([mixing(index.vectors(same_text[span]).cpu(), span) for span in spans])
+    return EntityAnswers(mixed, _same_vector(same_text, found), mixing)
 
 
-def neighbours(triplets: np.ndarray, same_text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The neighbours of each entity e, `entities[offsets[e] : offsets[e + 1]]`, ascending, none twice, not itself.
+def neighbours(triplets: np.ndarray, same_text: np.ndarray) -> Neighbourhoods:
+    """Of each entity those that share a triplet with it, in any relation and direction, and do not read like it.
 
     Of entities that read the same the first stands for all as a neighbour.
     """
@@ -79,15 +115,14 @@ def neighbours(triplets: np.ndarray, same_text: np.ndarray) -> tuple[np.ndarray,
     of, near = np.concatenate([heads, tails]), same_text[np.concatenate([tails, heads])]
     others = same_text[of] != near
     of, near = np.divmod(np.unique(of[others] * len(same_text) + near[others]), len(same_text))  # as one key: faster
-    return np.searchsorted(of, np.arange(len(same_text) + 1)), near
+    return Neighbourhoods(np.searchsorted(of, np.arange(len(same_text) + 1)), near)
 
 
-def _mix(vectors: Tensor, means: Tensor, weights: Tensor, unit: bool) -> Tensor:
-    mixed = (vectors + weights[:, None] * means) / (1 + weights[:, None])
-    return normalize(mixed, dim=-1) if unit else mixed
-
-
-def _first_alike(rows: np.ndarray) -> np.ndarray:
-    """For each row the first one of the same bytes."""
-    numbers: dict[bytes, int] = {}
-    return np.array([numbers.setdefault(row.tobytes(), place) for place, row in enumerate(rows)], dtype=np.int64)
+def _same_vector(same_text: np.ndarray, found: Neighbourhoods) -> np.ndarray:
+    """For each entity the first one that reads the same and has the same neighbours."""
+    same = np.arange(len(same_text))
+    first: dict[tuple[int, bytes], int] = {}
+    for entity in np.flatnonzero(np.bincount(same_text, minlength=len(same_text))[same_text] > 1).tolist():
+        near = found.entities[found.offsets[entity] : found.offsets[entity + 1]]
+        same[entity] = first.setdefault((int(same_text[entity]), near.tobytes()), entity)
+    return same

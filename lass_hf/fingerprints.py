@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,24 +14,27 @@ from .token_store import TokenStore
 
 # What a configuration says about the file, the library, or what scores mean: no score depends on it.
 VOLATILE = ("_name_or_path", "architectures", "auto_map", "decision", "dtype", "transformers_version", "use_cache")
+# What scores are made of distances by.
+OF_DISTANCES = ("margin", "distance_scale", "scale", "learn_scale", "own_weight", "neighbour_weight")
 
 
-def config_fingerprint(config: PreTrainedConfig) -> str:
+def config_fingerprint(config: PreTrainedConfig, left_out: Sequence[str] = ()) -> str:
     """Of everything that a configuration chooses: margin, distance scale, the encoder's shape."""
     values = config.to_dict()
-    for part in (values, values["encoder_config"]):
-        for name in VOLATILE:
+    for part, names in ((values, (*VOLATILE, *left_out)), (values["encoder_config"], VOLATILE)):
+        for name in names:
             part.pop(name, None)
     return digest([json.dumps(values, sort_keys=True, default=str).encode()])
 
 
 def model_fingerprint(model: LassForKGCompletion) -> str:
     """Of the configuration and every weight, in the precision the model has."""
-    weights = (
-        tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        for _, tensor in sorted(model.state_dict().items())
-    )
-    return digest([config_fingerprint(model.config).encode(), *weights])
+    return digest([config_fingerprint(model.config).encode(), *_weights(model)])
+
+
+def vectors_fingerprint(model: LassForKGCompletion) -> str:
+    """Of what the vectors of an entity index depend on: not of what is made of their distances."""
+    return digest([config_fingerprint(model.config, OF_DISTANCES).encode(), *_weights(model.encoder)])
 
 
 def texts_fingerprint(store: TokenStore) -> str:
@@ -49,6 +52,11 @@ def graph_fingerprint(graph: KnowledgeGraph) -> str:
 def graph_texts_fingerprint(graph: KnowledgeGraph) -> str:
     """Of the texts of a graph, which `graph_fingerprint` leaves out: the same facts can be read by other texts."""
     return digest([json.dumps([graph.entities.texts, graph.relations.texts]).encode()])
+
+
+def _weights(module: torch.nn.Module) -> Iterator[np.ndarray]:
+    for _, tensor in sorted(module.state_dict().items()):
+        yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
 def digest(parts: Iterable[bytes | np.ndarray]) -> str:

@@ -4,6 +4,7 @@
 """
 
 import json
+import logging
 import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,11 +14,14 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from .card_folder import CARD_FILE, FACTS_FILE, model_facts, read_facts, shared_card, write_card
+from .configuration import LassConfig
 from .errors import HubError
 from .hub_client import api, create_repository, hub_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from .modeling import LassForKGCompletion
 from .processing import INCLUDE_GRAPH, LassProcessor
+
+logger = logging.getLogger(__name__)
 
 GRAPH_FILES = {"full": (), "vocabulary": (TRIPLETS_FILE,), "none": (VOCABULARY_FILE, TRIPLETS_FILE)}  # what stays here
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
@@ -69,6 +73,12 @@ def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **k
     A card that says nothing of training and evaluation takes no other's place, unless that may quote what goes.
     """
     files, card = shared_files(folder, include_graph), shared_card(folder, repo_id, include_graph)
+    if include_graph != "full" and LassConfig.from_pretrained(folder).neighbour_weight:
+        logger.warning(
+            "%s ranks entities with their neighbours, which the graph's triplets tell: without include_graph='full' it "
+            "will rank them by their texts alone",
+            repo_id,
+        )
     facts, sent = read_facts(folder), {path.name for path in files}
     with hub_errors(f"{repo_id}: not pushed", "; what is here is as it was, and another push sends it"):
         there = api().list_repo_files(repo_id, revision=kwargs.get("revision"), token=token)

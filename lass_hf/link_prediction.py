@@ -105,7 +105,7 @@ def evaluate_link_prediction(
             "device": scorer.model.device.type,
         }
         progress = RankingProgress(resume_dir, identity)
-    scores = by_triplets(scorer.score) if slots == (1,) else candidate_scores(scorer, graph, index_folder, quiet)
+    scores = by_triplets(scorer.score) if slots == (1,) else candidate_scores(scorer, asked, index_folder, quiet)
     return rank_split(scores, asked, slots, limit, seed, quiet, unit_size, progress)
 
 

@@ -54,10 +54,11 @@ def mine_negatives(
 ) -> MinedNegatives:
     """The `depth` nearest wrong answers of each query of a split's true triplets, all or some of those of training.
 
-    An entity that reads like a right answer is no wrong one: a text model cannot tell them apart. `scorer`: of a model
-    with separate encoding, over the texts of the split's graph. `index_folder`: keeps the entities' vectors. Fewer than
-    `depth` for all, where a query has fewer wrong answers; raises LassError for one that has none. Several processes
-    share the queries.
+    Nearest by text: neighbours, which training triplets give right answers away by, do not count, nor does
+    `own_weight`. An entity that reads like a right answer is no wrong one: a text model cannot tell them apart.
+    `scorer`: of a model with separate encoding, over the texts of the split's graph. `index_folder`: keeps the
+    entities' vectors. Fewer than `depth` for all, where a query has fewer wrong answers; raises LassError for one that
+    has none. Several processes share the queries.
     """
     index, state = entity_index(scorer, index_folder, quiet), processes()
     graph, store = split.graph, scorer.store

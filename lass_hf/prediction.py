@@ -117,7 +117,8 @@ class LassPredictor:
         return entity_index(self.scorer, self._index_folder, quiet=False, shared=False)
 
     @cached_property
-    def _answers(self) -> EntityAnswers:
+    def answers(self) -> EntityAnswers:
+        """All entities as answers: the index, with neighbours where the model has a weight for them."""
         return answers_of(self.scorer, self.index, self.graph)
 
     def score(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:
@@ -246,7 +247,7 @@ class LassPredictor:
         """What scores candidates for a slot: of a chosen few the triplets, unless neighbours count."""
         if not scorer.separate or slot == 1 or not (all_entities or scorer.model.config.neighbour_weight):
             return by_triplets(scorer.score)
-        return by_index(scorer, self._answers.extended(scorer.encode_entities(new)) if len(new) else self._answers)
+        return by_index(scorer, self.answers.extended(scorer.encode_entities(new)) if len(new) else self.answers)
 
     def _knowing(self, names: Names, scorer: TripletScorer | None = None) -> TripletScorer:
         """The scorer, or the given one, with the texts of the entities that are new to the graph."""

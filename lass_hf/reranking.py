@@ -115,7 +115,7 @@ def evaluate_reranking(
         tokens[name] = int(sum_over_processes(spent)[0])  # of all processes
 
     with stage("indexing"):
-        scores = candidate_scores(retriever, graph, index_folder, quiet)
+        scores = candidate_scores(retriever, graph[split], index_folder, quiet)
     with stage("retrieval"):
         retrieved = [retrieve(scores, graph, triplets, slot, top_k, quiet) for slot in SLOTS]
     with stage("fitting"):

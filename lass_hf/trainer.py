@@ -267,7 +267,7 @@ class LassTrainer(ReportingTrainer):
             limit, seed = self.args.eval_triplets, self.args.seed
             unit_size = UNIT_SIZE[model.config.encoding]
             result = rank_split(
-                candidate_scores(scorer, split.graph, None, quiet), split, (0, 2), limit, seed, quiet, unit_size
+                candidate_scores(scorer, split, None, quiet), split, (0, 2), limit, seed, quiet, unit_size
             )
             seconds = time.perf_counter() - started
             if isinstance(self.data_collator, KGDataCollator):

@@ -43,6 +43,7 @@ TRAININGS = {  # (encoding, loss, training triplets, accumulated batches of a st
     "separate": ("separate", "softmax", 14, 1),
     "separate, sigmoid": ("separate", "negative_sampling", 13, 1),
 }
+SEPARATE = {"normalize": True, "own_weight": 0.1, "neighbour_weight": 0.3}
 
 
 def trained(
@@ -55,7 +56,7 @@ def trained(
         output / "training",
         graph,
         encoding,
-        make_model(encoding=encoding, normalize=encoding == "separate"),
+        make_model(encoding=encoding, **SEPARATE) if encoding == "separate" else make_model(),
         graph["train"].select(np.arange(count)),
         loss=loss,
         learning_rate=0.05 if encoding == "joint" else 0.005,
@@ -77,7 +78,7 @@ def trained(
 def evaluated(inputs: Path) -> dict:
     """Everything that is to be equal to the last bit."""
     ring, labelled = (KnowledgeGraph.from_directory(inputs / name) for name in ("ring", "labelled"))
-    joint, separate = make_model(), make_model(encoding="separate", normalize=True)
+    joint, separate = make_model(), make_model(encoding="separate", **SEPARATE)
     of_joint, of_separate = (make_processor(ring, encoding=encoding) for encoding in ("joint", "separate"))
     scorer = TripletScorer(separate, of_separate.token_store(ring), "float32")
     index = entity_index(scorer, inputs / "index")

@@ -35,8 +35,10 @@ GRAPHS = arrays(np.int64, st.tuples(st.integers(0, 9), st.just(3)), elements=st.
 @settings(deadline=None)
 @given(GRAPHS)
 def test_neighbours_are_those_of_any_relation_and_direction(triplets):
-    offsets, entities = neighbours(triplets, TEXTS)
-    assert [part.tolist() for part in np.split(entities, offsets[1:-1])] == [by_hand(e, triplets) for e in range(COUNT)]
+    found = neighbours(triplets, TEXTS)
+    assert [part.tolist() for part in np.split(found.entities, found.offsets[1:-1])] == [
+        by_hand(e, triplets) for e in range(COUNT)
+    ]
 
 
 @pytest.mark.parametrize("unit", [True, False])
@@ -54,7 +56,7 @@ def test_vectors_are_mixed_with_the_mean_of_the_neighbours(unit, triplets):
     for entity, own, mixed in cases:
         near = by_hand(entity, triplets)
         expected = (own + 0.5 * texts[near].mean(axis=0)) / 1.5 if near else own
-        if unit:
+        if unit and near:
             expected = expected / np.linalg.norm(expected)
         np.testing.assert_allclose(mixed.numpy(), expected, atol=1e-5)
     assert torch.equal(found[2], queries[2])
@@ -77,10 +79,10 @@ def test_rankings_are_those_of_the_mixed_vectors():
     graph, store = processor.graph, processor.token_store()
     scorer = TripletScorer(model, store, "float32")
     entities = scorer.encode_entities(np.arange(graph.num_entities)).double()
-    offsets, near = neighbours(graph["train"].triplets, store.same_text[0])
+    near = neighbours(graph["train"].triplets, store.same_text[0])
 
     def mixed(vector, entity):
-        others = near[offsets[entity] : offsets[entity + 1]]
+        others = near.of(np.array([entity]))[1]
         vector = vector + 0.4 * entities[others].mean(dim=0) if len(others) else vector
         return vector / vector.norm()
 
@@ -115,16 +117,46 @@ def test_chosen_candidates_have_the_scores_that_they_have_among_all():
     text = {"text": "a small animal"}
     chosen = predictor.predict(**question, candidates=["milk", text, "dog"])
     assert {"milk", "dog", "a small animal"} == {answer.id for answer in chosen}
-    for answer in chosen:
-        alone = predictor.score([("cat", "eats", text)])[0]  # without neighbours, and the cat has some
-        assert (
-            answer.score == pytest.approx(every[answer.id], rel=1e-5) if answer.id in every else answer.score != alone
-        )
+    scores = {answer.id: answer.score for answer in chosen}
+    for name in ("milk", "dog"):
+        assert scores[name] == pytest.approx(every[name], rel=1e-5)
+    graph, scorer = predictor.graph, predictor.scorer
+    cat = graph.entities.ids.index("cat")
+    query = predictor.answers.mixed(scorer.encode_queries(np.array([[cat, 1, 0]]), 2), np.array([cat]))[0]
+    new = model(**processor([("cat", "eats", text["text"])])).embeddings[1]  # it has no neighbours
+    by_hand = model.config.margin - model.distance_factor() / 2 * (query - new).square().sum()
+    assert scores[text["text"]] == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_few_candidates_are_compared_alone():
+    answers = entity_answers(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
+    index, places = answers.among(np.array([5, 1, 2, 3]))
+    assert index.num_entities == 3  # 5 and 2 read the same, and neither has neighbours
+    torch.testing.assert_close(index.vectors(places), answers.index.vectors(np.array([5, 1, 2, 3])))
+    assert answers.among(np.arange(COUNT))[0] is answers.index
+
+
+def test_vectors_are_mixed_in_parts(monkeypatch):
+    triplets = np.array([[0, 0, 1], [4, 0, 5], [3, 1, 4]])
+    whole = entity_answers(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
+    monkeypatch.setattr("lass_hf.entity_answers.ENTITIES_AT_ONCE", 4)
+    parts = entity_answers(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
+    assert len(parts.index.blocks) == 2
+    torch.testing.assert_close(torch.cat(parts.index.blocks), whole.index.blocks[0])
 
 
 def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning(caplog):
     model = separate_model(neighbour_weight=0.4)
     graph = KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT)
     scorer = TripletScorer(model, separate_processor(make_graph()).token_store(graph), "float32")
-    candidate_scores(scorer, graph)
+    candidate_scores(scorer, graph["test"])
     assert "no training triplets" in caplog.text
+
+
+def test_ranks_of_training_triplets_come_with_a_warning(caplog):
+    processor = separate_processor()
+    scorer = TripletScorer(separate_model(neighbour_weight=0.4), processor.token_store(), "float32")
+    candidate_scores(scorer, processor.graph["test"])
+    assert not caplog.text
+    candidate_scores(scorer, processor.graph["train"])
+    assert "too good" in caplog.text

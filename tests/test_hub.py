@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import make_model
 from hub_server import Repo
+from separate import separate_model, separate_processor
 from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer
 
 from lass_hf import LassForKGCompletion, LassPredictor, LassProcessor, push_to_hub
@@ -85,9 +86,19 @@ def test_hub_takes_model_and_processor_that_no_folder_holds(hub, model, processo
         assert torch.equal(scores_of(NAME), model(**processor(TEXTS)).scores)
 
 
+def test_a_model_that_needs_the_triplets_says_so_when_they_stay_behind(hub, tmp_path, caplog):
+    separate_model(neighbour_weight=0.3).save_pretrained(tmp_path)
+    separate_processor().save_pretrained(tmp_path)
+    push_to_hub(tmp_path, NAME, include_graph="full")
+    assert not caplog.text
+    push_to_hub(tmp_path, NAME)
+    assert f"{NAME} ranks entities with their neighbours" in caplog.text
+
+
 @pytest.mark.parametrize("include", ["full", "vocabulary", "none"])
-def test_hub_has_as_much_of_the_graph_as_was_asked_for(include, hub, folder, graph):
+def test_hub_has_as_much_of_the_graph_as_was_asked_for(include, hub, folder, graph, caplog):
     push_to_hub(folder, NAME, include_graph=include)
+    assert not caplog.text
     files = {"full": {VOCABULARY_FILE, TRIPLETS_FILE}, "vocabulary": {VOCABULARY_FILE}, "none": set()}[include]
     assert {VOCABULARY_FILE, TRIPLETS_FILE} & set(hub.files(NAME)) == files
     pulled = LassProcessor.from_pretrained(NAME).graph

@@ -114,9 +114,27 @@ def test_a_querys_own_entity_counts_less(processor):
     np.testing.assert_allclose(scorer.score(triplets), expected.mean(axis=1), rtol=1e-4, atol=1e-4)
     every = np.ones((3, 10), dtype=bool)
     for slot in (0, 2):
-        matrix = candidate_scores(scorer, processor.graph)(triplets, slot, np.arange(10), every, None)
+        matrix = candidate_scores(scorer, processor.graph["test"])(triplets, slot, np.arange(10), every, None)
         hand = by_triplets(scorer.score)(triplets, slot, np.arange(10), every, None)
         np.testing.assert_allclose(matrix, hand, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("weights", [{}, {"neighbour_weight": 0.3}])
+def test_an_entity_that_reads_like_the_querys_own_counts_less_too(weights):
+    graph = KnowledgeGraph.from_triplets(
+        [*TRAIN, ("tom", "eats", "milk")], TRAIN[:1], TRAIN[:1], entity_text={**ENTITY_TEXT, "tom": ENTITY_TEXT["cat"]}
+    )
+    processor, asked = separate_processor(graph), np.array([[graph.entities.ids.index("cat"), 0, 0]])
+    every, found = np.arange(graph.num_entities), {}
+    for own_weight in (1.0, 0.01):
+        model = separate_model(own_weight=own_weight, **weights)
+        scorer = TripletScorer(model, processor.token_store(), "float32")
+        triplets = np.column_stack([np.repeat(asked[:, :2], len(every), axis=0), every])
+        matrix = candidate_scores(scorer, graph["test"])(asked, 2, every, np.ones((1, len(every)), dtype=bool), None)
+        found[own_weight] = [scorer.score(triplets, 2), scorer.score(triplets), matrix[0]]
+    alike = np.isin(graph.entities.ids, ["cat", "tom"])
+    for without, scores in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(scores - without, np.where(alike, np.log(0.01), 0), atol=1e-5)
 
 
 def test_unit_scores_are_a_cosine_up_to_constants(model, processor):
@@ -281,6 +299,17 @@ def test_an_index_of_another_model_or_graph_is_refused(model, processor, tmp_pat
     other = separate_processor(KnowledgeGraph.from_triplets(TRAIN, entity_text=changed, relation_text=RELATION_TEXT))
     with pytest.raises(LassError, match="another graph"):
         entity_index(TripletScorer(model, other.token_store(), "float32"), tmp_path)
+
+
+def test_an_index_serves_whatever_is_made_of_its_distances(processor, tmp_path):
+    entity_index(TripletScorer(separate_model(), processor.token_store(), "float32"), tmp_path)
+    choices = {"scale": 3.0, "learn_scale": False, "margin": 1.0, "own_weight": 0.1, "neighbour_weight": 0.2}
+    scorer = TripletScorer(separate_model(**choices), processor.token_store(), "float32")
+    entity_index(scorer, tmp_path)
+    assert scorer.tokens == 0
+    scorer = TripletScorer(separate_model(normalize=False, scale=20.0), processor.token_store(), "float32")
+    with pytest.raises(LassError, match="another model"):
+        entity_index(scorer, tmp_path)
 
 
 def test_entities_that_are_new_to_the_graph_are_the_only_ones_encoded(model, processor, tmp_path):

@@ -85,7 +85,7 @@ def test_the_loss_of_a_step_is_eq_3_over_the_batch(own_weight, tmp_path):
 
 
 def test_the_loss_of_a_step_is_eq_4_over_the_batch(tmp_path):
-    model, graph = separate_model(), make_graph()
+    model, graph = separate_model(own_weight=0.1), make_graph()
     trainer = separate_trainer(tmp_path, model, graph, loss="negative_sampling")
     triplets = graph["train"].triplets[[0, 5, 6, 3]]
     known = {tuple(row) for row in graph["train"].triplets.tolist()}
@@ -122,7 +122,7 @@ def test_entities_that_read_the_same_are_one_candidate(loss, tmp_path):
         graph = KnowledgeGraph.from_triplets(
             triplets, triplets[:1], entity_text={name: text.get(name, name) for name in sorted(names)}
         )
-        trainer = separate_trainer(tmp_path, separate_model(), graph, loss=loss)
+        trainer = separate_trainer(tmp_path, separate_model(own_weight=0.1), graph, loss=loss)
         losses.append((loss_of(trainer, graph["train"].triplets), trainer.evaluate(graph["train"])["eval_loss"]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert losses[0][0] == pytest.approx(losses[0][1], rel=1e-5)
