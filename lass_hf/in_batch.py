@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.distributed.nn.functional import all_gather
 
 from .batching import batch_cost, batches_by_length
 from .errors import LassError
@@ -84,11 +83,31 @@ def gather_answers(vectors: torch.Tensor, answers: torch.Tensor) -> tuple[torch.
     entities = torch.cat([answers, answers.new_full((padding,), -1)])
     everyone = [torch.empty_like(entities) for _ in sizes]
     dist.all_gather(everyone, entities)
-    every_vector = torch.cat(all_gather(torch.cat([vectors, vectors.new_zeros(padding, vectors.shape[1])])))
+    every_vector: torch.Tensor = _AllGather.apply(torch.cat([vectors, vectors.new_zeros(padding, vectors.shape[1])]))
     every_answer = torch.cat(everyone)
     found, first = np.unique(every_answer.cpu().numpy(), return_index=True)
     kept = torch.from_numpy(first[found >= 0]).to(vectors.device)
     return every_vector[kept], every_answer[kept]
+
+
+class _AllGather(torch.autograd.Function):
+    """The rows of all processes, one process's after the other's; each row gets the gradients of all of them.
+
+    torch's own is deprecated, and what it names instead is private.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:
+        ctx.start, ctx.count = dist.get_rank() * len(rows), len(rows)
+        everyone = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+        dist.all_gather(everyone, rows)
+        return torch.cat(everyone)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total[ctx.start : ctx.start + ctx.count]
 
 
 def candidates_of(

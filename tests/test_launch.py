@@ -36,6 +36,7 @@ def launch(*arguments, processes=2) -> subprocess.CompletedProcess:
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", processes, "--master_port", port]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = str(ROOT / "tests")
+    environment["PYTHONWARNINGS"] = "error::FutureWarning,error::DeprecationWarning"
     return subprocess.run(
         [str(part) for part in (sys.executable, *(launcher if processes > 1 else []), *arguments)],
         env=environment,
