@@ -15,7 +15,7 @@ import common
 import numpy as np
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassPredictor, LassProcessor
-from lass_hf.candidate_scores import answers_of, by_index, entity_index
+from lass_hf.candidate_scores import by_index, entity_index, vectors_of
 from lass_hf.link_prediction import UNIT_SIZE, rank_split
 from lass_hf.scoring import TripletScorer
 
@@ -52,14 +52,13 @@ def main() -> None:
     start = time.perf_counter()
     index = entity_index(scorer)
     encoded = time.perf_counter()
-    result = rank_split(
-        by_index(scorer, answers_of(scorer, index, graph)), graph["test"], unit_size=UNIT_SIZE["separate"]
-    )
+    vectors = vectors_of(scorer, index, graph)
+    result = rank_split(by_index(scorer, vectors), graph["test"], unit_size=UNIT_SIZE["separate"])
     ranked = time.perf_counter()
 
     processor.graph = graph
     predictor = LassPredictor(model, processor)
-    predictor.index = index
+    predictor.candidate_vectors = vectors
     chosen = np.random.default_rng(arguments.seed).choice(len(graph["test"]), arguments.questions)
     seconds = []
     for head, relation, _ in graph["test"].triplets[chosen].tolist():

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .candidate_vectors import CandidateVectors, candidate_vectors
 from .configuration import LassConfig
-from .entity_answers import EntityAnswers, entity_answers
 from .errors import LassError, NonFiniteError
 from .fingerprints import digest, vectors_fingerprint
 from .index import EntityIndex
 from .knowledge_graph import GraphSplit, KnowledgeGraph
+from .processes import processes
 from .scoring import TripletScorer
 
 # (triplets of shape (n, 3), the slot asked for, a progress bar or None) -> float32 scores of shape (n,)
@@ -43,17 +44,17 @@ def by_triplets(score: ScoreFunction) -> CandidateScores:
     return scores
 
 
-def by_index(scorer: TripletScorer, answers: EntityAnswers) -> CandidateScores:
+def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScores:
     """The matrix of a model with separate encoding; entities with the same vector get exactly the same score."""
 
     def scores(queries: np.ndarray, slot: int, candidates: np.ndarray, wanted: np.ndarray, bar: Any) -> np.ndarray:
         if slot == 1:
             return by_triplets(scorer.score)(queries, slot, candidates, wanted, bar)
         asked = queries[:, 2 - slot]
-        vectors = answers.mixed(scorer.encode_queries(queries, slot), asked)
-        index, places = answers.among(candidates)
+        encoded = vectors.mixed(scorer.encode_queries(queries, slot), asked)
+        index, places = vectors.among(candidates)
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
-        for start, squared in index.distances(vectors):
+        for start, squared in index.distances(encoded):
             matrix[:, start : start + squared.shape[1]] = scorer.score_distances(squared).cpu().numpy()
         if not np.isfinite(matrix).all():  # the vectors are finite, so it is what they are scaled by
             raise NonFiniteError(
@@ -77,19 +78,19 @@ def candidate_scores(
     """The matrix of any model, to rank a split; `folder` keeps the index that one with separate encoding needs."""
     if not scorer.separate:
         return by_triplets(scorer.score)
-    if split.name == "train" and scorer.model.config.neighbour_weight:
+    if split.name == "train" and scorer.model.config.neighbour_weight and processes().is_main_process:
         logger.warning("the ranks of training triplets are too good: right answers are among an entity's neighbours")
-    return by_index(scorer, answers_of(scorer, entity_index(scorer, folder, quiet), split.graph))
+    return by_index(scorer, vectors_of(scorer, entity_index(scorer, folder, quiet), split.graph))
 
 
-def answers_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph) -> EntityAnswers:
-    """All entities of a graph as answers, with the neighbours that its training triplets give them."""
+def vectors_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph) -> CandidateVectors:
+    """What all entities of a graph are ranked by, with the neighbours that its training triplets give them."""
     config: LassConfig = scorer.model.config  # type: ignore[assignment]
     train = graph.splits.get("train")
     triplets = np.empty((0, 3), dtype=np.int64) if train is None else train.positives
-    if config.neighbour_weight and not len(triplets):
+    if config.neighbour_weight and not len(triplets) and processes().is_main_process:
         logger.warning("the graph has no training triplets, so entities are ranked by their texts, without neighbours")
-    return entity_answers(index, scorer.store.same_text[0], triplets, config.neighbour_weight, config.normalize)
+    return candidate_vectors(index, scorer.store.same_text[0], triplets, config.neighbour_weight, config.normalize)
 
 
 def index_folder(model: str | Path) -> Path | None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from transformers.utils import CONFIG_NAME
 
+from .configuration import SCORE_CHOICES, LassConfig
 from .encoders import HUB_NAME, OFFLINE_ENCODER, resolve_encoder
 from .fingerprints import digest
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, GraphSplit, KnowledgeGraph
@@ -34,18 +35,8 @@ MARKER = "<!-- Written by lass-hf ({}). Once anything here is changed, it is you
 def model_facts(model: LassForKGCompletion, processor: LassProcessor) -> dict[str, Any]:
     """What a card says of a model, and of the graph that its processor has; plain values, for JSON."""
     encoder, graph = model.encoder.config, processor.graph
-    names = (
-        "encoding",
-        "margin",
-        "distance_scale",
-        "normalize",
-        "scale",
-        "learn_scale",
-        "own_weight",
-        "neighbour_weight",
-    )
     facts: dict[str, Any] = {
-        **{name: getattr(model.config, name) for name in names},
+        **{name: getattr(model.config, name) for name in SCORE_CHOICES},
         **{name: getattr(processor, name) for name in ("separators", "max_length")},
         "encoder": encoder_name(encoder._name_or_path),
         "base_model": _on_hub(encoder._name_or_path),
@@ -198,7 +189,8 @@ def graph_in(folder: str | Path, include_graph: str = "full") -> str:
 def _card(folder: Path, facts: Mapping[str, Any], *choices: Any) -> str:
     """The card, with the digest of its text behind the metadata, by which a change is seen."""
     decision = _read(folder / CONFIG_NAME).get("decision")  # it may have been fitted since
-    text = model_card({**facts, "decision": decision}, *choices)
+    untold = {name: getattr(LassConfig, name) for name in SCORE_CHOICES}  # by facts that are older than a choice
+    text = model_card({**untold, **facts, "decision": decision}, *choices)
     end = text.index("\n---\n") + 5
     return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"
 

@@ -9,6 +9,11 @@ from .score_functions import DISTANCE_SCALES
 
 ENCODINGS = ("joint", "separate")
 DECISION = ("threshold", "slope", "intercept")
+# What scores and rankings depend on, beside the weights.
+SCORE_CHOICES = (
+    *("encoding", "margin", "distance_scale", "normalize", "scale", "learn_scale"),
+    *("own_weight", "neighbour_weight"),
+)
 
 
 @strict

@@ -19,7 +19,7 @@ OF_DISTANCES = ("margin", "distance_scale", "scale", "learn_scale", "own_weight"
 
 
 def config_fingerprint(config: PreTrainedConfig, left_out: Sequence[str] = ()) -> str:
-    """Of everything that a configuration chooses: margin, distance scale, the encoder's shape."""
+    """Of everything that a configuration chooses, margin, distance scale, the encoder's shape, but what is left out."""
     values = config.to_dict()
     for part, names in ((values, (*VOLATILE, *left_out)), (values["encoder_config"], VOLATILE)):
         for name in names:

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from .errors import LOADING_ERRORS, IndexFolderError, LassError, first_line
 from .whole_files import write_whole
 
-FORMAT = "2"
+FORMAT = "3"
 BLOCK = 2**14  # entities in a block and in a file: the unit that is kept, compared and moved to a device
 STALE = 3600  # seconds after which a half-written file is one that a kill left
 

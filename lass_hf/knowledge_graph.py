@@ -138,7 +138,8 @@ class KnowledgeGraph:
     def low_resource(self, fraction: float, seed: int = 42) -> "KnowledgeGraph":
         """The graph with a seeded part of its training triplets (paper, 3.3); the parts of one seed are nested.
 
-        Vocabularies and other splits stay. Train on it, and evaluate on the whole graph: that is the filter.
+        Vocabularies and other splits stay. Train on it, and evaluate on the whole graph: that is the filter (for a
+        model with `neighbour_weight` on this one, since the training triplets of the whole graph tell neighbours).
         """
         part = self["train"].sample(fraction, seed)
         splits = {name: (split.triplets, split.labels) for name, split in self.splits.items()}

@@ -10,9 +10,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .answering import best_answers, is_known, known_places, reranked
-from .candidate_scores import CandidateScores, answers_of, by_index, by_triplets, entity_index, index_folder
+from .candidate_scores import CandidateScores, by_index, by_triplets, entity_index, index_folder, vectors_of
+from .candidate_vectors import CandidateVectors
 from .decision import Decision
-from .entity_answers import EntityAnswers
 from .errors import LassError
 from .index import EntityIndex
 from .knowledge_graph import KnowledgeGraph
@@ -117,9 +117,9 @@ class LassPredictor:
         return entity_index(self.scorer, self._index_folder, quiet=False, shared=False)
 
     @cached_property
-    def answers(self) -> EntityAnswers:
-        """All entities as answers: the index, with neighbours where the model has a weight for them."""
-        return answers_of(self.scorer, self.index, self.graph)
+    def candidate_vectors(self) -> CandidateVectors:
+        """The vectors that entities are ranked by: the index, with neighbours where the model has a weight for them."""
+        return vectors_of(self.scorer, self.index, self.graph)
 
     def score(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:
         """Scores (head, relation, tail) triplets of names: float32, shape (n,), in the given order.
@@ -156,8 +156,11 @@ class LassPredictor:
 
         Every entity (or relation) of the graph is a candidate, or those of `candidates`, except, with `exclude_known`,
         those that make a triplet the graph holds in any split; when there are fewer than `top_k`, all are answers. One
-        new to the graph has its text as id. Raises LassError unless exactly two slots are given, and for an empty list
-        of candidates. `progress`: a `tqdm` bar to advance by the scored triplets, instead of one of its own.
+        new to the graph has its text as id. `progress`: a `tqdm` bar to advance by the scored triplets, instead of one
+        of its own. Raises LassError unless exactly two slots are given, and for an empty list of candidates.
+
+        With separate encoding, the first question without `candidates` makes the vectors of all entities; with
+        `neighbour_weight` any question does.
         """
         question = {"head": head, "relation": relation, "tail": tail}
         names = Names(self.graph)
@@ -244,10 +247,13 @@ class LassPredictor:
         return [ranked[place] for place in range(len(questions))]
 
     def _scores_of(self, scorer: TripletScorer, slot: int, new: np.ndarray, all_entities: bool) -> CandidateScores:
-        """What scores candidates for a slot: of a chosen few the triplets, unless neighbours count."""
+        """What scores candidates for a slot: of chosen ones the triplets, unless neighbours count, as for all."""
         if not scorer.separate or slot == 1 or not (all_entities or scorer.model.config.neighbour_weight):
             return by_triplets(scorer.score)
-        return by_index(scorer, self.answers.extended(scorer.encode_entities(new)) if len(new) else self.answers)
+        vectors = self.candidate_vectors
+        if len(new):
+            vectors = vectors.extended(scorer.encode_entities(new), scorer.store.same_text[0])
+        return by_index(scorer, vectors)
 
     def _knowing(self, names: Names, scorer: TripletScorer | None = None) -> TripletScorer:
         """The scorer, or the given one, with the texts of the entities that are new to the graph."""

@@ -85,7 +85,7 @@ class QuestionService:
             "relations": NameSearch(graph.relations, relations),
         }
         if predictor.scorer.separate:
-            _ = predictor.answers  # made now, not with the first question
+            _ = predictor.candidate_vectors  # made now, not with the first question
 
     def info(self, name: str) -> Info:
         scorer = self.predictor.scorer

@@ -79,13 +79,15 @@ class TrainArguments:
     learn_scale: bool = field(default=True, metadata={"help": "Learn that scale; else it stays what it is."})
     own_weight: float = field(
         default=1.0,
-        metadata={"help": "How much a query's own entity counts as an answer; separate encoding only."},
+        metadata={"help": "Its log is added to the score where head and tail read the same; separate encoding only."},
     )
     neighbour_weight: float = field(
         default=0.0,
         metadata={"help": "Of the vectors of neighbours, added to an entity's in rankings; separate encoding only."},
     )
-    fraction: float = field(default=1.0, metadata={"help": "Train on a seeded share of the training triplets."})
+    fraction: float = field(
+        default=1.0, metadata={"help": "Train on a seeded share of the training triplets; neighbours are those of all."}
+    )
     retriever: str | None = field(
         default=None, metadata={"help": "Model with separate encoding, to mine negatives with, for a joint one."}
     )

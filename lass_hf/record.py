@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .configuration import LassConfig
+from .configuration import SCORE_CHOICES, LassConfig
 from .fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .knowledge_graph import KnowledgeGraph
 from .processing import LassProcessor
@@ -68,17 +68,7 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
 def record_by_hand(config: LassConfig, processor: LassProcessor, training: LassTrainingArguments) -> dict[str, Any]:
     """The same, as far as model, processor and arguments tell, for a Trainer that was made by hand."""
     encoder = config.encoder_config
-    names = (
-        "margin",
-        "distance_scale",
-        "encoding",
-        "normalize",
-        "scale",
-        "learn_scale",
-        "own_weight",
-        "neighbour_weight",
-    )
-    given: dict[str, Any] = {name: getattr(config, name) for name in names}
+    given: dict[str, Any] = {name: getattr(config, name) for name in SCORE_CHOICES}
     given |= {name: getattr(processor, name) for name in ("separators", "max_length", "inverse")}
     arguments = TrainArguments(graph="", encoder=getattr(encoder, "_name_or_path", ""), **given)
     # Not the defaults of an instance: to make one resets the state of accelerate, which a Trainer needs.

@@ -98,11 +98,10 @@ def _no_deprecation_warning_logged(caplog):
 
 @pytest.fixture(autouse=True)
 def _restore_verbosity():
-    """--quiet speaks for the whole process."""
-    logger, verbosity = logging.getLogger("lass_hf"), transformers_logging.get_verbosity()
-    level = logger.level
+    """--quiet speaks for the whole process, also in a fixture of a module."""
+    verbosity = transformers_logging.get_verbosity()
+    logging.getLogger("lass_hf").setLevel(logging.NOTSET)
     yield
-    logger.setLevel(level)
     transformers_logging.set_verbosity(verbosity)
     transformers_logging.enable_progress_bar()
 

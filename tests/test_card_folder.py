@@ -1,15 +1,25 @@
 """The card of a folder: figures are added to it and leave it, and a README.md of the user's stays."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cards import card_trainer, tables, text_of
-from conftest import TEST, VALIDATION, make_graph, make_model, write_graph
+from conftest import TEST, VALIDATION, make_graph, make_model, make_processor, write_graph
 from huggingface_hub import ModelCard
 
 from lass_hf import KnowledgeGraph, evaluate_link_prediction, evaluate_triplet_classification
-from lass_hf.card_folder import CARD_FILE, FACTS_FILE, add_evaluation, read_facts, shared_card, with_evaluation
+from lass_hf.card_folder import (
+    CARD_FILE,
+    FACTS_FILE,
+    add_evaluation,
+    model_facts,
+    read_facts,
+    shared_card,
+    with_evaluation,
+    write_card,
+)
 from lass_hf.cli import main
 from lass_hf.decision import keep_decision
 from lass_hf.errors import LassError
@@ -74,6 +84,19 @@ def test_evaluation_of_a_folder_is_added_to_its_card(tmp_path, graph, graph_fold
     assert (relations["task"], list(relations["sides"])) == ("relation prediction", ["relation"])
     values = {one.metric_type: one.metric_value for one in ModelCard(text_of(tmp_path / "mine")).data.eval_results[:6]}
     assert values == {name: expected[name] for name in values}
+
+
+@pytest.mark.parametrize("encoding", ["joint", "separate"])
+def test_facts_older_than_a_choice_do_without_it(encoding, tmp_path, graph):
+    model, processor = make_model(encoding=encoding), make_processor(graph, encoding=encoding)
+    model.save_pretrained(tmp_path)
+    write_card(tmp_path, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
+    card = (tmp_path / CARD_FILE).read_text(encoding="utf-8")
+    facts = json.loads((tmp_path / FACTS_FILE).read_text(encoding="utf-8"))
+    for name in ("own_weight", "neighbour_weight"):
+        del facts[name]
+    write_card(tmp_path, facts, graph)
+    assert (tmp_path / CARD_FILE).read_text(encoding="utf-8") == card
 
 
 def test_figures_of_other_weights_leave_the_card(tmp_path, graph, graph_folder):

@@ -286,8 +286,8 @@ def test_the_index_of_another_model_or_graph_is_refused_and_kept(change, message
 
 def test_an_index_in_another_format_is_refused(tmp_path, monkeypatch):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
-    monkeypatch.setattr(lass_hf.index_files, "FORMAT", "3")
-    with pytest.raises(LassError, match=r"another format \(it is 2, expected 3\)"):
+    monkeypatch.setattr(lass_hf.index_files, "FORMAT", "4")
+    with pytest.raises(LassError, match=r"another format \(it is 3, expected 4\)"):
         load(tmp_path)
 
 
@@ -342,7 +342,7 @@ def test_a_file_says_what_it_holds(tmp_path):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
     with safe_open(tmp_path / "00003.safetensors", "pt") as content:
         texts = json.dumps({"6": "|".join(NAMES[24:30])})
-        expected = {"format": "2", "model": "a model", "texts": texts}
+        expected = {"format": "3", "model": "a model", "texts": texts}
         assert content.metadata() == expected
         assert content.get_slice("vectors").get_shape() == [6, DIM]
 

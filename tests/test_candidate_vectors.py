@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import ENTITY_TEXT, TRAIN, make_graph
+from conftest import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -11,14 +11,14 @@ from separate import separate_model, separate_processor
 
 from lass_hf import KnowledgeGraph, LassPredictor, evaluate_link_prediction
 from lass_hf.candidate_scores import by_triplets, candidate_scores
-from lass_hf.entity_answers import entity_answers, neighbours
+from lass_hf.candidate_vectors import candidate_vectors, neighbours
 from lass_hf.index import EntityIndex
 from lass_hf.link_prediction import rank_split
 from lass_hf.scoring import TripletScorer
 
 COUNT, DIM = 6, 3
 TEXTS = np.array([0, 1, 2, 1, 4, 2])  # 3 reads like 1, and 5 like 2
-VECTORS = torch.randn((COUNT, DIM), generator=torch.Generator().manual_seed(0))
+VECTORS = torch.randn((COUNT, DIM), generator=torch.Generator().manual_seed(0))[TEXTS]
 
 
 def by_hand(entity: int, triplets: np.ndarray) -> list[int]:
@@ -46,12 +46,12 @@ def test_neighbours_are_those_of_any_relation_and_direction(triplets):
 @given(GRAPHS)
 def test_vectors_are_mixed_with_the_mean_of_the_neighbours(unit, triplets):
     index = EntityIndex([VECTORS[:4], VECTORS[4:]])
-    answers = entity_answers(index, TEXTS, triplets, 0.5, unit)
+    answers = candidate_vectors(index, TEXTS, triplets, 0.5, unit)
     queries = torch.randn((4, DIM), generator=torch.Generator().manual_seed(1))
     asked = np.array([3, 0, 7, 5])  # 7 is new to the graph
     found = answers.mixed(queries, asked)
     texts = VECTORS.double().numpy()[TEXTS]
-    cases = [(e, texts[e], answers.index.blocks[0][e]) for e in range(COUNT)]
+    cases = [(e, texts[e], answers.index.vectors(np.array(e))) for e in range(COUNT)]
     cases += [(e, queries[row].double().numpy(), found[row]) for row, e in enumerate(asked) if e < COUNT]
     for entity, own, mixed in cases:
         near = by_hand(entity, triplets)
@@ -69,20 +69,22 @@ def test_vectors_are_mixed_with_the_mean_of_the_neighbours(unit, triplets):
 
 def test_without_a_weight_the_index_is_used_as_it_is():
     index = EntityIndex([VECTORS])
-    answers = entity_answers(index, TEXTS, np.array([[0, 0, 1]]), 0.0, True)
+    answers = candidate_vectors(index, TEXTS, np.array([[0, 0, 1]]), 0.0, True)
     assert answers.index is index
     assert answers.mixed(VECTORS, TEXTS) is VECTORS
 
 
 def test_rankings_are_those_of_the_mixed_vectors():
-    processor, model = separate_processor(), separate_model(neighbour_weight=0.4, own_weight=0.02)
-    graph, store = processor.graph, processor.token_store()
+    text = {**ENTITY_TEXT, "stone": "a stone"}  # which occurs in no triplet, and is no candidate
+    graph = KnowledgeGraph.from_triplets(TRAIN, VALIDATION, TEST, entity_text=text, relation_text=RELATION_TEXT)
+    processor, model = separate_processor(graph), separate_model(neighbour_weight=0.4, own_weight=0.02)
+    store = processor.token_store()
     scorer = TripletScorer(model, store, "float32")
     entities = scorer.encode_entities(np.arange(graph.num_entities)).double()
     near = neighbours(graph["train"].triplets, store.same_text[0])
 
     def mixed(vector, entity):
-        others = near.of(np.array([entity]))[1]
+        others = near.of(np.array([entity]))[0]
         vector = vector + 0.4 * entities[others].mean(dim=0) if len(others) else vector
         return vector / vector.norm()
 
@@ -103,9 +105,9 @@ def test_rankings_are_those_of_the_mixed_vectors():
     predictor = LassPredictor(model, processor, dtype="float32")
     answer = predictor.predict(head="cat", relation="eats", top_k=1, exclude_known=False)[0]
     names = graph.entities.ids
-    triplets = np.array([[names.index("cat"), graph.relations.ids.index("eats"), e] for e in range(len(names))])
+    triplets = np.array([[names.index("cat"), graph.relations.ids.index("eats"), e] for e in graph.candidates[2]])
     best = score(triplets, 2, None)
-    assert answer.id == names[int(best.argmax())]
+    assert answer.id == names[graph.candidates[2][int(best.argmax())]]
     assert answer.score == pytest.approx(best.max(), rel=1e-5)
 
 
@@ -122,25 +124,38 @@ def test_chosen_candidates_have_the_scores_that_they_have_among_all():
         assert scores[name] == pytest.approx(every[name], rel=1e-5)
     graph, scorer = predictor.graph, predictor.scorer
     cat = graph.entities.ids.index("cat")
-    query = predictor.answers.mixed(scorer.encode_queries(np.array([[cat, 1, 0]]), 2), np.array([cat]))[0]
+    query = predictor.candidate_vectors.mixed(scorer.encode_queries(np.array([[cat, 1, 0]]), 2), np.array([cat]))[0]
     new = model(**processor([("cat", "eats", text["text"])])).embeddings[1]  # it has no neighbours
     by_hand = model.config.margin - model.distance_factor() / 2 * (query - new).square().sum()
     assert scores[text["text"]] == pytest.approx(by_hand.item(), rel=1e-5)
 
 
+def test_new_candidates_tie_with_those_that_read_the_same():
+    """An entity without neighbours, or another new one; one with neighbours has another vector."""
+    answers = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
+    more = answers.extended(VECTORS[[4, 0, 0]], np.append(TEXTS, [4, 0, 0]))
+    assert more.same_vector[COUNT:].tolist() == [4, 7, 7]
+    torch.testing.assert_close(more.index.vectors(np.array([7, 8])), VECTORS[[0, 0]])
+    plain = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0, True)
+    assert plain.extended(VECTORS[[4, 0]], np.append(TEXTS, [4, 0])).same_vector[COUNT:].tolist() == [4, 0]
+
+
 def test_few_candidates_are_compared_alone():
-    answers = entity_answers(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
+    answers = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
+    for chosen, count in (([5, 1, 2], 2), ([3], 1)):  # 5 and 2 read the same, and neither has neighbours
+        index, places = answers.among(np.array(chosen))
+        assert index.num_entities == count
+        torch.testing.assert_close(index.vectors(places), answers.index.vectors(np.array(chosen)))
     index, places = answers.among(np.array([5, 1, 2, 3]))
-    assert index.num_entities == 3  # 5 and 2 read the same, and neither has neighbours
-    torch.testing.assert_close(index.vectors(places), answers.index.vectors(np.array([5, 1, 2, 3])))
-    assert answers.among(np.arange(COUNT))[0] is answers.index
+    assert index is answers.index
+    assert places.tolist() == [2, 1, 2, 3]
 
 
 def test_vectors_are_mixed_in_parts(monkeypatch):
     triplets = np.array([[0, 0, 1], [4, 0, 5], [3, 1, 4]])
-    whole = entity_answers(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
-    monkeypatch.setattr("lass_hf.entity_answers.ENTITIES_AT_ONCE", 4)
-    parts = entity_answers(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
+    whole = candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
+    monkeypatch.setattr("lass_hf.candidate_vectors.ENTITIES_AT_ONCE", 4)
+    parts = candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
     assert len(parts.index.blocks) == 2
     torch.testing.assert_close(torch.cat(parts.index.blocks), whole.index.blocks[0])
 
@@ -149,8 +164,13 @@ def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning
     model = separate_model(neighbour_weight=0.4)
     graph = KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT)
     scorer = TripletScorer(model, separate_processor(make_graph()).token_store(graph), "float32")
-    candidate_scores(scorer, graph["test"])
+    graph_scores = candidate_scores(scorer, graph["test"])
     assert "no training triplets" in caplog.text
+    plain = TripletScorer(separate_model(), scorer.store, "float32")
+    triplets, every = graph["test"].triplets, np.arange(graph.num_entities)
+    wanted = np.ones((len(triplets), len(every)), dtype=bool)
+    expected = candidate_scores(plain, graph["test"])(triplets, 2, every, wanted, None)
+    np.testing.assert_array_equal(graph_scores(triplets, 2, every, wanted, None), expected)
 
 
 def test_ranks_of_training_triplets_come_with_a_warning(caplog):

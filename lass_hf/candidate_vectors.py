@@ -1,4 +1,4 @@
-"""`EntityAnswers`: all entities as answers, each with its vector mixed with those of its neighbours in the graph.
+"""`CandidateVectors`: one vector for each candidate, mixed with those of the entity's neighbours in the graph.
 
 Text says what an entity is, training triplets what it belongs to: with `LassConfig.neighbour_weight` w the vector of an
 answer becomes (t + w * mean(t of its neighbours)) / (1 + w), and that of a query (u + w * mean(t of its entity's
@@ -24,17 +24,20 @@ class Neighbourhoods:
     offsets: np.ndarray
     entities: np.ndarray
 
+    def count(self, asked: np.ndarray | int) -> np.ndarray:
+        """How many neighbours the entities `asked`, (n,), have, int64 (n,)."""
+        return self.offsets[asked + 1] - self.offsets[asked]
+
     def of(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How many neighbours each of `asked` has, int64 (n,), and all of them, one after the other."""
-        counts = self.offsets[asked + 1] - self.offsets[asked]
-        ends = np.cumsum(counts)
-        places = np.arange(counts.sum()) + np.repeat(self.offsets[asked] - (ends - counts), counts)
-        return counts, self.entities[places]
+        """All neighbours of the entities `asked`, (n,), one after the other, and where those of each begin, (n,)."""
+        counts = self.count(asked)
+        starts = np.cumsum(counts) - counts
+        return self.entities[np.arange(counts.sum()) + np.repeat(self.offsets[asked] - starts, counts)], starts
 
 
 @dataclass
-class EntityAnswers:
-    """Entities as answers to queries of a model with separate encoding.
+class CandidateVectors:
+    """Entities as candidates of the queries of a model with separate encoding.
 
     `index`: one vector for each entity, as answer. `same_vector`: for each entity the first one with the same vector,
     int64 (E,), so that ties are exact. `mixing`: how queries are mixed as the index was, None where it was not.
@@ -49,17 +52,26 @@ class EntityAnswers:
         return queries if self.mixing is None else self.mixing(queries, entities)
 
     def among(self, candidates: np.ndarray) -> tuple[EntityIndex, np.ndarray]:
-        """An index for candidates, int (c,), and the place of each in it."""
+        """An index for candidates, int (c,), and the place of each in it: the whole one, unless they are few."""
         places = self.same_vector[candidates]
-        if len(candidates) == self.index.num_entities:
-            return self.index, places
+        if 2 * len(candidates) > self.index.num_entities:
+            return self.index, places  # a copy of the rest would be as large
         distinct, places = np.unique(places, return_inverse=True)
         return EntityIndex([self.index.vectors(distinct)]), places
 
-    def extended(self, vectors: Tensor) -> "EntityAnswers":
-        """With new entities behind the others, which have no neighbours, from their vectors as answers, (n, k)."""
-        index = EntityIndex([*self.index.blocks, vectors])
-        new = np.arange(self.index.num_entities, index.num_entities)
+    def extended(self, vectors: Tensor, same_text: np.ndarray) -> "CandidateVectors":
+        """With n new entities behind the others, which have no neighbours, from their vectors as answers, (n, k).
+
+        `same_text`: for each entity, old or new, the first that reads the same, int64 (E + n,).
+        """
+        known = self.index.num_entities
+        first: dict[int, int] = {}
+        index = EntityIndex([*self.index.blocks, vectors.to(self.index.blocks[0].device)])
+        for entity in range(known, index.num_entities):
+            text = int(same_text[entity])
+            mixed = text < known and self.mixing is not None and self.mixing.neighbourhoods.count(text) > 0
+            first.setdefault(text, entity if mixed else text)
+        new = np.array([first[text] for text in same_text[known:].tolist()], dtype=np.int64)
         return replace(self, index=index, same_vector=np.concatenate([self.same_vector, new]))
 
 
@@ -75,35 +87,34 @@ class Mixing:
     def __call__(self, vectors: Tensor, entities: np.ndarray) -> Tensor:
         """Vectors about `entities`, (n, k), mixed; one that has no neighbours or is new to the graph is left alone."""
         known = np.minimum(entities, self.texts.num_entities - 1)
-        counts, near = self.neighbourhoods.of(known)
-        rows = np.flatnonzero((counts > 0) & (known == entities))
-        counts, near = self.neighbourhoods.of(known[rows])
+        rows = np.flatnonzero((self.neighbourhoods.count(known) > 0) & (known == entities))
         if not len(rows):
             return vectors
+        near, starts = self.neighbourhoods.of(entities[rows])
         distinct, places = np.unique(near, return_inverse=True)
-        starts = torch.from_numpy(np.cumsum(counts) - counts)
-        means = embedding_bag(torch.from_numpy(places), self.texts.vectors(distinct).cpu(), starts, mode="mean")
+        near_vectors = self.texts.vectors(distinct).cpu()
+        means = embedding_bag(torch.from_numpy(places), near_vectors, torch.from_numpy(starts), mode="mean")
         result, at = vectors.clone(), torch.from_numpy(rows).to(vectors.device)
         mixed = (result[at] + self.weight * means.to(vectors.device)) / (1 + self.weight)
         result[at] = normalize(mixed, dim=-1) if self.unit else mixed
         return result
 
 
-def entity_answers(
+def candidate_vectors(
     index: EntityIndex, same_text: np.ndarray, triplets: np.ndarray, weight: float, unit: bool
-) -> EntityAnswers:
+) -> CandidateVectors:
     """The entities of an index as answers, mixed with `weight` of those that `triplets`, int (n, 3), make neighbours.
 
     `same_text`: for each entity the first that reads the same, int64 (E,): they have one vector, and differ by their
     neighbours. `unit` brings the mixed vectors to unit length. With a weight they are a copy of the index in memory.
     """
-    if not weight:
-        return EntityAnswers(index, same_text)
+    if not weight or not len(triplets):
+        return CandidateVectors(index, same_text)
     found = neighbours(triplets, same_text)
     mixing = Mixing(index, found, weight, unit)
     spans = np.array_split(np.arange(len(same_text)), range(ENTITIES_AT_ONCE, len(same_text), ENTITIES_AT_ONCE))
     mixed = EntityIndex([mixing(index.vectors(same_text[span]).cpu(), span) for span in spans])
-    return EntityAnswers(mixed, _same_vector(same_text, found), mixing)
+    return CandidateVectors(mixed, _same_vector(same_text, found), mixing)
 
 
 def neighbours(triplets: np.ndarray, same_text: np.ndarray) -> Neighbourhoods:
@@ -114,7 +125,8 @@ def neighbours(triplets: np.ndarray, same_text: np.ndarray) -> Neighbourhoods:
     heads, tails = triplets[:, 0], triplets[:, 2]
     of, near = np.concatenate([heads, tails]), same_text[np.concatenate([tails, heads])]
     others = same_text[of] != near
-    of, near = np.divmod(np.unique(of[others] * len(same_text) + near[others]), len(same_text))  # as one key: faster
+    keys = np.sort(of[others] * len(same_text) + near[others])  # not by np.unique, which hashes: 50 times slower
+    of, near = np.divmod(keys[np.diff(keys, prepend=-1) > 0], len(same_text))
     return Neighbourhoods(np.searchsorted(of, np.arange(len(same_text) + 1)), near)
 
 
