@@ -21,6 +21,7 @@ class KGDataCollator:
     own and is not corrupted. The batch holds int64 tensors, n sequences of up to L tokens, shorter ones first:
 
         {"input_ids": (n, L), "attention_mask": (n, L), "segment_ids": (n, L), "labels": (n,),    # labels 1 / 0
+         "groups": (n,)             # if asked for: which positive of the batch a sequence is, or is a negative of
          "micro_batches": [(rows, shortest length, longest length), ...]}
 
     `micro_batches` says which rows the model encodes together, so that it computes next to no padding.
@@ -29,6 +30,7 @@ class KGDataCollator:
         processor: gives the sequences.
         graph: whose texts and training triplets are used; the processor's own by default.
         num_negatives, corruption, replacement, seed, mined, num_mined, pseudo_typed: as in `NegativeSampler`.
+        groups: give them, for the softmax loss, which compares a positive with its own negatives.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class KGDataCollator:
         mined: MinedNegatives | None = None,
         num_mined: int = 0,
         pseudo_typed: bool = False,
+        groups: bool = False,
     ):
         graph = graph or processor.graph
         if graph is None:
@@ -49,6 +52,7 @@ class KGDataCollator:
         if processor.encoding != "joint":
             raise LassError('KGDataCollator needs a processor with encoding="joint"; InBatchCollator is for "separate"')
         self.store = processor.token_store(graph)
+        self.groups = groups
         choices = (graph, num_negatives, corruption, replacement, seed)
         self.unmined_sampler = NegativeSampler(*choices, pseudo_typed=pseudo_typed)
         self.sampler = self.unmined_sampler
@@ -87,5 +91,11 @@ class KGDataCollator:
         return {
             **self.store.assemble(every[order]),
             "labels": torch.from_numpy(every_label[order]),
+            **({"groups": torch.from_numpy(groups_of(every_label)[order])} if self.groups else {}),
             "micro_batches": [(len(part), int(lengths[part[0]]), int(lengths[part[-1]])) for part in parts],
         }
+
+
+def groups_of(labels: np.ndarray) -> np.ndarray:
+    """Which positive each triplet belongs to, int64, where each positive (1) is followed by its negatives (0)."""
+    return np.maximum(np.cumsum(labels) - 1, 0)

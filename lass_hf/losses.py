@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
-LOSSES = {"joint": ("negative_sampling", "mean_bce"), "separate": ("negative_sampling", "softmax")}
+LOSSES = {"joint": ("negative_sampling", "mean_bce", "softmax"), "separate": ("negative_sampling", "softmax")}
 
 
 def negative_sampling_loss(
@@ -47,6 +47,29 @@ def softmax_loss(
     logits = (scores - additive_margin * target) / temperature
     total = cross_entropy(logits.masked_fill(masked, -torch.inf), targets, reduction="sum")
     return total / (len(scores) if num_queries is None else num_queries)
+
+
+def softmax_loss_of_groups(
+    scores: Tensor,
+    labels: Tensor,
+    groups: Tensor,
+    additive_margin: float = 0.0,
+    temperature: float = 1.0,
+    num_positives: Tensor | float | None = None,
+) -> Tensor:
+    """`softmax_loss` with each positive's own negatives as its candidates, a mean over `num_positives`.
+
+    `scores`, `labels` (1 positive, 0 negative), `groups` (int64, from 0): shape (n,). Each group has one positive.
+    """
+    order = torch.argsort(2 * groups + (1 - labels))  # a group's rows follow each other, the positive first
+    sizes = groups.bincount()
+    rows = groups[order]
+    columns = torch.arange(len(order), device=order.device) - (sizes.cumsum(0) - sizes)[rows]
+    shape = len(sizes), int(sizes.max())
+    candidates = scores.new_zeros(shape).index_put((rows, columns), scores[order])
+    masked = torch.arange(shape[1], device=sizes.device) >= sizes[:, None]
+    targets = torch.zeros(len(sizes), dtype=torch.int64, device=scores.device)
+    return softmax_loss(candidates, targets, masked, additive_margin, temperature, num_positives)
 
 
 def in_batch_sigmoid_loss(

@@ -20,7 +20,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from .candidate_scores import candidate_scores
 from .card_folder import classification_facts, ranking_facts
 from .configuration import LassConfig
-from .data_collator import KGDataCollator
+from .data_collator import KGDataCollator, groups_of
 from .decision import DecisionCallback
 from .errors import LOADING_ERRORS, LassError, NonFiniteError, first_line
 from .fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
@@ -28,7 +28,14 @@ from .in_batch import SLOTS, InBatchCollator, candidates_of, gather_answers
 from .knowledge_graph import GraphSplit
 from .known_triplets import KnownTriplets
 from .link_prediction import UNIT_SIZE, rank_split
-from .losses import LOSSES, in_batch_sigmoid_loss, mean_bce_loss, negative_sampling_loss, softmax_loss
+from .losses import (
+    LOSSES,
+    in_batch_sigmoid_loss,
+    mean_bce_loss,
+    negative_sampling_loss,
+    softmax_loss,
+    softmax_loss_of_groups,
+)
 from .neighbourhood_sampler import NeighbourhoodSampler
 from .processes import SharedBatches
 from .processing import LassProcessor
@@ -50,7 +57,8 @@ class LassTrainer(ReportingTrainer):
 
     `train_dataset` and `eval_dataset` are splits of a `KnowledgeGraph`; `processing_class` is a `LassProcessor`. The
     collator is made from `args` unless one is given. With separate encoding the candidates of the loss are those of the
-    batch, of all processes and of one accumulation step, and false triplets are not trained on.
+    batch, of all processes and of one accumulation step. There, and with the softmax loss, false triplets are not
+    trained on.
 
     `evaluate()` gives `eval_loss` and, for a split without labels, the filtered ranking metrics of
     `evaluate_link_prediction` (`eval_mrr`, ...; of `args.eval_triplets` seeded triplets when set), for one with false
@@ -86,7 +94,8 @@ class LassTrainer(ReportingTrainer):
                 f"loss={args.loss!r} with {processor.encoding} encoding; expected one of "
                 f"{', '.join(LOSSES[processor.encoding])}"
             )
-        if separate and isinstance(train_dataset, GraphSplit) and train_dataset.labels is not None:
+        compared = separate or args.loss == "softmax"
+        if compared and isinstance(train_dataset, GraphSplit) and train_dataset.labels is not None:
             train_dataset = train_dataset.select(np.flatnonzero(train_dataset.labels == 1))
         if data_collator is None and separate:
             data_collator = InBatchCollator(processor)
@@ -165,12 +174,12 @@ class LassTrainer(ReportingTrainer):
         counts = torch.stack([(labels == 1).sum(), torch.tensor(labels.numel())])
         counts = self.accelerator.gather(counts[None].to(device)).sum(0)
         self.throughput.add(counts)
-        return batches, counts[0 if self.args.loss == "negative_sampling" else 1].clamp(min=1)
+        return batches, counts[1 if self.args.loss == "mean_bce" else 0].clamp(min=1)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The loss that `args.loss` names, in float32; raises NonFiniteError for NaN."""
         inputs = dict(inputs)
-        labels = inputs.pop("labels")
+        labels, groups = inputs.pop("labels"), inputs.pop("groups", None)
         batch = [inputs.pop(name, None) for name in ("triplets", "query_rows", "answers", "answer_rows")]
         sharded = self.accelerator.distributed_type in SHARDED
         if (
@@ -179,7 +188,7 @@ class LassTrainer(ReportingTrainer):
             inputs.pop("micro_batches", None)
         outputs = model(**inputs)
         if outputs.embeddings is None:
-            loss = self._loss(outputs.scores, labels, num_items_in_batch)
+            loss = self._loss(outputs.scores, labels, groups, num_items_in_batch)
         else:
             triplets, query_rows, answers, answer_rows = batch
             vectors, answers = gather_answers(outputs.embeddings[answer_rows], answers)
@@ -195,9 +204,18 @@ class LassTrainer(ReportingTrainer):
             loss = loss * self.accelerator.num_processes  # gradients are averaged over processes
         return (loss, outputs) if return_outputs else loss
 
-    def _loss(self, scores: torch.Tensor, labels: torch.Tensor, count=None) -> torch.Tensor:
+    def _loss(
+        self, scores: torch.Tensor, labels: torch.Tensor, groups: torch.Tensor | None, count=None
+    ) -> torch.Tensor:
         if self.args.loss == "mean_bce":
             return mean_bce_loss(scores, labels, count)
+        if self.args.loss == "softmax":
+            if groups is None:
+                raise LassError(
+                    "loss='softmax' compares a positive with its own negatives: KGDataCollator(groups=True)"
+                )
+            weights = self.args.additive_margin, self.args.temperature
+            return softmax_loss_of_groups(scores, labels, groups, *weights, count)
         assert isinstance(self.data_collator, KGDataCollator)
         return negative_sampling_loss(scores, labels, self.data_collator.sampler.num_slots, count)
 
@@ -272,7 +290,8 @@ class LassTrainer(ReportingTrainer):
             seconds = time.perf_counter() - started
             if isinstance(self.data_collator, KGDataCollator):
                 triplets, labels = self.data_collator.with_negatives(result.triplets, unmined=True)
-                loss = self._loss(torch.from_numpy(scorer.score(triplets, shared=True)), torch.from_numpy(labels))
+                arrays = scorer.score(triplets, shared=True), labels, groups_of(labels)
+                loss = self._loss(*map(torch.from_numpy, arrays))
             else:
                 loss = self._evaluated_in_batch_loss(scorer, result.triplets)
             predictions, metrics, size, scored = result.ranks, result.metrics, len(result.triplets), result.num_scored

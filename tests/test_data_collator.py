@@ -119,3 +119,20 @@ def test_the_graph_of_the_processor_is_the_default(processor, graph):
 def test_a_collator_needs_a_graph():
     with pytest.raises(LassError, match="needs a graph"):
         KGDataCollator(LassProcessor(wordpiece_tokenizer()))
+
+
+@pytest.mark.parametrize("corruption", ["each_slot", "head_or_tail"])
+def test_groups_say_whose_negative_a_sequence_is(corruption, graph):
+    processor = make_processor(graph)
+    collate = KGDataCollator(processor, groups=True, num_negatives=2, corruption=corruption)
+    items = items_of(graph, [3, 0, 8])
+    batch, (triplets, labels) = collate(items), collate.with_negatives(graph["train"].triplets[[3, 0, 8]])
+    starts = [*np.flatnonzero(labels), len(labels)]
+    for group, (start, stop) in enumerate(itertools.pairwise(starts)):
+        rows = torch.argwhere(batch["groups"] == group).flatten()
+        found = [*batch["input_ids"][rows].tolist()], batch["labels"][rows].tolist()
+        alone = processor.token_store(graph).assemble(triplets[start:stop])["input_ids"]
+        width = batch["input_ids"].shape[1]
+        padded = torch.nn.functional.pad(alone, (0, width - alone.shape[1]), value=processor.tokenizer.pad_token_id)
+        expected = padded.tolist(), labels[start:stop].tolist()
+        assert sorted(zip(*found, strict=True)) == sorted(zip(*expected, strict=True))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lass_hf.losses import mean_bce_loss, negative_sampling_loss
+from lass_hf.losses import mean_bce_loss, negative_sampling_loss, softmax_loss_of_groups
 from lass_hf.score_functions import translation_score
 
 
@@ -183,3 +183,33 @@ def test_gradient_raises_positives_and_lowers_negatives(loss):
     scores = torch.tensor([0.3, -0.2, 1.0], requires_grad=True)
     loss(scores, torch.tensor([1, 0, 0])).backward()
     assert (scores.grad.sign() == torch.tensor([-1.0, 1.0, 1.0])).all()
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    sizes=st.lists(st.integers(0, 5), min_size=1, max_size=6),
+    margin=st.sampled_from([0.0, 0.3]),
+    temperature=st.sampled_from([1.0, 0.5]),
+)
+@settings(deadline=None)
+def test_softmax_of_groups_is_equation_3_over_each_positives_negatives(seed, sizes, margin, temperature):
+    generator = np.random.default_rng(seed)
+    groups = np.concatenate([np.full(1 + size, number) for number, size in enumerate(sizes)])
+    labels = np.concatenate([np.arange(1 + size) == 0 for size in sizes]).astype(np.int64)
+    scores = generator.normal(size=len(groups)).astype(np.float32)
+    expected = []
+    for number in range(len(sizes)):
+        positive, *negatives = scores[groups == number].astype(np.float64)
+        logits = np.array([positive - margin, *negatives]) / temperature
+        expected.append(np.logaddexp.reduce(logits) - logits[0])
+    order = generator.permutation(len(groups))
+    arrays = (torch.from_numpy(array[order]) for array in (scores, labels, groups))
+    assert softmax_loss_of_groups(*arrays, margin, temperature).item() == pytest.approx(np.mean(expected), abs=1e-5)
+
+
+def test_softmax_of_groups_moves_scores_within_a_group_only():
+    scores = torch.tensor([0.0, 1.0, 2.0, 5.0], requires_grad=True)
+    softmax_loss_of_groups(scores, torch.tensor([1, 0, 1, 0]), torch.tensor([0, 0, 1, 1]), num_positives=1).backward()
+    right = torch.tensor([1.0, 1 + np.e, 1.0, 1 + np.exp(3.0)])
+    expected = torch.stack([1 / right[1] - 1, 1 - 1 / right[1], 1 / right[3] - 1, 1 - 1 / right[3]])
+    torch.testing.assert_close(scores.grad, expected.float())

@@ -22,7 +22,7 @@ from trainings import (
 from lass_hf import KnowledgeGraph, LassTrainer, LassTrainingArguments, evaluate_link_prediction
 from lass_hf.errors import LassError, NonFiniteError
 
-LOSSES = ["negative_sampling", "mean_bce"]
+LOSSES = ["negative_sampling", "mean_bce", "softmax"]
 
 
 class PaddedCollator(RecordingCollator):
@@ -55,7 +55,7 @@ def test_training_ranks_the_training_triplets_better(tmp_path, graph, processor)
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_logged_loss_is_that_of_the_equation(loss, tmp_path, graph, processor):
-    collator = RecordingCollator(processor, graph, num_negatives=2)
+    collator = RecordingCollator(processor, graph, num_negatives=2, groups=True)
     trainer = make_trainer(tmp_path, graph, processor, data_collator=collator, loss=loss, learning_rate=0.0)
     trainer.train()
     expected = [expected_loss(make_model(), batch, loss) for _, batch in collator.batches]
@@ -86,7 +86,7 @@ def test_compute_loss_gives_outputs_when_asked_for(tmp_path, graph, processor):
 def test_micro_batches_train_like_padded_batches(loss, tmp_path, graph, processor):
     trained = []
     for kind in (RecordingCollator, PaddedCollator):
-        collator = kind(processor, graph, num_negatives=2)
+        collator = kind(processor, graph, num_negatives=2, groups=True)
         choices = {"loss": loss, "num_train_epochs": 3, "optim": "adamw_torch_fused", "adam_epsilon": 1e-2}
         trainer = make_trainer(tmp_path, graph, processor, data_collator=collator, **choices, learning_rate=1e-2)
         trainer.train()
@@ -131,6 +131,7 @@ def test_the_optimizer_is_fused_adamw_unless_another_is_chosen(tmp_path, graph, 
         ("negative_sampling", 8, 4, 2),
         ("negative_sampling", 6, 1, 6),
         ("mean_bce", 8, 4, 2),
+        ("softmax", 8, 4, 2),
     ],
 )
 def test_accumulated_batch_trains_like_a_large_one(loss, large, small, accumulation, tmp_path, graph, processor):
@@ -168,6 +169,22 @@ def test_training_split_with_false_triplets_trains_on_them(tmp_path, processor):
     ((_, batch),) = collator.batches
     assert int((batch["labels"] == 1).sum()) == 14
     assert losses_of(trainer) == pytest.approx([expected_loss(make_model(), batch, "negative_sampling")], rel=1e-4)
+
+
+def test_softmax_leaves_false_triplets_out(tmp_path, processor):
+    rows = [("food", "eats", "cat", "0"), *((*row, "1") for row in TRAIN)]
+    graph = KnowledgeGraph.from_triplets(rows, VALIDATION, entity_text=ENTITY_TEXT, relation_text=RELATION_TEXT)
+    trainer = make_trainer(tmp_path, graph, processor, loss="softmax", per_device_train_batch_size=16)
+    assert len(trainer.train_dataset) == 14
+    trainer.train()
+    assert np.isfinite(losses_of(trainer)[0])
+
+
+def test_softmax_with_a_collator_without_groups_is_refused(tmp_path, graph, processor):
+    collator = RecordingCollator(processor, graph)
+    trainer = make_trainer(tmp_path, graph, processor, data_collator=collator, loss="softmax")
+    with pytest.raises(LassError, match=r"KGDataCollator\(groups=True\)"):
+        trainer.train()
 
 
 def test_batch_of_false_triplets_only_has_a_finite_loss(tmp_path, processor):

@@ -86,11 +86,14 @@ def assert_equal(found, expected):
 
 
 def expected_loss(model, batch, loss) -> float:
-    """Eq. 4 (or the mean of binary cross-entropies) of a batch in float64, positive by positive."""
-    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    """Eq. 4 (or 3, or the mean of binary cross-entropies) of a batch in float64, positive by positive."""
+    inputs = {name: value for name, value in batch.items() if name not in ("labels", "groups")}
     with torch.no_grad():
         scores = model(**inputs).scores.double().numpy()
     labels = batch["labels"].numpy()
+    if loss == "softmax":
+        groups = [scores[batch["groups"].numpy() == group] for group in range(labels.sum())]
+        return np.mean([np.logaddexp.reduce(group) for group in groups]) - scores[labels == 1].mean()
     terms = np.where(labels == 1, np.logaddexp(0, -scores), np.logaddexp(0, scores))
     if loss == "mean_bce":
         return terms.mean()
