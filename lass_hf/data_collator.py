@@ -21,7 +21,7 @@ class KGDataCollator:
     own and is not corrupted. The batch holds int64 tensors, n sequences of up to L tokens, shorter ones first:
 
         {"input_ids": (n, L), "attention_mask": (n, L), "segment_ids": (n, L), "labels": (n,),    # labels 1 / 0
-         "groups": (n,)             # if asked for: which positive of the batch a sequence is, or is a negative of
+         "groups": (n,),            # with the softmax loss: which positive of the batch it belongs to
          "micro_batches": [(rows, shortest length, longest length), ...]}
 
     `micro_batches` says which rows the model encodes together, so that it computes next to no padding.
@@ -30,7 +30,6 @@ class KGDataCollator:
         processor: gives the sequences.
         graph: whose texts and training triplets are used; the processor's own by default.
         num_negatives, corruption, replacement, seed, mined, num_mined, pseudo_typed: as in `NegativeSampler`.
-        groups: give them, for the softmax loss, which compares a positive with its own negatives.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class KGDataCollator:
         mined: MinedNegatives | None = None,
         num_mined: int = 0,
         pseudo_typed: bool = False,
-        groups: bool = False,
     ):
         graph = graph or processor.graph
         if graph is None:
@@ -52,7 +50,7 @@ class KGDataCollator:
         if processor.encoding != "joint":
             raise LassError('KGDataCollator needs a processor with encoding="joint"; InBatchCollator is for "separate"')
         self.store = processor.token_store(graph)
-        self.groups = groups
+        self.groups = False  # the softmax loss needs them: its trainer asks
         choices = (graph, num_negatives, corruption, replacement, seed)
         self.unmined_sampler = NegativeSampler(*choices, pseudo_typed=pseudo_typed)
         self.sampler = self.unmined_sampler
@@ -84,6 +82,8 @@ class KGDataCollator:
     def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         triplets = np.array([(item["head"], item["relation"], item["tail"]) for item in features], dtype=np.int64)
         labels = np.array([item.get("label", 1) for item in features], dtype=np.int64)
+        if self.groups and not labels.all():
+            raise LassError("a false triplet in a batch whose positives are compared with their own negatives")
         every, every_label = self.with_negatives(triplets, labels, int(self._epoch))
         lengths = self.store.lengths(every)
         parts = batches_by_length(lengths, self._batch_cost)
@@ -98,4 +98,4 @@ class KGDataCollator:
 
 def groups_of(labels: np.ndarray) -> np.ndarray:
     """Which positive each triplet belongs to, int64, where each positive (1) is followed by its negatives (0)."""
-    return np.maximum(np.cumsum(labels) - 1, 0)
+    return np.cumsum(labels) - 1

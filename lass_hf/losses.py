@@ -57,19 +57,17 @@ def softmax_loss_of_groups(
     temperature: float = 1.0,
     num_positives: Tensor | float | None = None,
 ) -> Tensor:
-    """`softmax_loss` with each positive's own negatives as its candidates, a mean over `num_positives`.
+    """-log of the likelihood of each positive among itself and its negatives, a mean over `num_positives`.
 
-    `scores`, `labels` (1 positive, 0 negative), `groups` (int64, from 0): shape (n,). Each group has one positive.
+    `scores`, `labels` (1 positive, 0 negative), `groups` (int64, from 0): shape (n,); a group is a positive and its
+    negatives. `additive_margin` and `temperature` as in `softmax_loss`.
     """
-    order = torch.argsort(2 * groups + (1 - labels))  # a group's rows follow each other, the positive first
-    sizes = groups.bincount()
-    rows = groups[order]
-    columns = torch.arange(len(order), device=order.device) - (sizes.cumsum(0) - sizes)[rows]
-    shape = len(sizes), int(sizes.max())
-    candidates = scores.new_zeros(shape).index_put((rows, columns), scores[order])
-    masked = torch.arange(shape[1], device=sizes.device) >= sizes[:, None]
-    targets = torch.zeros(len(sizes), dtype=torch.int64, device=scores.device)
-    return softmax_loss(candidates, targets, masked, additive_margin, temperature, num_positives)
+    logits = (scores - additive_margin * labels) / temperature
+    highest = logits.new_full((int(groups.max()) + 1,), -torch.inf)
+    highest = highest.scatter_reduce(0, groups, logits.detach(), "amax")
+    total = torch.zeros_like(highest).index_add(0, groups, (logits - highest[groups]).exp())
+    loss = (highest + total.log()).sum() - logits[labels == 1].sum()
+    return loss / (len(highest) if num_positives is None else num_positives)
 
 
 def in_batch_sigmoid_loss(

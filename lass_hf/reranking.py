@@ -269,16 +269,13 @@ def blended_ranks(retrieved: Retrieved, rows: np.ndarray, joint: np.ndarray, top
 
 def fit_blend(retrieved: list[Retrieved], joints: list[np.ndarray], top_k: int) -> float:
     """The weight of the retriever's score with the best MRR; 0 where no query can tell."""
-    every = [
-        (part.rival_scores[inside, : top_k - 1], joint[inside, 1:])
-        for part, joint in zip(retrieved, joints, strict=True)
-        for inside in [np.isfinite(joint[:, 0])]
-    ]
-    pairs = [np.concatenate([pair[which].ravel() for pair in every]) for which in (0, 1)]
-    used = np.isfinite(pairs[0]) & np.isfinite(pairs[1])
-    if not used.any():
+    rivals = np.concatenate([part.rival_scores[:, : top_k - 1] for part in retrieved])
+    joint_rivals = np.concatenate([joint[:, 1:] for joint in joints])
+    used = np.isfinite(rivals) & np.isfinite(joint_rivals)
+    rows, _ = np.nonzero(used)
+    if not len(rows):
         return 0.0
-    spread, joint_spread = (float(values[used].std()) for values in pairs)
+    spread, joint_spread = (_spread(scores[used], rows) for scores in (rivals, joint_rivals))
     unit = joint_spread / spread if spread > 0 else 0.0
 
     def mrr(blend: float) -> float:
@@ -289,6 +286,12 @@ def fit_blend(retrieved: list[Retrieved], joints: list[np.ndarray], top_k: int) 
         return float((1 / np.concatenate(ranks)).mean())
 
     return max((unit * blend for blend in BLENDS), key=mrr)
+
+
+def _spread(scores: np.ndarray, rows: np.ndarray) -> float:
+    """Standard deviation within rows: scores of different questions need not be comparable."""
+    means = np.bincount(rows, scores) / np.maximum(np.bincount(rows), 1)
+    return float((scores - means[rows]).std())
 
 
 def _is_main() -> bool:

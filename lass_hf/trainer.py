@@ -94,13 +94,9 @@ class LassTrainer(ReportingTrainer):
                 f"loss={args.loss!r} with {processor.encoding} encoding; expected one of "
                 f"{', '.join(LOSSES[processor.encoding])}"
             )
-        compared = separate or args.loss == "softmax"
-        if compared and isinstance(train_dataset, GraphSplit) and train_dataset.labels is not None:
-            train_dataset = train_dataset.select(np.flatnonzero(train_dataset.labels == 1))
-        if data_collator is None and separate:
-            data_collator = InBatchCollator(processor)
-        elif data_collator is None:
-            data_collator = KGDataCollator(processor, **args.sampling())
+        if separate or args.loss == "softmax":
+            train_dataset = _true_triplets(train_dataset)
+        data_collator = _collator(data_collator, processor, args)
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
         if self.model.config.encoding != processor.encoding:
@@ -210,10 +206,7 @@ class LassTrainer(ReportingTrainer):
         if self.args.loss == "mean_bce":
             return mean_bce_loss(scores, labels, count)
         if self.args.loss == "softmax":
-            if groups is None:
-                raise LassError(
-                    "loss='softmax' compares a positive with its own negatives: KGDataCollator(groups=True)"
-                )
+            assert groups is not None
             weights = self.args.additive_margin, self.args.temperature
             return softmax_loss_of_groups(scores, labels, groups, *weights, count)
         assert isinstance(self.data_collator, KGDataCollator)
@@ -299,6 +292,24 @@ class LassTrainer(ReportingTrainer):
         metrics["triplets_per_second"] = round(scored / seconds, 3)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss.item(), **metrics}.items()}
         return EvalLoopOutput(np.asarray(predictions), split.labels, metrics, size)
+
+
+def _true_triplets(split: GraphSplit | None) -> GraphSplit | None:
+    if split is None or split.labels is None:
+        return split
+    if not split.labels.any():
+        raise LassError("the training split has false triplets only, and this loss compares true ones with others")
+    return split.select(np.flatnonzero(split.labels == 1))
+
+
+def _collator(given, processor: LassProcessor, args: LassTrainingArguments):
+    """The given collator, or that of the encoding, told what the loss needs."""
+    if processor.encoding == "separate":
+        return given or InBatchCollator(processor)
+    collator = given or KGDataCollator(processor, **args.sampling())
+    if isinstance(collator, KGDataCollator):
+        collator.groups = args.loss == "softmax"
+    return collator
 
 
 class _EpochCallback(TrainerCallback):

@@ -23,7 +23,8 @@ class LassTrainingArguments(TrainingArguments):
         default="negative_sampling",
         metadata={
             "help": "negative_sampling (Eq. 4, a positive counts once per slot), mean_bce (published code; joint "
-            "encoding) or softmax (Eq. 3). Candidates are a positive's negatives; with separate encoding, the batch."
+            "encoding) or softmax (Eq. 3). Joint encoding compares a positive with its negatives, separate encoding "
+            "with the batch."
         },
     )
     num_negatives: int = field(default=5, metadata={"help": "Corrupted triplets per positive and slot."})
@@ -60,7 +61,7 @@ class LassTrainingArguments(TrainingArguments):
     def sampling(self) -> dict[str, Any]:
         """What says which negatives are drawn, as `KGDataCollator` takes it."""
         names = ("num_negatives", "corruption", "replacement", "seed", "pseudo_typed")
-        return {**{name: getattr(self, name) for name in names}, "groups": self.loss == "softmax"}
+        return {name: getattr(self, name) for name in names}
 
     def __post_init__(self):
         given = vars(self).copy()

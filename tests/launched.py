@@ -39,7 +39,7 @@ MEASURED = ("loss", "mrr", "mr", "accuracy", "roc_auc")
 TRAININGS = {  # (encoding, loss, training triplets, accumulated batches of a step under two processes)
     "joint": ("joint", "negative_sampling", 14, 1),
     "joint, accumulated": ("joint", "mean_bce", 13, 2),
-    "joint, softmax": ("joint", "softmax", 13, 2),
+    "joint, softmax": ("joint", "softmax", 13, 1),
     "joint, a triplet": ("joint", "negative_sampling", 1, 1),
     "separate": ("separate", "softmax", 14, 1),
     "separate, sigmoid": ("separate", "negative_sampling", 13, 1),

@@ -124,7 +124,8 @@ def test_a_collator_needs_a_graph():
 @pytest.mark.parametrize("corruption", ["each_slot", "head_or_tail"])
 def test_groups_say_whose_negative_a_sequence_is(corruption, graph):
     processor = make_processor(graph)
-    collate = KGDataCollator(processor, groups=True, num_negatives=2, corruption=corruption)
+    collate = KGDataCollator(processor, num_negatives=2, corruption=corruption)
+    collate.groups = True
     items = items_of(graph, [3, 0, 8])
     batch, (triplets, labels) = collate(items), collate.with_negatives(graph["train"].triplets[[3, 0, 8]])
     starts = [*np.flatnonzero(labels), len(labels)]

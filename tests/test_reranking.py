@@ -143,9 +143,12 @@ def test_the_blend_is_the_best_of_the_grid():
     retrieved = Retrieved(
         np.zeros((count, 3), dtype=int), 2, np.zeros((count, top_k), dtype=int), retriever, helpful[:, 0], ranks
     )
-    spread = noise[:, 1:].std() / retriever.std()
+    inside = [scores - scores.mean(axis=1, keepdims=True) for scores in (noise[:, 1:], retriever)]
+    spread = inside[0].std() / inside[1].std()
     blend = fit_blend([retrieved], [noise], top_k)
     assert blend == pytest.approx(spread * BLENDS[-1])  # the joint scores are noise
+    apart = np.linspace(-50, 50, count)[:, None]  # scores of different questions need not be comparable
+    assert fit_blend([retrieved], [noise + apart], top_k) == pytest.approx(blend)
     every = np.concatenate([helpful[:, :1], retriever], axis=1)
     assert fit_blend([retrieved], [every], top_k) == 0.0  # they say the same: the first of equals
 

@@ -55,7 +55,7 @@ def test_training_ranks_the_training_triplets_better(tmp_path, graph, processor)
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_logged_loss_is_that_of_the_equation(loss, tmp_path, graph, processor):
-    collator = RecordingCollator(processor, graph, num_negatives=2, groups=True)
+    collator = RecordingCollator(processor, graph, num_negatives=2)
     trainer = make_trainer(tmp_path, graph, processor, data_collator=collator, loss=loss, learning_rate=0.0)
     trainer.train()
     expected = [expected_loss(make_model(), batch, loss) for _, batch in collator.batches]
@@ -86,7 +86,7 @@ def test_compute_loss_gives_outputs_when_asked_for(tmp_path, graph, processor):
 def test_micro_batches_train_like_padded_batches(loss, tmp_path, graph, processor):
     trained = []
     for kind in (RecordingCollator, PaddedCollator):
-        collator = kind(processor, graph, num_negatives=2, groups=True)
+        collator = kind(processor, graph, num_negatives=2)
         choices = {"loss": loss, "num_train_epochs": 3, "optim": "adamw_torch_fused", "adam_epsilon": 1e-2}
         trainer = make_trainer(tmp_path, graph, processor, data_collator=collator, **choices, learning_rate=1e-2)
         trainer.train()
@@ -174,17 +174,32 @@ def test_training_split_with_false_triplets_trains_on_them(tmp_path, processor):
 def test_softmax_leaves_false_triplets_out(tmp_path, processor):
     rows = [("food", "eats", "cat", "0"), *((*row, "1") for row in TRAIN)]
     graph = KnowledgeGraph.from_triplets(rows, VALIDATION, entity_text=ENTITY_TEXT, relation_text=RELATION_TEXT)
-    trainer = make_trainer(tmp_path, graph, processor, loss="softmax", per_device_train_batch_size=16)
-    assert len(trainer.train_dataset) == 14
-    trainer.train()
-    assert np.isfinite(losses_of(trainer)[0])
-
-
-def test_softmax_with_a_collator_without_groups_is_refused(tmp_path, graph, processor):
-    collator = RecordingCollator(processor, graph)
-    trainer = make_trainer(tmp_path, graph, processor, data_collator=collator, loss="softmax")
-    with pytest.raises(LassError, match=r"KGDataCollator\(groups=True\)"):
+    trainers = [
+        make_trainer(tmp_path, graph, processor, train_dataset=split, loss="softmax")
+        for split in (graph["train"], graph["train"].select(np.arange(1, 15)))
+    ]
+    for trainer in trainers:
         trainer.train()
+    assert losses_of(trainers[0]) == losses_of(trainers[1])
+    with pytest.raises(LassError, match="false triplets only"):
+        make_trainer(tmp_path, graph, processor, train_dataset=graph["train"].select(np.arange(1)), loss="softmax")
+    with pytest.raises(LassError, match="a false triplet in a batch"):
+        trainers[0].data_collator([graph["train"][0]])
+
+
+def test_softmax_counts_margin_and_temperature(tmp_path, graph, processor):
+    collator = RecordingCollator(processor, graph, num_negatives=2)
+    choices = {"loss": "softmax", "additive_margin": 0.3, "temperature": 0.5, "learning_rate": 0.0}
+    trainer = make_trainer(tmp_path, graph, processor, data_collator=collator, **choices)
+    trainer.train()
+    model, expected = make_model(), []
+    for _, batch in collator.batches:
+        labels, groups = batch.pop("labels"), batch.pop("groups")
+        with torch.no_grad():
+            logits = (model(**batch).scores.double() - 0.3 * labels) / 0.5
+        parts = [torch.logsumexp(logits[groups == group], 0) for group in range(int(labels.sum()))]
+        expected.append(float(torch.stack(parts).mean() - logits[labels == 1].mean()))
+    assert losses_of(trainer) == pytest.approx(expected, rel=1e-4)
 
 
 def test_batch_of_false_triplets_only_has_a_finite_loss(tmp_path, processor):

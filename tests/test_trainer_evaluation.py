@@ -11,7 +11,6 @@ from trainings import assert_equal, expected_loss, losses_of, make_trainer, para
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from lass_hf import (
-    KGDataCollator,
     KnowledgeGraph,
     LassPredictor,
     LassProcessor,
@@ -30,11 +29,12 @@ def test_evaluate_gives_the_loss_and_the_metrics_of_link_prediction(tmp_path, gr
     assert {name: metrics[f"eval_{name}"] for name in result.metrics} == result.metrics
 
 
-def test_evaluation_loss_is_equation_4_on_the_split(tmp_path, graph, processor, monkeypatch):
+@pytest.mark.parametrize("loss", ["negative_sampling", "softmax"])
+def test_evaluation_loss_is_that_of_the_equation_on_the_split(loss, tmp_path, graph, processor, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)  # scores in float32
-    trainer = make_trainer(tmp_path, graph, processor)
-    batch = KGDataCollator(processor, graph, num_negatives=2)([graph["validation"][number] for number in range(3)])
-    expected = expected_loss(make_model(), batch, "negative_sampling")
+    trainer = make_trainer(tmp_path, graph, processor, loss=loss)
+    batch = trainer.data_collator([graph["validation"][number] for number in range(3)])
+    expected = expected_loss(make_model(), batch, loss)
     assert trainer.evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-4)
 
 
