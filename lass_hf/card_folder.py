@@ -22,6 +22,7 @@ from .link_prediction import RankingResult
 from .model_card import model_card
 from .modeling import LassForKGCompletion
 from .processing import INCLUDE_GRAPH, LassProcessor
+from .reranking import RerankingResult
 from .scoring import scoring_dtype
 from .whole_files import locked, write_whole
 
@@ -84,6 +85,19 @@ def ranking_facts(result: RankingResult, split: GraphSplit, graph: str | None, d
         "metrics": {
             name: value for name, value in result.metrics.items() if not name.startswith(("optimistic", "pessimistic"))
         },
+    }
+
+
+def reranking_facts(
+    both: RerankingResult, retriever: str, reranker: str, split: GraphSplit, graph: str | None, dtype: Any
+) -> dict[str, Any]:
+    """An evaluation of two models together, for the cards of both; of their paths the names only."""
+    return {
+        **ranking_facts(both.reranked, split, graph, dtype),
+        "task": "reranked link prediction",
+        "retriever": encoder_name(retriever),
+        "reranker": encoder_name(reranker),
+        **{"top_k": both.top_k, "blend": both.blend},
     }
 
 

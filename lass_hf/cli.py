@@ -13,16 +13,14 @@ from typing import Any
 
 from .analysis_folder import analyze
 from .builders import load_graph
-from .candidate_scores import index_folder, index_folder_of
-from .card_folder import add_evaluation, classification_facts, ranking_facts, scored
+from .candidate_scores import index_folder_of
+from .card_folder import add_evaluation, classification_facts, ranking_facts, reranking_facts, scored
 from .cli_parser import make_parser
 from .decision import keep_decision
 from .errors import LassError, ModelError
 from .fingerprints import model_fingerprint
-from .knowledge_graph import KnowledgeGraph
 from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
-from .modeling import LassForKGCompletion
-from .prediction import LassPredictor
+from .loading import is_own, loaded, loaded_with_graph, predictor_of
 from .processing import LassProcessor
 from .ranking_progress import remove_progress
 from .recipes import parse_training
@@ -53,23 +51,6 @@ def _run(argv: list[str]) -> None:
     COMMANDS[arguments.command](arguments)
 
 
-def _load(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProcessor, KnowledgeGraph]:
-    graph = load_graph(arguments.graph, long_text=arguments.long_text)
-    processor = LassProcessor.from_pretrained(arguments.model)
-    model = LassForKGCompletion.from_pretrained(arguments.model).to(processes().device)
-    if processor.graph is not None:
-        index, texts = processor.graph.entities.index, processor.graph.entities.texts
-        pairs = zip(graph.entities.ids, graph.entities.texts, strict=True)
-        different = sum(name in index and texts[index[name]] != text for name, text in pairs)
-        if different and processes().is_main_process:
-            print(
-                f"lass-hf: warning: {different} entities have other texts here than in the graph that the model was "
-                "trained on (trained with --long_text, or another version?)",
-                file=sys.stderr,
-            )
-    return model, processor, graph
-
-
 def _progress_folder(arguments: argparse.Namespace) -> Path | None:
     """Where an evaluation's progress lies until it ends; None for a model from the hub, or one that is read-only."""
     if arguments.json:
@@ -81,7 +62,7 @@ def _progress_folder(arguments: argparse.Namespace) -> Path | None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    model, processor, graph = _load(arguments)
+    model, processor, graph = loaded_with_graph(arguments)
     progress = _progress_folder(arguments)
     if arguments.rerank and arguments.relations:
         raise LassError("--rerank and --relations exclude each other: heads and tails are reranked")
@@ -93,11 +74,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         choices["index_folder"] = index_folder_of(arguments.model, processor.graph, graph)
     more: dict[str, Any] = {}
     if arguments.rerank:
-        joint = LassForKGCompletion.from_pretrained(arguments.rerank).to(processes().device)
-        joint_processor = LassProcessor.from_pretrained(arguments.rerank)
+        joint, joint_processor = loaded(arguments.rerank)
         both = evaluate_reranking(
             *(model, processor, joint, joint_processor, graph),
-            top_k=arguments.top_k or 100,
+            top_k=arguments.top_k,
             blend=arguments.blend,
             resume_dir=progress,
             **choices,
@@ -106,7 +86,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         more = {name: getattr(both, name) for name in ("top_k", "recall", "num_reranked", "blend", "tokens")}
         more = {"rerank": arguments.rerank, **more, "retrieval": both.retrieval.metrics, "stage_seconds": both.seconds}
         if processes().is_main_process:
-            _print_stages(both, arguments)
+            _print_stages(both)
+            asked = f"--model {arguments.model} --rerank {arguments.rerank} --rerank_top_k {both.top_k}"
+            where = "" if is_own(processor, graph) else f" --graph {arguments.graph}"
+            print(f"next: lass-hf predict {asked} --blend {both.blend:.4g}{where} --head ... --relation ...")
     else:
         result = rank(model, processor, graph, resume_dir=progress, **choices)
     if result.unseen["num_queries"] and processes().is_main_process:
@@ -129,39 +112,37 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         ranks=result.ranks.tolist(),
         **more,
     )
-    own = both.retrieval if arguments.rerank else result  # what is measured of two models is on no one's card
-    about = scored(arguments.graph, arguments.dtype, model)
+    about = graph[arguments.split], *scored(arguments.graph, arguments.dtype, model)
     if processes().is_main_process:
-        add_evaluation(arguments.model, ranking_facts(own, graph[arguments.split], *about), processor.graph)
+        own = both.retrieval if arguments.rerank else result
+        add_evaluation(arguments.model, ranking_facts(own, *about), processor.graph)
+        if arguments.rerank:
+            facts = reranking_facts(both, arguments.model, arguments.rerank, *about)
+            add_evaluation(arguments.model, facts, processor.graph)
+            add_evaluation(arguments.rerank, facts, joint_processor.graph)
     if progress is not None and processes().is_main_process:
         remove_progress(progress)
 
 
-def _is_own(processor: LassProcessor, graph: KnowledgeGraph) -> bool:
-    """Whether a graph has the entities of the one that the model was saved with."""
-    own = processor.graph
-    return own is not None and (own.entities.ids, own.entities.texts) == (graph.entities.ids, graph.entities.texts)
-
-
-def _print_stages(both: RerankingResult, arguments: argparse.Namespace) -> None:
-    """Both stages of a reranking, side by side, and the command that answers questions so."""
+def _print_stages(both: RerankingResult) -> None:
+    """Both stages of a reranking, side by side, with what they spent."""
 
     def spent(stage: str) -> str:
         return f"{both.tokens[stage]:,} tokens, {both.seconds[stage]:.1f} s"
 
     num_queries = both.reranked.metrics["num_queries"]
     found = "" if both.tokens["indexing"] else "; the vectors were there"
-    print(f"indexing: {spent('indexing')}{found}; fitting of the blend: {spent('fitting')}")
+    print(f"indexing: {spent('indexing')}{found}")
+    how = f"fitted on {both.num_fitted} validation queries ({spent('fitting')})" if both.num_fitted else "not fitted"
+    print(f"blend: {both.blend:.4g}, {how}")
     for name, result in (("retrieval", both.retrieval), ("reranking", both.reranked)):
         values = "  ".join(f"{key} {result.metrics[key]:.4f}" for key in ("mr", "mrr", "hits@1", "hits@3", "hits@10"))
         print(f"{name}: {values}  ({spent(name)})")
     print(f"recall@{both.top_k} {both.recall:.4f}: {both.num_reranked} of {num_queries} queries reranked")
-    following = f"--model {arguments.model} --rerank {arguments.rerank} --rerank_top_k {both.top_k}"
-    print(f"next: lass-hf predict {following} --blend {both.blend:.4g}")
 
 
 def _classify(arguments: argparse.Namespace) -> None:
-    model, processor, graph = _load(arguments)
+    model, processor, graph = loaded_with_graph(arguments)
     result = evaluate_triplet_classification(
         model, processor, graph, split=arguments.split, dtype=arguments.dtype, quiet=arguments.quiet
     )
@@ -179,13 +160,13 @@ def _classify(arguments: argparse.Namespace) -> None:
     about = scored(arguments.graph, arguments.dtype, model)
     if processes().is_main_process:
         facts = classification_facts(result.metrics, graph[arguments.split], "validation", *about)
-        if _is_own(processor, graph):  # of another graph it says nothing
+        if is_own(processor, graph):  # of another graph it says nothing
             keep_decision(arguments.model, result.decision)
         add_evaluation(arguments.model, facts, processor.graph)
 
 
 def _analyze(arguments: argparse.Namespace) -> None:
-    model, processor, graph = _load(arguments)
+    model, processor, graph = loaded_with_graph(arguments)
     about = {name: getattr(arguments, name) for name in ("model", "graph", "long_text", "dtype", "limit")}
     analysis = analyze(
         model,
@@ -210,18 +191,6 @@ def _analyze(arguments: argparse.Namespace) -> None:
             write_results(arguments.json, **(about | analysis))
 
 
-def _predictor(arguments: argparse.Namespace) -> LassPredictor:
-    device = processes().device
-    processor = LassProcessor.from_pretrained(arguments.model)
-    model = LassForKGCompletion.from_pretrained(arguments.model).to(device)
-    choices: dict[str, Any] = {"rerank_top_k": arguments.rerank_top_k, "blend": arguments.blend}
-    if arguments.rerank:
-        joint = LassForKGCompletion.from_pretrained(arguments.rerank).to(device)
-        choices["rerank"] = LassPredictor(joint, LassProcessor.from_pretrained(arguments.rerank), arguments.dtype)
-    folder = index_folder(arguments.model)
-    return LassPredictor(model, processor, arguments.dtype, index_folder=folder, **choices)
-
-
 def _predict(arguments: argparse.Namespace) -> None:
     given: dict[str, Any] = {slot: getattr(arguments, slot) for slot in ("head", "relation", "tail")}
     for slot in ("head", "tail"):
@@ -234,9 +203,9 @@ def _predict(arguments: argparse.Namespace) -> None:
             "give exactly two of --head, --relation and --tail, to be answered for the third, or all three, to have "
             f"that triplet judged; {count or 'none'} given"
         )
-    if count == 3 and arguments.rerank:
-        raise LassError("--rerank puts answers in order; a whole triplet is judged by one model")
-    predictor = _predictor(arguments)
+    if arguments.rerank and (count == 3 or given["relation"] is None):
+        raise LassError("--rerank puts heads or tails in order; whole triplets, and relations, are for one model alone")
+    predictor = predictor_of(arguments)
     if count == 3:
         (judged,) = predictor.classify([(given["head"], given["relation"], given["tail"])])
         report(arguments.json, judged, triplet=given)
@@ -248,6 +217,8 @@ def _predict(arguments: argparse.Namespace) -> None:
         return
     known = not any(isinstance(name, dict) for name in given.values())  # of an entity new to the graph nothing is
     print_answers(answers)
+    if arguments.rerank and len(answers) > arguments.rerank_top_k:
+        print(f"Scores of the first {arguments.rerank_top_k} are reranked; the others, with their scores, stay below.")
     if not answers:
         print("no answer: every candidate is known (--include_known shows them)")
     elif known and not arguments.include_known and not arguments.quiet:
@@ -262,7 +233,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise LassError(f'{error.name} is not installed: pip install "lass-hf[serve]"') from None
     with bind(arguments.host, arguments.port) as listener:
-        serve(_predictor(arguments), arguments.model, listener)
+        serve(predictor_of(arguments), arguments.model, listener)
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -288,7 +259,10 @@ def _train(argv: list[str]) -> None:
     about = record(arguments, training, trainer.train_dataset.graph)  # type: ignore[union-attr]
     report(arguments.json, log[-1], task="training", **about, arguments=every, log=log)
     if trainer.is_world_process_zero():
-        following = f"evaluate --model {training.output_dir} --graph {arguments.graph}"
+        models = f"--model {training.output_dir}"
+        if arguments.retriever:
+            models = f"--model {arguments.retriever} --rerank {training.output_dir}"
+        following = f"evaluate {models} --graph {arguments.graph}"
         if "test" not in trainer.train_dataset.graph:  # type: ignore[union-attr]
             following = "predict --help"
         print(f"saved {training.output_dir}; next: lass-hf {following}")

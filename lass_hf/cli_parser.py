@@ -7,6 +7,8 @@ from .encoders import OFFLINE_ENCODER
 from .recipes import Parser
 from .scoring import DTYPES
 
+SERVE = "a page to ask a model, and the same as JSON"
+
 
 def make_parser() -> Parser:
     """The program's parser; the parsed `command` says which subcommand was asked for."""
@@ -18,20 +20,19 @@ def make_parser() -> Parser:
     quiet.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
     common = Parser(add_help=False, parents=[quiet])
     common.add_argument("--json", metavar="FILE", help="write the results to this file")
-    graph = Parser(add_help=False)
-    graph.add_argument(
-        "--graph",
-        required=True,
-        metavar="DIR_OR_NAME",
-        help="folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13",
-    )
-    graph.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
+    graph, own_graph = Parser(add_help=False), Parser(add_help=False)
+    for of_graph, default in ((graph, ""), (own_graph, " (default: the one that the model has)")):
+        names = f"folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13{default}"
+        of_graph.add_argument("--graph", required=not default, metavar="DIR_OR_NAME", help=names)
+        of_graph.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
     model = Parser(add_help=False)
     model.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
     model.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
     rerank = Parser(add_help=False)
     rerank.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
-    rerank.add_argument("--rerank_top_k", type=_positive, default=100, help="how many answers it puts in order")
+    rerank.add_argument(
+        "--rerank_top_k", type=_positive, default=100, help="how many answers it puts in order (default: %(default)s)"
+    )
     rerank.add_argument("--blend", type=_weight, default=0.0, help="weight of the first model's score")
 
     def add(name: str, parents: list[Parser], text: str) -> Parser:
@@ -43,7 +44,7 @@ def make_parser() -> Parser:
     evaluate.add_argument("--seed", type=_not_negative, default=42, help="of that choice")
     evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
     evaluate.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
-    evaluate.add_argument("--top_k", type=_positive, help="how many answers it puts in order (default: 100)")
+    evaluate.add_argument("--top_k", type=_positive, help="how many answers it puts in order (default: 100, or all)")
     evaluate.add_argument(
         "--blend", type=_weight, help="weight of the first model's score (default: fitted on validation)"
     )
@@ -59,15 +60,14 @@ def make_parser() -> Parser:
     analysis.add_argument("--ranks", metavar="FILE", help="--json file of lass-hf evaluate: do not rank again")
     analysis.add_argument("--limit", type=_positive, metavar="N", help="rank a seeded choice of N triplets")
     analysis.add_argument("--top_k", type=_positive, default=10, help="length of each list of examples")
-    predict = add("predict", [model, rerank], "answers for the slot not given, or a triplet judged")
+    predict = add("predict", [model, own_graph, rerank], "answers for the slot not given, or a triplet judged")
     for slot in ("head", "relation", "tail"):
         predict.add_argument(f"--{slot}", help="by id or text")
     for slot in ("head", "tail"):
         predict.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
     predict.add_argument("--top_k", type=_positive, default=10)
     predict.add_argument("--include_known", action="store_true", help="also answers that the graph holds, marked")
-    text = "a page to ask a model, and the same as JSON"
-    serve = commands.add_parser("serve", parents=[model, rerank, quiet], help=text, description=text)
+    serve = commands.add_parser("serve", parents=[model, own_graph, rerank, quiet], help=SERVE, description=SERVE)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
     serve.add_argument("--port", type=_port, default=8000, help="(default: %(default)s; 0: any that is free)")
     serve.set_defaults(json=None)

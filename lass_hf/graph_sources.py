@@ -107,7 +107,7 @@ def _from_names(splits, entity_text, relation_text, entity_source, relation_sour
         for kind, source in sources.items():
             index = vocabularies[kind].index
             if missing := [name for name in used_names(splits, kind).to_pylist() if name not in index]:
-                others = f"(and {len(missing) - 1} more {kind})"
-                raise GraphError(f"{source}: no text for {missing[0]!r} {others}, which the triplets use")
+                others = f" (and {len(missing) - 1} more {kind})" if missing[1:] else ""
+                raise GraphError(f"{source}: no text for {missing[0]!r}{others}, which the triplets use")
     arrays = {name: (numbered[name], split.labels) for name, split in splits.items()}
     return vocabularies["entities"], vocabularies["relations"], arrays

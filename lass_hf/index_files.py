@@ -71,7 +71,7 @@ def _read_block(folder: Path, number: int, start: int, stop: int, texts: Texts, 
             what = f"graph (other texts among the entities from {start} on)"
     if what:
         raise IndexFolderError(
-            f"{folder}: the index of another {what}; delete it to build it anew, or name another folder"
+            f"{folder}: the index of another {what}; name another folder, or delete it to build it anew"
         )
     return block[:size]
 

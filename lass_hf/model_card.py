@@ -17,6 +17,7 @@ TAGS = ["lass", "lass-hf", "knowledge-graph", "knowledge-graph-completion", "lin
 RANKING = ["mrr", "mr", "hits@1", "hits@3", "hits@10", "amri"]
 METRICS = {
     "link prediction": RANKING,
+    "reranked link prediction": RANKING,
     "relation prediction": RANKING,
     "triplet classification": ["accuracy", "precision", "recall", "f1", "roc_auc", "ece_platt"],
 }

@@ -75,9 +75,15 @@ class LassPredictor:
 
     def _checked_reranker(self, other: "LassPredictor") -> TripletScorer:
         """The other's scorer, over this graph's texts."""
+        if not isinstance(other, LassPredictor):
+            raise LassError(f"rerank={other!r}; expected a LassPredictor (from_pretrained takes a folder or hub name)")
         if not self.scorer.separate or other.scorer.separate:
-            raise LassError("rerank needs a model with separate encoding, and one with joint encoding to rerank with")
-        if self.rerank_top_k < 1 or self.blend < 0:
+            first, second = (scorer.model.config.encoding for scorer in (self.scorer, other.scorer))
+            raise LassError(
+                f"rerank needs a model with separate encoding (it is {first}), and one with joint encoding to rerank "
+                f"with (it is {second})"
+            )
+        if self.rerank_top_k < 1 or not 0 <= self.blend < float("inf"):
             raise LassError(f"rerank_top_k={self.rerank_top_k}, blend={self.blend}; expected 1 or more, and 0 or more")
         return other.scorer.with_store(other.processor.token_store(self.graph))
 

@@ -52,7 +52,8 @@ class RerankingResult:
     """Both stages. `retrieval`, `reranked`: their ranks and metrics. `recall`: share of the true answers in the top k.
 
     `num_reranked`: queries whose true answer is among the top k; of the others the rank cannot change, so they are not
-    scored. `blend`: a reranked score is the joint one + blend * the retriever's. `tokens`, `seconds`: what this run
+    scored. `blend`: a reranked score is the joint one + blend * the retriever's, fitted on `num_fitted` validation
+    queries whose true answer is among the top k, or given (0). `tokens`, `seconds`: what this run
     spent on "indexing" (0 tokens where the entities' vectors were there), "retrieval", "fitting" of the blend, and
     "reranking" (what an interrupted run had done is not in them).
     """
@@ -63,6 +64,7 @@ class RerankingResult:
     recall: float
     num_reranked: int
     blend: float
+    num_fitted: int = 0
     tokens: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -74,7 +76,7 @@ def evaluate_reranking(
     joint_processor: LassProcessor,
     graph: KnowledgeGraph,
     split: str = "test",
-    top_k: int = 100,
+    top_k: int | None = None,
     blend: float | None = None,
     fit_limit: int = 100,
     limit: int | None = None,
@@ -84,7 +86,7 @@ def evaluate_reranking(
     index_folder: str | Path | None = None,
     resume_dir: str | Path | None = None,
 ) -> RerankingResult:
-    """Link prediction by a separate model, whose `top_k` best answers a joint model puts in order.
+    """Link prediction by a separate model, whose `top_k` best answers (100, or all) a joint model puts in order.
 
     `blend`: weight of the retriever's score; None fits it on `fit_limit` seeded validation triplets by MRR. Queries
     whose true answer is not among the top k are not reranked: their rank cannot change. Other arguments are those of
@@ -95,14 +97,21 @@ def evaluate_reranking(
     retriever = TripletScorer(model, processor.token_store(graph), dtype)
     joint = TripletScorer(joint_model, joint_processor.token_store(graph), dtype)
     if not retriever.separate or joint.separate:
-        raise LassError("reranking needs a model with separate encoding, and one with joint encoding to rerank with")
+        raise LassError(
+            f"reranking needs a model with separate encoding (it is {model.config.encoding}), and one with joint "
+            f"encoding to rerank with (it is {joint_model.config.encoding})"
+        )
     candidates = graph.candidates[0]
+    top_k = min(100, len(candidates)) if top_k is None else top_k
     if not 2 <= top_k <= len(candidates):
         raise LassError(f"top_k={top_k}; expected 2 to {len(candidates)}, the number of candidates")
     triplets = chosen_triplets(graph[split], limit, seed)
     if blend is None and split == "validation":
         raise LassError("the blend is fitted on the validation split, which is the one to be ranked: give a blend")
+    if blend is None and "validation" not in graph:
+        raise LassError("the blend is fitted on the validation split, which the graph lacks: give a blend")
     to_fit = chosen_triplets(graph["validation"], fit_limit, seed) if blend is None else None
+    num_fitted = 0
     tokens: dict[str, int] = {}
     seconds: dict[str, float] = {}
 
@@ -123,6 +132,7 @@ def evaluate_reranking(
             parts = [retrieve(scores, graph, to_fit, slot, top_k, quiet) for slot in SLOTS]
             rows = range(len(to_fit))
             joints = [joint_scores(joint, part, top_k, rows, quiet, "fitting", shared=True) for part in parts]
+            num_fitted = sum(int(np.isfinite(scores[:, 0]).sum()) for scores in joints)
             blend = fit_blend(parts, joints, top_k)
     assert blend is not None
     progress = None
@@ -143,9 +153,8 @@ def evaluate_reranking(
     ranks = [np.concatenate([part.ranks for part in retrieved], axis=1), np.concatenate(reranked, axis=1)]
     retrieval, after = (with_metrics(RankingResult(triplets, SLOTS, *found), graph) for found in ranks)
     inside = ranks[0][1] <= top_k
-    return RerankingResult(
-        retrieval, after, top_k, float(inside.mean()), int(inside.sum()), blend, tokens=tokens, seconds=seconds
-    )
+    shares = float(inside.mean()), int(inside.sum()), blend, num_fitted
+    return RerankingResult(retrieval, after, top_k, *shares, tokens=tokens, seconds=seconds)
 
 
 def retrieve(

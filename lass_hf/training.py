@@ -130,16 +130,17 @@ def _mining_collator(
     arguments: TrainArguments, training: LassTrainingArguments, processor: LassProcessor, split: GraphSplit
 ) -> KGDataCollator:
     """A collator that also draws from what the retriever takes for answers."""
-    if arguments.encoding != "joint" or arguments.mining_depth < 1:
-        raise LassError(
-            f"--retriever with encoding {arguments.encoding}, mining_depth {arguments.mining_depth}; expected joint "
-            "encoding (separate encoding has the candidates of its batch), and a depth of 1 or more"
-        )
+    if arguments.encoding != "joint":
+        raise LassError("--retriever is for joint encoding: separate encoding has the candidates of its batch")
+    if arguments.mining_depth < 1:
+        raise LassError(f"mining_depth={arguments.mining_depth}; expected 1 or more")
     folder, graph = str(arguments.retriever), split.graph
     KGDataCollator(processor, graph, **training.sampling())  # only to see that its arguments are right
     if not 1 <= arguments.num_mined <= training.num_negatives:
         raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
     model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
+    if model.config.encoding != "separate":
+        raise LassError(f"--retriever {folder}: a model with joint encoding; expected one with separate encoding")
     of_retriever = LassProcessor.from_pretrained(folder)
     scorer = TripletScorer(model, of_retriever.token_store(graph))
     kept = index_folder_of(folder, of_retriever.graph, graph)

@@ -81,11 +81,10 @@ class LassTrainingArguments(TrainingArguments):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise LassError(f"{name}={value}; expected 1 or more")
-        if not (self.temperature > 0 and self.additive_margin >= 0):
-            raise LassError(
-                f"temperature={self.temperature}, additive_margin={self.additive_margin}; expected a temperature above "
-                "0, and a margin of 0 or more"
-            )
+        if not self.temperature > 0:
+            raise LassError(f"temperature={self.temperature}; expected a number above 0")
+        if not self.additive_margin >= 0:
+            raise LassError(f"additive_margin={self.additive_margin}; expected 0 or more")
         changed = {name for name in OF_SOFTMAX if getattr(self, name) != getattr(type(self), name)}
         if changed and self.loss != "softmax":
             name = min(changed)

@@ -197,13 +197,6 @@ def test_predict_of_less_than_two_slots_says_what_two_and_three_do(question, mod
     assert "all three" in line
 
 
-@pytest.mark.parametrize("flags", [("--top_k", 5), ("--blend", 0.0)])
-def test_choices_of_a_reranking_without_one(flags, model_folder, graph_folder, bad_input):
-    assert "--rerank, which is not given" in bad_input(
-        "evaluate", "--model", model_folder, "--graph", graph_folder, *flags
-    )
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -219,11 +212,6 @@ def test_choices_of_a_reranking_without_one(flags, model_folder, graph_folder, b
 )
 def test_choices_that_would_change_nothing(flags, message, training, bad_input, graph_folder):
     assert message in bad_input("train", "--graph", graph_folder, *training[2:], *flags)
-
-
-def test_a_whole_triplet_is_not_reranked(model_folder, bad_input):
-    triplet = ["--head", "cat", "--relation", "eats", "--tail", "milk"]
-    assert "--rerank" in bad_input("predict", "--model", model_folder, *triplet, "--rerank", model_folder)
 
 
 def test_name_and_text_of_a_slot_exclude_each_other(model_folder, bad_input):

@@ -204,10 +204,24 @@ def test_the_validation_split_is_ranked_with_a_blend_that_is_given(models):
 def test_encodings_that_do_not_fit(models):
     retriever, joint = models
     for first, second in (((joint, JOINT), (joint, JOINT)), ((retriever, SEPARATE), (retriever, SEPARATE))):
-        with pytest.raises(LassError, match="separate encoding, and one with joint"):
+        with pytest.raises(LassError, match=r"separate encoding \(it is .*\), and one with joint"):
             evaluate_reranking(*first, *second, GRAPH)
-        with pytest.raises(LassError, match="separate encoding, and one with joint"):
+        with pytest.raises(LassError, match=r"separate encoding \(it is .*\), and one with joint"):
             LassPredictor(*first, rerank=LassPredictor(*second))
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"rerank": "runs/reranker"}, "rerank='runs/reranker'; expected a LassPredictor"),
+        ({"rerank_top_k": 0}, "rerank_top_k=0"),
+        ({"blend": float("nan")}, "blend=nan"),
+        ({"blend": float("inf")}, "blend=inf"),
+    ],
+)
+def test_rerankers_that_cannot_be(choices, message, models):
+    with pytest.raises(LassError, match=message):
+        LassPredictor(models[0], SEPARATE, **{"rerank": LassPredictor(models[1], JOINT), **choices})
 
 
 # The predictor

@@ -184,7 +184,13 @@ def test_weights_of_the_softmax_loss_with_another_one(name, tmp_path):
         LassTrainingArguments(str(tmp_path), **{name: 0.5})
 
 
-@pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"additive_margin": -0.1}])
-def test_weights_of_the_loss_out_of_range(choice, tmp_path):
-    with pytest.raises(LassError, match="expected a temperature above 0"):
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"temperature": 0.0}, r"^temperature=0.0; expected a number above 0"),
+        ({"additive_margin": -0.1}, r"^additive_margin=-0.1; expected 0 or more"),
+    ],
+)
+def test_weights_of_the_loss_out_of_range(choice, message, tmp_path):
+    with pytest.raises(LassError, match=message):
         LassTrainingArguments(str(tmp_path), loss="softmax", **choice)

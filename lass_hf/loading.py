@@ -1,0 +1,61 @@
+"""What the arguments of a command name, loaded: models with their processors, the graph, a predictor."""
+
+import argparse
+import sys
+from typing import Any
+
+from .builders import load_graph
+from .candidate_scores import index_folder, index_folder_of
+from .errors import LassError
+from .knowledge_graph import KnowledgeGraph
+from .modeling import LassForKGCompletion
+from .prediction import LassPredictor
+from .processes import processes
+from .processing import LassProcessor
+
+
+def loaded(name_or_path: str) -> tuple[LassForKGCompletion, LassProcessor]:
+    processor = LassProcessor.from_pretrained(name_or_path)
+    return LassForKGCompletion.from_pretrained(name_or_path).to(processes().device), processor
+
+
+def loaded_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProcessor, KnowledgeGraph]:
+    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    model, processor = loaded(arguments.model)
+    if processor.graph is not None:
+        index, texts = processor.graph.entities.index, processor.graph.entities.texts
+        pairs = zip(graph.entities.ids, graph.entities.texts, strict=True)
+        different = sum(name in index and texts[index[name]] != text for name, text in pairs)
+        if different and processes().is_main_process:
+            print(
+                f"lass-hf: warning: {different} entities have other texts here than in the graph that the model was "
+                "trained on (trained with --long_text, or another version?)",
+                file=sys.stderr,
+            )
+    return model, processor, graph
+
+
+def is_own(processor: LassProcessor, graph: KnowledgeGraph) -> bool:
+    """Whether a graph has the entities of the one that the model was saved with."""
+    own = processor.graph
+    return own is not None and (own.entities.ids, own.entities.texts) == (graph.entities.ids, graph.entities.texts)
+
+
+def predictor_of(arguments: argparse.Namespace) -> LassPredictor:
+    choices: dict[str, Any] = {"rerank_top_k": arguments.rerank_top_k, "blend": arguments.blend}
+    if not arguments.rerank and choices != {"rerank_top_k": 100, "blend": 0.0}:
+        raise LassError("--rerank_top_k and --blend are about --rerank, which is not given")
+    if arguments.graph:
+        model, processor, graph = loaded_with_graph(arguments)
+        folder = index_folder_of(arguments.model, processor.graph, graph)
+        processor.graph = graph
+    elif arguments.long_text:
+        raise LassError("--long_text is about --graph, which is not given")
+    else:
+        model, processor = loaded(arguments.model)
+        folder = index_folder(arguments.model)
+    if arguments.rerank:
+        joint, joint_processor = loaded(arguments.rerank)
+        joint_processor.graph = processor.graph
+        choices["rerank"] = LassPredictor(joint, joint_processor, arguments.dtype)
+    return LassPredictor(model, processor, arguments.dtype, index_folder=folder, **choices)
