@@ -84,7 +84,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         )
         result = both.reranked
         more = {name: getattr(both, name) for name in ("top_k", "recall", "num_reranked", "blend", "tokens")}
-        more = {"rerank": arguments.rerank, **more, "retrieval": both.retrieval.metrics, "stage_seconds": both.seconds}
+        more = {"rerank": arguments.rerank, "reranker_training": training_of(arguments.rerank), **more}
+        more |= {"retrieval": both.retrieval.metrics, "stage_seconds": both.seconds}
         if processes().is_main_process:
             _print_stages(both)
             asked = f"--model {arguments.model} --rerank {arguments.rerank} --rerank_top_k {both.top_k}"
@@ -245,7 +246,8 @@ def _info(arguments: argparse.Namespace) -> None:
     except ModelError as error:
         print(f"lass-hf: no token lengths: {error}; choose a tokenizer with --encoder", file=sys.stderr)
     else:
-        summary["tokens"] = store.length_summary(graph["train" if "train" in graph else "test"].triplets)
+        lengths = store.length_summary(graph["train" if "train" in graph else "test"].triplets)
+        summary["tokens"] = {"of": arguments.encoder, **lengths}
     report(arguments.json, summary, graph=arguments.graph)
 
 

@@ -50,9 +50,11 @@ def main() -> None:
     measured = [ranking_table(of_graph(by_task["relation_prediction"], graph), graph) for graph in TITLES]
     parts += measured if any(measured) else ["No results file yet."]
     parts += ["## The two readings of the method", *readings_table(readings)]
-    parts += ["## Where the figures come from", provenance([*runs, *readings])]
+    reranked = [reranking(file) for file in sorted(FOLDER.glob("reranking/*.json"))]
+    parts += ["## Reranking", *reranking_table(reranked)]
+    parts += ["## Where the figures come from", provenance([*runs, *readings, *reranked])]
     PAGE.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
-    print(f"{len(runs) + len(readings)} results files -> {PAGE}")
+    print(f"{len(runs) + len(readings) + len(reranked)} results files -> {PAGE}")
 
 
 INTRODUCTION = """# Results
@@ -71,6 +73,11 @@ PROTOCOLS = {
     "relation_prediction": "Test split, filtered, all relations as candidates, realistic ranks.",
     "low_resource": "Test accuracy after training on nested, seeded parts of the training split; the same recipe.",
 }
+RERANKING = (
+    "Test split, filtered, heads and tails, all entities as candidates, by a retriever with separate encoding, whose\n"
+    "best answers a joint model puts in order. Tokens and seconds are those of the queries: entities were encoded\n"
+    "before, and the blend was fitted on validation triplets."
+)
 TABLES = {  # of the paper, by whose graphs a task is shown
     "triplet_classification": "triplet_classification",
     "low_resource": "triplet_classification",
@@ -248,6 +255,30 @@ def readings_table(runs: list[Run]) -> list[str]:
     return [text, table(["changed", "seeds", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
 
 
+def reranking(file: Path) -> Run:
+    run = read_results(file)
+    if not (run.get("training") and run.get("reranker_training")):
+        raise LassError(f"{file}: no two trainings in it; expected what lass-hf evaluate --rerank wrote")
+    return {**run, "file": f"reranking/{file.name}"}
+
+
+def reranking_table(runs: list[Run]) -> list[str]:
+    """Two rows of each evaluation of two models: what the retriever ranks, and its best answers reranked."""
+    rows = []
+    for run in runs:
+        graph, tokens, seconds = TITLES[Path(run["graph"]).name], run["tokens"], run["stage_seconds"]
+        chosen_ones = f"a seeded choice of {run['limit']}" if run["limit"] else "all"
+        for stage, shown, metrics in (
+            ("retrieval", "retriever alone", run["retrieval"]),
+            ("reranking", f"its {run['top_k']} best reranked, blend {run['blend']:.3g}", run["metrics"]),
+        ):
+            spent = [f"{tokens[stage]:,}", f"{seconds[stage]:.1f}"]
+            values = [f"{metrics[name]:.3f}" for name in RANKING]
+            rows.append([f"**measured**: {graph}, {chosen_ones} test triplets: {shown}", *values, *spent])
+    header = ["", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10", "tokens", "seconds"]
+    return [RERANKING, table(header, rows)] if rows else ["No results file yet."]
+
+
 def chosen(run: Run) -> dict[str, Any]:
     """All that a run may differ in from another, but for its seed."""
     return {**run["choices"], **run["changed"], **{name: run.get(name) for name in ("limit", "dtype", "bf16")}}
@@ -258,9 +289,12 @@ def provenance(runs: list[Run]) -> str:
     rows = []
     for run in runs:
         trainings = run.get("trainings", {"": run["training"]} if "training" in run else {})
-        for fraction, training in trainings.items():
+        if "reranker_training" in run:
+            trainings = {"retriever": run["training"], "reranker": run["reranker_training"]}
+        for of_training, training in trainings.items():
             minutes = f"{training['metrics']['train_runtime'] / 60:.0f} min"
-            share = f", {float(fraction):.0%}" if fraction else ""
+            part = f"{float(of_training):.0%}" if of_training[:1].isdigit() else of_training
+            share = f", {part}" if part else ""
             rows.append(origin(run, share, training, f"{minutes} after a resume" if training["resumed"] else minutes))
         if all(run["command"] != training["command"] for training in trainings.values()):
             rows.append(origin(run, ", evaluation", run, ""))

@@ -184,6 +184,32 @@ def test_readings_name_what_differs_and_what_they_share(results_folder):
     assert "max_steps 3, seed 42, 7 |" in rows[0]
 
 
+def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
+    made, file = read_results(results_folder / "umls.json"), results_folder / "reranking" / "both.json"
+    metrics = {stage: dict.fromkeys(made["metrics"], 1.0 + number) for number, stage in enumerate("ab")}
+    content = {
+        **{name: made[name] for name in ("format", "training", "machine", "versions", "git_commit")},
+        **{"graph": "../data/umls", "limit": 7, "top_k": 50, "blend": 0.25, "command": "lass-hf evaluate"},
+        **{"retrieval": metrics["a"], "metrics": metrics["b"]},
+        "tokens": {"retrieval": 1234, "reranking": 56789},
+        "stage_seconds": {"retrieval": 1.0, "reranking": 62.5},
+    }
+    file.parent.mkdir()
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert render(results_folder)[0] == 2
+    assert "no two trainings in it" in capsys.readouterr().err
+    training = {**made["training"], "command": "lass-hf train --retriever"}
+    file.write_text(json.dumps({**content, "reranker_training": training}), encoding="utf-8")
+    code, page = render(results_folder)
+    assert code == 0
+    text, values = page.read_text(encoding="utf-8"), [" | ".join([number] * 5) for number in ("1.000", "2.000")]
+    assert f"UMLS, a seeded choice of 7 test triplets: retriever alone | {values[0]} | 1,234 | 1.0 |" in text
+    assert f"test triplets: its 50 best reranked, blend 0.25 | {values[1]} | 56,789 | 62.5 |" in text
+    for part, command in (("retriever", made["training"]["command"]), ("reranker", training["command"])):
+        assert f"both.json), {part} | `{command}`" in text
+    assert "both.json), evaluation | `lass-hf evaluate`" in text
+
+
 def test_committed_page_is_what_the_committed_files_say(tmp_path):
     shutil.copytree(ROOT / "results", tmp_path / "results")
     (tmp_path / "docs").mkdir()
