@@ -29,6 +29,7 @@ from .training_args import LassTrainingArguments
 TRAINING_FILE = "training.json"
 # Arguments that mean something only with another one.
 NEEDED = {"scale": "normalize", "learn_scale": "normalize", "num_mined": "retriever", "mining_depth": "retriever"}
+OF_JOINT = ("num_negatives", "corruption", "replacement", "pseudo_typed")
 RECORDED = ("graph", "graph_fingerprint", "graph_texts_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
 
 
@@ -48,7 +49,7 @@ def train(
     output_dir.mkdir(parents=True, exist_ok=True)
     if not os.access(output_dir, os.W_OK):
         raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
-    _check_needed(arguments)
+    _check_needed(arguments, training)
     if arguments.quiet:
         quieten()
         training.disable_tqdm = True
@@ -119,8 +120,14 @@ def train(
     return trainer
 
 
-def _check_needed(arguments: TrainArguments) -> None:
+def _check_needed(arguments: TrainArguments, training: LassTrainingArguments) -> None:
     """Refuses arguments that would change nothing."""
+    for name in OF_JOINT if arguments.encoding == "separate" else ():
+        if getattr(training, name) != getattr(LassTrainingArguments, name):
+            raise LassError(
+                f"{name}={getattr(training, name)} is about joint encoding; with separate encoding the candidates are "
+                "those of the batch"
+            )
     for name, needs in NEEDED.items():
         if getattr(arguments, name) != getattr(TrainArguments, name) and not getattr(arguments, needs):
             raise LassError(f"{name}={getattr(arguments, name)} is about {needs}, which is not given")

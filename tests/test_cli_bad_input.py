@@ -173,7 +173,8 @@ def test_encoder_folder_without_weights(tmp_path, training, bad_input):
 
 
 def test_a_trained_models_encoder_starts_another_model(model_folder, training):
-    assert run("train", *training, "--encoder", model_folder, "--encoding", "separate", "--loss", "softmax") == 0
+    separate = ("--encoding", "separate", "--loss", "softmax", "--num_negatives", 5)
+    assert run("train", *training, "--encoder", model_folder, *separate) == 0
 
 
 # Bad questions
@@ -206,6 +207,7 @@ def test_predict_of_less_than_two_slots_says_what_two_and_three_do(question, mod
         (("--mining_depth", 2), "mining_depth=2 is about retriever"),
         (("--temperature", 0.5), "temperature=0.5 with loss='negative_sampling'"),
         (("--own_weight", 0.5), 'own_weight=0.5 needs encoding="separate"'),
+        (("--encoding", "separate"), "num_negatives=2 is about joint encoding"),
         (("--retriever", "nowhere", "--num_mined", 9), "num_mined=9; expected 1 to num_negatives, 2"),
         (("--retriever", "nowhere", "--num_negatives", 0), "num_negatives=0"),
     ],
