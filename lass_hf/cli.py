@@ -24,7 +24,7 @@ from .loading import is_own, loaded, loaded_with_graph, predictor_of
 from .processing import LassProcessor
 from .ranking_progress import remove_progress
 from .recipes import parse_training
-from .record import record
+from .record import command, record
 from .reranking import RerankingResult, evaluate_reranking
 from .results import write_results
 from .terminal import check_writable, print_answers, print_metrics, processes, quieten, report, run_program
@@ -85,7 +85,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         result = both.reranked
         more = {name: getattr(both, name) for name in ("top_k", "recall", "num_reranked", "blend", "tokens")}
         more = {"rerank": arguments.rerank, "reranker_training": training_of(arguments.rerank), **more}
-        more |= {"retrieval": both.retrieval.metrics, "stage_seconds": both.seconds}
+        more |= {"retrieval": both.retrieval.metrics, "retrieval_ranks": both.retrieval.ranks.tolist()}
+        more["stage_seconds"] = both.seconds
         if processes().is_main_process:
             _print_stages(both)
             asked = f"--model {arguments.model} --rerank {arguments.rerank} --rerank_top_k {both.top_k}"
@@ -98,6 +99,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     report(
         arguments.json,
         result.metrics,
+        command=command(),
         protocol="filtered (train + validation + test), realistic ranks, all candidates",
         model=arguments.model,
         fingerprint=model_fingerprint(model),

@@ -257,8 +257,8 @@ def readings_table(runs: list[Run]) -> list[str]:
 
 def reranking(file: Path) -> Run:
     run = read_results(file)
-    if not (run.get("training") and run.get("reranker_training")):
-        raise LassError(f"{file}: no two trainings in it; expected what lass-hf evaluate --rerank wrote")
+    if missing := [name for name in ("training", "reranker_training", "command") if not run.get(name)]:
+        raise LassError(f"{file}: no {missing[0]} in it; expected what lass-hf evaluate --rerank wrote")
     return {**run, "file": f"reranking/{file.name}"}
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from command_line import run
 from conftest import ENTITY_TEXT, make_model, make_processor, write_graph
@@ -38,6 +39,8 @@ def two(models):
 def test_an_evaluation_of_two_models_is_told_and_on_both_cards(two, models, graph_folder, tmp_path, capsys):
     assert run("evaluate", *two, "--graph", graph_folder, "--json", tmp_path / "a.json", "--quiet") == 0
     content, out = json.loads((tmp_path / "a.json").read_text()), capsys.readouterr().out
+    assert content["command"]
+    assert np.mean(1 / np.array(content["retrieval_ranks"])) == pytest.approx(content["retrieval"]["mrr"])
     assert content["top_k"] == len(ENTITY_TEXT)  # all, of a graph with fewer than 100
     assert f"blend: {content['blend']:.4g}, fitted on 6 validation queries" in out
     following = f"--rerank_top_k {content['top_k']} --blend {content['blend']:.4g} --head ... --relation ..."

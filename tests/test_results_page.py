@@ -197,7 +197,7 @@ def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     file.parent.mkdir()
     file.write_text(json.dumps(content), encoding="utf-8")
     assert render(results_folder)[0] == 2
-    assert "no two trainings in it" in capsys.readouterr().err
+    assert "no reranker_training in it" in capsys.readouterr().err
     training = {**made["training"], "command": "lass-hf train --retriever"}
     file.write_text(json.dumps({**content, "reranker_training": training}), encoding="utf-8")
     code, page = render(results_folder)
