@@ -176,7 +176,7 @@ def refused(capsys):
 
 
 def test_serve_at_a_port_in_use(refused, monkeypatch):
-    monkeypatch.setattr(cli, "_predictor", lambda arguments: pytest.fail("the model was loaded for nothing"))
+    monkeypatch.setattr(cli, "predictor_of", lambda arguments: pytest.fail("the model was loaded for nothing"))
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert f"port {port} of 127.0.0.1: " in (line := refused("--model", "x", "--port", port))
@@ -184,7 +184,7 @@ def test_serve_at_a_port_in_use(refused, monkeypatch):
 
 
 def test_serve_has_its_port_before_the_model(refused, monkeypatch):
-    monkeypatch.setattr(cli, "_predictor", lambda arguments: pytest.fail("the model was loaded for nothing"))
+    monkeypatch.setattr(cli, "predictor_of", lambda arguments: pytest.fail("the model was loaded for nothing"))
     with bind("127.0.0.1", 0) as other:  # of a process that loads its own still
         port = other.getsockname()[1]
         assert f"port {port} of 127.0.0.1: " in refused("--model", "x", "--port", port)
