@@ -36,7 +36,7 @@ def made(labelled_folder, graph_folder, encoder_folder, tmp_path_factory):
 def results_folder(made, tmp_path):
     """A folder like results/ with these files, but for the other optimizer's."""
     folder = tmp_path / "page" / "results"
-    shutil.copytree(ROOT / "results", folder, ignore=shutil.ignore_patterns("*.json", "readings"))
+    shutil.copytree(ROOT / "results", folder, ignore=shutil.ignore_patterns("*.json", "readings", "reranking"))
     shutil.copytree(made / "results", folder, ignore=shutil.ignore_patterns("*_other.json"), dirs_exist_ok=True)
     (tmp_path / "page" / "docs").mkdir()
     labelled, ranked = (read_results(folder / name)["metrics"]["num_triplets"] for name in ("wn11_1.json", "umls.json"))
