@@ -153,8 +153,17 @@ def evaluate_reranking(
     ranks = [np.concatenate([part.ranks for part in retrieved], axis=1), np.concatenate(reranked, axis=1)]
     retrieval, after = (with_metrics(RankingResult(triplets, SLOTS, *found), graph) for found in ranks)
     inside = ranks[0][1] <= top_k
-    shares = float(inside.mean()), int(inside.sum()), blend, num_fitted
-    return RerankingResult(retrieval, after, top_k, *shares, tokens=tokens, seconds=seconds)
+    return RerankingResult(
+        retrieval=retrieval,
+        reranked=after,
+        top_k=top_k,
+        recall=float(inside.mean()),
+        num_reranked=int(inside.sum()),
+        blend=blend,
+        num_fitted=num_fitted,
+        tokens=tokens,
+        seconds=seconds,
+    )
 
 
 def retrieve(
