@@ -6,11 +6,13 @@ It knows no ranks and no filter; what need not be scored it is told.
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .answer_frequencies import AnswerFrequencies
 from .candidate_vectors import CandidateVectors, candidate_vectors
 from .configuration import LassConfig
 from .errors import LassError, NonFiniteError
@@ -45,7 +47,8 @@ def by_triplets(score: ScoreFunction) -> CandidateScores:
 
 
 def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScores:
-    """The matrix of a model with separate encoding; entities with the same vector get exactly the same score."""
+    """The matrix of a model with separate encoding; entities with the same vector and frequency tie exactly."""
+    config: LassConfig = scorer.model.config  # type: ignore[assignment]
 
     def scores(queries: np.ndarray, slot: int, candidates: np.ndarray, wanted: np.ndarray, bar: Any) -> np.ndarray:
         if slot == 1:
@@ -67,6 +70,10 @@ def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScore
         if scorer.own_bonus:
             texts = scorer.store.same_text[0]
             matrix[texts[asked][:, None] == texts[candidates]] += scorer.own_bonus
+        if vectors.frequencies is not None:
+            for relation in np.unique(queries[:, 1]).tolist():
+                counts = vectors.frequencies.of(slot, relation, scorer.store.num_entities)[candidates]
+                matrix[queries[:, 1] == relation] += np.float32(config.frequency_weight) * np.log1p(counts)
         return matrix
 
     return scores
@@ -78,19 +85,22 @@ def candidate_scores(
     """The matrix of any model, to rank a split; `folder` keeps the index that one with separate encoding needs."""
     if not scorer.separate:
         return by_triplets(scorer.score)
-    if split.name == "train" and scorer.model.config.neighbour_weight and processes().is_main_process:
-        logger.warning("the ranks of training triplets are too good: right answers are among an entity's neighbours")
+    if split.name == "train" and scorer.model.config.ranks_by_triplets and processes().is_main_process:
+        logger.warning("the ranks of training triplets are too good: neighbours and frequencies tell right answers")
     return by_index(scorer, vectors_of(scorer, entity_index(scorer, folder, quiet), split.graph))
 
 
 def vectors_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph) -> CandidateVectors:
-    """What all entities of a graph are ranked by, with the neighbours that its training triplets give them."""
+    """What all entities of a graph are ranked by, with the neighbours and frequencies that training triplets give."""
     config: LassConfig = scorer.model.config  # type: ignore[assignment]
     train = graph.splits.get("train")
     triplets = np.empty((0, 3), dtype=np.int64) if train is None else train.positives
-    if config.neighbour_weight and not len(triplets) and processes().is_main_process:
-        logger.warning("the graph has no training triplets, so entities are ranked by their texts, without neighbours")
-    return candidate_vectors(index, scorer.store.same_text[0], triplets, config.neighbour_weight, config.normalize)
+    if config.ranks_by_triplets and not len(triplets) and processes().is_main_process:
+        logger.warning("the graph has no training triplets, so entities are ranked by their texts alone")
+    vectors = candidate_vectors(index, scorer.store.same_text[0], triplets, config.neighbour_weight, config.normalize)
+    if not config.frequency_weight:
+        return vectors
+    return replace(vectors, frequencies=AnswerFrequencies(triplets, graph.num_entities))
 
 
 def index_folder(model: str | Path) -> Path | None:

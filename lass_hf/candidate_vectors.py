@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
+from .answer_frequencies import AnswerFrequencies
 from .index import EntityIndex
 
 ENTITIES_AT_ONCE = 2**16  # mixed together: with 20 neighbours each 2 GB of 384 dimensions
@@ -41,11 +42,13 @@ class CandidateVectors:
 
     `index`: one vector for each entity, as answer. `same_vector`: for each entity the first one with the same vector,
     int64 (E,), so that ties are exact. `mixing`: how queries are mixed as the index was, None where it was not.
+    `frequencies`: of entities as answers in training, None where they do not count.
     """
 
     index: EntityIndex
     same_vector: np.ndarray
     mixing: "Mixing | None" = None
+    frequencies: AnswerFrequencies | None = None
 
     def mixed(self, queries: Tensor, entities: np.ndarray) -> Tensor:
         """The vectors of queries about `entities`, (q, k); of those that are new to the graph they stay as they are."""

@@ -12,7 +12,7 @@ DECISION = ("threshold", "slope", "intercept")
 # What scores and rankings depend on, beside the weights.
 SCORE_CHOICES = (
     *("encoding", "margin", "distance_scale", "normalize", "scale", "learn_scale"),
-    *("own_weight", "neighbour_weight"),
+    *("own_weight", "neighbour_weight", "frequency_weight"),
 )
 
 
@@ -36,6 +36,10 @@ class LassConfig(PreTrainedConfig):
         neighbour_weight: with separate encoding, weight of the mean vector of an entity's neighbours in the training
             graph, which is added to the entity's own as an answer, and to a query about it, 0 or more. It counts where
             candidates are ranked, and not in training or for the score of one triplet.
+        frequency_weight: with separate encoding, weight of log(1 + n) in the score of an answer that n training
+            triplets of the relation have in the slot asked for, 0 or more. Frequent answers are frequent candidates in
+            training, so Eq. 3 learns log p(answer | query) less the log of their frequency (Bengio and Senecal, 2008).
+            It counts where candidates are ranked, and not in training or for the score of one triplet.
         decision: `threshold`, `slope` and `intercept`, by which a score becomes a label and a probability; None until
             `fit_decision` fits them. They change no score.
     """
@@ -52,6 +56,7 @@ class LassConfig(PreTrainedConfig):
     learn_scale: bool = True
     own_weight: float | int = 1.0
     neighbour_weight: float | int = 0.0
+    frequency_weight: float | int = 0.0
     decision: dict[str, float] | None = None
 
     def __post_init__(self, **kwargs):
@@ -66,13 +71,19 @@ class LassConfig(PreTrainedConfig):
             raise LassError(f"scale={self.scale}; expected a number above 0")
         if not 0 < self.own_weight < float("inf"):
             raise LassError(f"own_weight={self.own_weight}; expected a number above 0")
-        if not 0 <= self.neighbour_weight < float("inf"):
-            raise LassError(f"neighbour_weight={self.neighbour_weight}; expected 0 or more")
-        for name, without in (("own_weight", 1), ("neighbour_weight", 0)):
+        for name in ("neighbour_weight", "frequency_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise LassError(f"{name}={getattr(self, name)}; expected 0 or more")
+        for name, without in (("own_weight", 1), ("neighbour_weight", 0), ("frequency_weight", 0)):
             if getattr(self, name) != without and self.encoding == "joint":
                 raise LassError(f'{name}={getattr(self, name)} needs encoding="separate"')
         if self.decision is not None and set(self.decision) != set(DECISION):
             raise LassError(f"decision={self.decision!r}; expected None, or {', '.join(DECISION)}")
+
+    @property
+    def ranks_by_triplets(self) -> bool:
+        """Whether training triplets say more in rankings than the texts: neighbours, or frequencies."""
+        return bool(self.neighbour_weight or self.frequency_weight)
 
     def get_text_config(self, decoder=None, encoder=None) -> PreTrainedConfig:
         """The encoder's configuration, where transformers looks for vocabulary and hidden sizes."""

@@ -15,7 +15,10 @@ from .token_store import TokenStore
 # What a configuration says about the file, the library, or what scores mean: no score depends on it.
 VOLATILE = ("_name_or_path", "architectures", "auto_map", "decision", "dtype", "transformers_version", "use_cache")
 # What scores are made of distances by.
-OF_DISTANCES = ("margin", "distance_scale", "scale", "learn_scale", "own_weight", "neighbour_weight")
+OF_DISTANCES = (
+    *("margin", "distance_scale", "scale", "learn_scale"),
+    *("own_weight", "neighbour_weight", "frequency_weight"),
+)
 
 
 def config_fingerprint(config: PreTrainedConfig, left_out: Sequence[str] = ()) -> str:

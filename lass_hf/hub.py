@@ -73,10 +73,10 @@ def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **k
     A card that says nothing of training and evaluation takes no other's place, unless that may quote what goes.
     """
     files, card = shared_files(folder, include_graph), shared_card(folder, repo_id, include_graph)
-    if include_graph == "vocabulary" and LassConfig.from_pretrained(folder).neighbour_weight:
+    if include_graph == "vocabulary" and LassConfig.from_pretrained(folder).ranks_by_triplets:
         logger.warning(
-            "%s ranks entities with their neighbours, which the graph's triplets tell: without include_graph='full' it "
-            "will rank them by their texts alone",
+            "%s ranks entities by their neighbours or frequencies too, which the graph's triplets tell: without "
+            "include_graph='full' it will rank them by their texts alone",
             repo_id,
         )
     facts, sent = read_facts(folder), {path.name for path in files}

@@ -139,7 +139,7 @@ class KnowledgeGraph:
         """The graph with a seeded part of its training triplets (paper, 3.3); the parts of one seed are nested.
 
         Vocabularies and other splits stay. Train on it, and evaluate on the whole graph: that is the filter (for a
-        model with `neighbour_weight` on this one, since the training triplets of the whole graph tell neighbours).
+        model with `neighbour_weight` or `frequency_weight` on this one: all training triplets of a graph count there).
         """
         part = self["train"].sample(fraction, seed)
         splits = {name: (split.triplets, split.labels) for name, split in self.splits.items()}

@@ -87,6 +87,7 @@ class LassForKGCompletion(PreTrainedModel):
         learn_scale: bool = True,
         own_weight: float = 1.0,
         neighbour_weight: float = 0.0,
+        frequency_weight: float = 0.0,
         **kwargs: Any,
     ) -> "LassForKGCompletion":
         """A LASS model, yet to be trained, from a pre-trained encoder by hub name or folder.
@@ -124,6 +125,7 @@ class LassForKGCompletion(PreTrainedModel):
             learn_scale=learn_scale,
             own_weight=own_weight,
             neighbour_weight=neighbour_weight,
+            frequency_weight=frequency_weight,
             attn_implementation=encoder.config._attn_implementation,  # type: ignore[call-arg] # else reset, in the encoder too
         )
         return cls(config, encoder=encoder)

@@ -124,7 +124,7 @@ class LassPredictor:
 
     @cached_property
     def candidate_vectors(self) -> CandidateVectors:
-        """The vectors that entities are ranked by: the index, with neighbours where the model has a weight for them."""
+        """The vectors that entities are ranked by: the index, with what the training triplets tell."""
         return vectors_of(self.scorer, self.index, self.graph)
 
     def score(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:
@@ -166,7 +166,7 @@ class LassPredictor:
         of its own. Raises LassError unless exactly two slots are given, and for an empty list of candidates.
 
         With separate encoding, the first question without `candidates` makes the vectors of all entities; with
-        `neighbour_weight` any question does.
+        `neighbour_weight` or `frequency_weight` any question does.
         """
         question = {"head": head, "relation": relation, "tail": tail}
         names = Names(self.graph)
@@ -253,8 +253,8 @@ class LassPredictor:
         return [ranked[place] for place in range(len(questions))]
 
     def _scores_of(self, scorer: TripletScorer, slot: int, new: np.ndarray, all_entities: bool) -> CandidateScores:
-        """What scores candidates for a slot: of chosen ones the triplets, unless neighbours count, as for all."""
-        if not scorer.separate or slot == 1 or not (all_entities or scorer.model.config.neighbour_weight):
+        """What scores candidates for a slot: of chosen ones the triplets, unless more counts than texts, as for all."""
+        if not scorer.separate or slot == 1 or not (all_entities or scorer.model.config.ranks_by_triplets):
             return by_triplets(scorer.score)
         vectors = self.candidate_vectors
         if len(new):

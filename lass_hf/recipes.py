@@ -85,6 +85,10 @@ class TrainArguments:
         default=0.0,
         metadata={"help": "Of the vectors of neighbours, added to an entity's in rankings; separate encoding only."},
     )
+    frequency_weight: float = field(
+        default=0.0,
+        metadata={"help": "Of log(1 + how often an entity answers the relation) in rankings; separate encoding only."},
+    )
     fraction: float = field(
         default=1.0, metadata={"help": "Train on a seeded share of the training triplets; neighbours are those of all."}
     )

@@ -73,6 +73,7 @@ def train(
         learn_scale=arguments.learn_scale,
         own_weight=arguments.own_weight,
         neighbour_weight=arguments.neighbour_weight,
+        frequency_weight=arguments.frequency_weight,
     )
     train_dataset = graph["train"].sample(arguments.fraction, training.seed)
     collator = None if arguments.retriever is None else _mining_collator(arguments, training, processor, train_dataset)

@@ -44,7 +44,7 @@ TRAININGS = {  # (encoding, loss, training triplets, accumulated batches of a st
     "separate": ("separate", "softmax", 14, 1),
     "separate, sigmoid": ("separate", "negative_sampling", 13, 1),
 }
-SEPARATE = {"normalize": True, "own_weight": 0.1, "neighbour_weight": 0.3}
+SEPARATE = {"normalize": True, "own_weight": 0.1, "neighbour_weight": 0.3, "frequency_weight": 0.5}
 
 
 def trained(

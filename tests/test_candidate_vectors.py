@@ -1,4 +1,4 @@
-"""Vectors mixed with those of neighbours, against loops over them in float64."""
+"""What training triplets add to vectors and scores in rankings, against loops in float64."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,8 @@ def test_without_a_weight_the_index_is_used_as_it_is():
 def test_rankings_are_those_of_the_mixed_vectors():
     text = {**ENTITY_TEXT, "stone": "a stone"}  # which occurs in no triplet, and is no candidate
     graph = KnowledgeGraph.from_triplets(TRAIN, VALIDATION, TEST, entity_text=text, relation_text=RELATION_TEXT)
-    processor, model = separate_processor(graph), separate_model(neighbour_weight=0.4, own_weight=0.02)
+    weights = {"neighbour_weight": 0.4, "own_weight": 0.02, "frequency_weight": 0.7}
+    processor, model = separate_processor(graph), separate_model(**weights)
     store = processor.token_store()
     scorer = TripletScorer(model, store, "float32")
     entities = scorer.encode_entities(np.arange(graph.num_entities)).double()
@@ -94,9 +95,9 @@ def test_rankings_are_those_of_the_mixed_vectors():
             query = scorer.encode_queries(triplet[None], slot)[0].double()
             u, t = mixed(query, triplet[2 - slot]), mixed(entities[triplet[slot]], triplet[slot])
             own = np.log(0.02) if triplet[0] == triplet[2] else 0
-            scores.append(
-                model.config.margin - model.distance_factor().item() / 2 * (u - t).square().sum().item() + own
-            )
+            often = sum((one[1], one[slot]) == (triplet[1], triplet[slot]) for one in graph["train"].triplets)
+            distance = model.distance_factor().item() / 2 * (u - t).square().sum().item()
+            scores.append(model.config.margin - distance + own + 0.7 * np.log(1 + often))
         return np.array(scores)
 
     expected = rank_split(by_triplets(score), graph["test"], quiet=True)
@@ -160,8 +161,18 @@ def test_vectors_are_mixed_in_parts(monkeypatch):
     torch.testing.assert_close(torch.cat(parts.index.blocks), whole.index.blocks[0])
 
 
-def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning(caplog):
-    model = separate_model(neighbour_weight=0.4)
+@pytest.mark.parametrize("weight", ["neighbour_weight", "frequency_weight"])
+def test_one_weight_is_enough_for_chosen_candidates_to_be_scored_as_all_are(weight):
+    predictor = LassPredictor(separate_model(**{weight: 0.4}), separate_processor(), dtype="float32")
+    question = {"head": "cat", "relation": "eats", "exclude_known": False}
+    every = {answer.id: answer.score for answer in predictor.predict(**question, top_k=20)}
+    for answer in predictor.predict(**question, candidates=["milk", "dog"]):
+        assert answer.score == pytest.approx(every[answer.id], rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", ["neighbour_weight", "frequency_weight"])
+def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning(weight, caplog):
+    model = separate_model(**{weight: 0.4})
     graph = KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT)
     scorer = TripletScorer(model, separate_processor(make_graph()).token_store(graph), "float32")
     graph_scores = candidate_scores(scorer, graph["test"])
@@ -173,9 +184,10 @@ def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning
     np.testing.assert_array_equal(graph_scores(triplets, 2, every, wanted, None), expected)
 
 
-def test_ranks_of_training_triplets_come_with_a_warning(caplog):
+@pytest.mark.parametrize("weight", ["neighbour_weight", "frequency_weight"])
+def test_ranks_of_training_triplets_come_with_a_warning(weight, caplog):
     processor = separate_processor()
-    scorer = TripletScorer(separate_model(neighbour_weight=0.4), processor.token_store(), "float32")
+    scorer = TripletScorer(separate_model(**{weight: 0.4}), processor.token_store(), "float32")
     candidate_scores(scorer, processor.graph["test"])
     assert not caplog.text
     candidate_scores(scorer, processor.graph["train"])

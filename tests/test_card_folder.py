@@ -93,7 +93,7 @@ def test_facts_older_than_a_choice_do_without_it(encoding, tmp_path, graph):
     write_card(tmp_path, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
     card = (tmp_path / CARD_FILE).read_text(encoding="utf-8")
     facts = json.loads((tmp_path / FACTS_FILE).read_text(encoding="utf-8"))
-    for name in ("own_weight", "neighbour_weight"):
+    for name in ("own_weight", "neighbour_weight", "frequency_weight"):
         del facts[name]
     write_card(tmp_path, facts, graph)
     assert (tmp_path / CARD_FILE).read_text(encoding="utf-8") == card

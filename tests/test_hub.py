@@ -86,13 +86,14 @@ def test_hub_takes_model_and_processor_that_no_folder_holds(hub, model, processo
         assert torch.equal(scores_of(NAME), model(**processor(TEXTS)).scores)
 
 
-def test_a_model_that_needs_the_triplets_says_so_when_they_stay_behind(hub, tmp_path, caplog):
-    separate_model(neighbour_weight=0.3).save_pretrained(tmp_path)
+@pytest.mark.parametrize("weight", ["neighbour_weight", "frequency_weight"])
+def test_a_model_that_needs_the_triplets_says_so_when_they_stay_behind(weight, hub, tmp_path, caplog):
+    separate_model(**{weight: 0.3}).save_pretrained(tmp_path)
     separate_processor().save_pretrained(tmp_path)
     push_to_hub(tmp_path, NAME, include_graph="full")
     assert not caplog.text
     push_to_hub(tmp_path, NAME)
-    assert f"{NAME} ranks entities with their neighbours" in caplog.text
+    assert f"{NAME} ranks entities by their neighbours or frequencies" in caplog.text
 
 
 @pytest.mark.parametrize("include", ["full", "vocabulary", "none"])

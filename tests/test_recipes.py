@@ -33,7 +33,8 @@ def long_folder(tmp_path_factory):
 # Choices that change something with one of the encodings only.
 OF_JOINT = {"distance_scale", "num_negatives", "corruption", "replacement"}
 OF_LOSS = {"additive_margin", "temperature"}
-OF_SEPARATE = {"normalize", "scale", "learn_scale", "own_weight", "neighbour_weight", "neighbourhood_size", *OF_LOSS}
+WEIGHTS = {"own_weight", "neighbour_weight", "frequency_weight"}
+OF_SEPARATE = {"normalize", "scale", "learn_scale", "neighbourhood_size", *WEIGHTS, *OF_LOSS}
 
 
 def test_each_row_of_the_papers_tables_has_a_recipe_and_each_benchmark_one_for_the_offline_encoder():

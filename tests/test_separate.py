@@ -303,8 +303,9 @@ def test_an_index_of_another_model_or_graph_is_refused(model, processor, tmp_pat
 
 def test_an_index_serves_whatever_is_made_of_its_distances(processor, tmp_path):
     entity_index(TripletScorer(separate_model(), processor.token_store(), "float32"), tmp_path)
-    choices = {"scale": 3.0, "learn_scale": False, "margin": 1.0, "own_weight": 0.1, "neighbour_weight": 0.2}
-    scorer = TripletScorer(separate_model(**choices), processor.token_store(), "float32")
+    choices = {"scale": 3.0, "learn_scale": False, "margin": 1.0}
+    weights = {"own_weight": 0.1, "neighbour_weight": 0.2, "frequency_weight": 0.3}
+    scorer = TripletScorer(separate_model(**choices, **weights), processor.token_store(), "float32")
     entity_index(scorer, tmp_path)
     assert scorer.tokens == 0
     scorer = TripletScorer(separate_model(normalize=False, scale=20.0), processor.token_store(), "float32")

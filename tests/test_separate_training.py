@@ -164,6 +164,8 @@ def test_an_index_of_a_joint_model_is_refused(processor):
         ({"encoding": "separate", "own_weight": 0.0}, r"own_weight=0.0; expected a number above 0"),
         ({"neighbour_weight": 0.5}, r'neighbour_weight=0.5 needs encoding="separate"'),
         ({"encoding": "separate", "neighbour_weight": -0.1}, r"neighbour_weight=-0.1; expected 0 or more"),
+        ({"frequency_weight": 0.5}, r'frequency_weight=0.5 needs encoding="separate"'),
+        ({"encoding": "separate", "frequency_weight": -0.1}, r"frequency_weight=-0.1; expected 0 or more"),
         ({"own_weight": 0.5}, r'own_weight=0.5 needs encoding="separate"'),
     ],
 )
