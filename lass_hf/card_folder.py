@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from transformers.utils import CONFIG_NAME
 
-from .configuration import SCORE_CHOICES, LassConfig
+from .configuration import RANKING_CHOICES, SCORE_CHOICES, LassConfig
 from .encoders import HUB_NAME, OFFLINE_ENCODER, resolve_encoder
 from .fingerprints import digest
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, GraphSplit, KnowledgeGraph
@@ -23,6 +23,7 @@ from .model_card import model_card
 from .modeling import LassForKGCompletion
 from .processing import INCLUDE_GRAPH, LassProcessor
 from .reranking import RerankingResult
+from .saved_config import keep_in_config
 from .scoring import scoring_dtype
 from .whole_files import locked, write_whole
 
@@ -178,6 +179,18 @@ def add_evaluation(folder: str | Path, evaluation: Mapping[str, Any], graph: Kno
             _write_card(Path(folder), {**facts, "evaluations": evaluations}, graph)
 
 
+def keep_ranking_weights(folder: str | Path, weights: Mapping[str, float], graph: KnowledgeGraph | None) -> None:
+    """Makes other `neighbour_weight` and `frequency_weight` the own ones of the model in a folder.
+
+    Its card then tells of them, and no more of rankings that were made with others. `graph`: as in `add_evaluation`.
+    """
+    keep_in_config(folder, **weights)
+    with locked(folder):
+        if facts := read_facts(folder):
+            left = [one for one in facts["evaluations"] if not one["task"].endswith("link prediction")]
+            _write_card(Path(folder), {**facts, "evaluations": left}, graph)
+
+
 def shared_card(folder: str | Path, repo_id: str, include_graph: str) -> str | None:
     """The card of a model's folder as it is to be on the hub; None where there is none that we wrote.
 
@@ -202,9 +215,10 @@ def graph_in(folder: str | Path, include_graph: str = "full") -> str:
 
 def _card(folder: Path, facts: Mapping[str, Any], *choices: Any) -> str:
     """The card, with the digest of its text behind the metadata, by which a change is seen."""
-    decision = _read(folder / CONFIG_NAME).get("decision")  # it may have been fitted since
+    config = {"decision": None, **_read(folder / CONFIG_NAME)}  # what was decided after the training
+    later = {name: config[name] for name in ("decision", *RANKING_CHOICES) if name in config}
     untold = {name: getattr(LassConfig, name) for name in SCORE_CHOICES}  # by facts that are older than a choice
-    text = model_card({**untold, **facts, "decision": decision}, *choices)
+    text = model_card({**untold, **facts, **later}, *choices)
     end = text.index("\n---\n") + 5
     return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"
 

@@ -14,13 +14,21 @@ from typing import Any
 from .analysis_folder import analyze
 from .builders import load_graph
 from .candidate_scores import index_folder_of
-from .card_folder import add_evaluation, classification_facts, ranking_facts, reranking_facts, scored
+from .card_folder import (
+    add_evaluation,
+    classification_facts,
+    keep_ranking_weights,
+    ranking_facts,
+    reranking_facts,
+    scored,
+)
 from .cli_parser import make_parser
+from .configuration import RANKING_CHOICES
 from .decision import keep_decision
 from .errors import LassError, ModelError
 from .fingerprints import model_fingerprint
 from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
-from .loading import is_own, loaded, loaded_with_graph, predictor_of
+from .loading import is_own, loaded, loaded_with_graph, predictor_of, with_ranking_weights
 from .processing import LassProcessor
 from .ranking_progress import remove_progress
 from .recipes import parse_training
@@ -64,6 +72,7 @@ def _progress_folder(arguments: argparse.Namespace) -> Path | None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     model, processor, graph = loaded_with_graph(arguments)
     progress = _progress_folder(arguments)
+    weights = with_ranking_weights(model, arguments)
     if arguments.rerank and arguments.relations:
         raise LassError("--rerank and --relations exclude each other: heads and tails are reranked")
     if not arguments.rerank and (arguments.top_k or arguments.blend is not None):
@@ -113,10 +122,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         by_category=result.by_category,
         unseen=result.unseen,
         ranks=result.ranks.tolist(),
+        ranking_weights={name: getattr(model.config, name) for name in RANKING_CHOICES},
         **more,
     )
     about = graph[arguments.split], *scored(arguments.graph, arguments.dtype, model)
-    if processes().is_main_process:
+    if arguments.keep_weights and processes().is_main_process:
+        keep_ranking_weights(arguments.model, weights, processor.graph)
+    if processes().is_main_process and (arguments.keep_weights or not weights):  # the card is about the model's own
         own = both.retrieval if arguments.rerank else result
         add_evaluation(arguments.model, ranking_facts(own, *about), processor.graph)
         if arguments.rerank:

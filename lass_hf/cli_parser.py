@@ -3,6 +3,7 @@
 import argparse
 
 from . import __version__
+from .configuration import RANKING_CHOICES
 from .encoders import OFFLINE_ENCODER
 from .recipes import Parser
 from .scoring import DTYPES
@@ -38,16 +39,7 @@ def make_parser() -> Parser:
     def add(name: str, parents: list[Parser], text: str) -> Parser:
         return commands.add_parser(name, parents=[*parents, common], help=text, description=text)
 
-    evaluate = add("evaluate", [model, graph], "link prediction, filtered")
-    evaluate.add_argument("--split", default="test")
-    evaluate.add_argument("--limit", type=_positive, metavar="N", help="a seeded choice of N triplets")
-    evaluate.add_argument("--seed", type=_not_negative, default=42, help="of that choice")
-    evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
-    evaluate.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
-    evaluate.add_argument("--top_k", type=_positive, help="how many answers it puts in order (default: 100, or all)")
-    evaluate.add_argument(
-        "--blend", type=_weight, help="weight of the first model's score (default: fitted on validation)"
-    )
+    _add_evaluation_choices(add("evaluate", [model, graph], "link prediction, filtered"))
     classify = add("classify", [model, graph], "true or false, by a threshold from the validation split")
     classify.add_argument("--split", default="test")
     analysis = add("analyze", [model, graph], "errors and attention of a split, as pages, plots and numbers")
@@ -74,6 +66,21 @@ def make_parser() -> Parser:
     info = add("info", [graph], "counts, token lengths, oddities of a graph")
     info.add_argument("--encoder", default=OFFLINE_ENCODER, help="whose tokenizer measures the texts")
     return parser
+
+
+def _add_evaluation_choices(evaluate: Parser) -> None:
+    evaluate.add_argument("--split", default="test")
+    evaluate.add_argument("--limit", type=_positive, metavar="N", help="a seeded choice of N triplets")
+    evaluate.add_argument("--seed", type=_not_negative, default=42, help="of that choice")
+    evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
+    for name in RANKING_CHOICES:
+        evaluate.add_argument(f"--{name}", type=_weight, help="instead of the model's own (separate encoding)")
+    evaluate.add_argument("--keep_weights", action="store_true", help="make these weights the model's own")
+    evaluate.add_argument("--rerank", metavar="DIR_OR_NAME", help="joint model that puts the best answers in order")
+    evaluate.add_argument("--top_k", type=_positive, help="how many answers it puts in order (default: 100, or all)")
+    evaluate.add_argument(
+        "--blend", type=_weight, help="weight of the first model's score (default: fitted on validation)"
+    )
 
 
 def _positive(text: str) -> int:

@@ -9,10 +9,11 @@ from .score_functions import DISTANCE_SCALES
 
 ENCODINGS = ("joint", "separate")
 DECISION = ("threshold", "slope", "intercept")
+RANKING_CHOICES = ("neighbour_weight", "frequency_weight")  # they train nothing, so any model can have others
 # What scores and rankings depend on, beside the weights.
 SCORE_CHOICES = (
-    *("encoding", "margin", "distance_scale", "normalize", "scale", "learn_scale"),
-    *("own_weight", "neighbour_weight", "frequency_weight"),
+    *("encoding", "margin", "distance_scale", "normalize", "scale", "learn_scale", "own_weight"),
+    *RANKING_CHOICES,
 )
 
 
@@ -71,10 +72,10 @@ class LassConfig(PreTrainedConfig):
             raise LassError(f"scale={self.scale}; expected a number above 0")
         if not 0 < self.own_weight < float("inf"):
             raise LassError(f"own_weight={self.own_weight}; expected a number above 0")
-        for name in ("neighbour_weight", "frequency_weight"):
+        for name in RANKING_CHOICES:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise LassError(f"{name}={getattr(self, name)}; expected 0 or more")
-        for name, without in (("own_weight", 1), ("neighbour_weight", 0), ("frequency_weight", 0)):
+        for name, without in (("own_weight", 1), *((name, 0) for name in RANKING_CHOICES)):
             if getattr(self, name) != without and self.encoding == "joint":
                 raise LassError(f'{name}={getattr(self, name)} needs encoding="separate"')
         if self.decision is not None and set(self.decision) != set(DECISION):
@@ -83,7 +84,7 @@ class LassConfig(PreTrainedConfig):
     @property
     def ranks_by_triplets(self) -> bool:
         """Whether training triplets say more in rankings than the texts: neighbours, or frequencies."""
-        return bool(self.neighbour_weight or self.frequency_weight)
+        return any(getattr(self, name) for name in RANKING_CHOICES)
 
     def get_text_config(self, decoder=None, encoder=None) -> PreTrainedConfig:
         """The encoder's configuration, where transformers looks for vocabulary and hidden sizes."""

@@ -4,9 +4,6 @@ They are fitted on a labelled validation split. A training drops those of the we
 ones when it ends.
 """
 
-import json
-import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,6 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
-from transformers.utils import CONFIG_NAME
 
 from .calibration import PlattScaling, fit_platt
 from .errors import GraphError
@@ -23,8 +19,8 @@ from .metrics import best_threshold
 from .modeling import LassForKGCompletion
 from .processes import processes
 from .processing import LassProcessor
+from .saved_config import keep_in_config
 from .scoring import TripletScorer
-from .whole_files import locked, write_whole
 
 
 @dataclass(frozen=True)
@@ -87,13 +83,7 @@ def fit_decision(
 
 def keep_decision(folder: str | Path, decision: Decision) -> None:
     """Writes a decision into the configuration of a saved model, unless it cannot be written."""
-    if not os.access(folder, os.W_OK):
-        return
-    file = Path(folder, CONFIG_NAME)
-    with locked(folder):
-        content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        changed = {**content, "decision": decision.to_dict()}
-        write_whole(file, json.dumps(changed, indent=2, sort_keys=True) + "\n")
+    keep_in_config(folder, decision=decision.to_dict())
 
 
 def labelled(graph: KnowledgeGraph, name: str) -> GraphSplit:

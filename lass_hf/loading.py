@@ -1,11 +1,13 @@
 """What the arguments of a command name, loaded: models with their processors, the graph, a predictor."""
 
 import argparse
+import os
 import sys
 from typing import Any
 
 from .builders import load_graph
 from .candidate_scores import index_folder, index_folder_of
+from .configuration import RANKING_CHOICES
 from .errors import LassError
 from .knowledge_graph import KnowledgeGraph
 from .modeling import LassForKGCompletion
@@ -33,6 +35,22 @@ def loaded_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletio
                 file=sys.stderr,
             )
     return model, processor, graph
+
+
+def with_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespace) -> dict[str, float]:
+    """The weights of a ranking that are given, and are the model's from here on, in memory; refuses useless ones."""
+    weights = {name: value for name in RANKING_CHOICES if (value := getattr(arguments, name)) is not None}
+    if weights and (model.config.encoding != "separate" or arguments.relations):
+        raise LassError(f"--{next(iter(weights))} is about heads and tails, and models with separate encoding")
+    if arguments.keep_weights and not weights:
+        raise LassError(
+            f"--keep_weights is about {' and '.join(f'--{name}' for name in RANKING_CHOICES)}; none is given"
+        )
+    if arguments.keep_weights and not os.access(arguments.model, os.W_OK):
+        raise LassError(f"--keep_weights: {arguments.model} is no folder that can be written")
+    for name, value in weights.items():
+        setattr(model.config, name, value)
+    return weights
 
 
 def is_own(processor: LassProcessor, graph: KnowledgeGraph) -> bool:

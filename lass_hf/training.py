@@ -11,6 +11,7 @@ from transformers import PrinterCallback
 from .builders import EMBEDDED, load_graph
 from .candidate_scores import INDEX_FOLDER, index_folder_of
 from .checkpoints import find_checkpoint
+from .configuration import RANKING_CHOICES
 from .data_collator import KGDataCollator
 from .errors import LassError, first_line
 from .fingerprints import graph_fingerprint, texts_fingerprint
@@ -200,6 +201,8 @@ def trained_model(
         raise LassError(f"{folder}: no {TRAINING_FILE} of a training that ended; expected the folder of one that did")
     model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
     about = {name: made.pop(name) for name in RECORDED}
+    weights = {name: getattr(model.config, name) for name in RANKING_CHOICES}  # may be others by now
+    about["choices"] |= {name: weight for name, weight in weights.items() if weight or name in about["choices"]}
     if about["graph_fingerprint"] != graph_fingerprint(graph):
         raise LassError(
             f"{folder}: trained on {about['graph']}, whose names or triplets are not those of {arguments.graph}"

@@ -1,0 +1,85 @@
+"""`lass-hf evaluate` with weights of a ranking that are not the model's own, and making them its own."""
+
+import json
+import shutil
+
+import pytest
+from command_line import run
+from separate import separate_model, separate_processor
+
+from lass_hf import LassForKGCompletion, evaluate_link_prediction
+from lass_hf.card_folder import model_facts, write_card
+
+WEIGHTS = {"neighbour_weight": 0.4, "frequency_weight": 0.7}
+FLAGS = [part for name, weight in WEIGHTS.items() for part in (f"--{name}", weight)]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, graph):
+    folder = tmp_path_factory.mktemp("saved")
+    model, processor = separate_model(neighbour_weight=0.1), separate_processor(graph)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_card(folder, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "model")
+
+
+@pytest.fixture
+def asked(folder, graph_folder, tmp_path):
+    return ("evaluate", "--model", folder, "--graph", graph_folder, "--json", tmp_path / "found.json", "--quiet")
+
+
+@pytest.fixture
+def expected(graph):
+    return evaluate_link_prediction(separate_model(**WEIGHTS), separate_processor(graph), graph, quiet=True)
+
+
+def test_other_weights_are_tried_and_the_model_keeps_its_own(asked, folder, expected, tmp_path):
+    files = {path: path.read_bytes() for path in folder.iterdir()}
+    assert run(*asked, *FLAGS) == 0
+    content = json.loads((tmp_path / "found.json").read_text())
+    assert content["ranks"] == expected.ranks.tolist()
+    assert content["ranking_weights"] == WEIGHTS
+    assert {path: path.read_bytes() for path in folder.iterdir() if path in files} == files
+
+
+def test_weights_that_are_kept_are_the_models_own_and_its_cards(asked, folder, expected, tmp_path):
+    assert run(*asked, "--split", "validation") == 0  # its figure is of the weights before
+    assert "validation split" in (folder / "README.md").read_text()
+    assert run(*asked, *FLAGS, "--keep_weights") == 0
+    config = LassForKGCompletion.from_pretrained(folder).config
+    assert {name: getattr(config, name) for name in WEIGHTS} == WEIGHTS
+    card = (folder / "README.md").read_text()
+    assert "0.4 of the mean vector" in card
+    assert "0.7 · log(1 + n)" in card
+    assert f"| {expected.metrics['mr']:.3f} | {expected.metrics['mrr']:.3f} |" in card
+    assert "validation split" not in card
+    assert run(*asked) == 0
+    assert json.loads((tmp_path / "found.json").read_text())["ranks"] == expected.ranks.tolist()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--keep_weights",), "--keep_weights is about --neighbour_weight and --frequency_weight; none is given"),
+        (("--frequency_weight", "1", "--relations"), "--frequency_weight is about heads and tails"),
+        (("--frequency_weight", "-1"), "'-1' is no number of 0 or more"),
+    ],
+)
+def test_weights_that_are_refused(flags, message, asked, bad_input):
+    assert message in bad_input(*asked, *flags)
+
+
+def test_a_joint_model_has_no_such_weights(model_folder, graph_folder, bad_input):
+    asked = ("evaluate", "--model", model_folder, "--graph", graph_folder, "--neighbour_weight", "0.3")
+    assert "--neighbour_weight is about heads and tails, and models with separate encoding" in bad_input(*asked)
+
+
+def test_a_folder_that_cannot_be_written_keeps_nothing(asked, folder, monkeypatch, bad_input):
+    monkeypatch.setattr("lass_hf.loading.os.access", lambda path, mode: str(path) != str(folder))
+    assert "is no folder that can be written" in bad_input(*asked, *FLAGS, "--keep_weights")
