@@ -118,6 +118,17 @@ class LassTrainer(ReportingTrainer):
         if isinstance(data_collator, KGDataCollator):
             self.add_callback(_EpochCallback(data_collator))
 
+    def train(self, *args, **kwargs):
+        """As the Trainer's; on a CPU with eager attention, whose backward pass over short sequences is the faster one."""
+        chosen = self.model.config._attn_implementation
+        if self.model.device.type != "cpu" or chosen != "sdpa":
+            return super().train(*args, **kwargs)
+        self.model.set_attn_implementation("eager")
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.model.set_attn_implementation(chosen)
+
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         """Refuses the checkpoint of another model or graph, which would go on to something that is neither."""
         folder = Path(resume_from_checkpoint)
