@@ -119,7 +119,7 @@ class LassTrainer(ReportingTrainer):
             self.add_callback(_EpochCallback(data_collator))
 
     def train(self, *args, **kwargs):
-        """As the Trainer's; on a CPU with eager attention, whose backward pass over short sequences is the faster one."""
+        """As the Trainer does; on a CPU with eager attention, whose backward pass over short sequences is faster."""
         chosen = self.model.config._attn_implementation
         if self.model.device.type != "cpu" or chosen != "sdpa":
             return super().train(*args, **kwargs)

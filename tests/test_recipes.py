@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ENTITY_TEXT, write_graph
+from conftest import ENTITY_TEXT, make_model, make_processor, write_graph
 
+from lass_hf import KnowledgeGraph
 from lass_hf.recipes import CHOICES, PRESETS, parse_training
 from lass_hf.record import record
 from lass_hf.training import train
 
-RECIPES = sorted((Path(__file__).parent.parent / "examples" / "recipes").glob("*.yaml"))
+EVERY_RECIPE = sorted((Path(__file__).parent.parent / "examples" / "recipes").glob("*.yaml"))
+RERANKERS = [path for path in EVERY_RECIPE if path.stem.endswith("_reranker")]  # trained behind another model
+RECIPES = [path for path in EVERY_RECIPE if path not in RERANKERS]
 BENCHMARKS = ("umls", "wn18rr", "fb15k-237", "wn11", "fb13")
 PUBLISHED = {
     "bert-base": "bert-base-cased",
@@ -78,6 +81,26 @@ def test_recipe_names_every_choice_and_trains(path, long_folder, encoder_folder,
         {"max_length"} if recipe["max_length"] == 64 else set()
     )
     assert trainer.state.global_step == 1
+
+
+@pytest.mark.parametrize("path", RERANKERS, ids=lambda path: path.stem)
+def test_recipe_of_a_reranker_names_every_choice_and_trains_behind_its_retriever(path, long_folder, tmp_path):
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert set(CHOICES) - set(recipe) == {"max_steps"}
+    assert set(recipe) >= {"retriever", "num_mined", "mining_depth", "fraction", *OF_LOSS}
+    assert recipe["retriever"] == recipe["encoder"]  # where it begins
+    graph = KnowledgeGraph.from_directory(long_folder)
+    retriever = tmp_path / "retriever"
+    make_model(encoding="separate").save_pretrained(retriever)
+    make_processor(graph, encoding="separate").save_pretrained(retriever)
+    flags = {"graph": long_folder, "encoder": retriever, "retriever": retriever, "output_dir": tmp_path / "out"}
+    flags |= {"max_steps": 1, "max_length": 64, "save_strategy": "no", "report_to": "none"}
+    argv = [str(path), *(text for name, value in flags.items() for text in (f"--{name}", str(value))), "--quiet"]
+    arguments, training = parse_training(argv)
+    trainer = train(arguments, training)
+    assert trainer.state.global_step == 1
+    assert trainer.data_collator.sampler.num_mined == recipe["num_mined"]
+    assert len(trainer.train_dataset) == round(recipe["fraction"] * len(graph["train"]))
 
 
 def expected_setting(benchmark: str, model: str) -> dict:
