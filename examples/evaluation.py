@@ -89,5 +89,5 @@ def rank(task: str, protocol: str, evaluate: Callable[..., Any]) -> None:
     if processes().is_main_process:
         remove_progress(Path(f"{file}.progress"))
         how = scored(arguments.graph, ranking.dtype, model)
-        add_evaluation(folder, ranking_facts(result, graph[ranking.split], *how), processor.graph)
+        add_evaluation(folder, ranking_facts(result, graph[ranking.split], how), processor.graph)
         print(f"results in {file}")

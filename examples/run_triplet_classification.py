@@ -56,7 +56,7 @@ def main() -> None:
     )
     if processes().is_main_process:
         how = scored(arguments.graph, evaluation.dtype, model)
-        facts = classification_facts(result.metrics, graph[evaluation.split], "validation", *how)
+        facts = classification_facts(result.metrics, graph[evaluation.split], "validation", how)
         keep_decision(folder, result.decision)
         add_evaluation(folder, facts, processor.graph)
         print(f"results in {file}")

@@ -3,10 +3,13 @@
 It runs one forward pass; it draws nothing.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from .errors import LassError, first_line
 from .modeling import LassForKGCompletion
@@ -39,6 +42,19 @@ class TripletAttention:
         return member.T @ weights @ member / member.sum(axis=0)[:, None]
 
 
+@contextmanager
+def eager_attention(encoder: PreTrainedModel) -> Iterator[None]:
+    """Inside, the encoder computes attention step by step ("eager"); it has its own again afterwards."""
+    before = encoder.config._attn_implementation
+    if before != "eager":
+        encoder.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        if encoder.config._attn_implementation != before:
+            encoder.set_attn_implementation(before)
+
+
 def triplet_attention(
     model: LassForKGCompletion, processor: LassProcessor, texts: tuple[str, str, str], layer: int | None = None
 ) -> TripletAttention:
@@ -50,19 +66,15 @@ def triplet_attention(
     inputs = processor([texts]).to(model.device)
     segments = inputs.pop("segment_ids")[0].cpu().numpy()
     encoder, name = model.encoder, type(model.encoder).__name__
-    before, was_training = encoder.config._attn_implementation, model.training
+    was_training = model.training
     try:
         model.eval()
-        if before != "eager":  # the others never have the weights as a whole
-            encoder.set_attn_implementation("eager")
-        with torch.no_grad():
+        with torch.no_grad(), eager_attention(encoder):  # the others never have the weights as a whole
             layers = encoder(**inputs, output_attentions=True, return_dict=True).get("attentions")
     except (ValueError, TypeError) as error:
         raise LassError(f"{name}: no attention weights can be had ({first_line(error)})") from error
     finally:
         model.train(was_training)
-        if encoder.config._attn_implementation != before:
-            encoder.set_attn_implementation(before)
     length = len(segments)
     if not layers or any(weights is None or weights.shape[-2:] != (length, length) for weights in layers):
         raise LassError(f"{name}: this encoder gives no attention weights of every token for every token")

@@ -48,7 +48,6 @@ def by_triplets(score: ScoreFunction) -> CandidateScores:
 
 def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScores:
     """The matrix of a model with separate encoding; entities with the same vector and frequency tie exactly."""
-    config: LassConfig = scorer.model.config  # type: ignore[assignment]
 
     def scores(queries: np.ndarray, slot: int, candidates: np.ndarray, wanted: np.ndarray, bar: Any) -> np.ndarray:
         if slot == 1:
@@ -59,6 +58,12 @@ def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScore
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
         for start, squared in index.distances(encoded):
             matrix[:, start : start + squared.shape[1]] = scorer.score_distances(squared).cpu().numpy()
+        matrix = matrix[:, places]
+        if scorer.own_bonus:
+            texts = scorer.store.same_text[0]
+            matrix[texts[asked][:, None] == texts[candidates]] += scorer.own_bonus
+        for relation in np.unique(queries[:, 1]).tolist() if vectors.frequencies is not None else ():
+            matrix[queries[:, 1] == relation] += vectors.bonus(slot, relation, candidates)
         if not np.isfinite(matrix).all():  # the vectors are finite, so it is what they are scaled by
             raise NonFiniteError(
                 "scores are NaN or infinite: the model's weights are damaged, or its training diverged; if it was "
@@ -66,14 +71,6 @@ def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScore
             )
         if bar is not None:
             bar.update(int(wanted.sum()))
-        matrix = matrix[:, places]
-        if scorer.own_bonus:
-            texts = scorer.store.same_text[0]
-            matrix[texts[asked][:, None] == texts[candidates]] += scorer.own_bonus
-        if vectors.frequencies is not None:
-            for relation in np.unique(queries[:, 1]).tolist():
-                counts = vectors.frequencies.of(slot, relation, scorer.store.num_entities)[candidates]
-                matrix[queries[:, 1] == relation] += np.float32(config.frequency_weight) * np.log1p(counts)
         return matrix
 
     return scores
@@ -100,7 +97,8 @@ def vectors_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph)
     vectors = candidate_vectors(index, scorer.store.same_text[0], triplets, config.neighbour_weight, config.normalize)
     if not config.frequency_weight:
         return vectors
-    return replace(vectors, frequencies=AnswerFrequencies(triplets, graph.num_entities))
+    frequencies = AnswerFrequencies(triplets, graph.num_entities)
+    return replace(vectors, frequencies=frequencies, frequency_weight=config.frequency_weight)
 
 
 def index_folder(model: str | Path) -> Path | None:

@@ -42,13 +42,21 @@ class CandidateVectors:
 
     `index`: one vector for each entity, as answer. `same_vector`: for each entity the first one with the same vector,
     int64 (E,), so that ties are exact. `mixing`: how queries are mixed as the index was, None where it was not.
-    `frequencies`: of entities as answers in training, None where they do not count.
+    `frequencies`: of entities as answers in training, None where they do not count; `frequency_weight`: how much.
     """
 
     index: EntityIndex
     same_vector: np.ndarray
     mixing: "Mixing | None" = None
     frequencies: AnswerFrequencies | None = None
+    frequency_weight: float = 0.0
+
+    def bonus(self, slot: int, relation: int, entities: np.ndarray) -> np.ndarray:
+        """What `entities`, (c,), old or new ones, get for their frequency as answers: float32 (c,)."""
+        if self.frequencies is None:
+            return np.zeros(len(entities), dtype=np.float32)
+        counts = self.frequencies.of(slot, relation, self.index.num_entities)[entities]
+        return np.float32(self.frequency_weight) * np.log1p(counts)
 
     def mixed(self, queries: Tensor, entities: np.ndarray) -> Tensor:
         """The vectors of queries about `entities`, (q, k); of those that are new to the graph they stay as they are."""

@@ -65,19 +65,22 @@ def _on_hub(name_or_path: str) -> str | None:
     return name_or_path if HUB_NAME.fullmatch(name_or_path) and not Path(name_or_path).exists() else None
 
 
-def scored(graph: str | Path, dtype: str, model: LassForKGCompletion) -> tuple[str, Any]:
-    """What the card says of an evaluation besides its result: the graph's name, and what was scored in."""
-    return Path(graph).resolve().name, scoring_dtype(dtype, model.device) or model.dtype
+def scored(graph: str | Path | None, dtype: str, model: LassForKGCompletion) -> dict[str, Any]:
+    """What the card says of an evaluation besides its result: the graph's name, what was scored in, by what weights."""
+    return {
+        "graph": None if graph is None else Path(graph).resolve().name,
+        "dtype": str(scoring_dtype(dtype, model.device) or model.dtype).removeprefix("torch."),
+        "ranking_weights": {name: getattr(model.config, name) for name in RANKING_CHOICES},
+    }
 
 
-def ranking_facts(result: RankingResult, split: GraphSplit, graph: str | None, dtype: Any) -> dict[str, Any]:
-    """An evaluation by ranking, with its protocol. `graph`: its name; `dtype`: what was scored in."""
+def ranking_facts(result: RankingResult, split: GraphSplit, about: Mapping[str, Any]) -> dict[str, Any]:
+    """An evaluation by ranking, with its protocol; `about`: as `scored` gives it, of the model that ranked."""
     by_relation = result.slots == (1,)
     return {
         "task": "relation prediction" if by_relation else "link prediction",
-        "graph": graph,
         "split": split.name,
-        "dtype": str(dtype).removeprefix("torch."),
+        **about,
         "triplets": len(result.triplets),
         "of": len(split.positives),
         "queries": len(result.ranks),
@@ -90,11 +93,11 @@ def ranking_facts(result: RankingResult, split: GraphSplit, graph: str | None, d
 
 
 def reranking_facts(
-    both: RerankingResult, retriever: str, reranker: str, split: GraphSplit, graph: str | None, dtype: Any
+    both: RerankingResult, retriever: str, reranker: str, split: GraphSplit, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """An evaluation of two models together, for the cards of both; of their paths the names only."""
     return {
-        **ranking_facts(both.reranked, split, graph, dtype),
+        **ranking_facts(both.reranked, split, about),
         "task": "reranked link prediction",
         "retriever": encoder_name(retriever),
         "reranker": encoder_name(reranker),
@@ -103,14 +106,13 @@ def reranking_facts(
 
 
 def classification_facts(
-    metrics: Mapping[str, float], split: GraphSplit, threshold_from: str, graph: str | None, dtype: Any
+    metrics: Mapping[str, float], split: GraphSplit, threshold_from: str, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """An evaluation by classification, with its protocol; `threshold_from`: the split that the threshold is from."""
     return {
         "task": "triplet classification",
-        "graph": graph,
         "split": split.name,
-        "dtype": str(dtype).removeprefix("torch."),
+        **{name: about[name] for name in ("graph", "dtype")},
         "triplets": len(split),
         "of": len(split),
         "threshold_from": threshold_from,
@@ -119,8 +121,12 @@ def classification_facts(
 
 
 def with_evaluation(evaluations: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Evaluations with another, which takes the place of one of the same task, graph and split, unless it saw less."""
-    same = [old for old in evaluations if all(old[name] == new[name] for name in ("task", "graph", "split"))]
+    """Evaluations with another, which takes the place of one of the same task, graph and split, unless it saw less.
+
+    Rankings by other weights are apart.
+    """
+    what = ("task", "graph", "split", "ranking_weights")
+    same = [old for old in evaluations if all(old.get(name) == new.get(name) for name in what)]
     if any(old["triplets"] > new["triplets"] for old in same):
         return list(evaluations)
     return [old for old in evaluations if old not in same] + [new]
@@ -182,13 +188,12 @@ def add_evaluation(folder: str | Path, evaluation: Mapping[str, Any], graph: Kno
 def keep_ranking_weights(folder: str | Path, weights: Mapping[str, float], graph: KnowledgeGraph | None) -> None:
     """Makes other `neighbour_weight` and `frequency_weight` the own ones of the model in a folder.
 
-    Its card then tells of them, and no more of rankings that were made with others. `graph`: as in `add_evaluation`.
+    Its card then tells of them, and of rankings that were made with them only. `graph`: as in `add_evaluation`.
     """
     keep_in_config(folder, **weights)
     with locked(folder):
         if facts := read_facts(folder):
-            left = [one for one in facts["evaluations"] if not one["task"].endswith("link prediction")]
-            _write_card(Path(folder), {**facts, "evaluations": left}, graph)
+            _write_card(Path(folder), facts, graph)
 
 
 def shared_card(folder: str | Path, repo_id: str, include_graph: str) -> str | None:
@@ -218,7 +223,11 @@ def _card(folder: Path, facts: Mapping[str, Any], *choices: Any) -> str:
     config = {"decision": None, **_read(folder / CONFIG_NAME)}  # what was decided after the training
     later = {name: config[name] for name in ("decision", *RANKING_CHOICES) if name in config}
     untold = {name: getattr(LassConfig, name) for name in SCORE_CHOICES}  # by facts that are older than a choice
-    text = model_card({**untold, **facts, **later}, *choices)
+    known = {**untold, **facts, **later}
+    own = {name: known[name] for name in RANKING_CHOICES}
+    if known["encoding"] == "separate":  # a joint model has none; what it reranked tells those of the retriever
+        known["evaluations"] = [one for one in facts["evaluations"] if one.get("ranking_weights", own) == own]
+    text = model_card(known, *choices)
     end = text.index("\n---\n") + 5
     return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"
 

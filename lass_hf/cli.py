@@ -100,7 +100,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             _print_stages(both)
             asked = f"--model {arguments.model} --rerank {arguments.rerank} --rerank_top_k {both.top_k}"
             where = "" if is_own(processor, graph) else f" --graph {arguments.graph}"
-            print(f"next: lass-hf predict {asked} --blend {both.blend:.4g}{where} --head ... --relation ...")
+            if arguments.keep_weights or not weights:  # by others the model ranks no questions
+                print(f"next: lass-hf predict {asked} --blend {both.blend:.4g}{where} --head ... --relation ...")
     else:
         result = rank(model, processor, graph, resume_dir=progress, **choices)
     if result.unseen["num_queries"] and processes().is_main_process:
@@ -125,7 +126,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         ranking_weights={name: getattr(model.config, name) for name in RANKING_CHOICES},
         **more,
     )
-    about = graph[arguments.split], *scored(arguments.graph, arguments.dtype, model)
+    about = graph[arguments.split], scored(arguments.graph, arguments.dtype, model)
     if arguments.keep_weights and processes().is_main_process:
         keep_ranking_weights(arguments.model, weights, processor.graph)
     if processes().is_main_process and (arguments.keep_weights or not weights):  # the card is about the model's own
@@ -174,7 +175,7 @@ def _classify(arguments: argparse.Namespace) -> None:
     )
     about = scored(arguments.graph, arguments.dtype, model)
     if processes().is_main_process:
-        facts = classification_facts(result.metrics, graph[arguments.split], "validation", *about)
+        facts = classification_facts(result.metrics, graph[arguments.split], "validation", about)
         if is_own(processor, graph):  # of another graph it says nothing
             keep_decision(arguments.model, result.decision)
         add_evaluation(arguments.model, facts, processor.graph)

@@ -38,9 +38,8 @@ class LassConfig(PreTrainedConfig):
             graph, which is added to the entity's own as an answer, and to a query about it, 0 or more. It counts where
             candidates are ranked, and not in training or for the score of one triplet.
         frequency_weight: with separate encoding, weight of log(1 + n) in the score of an answer that n training
-            triplets of the relation have in the slot asked for, 0 or more. Frequent answers are frequent candidates in
-            training, so Eq. 3 learns log p(answer | query) less the log of their frequency (Bengio and Senecal, 2008).
-            It counts where candidates are ranked, and not in training or for the score of one triplet.
+            triplets of the relation have in the slot asked for, 0 or more: how often it is the answer, beside how well
+            its text fits. It counts where candidates are ranked, and not in training or for the score of one triplet.
         decision: `threshold`, `slope` and `intercept`, by which a score becomes a label and a probability; None until
             `fit_decision` fits them. They change no score.
     """

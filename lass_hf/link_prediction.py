@@ -12,6 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .candidate_scores import CandidateScores, by_triplets, candidate_scores
+from .configuration import RANKING_CHOICES
 from .errors import GraphError, LassError
 from .fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
 from .knowledge_graph import GraphSplit, KnowledgeGraph
@@ -91,6 +92,7 @@ def evaluate_link_prediction(
     progress, unit_size = None, UNIT_SIZE[model.config.encoding]
     if resume_dir is not None:
         identity = {
+            **{name: getattr(model.config, name) for name in RANKING_CHOICES},
             "model": model_fingerprint(scorer.model),
             "texts": texts_fingerprint(scorer.store),
             "graph": graph_fingerprint(graph),

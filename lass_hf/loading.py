@@ -38,7 +38,10 @@ def loaded_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletio
 
 
 def with_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespace) -> dict[str, float]:
-    """The weights of a ranking that are given, and are the model's from here on, in memory; refuses useless ones."""
+    """The weights of a ranking that are given, unless they are the model's own, which they are from here on, in memory.
+
+    Refuses useless ones.
+    """
     weights = {name: value for name in RANKING_CHOICES if (value := getattr(arguments, name)) is not None}
     if weights and (model.config.encoding != "separate" or arguments.relations):
         raise LassError(f"--{next(iter(weights))} is about heads and tails, and models with separate encoding")
@@ -48,9 +51,10 @@ def with_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespa
         )
     if arguments.keep_weights and not os.access(arguments.model, os.W_OK):
         raise LassError(f"--keep_weights: {arguments.model} is no folder that can be written")
-    for name, value in weights.items():
+    others = {name: value for name, value in weights.items() if value != getattr(model.config, name)}
+    for name, value in others.items():
         setattr(model.config, name, value)
-    return weights
+    return others
 
 
 def is_own(processor: LassProcessor, graph: KnowledgeGraph) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .configuration import RANKING_CHOICES
 from .knowledge_graph import KnowledgeGraph
 from .recipes import PRESETS
 
@@ -119,7 +120,8 @@ def _reading(facts: Mapping[str, Any]) -> str:
 def _choices(chosen: Mapping[str, Any]) -> list[list[str]]:
     """Rows of the table of choices: name, value here, value in each reading."""
     presets = list(PRESETS.values())
-    names = sorted(chosen, key=lambda name: name not in presets[0])
+    told = [name for name in chosen if name not in RANKING_CHOICES]  # the text has those that hold by now
+    names = sorted(told, key=lambda name: name not in presets[0])
     return [[name, *(_told(values[name]) if name in values else "" for values in (chosen, *presets))] for name in names]
 
 

@@ -54,8 +54,8 @@ def mine_negatives(
 ) -> MinedNegatives:
     """The `depth` nearest wrong answers of each query of a split's true triplets, all or some of those of training.
 
-    Nearest by text: neighbours, which training triplets give right answers away by, do not count, nor does
-    `own_weight`. An entity that reads like a right answer is no wrong one: a text model cannot tell them apart.
+    Nearest by text: neighbours and frequencies, which training triplets give right answers away by, do not count, nor
+    does `own_weight`. An entity that reads like a right answer is no wrong one: a text model cannot tell them apart.
     `scorer`: of a model with separate encoding, over the texts of the split's graph. `index_folder`: keeps the
     entities' vectors. Fewer than `depth` for all, where a query has fewer wrong answers; raises LassError for one that
     has none. Several processes share the queries.

@@ -166,7 +166,7 @@ class LassPredictor:
         of its own. Raises LassError unless exactly two slots are given, and for an empty list of candidates.
 
         With separate encoding, the first question without `candidates` makes the vectors of all entities; with
-        `neighbour_weight` or `frequency_weight` any question does.
+        `neighbour_weight` or `frequency_weight`, and training triplets, any question does.
         """
         question = {"head": head, "relation": relation, "tail": tail}
         names = Names(self.graph)
@@ -254,7 +254,9 @@ class LassPredictor:
 
     def _scores_of(self, scorer: TripletScorer, slot: int, new: np.ndarray, all_entities: bool) -> CandidateScores:
         """What scores candidates for a slot: of chosen ones the triplets, unless more counts than texts, as for all."""
-        if not scorer.separate or slot == 1 or not (all_entities or scorer.model.config.ranks_by_triplets):
+        train = self.graph.splits.get("train")
+        told = scorer.model.config.ranks_by_triplets and train is not None and len(train.positives) > 0
+        if not scorer.separate or slot == 1 or not (all_entities or told):
             return by_triplets(scorer.score)
         vectors = self.candidate_vectors
         if len(new):

@@ -90,7 +90,10 @@ class TrainArguments:
         metadata={"help": "Of log(1 + how often an entity answers the relation) in rankings; separate encoding only."},
     )
     fraction: float = field(
-        default=1.0, metadata={"help": "Train on a seeded share of the training triplets; neighbours are those of all."}
+        default=1.0,
+        metadata={
+            "help": "Train on a seeded share of the training triplets; neighbours and frequencies are those of all."
+        },
     )
     retriever: str | None = field(
         default=None, metadata={"help": "Model with separate encoding, to mine negatives with, for a joint one."}

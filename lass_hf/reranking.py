@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from .answering import best
 from .candidate_scores import CandidateScores, candidate_scores
+from .configuration import RANKING_CHOICES
 from .errors import LassError
 from .fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
 from .knowledge_graph import KnowledgeGraph
@@ -138,6 +139,7 @@ def evaluate_reranking(
     progress = None
     if resume_dir is not None:
         identity = {
+            **{name: getattr(model.config, name) for name in RANKING_CHOICES},
             "retriever": model_fingerprint(retriever.model),
             "model": model_fingerprint(joint.model),
             "texts": [texts_fingerprint(scorer.store) for scorer in (retriever, joint)],

@@ -6,6 +6,7 @@ loading of checkpoints, which must be those of this model and graph.
 
 import math
 import time
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from .attention import eager_attention
 from .candidate_scores import candidate_scores
-from .card_folder import classification_facts, ranking_facts
+from .card_folder import classification_facts, ranking_facts, scored
 from .configuration import LassConfig
 from .data_collator import KGDataCollator, groups_of
 from .decision import DecisionCallback
@@ -120,14 +122,10 @@ class LassTrainer(ReportingTrainer):
 
     def train(self, *args, **kwargs):
         """As the Trainer does; on a CPU with eager attention, whose backward pass over short sequences is faster."""
-        chosen = self.model.config._attn_implementation
-        if self.model.device.type != "cpu" or chosen != "sdpa":
+        encoder = self.model.encoder
+        quick = self.args.device.type == "cpu" and encoder.config._attn_implementation == "sdpa"
+        with eager_attention(encoder) if quick else nullcontext():
             return super().train(*args, **kwargs)
-        self.model.set_attn_implementation("eager")
-        try:
-            return super().train(*args, **kwargs)
-        finally:
-            self.model.set_attn_implementation(chosen)
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         """Refuses the checkpoint of another model or graph, which would go on to something that is neither."""
@@ -276,15 +274,15 @@ class LassTrainer(ReportingTrainer):
         model = self.accelerator.unwrap_model(self.model)
         scorer = TripletScorer(model, self.processing_class.token_store(split.graph))
         quiet = bool(self.args.disable_tqdm)
-        size = scored = len(split)
-        about: tuple[str | None, torch.dtype] = ((self.about or {}).get("graph"), scorer.model.dtype)
+        size = num_scored = len(split)
+        about = scored((self.about or {}).get("graph"), "auto", model)
         started = time.perf_counter()
         if split.labels is not None and not split.labels.all():
             predictions = scorer.score(split.triplets, shared=True)
             seconds = time.perf_counter() - started
             loss = mean_bce_loss(torch.from_numpy(predictions), torch.from_numpy(split.labels))
             metrics = dict(classify(predictions, split, predictions, split).metrics)
-            self.remember(classification_facts(metrics, split, split.name, *about))
+            self.remember(classification_facts(metrics, split, split.name, about))
         else:
             limit, seed = self.args.eval_triplets, self.args.seed
             unit_size = UNIT_SIZE[model.config.encoding]
@@ -298,9 +296,14 @@ class LassTrainer(ReportingTrainer):
                 loss = self._loss(*map(torch.from_numpy, arrays))
             else:
                 loss = self._evaluated_in_batch_loss(scorer, result.triplets)
-            predictions, metrics, size, scored = result.ranks, result.metrics, len(result.triplets), result.num_scored
-            self.remember(ranking_facts(result, split, *about))
-        metrics["triplets_per_second"] = round(scored / seconds, 3)
+            predictions, metrics, size, num_scored = (
+                result.ranks,
+                result.metrics,
+                len(result.triplets),
+                result.num_scored,
+            )
+            self.remember(ranking_facts(result, split, about))
+        metrics["triplets_per_second"] = round(num_scored / seconds, 3)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss.item(), **metrics}.items()}
         return EvalLoopOutput(np.asarray(predictions), split.labels, metrics, size)
 

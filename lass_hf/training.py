@@ -201,8 +201,9 @@ def trained_model(
         raise LassError(f"{folder}: no {TRAINING_FILE} of a training that ended; expected the folder of one that did")
     model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
     about = {name: made.pop(name) for name in RECORDED}
-    weights = {name: getattr(model.config, name) for name in RANKING_CHOICES}  # may be others by now
-    about["choices"] |= {name: weight for name, weight in weights.items() if weight or name in about["choices"]}
+    weights = {name: getattr(model.config, name) for name in RANKING_CHOICES}
+    kept = {name: weight for name, weight in weights.items() if weight != about["choices"].get(name, 0)}  # since then
+    about |= {name: {**about[name], **kept} for name in ("choices", "changed")}
     if about["graph_fingerprint"] != graph_fingerprint(graph):
         raise LassError(
             f"{folder}: trained on {about['graph']}, whose names or triplets are not those of {arguments.graph}"

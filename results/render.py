@@ -267,9 +267,10 @@ def reranking_table(runs: list[Run]) -> list[str]:
     rows = []
     for run in runs:
         graph, tokens, seconds = TITLES[Path(run["graph"]).name], run["tokens"], run["stage_seconds"]
+        weights = "".join(f", {name} {value}" for name, value in run.get("ranking_weights", {}).items() if value)
         chosen_ones = f"a seeded choice of {run['limit']}" if run["limit"] else "all"
         for stage, shown, metrics in (
-            ("retrieval", "retriever alone", run["retrieval"]),
+            ("retrieval", f"retriever alone{weights}", run["retrieval"]),
             ("reranking", f"its {run['top_k']} best reranked, blend {run['blend']:.3g}", run["metrics"]),
         ):
             spent = [f"{tokens[stage]:,}", f"{seconds[stage]:.1f}"]

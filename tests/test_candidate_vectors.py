@@ -12,6 +12,7 @@ from separate import separate_model, separate_processor
 from lass_hf import KnowledgeGraph, LassPredictor, evaluate_link_prediction
 from lass_hf.candidate_scores import by_triplets, candidate_scores
 from lass_hf.candidate_vectors import candidate_vectors, neighbours
+from lass_hf.errors import NonFiniteError
 from lass_hf.index import EntityIndex
 from lass_hf.link_prediction import rank_split
 from lass_hf.scoring import TripletScorer
@@ -112,8 +113,10 @@ def test_rankings_are_those_of_the_mixed_vectors():
     assert answer.score == pytest.approx(best.max(), rel=1e-5)
 
 
-def test_chosen_candidates_have_the_scores_that_they_have_among_all():
-    processor, model = separate_processor(), separate_model(neighbour_weight=0.4)
+@pytest.mark.parametrize("frequency_weight", [0, 0.7])
+def test_chosen_candidates_have_the_scores_that_they_have_among_all(frequency_weight):
+    processor = separate_processor()
+    model = separate_model(neighbour_weight=0.4, frequency_weight=frequency_weight)
     predictor = LassPredictor(model, processor, dtype="float32")
     question = {"head": "cat", "relation": "eats", "top_k": 20, "exclude_known": False}
     every = {answer.id: answer.score for answer in predictor.predict(**question)}
@@ -168,6 +171,23 @@ def test_one_weight_is_enough_for_chosen_candidates_to_be_scored_as_all_are(weig
     every = {answer.id: answer.score for answer in predictor.predict(**question, top_k=20)}
     for answer in predictor.predict(**question, candidates=["milk", "dog"]):
         assert answer.score == pytest.approx(every[answer.id], rel=1e-5)
+
+
+def test_chosen_candidates_need_no_index_where_no_training_triplets_tell_more(monkeypatch):
+    monkeypatch.setattr("lass_hf.prediction.vectors_of", None)
+    processor = separate_processor(KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT))
+    question = {"head": "cat", "relation": "eats", "candidates": ["milk", "dog"], "exclude_known": False}
+    found, expected = (
+        LassPredictor(separate_model(frequency_weight=weight), processor, dtype="float32").predict(**question)
+        for weight in (1.0, 0.0)
+    )
+    assert found == expected
+
+
+def test_scores_that_a_weight_makes_infinite_are_not_ranked(graph):
+    processor = separate_processor(graph)
+    with pytest.raises(NonFiniteError), np.errstate(all="ignore"):
+        evaluate_link_prediction(separate_model(frequency_weight=1e39), processor, graph, quiet=True)
 
 
 @pytest.mark.parametrize("weight", ["neighbour_weight", "frequency_weight"])

@@ -7,8 +7,11 @@ import pytest
 from command_line import run
 from separate import separate_model, separate_processor
 
-from lass_hf import LassForKGCompletion, evaluate_link_prediction
+from lass_hf import KnowledgeGraph, LassForKGCompletion, evaluate_link_prediction
 from lass_hf.card_folder import model_facts, write_card
+from lass_hf.recipes import parse_training
+from lass_hf.saved_config import keep_in_config
+from lass_hf.training import trained_model
 
 WEIGHTS = {"neighbour_weight": 0.4, "frequency_weight": 0.7}
 FLAGS = [part for name, weight in WEIGHTS.items() for part in (f"--{name}", weight)]
@@ -61,6 +64,52 @@ def test_weights_that_are_kept_are_the_models_own_and_its_cards(asked, folder, e
     assert "validation split" not in card
     assert run(*asked) == 0
     assert json.loads((tmp_path / "found.json").read_text())["ranks"] == expected.ranks.tolist()
+
+
+def test_a_given_weight_that_is_the_models_own_is_no_other(asked, folder):
+    own = ("--neighbour_weight", 0.1)
+    assert run(*asked, *own) == 0
+    assert "test split" in (folder / "README.md").read_text()
+    assert run(*asked, *own, "--split", "validation", "--keep_weights") == 0
+    card = (folder / "README.md").read_text()
+    assert "test split" in card
+    assert "validation split" in card
+
+
+def test_a_card_shows_no_figures_of_other_weights(asked, folder):
+    """However the configuration came to have others; when it has the old ones again, their figures are there, too."""
+    assert run(*asked) == 0
+    for weight in (0.6, 0.1):
+        keep_in_config(folder, neighbour_weight=weight)
+        assert run(*asked, "--split", "validation") == 0
+        assert ("test split" in (folder / "README.md").read_text()) == (weight == 0.1)
+    assert (folder / "README.md").read_text().count("validation split") == 1
+
+
+def test_the_training_table_leaves_weights_to_the_text(graph_folder, encoder_folder, tmp_path):
+    """They can be others by now; a results file of the model names those that rank, as a change of the recipe."""
+    out = tmp_path / "out"
+    choices = {"encoding": "separate", "loss": "softmax", "neighbour_weight": 0.3, "max_steps": 1, "report_to": "none"}
+    flags = [part for name, value in choices.items() for part in (f"--{name}", value)]
+    given = ("--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", out, "--quiet")
+    assert run("train", *given, *flags) == 0
+    evaluate = ("evaluate", "--model", out, "--graph", graph_folder, "--quiet", "--split", "validation")
+    assert run(*evaluate, "--neighbour_weight", 0.5, "--keep_weights") == 0
+    card = (out / "README.md").read_text()
+    assert "In rankings 0.5 of the mean vector" in card
+    assert "`neighbour_weight` |" not in card
+    arguments, training = parse_training([str(part) for part in (*given, *flags)])
+    _, _, about = trained_model(arguments, training, KnowledgeGraph.from_directory(graph_folder), str(out))
+    assert about["choices"]["neighbour_weight"] == about["changed"]["neighbour_weight"] == 0.5
+    assert "frequency_weight" not in about["changed"]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_reranking_by_weights_that_are_only_tried_says_nothing_of_predict(other, asked, folder, model_folder, capsys):
+    flags = ("--neighbour_weight", 0.5) if other else ()
+    loud = [part for part in asked if part != "--quiet"]
+    assert run(*loud, "--rerank", model_folder, "--top_k", 5, "--blend", 1, *flags) == 0
+    assert ("next: lass-hf predict" in capsys.readouterr().out) == (not other)
 
 
 @pytest.mark.parametrize(
