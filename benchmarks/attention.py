@@ -1,0 +1,79 @@
+"""Forward and backward pass of a training batch with "sdpa" (flash) attention, and with "eager" attention.
+
+    python benchmarks/attention.py --graph DIR [--encoding separate] [--dropout 0] [--json FILE]
+
+The same batch and the same weights on both sides, in interleaved rounds of one run; bfloat16 autocast where the
+hardware multiplies bfloat16 itself. `LassTrainer` trains with "eager" on a CPU.
+"""
+
+import statistics
+import tempfile
+
+import common
+import torch
+
+from lass_hf import LassForKGCompletion, LassProcessor, LassTrainer, LassTrainingArguments
+from lass_hf.neighbourhood_sampler import NeighbourhoodSampler
+
+
+def main() -> None:
+    parser = common.parser(__doc__.splitlines()[0])
+    parser.add_argument("--encoding", choices=("joint", "separate"), default="joint")
+    parser.add_argument("--positives", type=int, default=16, help="of the batch; joint encoding adds 15 negatives each")
+    parser.add_argument("--neighbourhood_size", type=int, default=1, help="of the batch (separate encoding)")
+    parser.add_argument("--max_length", type=int, default=128, help="of a sequence, in tokens")
+    parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--steps", type=int, default=3, help="of a round")
+    arguments = parser.parse_args()
+    graph, _ = common.load(arguments)
+    encoding = arguments.encoding
+    processor = LassProcessor.from_encoder(
+        arguments.encoder, graph=graph, encoding=encoding, max_length=arguments.max_length
+    )
+    model = LassForKGCompletion.from_encoder(
+        arguments.encoder, encoding=encoding, normalize=encoding == "separate", dropout=arguments.dropout
+    )
+    trainer = LassTrainer(
+        model=model.to(common.device()),  # type: ignore[arg-type]
+        args=LassTrainingArguments(tempfile.mkdtemp(), loss="softmax", report_to=[]),
+        processing_class=processor,
+        train_dataset=graph["train"],
+    )
+    order = NeighbourhoodSampler(graph["train"].triplets, arguments.neighbourhood_size, arguments.seed)
+    rows = [row for row, _ in zip(order, range(arguments.positives), strict=False)]
+    batch = trainer.data_collator([graph["train"][row] for row in rows])
+    batch = {name: part.to(model.device) if torch.is_tensor(part) else part for name, part in batch.items()}
+    tokens = sum(count * longest for count, _, longest in batch["micro_batches"])
+
+    def side(attention: str):
+        def run() -> int:
+            model.encoder.set_attn_implementation(attention)
+            model.train()
+            for _ in range(arguments.steps):
+                with torch.autocast(model.device.type, torch.bfloat16, enabled=bool(trainer.args.bf16)):
+                    loss = trainer.compute_loss(model, batch)
+                loss.backward()
+                model.zero_grad()
+            return arguments.steps * tokens
+
+        return run
+
+    sides = {name: side(name) for name in ("sdpa", "eager")}
+    for run in sides.values():
+        run()  # warm
+    rates = common.interleaved(sides, arguments.rounds)
+    table = [
+        {
+            "attention": name,
+            "tokens/s": statistics.median(rate),
+            "eager gains": common.ratio(rates, "eager", name),
+        }
+        for name, rate in rates.items()
+    ]
+    common.print_table(table)
+    precision = "bfloat16 autocast" if trainer.args.bf16 else "float32"
+    common.finish(arguments, {"precision": precision, "tokens": tokens, "sides": table, "tokens_per_second": rates})
+
+
+if __name__ == "__main__":
+    main()
