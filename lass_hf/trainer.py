@@ -120,13 +120,6 @@ class LassTrainer(ReportingTrainer):
         if isinstance(data_collator, KGDataCollator):
             self.add_callback(_EpochCallback(data_collator))
 
-    def train(self, *args, **kwargs):
-        """As the Trainer does; on a CPU with eager attention, whose backward pass over short sequences is faster."""
-        encoder = self.model.encoder
-        quick = self.args.device.type == "cpu" and encoder.config._attn_implementation == "sdpa"
-        with eager_attention(encoder) if quick else nullcontext():
-            return super().train(*args, **kwargs)
-
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         """Refuses the checkpoint of another model or graph, which would go on to something that is neither."""
         folder = Path(resume_from_checkpoint)
@@ -180,6 +173,13 @@ class LassTrainer(ReportingTrainer):
         counts = self.accelerator.gather(counts[None].to(device)).sum(0)
         self.throughput.add(counts)
         return batches, counts[1 if self.args.loss == "mean_bce" else 0].clamp(min=1)
+
+    def training_step(self, *args, **kwargs):
+        """As the Trainer's; on a CPU with eager attention, whose backward pass over short sequences is faster."""
+        encoder = self.accelerator.unwrap_model(self.model).encoder
+        quick = self.args.device.type == "cpu" and encoder.config._attn_implementation == "sdpa"
+        with eager_attention(encoder) if quick else nullcontext():
+            return super().training_step(*args, **kwargs)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The loss that `args.loss` names, in float32; raises NonFiniteError for NaN."""

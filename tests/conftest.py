@@ -37,6 +37,7 @@ from transformers.utils import logging as transformers_logging
 from lass_hf import KnowledgeGraph, LassConfig, LassForKGCompletion, LassProcessor
 
 atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
+torch.cpu.get_capabilities = dict  # "auto" is float32 on every machine: a test that wants bfloat16 says so
 torch.set_num_threads(1)  # tiny models: more threads only wait for each other, the more on a busy machine
 
 ENTITY_TEXT = {

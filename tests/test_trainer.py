@@ -18,7 +18,6 @@ from trainings import (
     make_trainer,
     parameters_of,
 )
-from transformers import TrainerCallback
 
 from lass_hf import KnowledgeGraph, LassTrainer, LassTrainingArguments, evaluate_link_prediction
 from lass_hf.errors import LassError, NonFiniteError
@@ -100,27 +99,22 @@ def test_micro_batches_train_like_padded_batches(loss, tmp_path, graph, processo
     assert_close(parameters_of(parts.model), parameters_of(whole.model), rtol=1e-4, atol=1e-5)
 
 
-class AttentionCallback(TrainerCallback):
-    """Notes what the encoder attends with in each step, and breaks the training off where it is told to."""
-
-    def __init__(self, last: int | None = None):
-        self.last, self.seen = last, []
-
-    def on_step_end(self, args, state, control, model, **kwargs):
-        self.seen.append(model.encoder.config._attn_implementation)
-        if state.global_step == self.last:
-            raise KeyboardInterrupt
-
-
 def test_training_on_a_cpu_attends_eagerly_and_leaves_the_model_as_it_was(tmp_path, graph, processor):
-    model, callback = make_model(), AttentionCallback()
-    assert model.encoder.config._attn_implementation == "sdpa"
-    make_trainer(tmp_path, graph, processor, model, callbacks=[callback]).train()
-    assert callback.seen == ["eager"] * 4
-    callback.last = 1
-    with pytest.raises(KeyboardInterrupt):
-        make_trainer(tmp_path, graph, processor, model, callbacks=[callback]).train()
-    assert {model.config._attn_implementation, model.encoder.config._attn_implementation} == {"sdpa"}
+    model, seen = make_model(), set()
+    config = model.encoder.config
+    assert config._attn_implementation == "sdpa"
+    hook = model.encoder.register_forward_pre_hook(
+        lambda encoder, *_: seen.add((encoder.training, config._attn_implementation))
+    )
+    trainer = make_trainer(tmp_path, graph, processor, model, eval_strategy="steps", eval_steps=2)
+    trainer.train()
+    assert seen == {(True, "eager"), (False, "sdpa")}  # scores are those of the model as it is loaded later
+    assert config._attn_implementation == "sdpa"
+    hook.remove()
+    model.encoder.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trainer.train()
+    assert config._attn_implementation == "sdpa"
 
 
 @pytest.mark.parametrize(
