@@ -9,7 +9,8 @@ from conftest import make_graph, make_model, make_processor
 
 from lass_hf import LassPredictor, evaluate_link_prediction
 from lass_hf.errors import LassError
-from lass_hf.reranking import BLENDS, Retrieved, evaluate_reranking, fit_blend, rerank, retrieve
+from lass_hf.reranking import BLENDS, evaluate_reranking, fit_blend, rerank
+from lass_hf.retrieval import Retrieved, retrieve
 from lass_hf.scoring import TripletScorer
 
 GRAPH = make_graph()
