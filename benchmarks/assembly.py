@@ -15,28 +15,28 @@ import numpy as np
 import torch
 
 from lass_hf import KGDataCollator, KnowledgeGraph, LassProcessor
-from lass_hf.batching import batch_cost, batches_by_length
-from lass_hf.encoders import OFFLINE_ENCODER
-from lass_hf.link_prediction import UNIT_SIZE
-from lass_hf.token_store import TokenStore
+from lass_hf.core.encoders import OFFLINE_ENCODER
+from lass_hf.core.token_store import TokenStore
+from lass_hf.scoring.candidate_scores import CHUNK_SIZE
+from lass_hf.scoring.length_buckets import batch_cost, batches_by_length
 
 PARTS = (5_000, 20_000, 80_000, 320_000)
 TRIPLETS = 65_536
 
 
-def assemble_all(store: TokenStore, units: list[np.ndarray], budget: int) -> tuple[float, float]:
+def assemble_all(store: TokenStore, chunks: list[np.ndarray], budget: int) -> tuple[float, float]:
     """Triplets a second, and the part of the computed tokens that is padding."""
     start = time.perf_counter()
     tokens = 0
-    for triplets in units:
+    for triplets in chunks:
         for batch in batches_by_length(store.lengths(triplets), batch_cost("cpu"), budget):
             tokens += store.assemble(triplets[batch])["input_ids"].numel()
     seconds = time.perf_counter() - start
-    return sum(map(len, units)) / seconds, 1 - sum(store.lengths(triplets).sum() for triplets in units) / tokens
+    return sum(map(len, chunks)) / seconds, 1 - sum(store.lengths(triplets).sum() for triplets in chunks) / tokens
 
 
 def training_padding(graph: KnowledgeGraph, processor: LassProcessor, steps: int = 100) -> dict[str, float]:
-    """Padding, as a part of what is computed, of batches of 16 positives: one batch each, and in micro-batches."""
+    """Padding, as a part of what is computed, of batches of 16 positives: one batch each, and in length buckets."""
     collate = KGDataCollator(processor, graph)
     split, random = graph["train"], np.random.default_rng(0)
     real = whole = micro = 0
@@ -44,8 +44,8 @@ def training_padding(graph: KnowledgeGraph, processor: LassProcessor, steps: int
         batch = collate([split[row] for row in random.choice(len(split), 16)])
         real += int(batch["attention_mask"].sum())
         whole += batch["input_ids"].numel()
-        micro += sum(rows * longest for rows, _, longest in batch["micro_batches"])
-    return {"one padded batch": 1 - real / whole, "micro-batches": 1 - real / micro}
+        micro += sum(rows * longest for rows, _, longest in batch["length_buckets"])
+    return {"one padded batch": 1 - real / whole, "length buckets": 1 - real / micro}
 
 
 def epoch(graph: KnowledgeGraph, processor: LassProcessor, positives: int, batch: int = 16) -> dict[str, float]:
@@ -72,11 +72,11 @@ def main() -> None:
     ]
     every = np.repeat(queries, len(candidates), axis=0)
     every[:, 2] = np.tile(candidates, len(queries))
-    per_unit = max(1, UNIT_SIZE["joint"] // len(candidates)) * len(candidates)
-    units = [every[start : start + per_unit] for start in range(0, len(every), per_unit)]
+    per_chunk = max(1, CHUNK_SIZE["cross-encoder"] // len(candidates)) * len(candidates)
+    chunks = [every[start : start + per_chunk] for start in range(0, len(every), per_chunk)]
     rows = []
     for budget in (4096, 65536):
-        measured = [assemble_all(store, units, budget) for _ in range(arguments.rounds)]
+        measured = [assemble_all(store, chunks, budget) for _ in range(arguments.rounds)]
         rate = statistics.median(rate for rate, _ in measured)
         rows.append({"tokens a batch": budget, "triplets/s": rate, "padding": float(measured[0][1])})
     print(f"scoring batches of {store.lengths(every).mean():.1f} tokens a triplet:")

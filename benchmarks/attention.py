@@ -1,6 +1,6 @@
 """Forward and backward pass of a training batch with "sdpa" (flash) attention, and with "eager" attention.
 
-    python benchmarks/attention.py --graph DIR [--encoding separate] [--dropout 0] [--json FILE]
+    python benchmarks/attention.py --graph DIR [--architecture bi-encoder] [--dropout 0] [--json FILE]
 
 The same batch and the same weights on both sides, in interleaved rounds of one run; bfloat16 autocast where the
 hardware multiplies bfloat16 itself. `LassTrainer` trains with "eager" on a CPU.
@@ -13,25 +13,27 @@ import common
 import torch
 
 from lass_hf import LassForKGCompletion, LassProcessor, LassTrainer, LassTrainingArguments
-from lass_hf.neighbourhood_sampler import NeighbourhoodSampler
+from lass_hf.training.neighborhood_sampler import NeighborhoodSampler
 
 
 def main() -> None:
     parser = common.parser(__doc__.splitlines()[0])
-    parser.add_argument("--encoding", choices=("joint", "separate"), default="joint")
-    parser.add_argument("--positives", type=int, default=16, help="of the batch; joint encoding adds 15 negatives each")
-    parser.add_argument("--neighbourhood_size", type=int, default=1, help="of the batch (separate encoding)")
+    parser.add_argument("--architecture", choices=("cross-encoder", "bi-encoder"), default="cross-encoder")
+    parser.add_argument(
+        "--positives", type=int, default=16, help="of the batch; the cross-encoder adds 15 negatives each"
+    )
+    parser.add_argument("--neighborhood_size", type=int, default=1, help="of the batch (the bi-encoder)")
     parser.add_argument("--max_length", type=int, default=128, help="of a sequence, in tokens")
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--steps", type=int, default=3, help="of a round")
     arguments = parser.parse_args()
     graph, _ = common.load(arguments)
-    encoding = arguments.encoding
+    architecture = arguments.architecture
     processor = LassProcessor.from_encoder(
-        arguments.encoder, graph=graph, encoding=encoding, max_length=arguments.max_length
+        arguments.encoder, graph=graph, architecture=architecture, max_length=arguments.max_length
     )
     model = LassForKGCompletion.from_encoder(
-        arguments.encoder, encoding=encoding, normalize=encoding == "separate", dropout=arguments.dropout
+        arguments.encoder, architecture=architecture, normalize=architecture == "bi-encoder", dropout=arguments.dropout
     )
     trainer = LassTrainer(
         model=model.to(common.device()),  # type: ignore[arg-type]
@@ -39,11 +41,11 @@ def main() -> None:
         processing_class=processor,
         train_dataset=graph["train"],
     )
-    order = NeighbourhoodSampler(graph["train"].triplets, arguments.neighbourhood_size, arguments.seed)
+    order = NeighborhoodSampler(graph["train"].triplets, arguments.neighborhood_size, arguments.seed)
     rows = [row for row, _ in zip(order, range(arguments.positives), strict=False)]
     batch = trainer.data_collator([graph["train"][row] for row in rows])
     batch = {name: part.to(model.device) if torch.is_tensor(part) else part for name, part in batch.items()}
-    tokens = sum(count * longest for count, _, longest in batch["micro_batches"])
+    tokens = sum(count * longest for count, _, longest in batch["length_buckets"])
 
     def side(attention: str):
         def run() -> int:

@@ -11,10 +11,10 @@ import torch
 import transformers
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion
-from lass_hf.encoders import OFFLINE_ENCODER
-from lass_hf.record import command
-from lass_hf.results import write_results
-from lass_hf.scoring import scoring_dtype
+from lass_hf.core.encoders import OFFLINE_ENCODER
+from lass_hf.scoring.triplet_scorer import scoring_dtype
+from lass_hf.training.run_metadata import command
+from lass_hf.utils.result_files import write_results
 
 
 def parser(description: str) -> argparse.ArgumentParser:

@@ -2,8 +2,8 @@
 
     python benchmarks/index.py --folder DIR [--entities N] [--dim K] [--clusters C] [--faiss DESCRIPTION] [--json FILE]
 
-Vectors are seeded random unit vectors, made block by block. They have no neighbourhoods, which approximate search lives
-on: with --clusters each is a random centre plus noise of .7 times its length. The blocks stay in the folder; a second
+Vectors are seeded random unit vectors, made block by block. They have no neighborhoods, which approximate search lives
+on: with --clusters each is a random center plus noise of .7 times its length. The blocks stay in the folder; a second
 run loads them. Anonymous memory leaves memory-mapped files out, which the kernel drops when it needs room.
 """
 
@@ -21,8 +21,8 @@ import common
 import numpy as np
 import torch
 
-from lass_hf.faiss_index import FaissIndex
-from lass_hf.index import EntityIndex
+from lass_hf.scoring.entity_index import EntityIndex
+from lass_hf.scoring.faiss_index import FaissIndex
 
 
 class Vectors:

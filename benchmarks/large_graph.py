@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from lass_hf import KnowledgeGraph
-from lass_hf.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
+from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 
 WORDS, RELATIONS, BLOCK = 20_000, 1000, 2**20
 LETTERS = np.frombuffer(b"etaoinshrdlucmfwypvbgk", dtype="S1")

@@ -12,8 +12,8 @@ import common
 import numpy as np
 
 from lass_hf import LassProcessor, evaluate_link_prediction
-from lass_hf.candidate_scores import by_triplets
-from lass_hf.link_prediction import rank_split
+from lass_hf.evaluation.link_prediction import rank_split
+from lass_hf.scoring.candidate_scores import by_triplets
 
 
 def peak() -> float:

@@ -1,6 +1,6 @@
 """The published code's way of working, re-created from its description: what lass-hf is measured against.
 
-Each triplet is put together and tokenised in Python and padded to 192 tokens, everything is float32, and the masked-LM
+Each triplet is put together and tokenized in Python and padded to 192 tokens, everything is float32, and the masked-LM
 head runs on every token although its loss has the weight 0. The sequences are those of lass-hf, so that scores can be
 compared.
 """
@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from lass_hf import KnowledgeGraph
-from lass_hf.encoders import resolve_encoder
-from lass_hf.score_functions import translation_score
+from lass_hf.core.encoders import resolve_encoder
+from lass_hf.core.score_functions import translation_score
 
 PADDED_LENGTH = 192
 BATCH_SIZE = 16  # sequences on each of its 8 GPUs

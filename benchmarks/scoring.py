@@ -24,9 +24,9 @@ from scipy.stats import spearmanr
 from transformers import Trainer, TrainingArguments
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_link_prediction
-from lass_hf.encoders import resolve_encoder
-from lass_hf.scoring import TripletScorer
-from lass_hf.token_store import TokenStore
+from lass_hf.core.encoders import resolve_encoder
+from lass_hf.core.token_store import TokenStore
+from lass_hf.scoring.triplet_scorer import TripletScorer
 
 CROSS_ENCODER_BATCHES = (16, 32, 64, 128, 256)
 
@@ -48,7 +48,7 @@ def candidate_triplets(graph: KnowledgeGraph, queries: int, candidates: int | No
 
 
 def trainer_side(model: LassForKGCompletion, store: TokenStore, triplets: np.ndarray, bf16: bool) -> Callable[[], int]:
-    """`Trainer.predict` over sequences tokenised before, each batch padded to its longest."""
+    """`Trainer.predict` over sequences tokenized before, each batch padded to its longest."""
     whole = store.assemble(triplets)
     lengths = whole["attention_mask"].sum(1).tolist()
     names = ("input_ids", "attention_mask", "segment_ids")
@@ -96,7 +96,7 @@ def cross_encoder_side(arguments, graph: KnowledgeGraph, triplets: np.ndarray, d
     entity, relation = graph.entities.texts, graph.relations.texts
     pairs = [(entity[h], relation[r] + separator + entity[t]) for h, r, t in triplets.tolist()]
     by_length = sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
-    part = by_length[len(pairs) // 2 :][:512]  # neighbours in length, as the whole run, which it sorts, has them
+    part = by_length[len(pairs) // 2 :][:512]  # neighbors in length, as the whole run, which it sorts, has them
     model.predict(part[:64], show_progress_bar=False)
     seconds = {}
     for size in CROSS_ENCODER_BATCHES:
@@ -173,7 +173,7 @@ def main() -> None:
         }
         for name, rate in rates.items()
     ]
-    print(f"{len(triplets)} triplets, {tokens:.1f} tokens each; the graph tokenised once in {tokenising:.2f} s")
+    print(f"{len(triplets)} triplets, {tokens:.1f} tokens each; the graph tokenized once in {tokenising:.2f} s")
     common.print_table(rows)
     difference = float(np.abs(published.score(few) - TripletScorer(model, store, "float32").score(few)).max())
     print(f"largest difference of scores, published recipe and lass-hf in float32: {difference:.1e}")

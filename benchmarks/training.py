@@ -23,7 +23,7 @@ from transformers import PrinterCallback, Trainer
 
 from lass_hf import KGDataCollator, KnowledgeGraph, LassForKGCompletion, LassProcessor, LassTrainer
 from lass_hf import LassTrainingArguments as Arguments
-from lass_hf.losses import mean_bce_loss
+from lass_hf.core.losses import mean_bce_loss
 
 COMPARED_STEPS = 20
 
@@ -54,7 +54,7 @@ def make_trainer(arguments, ours: bool, model: LassForKGCompletion, processor: L
     else:
 
         def padded(items: Any) -> dict[str, torch.Tensor]:
-            return {name: value for name, value in collate(items).items() if name != "micro_batches"}
+            return {name: value for name, value in collate(items).items() if name != "length_buckets"}
 
         trainer = Trainer(model=model, args=training, data_collator=padded, train_dataset=graph["train"])
     trainer.remove_callback(PrinterCallback)

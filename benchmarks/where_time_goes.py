@@ -15,7 +15,7 @@ from scoring import candidate_triplets
 from torch.profiler import ProfilerActivity, profile
 
 from lass_hf import KGDataCollator, LassProcessor
-from lass_hf.scoring import TripletScorer
+from lass_hf.scoring.triplet_scorer import TripletScorer
 
 SHOWN = 10
 

@@ -1,9 +1,9 @@
-"""Answers over every entity: what encoding, ranking and one question cost with separate encoding.
+"""Answers over every entity: what architecture, ranking and one question cost with a bi-encoder.
 
     python benchmarks/whole_graph.py --model DIR --graph DIR [--json FILE]
 
 Encodes all entities (nothing is kept on disk), ranks both sides of the test split, and asks `predict` for seeded test
-queries, one after the other. Beside its own forward tokens stand those that a joint model needs for the same ranking:
+queries, one after the other. Beside its own forward tokens stand those that a cross-encoder needs for the same ranking:
 one sequence for each candidate of each query, which are counted, not run.
 """
 
@@ -15,13 +15,14 @@ import common
 import numpy as np
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassPredictor, LassProcessor
-from lass_hf.candidate_scores import by_index, entity_index, vectors_of
-from lass_hf.link_prediction import UNIT_SIZE, rank_split
-from lass_hf.scoring import TripletScorer
+from lass_hf.evaluation.link_prediction import rank_split
+from lass_hf.scoring.candidate_scores import CHUNK_SIZE, by_index, vectors_of
+from lass_hf.scoring.index_building import entity_index
+from lass_hf.scoring.triplet_scorer import TripletScorer
 
 
-def joint_tokens(processor: LassProcessor, graph: KnowledgeGraph) -> float:
-    """Tokens of a joint model's sequences for every candidate of every distinct test query (no text is cut)."""
+def cross_encoder_tokens(processor: LassProcessor, graph: KnowledgeGraph) -> float:
+    """Tokens of a cross-encoder's sequences for every candidate of every distinct test query (no text is cut)."""
     store, test = processor.token_store(graph), graph["test"].positives
     lengths = np.diff(store.offsets)
     relations, entities = lengths[: graph.num_relations], lengths[store.num_relations :]
@@ -36,7 +37,7 @@ def joint_tokens(processor: LassProcessor, graph: KnowledgeGraph) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, metavar="DIR", help="trained, with separate encoding")
+    parser.add_argument("--model", required=True, metavar="DIR", help="trained, with a bi-encoder")
     parser.add_argument("--graph", required=True, metavar="DIR", help="folder of its graph")
     parser.add_argument("--questions", type=int, default=100, help="asked of predict")
     parser.add_argument("--seed", type=int, default=42, help="of their choice")
@@ -53,7 +54,7 @@ def main() -> None:
     index = entity_index(scorer)
     encoded = time.perf_counter()
     vectors = vectors_of(scorer, index, graph)
-    result = rank_split(by_index(scorer, vectors), graph["test"], unit_size=UNIT_SIZE["separate"])
+    result = rank_split(by_index(scorer, vectors), graph["test"], chunk_size=CHUNK_SIZE["bi-encoder"])
     ranked = time.perf_counter()
 
     processor.graph = graph
@@ -65,7 +66,7 @@ def main() -> None:
         asked = time.perf_counter()
         predictor.predict(head=graph.entities.ids[head], relation=graph.relations.ids[relation])
         seconds.append(time.perf_counter() - asked)
-    tokens = joint_tokens(processor, graph)
+    tokens = cross_encoder_tokens(processor, graph)
     results = {
         "encode_entities_s": encoded - start,
         "rank_s": ranked - encoded,
@@ -73,7 +74,7 @@ def main() -> None:
         "queries": len(result.ranks),
         "entities": index.num_entities,
         "tokens": scorer.tokens,
-        "joint_tokens_over_tokens": tokens / scorer.tokens,
+        "cross_encoder_tokens_over_tokens": tokens / scorer.tokens,
         "predict_median_ms": 1000 * statistics.median(seconds),
         "predict_p95_ms": 1000 * float(np.percentile(seconds, 95)),
         "mrr": result.metrics["mrr"],

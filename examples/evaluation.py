@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lass_hf.builders import load_graph
-from lass_hf.card_folder import add_evaluation, ranking_facts, scored
-from lass_hf.errors import LassError
-from lass_hf.evaluate_modules import LinkPredictionMetric
-from lass_hf.fingerprints import model_fingerprint
-from lass_hf.ranking_progress import remove_progress
-from lass_hf.recipes import parse_training
-from lass_hf.record import command
-from lass_hf.scoring import DTYPES
-from lass_hf.terminal import check_writable, processes, report
-from lass_hf.training import trained_model
+from lass_hf.core.errors import LassError
+from lass_hf.evaluation.link_prediction_metric import LinkPredictionMetric
+from lass_hf.evaluation.ranking_progress import remove_progress
+from lass_hf.evaluation.result_facts import ranking_facts, scored
+from lass_hf.graphs.loading import load_graph
+from lass_hf.hub.card_files import add_evaluation
+from lass_hf.scoring.triplet_scorer import DTYPES
+from lass_hf.training.recipes import parse_training
+from lass_hf.training.run import trained_model
+from lass_hf.training.run_metadata import command
+from lass_hf.utils.console import check_writable, report
+from lass_hf.utils.distributed import processes
+from lass_hf.utils.fingerprints import model_fingerprint
 
 
 @dataclass

@@ -20,10 +20,10 @@ from lass_hf import (
     evaluate_link_prediction,
     load_benchmark,
 )
-from lass_hf.candidate_scores import by_triplets
-from lass_hf.encoders import OFFLINE_ENCODER
-from lass_hf.frequency_baseline import frequency_scores
-from lass_hf.link_prediction import rank_split
+from lass_hf.core.encoders import OFFLINE_ENCODER
+from lass_hf.evaluation.frequency_baseline import frequency_scores
+from lass_hf.evaluation.link_prediction import rank_split
+from lass_hf.scoring.candidate_scores import by_triplets
 
 METRICS = ("mr", "mrr", "hits@1", "hits@3", "hits@10", "amri")
 

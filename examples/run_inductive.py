@@ -1,6 +1,6 @@
 """Entities that the model has never seen: train without a share of them, then answer questions about those alone.
 
-    python examples/run_inductive.py examples/recipes/wn18rr_minilm_separate.yaml --graph DIR --output_dir OUTPUT_DIR
+    python examples/run_inductive.py examples/recipes/wn18rr_minilm_bi-encoder.yaml --graph DIR --output_dir OUTPUT_DIR
 
 Takes every argument of `lass-hf train`. Ranks the transductive test split (entities seen in training) and the inductive
 one (both entities unseen, all entities are candidates) by the same model; writes --output_dir/inductive.json, and the
@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lass_hf import evaluate_link_prediction
-from lass_hf.builders import load_graph
-from lass_hf.errors import LassError
-from lass_hf.inductive_split import inductive_split
-from lass_hf.recipes import parse_training
-from lass_hf.terminal import check_writable, processes, report, run_program
-from lass_hf.training import trained_model
+from lass_hf.core.errors import LassError
+from lass_hf.graphs.inductive_split import inductive_split
+from lass_hf.graphs.loading import load_graph
+from lass_hf.training.recipes import parse_training
+from lass_hf.training.run import trained_model
+from lass_hf.utils.console import check_writable, report, run_program
+from lass_hf.utils.distributed import processes
 
 
 @dataclass

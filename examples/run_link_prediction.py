@@ -14,7 +14,7 @@ from pathlib import Path
 from evaluation import rank
 
 from lass_hf import evaluate_link_prediction
-from lass_hf.terminal import run_program
+from lass_hf.utils.console import run_program
 
 PROTOCOL = "filtered (train + validation + test), realistic ranks, both sides, all candidates"
 

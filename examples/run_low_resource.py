@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from lass_hf import evaluate_triplet_classification
-from lass_hf.builders import load_graph
-from lass_hf.decision import labelled
-from lass_hf.errors import LassError
-from lass_hf.plots import check_plots, low_resource_plot, png
-from lass_hf.recipes import parse_training
-from lass_hf.record import record
-from lass_hf.results import read_results, write_results
-from lass_hf.terminal import check_writable, processes, run_program
-from lass_hf.training import trained_model
+from lass_hf.analysis.plots import check_plots, low_resource_plot, png
+from lass_hf.core.errors import LassError
+from lass_hf.evaluation.calibration import labeled
+from lass_hf.graphs.loading import load_graph
+from lass_hf.training.recipes import parse_training
+from lass_hf.training.run import trained_model
+from lass_hf.training.run_metadata import record
+from lass_hf.utils.console import check_writable, run_program
+from lass_hf.utils.distributed import processes
+from lass_hf.utils.result_files import read_results, write_results
 
 TASK = "low_resource"
 SAME = (
@@ -52,7 +53,7 @@ def main() -> None:
     check_plots()
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     for split in ("validation", "test"):
-        labelled(graph, split)
+        labeled(graph, split)
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
     about = record(arguments, training, graph)
     metrics: dict[str, dict[str, float]] = {}

@@ -14,14 +14,16 @@ from pathlib import Path
 from evaluation import EvaluateArguments
 
 from lass_hf import evaluate_triplet_classification
-from lass_hf.builders import load_graph
-from lass_hf.card_folder import add_evaluation, classification_facts, scored
-from lass_hf.decision import keep_decision, labelled
-from lass_hf.evaluate_modules import TripletClassificationMetric
-from lass_hf.recipes import parse_training
-from lass_hf.record import command
-from lass_hf.terminal import check_writable, processes, report, run_program
-from lass_hf.training import trained_model
+from lass_hf.evaluation.calibration import keep_calibration, labeled
+from lass_hf.evaluation.result_facts import classification_facts, scored
+from lass_hf.evaluation.triplet_classification_metric import TripletClassificationMetric
+from lass_hf.graphs.loading import load_graph
+from lass_hf.hub.card_files import add_evaluation
+from lass_hf.training.recipes import parse_training
+from lass_hf.training.run import trained_model
+from lass_hf.training.run_metadata import command
+from lass_hf.utils.console import check_writable, report, run_program
+from lass_hf.utils.distributed import processes
 
 
 def main() -> None:
@@ -32,7 +34,7 @@ def main() -> None:
     check_writable(file)
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     for split in ("validation", evaluation.split):
-        labelled(graph, split)  # an error now rather than after the training
+        labeled(graph, split)  # an error now rather than after the training
     metric = TripletClassificationMetric()  # before the long work: it wants a place for its cache
     model, processor, about = trained_model(arguments, training, graph, evaluation.model)
 
@@ -57,7 +59,7 @@ def main() -> None:
     if processes().is_main_process:
         how = scored(arguments.graph, evaluation.dtype, model)
         facts = classification_facts(result.metrics, graph[evaluation.split], "validation", how)
-        keep_decision(folder, result.decision)
+        keep_calibration(folder, result.calibration)
         add_evaluation(folder, facts, processor.graph)
         print(f"results in {file}")
 

@@ -1,65 +1,66 @@
 """lass-hf: knowledge graph completion with language models, the Hugging Face way.
 
-Importing the package registers LASS with transformers' Auto classes and pipelines; everything else is imported when it
-is first used.
+Importing the package registers LASS with transformers' Auto classes and pipelines, as soon as transformers is imported;
+every public name is imported when it is first used.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoModel, AutoProcessor
-from transformers.pipelines import PIPELINE_REGISTRY
-
-from .configuration import LassConfig as LassConfig
-from .modeling import LassForKGCompletion as LassForKGCompletion
-from .modeling import LassOutput as LassOutput
-from .pipelines import KGCompletionPipeline, TripletClassificationPipeline
-from .processing import LassProcessor as LassProcessor
+from .registration import register_with_transformers
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .builders import load_benchmark as load_benchmark
-    from .data_collator import KGDataCollator as KGDataCollator
-    from .decision import fit_decision as fit_decision
-    from .errors import LassError as LassError
-    from .hub import push_to_hub as push_to_hub
-    from .knowledge_graph import KnowledgeGraph as KnowledgeGraph
-    from .link_prediction import evaluate_link_prediction as evaluate_link_prediction
-    from .link_prediction import evaluate_relation_prediction as evaluate_relation_prediction
-    from .prediction import LassPredictor as LassPredictor
-    from .trainer import LassTrainer as LassTrainer
-    from .training_args import LassTrainingArguments as LassTrainingArguments
-    from .triplet_classification import evaluate_triplet_classification as evaluate_triplet_classification
+    from .core.configuration_lass import LassConfig as LassConfig
+    from .core.errors import LassError as LassError
+    from .core.knowledge_graph import KnowledgeGraph as KnowledgeGraph
+    from .core.modeling_lass import LassForKGCompletion as LassForKGCompletion
+    from .core.modeling_lass import LassOutput as LassOutput
+    from .core.processing_lass import LassProcessor as LassProcessor
+    from .evaluation.calibration import fit_calibration as fit_calibration
+    from .evaluation.link_prediction import evaluate_link_prediction as evaluate_link_prediction
+    from .evaluation.link_prediction import evaluate_relation_prediction as evaluate_relation_prediction
+    from .evaluation.triplet_classification import evaluate_triplet_classification as evaluate_triplet_classification
+    from .graphs.loading import load_benchmark as load_benchmark
+    from .hub.upload import push_to_hub as push_to_hub
+    from .prediction.predictor import LassPredictor as LassPredictor
+    from .training.data_collators import KGDataCollator as KGDataCollator
+    from .training.trainer import LassTrainer as LassTrainer
+    from .training.training_args import LassTrainingArguments as LassTrainingArguments
 
-__version__ = "0.1.0"
-
-_LAZY = {
-    "KGDataCollator": "data_collator",
-    "KnowledgeGraph": "knowledge_graph",
-    "LassError": "errors",
-    "LassPredictor": "prediction",
-    "LassTrainer": "trainer",
-    "LassTrainingArguments": "training_args",
-    "evaluate_link_prediction": "link_prediction",
-    "evaluate_relation_prediction": "link_prediction",
-    "evaluate_triplet_classification": "triplet_classification",
-    "fit_decision": "decision",
-    "load_benchmark": "builders",
-    "push_to_hub": "hub",
+# Where each public name is. Those of the first wings import neither torch nor transformers.
+_LIGHT = {
+    "KnowledgeGraph": "core.knowledge_graph",
+    "LassError": "core.errors",
+    "load_benchmark": "graphs.loading",
 }
-__all__ = ["LassConfig", "LassForKGCompletion", "LassOutput", "LassProcessor", *_LAZY]  # noqa: PLE0604
+_LAZY = _LIGHT | {
+    "KGDataCollator": "training.data_collators",
+    "LassConfig": "core.configuration_lass",
+    "LassForKGCompletion": "core.modeling_lass",
+    "LassOutput": "core.modeling_lass",
+    "LassPredictor": "prediction.predictor",
+    "LassProcessor": "core.processing_lass",
+    "LassTrainer": "training.trainer",
+    "LassTrainingArguments": "training.training_args",
+    "evaluate_link_prediction": "evaluation.link_prediction",
+    "evaluate_relation_prediction": "evaluation.link_prediction",
+    "evaluate_triplet_classification": "evaluation.triplet_classification",
+    "fit_calibration": "evaluation.calibration",
+    "push_to_hub": "hub.upload",
+}
+__all__ = sorted(_LAZY)  # noqa: PLE0605
 
-AutoConfig.register("lass", LassConfig)
-AutoModel.register(LassConfig, LassForKGCompletion)
-AutoProcessor.register(LassConfig, LassProcessor)
-PIPELINE_REGISTRY.register_pipeline("kg-completion", KGCompletionPipeline, pt_model=AutoModel, type="text")
-PIPELINE_REGISTRY.register_pipeline(
-    "triplet-classification", TripletClassificationPipeline, pt_model=AutoModel, type="text"
-)
+register_with_transformers()
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'lass_hf' has no attribute {name!r}")
+    if name not in _LIGHT:
+        from .registration import register
+
+        register()
     return getattr(import_module(f".{_LAZY[name]}", __name__), name)
 
 

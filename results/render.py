@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from lass_hf.errors import LassError
-from lass_hf.plots import low_resource_plot, png
-from lass_hf.results import read_results
-from lass_hf.terminal import run_program
+from lass_hf.analysis.plots import low_resource_plot, png
+from lass_hf.core.errors import LassError
+from lass_hf.utils.console import run_program
+from lass_hf.utils.result_files import read_results
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "results.md"
@@ -35,9 +35,9 @@ def main() -> None:
     published = yaml.safe_load((FOLDER / "published.yaml").read_text(encoding="utf-8"))
     sizes = published["test_triplets"]
     shown = {task: published[TABLES[task]]["columns"] for task in PROTOCOLS}
-    runs, readings = load(FOLDER, sizes, shown), load(FOLDER / "readings", sizes, shown)
+    runs, variants = load(FOLDER, sizes, shown), load(FOLDER / "variants", sizes, shown)
     by_task: dict[str, list[Run]] = defaultdict(list)
-    repeated = [run for group in groups(readings) if len(group) > 1 for run in group]  # so a result, too
+    repeated = [run for group in groups(variants) if len(group) > 1 for run in group]  # so a result, too
     for run in (*runs, *repeated):
         by_task[run["task"]].append(run)
     parts = [INTRODUCTION, "## Triplet classification (Table 2 of the paper)", PROTOCOLS["triplet_classification"]]
@@ -49,12 +49,12 @@ def main() -> None:
     parts += ["## Relation prediction", PROTOCOLS["relation_prediction"]]
     measured = [ranking_table(of_graph(by_task["relation_prediction"], graph), graph) for graph in TITLES]
     parts += measured if any(measured) else ["No results file yet."]
-    parts += ["## The two readings of the method", *readings_table(readings)]
+    parts += ["## The two variants of the method", *variants_table(variants)]
     reranked = [reranking(file) for file in sorted(FOLDER.glob("reranking/*.json"))]
     parts += ["## Reranking", *reranking_table(reranked)]
-    parts += ["## Where the figures come from", provenance([*runs, *readings, *reranked])]
+    parts += ["## Where the figures come from", provenance([*runs, *variants, *reranked])]
     PAGE.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
-    print(f"{len(runs) + len(readings) + len(reranked)} results files -> {PAGE}")
+    print(f"{len(runs) + len(variants) + len(reranked)} results files -> {PAGE}")
 
 
 INTRODUCTION = """# Results
@@ -69,14 +69,14 @@ PROTOCOLS = {
     "triplet_classification": "Accuracy in percent on the test split, by one threshold for all relations that\n"
     "validation fixed. The paper's FB13 rows read Wikipedia descriptions, which were not published.",
     "link_prediction": "Test split, filtered by all three splits, heads and tails, all entities as candidates,\n"
-    "realistic ranks. The published code ranks ties in favour of the right answer.",
+    "realistic ranks. The published code ranks ties in favor of the right answer.",
     "relation_prediction": "Test split, filtered, all relations as candidates, realistic ranks.",
     "low_resource": "Test accuracy after training on nested, seeded parts of the training split; the same recipe.",
 }
 RERANKING = (
-    "Test split, filtered, heads and tails, all entities as candidates, by a retriever with separate encoding, whose\n"
-    "best answers a joint model puts in order. Tokens and seconds are those of the queries: entities were encoded\n"
-    "before, and the blend was fitted on validation triplets."
+    "Test split, filtered, heads and tails, all entities as candidates, by a retriever with a bi-encoder, whose\n"
+    "best answers a cross-encoder puts in order. Tokens and seconds are those of the queries: entities were encoded\n"
+    "before, and the retriever_weight was fitted on validation triplets."
 )
 TABLES = {  # of the paper, by whose graphs a task is shown
     "triplet_classification": "triplet_classification",
@@ -105,7 +105,7 @@ def load(folder: Path, sizes: dict[str, dict[str, int]], shown: dict[str, list[s
             if value not in allowed:
                 raise LassError(f"{file}: {name} {value!r}; the page shows {', '.join(allowed)}")
         for metrics in run["metrics"].values() if run["task"] == "low_resource" else [run["metrics"]]:
-            kind = "labelled" if run["task"] in ("triplet_classification", "low_resource") else "true"
+            kind = "labeled" if run["task"] in ("triplet_classification", "low_resource") else "true"
             count, expected = metrics.get("num_triplets"), run.get("limit") or sizes[kind][run["graph"]]
             if count != expected:
                 raise LassError(f"{file}: {count} test triplets; expected {expected}: another graph of that name?")
@@ -179,7 +179,7 @@ def link_prediction_tables(runs: list[Run], published: dict[str, Any]) -> list[s
                 hits, rank = values[column]
                 if hits is not None:
                     rows.append([f"{name}: {method}", "" if rank is None else f"{rank:g}", "", "", "", f"{hits:.3f}"])
-        why = ": ranking all its entities with a joint model takes a GPU" if graph in LARGE else " yet"
+        why = ": ranking all its entities with a cross-encoder takes a GPU" if graph in LARGE else " yet"
         none = [] if of_graph(runs, graph) else [f"No results file{why}."]
         parts += [f"### {TITLES[graph]}", *none, table(["", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
     return parts
@@ -232,7 +232,7 @@ def low_resource(runs: list[Run]) -> list[str]:
     return [table(header, rows), f"![Accuracy against the share of the training triplets]({FIGURE.name})"]
 
 
-def readings_table(runs: list[Run]) -> list[str]:
+def variants_table(runs: list[Run]) -> list[str]:
     """What differs from the first run, and the metrics; the first is the published code's reading."""
     if not runs:
         return ["No results file yet."]
@@ -271,7 +271,11 @@ def reranking_table(runs: list[Run]) -> list[str]:
         chosen_ones = f"a seeded choice of {run['limit']}" if run["limit"] else "all"
         for stage, shown, metrics in (
             ("retrieval", f"retriever alone{weights}", run["retrieval"]),
-            ("reranking", f"its {run['top_k']} best reranked, blend {run['blend']:.3g}", run["metrics"]),
+            (
+                "reranking",
+                f"its {run['top_k']} best reranked, retriever_weight {run['retriever_weight']:.3g}",
+                run["metrics"],
+            ),
         ):
             spent = [f"{tokens[stage]:,}", f"{seconds[stage]:.1f}"]
             values = [f"{metrics[name]:.3f}" for name in RANKING]

@@ -13,12 +13,12 @@ from pathlib import Path
 import datasets
 import pytest
 import yaml
-from conftest import FALSE, TEST, VALIDATION, make_model, make_processor, write_graph
-from hub_server import Hub, connect
+from helpers.hub_server import Hub, connect
+from helpers.tiny import FALSE, TEST, VALIDATION, make_model, make_processor, write_graph
 
 import lass_hf
 from lass_hf import load_benchmark
-from lass_hf.cli import COMMANDS, main
+from lass_hf.cli.commands import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -57,12 +57,14 @@ def place(tmp_path, monkeypatch, model_folder):
     """A folder with what the pages speak of: two graphs, and models that somebody trained there before."""
     monkeypatch.chdir(tmp_path)
     write_graph(tmp_path / "my_graph")
-    labelled = [[(*row, "1") for row in split] + [(*row, "-1") for row in FALSE] for split in (VALIDATION, TEST)]
-    write_graph(tmp_path / "my_facts", validation=labelled[0], test=labelled[1])
+    labeled = [[(*row, "1") for row in split] + [(*row, "-1") for row in FALSE] for split in (VALIDATION, TEST)]
+    write_graph(tmp_path / "my_facts", validation=labeled[0], test=labeled[1])
     shutil.copytree(ROOT / "examples" / "recipes", tmp_path / "examples" / "recipes")
     for name in ("mine", "judge"):
         shutil.copytree(model_folder, tmp_path / "runs" / name)
-    make_model(decision={"threshold": 0.0, "slope": 1.0, "intercept": 0.0}).save_pretrained(tmp_path / "runs" / "judge")
+    make_model(calibration={"threshold": 0.0, "slope": 1.0, "intercept": 0.0}).save_pretrained(
+        tmp_path / "runs" / "judge"
+    )
     shutil.copytree(model_folder, tmp_path / "runs" / "quickstart")
     make_processor(load_benchmark("countries")).save_pretrained(tmp_path / "runs" / "quickstart")
     return tmp_path

@@ -5,13 +5,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import ENTITY_TEXT, write_graph
-from scripts import ROOT, train_example
+from helpers.scripts import ROOT, train_example
+from helpers.tiny import ENTITY_TEXT, write_graph
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_triplet_classification
-from lass_hf.cli import main
-from lass_hf.results import read_results
-from lass_hf.scoring import TripletScorer
+from lass_hf.cli.commands import main
+from lass_hf.scoring.triplet_scorer import TripletScorer
+from lass_hf.utils.result_files import read_results
 
 NAMES = sorted(path.stem.removeprefix("run_") for path in (ROOT / "examples").glob("run_*.py"))
 
@@ -22,24 +22,24 @@ def run(encoder_folder, tmp_path):
     return partial(train_example, encoder=encoder_folder, output_dir=tmp_path / "out")
 
 
-def test_triplet_classification_trains_evaluates_and_records_both(run, labelled_folder, tmp_path):
-    assert run("triplet_classification", labelled_folder, "--seed", 7, "--dropout", 0.2) == 0
+def test_triplet_classification_trains_evaluates_and_records_both(run, labeled_folder, tmp_path):
+    assert run("triplet_classification", labeled_folder, "--seed", 7, "--dropout", 0.2) == 0
     content = read_results(tmp_path / "out" / "triplet_classification.json")
     assert (content["task"], content["seed"], content["choices"]["dropout"]) == ("triplet_classification", 7, 0.2)
-    assert content["graph"] == labelled_folder.name
+    assert content["graph"] == labeled_folder.name
     assert content["training"]["metrics"]["train_runtime"] > 0
     model = LassForKGCompletion.from_pretrained(tmp_path / "out")
     assert model.config.encoder_config.hidden_dropout_prob == 0.2
-    graph, processor = KnowledgeGraph.from_directory(labelled_folder), LassProcessor.from_pretrained(tmp_path / "out")
+    graph, processor = KnowledgeGraph.from_directory(labeled_folder), LassProcessor.from_pretrained(tmp_path / "out")
     expected = evaluate_triplet_classification(model, processor, graph, quiet=True).metrics
     assert {name: content["metrics"][name] for name in expected} == pytest.approx(expected)
-    assert model.config.decision["threshold"] == pytest.approx(content["metrics"]["threshold"])
+    assert model.config.calibration["threshold"] == pytest.approx(content["metrics"]["threshold"])
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert f"| {expected['accuracy']:.3f} | {expected['precision']:.3f} |" in card
 
 
 def test_the_inductive_script_writes_the_graph_that_it_tested_on(run, graph_folder, tmp_path):
-    separate = ("--encoding", "separate", "--normalize", "true", "--loss", "softmax", "--seed", 5)
+    separate = ("--architecture", "bi-encoder", "--normalize", "true", "--loss", "softmax", "--seed", 5)
     assert run("inductive", graph_folder, "--share", 0.4, *separate) == 0
     found = read_results(tmp_path / "out" / "inductive.json")["metrics"]
     file, model, graph = tmp_path / "cli.json", tmp_path / "out", tmp_path / "out" / "graph"
@@ -55,7 +55,7 @@ def test_the_inductive_script_writes_the_graph_that_it_tested_on(run, graph_fold
 def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path, monkeypatch):
     file, graph = tmp_path / "cli.json", str(graph_folder)
     retriever = tmp_path / "retriever"
-    separate = ("--encoding", "separate", "--normalize", "true", "--loss", "softmax", "--output_dir", retriever)
+    separate = ("--architecture", "bi-encoder", "--normalize", "true", "--loss", "softmax", "--output_dir", retriever)
     assert run("link_prediction", graph_folder, *separate) == 0
     mined = ("--encoder", retriever, "--retriever", retriever, "--num_mined", 2, "--num_negatives", 3)
     assert run("link_prediction", graph_folder, *mined, "--fraction", 0.5) == 0
@@ -79,7 +79,10 @@ def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path, monkeypatch):
     for folder in (grown, graph_folder):  # and it still serves the graph that it was made for
         assert main(["evaluate", *flags[:2], "--graph", str(folder), "--quiet"]) == 0
     assert asked == [len(ENTITY_TEXT)]
-    assert main(["predict", *flags, "--head", "cat", "--relation", "eats", "--top_k", "2", "--blend", "0.5"]) == 0
+    assert (
+        main(["predict", *flags, "--head", "cat", "--relation", "eats", "--top_k", "2", "--retriever_weight", "0.5"])
+        == 0
+    )
     assert len(json.loads(file.read_text())["answers"]) == 2
 
 
@@ -116,7 +119,7 @@ def test_a_trained_model_is_evaluated_without_training_and_keeps_its_record(run,
     assert (content["seed"], content["choices"]["learning_rate"]) == (5, 1e-3)
 
 
-def test_a_model_of_another_graph_or_other_texts_is_refused(run, graph_folder, labelled_folder, tmp_path, capsys):
+def test_a_model_of_another_graph_or_other_texts_is_refused(run, graph_folder, labeled_folder, tmp_path, capsys):
     assert run("link_prediction", graph_folder) == 0
     other = write_graph(tmp_path / "other", test=[("cat", "eats", "dog")])
     reworded = write_graph(tmp_path / "reworded", entity_text=ENTITY_TEXT | {"cat": "a cat"})
@@ -130,16 +133,16 @@ def test_a_model_of_another_graph_or_other_texts_is_refused(run, graph_folder, l
         assert message in capsys.readouterr().err
 
 
-def test_low_resource_takes_its_shares_from_fractions_alone(run, labelled_folder, capsys):
-    assert run("low_resource", labelled_folder, "--fraction", 0.5) == 2
+def test_low_resource_takes_its_shares_from_fractions_alone(run, labeled_folder, capsys):
+    assert run("low_resource", labeled_folder, "--fraction", 0.5) == 2
     assert "fraction=0.5; expected --fractions" in capsys.readouterr().err
 
 
-def test_low_resource_refuses_the_file_of_another_task(run, labelled_folder, tmp_path, capsys):
+def test_low_resource_refuses_the_file_of_another_task(run, labeled_folder, tmp_path, capsys):
     file = tmp_path / "other.json"
-    assert run("triplet_classification", labelled_folder, "--json", file) == 0
+    assert run("triplet_classification", labeled_folder, "--json", file) == 0
     before = file.read_bytes()
-    assert run("low_resource", labelled_folder, "--fractions", 0.5, "--json", file) == 2
+    assert run("low_resource", labeled_folder, "--fractions", 0.5, "--json", file) == 2
     assert f"{file}: results of other arguments, graph, seed or task" in capsys.readouterr().err
     assert file.read_bytes() == before
 
@@ -184,11 +187,11 @@ def test_record_holds_every_argument_that_a_model_depends_on(run, graph_folder, 
     assert not {"logging_steps", "output_dir", "save_strategy", "report_to"} & set(choices)
 
 
-def test_low_resource_trains_on_nested_parts_and_goes_on_where_it_stopped(run, labelled_folder, tmp_path, capsys):
+def test_low_resource_trains_on_nested_parts_and_goes_on_where_it_stopped(run, labeled_folder, tmp_path, capsys):
     script = "low_resource"
-    assert run(script, labelled_folder, "--fractions", 0.3) == 0
+    assert run(script, labeled_folder, "--fractions", 0.3) == 0
     first = read_results(tmp_path / "out" / "low_resource.json")["metrics"]["0.3"]
-    assert run(script, labelled_folder, "--fractions", 0.6, 0.3) == 0
+    assert run(script, labeled_folder, "--fractions", 0.6, 0.3) == 0
     assert "30% of train: done before" in capsys.readouterr().out
     metrics = read_results(tmp_path / "out" / "low_resource.json")["metrics"]
     assert metrics["0.3"] == first
@@ -200,15 +203,15 @@ def test_low_resource_trains_on_nested_parts_and_goes_on_where_it_stopped(run, l
 
 
 @pytest.mark.parametrize("fraction", [0, 1.5, -0.1, "nan"])
-def test_low_resource_refuses_fractions_out_of_range(run, labelled_folder, tmp_path, capsys, fraction):
-    assert run("low_resource", labelled_folder, "--fractions", 0.5, fraction) == 2
+def test_low_resource_refuses_fractions_out_of_range(run, labeled_folder, tmp_path, capsys, fraction):
+    assert run("low_resource", labeled_folder, "--fractions", 0.5, fraction) == 2
     assert f"fraction={float(fraction)}; expected more than 0 and at most 1" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_low_resource_refuses_to_mix_results_of_other_arguments(run, labelled_folder, capsys):
-    assert run("low_resource", labelled_folder, "--fractions", 0.5) == 0
-    assert run("low_resource", labelled_folder, "--fractions", 1, "--learning_rate", 0.5) == 2
+def test_low_resource_refuses_to_mix_results_of_other_arguments(run, labeled_folder, capsys):
+    assert run("low_resource", labeled_folder, "--fractions", 0.5) == 0
+    assert run("low_resource", labeled_folder, "--fractions", 1, "--learning_rate", 0.5) == 2
     assert "of other arguments, graph, seed or task" in capsys.readouterr().err
 
 

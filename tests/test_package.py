@@ -2,7 +2,6 @@
 
 import ast
 import importlib.machinery
-import importlib.metadata
 import importlib.util
 import re
 import subprocess
@@ -14,22 +13,27 @@ from pathlib import Path
 import pytest
 
 import lass_hf
-from lass_hf.encoders import OFFLINE_ENCODER, resolve_encoder
+from lass_hf.core.encoders import OFFLINE_ENCODER, resolve_encoder
 
 FOLDER = Path(lass_hf.__file__).parent
-MODULES = sorted(path.stem for path in FOLDER.glob("*.py"))
+MODULES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.py"))
+CONTRIBUTING = FOLDER.parent / "CONTRIBUTING.md"
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
-REMOTE = [
-    "configuration",
-    "modeling",
-    "processing",
-]  # what `save_pretrained` copies beside a model, with their siblings
+ROOT_MODULES = ("__init__", "registration", "version")
+REMOTE = ["configuration_lass", "modeling_lass", "processing_lass"]  # what `save_pretrained` copies beside a model
+MAX_MODULES = 15  # of a wing, its `__init__` left out
 PUBLIC = [  # DESIGN.md, "The public face"
     *("KnowledgeGraph", "load_benchmark", "LassConfig", "LassForKGCompletion", "LassProcessor", "KGDataCollator"),
     *("LassTrainer", "LassTrainingArguments", "LassPredictor"),
     *("evaluate_link_prediction", "evaluate_triplet_classification"),
 ]
 IMPORT_NAMES = {"faiss-cpu": "faiss", "scikit-learn": "sklearn", "pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
+GATE = ("core/knowledge_graph", "graphs")  # the one guarded way from core to another wing
+
+
+def wings() -> list[str]:
+    """The folders of the package, in the order of CONTRIBUTING's table."""
+    return re.findall(r"^\| `(\w+)/` \|", CONTRIBUTING.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
 def tree_of(module):
@@ -40,36 +44,48 @@ def is_type_checking(node):
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def imports_of(module, type_checking=False):
-    """Import statements anywhere in a module; those that only type checkers see when asked for."""
-    found, waiting = [], [tree_of(module)]
-    while waiting:
-        node = waiting.pop()
-        if is_type_checking(node) and not type_checking:
-            waiting.extend(node.orelse)
-            continue
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            found.append(node)
-        waiting.extend(ast.iter_child_nodes(node))
-    return found
+def imports_of(module):
+    """Every import statement anywhere in a module, those of type checkers too."""
+    return [node for node in ast.walk(tree_of(module)) if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
-def siblings_of(module, type_checking=False):
-    return {
-        node.module
-        for node in imports_of(module, type_checking)
-        if isinstance(node, ast.ImportFrom) and node.level and node.module
-    }
+def reached_by(module):
+    """The modules and wings of the package that a module imports, by statement or by name, as `wing/module`."""
+    package, found = ["lass_hf", *module.split("/")[:-1]], set()
+    for node in imports_of(module):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif node.level:
+            base = ".".join(package[: len(package) - node.level + 1])
+            names = [".".join(filter(None, (base, node.module, alias.name))) for alias in node.names]
+        else:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {name for name in names if name.partition(".")[0] == "lass_hf"}
+    for node in ast.walk(tree_of(module)):  # import_module("...") and __import__("..."), with any string beside it
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
+            texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+            found |= {"lass_hf" + text if text.startswith(".") else text for text in texts if "lass_hf" in text}
+    return {as_module(name) for name in found} - {None}
+
+
+def as_module(name):
+    """`wing/module` of a dotted name that ends in a module or in something of it; the wing alone for a folder."""
+    parts = name.split(".")[1:]
+    for count in (len(parts), len(parts) - 1):
+        path = FOLDER.joinpath(*parts[:count])
+        if count and (path.with_suffix(".py").is_file() or path.is_dir()):
+            return "/".join(parts[:count])
+    return None
 
 
 def third_party_of(module):
     names = set()
-    for node in imports_of(module, type_checking=True):
+    for node in imports_of(module):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif not node.level:
             names.add(node.module.partition(".")[0])
-    return names - sys.stdlib_module_names
+    return names - sys.stdlib_module_names - {"lass_hf"}
 
 
 def dependencies(extra=None):
@@ -119,56 +135,77 @@ def test_public_classes_and_functions_are_documented():
     assert not [name for name in lass_hf.__all__ if not (getattr(lass_hf, name).__doc__ or "").strip()]
 
 
-def test_version_is_that_of_the_project():
-    assert lass_hf.__version__ == importlib.metadata.version("lass-hf")
-
-
 # Imports
 
 
+def run_python(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout.split("\n")
+
+
 def test_importing_the_package_loads_nothing_that_is_not_needed():
-    """Also registers the Auto classes: a user's `import lass_hf` is for that."""
-    code = (
-        "import sys, lass_hf, transformers\n"
-        "heavy = {'datasets', 'pandas', 'pyarrow', 'sklearn', 'evaluate', 'matplotlib', 'fastapi'}\n"
-        "print(*sorted(heavy & set(sys.modules)))\n"
-        "print(*sorted(name for name in sys.modules if name.startswith('lass_hf.')))\n"
-        "print(transformers.AutoConfig.for_model('lass').__class__.__name__)\n"
+    loaded = run_python("import sys, lass_hf; print(*sorted(sys.modules))")[0].split()
+    assert {name for name in loaded if name.startswith("lass_hf.")} == {"lass_hf.registration", "lass_hf.version"}
+    assert not {"torch", "transformers", "datasets", "pandas", "pyarrow", "sklearn"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import lass_hf, transformers",
+        "import transformers, lass_hf",
+        "from lass_hf import LassConfig; import transformers",
+        "from lass_hf import KnowledgeGraph; import transformers",
+        "from lass_hf.core.processing_lass import LassProcessor; import transformers; lass_hf = __import__('lass_hf'); "
+        "lass_hf.LassConfig",
+    ],
+)
+def test_transformers_knows_the_model_and_the_tasks_whatever_is_imported_first(code):
+    code += (
+        "\nfrom transformers.pipelines import PIPELINE_REGISTRY"
+        "\nprint(type(transformers.AutoConfig.for_model('lass')).__name__)"
+        "\nprint({'kg-completion', 'triplet-classification'} <= set(PIPELINE_REGISTRY.get_supported_tasks()))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    heavy, own, config = result.stdout.split("\n")[:3]
-    assert heavy == ""
-    assert not {"lass_hf.trainer", "lass_hf.cli", "lass_hf.link_prediction"} & set(own.split())
-    assert config == "LassConfig"
+    assert run_python(code)[:2] == ["LassConfig", "True"]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_module_reaches_the_package_by_sibling_imports_only(module):
-    for node in imports_of(module, type_checking=True):
-        if isinstance(node, ast.Import):
-            assert not [alias.name for alias in node.names if alias.name.partition(".")[0] == "lass_hf"]
-        elif node.level:
-            names = [alias.name for alias in node.names]
-            assert node.level == 1
-            assert node.module in MODULES or (node.module is None and names == ["__version__"])
-            assert "*" not in names
-        else:
-            assert node.module.partition(".")[0] != "lass_hf"
+def test_the_map_has_every_wing():
+    folders = {path.name for path in FOLDER.iterdir() if list(path.glob("*.py"))}
+    assert folders == set(wings())
+    assert {module for module in MODULES if "/" not in module} == set(ROOT_MODULES)
 
 
-def test_import_graph_is_acyclic():
-    order = list(TopologicalSorter({module: siblings_of(module) for module in MODULES}).static_order())
-    assert set(order) == set(MODULES)
+@pytest.mark.parametrize("wing", wings())
+def test_a_wing_is_read_in_one_listing(wing):
+    assert len(list((FOLDER / wing).glob("[!_]*.py"))) <= MAX_MODULES
 
 
-def test_modules_import_only_what_stands_above_them_in_the_map():
-    text = (FOLDER.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^    ([a-z_]+(?:(?:, | -> | \()[a-z_]+\)?)*)(?:  .*)?$", text, flags=re.MULTILINE)
-    order = [name for line in lines for name in re.findall(r"[a-z_]+", line) if name in MODULES]
-    assert sorted(order) == sorted(set(MODULES) - {"__init__"})
-    for module in order:
-        below = {sibling for sibling in siblings_of(module) if order.index(sibling) > order.index(module)}
-        assert not below, f"{module} imports {below}"
+@pytest.mark.parametrize("module", [module for module in MODULES if "/" in module])
+def test_modules_import_only_wings_above_theirs(module):
+    order, wing = wings(), module.partition("/")[0]
+    reached = {name.partition("/")[0] for name in reached_by(module)} - set(ROOT_MODULES)
+    if module == GATE[0]:
+        assert GATE[1] in reached
+        reached.discard(GATE[1])
+    assert not {other for other in reached if order.index(other) > order.index(wing)}
+
+
+def test_no_import_goes_in_a_circle():
+    graph = {module: reached_by(module) & set(MODULES) for module in MODULES if module not in ROOT_MODULES}
+    graph[GATE[0]] = {name for name in graph[GATE[0]] if not name.startswith(f"{GATE[1]}/")}
+    assert set(TopologicalSorter(graph).static_order()) >= set(graph)
+
+
+@pytest.mark.parametrize("wing", wings())
+def test_importing_a_wing_imports_nothing(wing):
+    body = tree_of(f"{wing}/__init__").body
+    assert not [node for node in body if isinstance(node, ast.ImportFrom) and node.level]
+
+
+def test_no_module_is_imported_by_name_but_the_public_ones():
+    """Names in strings are what a test of imports, a type checker and a reader cannot follow."""
+    found = {module for module in MODULES if "import_module" in (FOLDER / f"{module}.py").read_text(encoding="utf-8")}
+    assert found == {"__init__", "registration"}
 
 
 @pytest.mark.parametrize("module", REMOTE)
@@ -180,26 +217,27 @@ def test_module_for_remote_loading_reaches_its_siblings_by_name(module):
         if current in reached:
             continue
         reached.add(current)
-        text = (FOLDER / f"{current}.py").read_text(encoding="utf-8")
-        for node in imports_of(current, type_checking=True):
+        text = (FOLDER / "core" / f"{current}.py").read_text(encoding="utf-8")
+        for node in imports_of(f"core/{current}"):
             if isinstance(node, ast.ImportFrom) and node.level:
                 assert node.module is not None
                 assert "." not in node.module
                 assert node.level == 1
         found = set(re.findall(r"^\s*from\s+\.(\S+)\s+import", text, flags=re.MULTILINE))
-        assert found == siblings_of(current, type_checking=True)
+        inside = {name for name in reached_by(f"core/{current}") if name.startswith("core/")}
+        assert {f"core/{name}" for name in found} == inside
         waiting.extend(found)
-    assert not reached & {"trainer", "cli", "scoring", "__init__"}
+    assert reached <= {path.stem for path in (FOLDER / "core").glob("*.py")} - {"__init__", "presets"}
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_declared_dependencies_only(module):
     extras = {
-        "plots": "plots",
-        "html_pages": "plots",
-        "faiss_index": "faiss",
-        "serve": "serve",
-        "http_schemas": "serve",
+        "analysis/plots": "plots",
+        "analysis/html_pages": "plots",
+        "scoring/faiss_index": "faiss",
+        "web/server": "serve",
+        "web/schemas": "serve",
     }
     extra = extras.get(module)
     assert third_party_of(module) <= dependencies() | (dependencies(extra) if extra else set())

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from scripts import ROOT, run_file, train_example
+from helpers.scripts import ROOT, run_file, train_example
 
-from lass_hf.results import read_results
+from lass_hf.utils.result_files import read_results
 
 
 @pytest.fixture(scope="module")
-def made(labelled_folder, graph_folder, encoder_folder, tmp_path_factory):
+def made(labeled_folder, graph_folder, encoder_folder, tmp_path_factory):
     """Runs of two seeds, one with another optimizer, a ranking and a low-resource run; the files are in `results`."""
     folder = tmp_path_factory.mktemp("made")
     wn11, umls = (
-        shutil.copytree(source, folder / name) for source, name in ((labelled_folder, "wn11"), (graph_folder, "umls"))
+        shutil.copytree(source, folder / name) for source, name in ((labeled_folder, "wn11"), (graph_folder, "umls"))
     )
     for name, task, graph, *argv in (
         ("wn11_1", "triplet_classification", wn11, "--seed", 1),
@@ -36,12 +36,12 @@ def made(labelled_folder, graph_folder, encoder_folder, tmp_path_factory):
 def results_folder(made, tmp_path):
     """A folder like results/ with these files, but for the other optimizer's."""
     folder = tmp_path / "page" / "results"
-    shutil.copytree(ROOT / "results", folder, ignore=shutil.ignore_patterns("*.json", "readings", "reranking"))
+    shutil.copytree(ROOT / "results", folder, ignore=shutil.ignore_patterns("*.json", "variants", "reranking"))
     shutil.copytree(made / "results", folder, ignore=shutil.ignore_patterns("*_other.json"), dirs_exist_ok=True)
     (tmp_path / "page" / "docs").mkdir()
-    labelled, ranked = (read_results(folder / name)["metrics"]["num_triplets"] for name in ("wn11_1.json", "umls.json"))
+    labeled, ranked = (read_results(folder / name)["metrics"]["num_triplets"] for name in ("wn11_1.json", "umls.json"))
     published = yaml.safe_load((folder / "published.yaml").read_text(encoding="utf-8"))
-    published["test_triplets"] = {"labelled": {"wn11": labelled}, "true": {"umls": ranked}}
+    published["test_triplets"] = {"labeled": {"wn11": labeled}, "true": {"umls": ranked}}
     (folder / "published.yaml").write_text(yaml.safe_dump(published), encoding="utf-8")
     return folder
 
@@ -163,19 +163,19 @@ def test_page_refuses_part_of_a_benchmark(results_folder, capsys, name):
 
 
 def test_readings_name_what_differs_and_what_they_share(results_folder):
-    (results_folder / "readings").mkdir()
+    (results_folder / "variants").mkdir()
     content = read_results(results_folder / "umls.json")
     (results_folder / "umls.json").unlink()
     for name, changed in (("published_code_42", {}), ("longer_42", {"max_steps": 3})):
         content["changed"] = {"dropout": 0.2, **changed}
-        (results_folder / "readings" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        (results_folder / "variants" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     _, page = render(results_folder)
     text = page.read_text(encoding="utf-8")
     assert "dropout 0.2. Each row names what differs" in text
     assert text.index("| `published_code`, as it is |") < text.index("| max_steps 3 | 42 |")
     assert "**measured**" not in text.partition("### UMLS")[2]
     other = json.dumps({**content, "seed": 7})
-    (results_folder / "readings" / "longer_7.json").write_text(other, encoding="utf-8")
+    (results_folder / "variants" / "longer_7.json").write_text(other, encoding="utf-8")
     _, page = render(results_folder)
     rows = [
         line for line in page.read_text(encoding="utf-8").partition("### UMLS")[2].splitlines() if "measured" in line
@@ -189,7 +189,7 @@ def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     metrics = {stage: dict.fromkeys(made["metrics"], 1.0 + number) for number, stage in enumerate("ab")}
     content = {
         **{name: made[name] for name in ("format", "training", "machine", "versions", "git_commit")},
-        **{"graph": "../data/umls", "limit": 7, "top_k": 50, "blend": 0.25, "command": "lass-hf evaluate"},
+        **{"graph": "../data/umls", "limit": 7, "top_k": 50, "retriever_weight": 0.25, "command": "lass-hf evaluate"},
         **{"retrieval": metrics["a"], "metrics": metrics["b"]},
         "tokens": {"retrieval": 1234, "reranking": 56789},
         "stage_seconds": {"retrieval": 1.0, "reranking": 62.5},
@@ -204,7 +204,7 @@ def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     assert code == 0
     text, values = page.read_text(encoding="utf-8"), [" | ".join([number] * 5) for number in ("1.000", "2.000")]
     assert f"UMLS, a seeded choice of 7 test triplets: retriever alone | {values[0]} | 1,234 | 1.0 |" in text
-    assert f"test triplets: its 50 best reranked, blend 0.25 | {values[1]} | 56,789 | 62.5 |" in text
+    assert f"test triplets: its 50 best reranked, retriever_weight 0.25 | {values[1]} | 56,789 | 62.5 |" in text
     for part, command in (("retriever", made["training"]["command"]), ("reranker", training["command"])):
         assert f"both.json), {part} | `{command}`" in text
     assert "both.json), evaluation | `lass-hf evaluate`" in text

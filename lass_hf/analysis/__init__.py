@@ -1,0 +1,1 @@
+"""What a model gets wrong, as numbers, plots and pages."""

@@ -1,0 +1,298 @@
+"""`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It knows no graph and no negatives."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import normalize
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from .configuration_lass import LassConfig
+from .encoders import check_model_source, resolve_encoder, shared_name
+from .errors import LOADING_ERRORS, ModelError, first_line
+from .losses import negative_sampling_loss
+from .score_functions import distance_factor, distance_score
+
+SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it is read
+
+
+@dataclass
+class LassOutput(ModelOutput):
+    """What a forward pass gives.
+
+    loss: float32 scalar, Eq. 4 over the batch, when labels are given.
+    scores: float32 of shape (batch,), Eq. 1; higher is more plausible.
+    head_embeddings, relation_embeddings, tail_embeddings: float32 of shape (batch, k), the mean-pooled segments; with
+    the bi-encoder of the tail's query and its answer, when pairs are given.
+    embeddings: float32 of shape (rows, k), with a bi-encoder: u = h + r of a query, t of an answer.
+    factor: float32 scalar, what Eq. 1's squared distance is multiplied by.
+    hidden_states, attentions: the encoder's own, when asked for.
+    """
+
+    loss: torch.Tensor | None = None
+    scores: torch.Tensor | None = None
+    head_embeddings: torch.Tensor | None = None
+    relation_embeddings: torch.Tensor | None = None
+    tail_embeddings: torch.Tensor | None = None
+    embeddings: torch.Tensor | None = None
+    factor: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+class LassForKGCompletion(PreTrainedModel):
+    """LASS (COLING 2022): one forward pass over the texts of a triplet, h, r and t pooled from it, scored by Eq. 1.
+
+    With `config.architecture="bi-encoder"` h and r come from one forward pass, t from another (so that entities can be
+    encoded once); a sequence is then a query or an answer.
+
+    Two doors: `from_pretrained` for a trained LASS model, `from_encoder` for a bare pre-trained encoder.
+    """
+
+    config_class = LassConfig
+    base_model_prefix = "encoder"
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # else the Trainer logs a mean loss multiplied by the accumulation steps
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: LassConfig, encoder: PreTrainedModel | None = None):
+        super().__init__(config)
+        self.encoder = AutoModel.from_config(config.encoder_config) if encoder is None else encoder
+        self.config.encoder_config = self.encoder.config
+        if getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None  # Eq. 1 pools segments; an unused head breaks distributed training
+        if config.normalize and config.learn_scale:
+            self.log_scale = torch.nn.Parameter(torch.tensor(math.log(config.scale)))
+        self.post_init()
+
+    def _init_weights(self, module):
+        """Nothing: the encoder initializes itself, and doing it again would undo pre-trained weights."""
+
+    @classmethod
+    def from_encoder(
+        cls,
+        name_or_path: str,
+        margin: float = 7.0,
+        distance_scale: str = "sqrt_dim",
+        dropout: float | None = None,
+        architecture: str = "cross-encoder",
+        normalize: bool = False,
+        scale: float = 20.0,
+        learn_scale: bool = True,
+        self_match_weight: float = 1.0,
+        neighbor_weight: float = 0.0,
+        frequency_weight: float = 0.0,
+        **kwargs: Any,
+    ) -> "LassForKGCompletion":
+        """A LASS model, yet to be trained, from a pre-trained encoder by hub name or folder.
+
+        `dropout`: of all layers of the encoder, in [0, 1); None leaves it as the checkpoint has it. The other choices
+        are those of `LassConfig`. The folder of a trained LASS model gives its encoder, to train another model from.
+        `kwargs` go to `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...). A checkpoint saved
+        with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, or when the
+        checkpoint lacks weights of the encoder, or has them in no safetensors file: nothing is unpickled.
+        """
+        check_model_source(resolve_encoder(name_or_path), **kwargs)
+        try:
+            if dropout is not None:
+                kwargs["config"] = _with_dropout(
+                    AutoConfig.from_pretrained(resolve_encoder(name_or_path), **_hub(kwargs)), dropout
+                )
+            encoder, info = AutoModel.from_pretrained(
+                resolve_encoder(name_or_path), output_loading_info=True, **{**kwargs, **SAFE}
+            )
+        except ModelError:
+            raise  # of a trained LASS model
+        except LOADING_ERRORS as error:
+            raise ModelError(f"{name_or_path}: no encoder could be loaded ({_why(error)})") from error
+        if isinstance(encoder, cls):
+            encoder = encoder.encoder
+        _refuse_missing_weights(name_or_path, encoder, info)
+        encoder.config._name_or_path = shared_name(name_or_path)
+        config = LassConfig(
+            encoder_config=encoder.config,
+            margin=margin,
+            distance_scale=distance_scale,
+            architecture=architecture,
+            normalize=normalize,
+            scale=scale,
+            learn_scale=learn_scale,
+            self_match_weight=self_match_weight,
+            neighbor_weight=neighbor_weight,
+            frequency_weight=frequency_weight,
+            attn_implementation=encoder.config._attn_implementation,  # type: ignore[call-arg] # else reset, in the encoder too
+        )
+        return cls(config, encoder=encoder)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs) -> "LassForKGCompletion":
+        """Loads a trained LASS model, by folder or hub name; raises ModelError for one that holds none.
+
+        Weights are read from safetensors files only: nothing is unpickled.
+        """
+        name = pretrained_model_name_or_path
+        if not isinstance(kwargs.get("config"), LassConfig):
+            check_model_source(name, **kwargs)
+            try:
+                model_type = PreTrainedConfig.get_config_dict(name, **_hub(kwargs))[0].get("model_type")
+            except LOADING_ERRORS as error:
+                raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
+            if model_type != cls.config_class.model_type:
+                raise ModelError(
+                    f"{name} is a {model_type or 'unknown'} model, not a trained LASS model; to train one on it use "
+                    f"LassForKGCompletion.from_encoder({str(name)!r})"
+                )
+        with_info = kwargs.pop("output_loading_info", False)
+        try:
+            loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **{**kwargs, **SAFE})
+        except LOADING_ERRORS as error:
+            raise ModelError(f"{name}: no model could be loaded ({_why(error)})") from error
+        model, info = loaded
+        _refuse_missing_weights(name, model, info)
+        return loaded if with_info else model
+
+    def get_input_embeddings(self):
+        return self.encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value):
+        self.encoder.set_input_embeddings(value)
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor,
+        attention_mask: torch.LongTensor | None = None,
+        segment_ids: torch.LongTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        length_buckets: Sequence[tuple[int, int, int]] | None = None,
+        pairs: torch.LongTensor | None = None,
+        **kwargs: Any,
+    ) -> LassOutput:
+        """Scores sequences as `LassProcessor` makes them: the first three inputs are int64 of shape (batch, L).
+
+        `attention_mask`: 1 for a token, 0 for padding; None when there is no padding. `segment_ids`, always needed:
+        0 special token or padding, 1 head, 2 relation, 3 tail. `labels`, shape (batch,): 1 positive, 0 negative; with
+        them the loss of Eq. 4. `length_buckets`: (rows, shortest length, longest length) of consecutive rows that are
+        encoded together, each cut to its own longest; the scores are those of the whole batch, without computing its
+        padding (they must cover all rows; hidden states and attentions are then not given). `pairs`, with separate
+        architecture, int64 of shape (batch, directions, 2): which rows are query and answer; a score is the mean over the
+        directions, and there is none without pairs (`config.self_match_weight`, which is about whole texts, is for
+        `TripletScorer` to add). `kwargs` go to the encoder.
+        Raises ModelError without `segment_ids`, and for pairs that a cross-encoder cannot have.
+        """
+        if segment_ids is None:
+            raise ModelError("segment_ids are missing: they say which tokens are head, relation and tail")
+        separate = self.config.architecture == "bi-encoder"
+        if pairs is not None and not separate:
+            raise ModelError("pairs of queries and answers, for a cross-encoder: its processor differs")
+        if length_buckets is None:
+            segments, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
+        else:
+            parts, start, encoded = [], 0, ModelOutput()
+            for rows, shortest, longest in length_buckets:
+                part = (slice(start, start + rows), slice(longest))
+                mask = None if attention_mask is None or shortest == longest else attention_mask[part]
+                parts.append(self._encode(input_ids[part], mask, segment_ids[part], **kwargs)[0])
+                start += rows
+            segments = torch.cat(parts)
+        vectors = scores = loss = None
+        head, relation, tail = segments.unbind(1)
+        with torch.autocast(segments.device.type, enabled=False):
+            factor = self.distance_factor()
+            if separate:
+                vectors = head + relation + tail  # a row has the first two, or the last; what it lacks is zero
+                if self.config.normalize:
+                    vectors = normalize(vectors, dim=-1)
+            if pairs is not None:
+                assert vectors is not None
+                squared = (vectors[pairs[..., 0]] - vectors[pairs[..., 1]]).square().sum(-1)
+                scores = distance_score(squared, self.config.margin, factor).mean(-1)
+                query, answer = pairs[:, 0].unbind(-1)
+                head, relation, tail = head[query], relation[query], tail[answer]
+            elif not separate:
+                squared = (head + relation - tail).square().sum(-1)
+                scores = distance_score(squared, self.config.margin, factor)
+            if labels is not None:
+                if scores is None:
+                    raise ModelError("labels without pairs: with a bi-encoder pairs say what is scored")
+                loss = negative_sampling_loss(scores, labels)
+        known = scores is not None
+        return LassOutput(
+            loss=loss,
+            scores=scores,
+            head_embeddings=head if known else None,
+            relation_embeddings=relation if known else None,
+            tail_embeddings=tail if known else None,
+            embeddings=vectors,
+            factor=factor,
+            hidden_states=encoded.get("hidden_states"),
+            attentions=encoded.get("attentions"),
+        )
+
+    def distance_factor(self) -> torch.Tensor:
+        """What Eq. 1's squared distance is multiplied by: a float32 scalar."""
+        config = self.config
+        if not config.normalize:
+            factor = distance_factor(config.distance_scale, self.encoder.config.get_text_config().hidden_size)
+        elif config.learn_scale:
+            return self.log_scale.float().exp()
+        else:
+            factor = config.scale
+        return torch.tensor(factor, dtype=torch.float32, device=self.device)
+
+    def _encode(self, input_ids, attention_mask, segment_ids, **kwargs: Any) -> tuple[torch.Tensor, ModelOutput]:
+        """The mean-pooled segments, float32 of shape (batch, 3, k), and the encoder's own output."""
+        encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
+        hidden = encoded.last_hidden_state
+        with torch.autocast(hidden.device.type, enabled=False):  # sums of Eq. 1 and of the means are float32
+            mask = (segment_ids[:, None] == torch.arange(1, 4, device=hidden.device)[:, None]).float()  # (batch, 3, L)
+            count = mask.sum(-1, keepdim=True)
+            if self.config.architecture == "bi-encoder":
+                count = count.clamp(min=1)  # a row is a query, without a tail, or an answer, without the others
+            return mask @ hidden.float() / count, encoded
+
+
+def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Which of `from_pretrained`'s arguments say where the files are."""
+    names = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "trust_remote_code")
+    return {name: kwargs[name] for name in names if name in kwargs}
+
+
+def _why(error: BaseException) -> str:
+    """The first line of an error; about weights in another format, what to do."""
+    line = first_line(error)
+    if "file named model.safetensors" in line:
+        return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
+    return line
+
+
+def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
+    """Sets every dropout probability of a configuration, whatever its architecture calls them."""
+    if not 0 <= dropout < 1:
+        raise ModelError(f"dropout={dropout}; expected 0 or more, and less than 1")
+    encoder = config.encoder_config if isinstance(config, LassConfig) else config
+    assert isinstance(encoder, PreTrainedConfig)
+    for name, value in encoder.to_dict().items():
+        if "dropout" in name and isinstance(value, (int, float)) and not isinstance(value, bool):
+            setattr(encoder, name, float(dropout))
+    return config
+
+
+def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
+    """Weights that a checkpoint lacks would be random, and transformers only reports them. The pooler is not used."""
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise ModelError(
+            f"{name}: the checkpoint lacks {len(missing)} weights of {type(model).__name__}, {missing[0]} among them; "
+            "is it the checkpoint of another architecture?"
+        )
+
+
+LassForKGCompletion.register_for_auto_class()  # a saved model carries its code
+if __package__ == "lass_hf.core":  # a copy of this code beside a saved model registers nothing
+    AutoModel.register(LassConfig, LassForKGCompletion)

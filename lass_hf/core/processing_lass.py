@@ -1,0 +1,270 @@
+"""Texts to model inputs: the tokenizer, the sequence template, and the graph whose texts are tokenized once.
+
+It builds `TokenStore`s and saves the graph beside the model; it draws no negatives and runs no model.
+"""
+
+import copy
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.feature_extraction_utils import BatchFeature
+from transformers.processing_utils import ProcessorMixin
+from transformers.utils import cached_file
+
+from .configuration_lass import ARCHITECTURES, LassConfig
+from .encoders import check_model_source, resolve_encoder
+from .errors import LOADING_ERRORS, LassError, ModelError, first_line
+from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
+from .token_store import SequenceTemplate, TokenStore
+
+DEFAULT_MAX_LENGTH = 512
+INVERSE = "inverse of {}"
+CHUNK = 2**16  # texts tokenized at once: the tokenizer keeps 2 kB of each until the last is done
+INCLUDE_GRAPH = ("full", "vocabulary", "none")
+
+
+def usable_positions(config: PreTrainedConfig) -> int | None:
+    """Longest sequence that an encoder has positions for; None when it has no such limit."""
+    text = config.get_text_config()
+    positions = getattr(text, "max_position_embeddings", None)
+    if positions is not None and ("roberta" in text.model_type or text.model_type in ("camembert", "mpnet")):
+        positions -= text.pad_token_id + 1  # they count positions from behind the padding token's
+    return positions
+
+
+class LassProcessor(ProcessorMixin):
+    """Tokenizer and sequence template of a LASS model, with the graph it was trained on.
+
+    Args:
+        tokenizer: any tokenizer with [CLS] or BOS, and [SEP] or EOS.
+        separators: `[B] h [S] r [S] t [S]` (the paper); False for `[B] h r t [S]` (the published code's default).
+        max_length: longest sequence in tokens; the tokenizer's limit, or 512, when None.
+        architecture: "cross-encoder", one sequence a triplet; or "bi-encoder", the queries `[B] h [S] r [S]` and `[B] t [S] r' [S]`
+            and the answers `[B] t [S]` and `[B] h [S]`, where r' is the inverse (reciprocal) relation.
+        inverse: text of an inverse relation; {} stands for the relation's.
+
+    Raises ModelError for a tokenizer without the needed special tokens.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        separators: bool = True,
+        max_length: int | None = None,
+        architecture: str = "cross-encoder",
+        inverse: str = INVERSE,
+    ):
+        super().__init__(tokenizer)
+        if architecture not in ARCHITECTURES:
+            raise LassError(f"architecture={architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
+        if inverse.count("{}") != 1 or inverse.strip() == "{}":
+            raise LassError(f"inverse={inverse!r}; expected a text with {{}} for the relation's, such as {INVERSE!r}")
+        self.separators = separators
+        self.architecture = architecture
+        self.inverse = inverse
+        limit = tokenizer.model_max_length
+        if max_length is None:
+            max_length = limit if limit <= 1_000_000 else DEFAULT_MAX_LENGTH
+        self.max_length = max_length
+        begin, separator = (
+            second if first is None else first
+            for first, second in (
+                (tokenizer.cls_token_id, tokenizer.bos_token_id),
+                (tokenizer.sep_token_id, tokenizer.eos_token_id),
+            )
+        )
+        if begin is None or separator is None:
+            raise ModelError(
+                f"{type(tokenizer).__name__}: a sequence needs a begin token ([CLS] or BOS) and a separator ([SEP] or "
+                f"EOS); this tokenizer has {tokenizer.special_tokens_map or 'none'}. Use an encoder of the BERT or "
+                "RoBERTa kind, or add the tokens to the tokenizer"
+            )
+        padding = separator if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length, architecture)
+        if self.max_length < (shortest := self._template.num_special(3) + 3):
+            raise LassError(f"max_length is {self.max_length}; a sequence needs {shortest} tokens")
+        # Byte-level tokenizers (RoBERTa, ModernBERT) know a word by the space before it; WordPiece drops the space.
+        words = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a")]
+        self._leading = " " if words[0] != words[1] else ""
+        self.graph: KnowledgeGraph | None = None
+        self._store: tuple[KnowledgeGraph, TokenStore] | None = None
+
+    @classmethod
+    def from_encoder(
+        cls,
+        name_or_path: str,
+        graph: KnowledgeGraph | None = None,
+        separators: bool = True,
+        max_length: int | None = None,
+        architecture: str = "cross-encoder",
+        inverse: str = INVERSE,
+        **kwargs: Any,
+    ) -> "LassProcessor":
+        """The processor for a pre-trained encoder, by hub name or folder; `kwargs` go to `AutoTokenizer`.
+
+        Raises ModelError when there is no tokenizer of that name.
+        """
+        check_model_source(resolve_encoder(name_or_path), **kwargs)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **kwargs)
+        except LOADING_ERRORS as error:
+            raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({first_line(error)})") from error
+        try:
+            positions = usable_positions(AutoConfig.from_pretrained(resolve_encoder(name_or_path), **kwargs))
+        except LOADING_ERRORS:  # a folder that holds a tokenizer only
+            positions = None
+        if max_length is not None and positions is not None and max_length > positions:
+            raise LassError(f"max_length={max_length}, but {name_or_path} has {positions} positions")
+        choices: dict[str, Any] = {"separators": separators, "architecture": architecture, "inverse": inverse}
+        processor = cls(tokenizer, max_length=max_length, **choices)
+        if positions is not None and processor.max_length > positions:
+            processor = cls(tokenizer, max_length=positions, **choices)
+        processor.graph = graph
+        return processor
+
+    @property
+    def model_input_names(self) -> list[str]:
+        return ["input_ids", "attention_mask", "segment_ids", *(["pairs"] if self.architecture == "bi-encoder" else [])]
+
+    def tokenize(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, without special tokens; raises LassError, with its name, for a text that gives none."""
+        if not len(texts):
+            return []
+        encoded = self.tokenizer(
+            [self._leading + text.strip() for text in texts],
+            add_special_tokens=False,
+            split_special_tokens=True,  # "[SEP]" in a description is text
+            truncation=True,
+            max_length=self.max_length,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
+        for name, text, tokens in zip(names, texts, encoded, strict=True):
+            if not tokens or not text.strip():
+                raise LassError(f"{name}: its text {text!r} has no token that this tokenizer knows; change the text")
+        return encoded
+
+    def token_store(self, graph: KnowledgeGraph | None = None) -> TokenStore:
+        """The graph's texts as token ids, made once per graph and kept. `graph` defaults to the processor's own."""
+        graph = graph or self.graph
+        if graph is None:
+            raise LassError("this processor has no graph: pass graph=..., or set processor.graph")
+        if self._store is None or self._store[0] is not graph:
+            relations = self._relations(graph.relations.texts, graph.relations.ids)
+            store = TokenStore.from_lists(self._template, relations, [])
+            texts, names = graph.entities.texts, graph.entities.ids
+            for start in range(0, len(texts), CHUNK):
+                part = slice(start, start + CHUNK)
+                store = store.with_entities(self.tokenize(texts[part], names[part]))
+            self._store = (graph, store)
+        return self._store[1]
+
+    def _relations(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
+        """Token ids of relations and, with a bi-encoder, of their inverses behind them."""
+        if self.architecture == "bi-encoder":
+            texts = [*texts, *(self.inverse.format(text) for text in texts)]
+            names = [*names, *(f"the inverse of {name}" for name in names)]
+        return self.tokenize(texts, names)
+
+    def __call__(self, triplets: Sequence[tuple[str, str, str]]) -> BatchFeature:
+        """Sequences of (head text, relation text, tail text), padded to the longest, L tokens.
+
+        Returns int64 tensors of shape (n, L): `input_ids`, `attention_mask`, `segment_ids` (0 special or padding,
+        1 head, 2 relation, 3 tail). With a bi-encoder there are four sequences a triplet, and `pairs`, int64 of
+        shape (n, 2, 2): for the tail and the head, which sequences are query and answer. Raises LassError for an item
+        that is not three texts.
+        """
+        for number, triplet in enumerate(triplets):
+            if isinstance(triplet, str) or len(triplet) != 3 or not all(isinstance(text, str) for text in triplet):
+                raise LassError(f"item {number} is {triplet!r}; expected (head text, relation text, tail text)")
+        heads, relations, tails = ([triplet[slot] for triplet in triplets] for slot in range(3))
+        entities = [*heads, *tails]
+        store = TokenStore.from_lists(
+            self._template, self._relations(relations, relations), self.tokenize(entities, entities)
+        )
+        numbers = np.arange(len(triplets))
+        rows = np.stack([numbers, numbers, numbers + len(triplets)], axis=1)
+        if self.architecture == "cross-encoder":
+            return BatchFeature(store.assemble(rows))
+        both = [part for slot in (2, 0) for part in (store.queries(rows, slot), store.answers(rows[:, slot]))]
+        pairs = numbers[:, None] + len(triplets) * np.arange(4)
+        return BatchFeature(
+            {**store.assemble(np.concatenate(both)), "pairs": torch.from_numpy(pairs.reshape(-1, 2, 2))}
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `processor_config.json` holds (the graph has its own files)."""
+        choices = ("separators", "max_length", "architecture", "inverse")
+        output = {**{name: getattr(self, name) for name in choices}, "processor_class": type(self).__name__}
+        if hasattr(self, "auto_map"):
+            output["auto_map"] = self.auto_map
+        return output
+
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, include_graph: str | None = None, **kwargs):
+        """Saves the tokenizer, the template, their code and, as `include_graph` says, the graph.
+
+        `include_graph`: "full" for vocabulary with texts and true triplets, "vocabulary" without triplets, or "none".
+        By default "full" in the folder, and "vocabulary" in what `push_to_hub=True` sends. `kwargs`: those of
+        `push_to_hub`. Raises LassError for any other, and for an unknown `include_graph`.
+        """
+        known = inspect.signature(super().push_to_hub).parameters
+        if unknown := sorted(kwargs.keys() - known.keys()):
+            raise LassError(f"{unknown[0]}: no argument of save_pretrained; it knows include_graph, {', '.join(known)}")
+        saved, sent = ("full", "vocabulary") if include_graph is None else (include_graph, include_graph)
+        if saved not in INCLUDE_GRAPH:
+            raise LassError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        for file in (VOCABULARY_FILE, TRIPLETS_FILE):  # of an earlier save, with another graph or more of it
+            Path(save_directory, file).unlink(missing_ok=True)
+        if self.graph is not None and saved != "none":
+            self.graph.save_pretrained(save_directory, include_triplets=saved == "full")
+        files = super().save_pretrained(save_directory)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), include_graph=sent, **kwargs)
+        return files
+
+    def push_to_hub(self, repo_id: str, *, include_graph: str = "vocabulary", **kwargs: Any):
+        """Uploads the processor alone, as any processor's; `lass_hf.push_to_hub` uploads it with its model and card.
+
+        `include_graph`: as in `save_pretrained`; the triplets stay here unless it is "full".
+        """
+        if include_graph not in INCLUDE_GRAPH:
+            raise LassError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
+        shared = copy.copy(self)
+        if include_graph == "none":
+            shared.graph = None
+        elif include_graph == "vocabulary" and self.graph is not None:
+            shared.graph = KnowledgeGraph(self.graph.entities, self.graph.relations, {})
+        return super(LassProcessor, shared).push_to_hub(repo_id, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs) -> "LassProcessor":  # type: ignore[override]
+        """Loads a saved processor and, where it was saved, its graph; raises ModelError for anything else."""
+        for name in ("dtype", "device_map", "attn_implementation"):  # the model's, which a pipeline passes on
+            kwargs.pop(name, None)
+        check_model_source(pretrained_model_name_or_path, **kwargs)
+        places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
+        hub = {key: kwargs[key] for key in places if key in kwargs}
+        try:
+            processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+            vocabulary, triplets = (
+                cached_file(pretrained_model_name_or_path, name, _raise_exceptions_for_missing_entries=False, **hub)
+                for name in (VOCABULARY_FILE, TRIPLETS_FILE)
+            )
+            if vocabulary is not None:
+                processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
+        except LOADING_ERRORS as error:
+            raise ModelError(
+                f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({first_line(error)})"
+            ) from error
+        return processor
+
+
+LassProcessor.register_for_auto_class()  # a saved processor carries its code
+if __package__ == "lass_hf.core":  # a copy of this code beside a saved model registers nothing
+    AutoProcessor.register(LassConfig, LassProcessor)

@@ -1,0 +1,1 @@
+"""Ranks, classification, calibration, reranking, and their metrics."""

@@ -1,0 +1,111 @@
+"""True or false, and how probably: the threshold and the Platt scaling that a model's configuration carries.
+
+They are fitted on a labeled validation split. A training drops those of the weights that it changes, and fits new
+ones when it ends.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+from transformers import TrainerCallback
+
+from ..core.errors import GraphError
+from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
+from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
+from ..scoring.triplet_scorer import TripletScorer
+from ..utils.distributed import processes
+from ..utils.saved_config import keep_in_config
+from .metrics import best_threshold
+from .platt_scaling import PlattScaling, fit_platt
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """When a score means true, and how probably: one threshold for all relations, and Platt's sigmoid.
+
+    The two are fitted to different ends (accuracy, likelihood), so a label may differ from "probability above 0.5" for
+    scores close to the threshold. Probabilities are those of a split with as many true triplets as validation had.
+    """
+
+    threshold: float
+    platt: PlattScaling
+
+    @classmethod
+    def fit(cls, scores: np.ndarray, labels: np.ndarray) -> "Calibration":
+        """From scores and labels (1 / 0) of a validation split, both of shape (n,)."""
+        exact = scores.astype(np.float64)  # float32 would round the threshold
+        return cls(best_threshold(exact, labels), fit_platt(exact, labels))
+
+    @classmethod
+    def of(cls, model: LassForKGCompletion) -> "Calibration | None":
+        """The one that a model carries; None where none was fitted."""
+        values = model.config.calibration
+        return None if values is None else cls(values["threshold"], PlattScaling(values["slope"], values["intercept"]))
+
+    def to_dict(self) -> dict[str, float]:
+        """What `LassConfig.calibration` holds."""
+        return {"threshold": self.threshold, **asdict(self.platt)}
+
+    def __call__(self, scores: np.ndarray) -> list[dict[str, Any]]:
+        """`label`, "true" or "false", and `probability` of being true, for scores of shape (n,)."""
+        exact = np.asarray(scores, dtype=np.float64)
+        rows = zip((exact > self.threshold).tolist(), self.platt(exact).tolist(), strict=True)
+        return [{"label": "true" if true else "false", "probability": probability} for true, probability in rows]
+
+
+def fit_calibration(
+    model: LassForKGCompletion,
+    processor: LassProcessor,
+    graph: KnowledgeGraph,
+    dtype: str = "auto",
+    quiet: bool = False,
+) -> Calibration:
+    """Fits threshold and Platt scaling on the graph's validation split, and keeps them in `model.config`.
+
+    `model.save_pretrained` saves them; predictors and pipelines made from then on give labels and probabilities.
+    `LassTrainer.train` and `lass-hf classify` do this by themselves. Several processes share the triplets, and must all
+    call it. Raises GraphError for a validation split without true or without false triplets.
+    """
+    validation = labeled(graph, "validation")
+    scorer = TripletScorer(model, processor.token_store(graph), dtype)
+    assert validation.labels is not None
+    quiet = quiet or not processes().is_main_process
+    with tqdm(total=len(validation), desc="fitting a threshold", unit=" triplets", disable=quiet) as bar:
+        scores = scorer.score(validation.triplets, progress=bar, shared=True)
+    calibration = Calibration.fit(scores, validation.labels)
+    model.config.calibration = calibration.to_dict()
+    return calibration
+
+
+def keep_calibration(folder: str | Path, calibration: Calibration) -> None:
+    """Writes a calibration into the configuration of a saved model, unless it cannot be written."""
+    keep_in_config(folder, calibration=calibration.to_dict())
+
+
+def labeled(graph: KnowledgeGraph, name: str) -> GraphSplit:
+    """A split with labels 1 and 0; raises GraphError for any other."""
+    split = graph[name]
+    labels = np.ones(1) if split.labels is None else split.labels
+    if missing := [word for label, word in ((1, "true"), (0, "false")) if label not in labels]:
+        raise GraphError(
+            f"the {name} split has no {missing[0]} triplet: classification needs a 4th column with 1 and -1 (or 0)"
+        )
+    return split
+
+
+class CalibrationCallback(TrainerCallback):
+    """Drops the model's calibration when a training begins, and fits one when it ends, where the graph has labels."""
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        model.config.calibration = None
+
+    def on_train_end(self, args, state, control, model=None, processing_class=None, **kwargs):
+        try:
+            labeled(processing_class.graph, "validation")
+        except GraphError:
+            return
+        fit_calibration(model, processing_class, processing_class.graph, quiet=args.disable_tqdm)

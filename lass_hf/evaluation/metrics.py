@@ -1,0 +1,54 @@
+"""Numbers from ranks, and from scores with labels. Arrays in, plain dicts out; no model, no graph."""
+
+import numpy as np
+
+HITS_AT = (1, 3, 10)
+
+
+def ranking_metrics(ranks: np.ndarray, num_candidates: np.ndarray) -> dict[str, float]:
+    """MR, MRR, Hits@1/3/10 and the adjusted mean rank index (AMRI) of ranks (1 is best), shape (n,).
+
+    `num_candidates`: candidates of each query after filtering, the true one included. AMRI is
+    1 - (MR - 1) / (E[MR] - 1), E[MR] being the mean rank of a random order (Berrendorf et al., 2020): 1 is perfect,
+    0 is chance; it is 0 where no query has a second candidate.
+    """
+    ranks = np.asarray(ranks, dtype=np.float64)
+    metrics = {"mr": float(ranks.mean()), "mrr": float((1 / ranks).mean())}
+    metrics |= {f"hits@{k}": float((ranks <= k).mean()) for k in HITS_AT}
+    expected = (np.asarray(num_candidates) + 1).mean() / 2
+    metrics["amri"] = float(1 - (metrics["mr"] - 1) / (expected - 1)) if expected > 1 else 0.0
+    return metrics
+
+
+def classification_metrics(scores: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    """Accuracy, precision, recall, F1 of predictions, and ROC-AUC of scores; all of shape (n,), labels 1 / 0.
+
+    ROC-AUC is left out when all labels are equal: it is not defined then.
+    """
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
+
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predictions, average="binary", zero_division=0)
+    metrics = {
+        "accuracy": float(accuracy_score(labels, predictions)),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+    }
+    if len(np.unique(labels)) == 2:
+        metrics["roc_auc"] = float(roc_auc_score(labels, scores))
+    return metrics
+
+
+def best_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
+    """The threshold that maximizes accuracy when `score > threshold` means true: exact, over all cut points.
+
+    Cuts lie half-way between neighboring distinct scores, or beyond either end; of equally good ones the lowest.
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered, positive = np.asarray(scores, dtype=np.float64)[order], np.asarray(labels)[order] == 1
+    # Right when the lowest i are called false: negatives among them, and positives among the rest.
+    right = np.concatenate([[0], np.cumsum(~positive)]) + positive.sum() - np.concatenate([[0], np.cumsum(positive)])
+    padded = np.concatenate([[ordered[0] - 1], ordered, [ordered[-1] + 1]])
+    right[padded[1:] == padded[:-1]] = -1  # no cut between equal scores
+    cut = int(np.argmax(right))
+    return float((padded[cut] + padded[cut + 1]) / 2)

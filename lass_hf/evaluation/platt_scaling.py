@@ -1,0 +1,85 @@
+"""Scores into probabilities, and how far those can be believed. Arrays in, numbers out; no model, no graph, no plot."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+NUM_BINS = 10  # of equal width on [0, 1]
+
+
+@dataclass(frozen=True)
+class PlattScaling:
+    """Probability that a triplet is true: sigmoid(slope * score + intercept) (Platt, 1999)."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Probabilities of scores of any shape, float64."""
+        return sigmoid(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept)
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """What probabilities claim and what is true, bin by bin; arrays of shape (NUM_BINS,).
+
+    `counts`: int64, triplets in each bin. `claimed`: mean probability of a bin, `observed`: its share of true triplets;
+    float64, NaN in an empty bin. `ece`: the expected calibration error, the mean of |claimed - observed| over triplets
+    (Naeini et al., 2015, for the probability of "true").
+    """
+
+    counts: np.ndarray
+    claimed: np.ndarray
+    observed: np.ndarray
+    ece: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain lists, for JSON: None in an empty bin."""
+        claimed, observed = (
+            [float(share) if count else None for share, count in zip(shares, self.counts, strict=True)]
+            for shares in (self.claimed, self.observed)
+        )
+        return {"ece": self.ece, "counts": self.counts.tolist(), "claimed": claimed, "observed": observed}
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), float64, without overflow. Of a score it is the model's own Pr(1 | h, r, t) (Eq. 4)."""
+    values = np.asarray(values, dtype=np.float64)
+    small = np.exp(-np.abs(values))
+    return np.where(values >= 0, 1, small) / (1 + small)
+
+
+def fit_platt(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
+    """The scaling that is most likely given scores and labels (1 / 0) of a validation split, both of shape (n,).
+
+    Platt's targets, (m + 1) / (m + 2) instead of 1 and 1 / (k + 2) instead of 0 for m true and k false triplets, keep
+    the slope finite where a threshold separates all of them.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    scores, true = np.asarray(scores, dtype=np.float64), np.asarray(labels) == 1
+    center, width = scores.mean(), scores.std() or 1.0  # the solver needs numbers of ordinary size
+    targets = np.where(true, (true.sum() + 1) / (true.sum() + 2), 1 / ((~true).sum() + 2))
+    # Logistic regression to probabilities: each score once as true and once as false, weighted.
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(
+        np.tile((scores - center) / width, 2)[:, None],
+        np.repeat([1, 0], len(scores)),
+        sample_weight=np.concatenate([targets, 1 - targets]),
+    )
+    slope = float(model.coef_[0, 0] / width)
+    return PlattScaling(slope, float(model.intercept_[0] - slope * center))
+
+
+def reliability_curve(probabilities: np.ndarray, labels: np.ndarray) -> ReliabilityCurve:
+    """Bins probabilities of "true", shape (n,), n > 0, and compares them with labels (1 / 0).
+
+    Bin i holds [i / NUM_BINS, (i + 1) / NUM_BINS), the last also 1.
+    """
+    probabilities, true = np.asarray(probabilities, dtype=np.float64), np.asarray(labels) == 1
+    bins = np.minimum((probabilities * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    counts = np.bincount(bins, minlength=NUM_BINS)
+    sums = [np.bincount(bins, weights, minlength=NUM_BINS) for weights in (probabilities, true)]
+    with np.errstate(invalid="ignore"):
+        claimed, observed = (total / counts for total in sums)
+    return ReliabilityCurve(counts, claimed, observed, float(np.abs(sums[0] - sums[1]).sum() / len(probabilities)))

@@ -1,0 +1,1 @@
+"""Reading, writing, describing and splitting graphs. It imports no model."""

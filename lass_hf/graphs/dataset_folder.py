@@ -1,0 +1,181 @@
+"""A graph as a dataset folder: Parquet files, and a card that tells `datasets.load_dataset` which is which.
+
+It writes the folder whole or not at all, and reads what the card lists; `graph_datasets.py` makes and checks tables.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+import yaml
+from huggingface_hub import DatasetCard, DatasetCardData
+
+from ..core.errors import GraphError, first_line
+from ..core.vocabulary import Vocabulary
+from .arrow_tables import from_arrow, to_arrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..core.knowledge_graph import KnowledgeGraph
+
+CARD_FILE = "README.md"
+VOCABULARIES = ("entities", "relations")
+CARD = """---
+{metadata}
+---
+
+# {name}
+
+A knowledge graph with texts, written by lass-hf: {entities:,} entities and {relations:,} relations.
+
+| split | triplets | true | duplicates |
+|---|---:|---:|---:|
+{counts}
+
+| table | columns |
+|---|---|
+| `triplets` | `head`, `relation`, `tail`: ids, strings{label} |
+| `entities`, `relations` | `id`, `text`: strings, one row per id, in the order of the graph's integers |
+
+```python
+from datasets import load_dataset
+from lass_hf import KnowledgeGraph
+
+path = "..."  # this folder, or its name on the hub
+tables = {{name: load_dataset(path, name) for name in ("triplets", "entities", "relations")}}
+graph = KnowledgeGraph.from_datasets(**tables)  # a folder also: KnowledgeGraph.from_directory(path)
+```
+"""
+LABEL = "; `label`: int8, 1 (true) or 0 (false), null in a split without labels"
+
+
+def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
+    """Writes Parquet files and the card; see `KnowledgeGraph.save_dataset`."""
+    import pyarrow.parquet as pq
+
+    folder = Path(folder).resolve()
+    _check_replaceable(folder)
+    if not graph.splits or not all(map(len, graph.splits.values())):
+        raise GraphError(f"{folder}: not written, because the graph, or a split of it, has no triplets ({graph!r})")
+    tables = to_arrow(graph, shared_schema=True)
+    files = {f"triplets/{split}.parquet": table for split, table in tables["triplets"].items()}
+    files |= {f"{kind}.parquet": tables[kind] for kind in VOCABULARIES}
+    old = folder.with_name(f".{folder.name}-{uuid4().hex}")  # not in scratch, whose end would be its end
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the folder, so on its file system: what is whole is moved into place.
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            new = Path(scratch, "new")
+            Path(new, "triplets").mkdir(parents=True)
+            for name, table in files.items():
+                pq.write_table(table, new / name)
+            (new / CARD_FILE).write_text(_card(graph, folder.name), encoding="utf-8")
+            try:
+                if folder.exists():
+                    folder.rename(old)
+                new.rename(folder)
+            finally:
+                if old.exists() and not folder.exists():
+                    old.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        kept = f"; what it held is in {old}" if os.path.exists(old) else ""  # that of Path may raise
+        raise GraphError(f"{folder}: cannot be written ({error.strerror or first_line(error)}){kept}") from None
+
+
+def _check_replaceable(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise GraphError(f"{folder}: a file; expected a folder, or a name that does not exist yet")
+    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    ours = {CARD_FILE, "triplets", *(f"{kind}.parquet" for kind in VOCABULARIES)}
+    if found and found != ours:
+        odd = [f"it holds {name}" for name in sorted(found - ours)] + [f"no {name}" for name in sorted(ours - found)]
+        raise GraphError(f"{folder}: not empty, and not the dataset folder of a graph ({odd[0]}); name a new folder")
+
+
+def _card(graph: "KnowledgeGraph", name: str) -> str:
+    summary = graph.summary()
+    files = {"triplets": [{"split": split, "path": f"triplets/{split}.parquet"} for split in graph.splits]}
+    files |= {kind: [{"split": "train", "path": f"{kind}.parquet"}] for kind in VOCABULARIES}
+    configs: list[dict[str, Any]] = [{"config_name": kind, "data_files": files[kind]} for kind in files]
+    configs[0]["default"] = True
+    rows = [
+        f"| {split} | {counts['triplets']:,} | {counts['positives']:,} | {counts['duplicates']:,} |"
+        for split, counts in summary["splits"].items()
+    ]
+    return CARD.format(
+        metadata=DatasetCardData(pretty_name=name, tags=["knowledge-graph"], configs=configs).to_yaml(),
+        name=name,
+        entities=summary["entities"],
+        relations=summary["relations"],
+        counts="\n".join(rows),
+        label=LABEL if any(split.labels is not None for split in graph.splits.values()) else "",
+    )
+
+
+def is_dataset_folder(folder: str | Path) -> bool:
+    """Has the folder a card with tables `triplets`, `entities` and `relations`?"""
+    return {"triplets", *VOCABULARIES} <= set(_listed(Path(folder)))
+
+
+def read_folder(folder: str | Path) -> tuple[Vocabulary, Vocabulary, dict[str, tuple[np.ndarray, np.ndarray | None]]]:
+    """Vocabularies and splits from the Parquet files that the card lists; raises GraphError that names the file."""
+    folder = Path(folder)
+    listed = _listed(folder)
+    tables = {split: _read(folder, patterns) for split, patterns in listed["triplets"].items()}
+    entities, relations = (_read(folder, next(iter(listed[kind].values()))) for kind in VOCABULARIES)
+    try:
+        return from_arrow(tables, entities, relations)
+    except GraphError as error:
+        raise GraphError(f"{folder}: {error}") from None
+
+
+def listed_files(folder: str | Path) -> list[Path]:
+    """The files that `read_folder` would read, sorted; none if this is no dataset folder of a graph."""
+    folder = Path(folder)
+    if not is_dataset_folder(folder):
+        return []
+    listed = _listed(folder)
+    splits = [patterns for table in ("triplets", *VOCABULARIES) for patterns in listed[table].values()]
+    return sorted({file for patterns in splits for file in _files(folder, patterns)})
+
+
+def _listed(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """What the card says: table -> split -> files, or patterns of files; nothing where there is no such card."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    try:
+        for config in DatasetCard.load(folder / CARD_FILE).data.to_dict()["configs"]:
+            parts = {part["split"]: part["path"] for part in config["data_files"]}
+            tables[config["config_name"]] = {
+                split: [path] if isinstance(path, str) else list(path) for split, path in parts.items()
+            }
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return {}
+    return tables
+
+
+def _files(folder: Path, patterns: list[str]) -> list[Path]:
+    try:
+        return [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]
+    except (NotImplementedError, TypeError, ValueError):
+        raise GraphError(
+            f"{folder}: {CARD_FILE} lists {patterns}; expected files, or patterns of files, relative to the folder"
+        ) from None
+
+
+def _read(folder: Path, patterns: list[str]) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = _files(folder, patterns)
+    if not files:
+        raise GraphError(f"{folder}: no file {' '.join(patterns)}, but {CARD_FILE} lists it")
+    try:
+        return pa.concat_tables([pq.read_table(file) for file in files])
+    except (OSError, pa.ArrowException) as error:
+        raise GraphError(f"{folder}: {' '.join(patterns)} cannot be read ({first_line(error)})") from None

@@ -1,0 +1,1 @@
+"""Model cards, and the upload to the Hugging Face hub."""

@@ -1,0 +1,164 @@
+"""The text of a model card, from facts: metadata for the hub in YAML, and Markdown from `templates/model_card.md`.
+
+It knows no folder and no model. What the facts lack is not in the card; no figure comes from anywhere else.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.configuration_lass import RANKING_CHOICES
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.presets import PRESETS
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+TAGS = ["lass", "lass-hf", "knowledge-graph", "knowledge-graph-completion", "link-prediction", "triplet-classification"]
+RANKING = ["mrr", "mr", "hits@1", "hits@3", "hits@10", "amri"]
+METRICS = {
+    "link prediction": RANKING,
+    "reranked link prediction": RANKING,
+    "relation prediction": RANKING,
+    "triplet classification": ["accuracy", "precision", "recall", "f1", "roc_auc", "ece_platt"],
+}
+
+
+def model_card(
+    facts: Mapping[str, Any], graph: KnowledgeGraph | None, include_graph: str = "full", repo_id: str | None = None
+) -> str:
+    """The card of a model.
+
+    `facts`: as `card_folder.write_card` keeps them. `graph` gives names to the examples. `include_graph`: how much of
+    it goes with the model, as in `LassProcessor.save_pretrained`; without the triplets the example is no fact of
+    theirs. `repo_id`: the model's name on the hub; by default that of its folder.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters |= {"inline": _inline, "repr": repr, "shell": shlex.quote, "duration": _duration}
+    training, metadata, repo = facts["training"] or {}, facts["metadata"], repo_id or _line(facts["folder"])
+    graph_name = metadata.get("dataset") or training.get("graph")
+    data = _metadata(facts, repo)
+    body = environment.get_template("model_card.md").render(
+        **{name: facts[name] for name in ("training", "evaluations", "graph")},
+        model=facts,
+        name=data.model_name,
+        repo=repo,
+        include_graph=include_graph,
+        load_graph=_line(training.get("load_graph")),
+        graph_name="the graph " + _inline(graph_name) if graph_name else "a graph",
+        example=_example(graph, include_graph),
+        reading=_reading(facts),
+        choices=_choices(training.get("choices", {})),
+    )
+    body = re.sub("\n{3,}", "\n\n", body)  # what branches of the template leave behind
+    return f"---\n{data.to_yaml()}\n---\n\n{body}"
+
+
+def _metadata(facts: Mapping[str, Any], repo: str) -> Any:
+    """A `ModelCardData`. Language and license are the user's to give; a base model or dataset is one of the hub."""
+    from huggingface_hub import ModelCardData
+
+    given, training, evaluations = facts["metadata"], facts["training"] or {}, facts["evaluations"]
+    dataset = training.get("load_graph") or ""
+    return ModelCardData(
+        model_name=_line(given.get("model_name") or repo.rpartition("/")[2]) or "model",
+        language=given.get("language"),
+        license=given.get("license"),
+        library_name="transformers",
+        pipeline_tag="graph-ml",
+        tags=list(dict.fromkeys([*TAGS, *_listed(given.get("tags")), *_listed(given.get("tasks"))])),
+        base_model=given.get("finetuned_from") or facts["base_model"],
+        datasets=_listed(given.get("dataset_tags")) or ([dataset] if "/" in dataset else None),
+        metrics=list(dict.fromkeys(name for result in evaluations for name in METRICS[result["task"]])) or None,
+        eval_results=[one for result in evaluations for one in _eval_results(result)] or None,
+    )
+
+
+def _eval_results(result: Mapping[str, Any]) -> list[Any]:
+    """For the hub's `model-index`: the metrics of an evaluation, with its protocol, unless it saw a part of a split."""
+    from huggingface_hub import EvalResult
+
+    if result["triplets"] < result["of"]:
+        return []
+    if result["task"] == "triplet classification":
+        protocol = {"threshold from": result["threshold_from"]}
+    else:
+        protocol = {"filtered": "+".join(result["filtered"]), "ties": "realistic", "queries": result["queries"]}
+    told = ", ".join(f"{name}: {value}" for name, value in protocol.items())
+    return [
+        EvalResult(
+            task_type=result["task"].replace(" ", "-"),
+            task_name=result["task"].capitalize(),
+            dataset_type=_line(result["graph"]) or "unknown",
+            dataset_name=_line(result["graph"]) or "unknown",
+            dataset_split=result["split"],
+            metric_type=name,
+            metric_name=f"{name} ({told})",
+            metric_value=result["metrics"][name],
+            metric_args=protocol,
+        )
+        for name in METRICS[result["task"]]
+        if result["metrics"].get(name) is not None
+    ]
+
+
+def _reading(facts: Mapping[str, Any]) -> str:
+    """Which reading of the method the choices are."""
+    if facts["architecture"] == "bi-encoder":
+        return "The architecture is separate, which the paper does not have: entities are encoded apart from the query."
+    chosen = (facts["training"] or {}).get("choices", {})
+    apart = [[f"`{name}`" for name in preset if chosen.get(name) != preset[name]] for preset in PRESETS.values()]
+    for different, preset, title in zip(apart, PRESETS, ("the paper", "the paper's published code"), strict=True):
+        if not different:
+            return f"The method is that of {title}, in every choice that changes scores or loss (`--preset {preset}`)."
+    paper, code = map(", ".join, apart)
+    return f"The method differs from the paper's in {paper}; from its published code's in {code}."
+
+
+def _choices(chosen: Mapping[str, Any]) -> list[list[str]]:
+    """Rows of the table of choices: name, value here, value in each reading."""
+    presets = list(PRESETS.values())
+    told = [name for name in chosen if name not in RANKING_CHOICES]  # the text has those that hold by now
+    names = sorted(told, key=lambda name: name not in presets[0])
+    return [[name, *(_told(values[name]) if name in values else "" for values in (chosen, *presets))] for name in names]
+
+
+def _told(value: Any) -> str:
+    """A choice in words; of a path the last part only."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "default" if value is None else Path(value).name if str(value).startswith(("/", "~", ".")) else str(value)
+
+
+def _example(graph: KnowledgeGraph | None, include_graph: str) -> dict[str, dict[str, str]] | None:
+    """Names to ask about: a triplet's if triplets are shared, else no fact's; None without a graph."""
+    if graph is None or include_graph == "none" or not graph.num_entities or not graph.num_relations:
+        return None
+    triplets = [split.positives for split in graph.splits.values() if len(split.positives)]
+    row = triplets[0][0] if triplets and include_graph == "full" else (0, 0, graph.num_entities - 1)
+    vocabularies = (graph.entities, graph.relations, graph.entities)
+    return {
+        slot: {"id": names.ids[number], "text": names.texts[number][:80]}
+        for slot, names, number in zip(("head", "relation", "tail"), vocabularies, row, strict=True)
+    }
+
+
+def _duration(seconds: float) -> str:
+    unit, size = next((unit, size) for unit, size in (("h", 3600), ("min", 60), ("s", 0)) if seconds >= size)
+    return f"{seconds / (size or 1):.1f} {unit}"
+
+
+def _listed(value: str | Sequence[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def _line(text: Any) -> str:
+    """Text as one line of printable characters; of None nothing."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text or "")).split())
+
+
+def _inline(text: Any) -> str:
+    """Text as it stands in a paragraph, or in a cell of a table, of Markdown."""
+    return re.sub(r"([\\`*_\[\]<>|~&$#])", r"\\\1", _line(text))

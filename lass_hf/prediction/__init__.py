@@ -1,0 +1,1 @@
+"""Names in, ranked predictions out; the two pipelines."""

@@ -1,0 +1,1 @@
+"""The scoring engine, and the entity index of a bi-encoder."""

@@ -1,0 +1,1 @@
+"""Arguments, negatives, collators, losses of batches, the Trainer."""

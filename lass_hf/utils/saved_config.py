@@ -1,0 +1,20 @@
+"""What is decided about a saved model after its training, kept in its configuration."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import CONFIG_NAME
+
+from .atomic_files import locked, write_whole
+
+
+def keep_in_config(folder: str | Path, **values: Any) -> None:
+    """Writes values into the configuration of the model in a folder, unless it cannot be written."""
+    if not os.access(folder, os.W_OK):
+        return
+    file = Path(folder, CONFIG_NAME)
+    with locked(folder):
+        changed = json.loads(file.read_text(encoding="utf-8")) | values
+        write_whole(file, json.dumps(changed, indent=2, sort_keys=True) + "\n")

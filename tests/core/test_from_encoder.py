@@ -1,0 +1,126 @@
+"""`from_encoder`: every weight of a pre-trained encoder, its dropout, its choices, and what it refuses."""
+
+import pytest
+import torch
+from helpers.forwards import make_batch, score
+from helpers.tiny import ENCODER_CONFIGS, one_line, wordpiece_tokenizer
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, BertConfig, BertForMaskedLM, BertModel
+
+from lass_hf import LassConfig, LassForKGCompletion
+from lass_hf.core.errors import LassError, ModelError
+
+
+def no_dropout(config):
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    return config
+
+
+@pytest.fixture(scope="module")
+def masked_lm_folder(tmp_path_factory):
+    """A checkpoint as the hub has them: saved with a task head, its encoder under `bert.`"""
+    folder = tmp_path_factory.mktemp("masked_lm")
+    torch.manual_seed(1)
+    BertForMaskedLM(no_dropout(ENCODER_CONFIGS["bert"]())).save_pretrained(folder)
+    wordpiece_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_from_encoder_keeps_every_weight(encoder_folder):
+    expected = BertModel.from_pretrained(encoder_folder, add_pooling_layer=False).state_dict()
+    weights = LassForKGCompletion.from_encoder(encoder_folder).encoder.state_dict()
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_from_encoder_loads_a_checkpoint_with_a_task_head(masked_lm_folder):
+    saved = load_file(masked_lm_folder / "model.safetensors")
+    assert any(name.startswith("bert.") for name in saved)
+    model = LassForKGCompletion.from_encoder(str(masked_lm_folder))
+    weights = dict(model.encoder.named_parameters())
+    assert weights
+    assert all(torch.equal(value, saved[f"bert.{name}"]) for name, value in weights.items())
+
+
+def test_from_encoder_then_save_and_load_gives_identical_scores(masked_lm_folder, tmp_path):
+    model = LassForKGCompletion.from_encoder(str(masked_lm_folder)).eval()
+    model.save_pretrained(tmp_path)
+    loaded = LassForKGCompletion.from_pretrained(tmp_path)
+    assert torch.equal(score(loaded, make_batch()), score(model, make_batch()))
+
+
+def test_from_encoder_takes_the_choices_of_equation_1(encoder_folder):
+    config = LassForKGCompletion.from_encoder(encoder_folder, margin=3, distance_scale="none").config
+    assert (config.margin, config.distance_scale) == (3.0, "none")
+
+
+def test_from_encoder_takes_a_dtype(encoder_folder):
+    model = LassForKGCompletion.from_encoder(encoder_folder, dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("kind", ENCODER_CONFIGS)
+def test_dropout_is_that_of_every_layer(kind, tmp_path):
+    """Without dropout training mode computes what evaluation mode does; with it, no two passes are equal."""
+    AutoModel.from_config(ENCODER_CONFIGS[kind]()).save_pretrained(tmp_path)
+    model = LassForKGCompletion.from_encoder(tmp_path, dropout=0.0)
+    assert torch.equal(model.train()(**make_batch(kind)).scores, model.eval()(**make_batch(kind)).scores)
+    model = LassForKGCompletion.from_encoder(tmp_path, dropout=0.5).train()
+    assert not torch.equal(model(**make_batch(kind)).scores, model(**make_batch(kind)).scores)
+
+
+def test_dropout_is_the_encoders_own_by_default(encoder_folder):
+    config = LassForKGCompletion.from_encoder(encoder_folder).config.encoder_config
+    assert config.hidden_dropout_prob == BertConfig.from_pretrained(encoder_folder).hidden_dropout_prob > 0
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
+def test_dropout_out_of_range(encoder_folder, dropout):
+    with pytest.raises(ModelError, match=r"dropout=.*expected 0 or more, and less than 1"):
+        LassForKGCompletion.from_encoder(encoder_folder, dropout=dropout)
+
+
+def test_from_encoder_takes_the_encoder_of_a_lass_model(model_folder):
+    trained = LassForKGCompletion.from_pretrained(model_folder)
+    other = LassForKGCompletion.from_encoder(
+        model_folder, margin=3.0, architecture="bi-encoder", normalize=True, dropout=0.3
+    )
+    assert (other.config.margin, other.config.architecture, trained.config.architecture) == (
+        3.0,
+        "bi-encoder",
+        "cross-encoder",
+    )
+    assert other.config.encoder_config.hidden_dropout_prob == 0.3
+    assert type(other.encoder) is type(trained.encoder)
+    expected = dict(trained.encoder.named_parameters())
+    assert all(torch.equal(value, expected[name]) for name, value in other.encoder.named_parameters())
+
+
+def test_from_encoder_refuses_a_bad_distance_scale(encoder_folder):
+    with pytest.raises(LassError, match=r"distance_scale='cosine'.*sqrt_dim, none"):
+        LassForKGCompletion.from_encoder(encoder_folder, distance_scale="cosine")
+
+
+def test_from_encoder_refuses_a_checkpoint_that_lacks_weights(encoder_folder, tmp_path):
+    BertModel.from_pretrained(encoder_folder).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.bias"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks 1 weights.*encoder\.layer\.1\.output\.dense\.bias") as error:
+        LassForKGCompletion.from_encoder(str(tmp_path))
+    one_line(error)
+
+
+def test_from_encoder_accepts_a_checkpoint_without_pooler(encoder_folder, tmp_path):
+    BertModel.from_pretrained(encoder_folder, add_pooling_layer=False).save_pretrained(tmp_path)
+    model = LassForKGCompletion.from_encoder(str(tmp_path)).eval()
+    expected = LassForKGCompletion.from_encoder(encoder_folder).eval()
+    assert torch.equal(score(model, make_batch()), score(expected, make_batch()))
+
+
+def test_new_model_keeps_the_weights_of_its_encoder():
+    torch.manual_seed(3)
+    encoder = BertModel(ENCODER_CONFIGS["bert"](), add_pooling_layer=False)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    model = LassForKGCompletion(LassConfig(encoder_config=encoder.config), encoder=encoder)
+    assert all(torch.equal(model.encoder.state_dict()[name], value) for name, value in before.items())

@@ -1,0 +1,96 @@
+"""Names: found by id or text, also among many, and handed to Arrow."""
+
+import difflib
+
+import numpy as np
+import pytest
+
+from lass_hf.core import vocabulary as module
+from lass_hf.core.errors import GraphError, UnknownNameError
+from lass_hf.core.vocabulary import Vocabulary
+from lass_hf.graphs.named_triplets import is_blank, to_arrow_strings
+
+WORDS = ["Berlin, a city", "Bern, a city", "Merlin, a wizard", "Lisbon, a city", "Madrid, a city", "Oslo, a city"]
+
+
+def cities(count=300):
+    """Cities among numbered texts that share few letters with them."""
+    texts = [*WORDS, *(f"thing {number}" for number in range(count))]
+    return Vocabulary("entities", [f"Q{number}" for number in range(len(texts))], texts)
+
+
+def suggestions(vocabulary, name):
+    with pytest.raises(UnknownNameError) as caught:
+        vocabulary.find(name)
+    return str(caught.value).partition("did you mean ")[2]
+
+
+@pytest.fixture
+def vocabulary():
+    return Vocabulary("entities", ["Q1", "Q2", "Q3", "Paris"], ["Paris", "Berlin", "Berlin", "Paris, Texas"])
+
+
+def test_a_name_is_an_id_before_it_is_a_text(vocabulary):
+    assert vocabulary.find("Paris") == 3
+    assert vocabulary.find("Q1") == 0
+
+
+def test_a_name_is_found_by_its_text(vocabulary):
+    assert vocabulary.find("Paris, Texas") == 3
+
+
+def test_an_unknown_name_lists_the_closest_matches_first(vocabulary):
+    with pytest.raises(UnknownNameError, match=r"'berlim'.*entities; did you mean 'Berlin'"):
+        vocabulary.find("berlim")
+
+
+def test_an_unknown_name_like_no_other_has_no_suggestion(vocabulary):
+    with pytest.raises(UnknownNameError) as caught:
+        vocabulary.find("xyzzy-1234567890")
+    assert "did you mean" not in str(caught.value)
+
+
+def test_closest_matches_look_at_the_label_before_the_comma():
+    vocabulary = Vocabulary(
+        "entities", ["02084071"], ["dog, a member of the genus Canis that has long been domesticated"]
+    )
+    with pytest.raises(UnknownNameError, match="did you mean '02084071'"):
+        vocabulary.find("dgo")
+
+
+@pytest.mark.parametrize("name", ["berlim", "Lisbn", "Osllo", "thing 29x", "Q30O", "o"])
+def test_suggestions_among_many_names_are_those_among_few(name, monkeypatch):
+    expected = suggestions(cities(), name)
+    monkeypatch.setattr(module, "SHORTLIST", 60)
+    compared = []
+    close = difflib.get_close_matches
+    monkeypatch.setattr(
+        difflib, "get_close_matches", lambda word, keys, **rest: compared.append(keys) or close(word, keys, **rest)
+    )
+    assert suggestions(cities(), name) == expected
+    assert len(compared[0]) <= 3 * 60  # an id, a text and its label each
+
+
+def test_a_text_that_several_share_lists_their_ids_in_order():
+    vocabulary = Vocabulary("entities", ["Q3", "Q1", "Q2", "Q4"], ["same", "other", "same", "same"])
+    with pytest.raises(UnknownNameError, match="3 entities have the text 'same': Q3, Q2, Q4;"):
+        vocabulary.find("same")
+    assert vocabulary.find("other") == 1
+
+
+def test_index_gives_the_number_of_each_id():
+    vocabulary = cities()
+    assert [vocabulary.ids[number] for number in vocabulary.index.values()] == vocabulary.ids
+    assert list(vocabulary.index.values()) == list(range(len(vocabulary)))
+
+
+def test_blank_is_what_python_strips_to_nothing():
+    characters = [chr(code) for code in range(0x3100) if not 0xD800 <= code < 0xE000]
+    expected = [not character.strip() for character in characters]
+    assert np.array_equal(is_blank(to_arrow_strings("entities", characters)), expected)
+    assert is_blank(to_arrow_strings("entities", ["", " \u2028\t", " a "])).tolist() == [True, True, False]
+
+
+def test_what_is_no_unicode_is_refused_by_kind():
+    with pytest.raises(GraphError, match=r"relations: 'a.ud800' is not valid Unicode"):
+        to_arrow_strings("relations", ["b", "a\ud800"])

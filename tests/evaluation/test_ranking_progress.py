@@ -1,0 +1,143 @@
+"""Finished chunks on disk: what was recorded comes back, whatever a kill left of the files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lass_hf.core.errors import LassError
+from lass_hf.evaluation.ranking_progress import RankingProgress, remove_progress
+
+IDENTITY = {"model": "a1", "split": "test", "limit": None, "slots": (0, 2)}
+CHUNKS = {
+    (0, 0): np.array([[1, 20], [1, 300], [10, 14541]]),
+    (0, 1): np.array([[7], [8], [9]]),
+    (2, 0): np.arange(9).reshape(3, 3),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "results" / "progress"
+
+
+def record(folder, chunks, identity=IDENTITY):
+    progress = RankingProgress(folder, identity)
+    for unit, ranks in chunks.items():
+        progress.record(unit, ranks)
+    return progress
+
+
+def assert_finished(progress, chunks):
+    assert sorted(progress.finished) == sorted(chunks)
+    for unit, ranks in chunks.items():
+        assert progress.finished[unit].dtype == np.int64
+        assert progress.finished[unit].tolist() == ranks.tolist()
+
+
+def test_nothing_is_written_before_a_unit_is_finished(folder):
+    assert RankingProgress(folder, IDENTITY).finished == {}
+    assert not folder.exists()
+
+
+def test_recorded_units_come_back_while_the_process_that_wrote_them_still_has_the_file_open(folder):
+    writer = record(folder, CHUNKS)
+    assert_finished(RankingProgress(str(folder), IDENTITY), CHUNKS)
+    assert writer.finished == {}
+
+
+def test_units_recorded_in_several_runs_add_up(folder):
+    for number, unit in enumerate(CHUNKS):
+        assert len(record(folder, {unit: CHUNKS[unit]}).finished) == number
+    assert_finished(RankingProgress(folder, IDENTITY), CHUNKS)
+
+
+def test_a_file_cut_at_any_byte_resumes_with_its_whole_lines_and_goes_on(folder):
+    record(folder, CHUNKS)
+    file = folder / "process-0.jsonl"
+    whole = file.read_bytes()
+    for size in range(len(whole) + 1):
+        file.write_bytes(whole[:size])
+        kept = dict(list(CHUNKS.items())[: max(0, whole[:size].count(b"\n") - 1)])  # the first line is the identity
+        progress = RankingProgress(folder, IDENTITY)
+        assert_finished(progress, kept)
+        for unit in CHUNKS.keys() - kept.keys():
+            progress.record(unit, CHUNKS[unit])
+        assert_finished(RankingProgress(folder, IDENTITY), CHUNKS)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        *(b"\0\0\0\0", b"\xff\xfe", b"", b"[1, 2]", b"{}", b'{"slot": 0, "unit": 9}'),
+        *(b'{"slot": 0, "unit": 9, "ranks": ' + ranks for ranks in (b"[", b"null}", b"[[1], [1, 2]]}")),
+    ],
+)
+def test_what_is_behind_a_damaged_line_is_dropped_and_recorded_anew(garbage, folder):
+    record(folder, CHUNKS)
+    file = folder / "process-0.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:2], garbage + b"\n", *lines[2:]]))
+    first, *others = CHUNKS
+    progress = record(folder, {unit: CHUNKS[unit] for unit in others})
+    assert_finished(progress, {first: CHUNKS[first]})
+    assert file.read_bytes() == b"".join(lines)
+
+
+@pytest.mark.parametrize("file", ["process-0.jsonl", "process-3.jsonl"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "b2"}, "model was a1, now b2"),
+        ({"limit": 5, "slots": [1]}, r"limit was None, now 5, slots was \[0, 2\], now \[1\]"),
+        ({"dtype": "torch.bfloat16"}, "dtype was None, now torch.bfloat16"),
+    ],
+)
+def test_the_progress_of_another_evaluation_is_refused_and_kept(change, message, file, folder):
+    record(folder, CHUNKS)
+    (folder / "process-0.jsonl").rename(folder / file)
+    before = (folder / file).read_bytes()
+    with pytest.raises(LassError, match=message) as error:
+        RankingProgress(folder, IDENTITY | change)
+    assert str(folder) in str(error.value)
+    assert "split" not in str(error.value)  # that one is the same
+    assert "\n" not in str(error.value)
+    assert (folder / file).read_bytes() == before
+
+
+def test_the_files_of_all_processes_are_read_and_only_the_own_one_grows(folder):
+    folder.mkdir(parents=True)
+    lines = [{"evaluation": IDENTITY}, {"slot": 2, "unit": 5, "ranks": [[1, 2], [3, 4], [5, 6]]}]
+    other = folder / "process-1.jsonl"
+    other.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"slot": 2, "un')
+    before = other.read_bytes()
+    theirs = {(2, 5): np.array([[1, 2], [3, 4], [5, 6]])}
+    assert_finished(record(folder, CHUNKS), theirs)
+    assert_finished(RankingProgress(folder, IDENTITY), theirs | CHUNKS)
+    assert other.read_bytes() == before
+
+
+def test_removing_the_progress_removes_the_folder(folder):
+    record(folder, CHUNKS)
+    (folder / "process-1.jsonl").write_text(json.dumps({"evaluation": IDENTITY}) + "\n")
+    remove_progress(folder)
+    assert not folder.exists()
+    assert folder.parent.exists()
+
+
+def test_removing_the_progress_leaves_files_of_others(folder):
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
+    record(folder, CHUNKS)
+    remove_progress(folder)
+    assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("notes.txt", "mine")]
+    assert RankingProgress(folder, IDENTITY).finished == {}
+
+
+def test_two_evaluations_at_once_do_not_share_a_file(folder):
+    first, second = RankingProgress(folder, IDENTITY), RankingProgress(folder, IDENTITY | {"split": "other"})
+    unit, ranks = next(iter(CHUNKS.items()))
+    first.record(unit, ranks)
+    with pytest.raises(LassError, match="another evaluation is writing there"):
+        second.record(unit, ranks)
+    assert_finished(RankingProgress(folder, IDENTITY), {unit: ranks})

@@ -1,0 +1,293 @@
+"""Retrieve, then rerank: ranks against a brute force over all candidates, the retriever_weight, progress, and what is refused."""
+
+import contextlib
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from helpers.tiny import make_graph, make_model, make_processor
+
+from lass_hf import LassPredictor, evaluate_link_prediction
+from lass_hf.core.errors import LassError
+from lass_hf.evaluation.reranking import WEIGHTS, evaluate_reranking, fit_retriever_weight, rerank
+from lass_hf.evaluation.retrieval import Retrieved, retrieve
+from lass_hf.scoring.triplet_scorer import TripletScorer
+
+GRAPH = make_graph()
+SEPARATE, JOINT = make_processor(GRAPH, architecture="bi-encoder"), make_processor(GRAPH)
+
+
+@pytest.fixture
+def models():
+    return make_model(architecture="bi-encoder", normalize=True), make_model(seed=3)
+
+
+def both_stages(models, **choices):
+    retriever, joint = models
+    choices = {"dtype": "float32", "quiet": True, **choices}
+    return evaluate_reranking(retriever, SEPARATE, joint, JOINT, GRAPH, **choices)
+
+
+class Tables:
+    """Scores of all triplets by two random models; those of the retriever have many ties."""
+
+    def __init__(self, seed=0):
+        rng = np.random.default_rng(seed)
+        shape = (GRAPH.num_entities, GRAPH.num_relations, GRAPH.num_entities)
+        self.retriever = rng.integers(0, 6, (3, *shape)).astype(np.float32)
+        self.joint = rng.integers(0, 4, shape).astype(np.float32)
+        self.asked = []
+        self.tokens = 0
+
+    def __call__(self, queries, slot, candidates, wanted, bar):
+        triplets = np.repeat(queries[:, None], len(candidates), axis=1)
+        triplets[:, :, slot] = candidates
+        return self.retriever[(slot, *triplets.transpose(2, 0, 1))]
+
+    def score(self, triplets, slot):
+        self.asked.append(len(triplets))
+        return self.joint[tuple(triplets.T)]
+
+
+def by_brute_force(tables, triplet, slot, top_k, retriever_weight):
+    """Optimistic and pessimistic rank of one query; None for those that the order of equal rivals decides."""
+    known = {tuple(row) for split in GRAPH.splits.values() for row in split.positives.tolist()}
+    scores, own = {}, triplet[slot]
+    for entity in GRAPH.candidates[slot].tolist():
+        other = list(triplet)
+        other[slot] = entity
+        if entity == own or tuple(other) not in known:
+            scores[entity] = (tables.retriever[(slot, *other)], tables.joint[tuple(other)])
+    rivals = sorted((entity for entity in scores if entity != own), key=lambda entity: (-scores[entity][0], entity))
+    before = [sum(scores[entity][0] > scores[own][0] for entity in rivals)]
+    before.append(sum(scores[entity][0] >= scores[own][0] for entity in rivals))
+    if before[1] + 1 > top_k:
+        return 1 + before[0], 1 + before[1], 1 + len(rivals)
+    fused = {entity: joint + retriever_weight * np.float64(retriever) for entity, (retriever, joint) in scores.items()}
+    best = rivals[: top_k - 1]
+    above = sum(fused[entity] > fused[own] for entity in best)
+    not_below = sum(fused[entity] >= fused[own] for entity in best)
+    return 1 + above, 1 + not_below, 1 + len(rivals)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("retriever_weight", [0.0, 0.25, 2.0])
+@pytest.mark.parametrize("top_k", [2, 4, 10])
+@pytest.mark.parametrize("slot", [0, 2])
+def test_ranks_are_those_of_the_definition(slot, top_k, retriever_weight, seed):
+    tables, triplets = Tables(seed), GRAPH["train"].triplets
+    retrieved = retrieve(tables, GRAPH, triplets, slot, top_k)
+    found = rerank(tables, retrieved, top_k, retriever_weight)
+    expected = [by_brute_force(tables, triplet, slot, top_k, retriever_weight) for triplet in triplets.tolist()]
+    assert found.T.tolist() == [list(row) for row in expected]
+
+
+@pytest.mark.parametrize("slot", [0, 2])
+def test_retrieval_ranks_are_those_of_link_prediction(slot, models):
+    result = both_stages(models, top_k=3, split="train")
+    expected = evaluate_link_prediction(models[0], SEPARATE, GRAPH, "train", dtype="float32", quiet=True)
+    np.testing.assert_array_equal(result.retrieval.ranks, expected.ranks)
+    assert result.retrieval.metrics == pytest.approx(expected.metrics)
+
+
+def test_reranking_all_candidates_without_blend_is_the_cross_encoder(models):
+    result = both_stages(models, top_k=10, retriever_weight=0.0, split="train")
+    expected = evaluate_link_prediction(models[1], JOINT, GRAPH, "train", dtype="float32", quiet=True)
+    np.testing.assert_array_equal(result.reranked.ranks, expected.ranks)
+    assert result.recall == 1.0
+
+
+def test_below_the_top_the_retrievers_rank_stands(models):
+    result = both_stages(models, top_k=3, retriever_weight=0.0, split="train")
+    below = result.retrieval.pessimistic_ranks > 3
+    assert below.any()
+    np.testing.assert_array_equal(result.reranked.ranks[below], result.retrieval.ranks[below])
+    assert (result.reranked.ranks[~below] <= 3).all()
+    assert result.recall == pytest.approx((~below).mean())
+
+
+def test_tokens_are_those_run_through_the_encoders(models):
+    counts = [0, 0]
+    for number, model in enumerate(models):
+
+        def count(module, args, kwargs, number=number):
+            counts[number] += kwargs["input_ids"].numel()
+
+        model.encoder.register_forward_pre_hook(count, with_kwargs=True)
+    result = both_stages(models, top_k=3)
+    stages = ("indexing", "retrieval", "fitting", "reranking")
+    assert tuple(result.tokens) == tuple(result.seconds) == stages
+    assert min(result.tokens.values()) > 0
+    assert sum(result.tokens.values()) == sum(counts)
+    scorer = TripletScorer(models[0], SEPARATE.token_store(GRAPH), "float32")
+    scorer.encode_entities(np.arange(GRAPH.num_entities))
+    assert result.tokens["indexing"] == scorer.tokens
+    given = both_stages(models, top_k=3, retriever_weight=result.retriever_weight)
+    assert given.tokens == {**result.tokens, "fitting": 0}
+    assert result.num_reranked == (result.retrieval.pessimistic_ranks <= 3).sum()
+
+
+def test_the_entities_vectors_are_kept_in_a_folder(models, tmp_path):
+    first, again = (both_stages(models, top_k=3, index_folder=tmp_path) for _ in range(2))
+    assert first.tokens["indexing"] > 0
+    assert again.tokens == {**first.tokens, "indexing": 0}
+    np.testing.assert_array_equal(first.reranked.ranks, again.reranked.ranks)
+
+
+def test_the_blend_is_the_best_of_the_grid():
+    rng = np.random.default_rng(0)
+    count, top_k = 200, 5
+    helpful, noise = rng.normal(size=(count, top_k)), rng.normal(size=(count, top_k)) * 7
+    helpful[:, 0] += 2
+    retriever = np.sort(helpful[:, 1:], axis=1)[:, ::-1]
+    ranks = np.stack([1 + (retriever > helpful[:, :1]).sum(1)] * 2 + [np.full(count, 9)])
+    retrieved = Retrieved(
+        np.zeros((count, 3), dtype=int), 2, np.zeros((count, top_k), dtype=int), retriever, helpful[:, 0], ranks
+    )
+    inside = [scores - scores.mean(axis=1, keepdims=True) for scores in (noise[:, 1:], retriever)]
+    spread = inside[0].std() / inside[1].std()
+    retriever_weight = fit_retriever_weight([retrieved], [noise], top_k)
+    assert retriever_weight == pytest.approx(spread * WEIGHTS[-1])  # the cross-encoder scores are noise
+    apart = np.linspace(-50, 50, count)[:, None]  # scores of different questions need not be comparable
+    assert fit_retriever_weight([retrieved], [noise + apart], top_k) == pytest.approx(retriever_weight)
+    every = np.concatenate([helpful[:, :1], retriever], axis=1)
+    assert fit_retriever_weight([retrieved], [every], top_k) == 0.0  # they say the same: the first of equals
+
+
+def test_a_reranking_goes_on_where_it_stopped(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("lass_hf.evaluation.reranking.QUERIES_PER_CHUNK", 3)
+    expected = both_stages(models, top_k=5, retriever_weight=0.1, split="train")
+    score, calls = TripletScorer.score, []
+
+    def stopping(self, triplets, slot=None, progress=None):
+        calls.append(len(triplets))
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return score(self, triplets, slot, progress)
+
+    with patch.object(TripletScorer, "score", stopping), contextlib.suppress(KeyboardInterrupt):
+        both_stages(models, top_k=5, retriever_weight=0.1, split="train", resume_dir=tmp_path)
+    assert len(calls) == 4
+    calls[:] = [0] * 10
+    with patch.object(TripletScorer, "score", stopping):
+        result = both_stages(models, top_k=5, retriever_weight=0.1, split="train", resume_dir=tmp_path)
+    assert len(calls) == 10 + 10 - 3  # 5 chunks a side
+    np.testing.assert_array_equal(result.reranked.ranks, expected.reranked.ranks)
+    with pytest.raises(LassError, match="retriever_weight was"):
+        both_stages(models, top_k=5, retriever_weight=0.2, split="train", resume_dir=tmp_path)
+
+
+@pytest.mark.parametrize("top_k", [0, 1, 11])
+def test_a_top_k_that_cannot_be(top_k, models):
+    with pytest.raises(LassError, match=f"top_k={top_k}; expected 2 to 10"):
+        both_stages(models, top_k=top_k)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"split": "validation"}, "fitted on the validation split, which is the one to be ranked"),
+        ({"split": "tset"}, "tset"),
+        ({"top_k": 11}, "top_k=11"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_encoded(choices, message, models):
+    architecture = patch.object(TripletScorer, "_forward", side_effect=AssertionError)
+    with architecture, pytest.raises(LassError, match=message):
+        both_stages(models, **{"top_k": 5, **choices})
+
+
+def test_the_validation_split_is_ranked_with_a_blend_that_is_given(models):
+    result = both_stages(models, split="validation", retriever_weight=0.5, top_k=3)
+    assert result.reranked.metrics["num_queries"] == 2 * len(GRAPH["validation"].triplets)
+
+
+def test_encodings_that_do_not_fit(models):
+    retriever, joint = models
+    for first, second in (((joint, JOINT), (joint, JOINT)), ((retriever, SEPARATE), (retriever, SEPARATE))):
+        with pytest.raises(LassError, match=r"the bi-encoder \(it is .*\), and one with joint"):
+            evaluate_reranking(*first, *second, GRAPH)
+        with pytest.raises(LassError, match=r"the bi-encoder \(it is .*\), and one with joint"):
+            LassPredictor(*first, rerank=LassPredictor(*second))
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"rerank": "runs/reranker"}, "rerank='runs/reranker'; expected a LassPredictor"),
+        ({"rerank_top_k": 0}, "rerank_top_k=0"),
+        ({"retriever_weight": float("nan")}, "retriever_weight=nan"),
+        ({"retriever_weight": float("inf")}, "retriever_weight=inf"),
+    ],
+)
+def test_rerankers_that_cannot_be(choices, message, models):
+    with pytest.raises(LassError, match=message):
+        LassPredictor(models[0], SEPARATE, **{"rerank": LassPredictor(models[1], JOINT), **choices})
+
+
+# The predictor
+
+
+def test_predictions_of_a_separate_model_are_the_best_of_all_scores(models, tmp_path):
+    predictor = LassPredictor(models[0], SEPARATE, "float32", index_folder=tmp_path)
+    for question in ({"head": "cat", "relation": "eats"}, {"relation": "eats", "tail": "food"}):
+        answers = predictor.predict(**question, top_k=4, exclude_known=False)
+        slot = 2 if "head" in question else 0
+        given = [(question.get("head", name), "eats", question.get("tail", name)) for name in GRAPH.entities.ids]
+        triplets = np.array([[GRAPH.entities.find(h), 1, GRAPH.entities.find(t)] for h, _, t in given])
+        scores = predictor.scorer.score(triplets, slot)
+        best = np.argsort(-scores, kind="stable")[:4]
+        assert [answer.id for answer in answers] == [GRAPH.entities.ids[number] for number in best]
+        np.testing.assert_allclose([answer.score for answer in answers], scores[best], rtol=1e-5)
+    assert list(tmp_path.rglob("*.safetensors"))
+
+
+def test_predictions_for_a_text_that_is_new(models):
+    predictor = LassPredictor(models[0], SEPARATE, "float32")
+    new = {"text": "a small loyal animal"}
+    answers = predictor.predict(head=new, relation="eats", top_k=10)
+    by_pairs = predictor.predict(head=new, relation="eats", top_k=10, candidates=GRAPH.entities.ids)
+    assert [answer.id for answer in answers] == [answer.id for answer in by_pairs]
+    np.testing.assert_allclose([a.score for a in answers], [a.score for a in by_pairs], rtol=1e-4)
+    chosen = predictor.predict(head="cat", relation="eats", candidates=[new, "milk", "food"])
+    assert {answer.id for answer in chosen} <= {"a small loyal animal", "milk", "food"}
+    assert len(chosen) == 1  # milk and food are known
+
+
+@pytest.mark.parametrize("candidates", [[], (), "milk"])
+def test_candidates_that_are_no_list_of_names(candidates, models):
+    with pytest.raises(LassError, match="expected a list of one name or more"):
+        LassPredictor(models[0], SEPARATE).predict(head="cat", relation="eats", candidates=candidates)
+
+
+@pytest.mark.parametrize("retriever_weight", [0.0, 0.7])
+def test_predictions_are_reranked(retriever_weight, models):
+    plain = LassPredictor(models[0], SEPARATE, "float32")
+    joint = LassPredictor(models[1], JOINT, "float32")
+    predictor = LassPredictor(
+        models[0], SEPARATE, "float32", rerank=joint, rerank_top_k=5, retriever_weight=retriever_weight
+    )
+    question = {"head": "dog", "relation": "eats"}
+    first = plain.predict(**question, top_k=5)
+    answers = predictor.predict(**question, top_k=3)
+    expected = joint.score([("dog", "eats", answer.id) for answer in first])
+    expected = expected + retriever_weight * np.array([answer.score for answer in first])
+    order = np.argsort(-expected)[:3]
+    assert [answer.id for answer in answers] == [first[place].id for place in order]
+    np.testing.assert_allclose([answer.score for answer in answers], expected[order], rtol=1e-5)
+
+
+def test_answers_below_the_reranked_ones_keep_their_order_and_score(models):
+    plain = LassPredictor(models[0], SEPARATE, "float32")
+    joint = LassPredictor(models[1], JOINT, "float32")
+    predictor = LassPredictor(models[0], SEPARATE, "float32", rerank=joint, rerank_top_k=3)
+    question = {"head": "dog", "relation": "eats"}
+    first, answers = plain.predict(**question, top_k=6), predictor.predict(**question, top_k=6)
+    assert answers[3:] == first[3:]
+    assert {answer.id for answer in answers[:3]} == {answer.id for answer in first[:3]}
+    np.testing.assert_allclose(
+        [answer.score for answer in answers[:3]],
+        sorted(joint.score([("dog", "eats", answer.id) for answer in first[:3]]), reverse=True),
+        rtol=1e-5,
+    )
+    assert predictor.predict(**question, top_k=2) == answers[:2]

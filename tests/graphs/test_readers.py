@@ -1,0 +1,248 @@
+"""Graphs from folders of text files: triplets, labels, texts, and one line for each fault."""
+
+import numpy as np
+import pytest
+from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION
+
+from lass_hf import KnowledgeGraph
+from lass_hf.core.errors import GraphError, LassError
+
+
+def write(folder, **files):
+    """Writes files; `train` becomes train.tsv, `entity2text` becomes entity2text.txt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        path = folder / f"{name}.{'txt' if '2text' in name else 'tsv'}"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def names_of(graph, split):
+    """The triplets of a split as ids."""
+    entities, relations = graph.entities.ids, graph.relations.ids
+    return [(entities[h], relations[r], entities[t]) for h, r, t in graph[split].triplets.tolist()]
+
+
+# Folders
+
+
+def test_a_folder_gives_its_triplets_in_file_order(graph_folder):
+    graph = KnowledgeGraph.from_directory(graph_folder)
+    expected = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+    assert {name: names_of(graph, name) for name in graph.splits} == expected
+    assert [split.labels for split in graph.splits.values()] == [None, None, None]
+
+
+def test_a_folder_gives_the_texts_of_its_text_files(graph_folder):
+    graph = KnowledgeGraph.from_directory(graph_folder)
+    assert dict(zip(graph.entities.ids, graph.entities.texts, strict=True)) == ENTITY_TEXT
+    assert dict(zip(graph.relations.ids, graph.relations.texts, strict=True)) == RELATION_TEXT
+
+
+@pytest.mark.parametrize("false", ["-1", "0"])
+def test_a_fourth_column_is_a_label(tmp_path, false):
+    write(tmp_path, train="a\tr\tb\n", test=f"a\tr\tb\t1\nb\tr\ta\t{false}\na\tr\ta\t1\n")
+    split = KnowledgeGraph.from_directory(tmp_path)["test"]
+    assert split.labels.tolist() == [1, 0, 1]
+    assert split.triplets.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0]]
+    assert split.positives.tolist() == [[0, 0, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("name", ["dev", "valid", "validation"])
+def test_each_name_of_the_validation_file_is_found(tmp_path, name):
+    write(tmp_path, train="a\tr\tb\n", **{name: "b\tr\ta\n"})
+    assert names_of(KnowledgeGraph.from_directory(tmp_path), "validation") == [("b", "r", "a")]
+
+
+def test_two_validation_files_are_an_error_that_names_both(tmp_path):
+    write(tmp_path, train="a\tr\tb\n", dev="b\tr\ta\n", valid="b\tr\ta\n")
+    with pytest.raises(GraphError, match=r"dev\.tsv and valid\.tsv"):
+        KnowledgeGraph.from_directory(tmp_path)
+
+
+def test_a_folder_with_a_test_file_alone_is_a_graph(tmp_path):
+    graph = KnowledgeGraph.from_directory(write(tmp_path, test="a\tr\tb\n"))
+    assert list(graph.splits) == ["test"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.replace(b"\n", b"\r\n"),
+        lambda content: b"\xef\xbb\xbf" + content,
+        lambda content: content + b"\n\n  \n",
+        lambda content: content.rstrip(b"\n"),
+        lambda content: b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n") + b"\r\n\r\n",
+    ],
+    ids=["CRLF", "byte-order mark", "trailing blank lines", "no newline at the end", "all of them"],
+)
+def test_files_from_other_editors_read_the_same(tmp_path, graph_folder, change):
+    for file in graph_folder.iterdir():
+        (tmp_path / file.name).write_bytes(change(file.read_bytes()))
+    expected, graph = KnowledgeGraph.from_directory(graph_folder), KnowledgeGraph.from_directory(tmp_path)
+    assert graph.entities.ids == expected.entities.ids
+    assert graph.entities.texts == expected.entities.texts
+    assert graph.relations.texts == expected.relations.texts
+    assert all(np.array_equal(graph[name].triplets, expected[name].triplets) for name in expected.splits)
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\x0c", "\x85", "\x0b"])
+def test_only_a_newline_ends_a_line(tmp_path, character):
+    write(tmp_path, train="a\tr\tb\n", entity2text=f"a\tone{character}two\nb\tthree\n")
+    assert KnowledgeGraph.from_directory(tmp_path).entities.texts == [f"one{character}two", "three"]
+
+
+def test_quotes_in_texts_are_kept(tmp_path):
+    write(tmp_path, train="a\tr\tb\n", entity2text='a\t"quoted" text\nb\t"open\n')
+    assert KnowledgeGraph.from_directory(tmp_path).entities.texts == ['"quoted" text', '"open']
+
+
+@pytest.mark.parametrize("name", ["null", "00123", "NA", "1.0"])
+def test_ids_are_strings_whatever_they_look_like(tmp_path, name):
+    graph = KnowledgeGraph.from_directory(write(tmp_path, train=f"{name}\tr\tb\n"))
+    assert graph.entities.ids == [name, "b"]
+
+
+def test_duplicate_lines_of_a_split_are_kept(tmp_path):
+    graph = KnowledgeGraph.from_directory(write(tmp_path, train="a\tr\tb\na\tr\tb\n"))
+    assert graph["train"].triplets.tolist() == [[0, 0, 1]] * 2
+
+
+def test_the_same_text_twice_for_one_id_is_no_error(tmp_path):
+    write(tmp_path, train="a\tr\tb\n", entity2text="a\tone\nb\ttwo\na\tone\n")
+    assert KnowledgeGraph.from_directory(tmp_path).entities.ids == ["a", "b"]
+
+
+# Texts
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("golden_retriever", "golden retriever"),
+        ("/people/person/place_of_birth", "people person place of birth"),
+        ("a__b", "a b"),
+        ("plain", "plain"),
+        ("_", "_"),
+    ],
+)
+def test_without_text_files_the_id_is_the_text_with_underscores_and_slashes_spaced(tmp_path, name, text):
+    graph = KnowledgeGraph.from_directory(write(tmp_path, train=f"{name}\t{name}\tother\n"))
+    assert (graph.entities.ids[0], graph.entities.texts[0]) == (name, text)
+    assert (graph.relations.ids[0], graph.relations.texts[0]) == (name, text)
+
+
+def test_long_texts_are_taken_only_on_request(tmp_path):
+    write(tmp_path, train="a\tr\tb\n", entity2text="a\tshort a\nb\tshort b\n", entity2textlong="a\tlong a\nb\tlong b\n")
+    assert KnowledgeGraph.from_directory(tmp_path).entities.texts == ["short a", "short b"]
+    assert KnowledgeGraph.from_directory(tmp_path, long_text=True).entities.texts == ["long a", "long b"]
+
+
+def test_an_entity_without_long_text_keeps_its_short_one(tmp_path):
+    write(tmp_path, train="a\tr\tb\n", entity2text="a\tshort a\nb\tshort b\n", entity2textlong="b\tlong b\n")
+    assert KnowledgeGraph.from_directory(tmp_path, long_text=True).entities.texts == ["short a", "long b"]
+
+
+def test_without_short_texts_the_id_stands_in_for_a_missing_long_text(tmp_path):
+    write(tmp_path, train="a_c\tr\tb\n", entity2textlong="b\tlong b\n")
+    assert KnowledgeGraph.from_directory(tmp_path, long_text=True).entities.texts == ["a c", "long b"]
+
+
+def test_a_listed_entity_in_no_triplet_is_in_the_vocabulary(tmp_path):
+    write(tmp_path, train="a\tr\tb\n", entity2text="a\tone\nunused\ttwo\nb\tthree\n")
+    assert KnowledgeGraph.from_directory(tmp_path).entities.ids == ["a", "unused", "b"]
+
+
+def test_a_long_text_may_stand_alone(tmp_path):
+    (tmp_path / "train.tsv").write_text("cat\teats\tmouse\n")
+    (tmp_path / "entity2text.txt").write_text("mouse\tmouse\n")
+    (tmp_path / "entity2textlong.txt").write_text("cat\ta cat that purrs\n")
+    graph = KnowledgeGraph.from_directory(tmp_path, long_text=True)
+    assert dict(zip(graph.entities.ids, graph.entities.texts, strict=True)) == {
+        "mouse": "mouse",
+        "cat": "a cat that purrs",
+    }
+
+
+# Bad files
+
+
+BAD_FILES = {
+    "one column": ("train.tsv", b"a r b\n", 1, "1 tab-separated column"),
+    "two columns": ("train.tsv", b"a\tr\n", 1, "2 tab-separated column"),
+    "five columns": ("train.tsv", b"a\tr\tb\t1\tx\n", 1, "5 tab-separated column"),
+    "a line with fewer columns": ("train.tsv", b"a\tr\tb\nb\tr\ta\na\tr\n", 3, "2 column"),
+    "a line with a label too many": ("train.tsv", b"a\tr\tb\nb\tr\ta\t1\n", 2, "4 column"),
+    "a line without the label": ("test.tsv", b"a\tr\tb\t1\nb\tr\ta\n", 2, "expected 4"),
+    "a blank line inside": ("train.tsv", b"a\tr\tb\n\nb\tr\ta\n", 2, "1 column"),
+    "an empty head": ("train.tsv", b"a\tr\tb\n\tr\ta\n", 2, "empty field"),
+    "a blank relation": ("train.tsv", b"a\t \tb\n", 1, "empty field"),
+    "an empty tail": ("dev.tsv", b"a\tr\tb\nb\tr\t\n", 2, "empty field"),
+    "an unknown label": ("test.tsv", b"a\tr\tb\t1\nb\tr\ta\t2\n", 2, "'2'"),
+    "a label in words": ("test.tsv", b"a\tr\tb\ttrue\n", 1, "'true'"),
+    "not UTF-8, triplets": ("train.tsv", b"a\tr\tb\nb\tr\ta\na\tr\tcaf\xe9\n", 3, "not UTF-8"),
+    "not UTF-8, texts": ("entity2text.txt", b"a\tone\nb\t\xff\n", 2, "not UTF-8"),
+    "not UTF-8 after a byte-order mark": ("train.tsv", b"\xef\xbb\xbfa\tr\tb\nb\tr\t\xe9\n", 2, "not UTF-8"),
+    "an empty file": ("train.tsv", b"", None, "empty"),
+    "blank lines only": ("test.tsv", b"\n \n\n", None, "empty"),
+    "a byte-order mark only": ("dev.tsv", b"\xef\xbb\xbf", None, "empty"),
+    "an empty text file": ("relation2text.txt", b"", None, "empty"),
+    "an id without text": ("entity2text.txt", b"a\tone\nb\n", 2, "1 tab-separated column"),
+    "a tab inside a text": ("entity2text.txt", b"a\tone\nb\ttwo\tthree\n", 2, "3 tab-separated column"),
+    "an empty text": ("entity2text.txt", b"a\tone\nb\t \n", 2, "empty text"),
+    "a text without id": ("relation2text.txt", b"\ttext\n", 1, "empty id"),
+    "two texts for one id": ("entity2text.txt", b"a\tone\nb\ttwo\na\tthree\n", 3, "'a'"),
+    "two texts for one relation": ("relation2text.txt", b"r\tone\nr\ttwo\n", 2, "'r'"),
+    "an entity without text": ("entity2text.txt", b"a\tone\n", None, "'b'"),
+    "a relation without text": ("relation2text.txt", b"other\tone\n", None, "'r'"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "line", "what"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_is_one_line_that_names_file_line_and_fault(tmp_path, name, content, line, what):
+    write(tmp_path, train="a\tr\tb\n")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(GraphError) as caught:
+        KnowledgeGraph.from_directory(tmp_path)
+    message = str(caught.value)
+    assert str(tmp_path / name) in message
+    assert line is None or f"line {line}:" in message
+    assert what in message
+    assert "\n" not in message
+
+
+def test_a_bad_line_of_the_long_texts_is_named(tmp_path):
+    write(tmp_path, train="a\tr\tb\n", entity2textlong="a\tone\nb\n")
+    with pytest.raises(GraphError, match=r"entity2textlong\.txt, line 2:"):
+        KnowledgeGraph.from_directory(tmp_path, long_text=True)
+
+
+def test_long_texts_asked_for_but_missing_are_an_error(graph_folder):
+    with pytest.raises(GraphError, match=r"entity2textlong\.txt"):
+        KnowledgeGraph.from_directory(graph_folder, long_text=True)
+
+
+def test_all_entities_without_text_are_counted(tmp_path):
+    write(tmp_path, train="a\tr\tb\nc\tr\td\n", entity2text="a\tone\n")
+    with pytest.raises(GraphError, match=r"'b' \(and 2 more entities\)"):
+        KnowledgeGraph.from_directory(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(GraphError, match="nowhere"):
+        KnowledgeGraph.from_directory(tmp_path / "nowhere")
+
+
+def test_a_file_given_as_folder_is_an_error(graph_folder):
+    with pytest.raises(GraphError, match=r"train\.tsv: no such folder"):
+        KnowledgeGraph.from_directory(graph_folder / "train.tsv")
+
+
+def test_a_folder_without_triplets_names_the_file_to_add(tmp_path):
+    with pytest.raises(GraphError, match=r"no train\.tsv"):
+        KnowledgeGraph.from_directory(write(tmp_path, entity2text="a\tone\n"))
+
+
+def test_graph_errors_are_lass_errors_and_value_errors():
+    assert issubclass(GraphError, LassError)
+    assert issubclass(LassError, ValueError)

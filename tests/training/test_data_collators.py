@@ -1,0 +1,139 @@
+"""The batches that the collator makes of positives and their negatives."""
+
+import collections
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from helpers.tiny import integer_graph, make_graph, make_processor, wordpiece_tokenizer
+
+from lass_hf import KGDataCollator, LassProcessor
+from lass_hf.core.errors import LassError
+from lass_hf.training.negative_sampling import NegativeSampler
+
+
+def collator(**choices):
+    processor = LassProcessor(wordpiece_tokenizer())
+    return KGDataCollator(processor, make_graph(), **choices)
+
+
+def sequences(batch):
+    """The multiset of (label, tokens and segments without padding)."""
+    return collections.Counter(
+        (label, tuple(tokens[mask].tolist()), tuple(segments[mask].tolist()))
+        for label, tokens, segments, mask in zip(
+            batch["labels"].tolist(),
+            batch["input_ids"],
+            batch["segment_ids"],
+            batch["attention_mask"].bool(),
+            strict=True,
+        )
+    )
+
+
+def items_of(graph, positions):
+    return [graph["train"][position] for position in positions]
+
+
+def test_a_batch_holds_the_sequences_of_the_positives_and_of_their_negatives(graph):
+    collate, items = collator(num_negatives=2), items_of(graph, (3, 0, 8))
+    positives = np.array([list(item.values()) for item in items])
+    negatives = NegativeSampler(graph, 2).corrupt(positives).triplets
+    labels = torch.tensor([1] * len(positives) + [0] * len(negatives))
+    expected = {**collate.store.assemble(np.concatenate([positives, negatives])), "labels": labels}
+    assert sequences(collate(items)) == sequences(expected)
+
+
+@pytest.mark.parametrize(("positions", "several"), [((3,), False), (range(5), True), (range(14), True)])
+def test_micro_batches_are_the_rows_from_short_to_long_with_their_shortest_and_longest(graph, positions, several):
+    batch = collator(num_negatives=2)(items_of(graph, positions))
+    rows = batch["attention_mask"].sum(1).tolist()
+    assert rows == sorted(rows)
+    found = iter(rows)
+    for size, shortest, longest in batch["length_buckets"]:
+        part = list(itertools.islice(found, size))
+        assert (len(part), part[0], part[-1]) == (size, shortest, longest)
+    assert not list(found)
+    assert (len(batch["length_buckets"]) > 1) is several
+
+
+def test_a_batch_of_the_paper_has_15_negatives_a_positive():
+    graph = integer_graph([(number, number, number + 9) for number in range(4)], 20, 12)
+    batch = KGDataCollator(make_processor(graph))(items_of(graph, range(4)))
+    assert collections.Counter(batch["labels"].tolist()) == {1: 4, 0: 60}
+    assert len(batch["input_ids"]) == 64
+
+
+def test_a_batch_holds_the_inputs_of_the_model_and_labels_as_int64(graph):
+    batch = collator()(items_of(graph, [0]))
+    assert batch.keys() == {"input_ids", "attention_mask", "segment_ids", "labels", "length_buckets"}
+    assert all(value.dtype == torch.int64 for name, value in batch.items() if name != "length_buckets")
+
+
+def test_set_epoch_changes_the_negatives_and_setting_it_back_restores_them(graph):
+    collate, items = collator(num_negatives=2), items_of(graph, range(14))
+    batches = []
+    for epoch in (0, 1, 0):
+        collate.set_epoch(epoch)
+        batches.append(collate(items))
+    assert sequences(batches[0]) != sequences(batches[1])
+    assert batches[0].pop("length_buckets") == batches[2].pop("length_buckets")
+    assert all(torch.equal(batches[0][name], batches[2][name]) for name in batches[0])
+
+
+def test_the_negatives_of_an_epoch_are_those_of_the_sampler(graph):
+    collate = collator(num_negatives=2, seed=9)
+    triplets, labels = collate.with_negatives(graph["train"].triplets, epoch=5)
+    drawn = NegativeSampler(graph, 2, seed=9).corrupt(graph["train"].triplets, epoch=5)
+    assert triplets[labels == 0].tolist() == drawn.triplets.tolist()
+    assert triplets[labels == 1].tolist() == graph["train"].triplets.tolist()
+
+
+def test_an_item_labeled_0_is_a_negative_of_its_own_and_is_not_corrupted():
+    collate = collator(num_negatives=1, corruption="head_or_tail")
+    given_triplets = np.array([[0, 0, 2], [1, 1, 3], [1, 0, 2]])
+    triplets, labels = collate.with_negatives(given_triplets, np.array([1, 0, 1]))
+    assert labels.tolist() == [1, 0, 0, 1, 0]
+    assert triplets[[0, 2, 3]].tolist() == given_triplets.tolist()
+
+
+def test_labels_of_items_reach_the_batch():
+    items = [{"head": 1, "relation": 1, "tail": 3, "label": 0}, {"head": 0, "relation": 0, "tail": 2, "label": 1}]
+    collate = collator(num_negatives=1, corruption="head_or_tail")
+    triplets, labels = collate.with_negatives(np.array([[1, 1, 3], [0, 0, 2]]), np.array([0, 1]))
+    assert labels.tolist() == [0, 1, 0]
+    expected = {**collate.store.assemble(triplets), "labels": torch.from_numpy(labels)}
+    assert sequences(collate(items)) == sequences(expected)
+
+
+def test_a_batch_of_items_labeled_0_has_no_other_sequence():
+    items = [{"head": 1, "relation": 1, "tail": tail, "label": 0} for tail in (3, 4)]
+    assert collator()(items)["labels"].tolist() == [0, 0]
+
+
+def test_the_graph_of_the_processor_is_the_default(processor, graph):
+    assert KGDataCollator(processor).sampler.graph is graph
+
+
+def test_a_collator_needs_a_graph():
+    with pytest.raises(LassError, match="needs a graph"):
+        KGDataCollator(LassProcessor(wordpiece_tokenizer()))
+
+
+@pytest.mark.parametrize("corruption", ["each_slot", "head_or_tail"])
+def test_groups_say_whose_negative_a_sequence_is(corruption, graph):
+    processor = make_processor(graph)
+    collate = KGDataCollator(processor, num_negatives=2, corruption=corruption)
+    collate.groups = True
+    items = items_of(graph, [3, 0, 8])
+    batch, (triplets, labels) = collate(items), collate.with_negatives(graph["train"].triplets[[3, 0, 8]])
+    starts = [*np.flatnonzero(labels), len(labels)]
+    for group, (start, stop) in enumerate(itertools.pairwise(starts)):
+        rows = torch.argwhere(batch["groups"] == group).flatten()
+        found = [*batch["input_ids"][rows].tolist()], batch["labels"][rows].tolist()
+        alone = processor.token_store(graph).assemble(triplets[start:stop])["input_ids"]
+        width = batch["input_ids"].shape[1]
+        padded = torch.nn.functional.pad(alone, (0, width - alone.shape[1]), value=processor.tokenizer.pad_token_id)
+        expected = padded.tolist(), labels[start:stop].tolist()
+        assert sorted(zip(*found, strict=True)) == sorted(zip(*expected, strict=True))

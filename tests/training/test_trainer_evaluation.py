@@ -1,0 +1,243 @@
+"""LassTrainer's evaluation: ranks, accuracy, the best model; and what is kept of a training."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers.tiny import TRAIN, VALIDATION, make_graph, make_model, make_processor, wordpiece_tokenizer
+from helpers.trainings import assert_equal, expected_loss, losses_of, make_trainer, parameters_of
+from safetensors.torch import load_file
+from transformers import EarlyStoppingCallback, TrainerCallback
+
+from lass_hf import (
+    KnowledgeGraph,
+    LassPredictor,
+    LassProcessor,
+    LassTrainingArguments,
+    evaluate_link_prediction,
+    evaluate_triplet_classification,
+)
+from lass_hf.core.errors import LassError
+
+
+def test_evaluate_gives_the_loss_and_the_metrics_of_link_prediction(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor)
+    metrics = trainer.evaluate()
+    assert {"eval_loss", "eval_mr", "eval_mrr", "eval_hits@1", "eval_hits@3", "eval_hits@10", "eval_amri"} <= {*metrics}
+    result = evaluate_link_prediction(make_model(), processor, graph, split="validation", quiet=True)
+    assert {name: metrics[f"eval_{name}"] for name in result.metrics} == result.metrics
+
+
+@pytest.mark.parametrize("loss", ["negative_sampling", "softmax"])
+def test_evaluation_loss_is_that_of_the_equation_on_the_split(loss, tmp_path, graph, processor, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)  # scores in float32
+    trainer = make_trainer(tmp_path, graph, processor, loss=loss)
+    batch = trainer.data_collator([graph["validation"][number] for number in range(3)])
+    expected = expected_loss(make_model(), batch, loss)
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_evaluate_takes_another_split_and_prefix(tmp_path, graph, processor):
+    metrics = make_trainer(tmp_path, graph, processor).evaluate(graph["test"], metric_key_prefix="test")
+    result = evaluate_link_prediction(make_model(), processor, graph, split="test", quiet=True)
+    assert metrics["test_mrr"] == result.metrics["mrr"]
+    assert not [name for name in metrics if name.startswith("eval_")]
+
+
+def test_evaluate_takes_a_dictionary_of_splits(tmp_path, graph, processor):
+    splits = {"validation": graph["validation"], "test": graph["test"]}
+    metrics = make_trainer(tmp_path, graph, processor, eval_dataset=splits).evaluate()
+    for name in splits:
+        result = evaluate_link_prediction(make_model(), processor, graph, split=name, quiet=True)
+        assert metrics[f"eval_{name}_mrr"] == result.metrics["mrr"]
+
+
+def test_eval_triplets_ranks_a_seeded_choice(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor, eval_triplets=2, seed=7)
+    metrics = trainer.evaluate()
+    result = evaluate_link_prediction(make_model(), processor, graph, "validation", limit=2, seed=7, quiet=True)
+    assert metrics["eval_num_triplets"] == 2
+    assert metrics["eval_mrr"] == result.metrics["mrr"]
+    assert trainer.evaluate()["eval_loss"] == metrics["eval_loss"]
+
+
+def test_evaluation_leaves_the_model_in_training_mode_and_unchanged(tmp_path, graph, processor):
+    model = make_model().train()
+    before = parameters_of(model)
+    make_trainer(tmp_path, graph, processor, model).evaluate()
+    assert model.training
+    assert_equal(parameters_of(model), before)
+
+
+def test_evaluation_within_training_does_not_change_it(tmp_path, graph, processor):
+    with_evaluation, without = (
+        make_trainer(tmp_path, graph, processor, num_train_epochs=2, eval_strategy=strategy)
+        for strategy in ("epoch", "no")
+    )
+    with_evaluation.train()
+    without.train()
+    assert len([entry for entry in with_evaluation.state.log_history if "eval_mrr" in entry]) == 2
+    assert_equal(parameters_of(with_evaluation.model), parameters_of(without.model))
+
+
+def test_evaluation_loss_of_an_unchanged_model_is_the_same_each_epoch(tmp_path, graph, processor):
+    trainer = make_trainer(
+        tmp_path, graph, processor, learning_rate=0.0, num_train_epochs=3, eval_strategy="epoch", eval_on_start=True
+    )
+    trainer.train()
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert len(losses) == 4
+    assert len(set(losses)) == 1
+
+
+def test_labeled_validation_gives_accuracy(tmp_path, labeled_graph, processor):
+    trainer = make_trainer(tmp_path, labeled_graph, processor)
+    metrics = trainer.evaluate()
+    result = evaluate_triplet_classification(
+        make_model(), processor, labeled_graph, split="validation", quiet=True
+    ).metrics
+    assert {name: metrics[f"eval_{name}"] for name in result} == result
+    assert 0.5 <= metrics["eval_accuracy"] <= 1
+    assert np.isfinite(metrics["eval_loss"])
+    assert "eval_mrr" not in metrics
+
+
+def test_predict_gives_the_metrics_of_a_test_split(tmp_path, graph, processor):
+    output = make_trainer(tmp_path, graph, processor).predict(graph["test"])
+    result = evaluate_link_prediction(make_model(), processor, graph, split="test", quiet=True)
+    assert output.metrics["test_mrr"] == result.metrics["mrr"]
+    np.testing.assert_array_equal(output.predictions, result.ranks)
+
+
+class Forget(TrainerCallback):
+    """Ruins the model at the end of the last epoch, before it is evaluated."""
+
+    def on_epoch_end(self, args, state, control, model=None, **kwargs):
+        if state.epoch >= args.num_train_epochs:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.zero_()
+
+
+def test_best_model_by_mrr_is_loaded_at_the_end(tmp_path, graph, processor):
+    best = {"metric_for_best_model": "mrr", "load_best_model_at_end": True}
+    strategies = {"eval_strategy": "epoch", "save_strategy": "epoch", "eval_dataset": graph["train"]}
+    choices = {"num_train_epochs": 10, "callbacks": [Forget()], "optim": "adamw_torch", "learning_rate": 3e-3}
+    trainer = make_trainer(tmp_path, graph, processor, **best, **strategies, **choices)
+    trainer.train()
+    history = {entry["step"]: entry["eval_mrr"] for entry in trainer.state.log_history if "eval_mrr" in entry}
+    assert list(history) == list(range(4, 44, 4))
+    assert trainer.state.best_metric == max(history.values()) > history[40]
+    folder = Path(trainer.state.best_model_checkpoint)
+    assert folder.name == f"checkpoint-{max(history, key=lambda step: history[step])}"
+    saved = load_file(folder / "model.safetensors")
+    assert_equal(parameters_of(trainer.model), {name: saved[name] for name in parameters_of(trainer.model)})
+
+
+def test_training_stops_early_when_mrr_does_not_rise(tmp_path, graph, processor):
+    best = {"metric_for_best_model": "mrr", "load_best_model_at_end": True}
+    strategies = {"eval_strategy": "epoch", "save_strategy": "epoch"}
+    choices = {"learning_rate": 0.0, "num_train_epochs": 9}
+    stop = EarlyStoppingCallback(early_stopping_patience=2)
+    trainer = make_trainer(tmp_path, graph, processor, callbacks=[stop], **best, **strategies, **choices)
+    trainer.train()
+    assert trainer.state.epoch == 3
+
+
+def test_evaluation_split_of_another_graph_is_refused(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor)
+    with pytest.raises(LassError, match="graph that it trains on"):
+        trainer.evaluate(make_graph()["validation"])
+
+
+def test_a_validation_split_labeled_true_throughout_is_ranked(tmp_path):
+    graph = KnowledgeGraph.from_triplets(TRAIN, [(*row, 1) for row in VALIDATION])
+    processor = LassProcessor(wordpiece_tokenizer())
+    metrics = make_trainer(tmp_path, graph, processor, eval_dataset=graph["validation"]).evaluate()
+    assert "eval_mrr" in metrics
+    assert "eval_accuracy" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "greater"), [("mr", False), ("eval_head_mr", False), ("mrr", True), ("loss", False), ("accuracy", True)]
+)
+def test_lower_mean_ranks_are_better(name, greater, tmp_path):
+    arguments = LassTrainingArguments(
+        str(tmp_path),
+        metric_for_best_model=name,
+        load_best_model_at_end=True,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+    )
+    assert arguments.greater_is_better is greater
+
+
+def test_ranking_a_choice_counts_the_choice_as_samples(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor, eval_triplets=1)
+    output = trainer.predict(graph["test"])
+    assert output.metrics["test_num_triplets"] == 1
+    assert len(output.predictions) == 2
+
+
+# What is kept
+
+
+def test_processor_without_graph_gets_that_of_the_split(tmp_path):
+    graph, processor = make_graph(), LassProcessor(wordpiece_tokenizer())
+    make_trainer(tmp_path, graph, processor)
+    assert processor.graph is graph
+
+
+def test_saved_model_answers_questions(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor)
+    trainer.train()
+    trainer.save_model()
+    predictor = LassPredictor.from_pretrained(str(tmp_path), dtype="float32")
+    expected = LassPredictor(trainer.model, processor, dtype="float32")
+    triplets = [("cat", "eats", "milk"), ("dog", "is_a", "animal")]
+    np.testing.assert_array_equal(predictor.score(triplets), expected.score(triplets))
+    assert predictor.predict(head="cat", relation="is_a") == expected.predict(head="cat", relation="is_a")
+    assert predictor.graph.known.contains(graph["test"].triplets).all()
+
+
+def test_checkpoints_load_as_models(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor, save_strategy="epoch")
+    trainer.train()
+    predictor = LassPredictor.from_pretrained(str(tmp_path / "checkpoint-4"), dtype="float32")
+    expected = LassPredictor(trainer.model, processor, dtype="float32").score([("cat", "eats", "milk")])
+    np.testing.assert_array_equal(predictor.score([("cat", "eats", "milk")]), expected)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"loss": "mean_bce", "corruption": "head_or_tail", "num_negatives": 1},
+        {"loss": "mean_bce", "num_negatives": 5, "replacement": True},
+    ],
+    ids=["classification", "link_prediction"],
+)
+def test_published_settings_train(choices, tmp_path, graph):
+    processor = LassProcessor(wordpiece_tokenizer(), separators=False)
+    trainer = make_trainer(tmp_path, graph, processor, num_train_epochs=3, learning_rate=0.5, **choices)
+    trainer.train()
+    losses = losses_of(trainer)
+    assert np.mean(losses[-4:]) < np.mean(losses[:4])
+
+
+def test_negatives_follow_the_arguments(tmp_path, graph, processor):
+    choices = {"num_negatives": 3, "corruption": "head_or_tail", "replacement": True, "seed": 11}
+    sampler = make_trainer(tmp_path, graph, processor, **choices).data_collator.sampler
+    assert {name: getattr(sampler, name) for name in choices} == choices
+
+
+def test_autocast_is_chosen_by_the_hardware(tmp_path, monkeypatch):
+    for capabilities, expected in (({}, False), ({"avx512_bf16": True}, True)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
+        assert LassTrainingArguments(output_dir=str(tmp_path), use_cpu=True).bf16 is expected
+
+
+def test_the_graph_that_is_trained_on_is_the_one_that_is_saved(tmp_path, graph):
+    processor = make_processor(make_graph())
+    make_trainer(tmp_path, graph, processor)
+    assert processor.graph is graph

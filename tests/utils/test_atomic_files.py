@@ -1,0 +1,135 @@
+"""Files that several processes write: whole or not there, nothing lost of what each adds."""
+
+import errno
+import inspect
+import json
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from helpers.tiny import make_model
+
+from lass_hf.evaluation.calibration import Calibration, keep_calibration
+from lass_hf.evaluation.platt_scaling import PlattScaling
+from lass_hf.hub import card_files as card_folder
+from lass_hf.hub.card_files import FACTS_FILE, add_evaluation, read_facts, write_card
+from lass_hf.utils import atomic_files as whole_files
+from lass_hf.utils.atomic_files import locked, write_whole
+from lass_hf.utils.result_files import read_results, write_results
+
+MANY = 40
+
+
+def at_once(count, work):
+    """Calls work(0), work(1), ... in threads that all begin together."""
+    together = Barrier(count)
+
+    def begin(number):
+        together.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(begin, range(count)))
+
+
+@pytest.mark.parametrize("content", ["é\r\nb\n", b"\xff\x00"])
+def test_a_file_has_what_was_given_and_the_rights_of_any_new_file(content, tmp_path):
+    file = tmp_path / "a.json"
+    file.write_text("before")
+    write_whole(str(file), content)
+    assert file.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    (tmp_path / "other").touch()
+    assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(call, tmp_path, monkeypatch):
+    (tmp_path / "a.json").write_text("before")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "a.json", "after")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.json", "before")]
+
+
+def test_writers_of_one_file_do_not_take_each_others_temporary_file(tmp_path):
+    file = tmp_path / "a.json"
+
+    def write(number):
+        for _ in range(MANY):
+            write_results(file, {"number": number}, padding="x" * 20_000)
+            assert read_results(file)["metrics"]["number"] in range(4)
+
+    at_once(4, write)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def count_up(file):
+    for _ in range(MANY):
+        with locked(file.parent):
+            write_whole(file, str(int(file.read_text()) + 1))
+
+
+# Counts up with that one module, which needs no other of the package: importing all of them takes seconds.
+COUNT_UP = f"""
+import pathlib, runpy, sys
+MANY = {MANY}
+module = runpy.run_path(sys.argv[1])
+locked, write_whole = module["locked"], module["write_whole"]
+{inspect.getsource(count_up)}
+print("ready", flush=True)
+sys.stdin.readline()
+count_up(pathlib.Path(sys.argv[2]))
+"""
+
+
+def test_processes_and_threads_wait_for_each_other(tmp_path):
+    file = tmp_path / "count"
+    file.write_text("0")
+    command = [sys.executable, "-c", COUNT_UP, whole_files.__file__, str(file)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    at_once(2, lambda number: count_up(file))
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert int(file.read_text()) == 4 * MANY
+
+
+def test_a_lock_is_given_back_after_an_error_and_leaves_no_file(tmp_path):
+    for _ in range(2):
+        with pytest.raises(KeyError), locked(tmp_path):
+            raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluations_that_are_added_at_once_are_all_in_the_card(tmp_path, monkeypatch):
+    make_model().save_pretrained(tmp_path)
+    monkeypatch.setattr(card_folder, "_card", lambda *_: "")  # what it says has tests of its own
+    write_card(tmp_path, {"evaluations": []}, None)
+    new = {"task": "link prediction", "split": "test", "triplets": 1, "metrics": {}}
+    at_once(8, lambda number: add_evaluation(tmp_path, {**new, "graph": f"graph {number}"}, None))
+    assert {one["graph"] for one in read_facts(tmp_path)["evaluations"]} == {f"graph {number}" for number in range(8)}
+    assert json.loads((tmp_path / FACTS_FILE).read_text())["metadata"] == {}
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_decisions_that_are_kept_at_once_leave_a_whole_configuration(tmp_path):
+    make_model().save_pretrained(tmp_path)
+    before = json.loads((tmp_path / "config.json").read_text())
+    at_once(8, lambda number: keep_calibration(tmp_path, Calibration(float(number), PlattScaling(1.0, 0.0))))
+    after = json.loads((tmp_path / "config.json").read_text())
+    assert after.pop("calibration")["threshold"] in range(8)
+    assert after == {name: value for name, value in before.items() if name != "calibration"}
+    assert not list(tmp_path.glob("*.tmp"))

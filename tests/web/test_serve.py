@@ -1,0 +1,364 @@
+"""`lass-hf serve`: the JSON, its limits, and what the predictor says itself."""
+
+import asyncio
+import base64
+import difflib
+import hashlib
+import json
+import re
+import threading
+
+import pytest
+from helpers.asking import KNOWN, ask, make_predictor
+
+from lass_hf import KnowledgeGraph, LassPredictor
+
+pytest.importorskip("fastapi")
+
+from fastapi.testclient import TestClient
+
+from lass_hf.web import guard as http_guard
+from lass_hf.web.schemas import MAX_TEXT
+from lass_hf.web.server import LOOPBACK, PAGE, Application
+
+EVIL = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def predictor(graph):
+    return make_predictor(graph)
+
+
+@pytest.fixture
+def application(predictor):
+    return Application(predictor, "tiny", frozenset(LOOPBACK))
+
+
+@pytest.fixture
+def client(application):
+    with TestClient(application, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+        yield client
+
+
+def problem(response, status) -> str:
+    """The one sentence of a refusal."""
+    assert response.status_code == status
+    assert list(response.json()) == ["error"]
+    sentence = response.json()["error"]
+    assert "\n" not in sentence
+    assert "Traceback" not in sentence
+    return sentence
+
+
+# Answers
+
+
+@pytest.mark.parametrize("exclude", [True, False])
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"head": "cat", "relation": "eats"},
+        {"relation": "is_a", "tail": "animal"},
+        {"head": "cat", "tail": "food"},
+        {"head": {"text": "a wild cat"}, "relation": "eats"},
+    ],
+)
+def test_serve_answers_what_the_predictor_answers(client, predictor, question, exclude):
+    for top_k in (1, 4, 100):
+        expected = predictor.predict(**question, top_k=top_k, exclude_known=exclude)
+        result = ask(client, **question, top_k=top_k, exclude_known=exclude)
+        fields = ("id", "text", "score", "known", "label", "probability")
+        assert [tuple(map(answer.get, fields)) for answer in result["answers"]] == [(*a, None, None) for a in expected]
+        assert result[result["slot"]] is None
+    rows = [row for row in KNOWN if all(row[("head", "relation", "tail").index(k)] == v for k, v in question.items())]
+    assert result["num_known"] == len(rows)
+    assert result["num_candidates"] == len(result["answers"])
+
+
+def test_serve_scores_a_question_once_whether_known_answers_are_wanted_or_not(client, application):
+    assert not ask(client, head="cat", relation="eats")["cached"]
+    tokens = application.service.predictor.scorer.tokens
+    for more in ({"top_k": 3}, {"exclude_known": False}, {"head": "cat, a small animal that purrs"}):
+        assert ask(client, **{"head": "cat", "relation": "eats"} | more)["cached"]
+    assert application.service.predictor.scorer.tokens == tokens
+    assert not ask(client, relation="eats", tail="cat")["cached"]
+
+
+def test_serve_checks_a_triplet(client, predictor):
+    for triplet in (KNOWN[0], ("house", "eats", "milk")):
+        result = client.post("/api/check", json=dict(zip(("head", "relation", "tail"), triplet, strict=True))).json()
+        assert result["score"] == pytest.approx(float(predictor.score([triplet])[0]), abs=1e-6)
+        assert result["known"] == (triplet in KNOWN)
+        assert [result[slot]["id"] for slot in ("head", "relation", "tail")] == list(triplet)
+    new = {"head": {"text": " a wild cat "}, "relation": "eats", "tail": "milk"}
+    result = client.post("/api/check", json=new).json()
+    assert result["head"] == {"id": "a wild cat", "text": "a wild cat"}
+    assert result["score"] == pytest.approx(float(predictor.score([({"text": "a wild cat"}, "eats", "milk")])[0]))
+
+
+def test_serve_tells_about_the_model_and_its_graph(client):
+    info = client.get("/api/info").json()
+    assert info["model"] == "tiny"
+    assert (info["entities"], info["relations"], info["known_triplets"]) == (10, 3, len(set(KNOWN)))
+
+
+def test_serve_describes_itself(client):
+    description = client.get("/openapi.json").json()
+    assert set(description["paths"]) == {
+        f"/api/{name}" for name in ("info", "entities", "relations", "complete", "check")
+    }
+    for path in description["paths"].values():
+        for operation in path.values():
+            assert operation["description"]
+            for code, response in operation["responses"].items():
+                reference = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                assert (reference == "Problem") == (code != "200")
+                assert reference in description["components"]["schemas"]
+    for name in ("Question", "Triplet", "Answers", "Checked", "Entries", "Problem"):
+        assert description["components"]["schemas"][name]["examples"]
+    assert client.get("/docs").status_code == 404  # it would load scripts from elsewhere
+
+
+# Names
+
+
+def test_serve_completes_names(client):
+    def found(kind="entities", **query):
+        return [entry["id"] for entry in client.get(f"/api/{kind}", params=query).json()["found"]]
+
+    assert found(q="MOUSE") == ["mouse"]
+    assert found(q="small") == ["mouse", "cat"]  # a word of both texts; "mouse" is in more triplets
+    assert found(q="o", limit=3) == found(q="o", limit=100)[:3]
+    assert found(q="zzz") == []
+    assert found()[0] == "mouse"
+    assert set(found("relations")) == {"is_a", "eats", "lives_in"}
+    assert found("relations", q="lives in") == found("relations", q="LIVES_IN") == ["lives_in"]
+    assert client.get("/api/entities").json()["total"] == 10
+
+
+def test_serve_looks_for_unknown_names_beside_the_questions(client, slow, application, monkeypatch):
+    monkeypatch.setattr(application.service.queue, "max_jobs", 1)
+    monkeypatch.setattr(difflib, "get_close_matches", lambda *args, **kwargs: pytest.fail("long in a large graph"))
+    started, go, _ = slow
+    threads, _ = in_threads(lambda head: ask(client, head=head, relation="eats"), ["dog"])
+    started.acquire()
+    sentence = problem(client.post("/api/complete", json={"head": "moused", "relation": "eats"}), 404)
+    assert sentence == "'moused' is no id or text of the graph's 10 entities; did you mean 'mouse'?"
+    sentence = problem(client.post("/api/check", json={"head": "cat", "relation": "xyz", "tail": "cat"}), 404)
+    assert sentence == "'xyz' is no id or text of the graph's 3 relations"
+    go.set()
+    threads[0].join()
+
+
+# What cannot be answered
+
+
+@pytest.mark.parametrize(
+    ("question", "status", "words"),
+    [
+        ({"head": "cat"}, 400, "exactly two"),
+        ({}, 400, "exactly two"),
+        ({"head": "cat", "relation": "eats", "tail": "milk"}, 400, "exactly two"),
+        ({"head": "catt", "relation": "eats"}, 404, "did you mean 'cat'"),
+        ({"head": "cat", "relation": "cat"}, 404, "relations"),
+        ({"head": "cat", "relation": "eats", "top_k": 0}, 422, "top_k: "),
+        ({"head": "cat", "relation": "eats", "top_k": 10**6}, 422, "less than or equal to 100"),
+        ({"head": "cat", "relation": "eats", "top": 3}, 422, "'top' is not known"),
+        ({"head": 5, "relation": "eats"}, 422, "head: expected an id or a text"),
+        ({"head": "", "relation": "eats"}, 422, "head: "),
+        ({"head": {"text": "  "}, "relation": "eats"}, 422, "head: "),
+        ({"head": {"text": "a", "id": "b"}, "relation": "eats"}, 422, "'id' is not known"),
+        ({"head": {"text": "a" * (MAX_TEXT + 1)}, "relation": "eats"}, 422, f"at most {MAX_TEXT}"),
+        ({"head": "a" * (MAX_TEXT + 1), "relation": "eats"}, 422, f"at most {MAX_TEXT}"),
+        ({"head": {"text": "a"}, "relation": {"text": "b"}}, 422, "relation: "),
+        ([], 422, "JSON object"),
+        ("cat", 422, "JSON object"),
+    ],
+)
+def test_serve_says_what_is_wrong_with_a_question(client, question, status, words):
+    assert words in problem(client.post("/api/complete", json=question), status)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"head": "\\ud800", "relation": "eats"}', b"[" * 9000, b"NaN"])
+def test_serve_survives_any_body(client, body):
+    response = client.post("/api/complete", content=body, headers={"content-type": "application/json"})
+    problem(response, response.status_code)
+    assert response.status_code in (400, 422)
+
+
+def test_serve_takes_json_for_json_only(client):
+    """What a form of another web page can send without asking is no JSON."""
+    body = json.dumps({"head": "cat", "relation": "eats"})
+    assert "application/json" in problem(
+        client.post("/api/complete", content=body, headers={"content-type": "text/plain"}), 422
+    )
+
+
+def test_serve_refuses_unknown_paths_methods_and_queries(client):
+    problem(client.get("/nothing"), 404)
+    problem(client.get("/api/complete"), 405)
+    problem(client.get("/api/entities", params={"q": "a" * 5000}), 422)
+    problem(client.get("/api/entities", params={"limit": 101}), 422)
+
+
+def test_serve_keeps_its_mistakes_to_itself(client, monkeypatch, predictor):
+    def fail(*args, **kwargs):
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(predictor, "complete", fail)
+    sentence = problem(client.post("/api/complete", json={"head": "milk", "relation": "eats"}), 500)
+    assert "secret" not in sentence
+    monkeypatch.undo()
+    assert not ask(client, head="milk", relation="eats")["cached"]  # a failure is not remembered
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[::1", "localhost@evil.example"])
+def test_serve_on_loopback_answers_under_its_own_name_only(client, host):
+    problem(client.get("/api/info", headers={"host": host}), 400)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000"])
+def test_serve_on_loopback_answers_under_its_names(client, host):
+    assert client.get("/api/info", headers={"host": host}).status_code == 200
+
+
+def test_serve_refuses_large_bodies(client):
+    large = {"head": "a" * http_guard.MAX_BODY, "relation": "eats"}
+    problem(client.post("/api/complete", json=large), 413)
+    problem(client.post("/api/complete", content=iter([b"a" * 40_000, b"a" * 40_000])), 413)
+
+
+def test_serve_does_not_wait_for_a_body_for_ever(application, monkeypatch):
+    monkeypatch.setattr(http_guard, "BODY_SECONDS", 0)
+    sent = []
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", b"10")]
+    scope = {"type": "http", "method": "POST", "path": "/api/complete", "headers": headers, "query_string": b""}
+    asyncio.run(application(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert "did not come" in json.loads(sent[1]["body"])["error"]
+
+
+# Many at once
+
+
+@pytest.fixture
+def slow(predictor, monkeypatch):
+    """A predictor whose scoring waits to be let go; `started` is released with every job."""
+    started, go, calls = threading.Semaphore(0), threading.Event(), []
+    real = LassPredictor.complete
+
+    def complete(*args, progress, **kwargs):
+        calls.append(kwargs)
+        started.release()
+        while not go.wait(0.01):
+            progress.update(1)
+        return real(predictor, *args, **kwargs)
+
+    monkeypatch.setattr(predictor, "complete", complete)
+    yield started, go, calls
+    go.set()
+
+
+def in_threads(work, arguments):
+    results = [None] * len(arguments)
+
+    def run(place):
+        results[place] = work(arguments[place])
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(arguments))]
+    for thread in threads:
+        thread.start()
+    return threads, results
+
+
+def test_serve_computes_once_what_several_ask_at_the_same_time(client, slow):
+    started, go, calls = slow
+    threads, results = in_threads(lambda top_k: ask(client, head="dog", relation="eats", top_k=top_k), [1, 2, 3])
+    started.acquire()
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert [len(result["answers"]) for result in results] == [1, 2, 3]
+
+
+def test_serve_turns_away_what_it_cannot_hold(client, slow, application, monkeypatch):
+    started, go, _ = slow
+    monkeypatch.setattr(application.service.queue, "max_jobs", 1)
+    threads, results = in_threads(lambda head: ask(client, head=head, relation="eats"), ["dog"])
+    started.acquire()
+    refused = client.post("/api/complete", json={"head": "cat", "relation": "is_a"})
+    assert "try again" in problem(refused, 503)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert client.get("/api/info").status_code == 200  # the rest goes on
+    go.set()
+    threads[0].join()
+    assert results[0]["answers"]
+    assert ask(client, head="cat", relation="is_a")["answers"]
+
+
+def test_serve_turns_away_too_many_requests(client, slow, monkeypatch):
+    started, go, _ = slow
+    monkeypatch.setattr(http_guard, "MAX_REQUESTS", 1)
+    threads, _ = in_threads(lambda head: ask(client, head=head, relation="eats"), ["dog"])
+    started.acquire()
+    refused = client.get("/api/info")
+    problem(refused, 503)
+    assert refused.headers["retry-after"] == "1"
+    go.set()
+    threads[0].join()
+
+
+def test_serve_forgets_what_was_not_asked_for_the_longest(client, application, monkeypatch):
+    queue = application.service.queue
+    ask(client, head="cat", relation="eats")
+    monkeypatch.setattr(queue, "max_bytes", 2 * queue._bytes)
+    for head in ("dog", "cat", "mouse"):
+        ask(client, head=head, relation="eats")
+    assert queue._bytes <= queue.max_bytes
+    assert ask(client, head="cat", relation="eats")["cached"]
+    assert not ask(client, head="dog", relation="eats")["cached"]
+    monkeypatch.setattr(queue, "max_bytes", 10_000)
+    for letter in "abcdefgh":  # what was asked counts, not only what was answered
+        ask(client, head={"text": letter * MAX_TEXT}, relation="eats")
+    assert len(queue._memory) <= 10_000 // MAX_TEXT
+
+
+# The page
+
+
+def test_serve_page_runs_its_own_script_and_nothing_else(client):
+    response = client.get("/")
+    assert response.text == PAGE.read_text(encoding="utf-8")
+    policy = response.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    (script,) = re.findall(r"<script>(.*?)</script>", response.text, flags=re.DOTALL)
+    assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
+    assert not re.search(
+        r"""\son[a-z]+=["']|\sstyle=|innerHTML|insertAdjacentHTML|document\.write|eval\(""", response.text
+    )
+    assert not re.search(r"(https?:)?//[a-z]", re.sub(r"//.*$", "", response.text, flags=re.MULTILINE))
+    for answer in (
+        response,
+        client.get("/api/info"),
+        client.get("/nothing"),
+        client.get("/", headers={"host": "evil"}),
+    ):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"] == policy
+
+
+def test_serve_gives_texts_as_they_are():
+    graph = KnowledgeGraph.from_triplets([("a", "r", "b")], entity_text={"a": EVIL, "b": "b"})
+    with TestClient(Application(make_predictor(graph), "evil")) as client:
+        response = client.get("/api/entities")
+        assert response.headers["content-type"] == "application/json"
+        assert EVIL in [entry["text"] for entry in response.json()["found"]]
+        assert ask(client, relation="r", tail="b", exclude_known=False)["answers"]
