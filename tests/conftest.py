@@ -8,9 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="lass-hf-tests-")
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import numpy as np
 import pytest
@@ -38,8 +36,6 @@ from transformers.utils import logging as transformers_logging
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor
 
 atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
-torch.cpu.get_capabilities = dict  # "auto" is float32 on every machine: a test that wants bfloat16 says so
-torch.set_num_threads(1)  # tiny models: more threads only wait for each other, the more on a busy machine
 
 
 def pytest_collection_finish():

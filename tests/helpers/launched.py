@@ -38,11 +38,11 @@ SHARDS = (([3, 5, 9], []), ([], [4]), ([2, 3, 7], [3, 4, 7, 8]))  # answers of e
 MEASURED = ("loss", "mrr", "mr", "accuracy", "roc_auc")
 TRAININGS = {  # (architecture, loss, training triplets, accumulated batches of a step under two processes)
     "cross-encoder": ("cross-encoder", "negative_sampling", 14, 1),
-    "joint, accumulated": ("cross-encoder", "mean_bce", 13, 2),
-    "joint, softmax": ("cross-encoder", "softmax", 13, 1),
-    "joint, a triplet": ("cross-encoder", "negative_sampling", 1, 1),
+    "cross-encoder, accumulated": ("cross-encoder", "mean_bce", 13, 2),
+    "cross-encoder, softmax": ("cross-encoder", "softmax", 13, 1),
+    "cross-encoder, a triplet": ("cross-encoder", "negative_sampling", 1, 1),
     "bi-encoder": ("bi-encoder", "softmax", 14, 1),
-    "separate, sigmoid": ("bi-encoder", "negative_sampling", 13, 1),
+    "bi-encoder, sigmoid": ("bi-encoder", "negative_sampling", 13, 1),
 }
 SEPARATE = {"normalize": True, "self_match_weight": 0.1, "neighbor_weight": 0.3, "frequency_weight": 0.5}
 
@@ -79,30 +79,36 @@ def trained(
 def evaluated(inputs: Path) -> dict:
     """Everything that is to be equal to the last bit."""
     ring, labeled = (KnowledgeGraph.from_directory(inputs / name) for name in ("ring", "labeled"))
-    joint, separate = make_model(), make_model(architecture="bi-encoder", **SEPARATE)
+    cross_encoder, bi_encoder = make_model(), make_model(architecture="bi-encoder", **SEPARATE)
     of_cross_encoder, of_bi_encoder = (
         make_processor(ring, architecture=architecture) for architecture in ("cross-encoder", "bi-encoder")
     )
-    scorer = TripletScorer(separate, of_bi_encoder.token_store(ring), "float32")
+    scorer = TripletScorer(bi_encoder, of_bi_encoder.token_store(ring), "float32")
     index = entity_index(scorer, inputs / "index")
     found = {"vectors": index.vectors(np.arange(ring.num_entities)).tolist()}
     with counted() as sent:
-        found["cross-encoder"] = evaluate_link_prediction(joint, of_cross_encoder, ring, **QUIETLY).ranks.tolist()
+        found["cross-encoder"] = evaluate_link_prediction(
+            cross_encoder, of_cross_encoder, ring, **QUIETLY
+        ).ranks.tolist()
         found["bi-encoder"] = evaluate_link_prediction(
-            separate, of_bi_encoder, ring, index_folder=inputs / "index", **QUIETLY
+            bi_encoder, of_bi_encoder, ring, index_folder=inputs / "index", **QUIETLY
         ).ranks.tolist()
     found["bytes sent"] = sent
-    found["one triplet"] = evaluate_link_prediction(joint, of_cross_encoder, ring, limit=1, **QUIETLY).ranks.tolist()
+    found["one triplet"] = evaluate_link_prediction(
+        cross_encoder, of_cross_encoder, ring, limit=1, **QUIETLY
+    ).ranks.tolist()
     two = KnowledgeGraph.from_triplets([("cat", "eats", "dog")], test=[("dog", "eats", "cat")])
-    found["two entities"] = evaluate_link_prediction(joint, make_processor(two), two, **QUIETLY).ranks.tolist()
+    found["two entities"] = evaluate_link_prediction(cross_encoder, make_processor(two), two, **QUIETLY).ranks.tolist()
     graph = make_graph()
-    found["relations"] = evaluate_relation_prediction(joint, make_processor(graph), graph, **QUIETLY).ranks.tolist()
-    classified = evaluate_triplet_classification(joint, make_processor(labeled), labeled, **QUIETLY)
+    found["relations"] = evaluate_relation_prediction(
+        cross_encoder, make_processor(graph), graph, **QUIETLY
+    ).ranks.tolist()
+    classified = evaluate_triplet_classification(cross_encoder, make_processor(labeled), labeled, **QUIETLY)
     found["classification"] = [classified.scores.tolist(), classified.validation_scores.tolist(), classified.metrics]
     both = evaluate_reranking(
-        separate,
+        bi_encoder,
         make_processor(graph, architecture="bi-encoder"),
-        joint,
+        cross_encoder,
         make_processor(graph),
         graph,
         top_k=5,
@@ -157,17 +163,24 @@ def gathered() -> list:
 def commands(inputs: Path, output: Path) -> dict:
     """Exit code and what is printed of each command; --json files are in the folder `output`."""
     ring, labeled = ["--graph", inputs / "ring"], ["--graph", inputs / "labeled"]
-    joint, separate = ["--model", inputs / "cross-encoder"], ["--model", inputs / "bi-encoder"]
+    cross_encoder, bi_encoder = ["--model", inputs / "cross-encoder"], ["--model", inputs / "bi-encoder"]
     exact = ["--dtype", "float32", "--quiet"]
     question = ["--head", "cat", "--relation", "eats", *exact]
     every = {
-        "evaluate": ["evaluate", *joint, *ring, *exact, "--json", inputs / "evaluate.json"],  # goes on with a progress
-        "evaluate separate": ["evaluate", *separate, *labeled, *exact, "--json", output / "separate.json"],
-        "classify": ["classify", *joint, *labeled, *exact, "--json", output / "classify.json"],
-        "predict": ["predict", *joint, *question, "--json", output / "predict.json"],
-        "predict separate": ["predict", *separate, *question],
-        "analyze": ["analyze", *joint, *labeled, *exact, "--output", output / "analysis"],
-        "missing": ["evaluate", *joint, "--graph", inputs / "nowhere"],
+        "evaluate": [
+            "evaluate",
+            *cross_encoder,
+            *ring,
+            *exact,
+            "--json",
+            inputs / "evaluate.json",
+        ],  # goes on with a progress
+        "evaluate bi-encoder": ["evaluate", *bi_encoder, *labeled, *exact, "--json", output / "bi-encoder.json"],
+        "classify": ["classify", *cross_encoder, *labeled, *exact, "--json", output / "classify.json"],
+        "predict": ["predict", *cross_encoder, *question, "--json", output / "predict.json"],
+        "predict separate": ["predict", *bi_encoder, *question],
+        "analyze": ["analyze", *cross_encoder, *labeled, *exact, "--output", output / "analysis"],
+        "missing": ["evaluate", *cross_encoder, "--graph", inputs / "nowhere"],
     }
     found = {}
     for name, argv in every.items():
