@@ -144,7 +144,7 @@ def two(inputs, tmp_path_factory):
 def test_two_processes_train_and_evaluate_like_one(name, one, two):
     """At the same batch, also in the last step of an epoch, which has 2 triplets, or 1."""
     expected = one["trainings"][name]
-    assert len(expected["losses"]) == (2 if name == "joint, a triplet" else 8)
+    assert len(expected["losses"]) == (2 if name == "cross-encoder, a triplet" else 8)
     for number, found in enumerate(two["ranks"]):
         assert found["processes"] == [number, 2]
         own = found["trainings"][name]
