@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
-from transformers import TrainerCallback
 
 from ..core.errors import GraphError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
@@ -95,17 +94,3 @@ def labeled(graph: KnowledgeGraph, name: str) -> GraphSplit:
             f"the {name} split has no {missing[0]} triplet: classification needs a 4th column with 1 and -1 (or 0)"
         )
     return split
-
-
-class CalibrationCallback(TrainerCallback):
-    """Drops the model's calibration when a training begins, and fits one when it ends, where the graph has labels."""
-
-    def on_train_begin(self, args, state, control, model=None, **kwargs):
-        model.config.calibration = None
-
-    def on_train_end(self, args, state, control, model=None, processing_class=None, **kwargs):
-        try:
-            labeled(processing_class.graph, "validation")
-        except GraphError:
-            return
-        fit_calibration(model, processing_class, processing_class.graph, quiet=args.disable_tqdm)
