@@ -347,7 +347,7 @@ def test_an_item_that_cannot_be_is_shown(task, item, batched, pipes):
         pipes[task, "cross-encoder", False]([good, item] if batched else item)
     assert "\n" not in str(error.value)
     assert repr(item) in str(error.value)
-    assert "two of head, relation and tail" in str(error.value) or "is no triplet; expected" in str(error.value)
+    assert "two of head, relation and tail" in str(error.value) or "is not a triplet; expected" in str(error.value)
 
 
 @pytest.mark.parametrize(
