@@ -141,10 +141,11 @@ class KGCompletionPipeline(LassPipeline):
     triplet.
 
     Parameters, for all calls or for one:
-        top_k (int): The number of predictions for each item. Default 10.
-        exclude_known (bool): Leave out predictions that the graph holds already. Default True.
-        candidates (list): Names to choose from. Default: all entities, or all relations.
-        batch_size (int): The number of items that are scored together. Default 32.
+
+    - `top_k`: the number of predictions for each item, 10 by default;
+    - `exclude_known`: leave out predictions that the graph holds already, True by default;
+    - `candidates`: names to choose from, all entities (or all relations) by default;
+    - `batch_size`: the number of items that are scored together, 32 by default.
 
     Example:
         ```python
@@ -185,8 +186,8 @@ class TripletClassificationPipeline(LassPipeline):
     `score` (the higher, the more plausible), `known` (the graph holds the triplet) and, where the model has a
     calibration, `label` ("true" or "false") and `probability` of being true (Platt scaling on the validation split).
 
-    Parameters, for all calls or for one:
-        batch_size (int): The number of items that are scored together. Default 256.
+    It has one parameter, for all calls or for one: `batch_size`, the number of items that are scored together, 256 by
+    default.
 
     Example:
         ```python

@@ -81,7 +81,7 @@ class CandidateRanker:
         if not self.scorer.is_bi_encoder or other.scorer.is_bi_encoder:
             first, second = (scorer.model.config.architecture for scorer in (self.scorer, other.scorer))
             raise LassError(
-                f"rerank needs a bi-encoder (it is a {first}), and a cross-encoder to rerank with (it is a {second})"
+                f"rerank needs a bi-encoder (it is {first}), and a cross-encoder to rerank with (it is {second})"
             )
         if self.rerank_top_k < 1 or not 0 <= self.retriever_weight < float("inf"):
             raise LassError(
