@@ -85,15 +85,14 @@ def test_classify_prints_and_writes_the_accuracy(model_folder, labeled_folder, t
     ],
     ids=["tail", "head", "relation"],
 )
-def test_predict_prints_and_writes_answers(question, model_folder, tmp_path, capsys):
+def test_predict_prints_and_writes_predictions(question, model_folder, tmp_path, capsys):
     file = tmp_path / "answers" / "predict.json"
     flags = [part for slot, name in question.items() for part in (f"--{slot}", name)]
     assert run("predict", "--model", model_folder, *flags, "--top_k", 3, "--quiet", "--json", file) == 0
     expected = LassPredictor.from_pretrained(model_folder).predict(**question, top_k=3)
     content = content_of(file)
-    assert [(a["id"], a["text"], a["score"], a["known"]) for a in content["predictions"]] == [
-        tuple(a) for a in expected
-    ]
+    assert content["query"] == {"head": None, "relation": None, "tail": None} | question
+    assert content["predictions"] == [prediction._asdict() for prediction in expected]
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(expected)
     assert all(answer.id in line and answer.text in line for answer, line in zip(expected, lines, strict=True))

@@ -337,3 +337,12 @@ def test_serve_page_fits_a_telephone(page, scheme):
     assert browser.value("document.documentElement.scrollWidth") <= 320
     dark = browser.value("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(part => part < 128)")
     assert dark == (scheme == "dark")
+    places = browser.value(
+        "[...document.querySelectorAll('#result li')].map(row => [...row.querySelectorAll('.rank, .clip, .score')]"
+        ".map(part => part.getBoundingClientRect()).map(box => [box.left, box.right, box.top]))"
+    )
+    assert len(places) == 3  # one of them is known, and has a tag
+    for rank, text, score in places:
+        assert rank[1] <= text[0]
+        assert text[1] <= score[0]
+        assert abs(score[2] - rank[2]) < 5  # on one line
