@@ -44,7 +44,7 @@ class CandidateRanker:
         index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
 
     Attributes:
-        calibration: The calibration that the model had when the predictor was made, or None.
+        calibration: The calibration that the model had when the ranker was made, or None.
 
     Raises:
         LassError: The processor has no graph, or the arguments for reranking do not fit.

@@ -1,4 +1,4 @@
-"""The best candidates of queries, in integers: candidates are scored, known ones left out, and the best kept.
+"""Finds the best candidates of queries, in integers: scores candidates, leaves known ones out, keeps the best.
 
 Names and texts are the business of `name_resolver.py` and `predictor.py`. Entities that are new to the graph have
 integers behind its own.

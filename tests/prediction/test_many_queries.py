@@ -44,10 +44,13 @@ def test_many_queries_are_completed_as_each_alone(exclude_known, chunk_size, pre
 
 
 def test_many_queries_are_reranked_as_each_alone(model, processor):
-    separate = make_processor(processor.graph, architecture="bi-encoder")
-    joint = LassPredictor(model, processor, "float32")
     predictor = LassPredictor(
-        make_model(architecture="bi-encoder"), separate, "float32", rerank=joint, rerank_top_k=5, retriever_weight=0.5
+        make_model(architecture="bi-encoder"),
+        make_processor(processor.graph, architecture="bi-encoder"),
+        "float32",
+        rerank=LassPredictor(model, processor, "float32"),
+        rerank_top_k=5,
+        retriever_weight=0.5,
     )
     for query, predictions in zip(QUERIES, predictor.complete(QUERIES, top_k=3), strict=True):
         expected = [prediction._asdict() for prediction in predictor.predict(**query, top_k=3)]
