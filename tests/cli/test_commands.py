@@ -89,13 +89,13 @@ def test_predict_prints_and_writes_predictions(question, model_folder, tmp_path,
     file = tmp_path / "answers" / "predict.json"
     flags = [part for slot, name in question.items() for part in (f"--{slot}", name)]
     assert run("predict", "--model", model_folder, *flags, "--top_k", 3, "--quiet", "--json", file) == 0
-    expected = LassPredictor.from_pretrained(model_folder).predict(**question, top_k=3)
+    (expected,) = LassPredictor.from_pretrained(model_folder).complete([question], top_k=3)
     content = content_of(file)
     assert content["query"] == {"head": None, "relation": None, "tail": None} | question
-    assert content["predictions"] == [prediction._asdict() for prediction in expected]
+    assert content["predictions"] == expected
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(expected)
-    assert all(answer.id in line and answer.text in line for answer, line in zip(expected, lines, strict=True))
+    assert all(row["id"] in line and row["text"] in line for row, line in zip(expected, lines, strict=True))
 
 
 @pytest.fixture
