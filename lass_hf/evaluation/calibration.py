@@ -6,7 +6,6 @@ ones when it ends.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -49,11 +48,10 @@ class Calibration:
         """What `LassConfig.calibration` holds."""
         return {"threshold": self.threshold, **asdict(self.platt)}
 
-    def __call__(self, scores: np.ndarray) -> list[dict[str, Any]]:
-        """`label`, "true" or "false", and `probability` of being true, for scores of shape (n,)."""
+    def __call__(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns labels (bool) and probabilities of being true (float64) of scores; all three of shape (n,)."""
         exact = np.asarray(scores, dtype=np.float64)
-        rows = zip((exact > self.threshold).tolist(), self.platt(exact).tolist(), strict=True)
-        return [{"label": "true" if true else "false", "probability": probability} for true, probability in rows]
+        return exact > self.threshold, self.platt(exact)
 
 
 def fit_calibration(

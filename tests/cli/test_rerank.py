@@ -127,5 +127,5 @@ def test_predict_asks_a_graph_that_has_grown(two, tmp_path, monkeypatch):
     about = ("--graph", grown, "--json", file, "--top_k", 100, "--quiet")
     assert run("predict", *two[:2], "--head", "crow", "--relation", "eats", *about) == 0
     assert run("predict", *two, *QUESTION, *about) == 0
-    assert "crow" in [answer["id"] for answer in json.loads(file.read_text())["answers"]]
+    assert "crow" in [answer["id"] for answer in json.loads(file.read_text())["predictions"]]
     assert asked == [len(ENTITY_TEXT)]
