@@ -1,8 +1,11 @@
-"""Hooks of the site: tables of arguments made from dataclasses, and plain text in place of links that leave the site."""
+"""Hooks of the site: they make tables of arguments from dataclasses, and unlink what is outside of the site."""
 
 import re
 from dataclasses import fields
 from importlib import import_module
+from inspect import get_annotations
+
+from transformers import TrainingArguments
 
 
 def on_page_markdown(markdown: str, *, page, **kwargs) -> str:
@@ -13,10 +16,11 @@ def on_page_markdown(markdown: str, *, page, **kwargs) -> str:
 
 
 def arguments(module: str, name: str) -> str:
-    """Returns a table of the fields that a dataclass adds to its base, with the help text of the command line."""
+    """Returns a table of the fields of a dataclass, without those of `transformers.TrainingArguments`."""
     own = getattr(import_module(module), name)
-    by_name = {one.name: one for one in fields(own) if "help" in one.metadata}
-    described = [by_name[name] for name in vars(own)["__annotations__"] if name in by_name]
+    ours = [one for one in own.__mro__ if one not in TrainingArguments.__mro__]
+    named = {field for one in ours for field in get_annotations(one)}
+    described = [one for one in fields(own) if one.name in named and "help" in one.metadata]
     rows = [f"| `--{one.name}` | {default(one.default)} | {one.metadata['help']} |" for one in described]
     return "\n".join(["| argument | default | |", "|---|---|---|", *rows])
 

@@ -82,8 +82,8 @@ PROTOCOLS = {
 }
 RERANKING = (
     "The test split is ranked for heads and tails, filtered, with all entities as candidates. A retriever (a\n"
-    "bi-encoder) ranks all entities, and a cross-encoder reranks its best answers. Tokens and seconds are those of the\n"
-    "queries; the entities were encoded before. The retriever weight was fitted on validation triplets."
+    "bi-encoder) ranks all entities, and a cross-encoder reranks its best answers. Tokens and seconds are those of\n"
+    "the queries; the entities were encoded before. The retriever weight was fitted on validation triplets."
 )
 TABLES = {  # The table of the paper that lists the graphs of each task.
     "triplet_classification": "triplet_classification",
