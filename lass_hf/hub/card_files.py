@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from transformers.utils import CONFIG_NAME
 
-from ..core.configuration_lass import RANKING_CHOICES, SCORE_CHOICES, LassConfig
+from ..core.choices import ModelChoices, choice_names
 from ..core.encoders import encoder_name, hub_name
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -35,8 +35,8 @@ def model_facts(model: LassForKGCompletion, processor: LassProcessor) -> dict[st
     """What a card says of a model, and of the graph that its processor has; plain values, for JSON."""
     encoder, graph = model.encoder.config, processor.graph
     facts: dict[str, Any] = {
-        **{name: getattr(model.config, name) for name in SCORE_CHOICES},
-        **{name: getattr(processor, name) for name in ("separators", "max_length")},
+        **{name: getattr(model.config, name) for name in choice_names(ModelChoices)},
+        **{name: getattr(processor, name) for name in choice_names(SequenceChoices)},
         "encoder": encoder_name(encoder._name_or_path),
         "base_model": hub_name(encoder._name_or_path),
         "encoder_type": encoder.model_type,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.configuration_lass import RANKING_CHOICES
+from ..core.choices import ModelChoices, choice_names
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.presets import PRESETS
 
@@ -120,7 +120,7 @@ def _reading(facts: Mapping[str, Any]) -> str:
 def _choices(chosen: Mapping[str, Any]) -> list[list[str]]:
     """Rows of the table of choices: name, value here, value in each reading."""
     presets = list(PRESETS.values())
-    told = [name for name in chosen if name not in RANKING_CHOICES]  # the text has those that hold by now
+    told = [name for name in chosen if name not in choice_names(ModelChoices, affects="ranking")]  # the text has those that hold by now
     names = sorted(told, key=lambda name: name not in presets[0])
     return [[name, *(_told(values[name]) if name in values else "" for values in (chosen, *presets))] for name in names]
 

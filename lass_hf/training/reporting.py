@@ -21,7 +21,7 @@ from ..core.processing_lass import LassProcessor
 from ..hub.card_files import model_facts, read_facts, with_evaluation, write_card
 from ..utils.environment import machine, versions
 from .hub_trainer import HubTrainer
-from .run_metadata import record_by_hand
+from .run_metadata import trainer_metadata
 
 METADATA = ("language", "license", "tags", "model_name", "finetuned_from", "tasks", "dataset_tags", "dataset")
 
@@ -105,7 +105,7 @@ class ReportingTrainer(HubTrainer):
     def _facts(self) -> dict[str, Any]:
         """What is known of the training so far; of places on this machine only their names."""
         state, train_dataset = self.state, self.train_dataset
-        about = self.about or record_by_hand(self.model.config, self.processing_class, self.args)  # type: ignore[union-attr,arg-type]
+        about = self.about or trainer_metadata(self.model.config, self.processing_class, self.args)  # type: ignore[union-attr,arg-type]
         end = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})
         choices = {name: _public(value) for name, value in about["choices"].items()}
         return {

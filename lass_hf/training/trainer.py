@@ -72,7 +72,16 @@ class LassTrainer(ReportingTrainer):
     data_collator: KGDataCollator | InBatchCollator
     processing_class: LassProcessor
 
-    def __init__(self, model=None, args=None, data_collator=None, train_dataset=None, eval_dataset=None, **kwargs):
+    def __init__(
+        self,
+        model=None,
+        args=None,
+        data_collator=None,
+        train_dataset=None,
+        eval_dataset=None,
+        run_metadata=None,
+        **kwargs,
+    ):
         args = args or LassTrainingArguments()
         processor = kwargs.get("processing_class")
         if not isinstance(processor, LassProcessor):
@@ -100,6 +109,7 @@ class LassTrainer(ReportingTrainer):
             train_dataset = _true_triplets(train_dataset)
         data_collator = _collator(data_collator, processor, args)
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
+        self.about = run_metadata
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
         if self.model.config.architecture != processor.architecture:
             raise LassError(
@@ -216,8 +226,7 @@ class LassTrainer(ReportingTrainer):
             return mean_bce_loss(scores, labels, count)
         if self.args.loss == "softmax":
             assert groups is not None
-            weights = self.args.additive_margin, self.args.temperature
-            return softmax_loss_of_groups(scores, labels, groups, *weights, count)
+            return softmax_loss_of_groups(scores, labels, groups, num_positives=count)
         assert isinstance(self.data_collator, KGDataCollator)
         return negative_sampling_loss(scores, labels, self.data_collator.sampler.num_slots, count)
 
@@ -242,7 +251,7 @@ class LassTrainer(ReportingTrainer):
             number = None if count is None else len(SLOTS) * count
             if self.args.loss == "negative_sampling":
                 return in_batch_sigmoid_loss(scores, target, masked, number)
-            return softmax_loss(scores, target, masked, self.args.additive_margin, self.args.temperature, number)
+            return softmax_loss(scores, target, masked, num_queries=number)
 
     def _evaluated_in_batch_loss(self, scorer: TripletScorer, triplets: np.ndarray) -> torch.Tensor:
         """The loss of batches as large as those of a training, in the order of the triplets."""
