@@ -76,9 +76,7 @@ class LassForKGCompletion(PreTrainedModel):
         """Nothing: the encoder initializes itself, and doing it again would undo pre-trained weights."""
 
     @classmethod
-    def from_encoder(
-        cls, name_or_path: str, *, dropout: float | None = None, **choices: Any
-    ) -> "LassForKGCompletion":
+    def from_encoder(cls, name_or_path: str, *, dropout: float | None = None, **choices: Any) -> "LassForKGCompletion":
         """Makes an untrained LASS model from a pre-trained encoder.
 
         A checkpoint saved with a task head is fine: its head is dropped. The folder of a trained LASS model gives its

@@ -26,7 +26,9 @@ class TrainArguments(ModelChoices, SequenceChoices):
 
     graph: str = field(metadata={"help": "Folder of the graph, or a name: countries, umls, wn18rr, ..."})
     encoder: str = choice(MISSING, "Pre-trained encoder: hub name or folder.", "vectors")
-    preset: str | None = choice(None, f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}.", "scores")
+    preset: str | None = choice(
+        None, f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}.", "scores"
+    )
     fraction: float = choice(
         1.0, "Train on a seeded share of the training triplets; neighbors and frequencies are those of all.", "data"
     )
@@ -37,7 +39,11 @@ class TrainArguments(ModelChoices, SequenceChoices):
         4, "How many of a slot's negatives the retriever gives.", "negatives", at_least=1, needs="retriever"
     )
     mining_depth: int = choice(
-        50, "Mined negatives are drawn from so many of its best wrong answers.", "negatives", at_least=1, needs="retriever"
+        50,
+        "Mined negatives are drawn from so many of its best wrong answers.",
+        "negatives",
+        at_least=1,
+        needs="retriever",
     )
     dropout: float | None = choice(None, "Of the encoder; the checkpoint's own by default.", "vectors")
     long_text: bool = choice(False, "Texts from entity2textlong.txt.", "data")
@@ -80,7 +86,9 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
     defaults = recipe
     if preset := recipe.get("preset"):  # The recipe's own values win over its preset.
         defaults = {**_preset(preset), **defaults}
-    if preset := first.parse_known_args(list(argv))[0].preset:  # It is a flag like any other, so it wins over the recipe.
+    if preset := first.parse_known_args(list(argv))[
+        0
+    ].preset:  # It is a flag like any other, so it wins over the recipe.
         defaults = {**defaults, **_preset(preset)}
     if recipe_file:
         defaults = {"output_dir": f"runs/{Path(recipe_file).stem}", **defaults}

@@ -30,7 +30,8 @@ from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
 
 TRAINING_FILE = "training.json"
-OUTCOME = ("command", "resumed", "metrics", "num_processes", "machine", "versions", "git_commit")  # not how it was chosen
+# What is recorded of how a training ran, besides what it trained.
+OUTCOME = ("command", "resumed", "metrics", "num_processes", "machine", "versions", "git_commit")
 
 
 @dataclass

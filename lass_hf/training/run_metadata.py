@@ -40,9 +40,7 @@ BOOKKEEPING = (
 TOKEN = "--hub[_-]token"
 
 
-def run_metadata(
-    arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph
-) -> dict[str, Any]:
+def run_metadata(arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph) -> dict[str, Any]:
     """Returns what identifies a training.
 
     Trainings that differ in nothing but `seed` and `command` are the same experiment.
@@ -82,7 +80,7 @@ def run_metadata(
 
 
 def trainer_metadata(config: LassConfig, processor: LassProcessor, training: LassTrainingArguments) -> dict[str, Any]:
-    """Returns the run metadata of a Trainer that was made by hand: `seed`, `bf16` and `choices` that are known of it."""
+    """Returns the run metadata of a Trainer that was made by hand: seed, bf16 and the choices that are known."""
     values = {name: getattr(config, name) for name in choice_names(ModelChoices)}
     values |= {name: getattr(processor, name) for name in PROCESSOR_CHOICES}
     encoder = getattr(config.encoder_config, "_name_or_path", "")
@@ -97,15 +95,13 @@ def trainer_metadata(config: LassConfig, processor: LassProcessor, training: Las
 def _choices(
     arguments: TrainArguments, training: LassTrainingArguments, default: dict[str, Any], num_processes: int
 ) -> dict[str, Any]:
-    """Returns every choice that a model depends on: those that are always recorded, and others not at their defaults."""
+    """Returns the choices that a model depends on: those that are always recorded, others if not at their defaults."""
     known = (*choice_names(TrainArguments), *choice_names(LassTrainingArguments))
     known += tuple(one.name for one in fields(TrainingArguments) if not one.name.startswith(BOOKKEEPING))
     given = {**training.to_dict(), **asdict(arguments)}
     default = {**default, **asdict(TrainArguments(graph=arguments.graph, encoder=arguments.encoder))}
     choices = {name: given[name] for name in ALWAYS}
-    choices["positives_per_step"] = (
-        training.train_batch_size * training.gradient_accumulation_steps * num_processes
-    )
+    choices["positives_per_step"] = training.train_batch_size * training.gradient_accumulation_steps * num_processes
     return choices | {name: given[name] for name in known if name in given and given[name] != default.get(name)}
 
 

@@ -45,9 +45,7 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
         given = vars(self).copy()
         check(self)
         if self.hub_include_graph not in INCLUDE_GRAPH:
-            raise LassError(
-                f"hub_include_graph={self.hub_include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}"
-            )
+            raise LassError(f"hub_include_graph={self.hub_include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
         for name in ("per_device_train_batch_size", "gradient_accumulation_steps", "eval_triplets"):
             value = getattr(self, name)
             if value is not None and value < 1:
