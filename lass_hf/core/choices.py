@@ -1,9 +1,9 @@
 """The choices of the method. Each is defined here once; everything else derives what it needs from the definition.
 
 A choice is a dataclass field with a default, a help text, the values that it can have, the architecture that it is for
-and what it affects. `LassConfig` has the fields of `ModelChoices`, `LassProcessor` takes those of `SequenceChoices`, and
-`LassTrainingArguments` has those of `TrainingChoices`. Options of `lass-hf train`, recipe keys, fingerprints, model
-cards and run metadata follow from them.
+and what it affects. `LassConfig` has the fields of `ModelChoices`, `LassProcessor` takes those of `SequenceChoices`,
+and `LassTrainingArguments` has those of `TrainingChoices`. Options of `lass-hf train`, recipe keys, fingerprints,
+model cards and run metadata follow from them.
 """
 
 from collections.abc import Iterable

@@ -11,11 +11,11 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from ..core.choices import ModelChoices, choice_names
+from ..core.choices import ModelChoices, SequenceChoices, choice_names
 from ..core.configuration_lass import LassConfig
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.presets import PRESETS
-from ..core.processing_lass import PROCESSOR_CHOICES, LassProcessor
+from ..core.processing_lass import LassProcessor
 from ..graphs.loading import EMBEDDED
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .recipes import TrainArguments, parse_training
@@ -82,7 +82,7 @@ def run_metadata(arguments: TrainArguments, training: LassTrainingArguments, gra
 def trainer_metadata(config: LassConfig, processor: LassProcessor, training: LassTrainingArguments) -> dict[str, Any]:
     """Returns the run metadata of a Trainer that was made by hand: seed, bf16 and the choices that are known."""
     values = {name: getattr(config, name) for name in choice_names(ModelChoices)}
-    values |= {name: getattr(processor, name) for name in PROCESSOR_CHOICES}
+    values |= {name: getattr(processor, name) for name in choice_names(SequenceChoices)}
     encoder = getattr(config.encoder_config, "_name_or_path", "")
     # These are not the defaults of an instance: making one resets the state of accelerate, which the Trainer needs.
     default = {one.name: one.default for one in fields(LassTrainingArguments)} | training.derived

@@ -205,21 +205,6 @@ def test_softmax_leaves_false_triplets_out(tmp_path, processor):
         trainers[0].data_collator([graph["train"][0]])
 
 
-def test_softmax_counts_margin_and_temperature(tmp_path, graph, processor):
-    collator = RecordingCollator(processor, graph, num_negatives=2)
-    choices = {"loss": "softmax", "additive_margin": 0.3, "temperature": 0.5, "learning_rate": 0.0}
-    trainer = make_trainer(tmp_path, graph, processor, data_collator=collator, **choices)
-    trainer.train()
-    model, expected = make_model(), []
-    for _, batch in collator.batches:
-        labels, groups = batch.pop("labels"), batch.pop("groups")
-        with torch.no_grad():
-            logits = (model(**batch).scores.double() - 0.3 * labels) / 0.5
-        parts = [torch.logsumexp(logits[groups == group], 0) for group in range(int(labels.sum()))]
-        expected.append(float(torch.stack(parts).mean() - logits[labels == 1].mean()))
-    assert losses_of(trainer) == pytest.approx(expected, rel=1e-4)
-
-
 def test_batch_of_false_triplets_only_has_a_finite_loss(tmp_path, processor):
     rows = [(*row, "1") for row in TRAIN[:2]] + [("food", "eats", "cat", "0"), ("garden", "is_a", "dog", "0")]
     graph = KnowledgeGraph.from_triplets(rows, VALIDATION, entity_text=ENTITY_TEXT, relation_text=RELATION_TEXT)
