@@ -62,8 +62,8 @@ class ModelChoices:
 
     architecture: str = choice(
         "cross-encoder",
-        "cross-encoder (one forward pass over the whole triplet), or bi-encoder (the query h [S] r gives u = h + r, the "
-        "answer gives t, so that each entity is encoded once and answers take milliseconds).",
+        "cross-encoder (one forward pass over the whole triplet), or bi-encoder (the query h [S] r gives u = h + r, "
+        "the answer gives t; each entity is encoded once, and answers take milliseconds).",
         "vectors",
         allowed=ARCHITECTURES,
     )
@@ -91,8 +91,8 @@ class ModelChoices:
     learn_scale: bool = choice(True, "Learn the scale; otherwise it stays as it is.", "scores", needs="normalize")
     self_match_weight: float | int = choice(
         1.0,
-        "Its log is added to the score of a triplet whose head and tail have the same text: a query's own entity is the "
-        "nearest, and hardly ever the answer.",
+        "Its log is added to the score of a triplet whose head and tail have the same text: a query's own entity is "
+        "the nearest, and hardly ever the answer.",
         "scores",
         above=0,
         architecture="bi-encoder",
@@ -204,9 +204,8 @@ def check(choices: Any, architecture: str | None = None) -> None:
         if value == default:
             continue
         if architecture and rule["architecture"] not in (None, architecture):
-            raise LassError(
-                f'{name}={value!r} needs architecture="{rule["architecture"]}"; with a {architecture} it changes nothing'
-            )
+            needed = f'{name}={value!r} needs architecture="{rule["architecture"]}"'
+            raise LassError(f"{needed}; with a {architecture} it changes nothing")
         if rule["needs"] and not getattr(choices, rule["needs"]):
             raise LassError(f"{name}={value!r} needs {rule['needs']}, without which it changes nothing")
 

@@ -18,8 +18,8 @@ class LassConfig(PreTrainedConfig, ModelChoices):
 
     Args:
         encoder_config: configuration of the wrapped encoder; its hidden size is the k of Eq. 1.
-        calibration: `threshold`, `slope` and `intercept`, by which a score becomes a label and a probability; None until
-            `fit_calibration` fits them. They change no score.
+        calibration: `threshold`, `slope` and `intercept`, by which a score becomes a label and a probability; None
+            until `fit_calibration` fits them. They change no score.
 
     Raises:
         LassError: a choice has a value that is not allowed, or a name that it had in an earlier version.

@@ -44,11 +44,11 @@ class LassProcessor(ProcessorMixin):
 
     Args:
         tokenizer: any tokenizer with [CLS] or BOS, and [SEP] or EOS.
-        separators: True for `[B] h [S] r [S] t [S]` (the paper), False for `[B] h r t [S]` (the published code's default).
+        separators: True for `[B] h [S] r [S] t [S]` (the paper), False for `[B] h r t [S]` (the published code).
         max_length: longest sequence in tokens; by default the tokenizer's limit, or 512.
-        architecture: "cross-encoder" makes one sequence of a triplet; "bi-encoder" makes the queries `[B] h [S] r [S]` and
-            `[B] t [S] r' [S]` and the answers `[B] t [S]` and `[B] h [S]`, where r' is the inverse (reciprocal) relation,
-            with the text "inverse of r".
+        architecture: "cross-encoder" makes one sequence of a triplet; "bi-encoder" makes the queries
+            `[B] h [S] r [S]` and `[B] t [S] r' [S]` and the answers `[B] t [S]` and `[B] h [S]`, where r' is the
+            inverse (reciprocal) relation, with the text "inverse of r".
 
     Raises:
         ModelError: the tokenizer lacks a special token that a sequence needs.

@@ -60,17 +60,7 @@ def train(
     Raises:
         LassError: arguments do not fit; this is so before the training begins.
     """
-    if training.max_steps <= 0 and not training.num_train_epochs > 0:
-        raise LassError(
-            f"num_train_epochs={training.num_train_epochs}; expected a number above 0, or max_steps of 1 or more"
-        )
-    output_dir = Path(training.output_dir or "trainer_output")
-    output_dir.mkdir(parents=True, exist_ok=True)
-    if not os.access(output_dir, os.W_OK):
-        raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
-    check(training, arguments.architecture)
-    if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
-        raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
+    output_dir = _checked_output_dir(arguments, training)
     if arguments.quiet:
         quieten()
         training.disable_tqdm = True
@@ -125,6 +115,22 @@ def train(
         trainer.push_to_hub()
     trainer.accelerator.wait_for_everyone()  # What comes next may read the folder.
     return TrainingRun(trainer, metadata)
+
+
+def _checked_output_dir(arguments: TrainArguments, training: LassTrainingArguments) -> Path:
+    """Returns the output folder, which can be written, after checking arguments that depend on each other."""
+    if training.max_steps <= 0 and not training.num_train_epochs > 0:
+        raise LassError(
+            f"num_train_epochs={training.num_train_epochs}; expected a number above 0, or max_steps of 1 or more"
+        )
+    check(training, arguments.architecture)
+    if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
+        raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
+    output_dir = Path(training.output_dir or "trainer_output")
+    output_dir.mkdir(parents=True, exist_ok=True)
+    if not os.access(output_dir, os.W_OK):
+        raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
+    return output_dir
 
 
 def _mining_collator(

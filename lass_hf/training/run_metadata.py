@@ -61,7 +61,8 @@ def run_metadata(arguments: TrainArguments, training: LassTrainingArguments, gra
     changed = {}
     if arguments.recipe:
         own = ["--graph", arguments.graph, "--encoder", arguments.encoder, "--output_dir", str(training.output_dir)]
-        recipe = _choices(*parse_training([arguments.recipe, *own]), default, num_processes=1)
+        recipe_arguments, recipe_training = parse_training([arguments.recipe, *own])
+        recipe = _choices(recipe_arguments, recipe_training, default, num_processes=1)
         names = [name for name in {**recipe, **choices} if recipe.get(name) != choices.get(name)]
         changed = {name: choices.get(name, "default") for name in names}
     named = arguments.graph in EMBEDDED or not Path(arguments.graph).is_dir()

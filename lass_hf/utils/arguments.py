@@ -12,28 +12,22 @@ from transformers import HfArgumentParser
 from ..core.choices import refuse_old_names
 
 
-class OneLineErrors:
-    """A mixin for argument parsers whose errors are one line: `--help` shows the usage."""
-
-    prog: str
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and that refuses options by old names; `--help` shows the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Ends the program with exit code 2."""
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")  # type: ignore[attr-defined]
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None, **kwargs: Any) -> Any:
-        """Parses arguments as `argparse` does; raises LassError for an option by an old name."""
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parses arguments as any parser; raises LassError for an option by an old name."""
         words = sys.argv[1:] if args is None else list(args)
         flags = (word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--"))
         refuse_old_names(flags, dashes="--")
-        return super().parse_known_args(words, namespace, **kwargs)  # type: ignore[misc]
+        return super().parse_known_args(words, namespace)
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """A parser with errors in one line."""
-
-
-class DataclassParser(OneLineErrors, HfArgumentParser):
+class DataclassParser(Parser, HfArgumentParser):
     """A parser of dataclasses, some of whose fields are choices (`lass_hf.core.choices`)."""
 
     @staticmethod

@@ -18,13 +18,14 @@ from ..core.token_store import TokenStore
 VOLATILE = ("_name_or_path", "architectures", "auto_map", "dtype", "transformers_version", "use_cache")
 
 
-def config_fingerprint(config: LassConfig, affects: str | None = None) -> str:
+def config_fingerprint(config: PreTrainedConfig, affects: str | None = None) -> str:
     """Returns the fingerprint of a model's choices and of the shape of its encoder.
 
     Args:
-        config: the model's configuration.
+        config: the `LassConfig` of the model.
         affects: leaves out all choices but those that affect just that, such as "vectors".
     """
+    assert isinstance(config, LassConfig)
     assert isinstance(config.encoder_config, PreTrainedConfig)
     encoder = {name: value for name, value in config.encoder_config.to_dict().items() if name not in VOLATILE}
     values = {name: getattr(config, name) for name in choice_names(ModelChoices, affects)}

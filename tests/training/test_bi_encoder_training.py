@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor, score_by_hand, texts_of_triplets
-from helpers.tiny import ENTITY_TEXT, TRAIN, make_graph, make_model, make_processor, wordpiece_tokenizer
+from helpers.tiny import ENTITY_TEXT, TRAIN, make_graph, make_model, make_processor
 from helpers.trainings import trainer_of
 
-from lass_hf import KGDataCollator, KnowledgeGraph, LassConfig, LassPredictor, LassProcessor, LassTrainingArguments
+from lass_hf import KGDataCollator, KnowledgeGraph, LassConfig, LassPredictor
 from lass_hf.core.errors import LassError, ModelError
 from lass_hf.scoring.index_building import entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer

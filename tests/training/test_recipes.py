@@ -1,4 +1,4 @@
-"""Every recipe that ships names what differs from the defaults, and trains: with the tiny encoder instead of its own."""
+"""Recipes that ship name only what differs from the defaults, and train: here with the tiny encoder."""
 
 from dataclasses import asdict, fields
 from pathlib import Path
