@@ -169,13 +169,14 @@ def training_of(folder: str | Path) -> dict[str, Any] | None:
     """Returns what is recorded of the training that made the model in `folder`: its metadata and its outcome.
 
     Returns:
-        The content of its file without the log; None where no training ended.
+        Plain values by name, without the log; None where no training ended.
     """
     file = Path(folder, TRAINING_FILE)
     if not file.is_file():
         return None
     made = read_results(file)
-    return {name: made[name] for name in made if name not in ("task", "log")} if made["metrics"] else None
+    of_file = ("format", "task", "seconds", "log")  # An evaluation's results file, which this goes into, has its own.
+    return {name: made[name] for name in made if name not in of_file} if made["metrics"] else None
 
 
 def trained_model(
