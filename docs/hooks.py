@@ -4,6 +4,8 @@ import re
 from dataclasses import fields
 from importlib import import_module
 
+from transformers import TrainingArguments
+
 
 def on_page_markdown(markdown: str, *, page, **kwargs) -> str:
     """Fills in `<!-- arguments: module.Class -->`; of a link to a file outside of docs/ only its text stays."""
@@ -13,10 +15,10 @@ def on_page_markdown(markdown: str, *, page, **kwargs) -> str:
 
 
 def arguments(module: str, name: str) -> str:
-    """The fields that a dataclass adds to its base, as a table; the help is what the command line shows."""
-    own = getattr(import_module(module), name)
-    by_name = {one.name: one for one in fields(own) if "help" in one.metadata}
-    described = [by_name[name] for name in vars(own)["__annotations__"] if name in by_name]
+    """Returns the fields of a dataclass as a table, without those of transformers; `--help` shows the same texts."""
+    others = {id(one) for one in fields(TrainingArguments)}
+    described = [one for one in fields(getattr(import_module(module), name)) if "help" in one.metadata]
+    described = [one for one in described if id(one) not in others]
     rows = [f"| `--{one.name}` | {default(one.default)} | {one.metadata['help']} |" for one in described]
     return "\n".join(["| argument | default | |", "|---|---|---|", *rows])
 

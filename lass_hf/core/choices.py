@@ -43,7 +43,7 @@ def choice(
 
     Args:
         default: the value of those who choose nothing.
-        help: one or two sentences for `--help`.
+        help: one or two sentences for `--help` and the site; the architecture is added to them.
         affects: "sequences", "vectors" of the encoder, "scores" made of the vectors' distances, "ranking" of all
             candidates, "loss", "negatives", or "data" (which triplets and texts are trained on).
         allowed: the values that it can have; None for any of its type.
@@ -52,8 +52,9 @@ def choice(
         architecture: the only architecture that it is for.
         needs: another choice, without which this one changes nothing.
     """
-    rules = {"affects": affects, "allowed": allowed, "above": above, "at_least": at_least}
-    return field(default=default, metadata={"help": help, **rules, "architecture": architecture, "needs": needs})
+    rules = {"affects": affects, "allowed": allowed, "above": above, "at_least": at_least, "needs": needs}
+    text = f"{help} Only for the {architecture}." if architecture else help
+    return field(default=default, metadata={"help": text, "architecture": architecture, **rules})
 
 
 @dataclass(kw_only=True, repr=False)

@@ -35,8 +35,7 @@ class DataclassParser(Parser, HfArgumentParser):
         """Adds the option of a field; `float | int`, which a configuration accepts, is parsed as a float."""
         plain = copy.copy(field)  # Dataclasses share the field, and the parser changes it.
         if "affects" in field.metadata:  # What `choice` adds means nothing to argparse.
-            only = f" Only for the {architecture}." if (architecture := field.metadata["architecture"]) else ""
-            plain.metadata = {"help": field.metadata["help"] + only}  # type: ignore[assignment]
+            plain.metadata = {"help": field.metadata["help"]}  # type: ignore[assignment]
         if plain.type == float | int:
             plain.type = float
         HfArgumentParser._parse_dataclass_field(parser, plain)
