@@ -20,7 +20,7 @@ from lass_hf.evaluation.calibration import labeled
 from lass_hf.graphs.loading import load_graph
 from lass_hf.training.recipes import parse_training
 from lass_hf.training.run import trained_model
-from lass_hf.training.run_metadata import record
+from lass_hf.training.run_metadata import run_metadata
 from lass_hf.utils.console import check_writable, run_program
 from lass_hf.utils.distributed import processes
 from lass_hf.utils.result_files import read_results, write_results
@@ -55,7 +55,7 @@ def main() -> None:
     for split in ("validation", "test"):
         labeled(graph, split)
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
-    about = record(arguments, training, graph)
+    about = run_metadata(arguments, training, graph)
     metrics: dict[str, dict[str, float]] = {}
     trainings: dict[str, Any] = {}
     if file.exists():

@@ -14,7 +14,7 @@ from ..core.errors import GraphError
 from ..evaluation.calibration import fit_calibration, labeled
 from ..hub.card_files import model_facts, read_facts, with_evaluation, write_card
 from ..utils.environment import machine, versions
-from .run_metadata import record_by_hand
+from .run_metadata import trainer_metadata
 
 
 class EpochCallback(TrainerCallback):
@@ -132,7 +132,7 @@ class ModelCardCallback(TrainerCallback):
     def _training_data(self, trainer: Trainer) -> dict[str, Any]:
         """Returns what is known of the training so far; of folders on this machine only their names."""
         state, args = trainer.state, trainer.args
-        run = self.run_metadata or record_by_hand(trainer.model.config, trainer.processing_class, args)
+        run = self.run_metadata or trainer_metadata(trainer.model.config, trainer.processing_class, args)
         end = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})
         choices = {name: _without_folder(value) for name, value in run["choices"].items()}
         return {

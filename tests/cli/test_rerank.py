@@ -81,7 +81,7 @@ def test_models_in_each_others_place(command, models, graph_folder, bad_input):
 
 def test_a_retriever_with_cross_encoder(models, training, bad_input):
     line = bad_input("train", *training, "--retriever", models / "reranker", "--num_mined", 2)
-    assert "reranker: a cross-encoder; expected one with a bi-encoder" in line
+    assert "reranker: a cross-encoder; expected a bi-encoder" in line
 
 
 def test_training_a_reranker_says_how_to_measure_it(models, training, tmp_path, capsys):
