@@ -75,10 +75,10 @@ class GraphBuilder(datasets.ArrowBasedBuilder):
     Call `GraphBuilder(config_name="triplets", data_dir=folder)`, then `download_and_prepare()`, which raises GraphError
     for a wrong file, and then `as_dataset()`.
 
-    The table `triplets` has the splits train, validation and test. Its string columns are `head`, `relation` and `tail`;
-    if any split has labels, there is also `label` (int8: 1, 0, or null in a split without labels). The tables `entities`
-    and `relations` have one split, train, with the string columns `id` and `text`, in the order of the graph's integers.
-    A cached table is used again only for the same contents of the folder and the same code.
+    The table `triplets` has the splits train, validation and test. Its string columns are `head`, `relation` and
+    `tail`; if any split has labels, there is also `label` (int8: 1, 0, or null in a split without labels). The tables
+    `entities` and `relations` have one split, train, with the string columns `id` and `text`, in the order of the
+    graph's integers. A cached table is used again only for the same contents of the folder and the same code.
 
     Args:
         data_dir: a folder that `KnowledgeGraph.from_directory` reads.

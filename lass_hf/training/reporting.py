@@ -18,7 +18,7 @@ from ..core.encoders import encoder_name
 from ..core.errors import LassError, first_line
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.processing_lass import LassProcessor
-from ..hub.card_files import model_facts, read_facts, with_evaluation, write_card
+from ..hub.card_files import merge_evaluation, model_card_data, read_card_data, write_card
 from ..utils.environment import machine, versions
 from .hub_trainer import HubTrainer
 from .run_metadata import record_by_hand
@@ -56,7 +56,7 @@ class ReportingTrainer(HubTrainer):
     def remember(self, evaluation: Mapping[str, Any]) -> None:
         """Keeps an evaluation for the card of these weights."""
         before = self.evaluations if self._evaluated_step == self.state.global_step else []
-        self.evaluations, self._evaluated_step = with_evaluation(before, evaluation), self.state.global_step
+        self.evaluations, self._evaluated_step = merge_evaluation(before, evaluation), self.state.global_step
 
     def forget(self) -> None:
         """Drops what was measured, as a training begins that changes the weights; the steps count from 0 again."""
@@ -65,7 +65,7 @@ class ReportingTrainer(HubTrainer):
     def _load_best_model(self):
         super()._load_best_model()
         self._best_step = self.state.best_global_step
-        self.evaluations = read_facts(str(self.state.best_model_checkpoint)).get("evaluations", [])
+        self.evaluations = read_card_data(str(self.state.best_model_checkpoint)).get("evaluations", [])
         self._evaluated_step = self.state.global_step
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -96,7 +96,7 @@ class ReportingTrainer(HubTrainer):
     def _write_card(self, folder: str | Path | None, metadata: Mapping[str, Any] | None = None) -> None:
         current = self._evaluated_step == self.state.global_step
         facts = {
-            **model_facts(self.accelerator.unwrap_model(self.model), self.processing_class),
+            **model_card_data(self.accelerator.unwrap_model(self.model), self.processing_class),
             "training": self._facts(),
             "evaluations": self.evaluations if current else [],
         }
