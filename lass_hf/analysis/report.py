@@ -238,7 +238,5 @@ def _read_ranks(file: str | Path, model: LassForKGCompletion, split: GraphSplit)
     graph = split.graph
     worst = [len(graph.candidates[slot]) - graph.known.count(slot, triplets) + 1 for slot in (0, 2)]
     if not ((ranks >= 1) & (ranks <= np.concatenate(worst))).all():
-        raise LassError(
-            f"{file}: some ranks are not possible in this graph; give the ranks of an evaluation on it, not on another graph"
-        )
+        raise LassError(f"{file}: ranks that are impossible in this graph; give those of this graph, not another graph")
     return {**{name: content[name] for name in RANKING_KEYS}, "triplets": triplets}
