@@ -79,9 +79,9 @@ def run_interleaved(sides: dict[str, Callable[[], int]], rounds: int) -> dict[st
     return rates
 
 
-def format_ratio(rates: dict[str, list[float]], ours: str, other: str) -> str:
-    """Returns how much faster `ours` is in the same round: the median over the rounds (lowest to highest)."""
-    ratios = [rate / other_rate for rate, other_rate in zip(rates[ours], rates[other], strict=True)]
+def format_ratio(rates: dict[str, list[float]], side: str, other: str) -> str:
+    """Returns how much faster `side` is in the same round: the median over the rounds (lowest to highest)."""
+    ratios = [rate / other_rate for rate, other_rate in zip(rates[side], rates[other], strict=True)]
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 

@@ -28,7 +28,7 @@ from lass_hf.core.losses import mean_bce_loss
 COMPARED_STEPS = 20
 
 
-def make_trainer(arguments, ours: bool, model: LassForKGCompletion, processor: LassProcessor, **choices) -> Trainer:
+def make_trainer(arguments, is_lass: bool, model: LassForKGCompletion, processor: LassProcessor, **choices) -> Trainer:
     """Makes a `LassTrainer`, or an HF Trainer that gets the same batches without their length buckets."""
     training = Arguments(
         tempfile.mkdtemp(),
@@ -44,7 +44,7 @@ def make_trainer(arguments, ours: bool, model: LassForKGCompletion, processor: L
     graph = processor.graph
     assert graph is not None
     collate = KGDataCollator(processor, graph, seed=arguments.seed)
-    if ours:
+    if is_lass:
         trainer: Trainer = LassTrainer(
             model=model,
             args=training,
@@ -87,9 +87,9 @@ def published_side(arguments, graph: KnowledgeGraph, steps: int) -> Callable[[],
     return run
 
 
-def trainer_side(arguments, ours: bool, model: LassForKGCompletion, processor: LassProcessor) -> Callable[[], int]:
+def trainer_side(arguments, is_lass: bool, model: LassForKGCompletion, processor: LassProcessor) -> Callable[[], int]:
     """Returns a run of `--steps` training steps; it returns the number of sequences."""
-    trainer = make_trainer(arguments, ours, copy.deepcopy(model), processor, max_steps=arguments.steps)
+    trainer = make_trainer(arguments, is_lass, copy.deepcopy(model), processor, max_steps=arguments.steps)
     split = trainer.train_dataset
     per_step = len(trainer.data_collator([split[row] for row in range(arguments.positives)])["labels"])  # type: ignore[index]
 
@@ -100,14 +100,14 @@ def trainer_side(arguments, ours: bool, model: LassForKGCompletion, processor: L
     return run
 
 
-def compute_losses(arguments, ours: bool, model: LassForKGCompletion, processor: LassProcessor) -> list[float]:
+def compute_losses(arguments, is_lass: bool, model: LassForKGCompletion, processor: LassProcessor) -> list[float]:
     """Returns the losses of the first steps in float32 and without dropout."""
     model = copy.deepcopy(model)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     choices = {"max_steps": COMPARED_STEPS, "logging_steps": 1, "bf16": False}
-    trainer = make_trainer(arguments, ours, model, processor, **choices)
+    trainer = make_trainer(arguments, is_lass, model, processor, **choices)
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
@@ -134,9 +134,10 @@ def main() -> None:
         for name, rate in rates.items()
     ]
     common.print_table(rows)
-    theirs, ours = (compute_losses(arguments, ours, model, processor) for ours in (False, True))
-    difference = max(abs(left - right) / abs(left) for left, right in zip(theirs, ours, strict=True))
-    print(f"losses of the first {COMPARED_STEPS} steps (float32, no dropout): {theirs[0]:.4f} ... {theirs[-1]:.4f}; ")
+    hf_losses, lass_losses = (compute_losses(arguments, is_lass, model, processor) for is_lass in (False, True))
+    difference = max(abs(left - right) / abs(left) for left, right in zip(hf_losses, lass_losses, strict=True))
+    first, last = hf_losses[0], hf_losses[-1]
+    print(f"losses of the first {COMPARED_STEPS} steps (float32, no dropout): {first:.4f} ... {last:.4f}")
     print(f"largest relative difference between HF Trainer and lass-hf: {difference:.1e}")
     common.finish(
         arguments,
@@ -144,7 +145,7 @@ def main() -> None:
             "precision": "bfloat16 autocast" if common.native_bfloat16() else "float32",
             "sides": rows,
             "sequences_per_second": rates,
-            "losses": {"HF Trainer, padding": theirs, "lass-hf": ours},
+            "losses": {"HF Trainer, padding": hf_losses, "lass-hf": lass_losses},
             "largest_relative_loss_difference": difference,
         },
     )

@@ -101,7 +101,8 @@ def analyze(
         raise LassError("a bi-encoder has no attention between head, relation and tail to show")
     # This is computed before the long work, so that a wrong layer is an error at once.
     attention = _compute_attention(model, processor, shown, layer) if is_cross_encoder else None
-    folder, images = _make_folder(output), {}
+    folder = _make_folder(output)
+    images: dict[str, bytes] = {}
     if is_classification:
         task = "triplet_classification"
         results, images = _classify(model, processor, graph, split, top_k, dtype, quiet)

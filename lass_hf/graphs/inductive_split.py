@@ -1,4 +1,4 @@
-"""Splits a graph for inductive link prediction: the test asks about entities that the training never saw."""
+"""Splits a graph for inductive link prediction: the test queries are about entities that the training never saw."""
 
 import numpy as np
 

@@ -187,7 +187,7 @@ def render_shared_card(folder: str | Path, repo_id: str, include_graph: str) -> 
 
 
 def _find_included_graph(folder: str | Path, include_graph: str = "full") -> str:
-    """Returns how much of the graph a folder holds ("full", "vocabulary" or "none"), but not more than asked for."""
+    """Returns how much of the graph a folder holds ("full", "vocabulary" or "none"), but at most `include_graph`."""
     has_names, has_triplets = (Path(folder, file).is_file() for file in (VOCABULARY_FILE, TRIPLETS_FILE))
     held = "none" if not has_names else "full" if has_triplets else "vocabulary"
     return max(held, include_graph, key=INCLUDE_GRAPH.index)
