@@ -27,7 +27,7 @@ from ..scoring.index_building import index_folder_of
 from ..training.recipes import parse_training
 from ..training.run import train, training_of
 from ..training.run_metadata import command, record
-from ..utils.console import check_writable, print_answers, print_metrics, quieten, report, run_program
+from ..utils.console import check_writable, print_metrics, print_predictions, quieten, report, run_program
 from ..utils.distributed import processes
 from ..utils.fingerprints import model_fingerprint
 from ..utils.result_files import write_results
@@ -223,21 +223,21 @@ def _predict(arguments: argparse.Namespace) -> None:
         (judged,) = predictor.classify([(given["head"], given["relation"], given["tail"])])
         report(arguments.json, judged, triplet=given)
         return
-    (answers,) = predictor.complete(
+    (predictions,) = predictor.complete(
         [given], top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
     )
     if not processes().is_main_process:
         return
-    known = not any(isinstance(name, dict) for name in given.values())  # of an entity new to the graph nothing is
-    print_answers(answers)
-    if arguments.rerank and len(answers) > arguments.rerank_top_k:
+    may_be_known = not any(isinstance(name, dict) for name in given.values())  # new entities have no known triplets
+    print_predictions(predictions)
+    if arguments.rerank and len(predictions) > arguments.rerank_top_k:
         print(f"Scores of the first {arguments.rerank_top_k} are reranked; the others, with their scores, stay below.")
-    if not answers:
-        print("no answer: every candidate is known (--include_known shows them)")
-    elif known and not arguments.include_known and not arguments.quiet:
-        print("Answers that the graph holds, in any split, are left out; --include_known shows and marks them.")
+    if not predictions:
+        print("no prediction: every candidate is known (--include_known shows them)")
+    elif may_be_known and not arguments.include_known and not arguments.quiet:
+        print("Predictions that the graph holds, in any split, are left out; --include_known shows and marks them.")
     if arguments.json:
-        write_results(arguments.json, {}, question=given, answers=answers)
+        write_results(arguments.json, {}, query=given, predictions=predictions)
 
 
 def _serve(arguments: argparse.Namespace) -> None:

@@ -4,15 +4,24 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
+from .architectures import ARCHITECTURES
 from .errors import LassError
-from .score_functions import DISTANCE_SCALES
+from .score_functions import DISTANCE_SCALES, SCORE_FUNCTIONS
 
-ARCHITECTURES = ("cross-encoder", "bi-encoder")
 CALIBRATION = ("threshold", "slope", "intercept")
 RANKING_CHOICES = ("neighbor_weight", "frequency_weight")  # they train nothing, so any model can have others
 # What scores and rankings depend on, beside the weights.
 SCORE_CHOICES = (
-    *("architecture", "margin", "distance_scale", "normalize", "scale", "learn_scale", "self_match_weight"),
+    *(
+        "architecture",
+        "margin",
+        "distance_scale",
+        "score_function",
+        "normalize",
+        "scale",
+        "learn_scale",
+        "self_match_weight",
+    ),
     *RANKING_CHOICES,
 )
 
@@ -50,6 +59,7 @@ class LassConfig(PreTrainedConfig):
     encoder_config: dict | PreTrainedConfig | None = None
     margin: float | int = 7.0
     distance_scale: str = "sqrt_dim"
+    score_function: str = "translation"
     architecture: str = "cross-encoder"
     normalize: bool = False
     scale: float | int = 20.0
@@ -63,6 +73,8 @@ class LassConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         if self.distance_scale not in DISTANCE_SCALES:
             raise LassError(f"distance_scale={self.distance_scale!r}; expected one of {', '.join(DISTANCE_SCALES)}")
+        if self.score_function not in SCORE_FUNCTIONS:
+            raise LassError(f"score_function={self.score_function!r}; expected one of {', '.join(SCORE_FUNCTIONS)}")
         if self.architecture not in ARCHITECTURES:
             raise LassError(f"architecture={self.architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
         if self.normalize and self.architecture == "cross-encoder":

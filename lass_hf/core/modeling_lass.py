@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from .architectures import ARCHITECTURES, Architecture
 from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder, shared_name
 from .errors import LOADING_ERRORS, ModelError, first_line
 from .losses import negative_sampling_loss
-from .score_functions import distance_factor, distance_score
+from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
 
 SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it is read
 
@@ -173,23 +173,31 @@ class LassForKGCompletion(PreTrainedModel):
         pairs: torch.LongTensor | None = None,
         **kwargs: Any,
     ) -> LassOutput:
-        """Scores sequences as `LassProcessor` makes them: the first three inputs are int64 of shape (batch, L).
+        """Scores sequences as `LassProcessor` makes them.
 
-        `attention_mask`: 1 for a token, 0 for padding; None when there is no padding. `segment_ids`, always needed:
-        0 special token or padding, 1 head, 2 relation, 3 tail. `labels`, shape (batch,): 1 positive, 0 negative; with
-        them the loss of Eq. 4. `length_buckets`: (rows, shortest length, longest length) of consecutive rows that are
-        encoded together, each cut to its own longest; the scores are those of the whole batch, without computing its
-        padding (they must cover all rows; hidden states and attentions are then not given). `pairs`, with separate
-        architecture, int64 of shape (batch, directions, 2): which rows are query and answer; a score is the mean over the
-        directions, and there is none without pairs (`config.self_match_weight`, which is about whole texts, is for
-        `TripletScorer` to add). `kwargs` go to the encoder.
-        Raises ModelError without `segment_ids`, and for pairs that a cross-encoder cannot have.
+        Args:
+            input_ids: Int64 of shape (batch, L).
+            attention_mask: Int64 of shape (batch, L): 1 for a token, 0 for padding. None: no padding.
+            segment_ids: Int64 of shape (batch, L), always needed: 0 special token or padding, 1 head, 2 relation, 3
+                tail.
+            labels: Int64 of shape (batch,): 1 positive, 0 negative. With them `loss` is Eq. 4.
+            length_buckets: (rows, shortest length, longest length) of consecutive rows that are encoded together, each
+                bucket cut to its own longest. They must cover all rows. Scores are those of the whole batch, without
+                its padding being computed; hidden states and attentions are then not returned.
+            pairs: For a bi-encoder, int64 of shape (batch, directions, 2): which rows are query and entity. A score is
+                the mean over the directions. Without pairs there are embeddings and no scores.
+                (`TripletScorer` adds `config.self_match_weight`, which compares whole texts.)
+            **kwargs: Passed to the encoder.
+
+        Returns:
+            A `LassOutput`.
+
+        Raises:
+            ModelError: There are no `segment_ids`; a cross-encoder is given pairs; or labels come without pairs to a
+                bi-encoder.
         """
         if segment_ids is None:
             raise ModelError("segment_ids are missing: they say which tokens are head, relation and tail")
-        separate = self.config.architecture == "bi-encoder"
-        if pairs is not None and not separate:
-            raise ModelError("pairs of queries and answers, for a cross-encoder: its processor differs")
         if length_buckets is None:
             segments, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
         else:
@@ -200,42 +208,49 @@ class LassForKGCompletion(PreTrainedModel):
                 parts.append(self._encode(input_ids[part], mask, segment_ids[part], **kwargs)[0])
                 start += rows
             segments = torch.cat(parts)
-        vectors = scores = loss = None
-        head, relation, tail = segments.unbind(1)
+        config, loss = self.config, None
         with torch.autocast(segments.device.type, enabled=False):
             factor = self.distance_factor()
-            if separate:
-                vectors = head + relation + tail  # a row has the first two, or the last; what it lacks is zero
-                if self.config.normalize:
-                    vectors = normalize(vectors, dim=-1)
-            if pairs is not None:
-                assert vectors is not None
-                squared = (vectors[pairs[..., 0]] - vectors[pairs[..., 1]]).square().sum(-1)
-                scores = distance_score(squared, self.config.margin, factor).mean(-1)
-                query, answer = pairs[:, 0].unbind(-1)
-                head, relation, tail = head[query], relation[query], tail[answer]
-            elif not separate:
-                squared = (head + relation - tail).square().sum(-1)
-                scores = distance_score(squared, self.config.margin, factor)
+            outputs = self.architecture.outputs(
+                segments, pairs, self.score_function, config.margin, factor, config.normalize
+            )
             if labels is not None:
-                if scores is None:
-                    raise ModelError("labels without pairs: with a bi-encoder pairs say what is scored")
-                loss = negative_sampling_loss(scores, labels)
-        known = scores is not None
+                if "scores" not in outputs:
+                    raise ModelError("labels were given without pairs: a bi-encoder scores the pairs of its sequences")
+                loss = negative_sampling_loss(outputs["scores"], labels)
         return LassOutput(
             loss=loss,
-            scores=scores,
-            head_embeddings=head if known else None,
-            relation_embeddings=relation if known else None,
-            tail_embeddings=tail if known else None,
-            embeddings=vectors,
+            **outputs,
             factor=factor,
             hidden_states=encoded.get("hidden_states"),
             attentions=encoded.get("attentions"),
         )
 
+    @property
+    def architecture(self) -> Architecture:
+        """What is particular to a cross-encoder, or to a bi-encoder."""
+        return ARCHITECTURES[self.config.architecture]
+
+    @property
+    def score_function(self) -> ScoreFunction:
+        """The score function, by default Eq. 1's translation."""
+        return SCORE_FUNCTIONS[self.config.score_function]
+
+    def score_of_energy(self, energy: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
+        """Returns the scores of energies of any shape (Eq. 1).
+
+        Args:
+            energy: Float32 of any shape.
+            factor: The factor that a forward pass returned, if gradients are to flow through it (wrappers of
+                distributed training must see its use); None for the model's own.
+
+        Returns:
+            Float32 of the same shape.
+        """
+        return score_of_energy(energy, self.config.margin, self.distance_factor() if factor is None else factor)
+
     def distance_factor(self) -> torch.Tensor:
-        """What Eq. 1's squared distance is multiplied by: a float32 scalar."""
+        """Returns the factor of the energy in Eq. 1, a float32 scalar."""
         config = self.config
         if not config.normalize:
             factor = distance_factor(config.distance_scale, self.encoder.config.get_text_config().hidden_size)
@@ -246,14 +261,14 @@ class LassForKGCompletion(PreTrainedModel):
         return torch.tensor(factor, dtype=torch.float32, device=self.device)
 
     def _encode(self, input_ids, attention_mask, segment_ids, **kwargs: Any) -> tuple[torch.Tensor, ModelOutput]:
-        """The mean-pooled segments, float32 of shape (batch, 3, k), and the encoder's own output."""
+        """Returns the mean-pooled segments, float32 of shape (batch, 3, k), and the encoder's own output."""
         encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
         hidden = encoded.last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):  # sums of Eq. 1 and of the means are float32
             mask = (segment_ids[:, None] == torch.arange(1, 4, device=hidden.device)[:, None]).float()  # (batch, 3, L)
             count = mask.sum(-1, keepdim=True)
-            if self.config.architecture == "bi-encoder":
-                count = count.clamp(min=1)  # a row is a query, without a tail, or an answer, without the others
+            if self.architecture.encodes_entities:
+                count = count.clamp(min=1)  # a sequence is a query without a tail, or an entity alone
             return mask @ hidden.float() / count, encoded
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
 
-from .configuration_lass import ARCHITECTURES, LassConfig
+from .architectures import ARCHITECTURES
+from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder
 from .errors import LOADING_ERRORS, LassError, ModelError, first_line
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
@@ -24,7 +24,7 @@ from .token_store import SequenceTemplate, TokenStore
 
 DEFAULT_MAX_LENGTH = 512
 INVERSE = "inverse of {}"
-CHUNK = 2**16  # texts tokenized at once: the tokenizer keeps 2 kB of each until the last is done
+TEXTS_AT_ONCE = 2**16  # that are tokenized together: the tokenizer keeps 2 kB of each until the last is done
 INCLUDE_GRAPH = ("full", "vocabulary", "none")
 
 
@@ -129,7 +129,7 @@ class LassProcessor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        return ["input_ids", "attention_mask", "segment_ids", *(["pairs"] if self.architecture == "bi-encoder" else [])]
+        return ARCHITECTURES[self.architecture].input_names
 
     def tokenize(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, without special tokens; raises LassError, with its name, for a text that gives none."""
@@ -155,21 +155,17 @@ class LassProcessor(ProcessorMixin):
         if graph is None:
             raise LassError("this processor has no graph: pass graph=..., or set processor.graph")
         if self._store is None or self._store[0] is not graph:
-            relations = self._relations(graph.relations.texts, graph.relations.ids)
-            store = TokenStore.from_lists(self._template, relations, [])
-            texts, names = graph.entities.texts, graph.entities.ids
-            for start in range(0, len(texts), CHUNK):
-                part = slice(start, start + CHUNK)
-                store = store.with_entities(self.tokenize(texts[part], names[part]))
+            relations = self._relation_tokens(graph.relations.texts, graph.relations.ids)
+            texts, ids = graph.entities.texts, graph.entities.ids
+            chunks = (slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(texts), TEXTS_AT_ONCE))
+            entities = (self.tokenize(texts[chunk], ids[chunk]) for chunk in chunks)
+            store = TokenStore.from_chunks(self._template, relations, entities)
             self._store = (graph, store)
         return self._store[1]
 
-    def _relations(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
-        """Token ids of relations and, with a bi-encoder, of their inverses behind them."""
-        if self.architecture == "bi-encoder":
-            texts = [*texts, *(self.inverse.format(text) for text in texts)]
-            names = [*names, *(f"the inverse of {name}" for name in names)]
-        return self.tokenize(texts, names)
+    def _relation_tokens(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
+        """Returns the token ids of relations, and for a bi-encoder those of their inverses behind them."""
+        return self.tokenize(*ARCHITECTURES[self.architecture].relation_texts(texts, names))
 
     def __call__(self, triplets: Sequence[tuple[str, str, str]]) -> BatchFeature:
         """Sequences of (head text, relation text, tail text), padded to the longest, L tokens.
@@ -185,17 +181,11 @@ class LassProcessor(ProcessorMixin):
         heads, relations, tails = ([triplet[slot] for triplet in triplets] for slot in range(3))
         entities = [*heads, *tails]
         store = TokenStore.from_lists(
-            self._template, self._relations(relations, relations), self.tokenize(entities, entities)
+            self._template, self._relation_tokens(relations, relations), self.tokenize(entities, entities)
         )
-        numbers = np.arange(len(triplets))
-        rows = np.stack([numbers, numbers, numbers + len(triplets)], axis=1)
-        if self.architecture == "cross-encoder":
-            return BatchFeature(store.assemble(rows))
-        both = [part for slot in (2, 0) for part in (store.queries(rows, slot), store.answers(rows[:, slot]))]
-        pairs = numbers[:, None] + len(triplets) * np.arange(4)
-        return BatchFeature(
-            {**store.assemble(np.concatenate(both)), "pairs": torch.from_numpy(pairs.reshape(-1, 2, 2))}
-        )
+        positions = np.arange(len(triplets))
+        rows = np.stack([positions, positions, positions + len(triplets)], axis=1)
+        return BatchFeature(ARCHITECTURES[self.architecture].inputs(store, rows))
 
     def to_dict(self) -> dict[str, Any]:
         """What `processor_config.json` holds (the graph has its own files)."""

@@ -6,11 +6,9 @@ ones when it ends.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
-from transformers import TrainerCallback
 
 from ..core.errors import GraphError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
@@ -50,11 +48,10 @@ class Calibration:
         """What `LassConfig.calibration` holds."""
         return {"threshold": self.threshold, **asdict(self.platt)}
 
-    def __call__(self, scores: np.ndarray) -> list[dict[str, Any]]:
-        """`label`, "true" or "false", and `probability` of being true, for scores of shape (n,)."""
+    def __call__(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns labels (bool) and probabilities of being true (float64) of scores; all three of shape (n,)."""
         exact = np.asarray(scores, dtype=np.float64)
-        rows = zip((exact > self.threshold).tolist(), self.platt(exact).tolist(), strict=True)
-        return [{"label": "true" if true else "false", "probability": probability} for true, probability in rows]
+        return exact > self.threshold, self.platt(exact)
 
 
 def fit_calibration(
@@ -95,17 +92,3 @@ def labeled(graph: KnowledgeGraph, name: str) -> GraphSplit:
             f"the {name} split has no {missing[0]} triplet: classification needs a 4th column with 1 and -1 (or 0)"
         )
     return split
-
-
-class CalibrationCallback(TrainerCallback):
-    """Drops the model's calibration when a training begins, and fits one when it ends, where the graph has labels."""
-
-    def on_train_begin(self, args, state, control, model=None, **kwargs):
-        model.config.calibration = None
-
-    def on_train_end(self, args, state, control, model=None, processing_class=None, **kwargs):
-        try:
-            labeled(processing_class.graph, "validation")
-        except GraphError:
-            return
-        fit_calibration(model, processing_class, processing_class.graph, quiet=args.disable_tqdm)

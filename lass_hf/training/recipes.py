@@ -45,6 +45,7 @@ class TrainArguments:
     )
     margin: float = field(default=7.0, metadata={"help": "b of Eq. 1."})
     distance_scale: str = field(default="sqrt_dim", metadata={"help": "sqrt_dim, or none (Eq. 1 as printed)."})
+    score_function: str = field(default="translation", metadata={"help": "How h, r and t are compared."})
     separators: bool = field(default=True, metadata={"help": "Separator tokens between the segments."})
     architecture: str = field(
         default="cross-encoder",

@@ -89,6 +89,7 @@ def train(
             _check_same(checkpoint, about)
     processes().wait_for_everyone()
     about["resumed"] = checkpoint is not None  # its run time is then that of the rest
+    named = arguments.graph in EMBEDDED or not Path(arguments.graph).is_dir()  # so others can load it by that name, too
     try:
         trainer = LassTrainer(
             model=model,
@@ -97,13 +98,12 @@ def train(
             processing_class=processor,
             train_dataset=train_dataset,
             eval_dataset=graph.splits.get("validation"),
+            run_metadata={**about, "load_graph": arguments.graph if named else None},
         )
         trainer.create_optimizer_and_scheduler(num_training_steps=1)  # only to see that their arguments are right
     except (ValueError, TypeError) as error:  # such as an eval_strategy without a validation split
         raise LassError(first_line(error)) from error
     trainer.optimizer = trainer.lr_scheduler = None
-    named = arguments.graph in EMBEDDED or not Path(arguments.graph).is_dir()  # so others can load it by that name, too
-    trainer.about = {**about, "load_graph": arguments.graph if named else None}
     if arguments.quiet:
         trainer.remove_callback(PrinterCallback)
     file = output_dir / TRAINING_FILE
@@ -155,7 +155,7 @@ def _mining_collator(
     scorer = TripletScorer(model, of_retriever.token_store(graph))
     kept = index_folder_of(folder, of_retriever.graph, graph)
     mined = mine_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
-    return KGDataCollator(processor, graph, **training.sampling(), mined=mined, num_mined=arguments.num_mined)
+    return KGDataCollator(processor, graph, **training.sampling(), hard_negatives=mined, num_mined=arguments.num_mined)
 
 
 def _check_same(checkpoint: str, about: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from ..core.architectures import ARCHITECTURES
 from ..core.errors import LassError
-from ..core.losses import LOSSES
 from ..core.processing_lass import INCLUDE_GRAPH
 from ..scoring.triplet_scorer import scoring_dtype
 from .negative_sampling import CORRUPTIONS
@@ -65,7 +65,7 @@ class LassTrainingArguments(TrainingArguments):
 
     def __post_init__(self):
         given = vars(self).copy()
-        losses = dict.fromkeys(loss for names in LOSSES.values() for loss in names)
+        losses = dict.fromkeys(loss for kind in ARCHITECTURES.values() for loss in kind.losses)
         choices = (("loss", losses), ("corruption", CORRUPTIONS), ("hub_include_graph", INCLUDE_GRAPH))
         for name, allowed in choices:
             if getattr(self, name) not in allowed:
