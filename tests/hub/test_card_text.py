@@ -190,9 +190,7 @@ def plain(card_data):
 @example(name="---\n# x", graph_name="a|b\n| c |\n", encoder="`x`_*", entity="```\n'\"\\")
 @example(name="yes", graph_name="- [x]: {y}\u2028\x85", encoder="<!-- ", entity="$x$\t")
 @settings(max_examples=25, deadline=None)
-def test_unusual_names_break_neither_metadata_nor_tables(
-    card_data, plain, name, graph_name, encoder, entity
-):
+def test_unusual_names_break_neither_metadata_nor_tables(card_data, plain, name, graph_name, encoder, entity):
     training = {**card_data["training"], "graph": graph_name, "load_graph": graph_name}
     unusual = {**card_data, "folder": name, "encoder": encoder, "training": training, "metadata": {}}
     unusual["evaluations"] = [{**card_data["evaluations"][0], "graph": graph_name}]
