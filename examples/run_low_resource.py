@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lass_hf import evaluate_triplet_classification
-from lass_hf.analysis.plots import check_plots, low_resource_plot, png
+from lass_hf.analysis.plots import check_plots, plot_low_resource, to_png
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation.calibration import labeled
 from lass_hf.graphs.loading import load_graph
@@ -85,8 +85,8 @@ def main() -> None:
             print(f"{fraction:.0%} of train ({len(part['train'])}): accuracy {result.metrics['accuracy']:.4f}")
     if processes().is_main_process:
         line = [float(fraction) for fraction in metrics], [values["accuracy"] for values in metrics.values()]
-        figure = low_resource_plot({f"{about['graph']}, {Path(arguments.encoder).name}": line})
-        (output_dir / "low_resource.png").write_bytes(png(figure))
+        figure = plot_low_resource({f"{about['graph']}, {Path(arguments.encoder).name}": line})
+        (output_dir / "low_resource.png").write_bytes(to_png(figure))
         print(f"results in {file}, figure in {output_dir / 'low_resource.png'}")
 
 

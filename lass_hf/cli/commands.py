@@ -193,7 +193,7 @@ def _analyze(arguments: argparse.Namespace) -> None:
         top_k=arguments.top_k,
         dtype=arguments.dtype,
         quiet=arguments.quiet,
-        about=about,
+        metadata=about,
     )
     if processes().is_main_process:
         names = ("accuracy", "roc_auc", "ece_sigmoid", "ece_platt", "mr", "mrr", "hits@1", "hits@10")

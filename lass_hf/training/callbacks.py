@@ -12,7 +12,7 @@ from transformers import Trainer, TrainerCallback
 from ..core.encoders import encoder_name
 from ..core.errors import GraphError
 from ..evaluation.calibration import fit_calibration, labeled
-from ..hub.card_files import model_facts, read_facts, with_evaluation, write_card
+from ..hub.card_files import merge_evaluation, model_card_data, read_card_data, write_card
 from ..utils.environment import machine, versions
 from .run_metadata import trainer_metadata
 
@@ -105,13 +105,13 @@ class ModelCardCallback(TrainerCallback):
         """Takes over the evaluations of the best checkpoint, if its weights were loaded."""
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
             self._best_step = state.best_global_step
-            self._evaluations = read_facts(str(state.best_model_checkpoint)).get("evaluations", [])
+            self._evaluations = read_card_data(str(state.best_model_checkpoint)).get("evaluations", [])
             self._evaluated_step = state.global_step
 
     def record(self, evaluation: Mapping[str, Any], step: int) -> None:
         """Keeps an evaluation of the weights at a step."""
         before = self._evaluations if self._evaluated_step == step else []
-        self._evaluations, self._evaluated_step = with_evaluation(before, evaluation), step
+        self._evaluations, self._evaluated_step = merge_evaluation(before, evaluation), step
 
     def write(self, folder: str | Path, trainer: Trainer, metadata: Mapping[str, Any] | None = None) -> None:
         """Writes the card of the model that a trainer has saved into a folder.
@@ -123,7 +123,7 @@ class ModelCardCallback(TrainerCallback):
         """
         current = self._evaluated_step == trainer.state.global_step
         card_data = {
-            **model_facts(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class),
+            **model_card_data(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class),
             "training": self._training_data(trainer),
             "evaluations": self._evaluations if current else [],
         }
