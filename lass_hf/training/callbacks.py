@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
 from ..core.encoders import encoder_name
 from ..core.errors import GraphError
@@ -113,12 +113,12 @@ class ModelCardCallback(TrainerCallback):
         before = self._evaluations if self._evaluated_step == step else []
         self._evaluations, self._evaluated_step = merge_evaluation(before, evaluation), step
 
-    def write(self, folder: str | Path, trainer: Trainer, metadata: Mapping[str, Any] | None = None) -> None:
+    def write(self, folder: str | Path, trainer: Any, metadata: Mapping[str, Any] | None = None) -> None:
         """Writes the card of the model that a trainer has saved into a folder.
 
         Args:
             folder: The folder.
-            trainer: The trainer.
+            trainer: The `LassTrainer`.
             metadata: Metadata for the hub, see `LassTrainer.create_model_card`.
         """
         current = self._evaluated_step == trainer.state.global_step
@@ -129,11 +129,11 @@ class ModelCardCallback(TrainerCallback):
         }
         write_card(str(folder), card_data, trainer.processing_class.graph, metadata)
 
-    def _training_data(self, trainer: Trainer) -> dict[str, Any]:
+    def _training_data(self, trainer: Any) -> dict[str, Any]:
         """Returns what is known of the training so far; of folders on this machine only their names."""
         state, args = trainer.state, trainer.args
         run = self.run_metadata or trainer_metadata(trainer.model.config, trainer.processing_class, args)
-        end = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})
+        end: dict[str, Any] = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})
         choices = {name: _without_folder(value) for name, value in run["choices"].items()}
         return {
             **{name: run.get(name) for name in ("graph", "load_graph", "recipe", "changed", "seed", "bf16")},
