@@ -20,7 +20,6 @@ from urllib.error import HTTPError, URLError
 
 from huggingface_hub.utils import WeakFileLock
 from tqdm import tqdm
-from transformers.utils import logging as transformers_logging
 
 from ..core.errors import GraphError
 
@@ -241,6 +240,8 @@ def _make(benchmark: str, file: BenchmarkFile, fetched: dict[str, bytes]) -> byt
 
 
 def _fetch(url: str, description: str) -> bytes:
+    from transformers.utils import logging as transformers_logging  # here: a graph that is there needs no transformers
+
     quiet = not transformers_logging.is_progress_bar_enabled()
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response, io.BytesIO() as content:
         size = response.length

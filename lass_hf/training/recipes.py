@@ -10,9 +10,11 @@ from typing import Any
 import yaml
 from transformers import HfArgumentParser
 
+from ..core.configuration_lass import SCORE_CHOICES
 from ..core.errors import LassError, first_line
 from ..core.presets import PRESETS
 from ..core.processing_lass import INVERSE
+from ..utils.one_line_parser import OneLineErrors, Parser
 from .training_args import LassTrainingArguments
 
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
@@ -84,16 +86,14 @@ class TrainArguments:
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
     recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
 
+    def processor_choices(self) -> dict[str, Any]:
+        """Returns the choices that `LassProcessor.from_encoder` takes, by name."""
+        names = ("separators", "max_length", "architecture", "inverse")
+        return {name: getattr(self, name) for name in names}
 
-class OneLineErrors:
-    """An argument parser whose errors are one line: the usage is what --help is for."""
-
-    def error(self, message: str):
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")  # type: ignore[attr-defined]
-
-
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    pass
+    def model_choices(self) -> dict[str, Any]:
+        """Returns the choices that `LassForKGCompletion.from_encoder` takes, by name."""
+        return {name: getattr(self, name) for name in (*SCORE_CHOICES, "dropout")}
 
 
 class TrainParser(OneLineErrors, HfArgumentParser):

@@ -1,17 +1,15 @@
 """What a results file says of the training that it depends on: graph, recipe, seed, every choice, the command line."""
 
-import os
-import re
-import shlex
-import sys
 from dataclasses import asdict, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from accelerate.state import AcceleratorState
 
 from ..core.configuration_lass import SCORE_CHOICES, LassConfig
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.processing_lass import LassProcessor
+from ..utils.environment import command_line
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .recipes import CHOICES, TrainArguments, parse_training
 from .training_args import LassTrainingArguments
@@ -35,15 +33,17 @@ NO_CHOICE = (
         "greater_is",
     ),
 )
-TOKEN = "--hub[_-]token"
 
 
-def record(arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph) -> dict[str, Any]:
-    """What identifies a training. Trainings that differ in nothing but `seed` and `command` are the same experiment.
+def describe_training(
+    arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph
+) -> dict[str, Any]:
+    """Returns what identifies a training; trainings that differ only in `seed` and `command` are one experiment.
 
     `choices` holds what a recipe names and every other training argument that is not at its default. The batch size is
     that of a step over all processes, in positives. `changed`: what flags set otherwise than the recipe (not: encoder).
     """
+    state = dict(AcceleratorState._shared_state)  # a Trainer that exists needs it, and new arguments reset it
     choices = chosen(arguments, training, training.world_size)
     changed = {}
     if arguments.recipe:
@@ -52,6 +52,7 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
         recipe = chosen(recipe_arguments, recipe_training, num_processes=1)
         names = [name for name in {**recipe, **choices} if recipe.get(name) != choices.get(name)]
         changed = {name: choices.get(name, "default") for name in names}
+    AcceleratorState._shared_state.update(state)
     return {
         "graph": Path(arguments.graph).resolve().name,
         "graph_fingerprint": graph_fingerprint(graph),
@@ -61,7 +62,7 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
         "seed": training.seed,
         "bf16": training.bf16,
         "choices": choices,
-        "command": command(),
+        "command": command_line(),
     }
 
 
@@ -100,18 +101,3 @@ def chosen(
     return choices | {
         name: value for name, value in others.items() if name not in choices and not name.startswith(NO_CHOICE)
     }
-
-
-def command() -> str:
-    """The command line that runs, as a shell takes it, to be shown beside its results; without a token."""
-    program = sys.argv[0]
-    rest = [
-        "..." if re.fullmatch(TOKEN, before) else re.sub(f"^({TOKEN}=).*", r"\1...", word, flags=re.DOTALL)
-        for before, word in pairwise(sys.argv)
-    ]
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    launcher = f"torchrun --nproc_per_node {count}" if count > 1 else "python"
-    if Path(program).suffix == ".py":
-        words = ["-m", "lass_hf.cli"] if Path(program).name == "__main__.py" else [os.path.relpath(program)]
-        return f"{launcher} {shlex.join([*words, *rest])}"
-    return shlex.join([Path(program).name, *rest])

@@ -11,7 +11,7 @@ from lass_hf import KnowledgeGraph
 from lass_hf.core.presets import PRESETS
 from lass_hf.training.recipes import CHOICES, parse_training
 from lass_hf.training.run import train
-from lass_hf.training.run_metadata import record
+from lass_hf.training.run_metadata import describe_training
 
 EVERY_RECIPE = sorted((Path(__file__).parents[2] / "examples" / "recipes").glob("*.yaml"))
 RERANKERS = [path for path in EVERY_RECIPE if path.stem.endswith("_reranker")]  # trained behind another model
@@ -76,7 +76,7 @@ def test_recipe_names_every_choice_and_trains(path, long_folder, encoder_folder,
         if name not in flags:
             assert given[name] == (pytest.approx(value) if isinstance(value, float) else value), name
     trainer = train(arguments, training)
-    about = record(arguments, training, trainer.train_dataset.graph)
+    about = describe_training(arguments, training, trainer.train_dataset.graph)
     assert about["recipe"] == path.stem
     assert set(about["changed"]) == {"max_steps", "max_length", "positives_per_step"} - (
         {"max_length"} if recipe["max_length"] == 64 else set()

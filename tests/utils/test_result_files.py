@@ -9,7 +9,7 @@ import pytest
 
 import lass_hf
 from lass_hf.core.errors import LassError
-from lass_hf.utils.environment import git_commit
+from lass_hf.utils.environment import environment, git_commit
 from lass_hf.utils.result_files import FORMAT, read_results, write_results
 
 
@@ -27,7 +27,7 @@ def test_file_records_metrics_versions_machine_and_commit(tmp_path):
     assert content["versions"]["lass-hf"] == lass_hf.__version__
     assert {"python", "torch", "transformers"} <= set(content["versions"])
     assert content["machine"]["cores"] >= 1
-    assert content["git_commit"] == git_commit()
+    assert content["git_commit"] == environment()["git_commit"]
 
 
 def test_commit_is_that_of_the_checkout():
@@ -36,12 +36,6 @@ def test_commit_is_that_of_the_checkout():
     if head.returncode:
         pytest.skip("the package does not run from a git checkout")
     assert head.stdout.startswith(git_commit().rstrip("+"))
-
-
-@pytest.fixture(autouse=True)
-def _forget_the_commit():
-    yield
-    git_commit.cache_clear()
 
 
 @pytest.mark.parametrize("changed", [None, "lass_hf/utils/environment.py", "examples/recipes/new.yaml"])
@@ -59,14 +53,12 @@ def test_a_commit_says_whether_code_or_recipes_differ_from_it(changed, monkeypat
     if changed:
         (tmp_path / changed).write_text("changed", encoding="utf-8")
     monkeypatch.setattr(lass_hf.utils.environment, "__file__", str(tmp_path / "lass_hf" / "utils" / "environment.py"))
-    git_commit.cache_clear()
     assert re.fullmatch("[0-9a-f]{12}" + (r"\+" if changed else ""), git_commit())
 
 
 def test_a_package_outside_a_checkout_has_no_commit(monkeypatch, tmp_path):
     monkeypatch.setattr(lass_hf.utils.environment, "__file__", str(tmp_path / "lass_hf" / "utils" / "environment.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    git_commit.cache_clear()
     assert git_commit() is None
 
 
