@@ -46,6 +46,13 @@ def results_folder(made, tmp_path):
     return folder
 
 
+def change(file: Path, name: str, value) -> None:
+    """Changes a value of a results file, or of the training in it."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    (content["training"] if name in ("seed", "bf16") else content)[name] = value
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
 def render(folder: Path) -> tuple[int, Path]:
     return run_file(folder / "render.py", program="make results"), folder.parent / "docs" / "results.md"
 
@@ -100,8 +107,7 @@ def test_page_keeps_runs_of_other_choices_apart(made, results_folder):
     ],
 )
 def test_page_refuses_runs_that_it_cannot_show(results_folder, capsys, name, value, message):
-    content = json.loads((results_folder / "wn11_1.json").read_text(encoding="utf-8"))
-    (results_folder / "wn11_1.json").write_text(json.dumps({**content, name: value}), encoding="utf-8")
+    change(results_folder / "wn11_1.json", name, value)
     code, page = render(results_folder)
     assert code == 2
     assert message in capsys.readouterr().err
@@ -112,8 +118,7 @@ def test_page_refuses_runs_that_it_cannot_show(results_folder, capsys, name, val
     ("name", "value", "shown"), [("bf16", True, "trained in bfloat16"), ("dtype", "float32", "scored in float32")]
 )
 def test_precisions_are_rows_of_their_own(results_folder, name, value, shown):
-    content = json.loads((results_folder / "wn11_1.json").read_text(encoding="utf-8"))
-    (results_folder / "wn11_1.json").write_text(json.dumps({**content, name: value}), encoding="utf-8")
+    change(results_folder / "wn11_1.json", name, value)
     _, page = render(results_folder)
     text = page.read_text(encoding="utf-8")
     assert f"{shown}, seed 1 |" in text
@@ -123,7 +128,7 @@ def test_precisions_are_rows_of_their_own(results_folder, name, value, shown):
 def test_seeds_with_other_fractions_are_refused(results_folder, capsys):
     content = read_results(results_folder / "low.json")
     metrics = {**content["metrics"], "0.7": content["metrics"]["0.5"]}
-    other = {**content, "seed": 7, "metrics": metrics}
+    other = {**content, "training": {**content["training"], "seed": 7}, "metrics": metrics}
     (results_folder / "low_7.json").write_text(json.dumps(other), encoding="utf-8")
     assert render(results_folder)[0] == 2
     assert "low_7.json: other fractions than low.json" in capsys.readouterr().err
