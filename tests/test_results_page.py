@@ -149,7 +149,8 @@ def test_an_evaluation_by_another_command_has_a_row_of_its_own(made, results_fol
 
 def test_rows_that_would_read_the_same_are_refused(results_folder, capsys):
     content = read_results(results_folder / "low.json")
-    (results_folder / "low_again.json").write_text(json.dumps({**content, "graph_texts_fingerprint": "other"}), "utf-8")
+    content["training"]["graph_texts_fingerprint"] = "other"
+    (results_folder / "low_again.json").write_text(json.dumps(content), "utf-8")
     assert render(results_folder)[0] == 2
     assert "low.json and low_again.json differ in what their rows do not show" in capsys.readouterr().err
 
@@ -172,14 +173,15 @@ def test_readings_name_what_differs_and_what_they_share(results_folder):
     content = read_results(results_folder / "umls.json")
     (results_folder / "umls.json").unlink()
     for name, changed in (("published_code_42", {}), ("longer_42", {"max_steps": 3})):
-        content["changed"] = {"dropout": 0.2, **changed}
+        content["training"]["changed"] = {"dropout": 0.2, **changed}
         (results_folder / "variants" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     _, page = render(results_folder)
     text = page.read_text(encoding="utf-8")
     assert "dropout 0.2. Each row names what differs" in text
     assert text.index("| `published_code`, as it is |") < text.index("| max_steps 3 | 42 |")
     assert "**measured**" not in text.partition("### UMLS")[2]
-    other = json.dumps({**content, "seed": 7})
+    content["training"]["seed"] = 7
+    other = json.dumps(content)
     (results_folder / "variants" / "longer_7.json").write_text(other, encoding="utf-8")
     _, page = render(results_folder)
     rows = [
@@ -189,12 +191,20 @@ def test_readings_name_what_differs_and_what_they_share(results_folder):
     assert "max_steps 3, seed 42, 7 |" in rows[0]
 
 
+def test_weights_that_are_younger_than_the_training_are_named(results_folder):
+    content = read_results(results_folder / "umls.json")
+    content["ranking_weights"] |= {"neighbor_weight": 0.5}
+    (results_folder / "umls.json").write_text(json.dumps(content), encoding="utf-8")
+    _, page = render(results_folder)
+    assert ", neighbor_weight 0.5, seed 42 |" in page.read_text(encoding="utf-8")
+
+
 def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     made, file = read_results(results_folder / "umls.json"), results_folder / "reranking" / "both.json"
     metrics = {stage: dict.fromkeys(made["metrics"], 1.0 + number) for number, stage in enumerate("ab")}
     content = {
         **{name: made[name] for name in ("format", "training", "machine", "versions", "git_commit")},
-        **{"graph": "../data/umls", "limit": 7, "top_k": 50, "retriever_weight": 0.25, "command": "lass-hf evaluate"},
+        **{"graph": "umls", "limit": 7, "top_k": 50, "retriever_weight": 0.25, "command": "lass-hf evaluate"},
         **{"retrieval": metrics["a"], "metrics": metrics["b"]},
         "tokens": {"retrieval": 1234, "reranking": 56789},
         "stage_seconds": {"retrieval": 1.0, "reranking": 62.5},

@@ -48,6 +48,10 @@ class EvaluationArguments:
             raise LassError(f"dtype={self.dtype!r}; expected one of {', '.join(DTYPES)}")
         if self.limit is not None and self.limit < 1:
             raise LassError(f"limit={self.limit}; expected 1 or more")
+        if self.model is not None and read_training(self.model) is None:
+            raise LassError(
+                f"{self.model}: no training.json of a training that ended; expected the folder of one that did"
+            )
 
     def results_file(self, task: str, output_dir: str) -> str:
         """Returns the results file of a task, beside the model; another split or a limit has a file of its own."""

@@ -10,7 +10,7 @@ import pytest
 import lass_hf
 from lass_hf.core.errors import LassError
 from lass_hf.utils.environment import environment, git_commit
-from lass_hf.utils.result_files import FORMAT, read_results, write_results
+from lass_hf.utils.result_files import FORMAT, TRAINING_FILE, read_results, read_training, write_results
 
 
 def test_file_records_metrics_versions_machine_and_commit(tmp_path):
@@ -90,3 +90,21 @@ def test_other_files_are_refused_by_name(tmp_path, content, message):
     with pytest.raises(LassError, match=message) as caught:
         read_results(file)
     assert str(file) in str(caught.value)
+
+
+def test_a_training_that_has_not_ended_has_no_metadata(tmp_path):
+    assert read_training(tmp_path) is None
+    write_results(tmp_path / TRAINING_FILE, {}, task="training", seed=3)
+    assert read_training(tmp_path) is None
+    write_results(tmp_path / TRAINING_FILE, {"train_loss": 1.0}, task="training", seed=3, log=[{}])
+    metadata = read_training(tmp_path)
+    assert (metadata["seed"], metadata["metrics"], metadata["num_processes"]) == (3, {"train_loss": 1.0}, 1)
+    assert not {"log", "task", "format"} & set(metadata)
+
+
+def test_a_run_probes_its_environment_once(tmp_path, monkeypatch):
+    write_results(tmp_path / "a.json", {})
+    monkeypatch.setattr("lass_hf.utils.environment.git_commit", lambda: pytest.fail("a second probe"))
+    write_results(tmp_path / "b.json", {})
+    first, second = (read_results(tmp_path / name) for name in ("a.json", "b.json"))
+    assert first["git_commit"] == second["git_commit"]
