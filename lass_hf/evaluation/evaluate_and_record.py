@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.configuration_lass import RANKING_CHOICES
 from ..core.errors import LassError
-from ..core.knowledge_graph import KnowledgeGraph
+from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..hub.card_files import add_evaluation
@@ -30,6 +30,7 @@ from .result_facts import classification_facts, ranking_facts, reranking_facts, 
 from .triplet_classification import ClassificationResult, evaluate_triplet_classification
 
 TASKS = ("link_prediction", "relation_prediction", "triplet_classification")
+Result = RankingResult | RerankingResult | ClassificationResult
 
 
 @dataclass
@@ -94,7 +95,7 @@ def evaluate_and_record(
     quiet: bool = False,
     reranker: Reranker | None = None,
     on_card: bool = True,
-) -> RankingResult | RerankingResult | ClassificationResult:
+) -> Result:
     """Evaluates a model, prints the metrics, writes a results file and adds the result to the model's card.
 
     The evaluation itself is `evaluate_link_prediction`, `evaluate_relation_prediction`, `evaluate_reranking` or
@@ -127,55 +128,58 @@ def evaluate_and_record(
         raise LassError(f"task={task!r}; expected one of {', '.join(TASKS)}")
     environment()  # as it is before the work
     started = time.perf_counter()
-    common = {"split": split, "dtype": dtype, "quiet": quiet}
-    progress = None
-    result: RankingResult | RerankingResult | ClassificationResult
+    progress = None if task == "triplet_classification" else _progress_folder(folder, file, task, split)
+    choices: dict[str, Any] = {"split": split, "dtype": dtype, "quiet": quiet}
+    ranking = {**choices, "limit": limit, "seed": seed, "resume_dir": progress}
+    result: Result
     if task == "triplet_classification":
-        result = evaluate_triplet_classification(model, processor, graph, **common)
+        result = evaluate_triplet_classification(model, processor, graph, **choices)
+    elif task == "relation_prediction":
+        result = evaluate_relation_prediction(model, processor, graph, **ranking)
     else:
-        progress = _progress_folder(folder, file, task, split)
-        common |= {"limit": limit, "seed": seed, "resume_dir": progress}
-        if task == "relation_prediction":
-            result = evaluate_relation_prediction(model, processor, graph, **common)
+        ranking["index_folder"] = index_folder_of(folder, processor.graph, graph)
+        if reranker is None:
+            result = evaluate_link_prediction(model, processor, graph, **ranking)
         else:
-            common["index_folder"] = index_folder_of(folder, processor.graph, graph)
-            if reranker is None:
-                result = evaluate_link_prediction(model, processor, graph, **common)
-            else:
-                second = {"top_k": reranker.top_k, "retriever_weight": reranker.retriever_weight}
-                pair = (model, processor, reranker.model, reranker.processor)
-                result = evaluate_reranking(*pair, graph, **second, **common)
-    metadata = {
-        "task": task,
-        "protocol": _protocol(task, graph),
-        "graph": Path(graph_name).resolve().name,
-        "split": split,
-        "dtype": dtype,
-        "seconds": round(time.perf_counter() - started, 1),
-        "command": command_line(),
-        "model": folder,
-        "fingerprint": model_fingerprint(model),
-        "training": read_training(folder),
-    }
-    if isinstance(result, ClassificationResult):
-        report(file, result.metrics, **metadata, **_classification_details(result))
-    else:
-        ranked = result if isinstance(result, RankingResult) else result.reranked
-        metadata["ranking_weights"] = {name: getattr(model.config, name) for name in RANKING_CHOICES}
-        metadata |= {"limit": limit if len(ranked.triplets) < len(graph[split].positives) else None, "seed": seed}
-        second_stage = _reranking_details(result, reranker) if isinstance(result, RerankingResult) else {}
-        report(file, ranked.metrics, **metadata, **_ranking_details(ranked), **second_stage)
-    if processes().is_main_process:
-        if isinstance(result, ClassificationResult) and has_graph(processor, graph):
-            keep_calibration(folder, result.calibration)  # thresholds of another graph would mislead
-        if on_card:
-            about = scored(graph_name, dtype, model)
-            for name, saved_with, data in _card_data(result, graph, split, folder, processor, reranker, about):
-                add_evaluation(name, data, saved_with.graph)
-        if progress is not None:
-            remove_progress(progress)
-        if file:
-            print(f"results in {file}")
+            second = {"top_k": reranker.top_k, "retriever_weight": reranker.retriever_weight}
+            models = (model, processor, reranker.model, reranker.processor)
+            result = evaluate_reranking(*models, graph, **second, **ranking)
+    ranked = result.reranked if isinstance(result, RerankingResult) else result
+    if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"] and processes().is_main_process:
+        print_metrics({"queries with an entity unseen in training": ranked.unseen})
+    report(
+        file,
+        ranked.metrics,
+        task=task,
+        protocol=_protocol(task, graph),
+        graph=Path(graph_name).resolve().name,
+        split=split,
+        limit=limit if limit is not None and limit < len(graph[split].positives) else None,
+        seed=seed,
+        dtype=dtype,
+        seconds=round(time.perf_counter() - started, 1),
+        command=command_line(),
+        model=folder,
+        fingerprint=model_fingerprint(model),
+        ranking_weights={name: getattr(model.config, name) for name in RANKING_CHOICES},
+        training=read_training(folder),
+        **_details(result, reranker),
+    )
+    if not processes().is_main_process:
+        return result
+    if isinstance(result, ClassificationResult) and has_graph(processor, graph):
+        keep_calibration(folder, result.calibration)  # a threshold from another graph would mislead
+    if on_card:
+        protocol = scored(graph_name, dtype, model)
+        add_evaluation(folder, _card_data(result, graph[split], protocol), processor.graph)
+        if isinstance(result, RerankingResult) and reranker is not None:
+            both = reranking_facts(result, folder, reranker.folder, graph[split], protocol)
+            add_evaluation(folder, both, processor.graph)
+            add_evaluation(reranker.folder, both, reranker.processor.graph)
+    if progress is not None:
+        remove_progress(progress)
+    if file:
+        print(f"results in {file}")
     return result
 
 
@@ -221,29 +225,23 @@ def _progress_folder(folder: str, file: str | Path | None, task: str, split: str
     return Path(folder, f"{task}-{Path(split).name}.progress")
 
 
-def _classification_details(result: ClassificationResult) -> dict[str, Any]:
-    return {
-        "threshold": result.threshold,
-        "calibration": result.calibration.to_dict(),
-        "relation_thresholds": result.relation_thresholds,
-        "scores": result.scores.tolist(),
-    }
-
-
-def _ranking_details(result: RankingResult) -> dict[str, Any]:
-    if result.unseen["num_queries"] and processes().is_main_process:
-        print_metrics({"queries with an entity unseen in training": result.unseen})
-    return {
-        "by_relation": result.by_relation,
-        "by_category": result.by_category,
-        "unseen": result.unseen,
-        "ranks": result.ranks.tolist(),
-    }
-
-
-def _reranking_details(result: RerankingResult, reranker: Reranker | None) -> dict[str, Any]:
+def _details(result: Result, reranker: Reranker | None) -> dict[str, Any]:
+    """Returns what a results file holds of one kind of result, beside the metrics."""
+    if isinstance(result, ClassificationResult):
+        return {
+            "threshold": result.threshold,
+            "calibration": result.calibration.to_dict(),
+            "relation_thresholds": result.relation_thresholds,
+            "scores": result.scores.tolist(),
+        }
+    if isinstance(result, RankingResult):
+        return {
+            **{name: getattr(result, name) for name in ("by_relation", "by_category", "unseen")},
+            "ranks": result.ranks.tolist(),
+        }
     assert reranker is not None
     return {
+        **_details(result.reranked, None),
         "rerank": reranker.folder,
         "reranker_training": read_training(reranker.folder),
         **{name: getattr(result, name) for name in ("top_k", "recall", "num_reranked", "retriever_weight", "tokens")},
@@ -253,21 +251,9 @@ def _reranking_details(result: RerankingResult, reranker: Reranker | None) -> di
     }
 
 
-def _card_data(
-    result: RankingResult | RerankingResult | ClassificationResult,
-    graph: KnowledgeGraph,
-    split: str,
-    folder: str,
-    processor: LassProcessor,
-    reranker: Reranker | None,
-    about: dict[str, Any],
-) -> list[tuple[str, LassProcessor, dict[str, Any]]]:
-    """Returns the folder of each card that a result belongs on, the processor there, and the data for the card."""
+def _card_data(result: Result, split: GraphSplit, protocol: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the card of the evaluated model says; of a reranking the first stage."""
     if isinstance(result, ClassificationResult):
-        return [(folder, processor, classification_facts(result.metrics, graph[split], "validation", about))]
-    if isinstance(result, RankingResult):
-        return [(folder, processor, ranking_facts(result, graph[split], about))]
-    assert reranker is not None
-    both = reranking_facts(result, folder, reranker.folder, graph[split], about)
-    first = ranking_facts(result.retrieval, graph[split], about)
-    return [(folder, processor, first), (folder, processor, both), (reranker.folder, reranker.processor, both)]
+        return classification_facts(result.metrics, split, "validation", protocol)
+    ranked = result.retrieval if isinstance(result, RerankingResult) else result
+    return ranking_facts(ranked, split, protocol)
