@@ -27,14 +27,17 @@ if TYPE_CHECKING:
     from .core.processing_lass import LassProcessor as LassProcessor
     from .evaluation.calibration import fit_calibration as fit_calibration
     from .evaluation.evaluate_and_record import EvaluationArguments as EvaluationArguments
+    from .evaluation.evaluate_and_record import Reranker as Reranker
     from .evaluation.evaluate_and_record import check_evaluation as check_evaluation
     from .evaluation.evaluate_and_record import evaluate_and_record as evaluate_and_record
     from .evaluation.frequency_baseline import frequency_scores as frequency_scores
     from .evaluation.link_prediction import evaluate_link_prediction as evaluate_link_prediction
     from .evaluation.link_prediction import evaluate_relation_prediction as evaluate_relation_prediction
     from .evaluation.link_prediction import rank_split as rank_split
+    from .evaluation.link_prediction_metric import LinkPredictionMetric as LinkPredictionMetric
     from .evaluation.reranking import evaluate_reranking as evaluate_reranking
     from .evaluation.triplet_classification import evaluate_triplet_classification as evaluate_triplet_classification
+    from .evaluation.triplet_classification_metric import TripletClassificationMetric as TripletClassificationMetric
     from .graphs.inductive_split import inductive_split as inductive_split
     from .graphs.loading import load_benchmark as load_benchmark
     from .graphs.loading import load_graph as load_graph
@@ -92,8 +95,11 @@ _LAZY = _LIGHT | {
     "LassProcessor": "core.processing_lass",
     "LassTrainer": "training.trainer",
     "LassTrainingArguments": "training.training_args",
+    "LinkPredictionMetric": "evaluation.link_prediction_metric",
     "NegativeSampler": "training.negative_sampling",
+    "Reranker": "evaluation.evaluate_and_record",
     "TrainArguments": "training.recipes",
+    "TripletClassificationMetric": "evaluation.triplet_classification_metric",
     "TripletScorer": "scoring.triplet_scorer",
     "by_triplets": "scoring.candidate_scores",
     "check_evaluation": "evaluation.evaluate_and_record",

@@ -1,7 +1,7 @@
-"""True or false, and how probably: the threshold and the Platt scaling that a model's configuration carries.
+"""Calibration: the threshold and the Platt scaling that turn a score into a label and a probability.
 
-They are fitted on a labeled validation split. A training drops those of the weights that it changes, and fits new
-ones when it ends.
+Both are fitted on a labeled validation split and kept in the model's configuration. A training drops them, because it
+changes the weights, and fits new ones when it ends.
 """
 
 from dataclasses import asdict, dataclass
@@ -25,10 +25,14 @@ from .platt_scaling import PlattScaling, fit_platt
 
 @dataclass(frozen=True)
 class Calibration:
-    """When a score means true, and how probably: one threshold for all relations, and Platt's sigmoid.
+    """One threshold for all relations, and Platt scaling.
 
     The two are fitted to different ends (accuracy, likelihood), so a label may differ from "probability above 0.5" for
-    scores close to the threshold. Probabilities are those of a split with as many true triplets as validation had.
+    scores close to the threshold. Probabilities hold for triplets of which as many are true as in validation.
+
+    Attributes:
+        threshold: a score above it means true.
+        platt: the scaling that gives the probability of being true.
     """
 
     threshold: float
@@ -36,22 +40,22 @@ class Calibration:
 
     @classmethod
     def fit(cls, scores: np.ndarray, labels: np.ndarray) -> "Calibration":
-        """From scores and labels (1 / 0) of a validation split, both of shape (n,)."""
+        """Fits both to scores and labels (1 / 0) of a validation split, of shape (n,)."""
         exact = scores.astype(np.float64)  # float32 would round the threshold
         return cls(best_threshold(exact, labels), fit_platt(exact, labels))
 
     @classmethod
     def of(cls, model: LassForKGCompletion) -> "Calibration | None":
-        """The one that a model carries; None where none was fitted."""
+        """Returns the calibration in a model's configuration; None where none was fitted."""
         values = model.config.calibration
         return None if values is None else cls(values["threshold"], PlattScaling(values["slope"], values["intercept"]))
 
     def to_dict(self) -> dict[str, float]:
-        """What `LassConfig.calibration` holds."""
+        """Returns the values that `LassConfig.calibration` holds."""
         return {"threshold": self.threshold, **asdict(self.platt)}
 
     def __call__(self, scores: np.ndarray) -> list[dict[str, Any]]:
-        """`label`, "true" or "false", and `probability` of being true, for scores of shape (n,)."""
+        """Returns a dict with `label`, "true" or "false", and `probability` of being true, for each of (n,) scores."""
         exact = np.asarray(scores, dtype=np.float64)
         rows = zip((exact > self.threshold).tolist(), self.platt(exact).tolist(), strict=True)
         return [{"label": "true" if true else "false", "probability": probability} for true, probability in rows]
@@ -68,9 +72,22 @@ def fit_calibration(
 
     `model.save_pretrained` saves them; predictors and pipelines made from then on give labels and probabilities.
     `LassTrainer.train` and `lass-hf classify` do this by themselves. Several processes share the triplets, and must all
-    call it. Raises GraphError for a validation split without true or without false triplets.
+    call it.
+
+    Args:
+        model: the model; its configuration is changed.
+        processor: its processor.
+        graph: a graph whose validation split has labels.
+        dtype: precision of scoring, as in `evaluate_link_prediction`.
+        quiet: show no progress bar.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        GraphError: the validation split has no true or no false triplets.
     """
-    validation = labeled(graph, "validation")
+    validation = labeled_split(graph, "validation")
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
     assert validation.labels is not None
     quiet = quiet or not processes().is_main_process
@@ -82,12 +99,16 @@ def fit_calibration(
 
 
 def keep_calibration(folder: str | Path, calibration: Calibration) -> None:
-    """Writes a calibration into the configuration of a saved model, unless it cannot be written."""
+    """Writes a calibration into the configuration of the model in a folder, unless that cannot be written."""
     keep_in_config(folder, calibration=calibration.to_dict())
 
 
-def labeled(graph: KnowledgeGraph, name: str) -> GraphSplit:
-    """A split with labels 1 and 0; raises GraphError for any other."""
+def labeled_split(graph: KnowledgeGraph, name: str) -> GraphSplit:
+    """Returns a split that has true and false triplets.
+
+    Raises:
+        GraphError: the graph has no such split, or it lacks true or false triplets.
+    """
     split = graph[name]
     labels = np.ones(1) if split.labels is None else split.labels
     if missing := [word for label, word in ((1, "true"), (0, "false")) if label not in labels]:
@@ -105,7 +126,7 @@ class CalibrationCallback(TrainerCallback):
 
     def on_train_end(self, args, state, control, model=None, processing_class=None, **kwargs):
         try:
-            labeled(processing_class.graph, "validation")
+            labeled_split(processing_class.graph, "validation")
         except GraphError:
             return
         fit_calibration(model, processing_class, processing_class.graph, quiet=args.disable_tqdm)

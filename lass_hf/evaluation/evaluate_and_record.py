@@ -22,11 +22,12 @@ from ..utils.distributed import processes
 from ..utils.environment import command_line, environment
 from ..utils.fingerprints import model_fingerprint
 from ..utils.result_files import read_training
-from .calibration import keep_calibration, labeled
-from .link_prediction import RankingResult, evaluate_link_prediction, evaluate_relation_prediction
+from .calibration import keep_calibration, labeled_split
+from .card_data import classification_card_data, ranking_card_data, reranking_card_data, scoring_card_data
+from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
 from .ranking_progress import remove_progress
+from .ranking_result import RankingResult
 from .reranking import RerankingResult, evaluate_reranking
-from .result_facts import classification_facts, ranking_facts, reranking_facts, scored
 from .triplet_classification import ClassificationResult, evaluate_triplet_classification
 
 TASKS = ("link_prediction", "relation_prediction", "triplet_classification")
@@ -138,12 +139,7 @@ def evaluate_and_record(
         result = evaluate_relation_prediction(model, processor, graph, **ranking)
     else:
         ranking["index_folder"] = index_folder_of(folder, processor.graph, graph)
-        if reranker is None:
-            result = evaluate_link_prediction(model, processor, graph, **ranking)
-        else:
-            second = {"top_k": reranker.top_k, "retriever_weight": reranker.retriever_weight}
-            models = (model, processor, reranker.model, reranker.processor)
-            result = evaluate_reranking(*models, graph, **second, **ranking)
+        result = _predict_links(model, processor, graph, reranker, ranking)
     ranked = result.reranked if isinstance(result, RerankingResult) else result
     if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"] and processes().is_main_process:
         print_metrics({"queries with an entity unseen in training": ranked.unseen})
@@ -170,10 +166,10 @@ def evaluate_and_record(
     if isinstance(result, ClassificationResult) and has_graph(processor, graph):
         keep_calibration(folder, result.calibration)  # a threshold from another graph would mislead
     if on_card:
-        protocol = scored(graph_name, dtype, model)
-        add_evaluation(folder, _card_data(result, graph[split], protocol), processor.graph)
+        scoring = scoring_card_data(graph_name, dtype, model)
+        add_evaluation(folder, _card_data(result, graph[split], scoring), processor.graph)
         if isinstance(result, RerankingResult) and reranker is not None:
-            both = reranking_facts(result, folder, reranker.folder, graph[split], protocol)
+            both = reranking_card_data(result, folder, reranker.folder, graph[split], scoring)
             add_evaluation(folder, both, processor.graph)
             add_evaluation(reranker.folder, both, reranker.processor.graph)
     if progress is not None:
@@ -205,8 +201,8 @@ def check_evaluation(task: str, graph: KnowledgeGraph, split: str, file: str | P
     check_writable(file)
     graph[split]
     if task == "triplet_classification":
-        labeled(graph, "validation")
-        labeled(graph, split)
+        labeled_split(graph, "validation")
+        labeled_split(graph, split)
 
 
 def _protocol(task: str, graph: KnowledgeGraph) -> str:
@@ -223,6 +219,19 @@ def _progress_folder(folder: str, file: str | Path | None, task: str, split: str
     if not os.access(folder, os.W_OK):
         return None
     return Path(folder, f"{task}-{Path(split).name}.progress")
+
+
+def _predict_links(
+    model: LassForKGCompletion,
+    processor: LassProcessor,
+    graph: KnowledgeGraph,
+    reranker: Reranker | None,
+    choices: dict[str, Any],
+) -> RankingResult | RerankingResult:
+    if reranker is None:
+        return evaluate_link_prediction(model, processor, graph, **choices)
+    second = {"top_k": reranker.top_k, "retriever_weight": reranker.retriever_weight}
+    return evaluate_reranking(model, processor, reranker.model, reranker.processor, graph, **second, **choices)
 
 
 def _details(result: Result, reranker: Reranker | None) -> dict[str, Any]:
@@ -251,9 +260,9 @@ def _details(result: Result, reranker: Reranker | None) -> dict[str, Any]:
     }
 
 
-def _card_data(result: Result, split: GraphSplit, protocol: dict[str, Any]) -> dict[str, Any]:
+def _card_data(result: Result, split: GraphSplit, scoring: dict[str, Any]) -> dict[str, Any]:
     """Returns what the card of the evaluated model says; of a reranking the first stage."""
     if isinstance(result, ClassificationResult):
-        return classification_facts(result.metrics, split, "validation", protocol)
+        return classification_card_data(result.metrics, split, "validation", scoring)
     ranked = result.retrieval if isinstance(result, RerankingResult) else result
-    return ranking_facts(ranked, split, protocol)
+    return ranking_card_data(ranked, split, scoring)

@@ -33,8 +33,8 @@ from ..core.losses import (
 from ..core.processing_lass import LassProcessor
 from ..core.score_functions import distance_score
 from ..evaluation.calibration import CalibrationCallback
+from ..evaluation.card_data import classification_card_data, ranking_card_data, scoring_card_data
 from ..evaluation.link_prediction import rank_split
-from ..evaluation.result_facts import classification_facts, ranking_facts, scored
 from ..evaluation.triplet_classification import classify
 from ..scoring.candidate_scores import CHUNK_SIZE, candidate_scores
 from ..scoring.triplet_scorer import TripletScorer
@@ -275,14 +275,14 @@ class LassTrainer(ReportingTrainer):
         scorer = TripletScorer(model, self.processing_class.token_store(split.graph))
         quiet = bool(self.args.disable_tqdm)
         size = num_scored = len(split)
-        about = scored((self.about or {}).get("graph"), "auto", model)
+        about = scoring_card_data((self.about or {}).get("graph"), "auto", model)
         started = time.perf_counter()
         if split.labels is not None and not split.labels.all():
             predictions = scorer.score(split.triplets, shared=True)
             seconds = time.perf_counter() - started
             loss = mean_bce_loss(torch.from_numpy(predictions), torch.from_numpy(split.labels))
             metrics = dict(classify(predictions, split, predictions, split).metrics)
-            self.remember(classification_facts(metrics, split, split.name, about))
+            self.remember(classification_card_data(metrics, split, split.name, about))
         else:
             limit, seed = self.args.eval_triplets, self.args.seed
             chunk_size = CHUNK_SIZE[model.config.architecture]
@@ -302,7 +302,7 @@ class LassTrainer(ReportingTrainer):
                 len(result.triplets),
                 result.num_scored,
             )
-            self.remember(ranking_facts(result, split, about))
+            self.remember(ranking_card_data(result, split, about))
         metrics["triplets_per_second"] = round(num_scored / seconds, 3)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss.item(), **metrics}.items()}
         return EvalLoopOutput(np.asarray(predictions), split.labels, metrics, size)

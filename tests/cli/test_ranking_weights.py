@@ -7,7 +7,7 @@ import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import run
 
-from lass_hf import KnowledgeGraph, LassForKGCompletion, evaluate_link_prediction
+from lass_hf import LassForKGCompletion, evaluate_link_prediction
 from lass_hf.hub.card_files import model_facts, write_card
 from lass_hf.utils.result_files import read_results
 from lass_hf.utils.saved_config import keep_in_config

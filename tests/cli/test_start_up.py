@@ -50,8 +50,8 @@ def test_every_subcommand_with_a_parser_of_its_own_has_debug():
 
 def test_values_that_the_parser_repeats_are_those_of_the_package():
     """The modules that define them import torch, which help must not wait for."""
-    assert options.DTYPES == tuple(DTYPES)
-    assert options.RANKING_WEIGHTS == RANKING_CHOICES
+    assert tuple(DTYPES) == options.DTYPES
+    assert tuple(RANKING_CHOICES) == options.RANKING_WEIGHTS
 
 
 @pytest.mark.parametrize("command", ["info", "train"])
