@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .options import add_graph, add_model, add_output, positive
 
+HELP = "errors and attention of a split, as pages, plots and numbers"
 USES_MODELS = True
 
 

@@ -4,6 +4,7 @@ import argparse
 
 from .options import add_graph, add_model, add_output
 
+HELP = "true or false, by a threshold from the validation split"
 USES_MODELS = True
 
 

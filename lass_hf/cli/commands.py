@@ -10,17 +10,18 @@ from types import ModuleType
 from ..utils.console import check_writable, quieten, run_program
 from ..utils.one_line_parser import Parser
 from ..version import __version__
+from . import analyze, classify, evaluate, info, predict, serve, train
 from .options import add_debug
 
 PROGRAM = "lass-hf"
-COMMANDS = {
-    "train": "train a model on a graph",
-    "evaluate": "link prediction, filtered",
-    "classify": "true or false, by a threshold from the validation split",
-    "analyze": "errors and attention of a split, as pages, plots and numbers",
-    "predict": "predictions for the slot that is not given, or the verdict on a whole triplet",
-    "serve": "a page to ask a model, and the same as JSON",
-    "info": "counts, data quality and, with --encoder, token lengths of a graph",
+COMMANDS: dict[str, ModuleType] = {
+    "train": train,
+    "evaluate": evaluate,
+    "classify": classify,
+    "analyze": analyze,
+    "predict": predict,
+    "serve": serve,
+    "info": info,
 }
 
 
@@ -37,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, rest = (argv[0], argv[1:]) if argv else ("", [])
     if name not in COMMANDS:
         _program_parser().parse_args(argv)  # --help, --version, or an error; all of them exit
-    if name == "train":  # its parser is made from dataclasses, of transformers too
+    if name == "train":  # it parses its arguments itself
         return _train(rest)
-    command = _module(name)
-    parser = Parser(prog=f"{PROGRAM} {name}", description=COMMANDS[name])
+    command = COMMANDS[name]
+    parser = Parser(prog=f"{PROGRAM} {name}", description=command.HELP)
     command.add_arguments(parser)
     add_debug(parser)
     arguments = parser.parse_args(rest)
@@ -60,8 +61,8 @@ def _program_parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="Knowledge graph completion with language models.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for name, text in COMMANDS.items():
-        commands.add_parser(name, help=text)
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.HELP)
     return parser
 
 
@@ -73,27 +74,4 @@ def _train(argv: list[str]) -> int:
         if word == "--debug" and (number + 1 == len(argv) or argv[number + 1].startswith("-"))
     ]
     rest = [word for number, word in enumerate(argv) if number not in bare]
-
-    def work() -> None:
-        from .train import run
-
-        run(rest)
-
-    return run_program(PROGRAM, work, debug=bool(bare))
-
-
-def _module(name: str) -> ModuleType:
-    """Imports the module of one subcommand."""
-    if name == "evaluate":
-        from . import evaluate as module
-    elif name == "classify":
-        from . import classify as module
-    elif name == "analyze":
-        from . import analyze as module
-    elif name == "predict":
-        from . import predict as module
-    elif name == "serve":
-        from . import serve as module
-    else:
-        from . import info as module
-    return module
+    return run_program(PROGRAM, lambda: train.run(rest), debug=bool(bare))

@@ -9,6 +9,7 @@ from .options import RANKING_WEIGHTS, add_graph, add_model, add_output, not_nega
 if TYPE_CHECKING:
     from ..evaluation.reranking import RerankingResult
 
+HELP = "link prediction, filtered"
 USES_MODELS = True
 
 

@@ -5,6 +5,7 @@ import argparse
 from ..utils.console import report
 from .options import add_graph, add_output
 
+HELP = "counts, data quality and, with --encoder, token lengths of a graph"
 USES_MODELS = False
 MEASURED_LENGTH = 1_000_000  # tokens: `info` measures whole texts, not the part of them that an encoder would read
 

@@ -6,6 +6,7 @@ from typing import Any
 from ..core.errors import LassError
 from .options import add_graph, add_model, add_output, add_reranker, positive
 
+HELP = "predictions for the slot that is not given, or the verdict on a whole triplet"
 USES_MODELS = True
 SLOTS = ("head", "relation", "tail")
 

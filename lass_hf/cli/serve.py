@@ -5,6 +5,7 @@ import argparse
 from ..core.errors import LassError
 from .options import add_graph, add_model, add_quiet, add_reranker, port
 
+HELP = "a page to ask a model, and the same as JSON"
 USES_MODELS = True
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from ..training.recipes import parse_training
-from ..training.run import train
 from ..utils.console import check_writable, report
 from ..utils.result_files import read_training
+
+HELP = "train a model on a graph"
 
 
 def run(argv: Sequence[str]) -> None:
@@ -16,6 +16,9 @@ def run(argv: Sequence[str]) -> None:
         argv: the command line behind `lass-hf train`. Its parser is made from dataclasses and the recipe, so this
             subcommand has no `add_arguments`.
     """
+    from ..training.recipes import parse_training
+    from ..training.run import train
+
     arguments, training = parse_training(argv)
     if arguments.json:
         check_writable(arguments.json)

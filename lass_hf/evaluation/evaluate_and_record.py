@@ -153,7 +153,7 @@ def evaluate_and_record(
         limit=limit if limit is not None and limit < len(graph[split].positives) else None,
         seed=seed,
         dtype=dtype,
-        seconds=round(time.perf_counter() - started, 1),
+        seconds=round(time.perf_counter() - started, 3),
         command=command_line(),
         model=folder,
         fingerprint=model_fingerprint(model),
@@ -230,8 +230,16 @@ def _predict_links(
 ) -> RankingResult | RerankingResult:
     if reranker is None:
         return evaluate_link_prediction(model, processor, graph, **choices)
-    second = {"top_k": reranker.top_k, "retriever_weight": reranker.retriever_weight}
-    return evaluate_reranking(model, processor, reranker.model, reranker.processor, graph, **second, **choices)
+    return evaluate_reranking(
+        model,
+        processor,
+        reranker.model,
+        reranker.processor,
+        graph,
+        top_k=reranker.top_k,
+        retriever_weight=reranker.retriever_weight,
+        **choices,
+    )
 
 
 def _details(result: Result, reranker: Reranker | None) -> dict[str, Any]:
