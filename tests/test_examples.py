@@ -1,6 +1,8 @@
 """The example scripts, run in-process on the tiny graph."""
 
+import ast
 import json
+import sys
 from functools import partial
 
 import numpy as np
@@ -235,3 +237,10 @@ def test_classification_of_a_graph_without_labels_ends_before_the_training(run, 
     assert run(script, graph_folder) == 2
     assert "no false triplet" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("script", NAMES)
+def test_a_script_uses_public_names_only(script):
+    tree = ast.parse((ROOT / "examples" / f"run_{script}.py").read_text(encoding="utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names} == {"lass_hf"}
