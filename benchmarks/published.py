@@ -11,7 +11,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.encoders import resolve_encoder
-from lass_hf.core.score_functions import translation_score
+from lass_hf.core.score_functions import distance_factor, score_of_energy, translation
 
 PADDED_LENGTH = 192
 BATCH_SIZE = 16  # sequences on each of its 8 GPUs
@@ -48,7 +48,8 @@ class PublishedRecipe:
             of_segment = (segments == number)[..., None].float()
             pooled.append((hidden * of_segment).sum(1) / of_segment.sum(1))
         head, relation, tail = pooled
-        return translation_score(head, relation, tail, margin=7.0, distance_scale="sqrt_dim"), output.logits
+        scores = score_of_energy(translation(head, relation, tail), 7.0, distance_factor("sqrt_dim", head.shape[-1]))
+        return scores, output.logits
 
     @torch.no_grad()
     def score(self, triplets: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from lass_hf import (
     make_collator,
     parse_script,
     read_training,
+    run_metadata,
     run_program,
     train_and_record,
     write_results,
@@ -66,8 +67,9 @@ def main() -> None:
             processing_class=processor,
             train_dataset=train_dataset,
             eval_dataset=seen.splits.get("validation"),
+            run_metadata=run_metadata(arguments, training, seen),
         )
-        train_and_record(trainer, arguments)
+        train_and_record(trainer)
 
     # The evaluation: both test splits by the same model.
     folder = inductive.model or training.output_dir

@@ -21,7 +21,6 @@ from lass_hf import (
     LassTrainer,
     check_evaluation,
     check_plots,
-    describe_training,
     evaluate_triplet_classification,
     load_graph,
     load_trained_model,
@@ -29,6 +28,7 @@ from lass_hf import (
     parse_script,
     read_results,
     read_training,
+    run_metadata,
     run_program,
     train_and_record,
     write_results,
@@ -62,7 +62,7 @@ def main() -> None:
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
 
     # What an earlier run of this script has done.
-    experiment = describe_training(arguments, training, graph)
+    experiment = run_metadata(arguments, training, graph)
     metrics: dict[str, dict[str, float]] = {}
     trainings: dict[str, Any] = {}
     if file.exists():
@@ -88,8 +88,9 @@ def main() -> None:
             processing_class=LassProcessor.from_encoder(arguments.encoder, graph=part, **arguments.processor_choices()),
             train_dataset=part["train"],
             eval_dataset=part["validation"],
+            run_metadata=run_metadata(arguments, own_training, part),
         )
-        train_and_record(trainer, arguments)
+        train_and_record(trainer)
 
         # The evaluation: a threshold from the whole validation split, the accuracy on the test split.
         model, processor = load_trained_model(own_training.output_dir, part)

@@ -22,6 +22,7 @@ from lass_hf import (
     load_trained_model,
     make_collator,
     parse_script,
+    run_metadata,
     run_program,
     train_and_record,
 )
@@ -56,8 +57,9 @@ def main() -> None:
             processing_class=processor,
             train_dataset=train_dataset,
             eval_dataset=graph.splits.get("validation"),
+            run_metadata=run_metadata(arguments, training, graph),
         )
-        train_and_record(trainer, arguments)  # trainer.train() and save_model(), with training.json beside the model
+        train_and_record(trainer)  # trainer.train() and save_model(), with training.json beside the model
 
     # The evaluation is evaluate_relation_prediction(model, processor, graph): each test triplet asks for its relation,
     # and all relations are candidates, without the others that hold between its head and tail ("filtered"). The

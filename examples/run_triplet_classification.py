@@ -22,6 +22,7 @@ from lass_hf import (
     load_trained_model,
     make_collator,
     parse_script,
+    run_metadata,
     run_program,
     train_and_record,
 )
@@ -56,8 +57,9 @@ def main() -> None:
             processing_class=processor,
             train_dataset=train_dataset,
             eval_dataset=graph.splits.get("validation"),
+            run_metadata=run_metadata(arguments, training, graph),
         )
-        train_and_record(trainer, arguments)  # trainer.train() and save_model(), with training.json beside the model
+        train_and_record(trainer)  # trainer.train() and save_model(), with training.json beside the model
 
     # The evaluation is evaluate_triplet_classification(model, processor, graph): a triplet is called true when its
     # score is above a threshold, the one with the highest accuracy on the validation split. The figures are written to

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from .scoring.candidate_scores import by_triplets as by_triplets
     from .scoring.entity_index import EntityIndex as EntityIndex
     from .scoring.triplet_scorer import TripletScorer as TripletScorer
+    from .training.data_collators import InBatchCollator as InBatchCollator
     from .training.data_collators import KGDataCollator as KGDataCollator
-    from .training.in_batch import InBatchCollator as InBatchCollator
     from .training.negative_sampling import NegativeSampler as NegativeSampler
     from .training.recipes import TrainArguments as TrainArguments
     from .training.run import load_trained_model as load_trained_model
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .training.run import parse_script as parse_script
     from .training.run import train as train
     from .training.run import train_and_record as train_and_record
-    from .training.run_metadata import describe_training as describe_training
+    from .training.run_metadata import run_metadata as run_metadata
     from .training.trainer import LassTrainer as LassTrainer
     from .training.training_args import LassTrainingArguments as LassTrainingArguments
     from .utils.console import check_writable as check_writable
@@ -86,7 +86,7 @@ _LIGHT = {
 _LAZY = _LIGHT | {
     "EntityIndex": "scoring.entity_index",
     "EvaluationArguments": "evaluation.evaluate_and_record",
-    "InBatchCollator": "training.in_batch",
+    "InBatchCollator": "training.data_collators",
     "KGDataCollator": "training.data_collators",
     "LassConfig": "core.configuration_lass",
     "LassForKGCompletion": "core.modeling_lass",
@@ -104,7 +104,7 @@ _LAZY = _LIGHT | {
     "by_triplets": "scoring.candidate_scores",
     "check_evaluation": "evaluation.evaluate_and_record",
     "check_plots": "analysis.plots",
-    "describe_training": "training.run_metadata",
+    "run_metadata": "training.run_metadata",
     "evaluate_and_record": "evaluation.evaluate_and_record",
     "evaluate_link_prediction": "evaluation.link_prediction",
     "evaluate_relation_prediction": "evaluation.link_prediction",

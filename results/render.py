@@ -2,8 +2,8 @@
 
     make results            # the same as: python results/render.py
 
-A results file is what a script for the paper's experiments wrote; put it here and run this again. No number of the page
-is typed by hand.
+The scripts for the paper's experiments write results files. To add one, put it into this folder and run this again. No
+number of the page is typed by hand.
 """
 
 import json
@@ -59,26 +59,33 @@ def main() -> None:
 
 INTRODUCTION = """# Results
 
-This page is rendered by `make results` from the files in [results](../results). **Measured** rows are runs of this
-package: the mean over seeds, ± the standard deviation where there are several. Rows of **the paper** (Shen et al.,
-COLING 2022) and those that it **cites** are its printed figures; nobody here measured them. Commands,
-machines, versions and commits of the measured ones are [at the end](#where-the-figures-come-from); a commit
-with + had changed files."""
+`make results` renders this page from the files in [results](../results). There are two kinds of rows:
+
+- **Measured** rows are runs of this package. They show the mean over seeds, ± the standard deviation if there are
+  several. [The end of the page](#where-the-figures-come-from) lists their commands, machines, versions and commits. A
+  commit with + had changed files.
+- Rows of **the paper** (Shen et al., COLING 2022), and of the work that it **cites**, show the figures that the paper
+  prints. They were not measured here.
+
+[The protocol](concepts/protocol.md) explains how figures are measured, and [Terms](concepts/terms.md) the words."""
 
 PROTOCOLS = {
-    "triplet_classification": "Accuracy in percent on the test split, by one threshold for all relations that\n"
-    "validation fixed. The paper's FB13 rows read Wikipedia descriptions, which were not published.",
-    "link_prediction": "Test split, filtered by all three splits, heads and tails, all entities as candidates,\n"
-    "realistic ranks. The published code ranks ties in favor of the right answer.",
-    "relation_prediction": "Test split, filtered, all relations as candidates, realistic ranks.",
-    "low_resource": "Test accuracy after training on nested, seeded parts of the training split; the same recipe.",
+    "triplet_classification": "The figures are accuracies on the test split, in percent. One threshold for all\n"
+    "relations was fitted on the validation split. In the paper, the models of FB13 read Wikipedia descriptions,\n"
+    "which were not published.",
+    "link_prediction": "The test split is ranked for heads and tails, filtered by all three splits, with all entities\n"
+    "as candidates and realistic ranks. The published code breaks ties in favor of the right answer.",
+    "relation_prediction": "The test split is ranked for relations, filtered, with all relations as candidates and\n"
+    "realistic ranks.",
+    "low_resource": "The figures are accuracies on the test split after training on parts of the training split, with\n"
+    "the same recipe. The parts are nested, and drawn with a seed.",
 }
 RERANKING = (
-    "Test split, filtered, heads and tails, all entities as candidates, by a retriever with a bi-encoder, whose\n"
-    "best answers a cross-encoder puts in order. Tokens and seconds are those of the queries: entities were encoded\n"
-    "before, and the retriever_weight was fitted on validation triplets."
+    "The test split is ranked for heads and tails, filtered, with all entities as candidates. A retriever (a\n"
+    "bi-encoder) ranks all entities, and a cross-encoder reranks its best answers. Tokens and seconds are those of\n"
+    "the queries; the entities were encoded before. The retriever weight was fitted on validation triplets."
 )
-TABLES = {  # of the paper, by whose graphs a task is shown
+TABLES = {  # The table of the paper that lists the graphs of each task.
     "triplet_classification": "triplet_classification",
     "low_resource": "triplet_classification",
     "link_prediction": "link_prediction",
@@ -89,9 +96,18 @@ OF_TRAINING = ("graph_fingerprint", "recipe", "changed", "seed", "bf16", "choice
 
 
 def load(folder: Path, sizes: dict[str, dict[str, int]], shown: dict[str, list[str]]) -> list[Run]:
-    """The runs of a folder; raises LassError for a file that the page could only misread.
+    """Reads the runs of a folder.
 
-    `sizes`: of test splits. `shown`: the graphs of each task.
+    Args:
+        folder: the folder of results files.
+        sizes: numbers of test triplets, by "labeled" or "true" and by graph.
+        shown: the graphs that the page shows, by task.
+
+    Returns:
+        The content of each file, with its name as `file`.
+
+    Raises:
+        LassError: if a file lacks something that the page needs, or is about another task, split or graph.
     """
     runs = []
     for file in sorted(folder.glob("*.json")):
@@ -133,7 +149,11 @@ def of_graph(runs: Iterable[Run], graph: str) -> list[Run]:
 
 
 def groups(runs: Iterable[Run]) -> list[list[Run]]:
-    """Runs that differ in their seed only; raises LassError for two of one seed, or groups that would read the same."""
+    """Groups runs that differ only in their seed.
+
+    Raises:
+        LassError: if two runs of a group have the same seed, or two groups would have the same label.
+    """
     found: dict[str, dict[int, Run]] = defaultdict(dict)
     for run in runs:
         training, seed = run["training"], run["training"]["seed"]
@@ -202,10 +222,10 @@ def link_prediction_tables(runs: list[Run], published: dict[str, Any]) -> list[s
 
 
 def ranking(group: Sequence[Run]) -> list[str]:
-    """The metrics of a group; of a single run on a choice of triplets with a 95 % interval by bootstrap."""
+    """Formats the metrics of a group. A single run on a choice of triplets gets a 95 % bootstrap interval."""
     if len(group) > 1 or not group[0].get("limit"):
         return [spread([run["metrics"][name] for run in group], 3) for name in RANKING]
-    ranks = np.array(group[0]["ranks"]).reshape(-1, group[0]["limit"])  # a row per slot
+    ranks = np.array(group[0]["ranks"]).reshape(-1, group[0]["limit"])  # one row per slot
     drawn = np.random.default_rng(0).integers(ranks.shape[1], size=(2000, ranks.shape[1]))  # percentile bootstrap
     cells = []
     for values in (ranks, 1 / ranks, ranks <= 1, ranks <= 3, ranks <= 10):
@@ -249,7 +269,7 @@ def low_resource(runs: list[Run]) -> list[str]:
 
 
 def variants_table(runs: list[Run]) -> list[str]:
-    """What differs from the first run, and the metrics; the first is the published code's reading."""
+    """Formats a row per variant: what differs from the first run, which is the published code's, and the metrics."""
     if not runs:
         return ["No results file yet."]
     first = next((run for run in runs if Path(run["file"]).stem.startswith("published_code")), runs[0])
@@ -265,8 +285,8 @@ def variants_table(runs: list[Run]) -> list[str]:
         rows.append([name, ", ".join(str(run["training"]["seed"]) for run in group), *ranking(group)])
     graph, shared = TITLES[first["graph"]], label([first]).rpartition(", seed")[0]
     text = (
-        f"{graph}, test split, link prediction: {shared}. Each row names what differs from the first; what "
-        "follows from it is in [paper_vs_code.md](paper_vs_code.md)."
+        f"Link prediction on the test split of {graph}: {shared}. Each row names what differs from the first. "
+        "[The paper and its code](paper_vs_code.md) discusses the differences."
     )
     return [text, table(["changed", "seeds", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
 
@@ -279,7 +299,7 @@ def reranking(file: Path) -> Run:
 
 
 def reranking_table(runs: list[Run]) -> list[str]:
-    """Two rows of each evaluation of two models: what the retriever ranks, and its best answers reranked."""
+    """Formats two rows per evaluation: the retriever alone, and its best answers reranked."""
     rows = []
     for run in runs:
         graph, tokens, seconds = TITLES[run["graph"]], run["tokens"], run["stage_seconds"]
@@ -289,7 +309,7 @@ def reranking_table(runs: list[Run]) -> list[str]:
             ("retrieval", f"retriever alone{weights}", run["retrieval"]),
             (
                 "reranking",
-                f"its {run['top_k']} best reranked, retriever_weight {run['retriever_weight']:.3g}",
+                f"its {run['top_k']} best reranked, retriever weight {run['retriever_weight']:.3g}",
                 run["metrics"],
             ),
         ):
@@ -301,7 +321,7 @@ def reranking_table(runs: list[Run]) -> list[str]:
 
 
 def chosen(run: Run) -> dict[str, Any]:
-    """All that a run may differ in from another, but for its seed."""
+    """Returns everything in which two runs may differ, except the seed."""
     training = run["training"]
     return {
         **training["choices"],
@@ -312,7 +332,7 @@ def chosen(run: Run) -> dict[str, Any]:
 
 
 def provenance(runs: list[Run]) -> str:
-    """Where each figure comes from: a row per training, and one for an evaluation that another command did."""
+    """Formats a row per training, and one per evaluation that was a command of its own."""
     rows = []
     for run in runs:
         trainings = run.get("trainings", {"": run["training"]})

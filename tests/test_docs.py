@@ -1,4 +1,4 @@
-"""README and docs/: their code runs as it stands there, their links lead somewhere, the site builds without warning."""
+"""README and docs/: the code runs as printed, options and links exist, and the site builds without warnings."""
 
 import importlib
 import importlib.util
@@ -32,6 +32,10 @@ NOT_RUN = {  # blocks with `<!-- not run: why -->` above them
     "docs/tutorials/link_prediction.md": 2,
     "docs/tutorials/web_page.md": 2,
 }
+ELSEWHERE = (  # options of launchers and of the example scripts
+    *("--config_file", "--cpu", "--multi_gpu", "--num_processes"),
+    *("--nnodes", "--nproc_per_node", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),
+)
 FENCE = re.compile(r"^(<!-- not run: \S[^\n]* -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -40,7 +44,7 @@ def text_of(page: str) -> str:
 
 
 def blocks(page: str) -> list[tuple[int, bool, str, str]]:
-    """Of each fenced block its first line's number, whether it is to be run, its language and its text."""
+    """Returns each fenced block: the number of its first line, whether it is to be run, its language and its text."""
     text = text_of(page)
     found = [
         (text.count("\n", 0, fence.start(3)), fence[1] is None, *fence.groups()[1:]) for fence in FENCE.finditer(text)
@@ -54,7 +58,7 @@ def blocks(page: str) -> list[tuple[int, bool, str, str]]:
 
 @pytest.fixture
 def place(tmp_path, monkeypatch, model_folder):
-    """A folder with what the pages speak of: two graphs, and models that somebody trained there before."""
+    """A folder with the two graphs and the trained models that the pages use."""
     monkeypatch.chdir(tmp_path)
     write_graph(tmp_path / "my_graph")
     labeled = [[(*row, "1") for row in split] + [(*row, "-1") for row in FALSE] for split in (VALIDATION, TEST)]
@@ -71,7 +75,7 @@ def place(tmp_path, monkeypatch, model_folder):
 
 
 def run_commands(text: str) -> None:
-    """Runs `lass-hf` commands in this process; no other kind is known."""
+    """Runs `lass-hf` commands in this process. Any other command fails."""
     for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if words and words != [".", ".venv/bin/activate"]:
@@ -86,7 +90,7 @@ def run_commands(text: str) -> None:
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own
 @pytest.mark.parametrize("page", [page for page in PAGES if any(run for _, run, language, _ in blocks(page))])
 def test_code_of_a_page_runs(page, place, encoder_folder, monkeypatch):
-    """In order, with a tiny encoder in place of the named ones, and a hub on loopback."""
+    """Blocks run in order, with a tiny encoder in place of the named ones, and a hub on loopback."""
     tiny = {
         "bert-base-uncased": encoder_folder,
         "sentence-transformers/all-MiniLM-L6-v2": encoder_folder,
@@ -126,7 +130,19 @@ def test_commands_are_in_blocks_that_are_run(page):
 
 def test_commands_of_the_reference_are_those_of_the_program():
     table = re.findall(r"^\| `(\w+)[^|]*\|", text_of("docs/reference/command_line.md"), re.MULTILINE)
-    assert sorted(table) == sorted([*COMMANDS, "train"])
+    assert sorted(table) == sorted({*COMMANDS, "train"})
+
+
+def test_options_named_on_pages_are_those_of_the_program(capsys):
+    known = set(ELSEWHERE)
+    for command in ([], ["train"], *([name] for name in COMMANDS)):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        known |= set(re.findall(r"--[a-z][a-z0-9_]*", capsys.readouterr().out))
+    for page in [*PAGES, "CONTRIBUTING.md", "MODEL_CARD.md"]:
+        if page not in ("docs/performance.md", "docs/results.md"):  # commands of benchmarks, and of past runs
+            named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text_of(page)))
+            assert named <= known, f"{page}: {sorted(named - known)}"
 
 
 # Links
@@ -166,8 +182,9 @@ def test_reference_has_every_public_name_and_none_that_is_not_there():
     assert not set(lass_hf.__all__) - {name.rpartition(".")[2] for name in named}
     for name in named:
         module, _, attribute = name.rpartition(".")
-        is_module = module == "lass_hf" and importlib.util.find_spec(name) is not None
-        found = importlib.import_module(name) if is_module else getattr(importlib.import_module(module), attribute)
+        parent = importlib.import_module(module)
+        is_module = hasattr(parent, "__path__") and importlib.util.find_spec(name) is not None
+        found = importlib.import_module(name) if is_module else getattr(parent, attribute)
         assert found.__doc__, name
 
 

@@ -86,7 +86,7 @@ def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path, monkeypatch):
         main(["predict", *flags, "--head", "cat", "--relation", "eats", "--top_k", "2", "--retriever_weight", "0.5"])
         == 0
     )
-    assert len(json.loads(file.read_text())["answers"]) == 2
+    assert len(json.loads(file.read_text())["predictions"]) == 2
 
 
 @pytest.mark.parametrize("task", ["link_prediction", "relation_prediction"])

@@ -219,7 +219,7 @@ def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     assert code == 0
     text, values = page.read_text(encoding="utf-8"), [" | ".join([number] * 5) for number in ("1.000", "2.000")]
     assert f"UMLS, a seeded choice of 7 test triplets: retriever alone | {values[0]} | 1,234 | 1.0 |" in text
-    assert f"test triplets: its 50 best reranked, retriever_weight 0.25 | {values[1]} | 56,789 | 62.5 |" in text
+    assert f"test triplets: its 50 best reranked, retriever weight 0.25 | {values[1]} | 56,789 | 62.5 |" in text
     for part, command in (("retriever", made["training"]["command"]), ("reranker", training["command"])):
         assert f"both.json), {part} | `{command}`" in text
     assert "both.json), evaluation | `lass-hf evaluate`" in text

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from ..utils.arguments import Parser
 from ..utils.console import check_writable, quieten, run_program
-from ..utils.one_line_parser import Parser
 from ..version import __version__
 from . import analyze, classify, evaluate, info, predict, serve, train
 from .options import add_debug
@@ -35,25 +35,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0; 2 after an error that the user can correct; 130 after an interrupt.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    return run_program(PROGRAM, lambda: _run(argv), debug="--debug" in argv)
+
+
+def _run(argv: list[str]) -> None:
     name, rest = (argv[0], argv[1:]) if argv else ("", [])
     if name not in COMMANDS:
         _program_parser().parse_args(argv)  # --help, --version, or an error; all of them exit
     if name == "train":  # it parses its arguments itself
-        return _train(rest)
+        train.run(_without_debug(rest))
+        return
     command = COMMANDS[name]
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.HELP)
     command.add_arguments(parser)
     add_debug(parser)
     arguments = parser.parse_args(rest)
-
-    def work() -> None:
-        if arguments.json:
-            check_writable(arguments.json)
-        if arguments.quiet and command.USES_MODELS:
-            quieten()
-        command.run(arguments)
-
-    return run_program(PROGRAM, work, arguments.debug)
+    if arguments.json:
+        check_writable(arguments.json)
+    if arguments.quiet and command.USES_MODELS:
+        quieten()
+    command.run(arguments)
 
 
 def _program_parser() -> Parser:
@@ -66,12 +67,10 @@ def _program_parser() -> Parser:
     return parser
 
 
-def _train(argv: list[str]) -> int:
-    # The Trainer has a --debug of its own, which takes a value.
-    bare = [
-        number
-        for number, word in enumerate(argv)
-        if word == "--debug" and (number + 1 == len(argv) or argv[number + 1].startswith("-"))
+def _without_debug(argv: list[str]) -> list[str]:
+    """Removes a `--debug` without a value; the Trainer has a `--debug` of its own, with one."""
+    return [
+        word
+        for word, following in zip(argv, [*argv[1:], "-"], strict=True)
+        if word != "--debug" or not following.startswith("-")
     ]
-    rest = [word for number, word in enumerate(argv) if number not in bare]
-    return run_program(PROGRAM, lambda: train.run(rest), debug=bool(bare))

@@ -5,7 +5,6 @@ import os
 import sys
 from typing import Any
 
-from ..core.configuration_lass import RANKING_CHOICES
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -14,6 +13,7 @@ from ..graphs.loading import load_graph
 from ..prediction.predictor import LassPredictor
 from ..scoring.index_building import index_folder, index_folder_of
 from ..utils.distributed import processes
+from .options import RANKING_WEIGHTS
 
 
 def load(name_or_path: str) -> tuple[LassForKGCompletion, LassProcessor]:
@@ -48,12 +48,12 @@ def set_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespac
     Raises:
         LassError: weights, or `--keep_weights`, that would change nothing.
     """
-    weights = {name: value for name in RANKING_CHOICES if (value := getattr(arguments, name)) is not None}
+    weights = {name: value for name in RANKING_WEIGHTS if (value := getattr(arguments, name)) is not None}
     if weights and (model.config.architecture != "bi-encoder" or arguments.relations):
         raise LassError(f"--{next(iter(weights))} is about heads and tails, and bi-encoders")
     if arguments.keep_weights and not weights:
         raise LassError(
-            f"--keep_weights is about {' and '.join(f'--{name}' for name in RANKING_CHOICES)}; none is given"
+            f"--keep_weights is about {' and '.join(f'--{name}' for name in RANKING_WEIGHTS)}; none is given"
         )
     if arguments.keep_weights and not os.access(arguments.model, os.W_OK):
         raise LassError(f"--keep_weights: {arguments.model} is not a folder that can be written")

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if arguments.rerank and (count == 3 or query["relation"] is None):
         raise LassError("--rerank puts heads or tails in order; relations and whole triplets are scored by one model")
-    from ..utils.console import print_answers, report
+    from ..utils.console import print_predictions, report
     from ..utils.distributed import processes
     from ..utils.result_files import write_results
     from .loading import load_predictor
@@ -46,21 +46,21 @@ def run(arguments: argparse.Namespace) -> None:
         (verdict,) = predictor.classify([(query["head"], query["relation"], query["tail"])])
         report(arguments.json, verdict, triplet=query)
         return
-    (answers,) = predictor.complete(
+    (predictions,) = predictor.complete(
         [query], top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
     )
     if not processes().is_main_process:
         return
-    print_answers(answers)
-    if arguments.rerank and len(answers) > arguments.rerank_top_k:
+    print_predictions(predictions)
+    if arguments.rerank and len(predictions) > arguments.rerank_top_k:
         print(f"Scores of the first {arguments.rerank_top_k} are reranked; the others, with their scores, stay below.")
     is_new = any(isinstance(name, dict) for name in query.values())  # the graph holds no triplet of a new entity
-    if not answers:
+    if not predictions:
         print("no prediction: every candidate is known (--include_known shows them)")
     elif not is_new and not arguments.include_known and not arguments.quiet:
-        print("Triplets that the graph holds, in any split, are left out; --include_known shows and marks them.")
+        print("Predictions that the graph holds, in any split, are left out; --include_known shows and marks them.")
     if arguments.json:
-        write_results(arguments.json, {}, question=query, answers=answers)
+        write_results(arguments.json, {}, query=query, predictions=predictions)
 
 
 def _query(arguments: argparse.Namespace) -> dict[str, Any]:

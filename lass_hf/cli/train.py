@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from ..utils.console import check_writable, report
-from ..utils.result_files import read_training
 
 HELP = "train a model on a graph"
 
@@ -22,13 +21,12 @@ def run(argv: Sequence[str]) -> None:
     arguments, training = parse_training(argv)
     if arguments.json:
         check_writable(arguments.json)
-    trainer = train(arguments, training)
+    done = train(arguments, training)
+    trainer = done.trainer
     graph = trainer.train_dataset.graph  # type: ignore[union-attr]
     log = trainer.state.log_history
-    metadata = read_training(str(training.output_dir)) or {}
-    metrics = metadata.pop("metrics", log[-1])
     every = {**training.to_dict(), **asdict(arguments)}
-    report(arguments.json, metrics, task="training", **metadata, arguments=every, log=log)
+    report(arguments.json, log[-1], task="training", **done.metadata, arguments=every, log=log)
     if trainer.is_world_process_zero():
         models = f"--model {training.output_dir}"
         if arguments.retriever:

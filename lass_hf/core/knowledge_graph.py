@@ -45,6 +45,10 @@ class GraphSplit:
             item["label"] = int(self.labels[position])
         return item
 
+    def __getitems__(self, positions: Sequence[int]) -> "GraphSplit":
+        """Returns the part of the split at some positions: what a data loader hands to its collator, as arrays."""
+        return self.select(np.asarray(positions))
+
     @property
     def positives(self) -> np.ndarray:
         """The true triplets, int64 of shape (m, 3)."""

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from .architectures import ARCHITECTURES, Architecture
+from .choices import ModelChoices, choice_names
 from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder, shared_name
 from .errors import LOADING_ERRORS, ModelError, first_line
 from .losses import negative_sampling_loss
-from .score_functions import distance_factor, distance_score
+from .old_names import refuse_old_names
+from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
 
 SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it is read
 
@@ -75,40 +77,35 @@ class LassForKGCompletion(PreTrainedModel):
         """Nothing: the encoder initializes itself, and doing it again would undo pre-trained weights."""
 
     @classmethod
-    def from_encoder(
-        cls,
-        name_or_path: str,
-        margin: float = 7.0,
-        distance_scale: str = "sqrt_dim",
-        dropout: float | None = None,
-        architecture: str = "cross-encoder",
-        normalize: bool = False,
-        scale: float = 20.0,
-        learn_scale: bool = True,
-        self_match_weight: float = 1.0,
-        neighbor_weight: float = 0.0,
-        frequency_weight: float = 0.0,
-        **kwargs: Any,
-    ) -> "LassForKGCompletion":
-        """A LASS model, yet to be trained, from a pre-trained encoder by hub name or folder.
+    def from_encoder(cls, name_or_path: str, *, dropout: float | None = None, **choices: Any) -> "LassForKGCompletion":
+        """Makes an untrained LASS model from a pre-trained encoder.
 
-        `dropout`: of all layers of the encoder, in [0, 1); None leaves it as the checkpoint has it. The other choices
-        are those of `LassConfig`. The folder of a trained LASS model gives its encoder, to train another model from.
-        `kwargs` go to `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...). A checkpoint saved
-        with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, or when the
-        checkpoint lacks weights of the encoder, or has them in no safetensors file: nothing is unpickled.
+        A checkpoint saved with a task head is fine: its head is dropped. The folder of a trained LASS model gives its
+        encoder, to train another model from.
+
+        Args:
+            name_or_path: hub name or folder of the encoder.
+            dropout: probability of all dropout layers of the encoder, in [0, 1); None leaves the checkpoint's own.
+            **choices: choices of `ModelChoices` (`architecture`, `margin`, `distance_scale`, ...); all others go to
+                `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...).
+
+        Raises:
+            LassError: a choice has a value that is not allowed, or a name that it had in an earlier version.
+            ModelError: there is no such encoder, or the checkpoint lacks weights of it, or has them in no safetensors
+                file: nothing is unpickled.
         """
-        check_model_source(resolve_encoder(name_or_path), **kwargs)
+        refuse_old_names(choices)
+        own = {name: choices.pop(name) for name in choice_names(ModelChoices) if name in choices}
+        check_model_source(resolve_encoder(name_or_path), **choices)
         try:
             if dropout is not None:
-                kwargs["config"] = _with_dropout(
-                    AutoConfig.from_pretrained(resolve_encoder(name_or_path), **_hub(kwargs)), dropout
-                )
+                config = AutoConfig.from_pretrained(resolve_encoder(name_or_path), **_hub(choices))
+                choices["config"] = _with_dropout(config, dropout)
             encoder, info = AutoModel.from_pretrained(
-                resolve_encoder(name_or_path), output_loading_info=True, **{**kwargs, **SAFE}
+                resolve_encoder(name_or_path), output_loading_info=True, **{**choices, **SAFE}
             )
         except ModelError:
-            raise  # of a trained LASS model
+            raise  # The encoder is that of a trained LASS model, whose message is already the right one.
         except LOADING_ERRORS as error:
             raise ModelError(f"{name_or_path}: no encoder could be loaded ({_why(error)})") from error
         if isinstance(encoder, cls):
@@ -117,24 +114,19 @@ class LassForKGCompletion(PreTrainedModel):
         encoder.config._name_or_path = shared_name(name_or_path)
         config = LassConfig(
             encoder_config=encoder.config,
-            margin=margin,
-            distance_scale=distance_scale,
-            architecture=architecture,
-            normalize=normalize,
-            scale=scale,
-            learn_scale=learn_scale,
-            self_match_weight=self_match_weight,
-            neighbor_weight=neighbor_weight,
-            frequency_weight=frequency_weight,
-            attn_implementation=encoder.config._attn_implementation,  # type: ignore[call-arg] # else reset, in the encoder too
+            attn_implementation=encoder.config._attn_implementation,  # type: ignore[call-arg] # else it is reset, in the encoder too
+            **own,
         )
         return cls(config, encoder=encoder)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs) -> "LassForKGCompletion":
-        """Loads a trained LASS model, by folder or hub name; raises ModelError for one that holds none.
+        """Loads a trained LASS model from a folder or the hub.
 
         Weights are read from safetensors files only: nothing is unpickled.
+
+        Raises:
+            ModelError: the folder or repository holds no LASS model, or one saved by an earlier version.
         """
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
@@ -173,23 +165,31 @@ class LassForKGCompletion(PreTrainedModel):
         pairs: torch.LongTensor | None = None,
         **kwargs: Any,
     ) -> LassOutput:
-        """Scores sequences as `LassProcessor` makes them: the first three inputs are int64 of shape (batch, L).
+        """Scores sequences as `LassProcessor` makes them.
 
-        `attention_mask`: 1 for a token, 0 for padding; None when there is no padding. `segment_ids`, always needed:
-        0 special token or padding, 1 head, 2 relation, 3 tail. `labels`, shape (batch,): 1 positive, 0 negative; with
-        them the loss of Eq. 4. `length_buckets`: (rows, shortest length, longest length) of consecutive rows that are
-        encoded together, each cut to its own longest; the scores are those of the whole batch, without computing its
-        padding (they must cover all rows; hidden states and attentions are then not given). `pairs`, with separate
-        architecture, int64 of shape (batch, directions, 2): which rows are query and answer; a score is the mean over the
-        directions, and there is none without pairs (`config.self_match_weight`, which is about whole texts, is for
-        `TripletScorer` to add). `kwargs` go to the encoder.
-        Raises ModelError without `segment_ids`, and for pairs that a cross-encoder cannot have.
+        Args:
+            input_ids: Int64 of shape (batch, L).
+            attention_mask: Int64 of shape (batch, L): 1 for a token, 0 for padding. None: no padding.
+            segment_ids: Int64 of shape (batch, L), always needed: 0 special token or padding, 1 head, 2 relation, 3
+                tail.
+            labels: Int64 of shape (batch,): 1 positive, 0 negative. With them `loss` is Eq. 4.
+            length_buckets: (rows, shortest length, longest length) of consecutive rows that are encoded together, each
+                bucket cut to its own longest. They must cover all rows. Scores are those of the whole batch, without
+                its padding being computed; hidden states and attentions are then not returned.
+            pairs: For a bi-encoder, int64 of shape (batch, directions, 2): which rows are query and entity. A score is
+                the mean over the directions. Without pairs there are embeddings and no scores.
+                (`TripletScorer` adds `config.self_match_weight`, which compares whole texts.)
+            **kwargs: Passed to the encoder.
+
+        Returns:
+            A `LassOutput`.
+
+        Raises:
+            ModelError: There are no `segment_ids`; a cross-encoder is given pairs; or labels come without pairs to a
+                bi-encoder.
         """
         if segment_ids is None:
             raise ModelError("segment_ids are missing: they say which tokens are head, relation and tail")
-        separate = self.config.architecture == "bi-encoder"
-        if pairs is not None and not separate:
-            raise ModelError("pairs of queries and answers, for a cross-encoder: its processor differs")
         if length_buckets is None:
             segments, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
         else:
@@ -200,42 +200,49 @@ class LassForKGCompletion(PreTrainedModel):
                 parts.append(self._encode(input_ids[part], mask, segment_ids[part], **kwargs)[0])
                 start += rows
             segments = torch.cat(parts)
-        vectors = scores = loss = None
-        head, relation, tail = segments.unbind(1)
+        config, loss = self.config, None
         with torch.autocast(segments.device.type, enabled=False):
             factor = self.distance_factor()
-            if separate:
-                vectors = head + relation + tail  # a row has the first two, or the last; what it lacks is zero
-                if self.config.normalize:
-                    vectors = normalize(vectors, dim=-1)
-            if pairs is not None:
-                assert vectors is not None
-                squared = (vectors[pairs[..., 0]] - vectors[pairs[..., 1]]).square().sum(-1)
-                scores = distance_score(squared, self.config.margin, factor).mean(-1)
-                query, answer = pairs[:, 0].unbind(-1)
-                head, relation, tail = head[query], relation[query], tail[answer]
-            elif not separate:
-                squared = (head + relation - tail).square().sum(-1)
-                scores = distance_score(squared, self.config.margin, factor)
+            outputs = self.architecture.outputs(
+                segments, pairs, self.score_function, config.margin, factor, config.normalize
+            )
             if labels is not None:
-                if scores is None:
-                    raise ModelError("labels without pairs: with a bi-encoder pairs say what is scored")
-                loss = negative_sampling_loss(scores, labels)
-        known = scores is not None
+                if "scores" not in outputs:
+                    raise ModelError("labels were given without pairs: a bi-encoder scores the pairs of its sequences")
+                loss = negative_sampling_loss(outputs["scores"], labels)
         return LassOutput(
             loss=loss,
-            scores=scores,
-            head_embeddings=head if known else None,
-            relation_embeddings=relation if known else None,
-            tail_embeddings=tail if known else None,
-            embeddings=vectors,
+            **outputs,
             factor=factor,
             hidden_states=encoded.get("hidden_states"),
             attentions=encoded.get("attentions"),
         )
 
+    @property
+    def architecture(self) -> Architecture:
+        """What is particular to a cross-encoder, or to a bi-encoder."""
+        return ARCHITECTURES[self.config.architecture]
+
+    @property
+    def score_function(self) -> ScoreFunction:
+        """The score function, by default Eq. 1's translation."""
+        return SCORE_FUNCTIONS[self.config.score_function]
+
+    def score_of_energy(self, energy: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
+        """Returns the scores of energies of any shape (Eq. 1).
+
+        Args:
+            energy: Float32 of any shape.
+            factor: The factor that a forward pass returned, if gradients are to flow through it (wrappers of
+                distributed training must see its use); None for the model's own.
+
+        Returns:
+            Float32 of the same shape.
+        """
+        return score_of_energy(energy, self.config.margin, self.distance_factor() if factor is None else factor)
+
     def distance_factor(self) -> torch.Tensor:
-        """What Eq. 1's squared distance is multiplied by: a float32 scalar."""
+        """Returns the factor of the energy in Eq. 1, a float32 scalar."""
         config = self.config
         if not config.normalize:
             factor = distance_factor(config.distance_scale, self.encoder.config.get_text_config().hidden_size)
@@ -246,25 +253,25 @@ class LassForKGCompletion(PreTrainedModel):
         return torch.tensor(factor, dtype=torch.float32, device=self.device)
 
     def _encode(self, input_ids, attention_mask, segment_ids, **kwargs: Any) -> tuple[torch.Tensor, ModelOutput]:
-        """The mean-pooled segments, float32 of shape (batch, 3, k), and the encoder's own output."""
+        """Returns the mean-pooled segments, float32 of shape (batch, 3, k), and the encoder's own output."""
         encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
         hidden = encoded.last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):  # sums of Eq. 1 and of the means are float32
             mask = (segment_ids[:, None] == torch.arange(1, 4, device=hidden.device)[:, None]).float()  # (batch, 3, L)
             count = mask.sum(-1, keepdim=True)
-            if self.config.architecture == "bi-encoder":
-                count = count.clamp(min=1)  # a row is a query, without a tail, or an answer, without the others
+            if self.architecture.encodes_entities:
+                count = count.clamp(min=1)  # a sequence is a query without a tail, or an entity alone
             return mask @ hidden.float() / count, encoded
 
 
 def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Which of `from_pretrained`'s arguments say where the files are."""
+    """Returns those arguments of `from_pretrained` that say where the files are."""
     names = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "trust_remote_code")
     return {name: kwargs[name] for name in names if name in kwargs}
 
 
 def _why(error: BaseException) -> str:
-    """The first line of an error; about weights in another format, what to do."""
+    """Returns the first line of an error, or what to do about weights in another format."""
     line = first_line(error)
     if "file named model.safetensors" in line:
         return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
@@ -272,7 +279,7 @@ def _why(error: BaseException) -> str:
 
 
 def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
-    """Sets every dropout probability of a configuration, whatever its architecture calls them."""
+    """Sets every dropout probability of a configuration, by whatever names it has them."""
     if not 0 <= dropout < 1:
         raise ModelError(f"dropout={dropout}; expected 0 or more, and less than 1")
     encoder = config.encoder_config if isinstance(config, LassConfig) else config
@@ -284,8 +291,8 @@ def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
 
 
 def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
-    """Weights that a checkpoint lacks would be random, and transformers only reports them. The pooler is not used."""
-    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
+    """Refuses a checkpoint that lacks weights: they would be random, and transformers only reports them."""
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))  # The pooler is not used.
     if missing:
         raise ModelError(
             f"{name}: the checkpoint lacks {len(missing)} weights of {type(model).__name__}, {missing[0]} among them; "

@@ -6,8 +6,10 @@ shape (n, 3): entity, relation, entity, and -1 for a segment that is not there. 
 row (entity, relation, -1) and an answer (-1, -1, entity).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
@@ -51,16 +53,26 @@ class TokenStore:
     def from_lists(
         cls, template: SequenceTemplate, relations: list[list[int]], entities: list[list[int]]
     ) -> "TokenStore":
-        tokens, offsets = _flatten([*relations, *entities])
-        return cls(template, len(relations), tokens, offsets)
+        """Makes a store from the token ids of each relation, and of each entity."""
+        return cls.from_chunks(template, relations, [entities])
+
+    @classmethod
+    def from_chunks(
+        cls, template: SequenceTemplate, relations: list[list[int]], entities: Iterable[list[list[int]]]
+    ) -> "TokenStore":
+        """Makes a store from entities that come in chunks, so that only one chunk is in memory as lists."""
+        parts = [_flatten(texts) for texts in (relations, *entities)]  # type: ignore[misc]
+        offsets = np.zeros(1 + sum(len(lengths) for _, lengths in parts), dtype=np.int64)
+        np.cumsum(np.concatenate([lengths for _, lengths in parts]), out=offsets[1:])
+        return cls(template, len(relations), np.concatenate([tokens for tokens, _ in parts]), offsets)
 
     def with_entities(self, entities: list[list[int]]) -> "TokenStore":
-        """The store with more entities after its own."""
-        tokens, offsets = _flatten(entities)
+        """Returns the store with more entities, given by their token ids, after its own."""
+        tokens, lengths = _flatten(entities)
         return replace(
             self,
             tokens=np.concatenate([self.tokens, tokens]),
-            offsets=np.concatenate([self.offsets, self.offsets[-1] + offsets[1:]]),
+            offsets=np.concatenate([self.offsets, self.offsets[-1] + np.cumsum(lengths)]),
         )
 
     @property
@@ -105,8 +117,8 @@ class TokenStore:
         rows[:, 1] = triplets[:, 1] + (0 if slot == 2 else self.num_relations // 2)
         return rows
 
-    def answers(self, entities: np.ndarray) -> np.ndarray:
-        """Rows of entities as answers."""
+    def candidates(self, entities: np.ndarray) -> np.ndarray:
+        """Returns the rows of entities as candidates, int64 of shape (n, 3)."""
         rows = np.full((len(entities), 3), -1, dtype=np.int64)
         rows[:, 2] = entities
         return rows
@@ -201,6 +213,6 @@ def truncate(lengths: np.ndarray, budget: np.ndarray | int) -> np.ndarray:
 
 
 def _flatten(lists: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    offsets = np.zeros(len(lists) + 1, dtype=np.int64)
-    np.cumsum([len(tokens) for tokens in lists], out=offsets[1:])
-    return np.fromiter((token for tokens in lists for token in tokens), dtype=np.int32, count=offsets[-1]), offsets
+    """Returns all tokens one after the other, int32, and the length of each list, int64."""
+    lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
+    return np.fromiter(chain.from_iterable(lists), dtype=np.int32, count=int(lengths.sum())), lengths

@@ -1,16 +1,14 @@
-"""Calibration: the threshold and the Platt scaling that turn a score into a label and a probability.
+"""True or false, and how probably: the threshold and the Platt scaling that a model's configuration carries.
 
-Both are fitted on a labeled validation split and kept in the model's configuration. A training drops them, because it
-changes the weights, and fits new ones when it ends.
+They are fitted on a labeled validation split. A training drops those of the weights that it changes, and fits new
+ones when it ends.
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
-from transformers import TrainerCallback
 
 from ..core.errors import GraphError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
@@ -54,11 +52,10 @@ class Calibration:
         """Returns the values that `LassConfig.calibration` holds."""
         return {"threshold": self.threshold, **asdict(self.platt)}
 
-    def __call__(self, scores: np.ndarray) -> list[dict[str, Any]]:
-        """Returns a dict with `label`, "true" or "false", and `probability` of being true, for each of (n,) scores."""
+    def __call__(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns labels (bool) and probabilities of being true (float64) of scores; all three of shape (n,)."""
         exact = np.asarray(scores, dtype=np.float64)
-        rows = zip((exact > self.threshold).tolist(), self.platt(exact).tolist(), strict=True)
-        return [{"label": "true" if true else "false", "probability": probability} for true, probability in rows]
+        return exact > self.threshold, self.platt(exact)
 
 
 def fit_calibration(
@@ -116,17 +113,3 @@ def labeled_split(graph: KnowledgeGraph, name: str) -> GraphSplit:
             f"the {name} split has no {missing[0]} triplet: classification needs a 4th column with 1 and -1 (or 0)"
         )
     return split
-
-
-class CalibrationCallback(TrainerCallback):
-    """Drops the model's calibration when a training begins, and fits one when it ends, where the graph has labels."""
-
-    def on_train_begin(self, args, state, control, model=None, **kwargs):
-        model.config.calibration = None
-
-    def on_train_end(self, args, state, control, model=None, processing_class=None, **kwargs):
-        try:
-            labeled_split(processing_class.graph, "validation")
-        except GraphError:
-            return
-        fit_calibration(model, processing_class, processing_class.graph, quiet=args.disable_tqdm)

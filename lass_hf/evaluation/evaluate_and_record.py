@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.configuration_lass import RANKING_CHOICES
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -157,7 +156,7 @@ def evaluate_and_record(
         command=command_line(),
         model=folder,
         fingerprint=model_fingerprint(model),
-        ranking_weights={name: getattr(model.config, name) for name in RANKING_CHOICES},
+        ranking_weights=model.config.ranking_weights,
         training=read_training(folder),
         **_details(result, reranker),
     )

@@ -8,13 +8,14 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from transformers.utils import CONFIG_NAME
 
-from ..core.configuration_lass import RANKING_CHOICES, SCORE_CHOICES, LassConfig
+from ..core.choices import ModelChoices, SequenceChoices, choice_names
 from ..core.encoders import encoder_name, hub_name
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -35,8 +36,8 @@ def model_facts(model: LassForKGCompletion, processor: LassProcessor) -> dict[st
     """What a card says of a model, and of the graph that its processor has; plain values, for JSON."""
     encoder, graph = model.encoder.config, processor.graph
     facts: dict[str, Any] = {
-        **{name: getattr(model.config, name) for name in SCORE_CHOICES},
-        **{name: getattr(processor, name) for name in ("separators", "max_length")},
+        **{name: getattr(model.config, name) for name in choice_names(ModelChoices)},
+        **{name: getattr(processor, name) for name in choice_names(SequenceChoices)},
         "encoder": encoder_name(encoder._name_or_path),
         "base_model": hub_name(encoder._name_or_path),
         "encoder_type": encoder.model_type,
@@ -150,11 +151,15 @@ def graph_in(folder: str | Path, include_graph: str = "full") -> str:
 
 def _card(folder: Path, facts: Mapping[str, Any], *choices: Any) -> str:
     """The card, with the digest of its text behind the metadata, by which a change is seen."""
-    config = {"calibration": None, **_read(folder / CONFIG_NAME)}  # what was decided after the training
-    later = {name: config[name] for name in ("calibration", *RANKING_CHOICES) if name in config}
-    untold = {name: getattr(LassConfig, name) for name in SCORE_CHOICES}  # by facts that are older than a choice
-    known = {**untold, **facts, **later}
-    own = {name: known[name] for name in RANKING_CHOICES}
+    weights = choice_names(ModelChoices, affects="ranking")
+    config = {"calibration": None, **_read(folder / CONFIG_NAME)}  # Commands change these after the training.
+    later = {name: config[name] for name in ("calibration", *weights) if name in config}
+    known = {
+        **asdict(ModelChoices()),
+        **facts,
+        **later,
+    }  # Facts may be older than a choice, which has its default then.
+    own = {name: known[name] for name in weights}
     if known["architecture"] == "bi-encoder":  # a cross-encoder has none; what it reranked tells those of the retriever
         known["evaluations"] = [one for one in facts["evaluations"] if one.get("ranking_weights", own) == own]
     text = model_card(known, *choices)

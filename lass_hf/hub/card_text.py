@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.configuration_lass import RANKING_CHOICES
+from ..core.choices import ModelChoices, choice_names
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.presets import PRESETS
 
@@ -105,9 +105,9 @@ def _eval_results(result: Mapping[str, Any]) -> list[Any]:
 
 
 def _reading(facts: Mapping[str, Any]) -> str:
-    """Which reading of the method the choices are."""
+    """Returns the sentence that says which variant of the method the choices are."""
     if facts["architecture"] == "bi-encoder":
-        return "The architecture is separate, which the paper does not have: entities are encoded apart from the query."
+        return "The model is a bi-encoder, which the paper does not have: entities are encoded apart from the query."
     chosen = (facts["training"] or {}).get("choices", {})
     apart = [[f"`{name}`" for name in preset if chosen.get(name) != preset[name]] for preset in PRESETS.values()]
     for different, preset, title in zip(apart, PRESETS, ("the paper", "the paper's published code"), strict=True):
@@ -118,15 +118,17 @@ def _reading(facts: Mapping[str, Any]) -> str:
 
 
 def _choices(chosen: Mapping[str, Any]) -> list[list[str]]:
-    """Rows of the table of choices: name, value here, value in each reading."""
+    """Returns the rows of the table of choices: name, value here, value in each preset."""
     presets = list(PRESETS.values())
-    told = [name for name in chosen if name not in RANKING_CHOICES]  # the text has those that hold by now
+    told = [
+        name for name in chosen if name not in choice_names(ModelChoices, affects="ranking")
+    ]  # The card's text has those that hold now.
     names = sorted(told, key=lambda name: name not in presets[0])
     return [[name, *(_told(values[name]) if name in values else "" for values in (chosen, *presets))] for name in names]
 
 
 def _told(value: Any) -> str:
-    """A choice in words; of a path the last part only."""
+    """Returns a choice in words; of a path the last part only."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "default" if value is None else Path(value).name if str(value).startswith(("/", "~", ".")) else str(value)

@@ -1,9 +1,10 @@
-"""Names into numbers and back, for one call: entities that are new to the graph are numbered behind its own.
+"""`NameResolver`: the one place where names become integers, and where integers become names again.
 
-It knows no scores; the texts of new entities are tokenized by who asks for scores.
+An entity that is new to the graph gets an integer behind the graph's own. Its text travels along with the integers, as
+`NameResolver.new_texts`, to whatever scores them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,64 +12,125 @@ import numpy as np
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import SLOT_NAMES, Vocabulary
+from .top_predictions import as_rows
 
 # An entity or relation by id, else by text; or {"text": "..."} for an entity that is new to the graph.
 Name = str | Mapping[str, str]
 
 
-class Names:
-    """The names of one call, over a graph. `new`: texts of the new entities so far, in the order of their numbers."""
+class NameResolver:
+    """Resolves the names of one call to integers, and names integers.
 
-    def __init__(self, graph: KnowledgeGraph):
+    Args:
+        graph: The graph whose entities and relations are named.
+        suggest: Returns ids that resemble an unknown name, given the name and its slot. None for the suggestions of
+            `Vocabulary.find`, which take long in a large graph.
+
+    Attributes:
+        new_texts: Texts of the entities that are new to the graph, in the order of their integers, of which the first
+            is `graph.num_entities`.
+    """
+
+    def __init__(self, graph: KnowledgeGraph, suggest: Callable[[str, int], Sequence[str]] | None = None):
         self.graph = graph
-        self.new: list[str] = []
+        self.new_texts: list[str] = []
+        self._suggest = suggest
 
     def vocabulary(self, slot: int) -> Vocabulary:
+        """Returns the relations for slot 1, the entities for slots 0 and 2."""
         return self.graph.relations if slot == 1 else self.graph.entities
 
-    def find(self, name: Name, slot: int) -> int:
-        """The number of a name; raises UnknownNameError, with the closest matches, for one that the graph lacks."""
+    def resolve(self, name: Name, slot: int) -> int:
+        """Returns the integer of a name.
+
+        Args:
+            name: An id, else a text; `{"text": "..."}` for an entity that is new to the graph.
+            slot: 0 for a head, 1 for a relation, 2 for a tail.
+
+        Raises:
+            UnknownNameError: The graph lacks the name (the message has those that resemble it), or the text is that of
+                several entities (the message has their ids).
+            LassError: `name` is neither a string nor the text of a new entity.
+        """
         if isinstance(name, str):
-            return self.vocabulary(slot).find(name)
+            return self._resolve_string(name, slot)
         if slot == 1 or not isinstance(name, Mapping) or set(name) != {"text"} or not str(name["text"] or "").strip():
             raise LassError(f'{SLOT_NAMES[slot]}={name!r}; expected a name, or {{"text": "..."}} for a new entity')
-        self.new.append(name["text"])
-        return self.graph.num_entities + len(self.new) - 1
+        self.new_texts.append(name["text"])
+        return self.graph.num_entities + len(self.new_texts) - 1
 
-    def triplets(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:
-        """Numbers of (head, relation, tail) triplets: int64, shape (n, 3)."""
-        for number, triplet in enumerate(triplets):
+    def _resolve_string(self, name: str, slot: int) -> int:
+        vocabulary = self.vocabulary(slot)
+        if self._suggest is None:
+            return vocabulary.find(name)
+        integer = vocabulary.find_exactly(name)
+        if integer is None:
+            raise vocabulary.unknown(name, self._suggest(name, slot))
+        return integer
+
+    def resolve_triplets(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:
+        """Returns the integers of (head, relation, tail) triplets of names: int64, shape (n, 3).
+
+        Raises:
+            LassError: An item has not three names, or as `resolve`.
+        """
+        for position, triplet in enumerate(triplets):
             if isinstance(triplet, str) or len(triplet) != 3:
-                raise LassError(f"item {number} is {triplet!r}; expected (head, relation, tail)")
-        numbers = [[self.find(name, slot) for slot, name in enumerate(triplet)] for triplet in triplets]
-        return np.array(numbers, dtype=np.int64).reshape(-1, 3)
+                raise LassError(f"item {position} is {triplet!r}; expected (head, relation, tail)")
+        integers = [[self.resolve(name, slot) for slot, name in enumerate(triplet)] for triplet in triplets]
+        return np.array(integers, dtype=np.int64).reshape(-1, 3)
 
-    def question(self, question: Mapping[str, Name | None]) -> tuple[int, list[int]]:
-        """The slot that a question leaves open, and its triplet of numbers, 0 in that slot."""
-        if not isinstance(question, Mapping):
-            raise LassError(
-                f"{question!r} is a {type(question).__name__}; expected a dict with exactly two of head, relation "
-                "and tail"
-            )
-        given = [name for name in SLOT_NAMES if question.get(name) is not None]
-        if len(given) != 2 or not set(question) <= set(SLOT_NAMES):
-            raise LassError(
-                f"{question!r}: a question needs exactly two of head, relation and tail; the third is what it asks for"
-            )
-        names: list[Any] = [question.get(name) for name in SLOT_NAMES]
-        return names.index(None), [0 if name is None else self.find(name, slot) for slot, name in enumerate(names)]
+    def resolve_query(self, query: Mapping[str, Name | None]) -> tuple[np.ndarray, int]:
+        """Returns the integers of a query, 0 in the slot that it leaves open (int64, shape (3,)), and that slot.
 
-    def candidates(self, candidates: Sequence[Name] | None, slot: int) -> np.ndarray:
-        """Numbers of the names to choose from, of all for None: int64, sorted."""
-        if candidates is None:
-            return np.arange(len(self.vocabulary(slot)))
+        Args:
+            query: Names by slot: two of `head`, `relation` and `tail`. The third is absent or None.
+
+        Raises:
+            LassError: `query` does not have exactly two of the three, or as `resolve`.
+        """
+        if not isinstance(query, Mapping):
+            raise LassError(
+                f"{query!r} is a {type(query).__name__}; expected a dict with exactly two of head, relation and tail"
+            )
+        given = [slot for slot in SLOT_NAMES if query.get(slot) is not None]
+        if len(given) != 2 or not set(query) <= set(SLOT_NAMES):
+            raise LassError(
+                f"{query!r}: a query needs exactly two of head, relation and tail; the third is what it asks for"
+            )
+        names: list[Any] = [query.get(slot) for slot in SLOT_NAMES]
+        integers = [0 if name is None else self.resolve(name, slot) for slot, name in enumerate(names)]
+        return np.array(integers, dtype=np.int64), names.index(None)
+
+    def resolve_candidates(self, candidates: Sequence[Name], slot: int) -> np.ndarray:
+        """Returns the integers of the names to choose from: int64, ascending, none twice.
+
+        Raises:
+            LassError: `candidates` is not a list of one name or more, or as `resolve`.
+        """
         if isinstance(candidates, (str, Mapping)) or not len(candidates):
             raise LassError(f"candidates={candidates!r}; expected a list of one name or more, or None for all")
-        return np.unique([self.find(name, slot) for name in candidates])
+        return np.unique([self.resolve(name, slot) for name in candidates])
 
-    def named(self, number: int, slot: int) -> tuple[str, str]:
-        """Id and text of a number; of a new entity its text is both."""
+    def name_of(self, integer: int, slot: int) -> tuple[str, str]:
+        """Returns the id and the text of an integer. The text of an entity that is new to the graph is also its id."""
         vocabulary = self.vocabulary(slot)
-        if number >= len(vocabulary):
-            return self.new[number - len(vocabulary)], self.new[number - len(vocabulary)]
-        return vocabulary.ids[number], vocabulary.texts[number]
+        if integer >= len(vocabulary):
+            text = self.new_texts[integer - len(vocabulary)]
+            return text, text
+        return vocabulary.ids[integer], vocabulary.texts[integer]
+
+    def name_predictions(self, predictions: np.ndarray, slot: int) -> list[dict[str, Any]]:
+        """Returns predictions for a slot as dicts of plain values.
+
+        Args:
+            predictions: An array of `SCORED_TRIPLET`, such as `LassPredictor.rank` returns.
+            slot: The slot that was predicted.
+
+        Returns:
+            For each prediction `id`, `text`, `score`, `known` and, where it is calibrated, `label` ("true" or "false")
+            and `probability`.
+        """
+        names = [self.name_of(integer, slot) for integer in predictions["triplet"][:, slot].tolist()]
+        rows = as_rows(predictions)
+        return [{"id": name, "text": text, **row} for (name, text), row in zip(names, rows, strict=True)]

@@ -1,13 +1,13 @@
 """`pipeline("kg-completion")` and `pipeline("triplet-classification")`: dicts in, dicts out, over `LassPredictor`.
 
-It batches what it is given; it scores and names nothing. `import lass_hf` imports it, so it imports little.
+The pipelines batch their items; the predictor resolves, scores and names. `import lass_hf` imports this module, so it
+imports little itself.
 """
 
 import copy
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import AutoModel
 from transformers.pipelines import PIPELINE_REGISTRY
@@ -15,9 +15,22 @@ from transformers.pipelines.base import Pipeline
 
 from ..core.errors import IndexFolderError, LassError
 
+if TYPE_CHECKING:
+    from .predictor import LassPredictor
+
 
 class LassPipeline(Pipeline):
-    """What both have in common: model and processor make a `LassPredictor`, which answers batches of items."""
+    """The base of both pipelines: makes a `LassPredictor` of model and processor, which predicts batches of items.
+
+    Args:
+        model: A trained LassForKGCompletion.
+        processor: Its LassProcessor, which must have its graph.
+        dtype: "auto", "float32" or "bfloat16", as a string or as a torch dtype.
+        **kwargs: Arguments of `transformers.Pipeline` and the parameters of the task.
+
+    Raises:
+        LassError: `model` or `processor` is of another kind, or the processor has no graph.
+    """
 
     _load_processor: Any = True
     _load_tokenizer: Any = False
@@ -28,7 +41,7 @@ class LassPipeline(Pipeline):
     processor: Any
     tokenizer: Any
 
-    items_at_once = 1  # when the caller gives no batch_size; how much is computed at once the scoring engine knows
+    default_batch_size = 1  # items per call of the predictor; the scoring engine cuts these into batches of its own
     parameters: tuple[str, ...] = ()
 
     def __init__(self, model: Any, processor: Any = None, dtype: Any = None, **kwargs: Any):
@@ -37,30 +50,60 @@ class LassPipeline(Pipeline):
                 f"a pipeline over {type(model).__name__} and {type(processor).__name__}; expected a trained "
                 "LassForKGCompletion and its LassProcessor, or the folder or hub name of both as model="
             )
-        kwargs.pop("local_files_only", None)  # meant for what is loaded by now
-        super().__init__(model=model, processor=processor, **{"batch_size": self.items_at_once, **kwargs})
-        if self.tokenizer.pad_token_id is None:  # a pipeline wants one; LassProcessor pads by itself
+        kwargs.pop("local_files_only", None)  # It was an argument for loading the model, which is done.
+        super().__init__(model=model, processor=processor, **{"batch_size": self.default_batch_size, **kwargs})
+        if self.tokenizer.pad_token_id is None:  # A pipeline requires one, though LassProcessor pads by itself.
             self.tokenizer = copy.deepcopy(self.tokenizer)
             self.tokenizer.pad_token = self.tokenizer.sep_token or self.tokenizer.eos_token
-        from .predictor import LassPredictor  # it imports the scoring engine
+        self.predictor = self.make_predictor(str(dtype or "auto").removeprefix("torch."))
 
-        self.predictor = LassPredictor(model, processor, str(dtype or "auto").removeprefix("torch."))
+    def make_predictor(self, dtype: str) -> "LassPredictor":
+        """Returns the predictor that the pipeline uses; entity vectors, if it needs any, are kept in memory."""
+        from .predictor import LassPredictor  # Imported here because it imports the scoring engine.
+
+        return LassPredictor(self.model, self.processor, dtype)
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """A result for a dict, a list for a list; an iterator for a generator, a torch or a `datasets` dataset."""
+        """Runs the pipeline.
+
+        Args:
+            inputs: An item, a list of items, a generator of items, or a torch or `datasets` dataset of items.
+            *args: As for `transformers.Pipeline`.
+            **kwargs: Parameters of the task, and `batch_size`.
+
+        Returns:
+            The result for an item, a list of results for a list, an iterator over results for the others.
+
+        Raises:
+            LassError: An item, a name in it, or a parameter is not as expected.
+        """
         if isinstance(inputs, list) and not inputs:
             return []
-        if type(inputs).__module__.startswith("datasets."):  # rows, which transformers would take for one item
+        if type(inputs).__module__.startswith("datasets."):  # transformers would take the whole dataset for one item.
             inputs = (row for row in inputs)
         return super().__call__(inputs, *args, **kwargs)
 
     def save_pretrained(self, save_directory: Any, include_graph: str = "full", **kwargs: Any) -> None:
-        """Saves model (`kwargs` are its own) and processor, from which the pipeline can be made again."""
+        """Saves model and processor, from which the pipeline can be made again.
+
+        Args:
+            save_directory: The folder.
+            include_graph: As for `LassProcessor.save_pretrained`.
+            **kwargs: Arguments of the model's `save_pretrained`.
+        """
         self.model.save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory, include_graph=include_graph)
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
-        """Uploads model, processor and card; arguments as of `lass_hf.push_to_hub`."""
+        """Uploads model, processor and card.
+
+        Args:
+            repo_id: The name of the repository.
+            **kwargs: Further arguments of `lass_hf.push_to_hub`.
+
+        Returns:
+            The result of `lass_hf.push_to_hub`.
+        """
         from ..hub.upload import push_to_hub
 
         return push_to_hub((self.model, self.processor), repo_id, **kwargs)
@@ -77,76 +120,94 @@ class LassPipeline(Pipeline):
     def _forward(self, batch: dict[str, Any], **parameters: Any) -> dict[str, Any]:  # type: ignore[override]
         items = batch["item"]
         if isinstance(items, list):
-            return {"result": self.answer(items, **parameters)}
-        return {"result": self.answer([items], **parameters)[0]}
+            return {"result": self.predict_batch(items, **parameters)}
+        return {"result": self.predict_batch([items], **parameters)[0]}
 
     def postprocess(self, outputs: dict[str, Any]) -> Any:  # type: ignore[override]
         return outputs["result"]
 
-    def answer(self, items: list[Any], **parameters: Any) -> list[Any]:
-        """The results for a batch."""
+    def predict_batch(self, items: list[Any], **parameters: Any) -> list[Any]:
+        """Returns the results for a batch of items."""
         raise NotImplementedError
 
 
 class KGCompletionPipeline(LassPipeline):
-    """Finds what a triplet lacks.
+    """Predicts the missing part of triplets.
 
-    An item is a dict with two of `head`, `relation` and `tail`: each the id or the text of what the graph has, or
-    `{"text": "..."}` for an entity that is new to it. The result is a list of dicts, best first: `id`, `text`, `score`
-    (higher is more plausible), `known` (the graph holds the triplet) and, where a threshold was fitted, `label`
-    ("true" or "false") and `probability`, those that a triplet-classification pipeline gives the triplet.
+    An item is a dict with two of `head`, `relation` and `tail`. Each is the id or the text of an entity or relation of
+    the graph, or `{"text": "..."}` for an entity that is new to it. The result is a list of dicts, best first: `id`,
+    `text`, `score` (the higher, the more plausible), `known` (the graph holds the triplet) and, where the model has a
+    calibration, the `label` ("true" or "false") and the `probability` that a triplet-classification pipeline gives the
+    triplet.
 
-    Parameters, for all calls or for one: `top_k` (10), `exclude_known` (True: only answers that are new are given),
-    `candidates` (names to choose from, instead of all), `batch_size` (how many items are scored together). Raises
-    LassError for an item that is no question.
+    Parameters, for all calls or for one:
 
+    - `top_k`: the number of predictions for each item, 10 by default;
+    - `exclude_known`: leave out predictions that the graph holds already, True by default;
+    - `candidates`: names to choose from, all entities (or all relations) by default;
+    - `batch_size`: the number of items that are scored together, 32 by default.
+
+    Example:
+        ```python
         pipe = pipeline("kg-completion", model="runs/mine")
         pipe({"head": "cat", "relation": "eats"}, top_k=3)
         pipe([{"head": "cat", "relation": "eats"}, {"relation": "eats", "tail": {"text": "a new kind of food"}}])
+        ```
     """
 
-    items_at_once = 32
+    default_batch_size = 32
     parameters = ("top_k", "exclude_known", "candidates")
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        from ..scoring.index_building import INDEX_FOLDER, entity_index
+    def make_predictor(self, dtype: str) -> "LassPredictor":
+        """Returns a predictor that reads the entity vectors in the model's folder, where there are any."""
+        from ..scoring.index_building import INDEX_FOLDER
+        from .predictor import LassPredictor
 
         folder = Path(self.model.name_or_path, INDEX_FOLDER)
-        if self.predictor.scorer.is_bi_encoder and folder.is_dir():
-            with suppress(IndexFolderError):  # of other weights, where these were trained further: one in memory
-                self.predictor.index = entity_index(self.predictor.scorer, folder, shared=False)
+        if not folder.is_dir() or self.model.config.architecture != "bi-encoder":
+            return super().make_predictor(dtype)
+        predictor = LassPredictor(self.model, self.processor, dtype, index_folder=folder)
+        try:
+            _ = predictor.index  # Read now, so that a damaged one is reported before the first item.
+        except IndexFolderError:  # The model was trained further since; the vectors of its old weights stay there.
+            return super().make_predictor(dtype)
+        return predictor
 
-    def answer(self, items: list[Any], **parameters: Any) -> list[Any]:
+    def predict_batch(self, items: list[Any], **parameters: Any) -> list[Any]:
+        """Returns the predictions for each item of a batch."""
         return self.predictor.complete(items, **parameters)
 
 
 class TripletClassificationPipeline(LassPipeline):
-    """Judges triplets.
+    """Classifies triplets as true or false.
 
-    An item is a dict with `head`, `relation` and `tail`: each the id or the text of what the graph has, or
-    `{"text": "..."}` for an entity that is new to it; a `label` beside them is ignored. The result is a dict: `score`
-    (higher is more plausible), `known` (the graph holds the triplet) and, where a threshold was fitted, `label`
-    ("true" or "false") and `probability` of being true (Platt scaling on validation).
+    An item is a dict with `head`, `relation` and `tail`. Each is the id or the text of an entity or relation of the
+    graph, or `{"text": "..."}` for an entity that is new to it. A `label` beside them is ignored. The result is a dict:
+    `score` (the higher, the more plausible), `known` (the graph holds the triplet) and, where the model has a
+    calibration, `label` ("true" or "false") and `probability` of being true (Platt scaling on the validation split).
 
-    One parameter, for all calls or for one: `batch_size` (how many items are scored together). Raises LassError for an
-    item that is no triplet.
+    It has one parameter, for all calls or for one: `batch_size`, the number of items that are scored together, 256 by
+    default.
 
+    Example:
+        ```python
         pipe = pipeline("triplet-classification", model="runs/mine")
         pipe({"head": "cat", "relation": "eats", "tail": "mouse"})
+        ```
     """
 
-    items_at_once = 256
+    default_batch_size = 256
 
-    def answer(self, items: list[Any], **parameters: Any) -> list[Any]:
+    def predict_batch(self, items: list[Any], **parameters: Any) -> list[Any]:
+        """Returns score, `known`, label and probability of each item of a batch."""
         return self.predictor.classify([_triplet(item) for item in items])
 
 
 def _triplet(item: Any) -> tuple[Any, Any, Any]:
-    """The names of a triplet that is given as a dict."""
+    """Returns the names of a triplet that is given as a dict."""
     if not isinstance(item, Mapping) or set(item) - {"label"} != {"head", "relation", "tail"}:
         raise LassError(
-            f'{item!r} is no triplet; expected a dict such as {{"head": ..., "relation": ..., "tail": ...}}'
+            f'{item!r} is not a triplet; expected a dict such as {{"head": ..., "relation": ..., "tail": ...}}'
         )
     return item["head"], item["relation"], item["tail"]
 

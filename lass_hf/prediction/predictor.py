@@ -1,33 +1,30 @@
-"""`LassPredictor`: names in, ranked answers out. It asks the scoring engine and adds names, texts and what is known."""
+"""`LassPredictor`: scores triplets and predicts what a graph lacks, by name.
+
+Names become integers once, `CandidateRanker` scores and ranks these, and the result is named once.
+"""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
-from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from ..core.errors import LassError
-from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
-from ..core.vocabulary import SLOT_NAMES
-from ..evaluation.calibration import Calibration
-from ..scoring.candidate_scores import CHUNK_SIZE, CandidateScores, by_index, by_triplets, vectors_of
-from ..scoring.candidate_vectors import CandidateVectors
-from ..scoring.entity_index import EntityIndex
-from ..scoring.index_building import entity_index, index_folder
-from ..scoring.triplet_scorer import TripletScorer
-from .name_resolver import Name, Names
-from .top_predictions import best_answers, is_known, known_places, reranked
-
-NONE = np.empty(0, dtype=np.int64)
+from ..scoring.index_building import index_folder
+from .name_resolver import Name, NameResolver
+from .ranker import CandidateRanker
+from .top_predictions import as_rows
 
 
-class Answer(NamedTuple):
-    """One ranked answer; `known` says whether the graph holds the triplet."""
+class Prediction(NamedTuple):
+    """One entity or relation that was predicted for the open slot of a query.
+
+    Attributes:
+        id: Its id; the text of an entity that is new to the graph.
+        text: Its text.
+        score: The higher, the more plausible.
+        known: Whether the graph holds the triplet that it makes.
+    """
 
     id: str
     text: str
@@ -35,59 +32,28 @@ class Answer(NamedTuple):
     known: bool
 
 
-class LassPredictor:
-    """Answers questions about a graph: scores triplets, and ranks heads, relations or tails.
+class LassPredictor(CandidateRanker):
+    """Scores triplets of a graph, and predicts heads, relations or tails, by name.
+
+    The methods `judge` and `rank` of `CandidateRanker` do the same in integers.
 
     Args:
-        model, processor: as trained and saved; the processor must have its graph.
+        model: A trained model.
+        processor: Its processor, which must have its graph.
         dtype: "auto", "float32" or "bfloat16", as in `TripletScorer`.
-        rerank: another predictor, with a cross-encoder, which puts the best `rerank_top_k` answers of this one in order;
-            answers below keep their order, and this model's score.
-        rerank_top_k: how many; all when there are fewer.
-        retriever_weight: their score is the cross-encoder's + `retriever_weight` * this model's (`evaluate_reranking` fits it).
-        index_folder: keeps the vectors of all entities, for a bi-encoder; None: memory only.
+        rerank: Another predictor, with a cross-encoder, which reorders the best `rerank_top_k` predictions of this one,
+            a bi-encoder. The predictions below them keep their order and this model's score.
+        rerank_top_k: How many are reranked; all where there are fewer.
+        retriever_weight: A reranked score is the cross-encoder's + `retriever_weight` * this model's.
+            `evaluate_reranking` fits it.
+        index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
 
-    `calibration` is the one that the model has now, or None; what is fitted later it does not see.
+    Attributes:
+        calibration: The calibration that the model had when the predictor was made, or None.
+
+    Raises:
+        LassError: The processor has no graph, or the arguments for reranking do not fit.
     """
-
-    def __init__(
-        self,
-        model: LassForKGCompletion,
-        processor: LassProcessor,
-        dtype: str = "auto",
-        *,
-        rerank: "LassPredictor | None" = None,
-        rerank_top_k: int = 100,
-        retriever_weight: float = 0.0,
-        index_folder: str | Path | None = None,
-    ):
-        if processor.graph is None:
-            raise LassError(
-                "the processor has no graph (the model was saved without one): set processor.graph, for instance to "
-                "KnowledgeGraph.from_directory(...), before making a predictor"
-            )
-        self.graph: KnowledgeGraph = processor.graph
-        self.processor = processor
-        self.scorer = TripletScorer(model, processor.token_store(), dtype)
-        self.rerank_top_k, self.retriever_weight = rerank_top_k, retriever_weight
-        self._reranker = None if rerank is None else self._checked_reranker(rerank)
-        self._index_folder = index_folder
-        self.calibration = Calibration.of(model)
-
-    def _checked_reranker(self, other: "LassPredictor") -> TripletScorer:
-        """The other's scorer, over this graph's texts."""
-        if not isinstance(other, LassPredictor):
-            raise LassError(f"rerank={other!r}; expected a LassPredictor (from_pretrained takes a folder or hub name)")
-        if not self.scorer.is_bi_encoder or other.scorer.is_bi_encoder:
-            first, second = (scorer.model.config.architecture for scorer in (self.scorer, other.scorer))
-            raise LassError(
-                f"rerank needs a bi-encoder (it is {first}), and a cross-encoder to rerank with (it is {second})"
-            )
-        if self.rerank_top_k < 1 or not 0 <= self.retriever_weight < float("inf"):
-            raise LassError(
-                f"rerank_top_k={self.rerank_top_k}, retriever_weight={self.retriever_weight}; expected 1 or more, and 0 or more"
-            )
-        return other.scorer.with_store(other.processor.token_store(self.graph))
 
     @classmethod
     def from_pretrained(
@@ -100,10 +66,22 @@ class LassPredictor:
         retriever_weight: float = 0.0,
         **kwargs: Any,
     ) -> "LassPredictor":
-        """Loads model and processor from a saved folder or hub name; `kwargs` go to both `from_pretrained`.
+        """Loads model and processor from a saved folder or from the hub.
 
-        `rerank`: folder or hub name of a cross-encoder. The vectors of all entities that a bi-encoder
-        needs are made when the first answer asks for them, and kept in its folder where that can be written.
+        The vectors of all entities, which a bi-encoder needs, are computed when the first query needs them. They are
+        kept in the model's folder where that can be written.
+
+        Args:
+            name_or_path: A folder or a name of the hub.
+            dtype: As in the constructor.
+            rerank: The folder or hub name of a cross-encoder.
+            rerank_top_k: As in the constructor.
+            retriever_weight: As in the constructor.
+            **kwargs: Arguments for `from_pretrained` of both model and processor, such as `revision`.
+
+        Raises:
+            ModelError: The folder or name has no LASS model or no LASS processor.
+            LassError: As in the constructor.
         """
         processor = LassProcessor.from_pretrained(name_or_path, **kwargs)
         model = LassForKGCompletion.from_pretrained(name_or_path, **kwargs)
@@ -118,36 +96,41 @@ class LassPredictor:
             index_folder=index_folder(name_or_path),
         )
 
-    @cached_property
-    def index(self) -> EntityIndex:
-        """The vectors of all entities, for a bi-encoder."""
-        # Not shared: each process may be asked other questions, or none.
-        return entity_index(self.scorer, self._index_folder, quiet=False, shared=False)
-
-    @cached_property
-    def candidate_vectors(self) -> CandidateVectors:
-        """The vectors that entities are ranked by: the index, with what the training triplets tell."""
-        return vectors_of(self.scorer, self.index, self.graph)
-
     def score(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:
-        """Scores (head, relation, tail) triplets of names: float32, shape (n,), in the given order.
+        """Scores triplets.
 
-        Raises UnknownNameError, with the closest matches, for a name that the graph lacks.
+        Args:
+            triplets: (head, relation, tail) names. A name is an id, else a text, or `{"text": "..."}` for an entity
+                that is new to the graph.
+
+        Returns:
+            Scores in the given order: float32, shape (n,). The higher, the more plausible.
+
+        Raises:
+            UnknownNameError: The graph lacks a name (the message has those that resemble it), or the name is a text
+                that several entities have.
+            LassError: An item is not a triplet of names.
         """
-        names = Names(self.graph)
-        numbers = names.triplets(triplets)
-        return self._knowing(names).score(numbers)
+        resolver = NameResolver(self.graph)
+        integers = resolver.resolve_triplets(triplets)
+        return self._scorer_with(resolver.new_texts).score(integers)
 
     def classify(self, triplets: Sequence[tuple[Name, Name, Name]]) -> list[dict[str, Any]]:
-        """Judges (head, relation, tail) triplets of names: a dict each, with `score` and `known`.
+        """Scores triplets, and classifies them where the model has a calibration.
 
-        Where a calibration was fitted also `label`, "true" or "false", and `probability` of being true. Raises as `score`.
+        Args:
+            triplets: (head, relation, tail) names, as for `score`.
+
+        Returns:
+            For each triplet `score`, `known` (the graph holds it) and, where the model has a calibration, `label`
+            ("true" or "false") and `probability` of being true.
+
+        Raises:
+            LassError: As for `score`.
         """
-        names = Names(self.graph)
-        numbers = names.triplets(triplets)
-        scores, known = self._knowing(names).score(numbers), is_known(self.graph.known, numbers)
-        pairs = zip(scores.tolist(), known.tolist(), strict=True)
-        return self._decided([{"score": score, "known": is_held} for score, is_held in pairs], scores)
+        resolver = NameResolver(self.graph)
+        integers = resolver.resolve_triplets(triplets)
+        return as_rows(self.judge(integers, resolver.new_texts))
 
     def predict(
         self,
@@ -158,116 +141,85 @@ class LassPredictor:
         exclude_known: bool = True,
         candidates: Sequence[Name] | None = None,
         quiet: bool = True,
-        progress: Any = None,
-    ) -> list[Answer]:
-        """The `top_k` best answers for the one slot that is not given, best first: (id, text, score, known).
+    ) -> list[Prediction]:
+        """Predicts the one of head, relation and tail that is not given.
 
-        Every entity (or relation) of the graph is a candidate, or those of `candidates`, except, with `exclude_known`,
-        those that make a triplet the graph holds in any split; when there are fewer than `top_k`, all are answers. One
-        new to the graph has its text as id. `progress`: a `tqdm` bar to advance by the scored triplets, instead of one
-        of its own. Raises LassError unless exactly two slots are given, and for an empty list of candidates.
+        A bi-encoder needs the vectors of all entities, which the first query without `candidates` computes; with
+        `neighbor_weight` or `frequency_weight` in the model's configuration, and training triplets, any query does.
 
-        With a bi-encoder, the first question without `candidates` makes the vectors of all entities; with
-        `neighbor_weight` or `frequency_weight`, and training triplets, any question does.
+        Args:
+            head: A name, as for `score`.
+            relation: A name, as for `score`.
+            tail: A name, as for `score`.
+            top_k: The number of predictions; all candidates where there are fewer.
+            exclude_known: Leave out predictions that make a triplet which the graph holds, in any split.
+            candidates: Names to choose from; None for all entities (or relations) of the graph.
+            quiet: Show no progress bar.
+
+        Returns:
+            Predictions, best first: (id, text, score, known).
+
+        Raises:
+            UnknownNameError: As for `score`.
+            LassError: Not exactly two of head, relation and tail are given, `top_k` is below 1, or `candidates` is
+                empty.
         """
-        question = {"head": head, "relation": relation, "tail": tail}
-        names = Names(self.graph)
-        ((answers, _),) = self._ranked([question], names, top_k, exclude_known, candidates, quiet, progress)
-        return answers
+        query = {"head": head, "relation": relation, "tail": tail}
+        (rows,) = self._rank_names([query], top_k, exclude_known, candidates, quiet, calibrate=False)
+        return [Prediction(**row) for row in rows]
 
     def complete(
         self,
-        questions: Sequence[Mapping[str, Name | None]],
+        queries: Sequence[Mapping[str, Name | None]],
         top_k: int = 10,
         exclude_known: bool = True,
         candidates: Sequence[Name] | None = None,
         quiet: bool = True,
-        progress: Any = None,
     ) -> list[list[dict[str, Any]]]:
-        """Answers many questions, scored together: for each the list that `predict` gives, as dicts.
+        """Predicts what is missing in each of many queries, which are scored together.
 
-        A question is a dict with two of `head`, `relation` and `tail`; an answer has `id`, `text`, `score` and `known`.
-        Where a calibration was fitted it also has `label` and `probability`, those that `classify` gives the triplet that
-        it makes (with a bi-encoder, or a reranker, they are of another score than the answer's). Raises as
-        `predict`.
+        Args:
+            queries: Dicts with two of `head`, `relation` and `tail`, names as for `score`.
+            top_k: As for `predict`.
+            exclude_known: As for `predict`.
+            candidates: As for `predict`.
+            quiet: As for `predict`.
+
+        Returns:
+            For each query its predictions as for `predict`, as dicts. Where the model has a calibration, they also have
+            the `label` and the `probability` that `classify` gives the triplet. With a bi-encoder or a reranker, these
+            belong to another score than the prediction's.
+
+        Raises:
+            LassError: As for `predict`.
         """
-        names = Names(self.graph)
-        ranked = self._ranked(questions, names, top_k, exclude_known, candidates, quiet, progress)
-        lists = [[answer._asdict() for answer in answers] for answers, _ in ranked]
-        rows = list(chain(*lists))
-        if self.calibration is not None and self.scorer.is_bi_encoder and rows:
-            scores = self._knowing(names).score(np.concatenate([triplets for _, triplets in ranked]), progress=progress)
-        else:
-            scores = np.array([row["score"] for row in rows])
-        self._decided(rows, scores)
-        return lists
+        return self._rank_names(queries, top_k, exclude_known, candidates, quiet, calibrate=True)
 
-    def _decided(self, rows: list[dict[str, Any]], scores: np.ndarray) -> list[dict[str, Any]]:
-        """The rows, with label and probability of their scores where there is a calibration."""
-        if self.calibration is not None:
-            for row, decided in zip(rows, self.calibration(scores), strict=True):
-                row.update(decided)
-        return rows
-
-    def _ranked(
+    def _rank_names(
         self,
-        questions: Sequence[Mapping[str, Name | None]],
-        names: Names,
+        queries: Sequence[Mapping[str, Name | None]],
         top_k: int,
         exclude_known: bool,
         candidates: Sequence[Name] | None,
         quiet: bool,
-        progress: Any,
-    ) -> list[tuple[list[Answer], np.ndarray]]:
-        """Of each question the answers, best first, and the triplets of numbers that they make, int of shape (k, 3)."""
-        if not isinstance(top_k, int) or top_k < 1:
-            raise LassError(f"top_k={top_k!r}; expected 1 or more")
-        asked = [names.question(question) for question in questions]
-        slots = np.array([slot for slot, _ in asked], dtype=np.int64)
-        queries = np.array([query for _, query in asked], dtype=np.int64)
-        offered = {slot: names.candidates(candidates, slot) for slot in np.unique(slots).tolist()}
-        scorer = self._knowing(names)
-        ranked: dict[int, tuple[list[Answer], np.ndarray]] = {}
-        for slot, numbers in offered.items():
-            places = np.flatnonzero(slots == slot)
-            known = known_places(self.graph.known, slot, queries[places], numbers)
-            left_out = known if exclude_known else (NONE, NONE)
-            rerank = None if slot == 1 else self._reranker
-            new = [] if candidates is None else range(self.graph.num_entities, self.graph.num_entities + len(names.new))
-            scores_of = self._scores_of(scorer, slot, np.array(new, dtype=np.int64), candidates is None)
-            with tqdm(
-                total=len(places) * len(numbers) - len(left_out[0]),
-                desc=f"scoring {SLOT_NAMES[slot]}s",
-                unit=" triplets",
-                disable=quiet or progress is not None,
-            ) as bar:
-                count = top_k if rerank is None else max(top_k, self.rerank_top_k)
-                at_once, seen = CHUNK_SIZE[scorer.model.config.architecture], bar if progress is None else progress
-                found = best_answers(scores_of, queries[places], slot, numbers, left_out, count, at_once, seen)
-            if rerank is not None:
-                rerank_scores = partial(self._knowing(names, rerank).score, progress=progress)
-                found = reranked(rerank_scores, found, slot, self.rerank_top_k, self.retriever_weight)
-                found = [(triplets[:top_k], scores[:top_k]) for triplets, scores in found]
-            for place, (triplets, scores) in zip(places.tolist(), found, strict=True):
-                held = is_known(self.graph.known, triplets).tolist()
-                rows = zip(triplets[:, slot].tolist(), scores.tolist(), held, strict=True)
-                ranked[place] = [Answer(*names.named(number, slot), *row) for number, *row in rows], triplets
-        return [ranked[place] for place in range(len(questions))]
-
-    def _scores_of(self, scorer: TripletScorer, slot: int, new: np.ndarray, all_entities: bool) -> CandidateScores:
-        """What scores candidates for a slot: of chosen ones the triplets, unless more counts than texts, as for all."""
-        train = self.graph.splits.get("train")
-        told = scorer.model.config.ranks_by_triplets and train is not None and len(train.positives) > 0
-        if not scorer.is_bi_encoder or slot == 1 or not (all_entities or told):
-            return by_triplets(scorer.score)
-        vectors = self.candidate_vectors
-        if len(new):
-            vectors = vectors.extended(scorer.encode_entities(new), scorer.store.same_text[0])
-        return by_index(scorer, vectors)
-
-    def _knowing(self, names: Names, scorer: TripletScorer | None = None) -> TripletScorer:
-        """The scorer, or the given one, with the texts of the entities that are new to the graph."""
-        scorer = scorer or self.scorer
-        if not names.new:
-            return scorer
-        return scorer.with_store(scorer.store.with_entities(self.processor.tokenize(names.new, names.new)))
+        calibrate: bool,
+    ) -> list[list[dict[str, Any]]]:
+        """Resolves queries, ranks candidates, and names the predictions."""
+        resolver = NameResolver(self.graph)
+        resolved = [resolver.resolve_query(query) for query in queries]
+        integers = np.array([query for query, _ in resolved], dtype=np.int64).reshape(-1, 3)
+        slots = [slot for _, slot in resolved]
+        chosen = None
+        if candidates is not None:
+            chosen = {slot: resolver.resolve_candidates(candidates, slot) for slot in sorted(set(slots))}
+        rankings = self.rank(
+            integers,
+            np.array(slots, dtype=np.int64),
+            top_k,
+            exclude_known,
+            candidates=chosen,
+            new_texts=resolver.new_texts,
+            calibrate=calibrate,
+            quiet=quiet,
+        )
+        return [resolver.name_predictions(ranking, slot) for ranking, slot in zip(rankings, slots, strict=True)]

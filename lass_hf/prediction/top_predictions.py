@@ -1,6 +1,7 @@
-"""The best answers to questions, in numbers: candidates are scored, known ones left out, the best kept.
+"""Finds the best candidates of queries, in integers: scores candidates, leaves known ones out, keeps the best.
 
-It knows no names and no texts; `prediction.py` has those. Entities new to the graph have numbers behind its own.
+Names and texts are the business of `name_resolver.py` and `predictor.py`. Entities that are new to the graph have
+integers behind its own.
 """
 
 from typing import Any
@@ -10,71 +11,118 @@ import numpy as np
 from ..core.known_triplets import KnownTriplets
 from ..scoring.candidate_scores import CandidateScores, ScoreFunction, best
 
-Answers = list[tuple[np.ndarray, np.ndarray]]  # of each query: triplets, and their scores
+# One record for each triplet that was scored. `known`: the graph holds it. `probability` of being true is NaN, and
+# `label` means nothing, where no calibration was applied. A ranking is one array, which is cut, filtered and cached
+# whole: many small arrays between the large ones of scoring would keep memory from the system.
+SCORED_TRIPLET = np.dtype(
+    [("triplet", "i8", 3), ("score", "f4"), ("known", "?"), ("label", "?"), ("probability", "f8")], align=True
+)
 
 
-def best_answers(
-    scores_of: CandidateScores,
+def scored_triplets(triplets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Returns triplets, int of shape (n, 3), and their scores, shape (n,), as an array of `SCORED_TRIPLET`."""
+    scored = np.zeros(len(triplets), dtype=SCORED_TRIPLET)
+    scored["triplet"], scored["score"], scored["probability"] = triplets, scores, np.nan
+    return scored
+
+
+def as_rows(scored: np.ndarray) -> list[dict[str, Any]]:
+    """Returns an array of `SCORED_TRIPLET` as dicts of plain values, without the triplets.
+
+    Returns:
+        For each triplet `score`, `known` and, where it is calibrated, `label` ("true" or "false") and `probability`.
+    """
+    rows = []
+    for _, score, known, label, probability in scored.tolist():
+        row = {"score": score, "known": known}
+        if not np.isnan(probability):
+            row |= {"label": "true" if label else "false", "probability": probability}
+        rows.append(row)
+    return rows
+
+
+def top_predictions(
+    score_candidates: CandidateScores,
     queries: np.ndarray,
     slot: int,
     candidates: np.ndarray,
-    left_out: tuple[np.ndarray, np.ndarray],
+    excluded: tuple[np.ndarray, np.ndarray],
     count: int,
-    at_once: int,
-    bar: Any = None,
-) -> Answers:
-    """Of each query the `count` best answers: triplets, int (k, 3), best first, and their scores, float32 (k,).
+    chunk_size: int,
+    progress: Any = None,
+) -> list[np.ndarray]:
+    """Returns the best candidates of each query, best first; of equal scores the first candidate comes first.
 
-    `queries`: int of shape (q, 3); `candidates`: sorted numbers; `left_out`: rows of queries, ascending, and places of
-    candidates that are no answers to them; `at_once`: candidates of all queries in memory together, of one at least.
+    Args:
+        score_candidates: Scores candidates of queries as a matrix.
+        queries: Int of shape (q, 3); the entry in `slot` is ignored.
+        slot: The slot to predict.
+        candidates: Ascending integers, shape (c,).
+        excluded: Rows of queries, ascending, and positions of candidates that are no predictions for them.
+        count: How many to keep for each query.
+        chunk_size: How many scores are in memory together; those of one query at least.
+        progress: An object whose `update` gets the number of triplets scored, or None.
+
+    Returns:
+        For each query an array of `SCORED_TRIPLET`, with triplets and scores.
     """
-    found, size = [], max(1, at_once // len(candidates))
+    rankings, size = [], max(1, chunk_size // len(candidates))
     for start in range(0, len(queries), size):
-        part = queries[start : start + size]
-        wanted = np.ones((len(part), len(candidates)), dtype=bool)
-        first, last = np.searchsorted(left_out[0], [start, start + size])
-        wanted[left_out[0][first:last] - start, left_out[1][first:last]] = False
-        matrix = scores_of(part, slot, candidates, wanted, bar)
-        for query, row, scores in zip(part, wanted, matrix, strict=True):
-            places = np.flatnonzero(row)
-            kept = places[best(scores[places], count)]
+        chunk = queries[start : start + size]
+        wanted = np.ones((len(chunk), len(candidates)), dtype=bool)
+        first, last = np.searchsorted(excluded[0], [start, start + size])
+        wanted[excluded[0][first:last] - start, excluded[1][first:last]] = False
+        matrix = score_candidates(chunk, slot, candidates, wanted, progress)
+        for query, row, scores in zip(chunk, wanted, matrix, strict=True):
+            positions = np.flatnonzero(row)
+            kept = positions[best(scores[positions], count)]
             triplets = np.repeat(query[None], len(kept), axis=0)
             triplets[:, slot] = candidates[kept]
-            found.append((triplets, scores[kept]))
-    return found
+            rankings.append(scored_triplets(triplets, scores[kept]))
+    return rankings
 
 
-def reranked(score: ScoreFunction, found: Answers, slot: int, depth: int, retriever_weight: float) -> Answers:
-    """Answers whose `depth` best are in the order of another score function + `retriever_weight` * the score that they have.
+def rerank(rankings: list[np.ndarray], slot: int, score: ScoreFunction, depth: int, retriever_weight: float) -> None:
+    """Puts the `depth` best of each ranking in the order of a second score, in place.
 
-    The others stay behind them as they are, with the score that they have.
+    Args:
+        rankings: Arrays of `SCORED_TRIPLET`, best first. Those behind the `depth` best stay as they are.
+        slot: The slot that was predicted.
+        score: Scores triplets of that slot. The new score is this one + `retriever_weight` * the old one.
+        depth: How many are scored again; all where there are fewer.
+        retriever_weight: The weight of the old score.
     """
-    top = [(triplets[:depth], scores[:depth]) for triplets, scores in found]
-    triplets, scores = (np.concatenate(parts) for parts in zip(*top, strict=True))
-    scores = score(triplets, slot) + retriever_weight * scores
-    ends = np.cumsum([len(values) for _, values in top])[:-1]
-    answers = []
-    for (every, before), after in zip(found, np.split(scores, ends), strict=True):
-        order = best(after, len(after))
-        rest = slice(len(after), None)
-        answers.append((np.concatenate([every[order], every[rest]]), np.concatenate([after[order], before[rest]])))
-    return answers
+    top = np.concatenate([ranking[:depth] for ranking in rankings])
+    scores = score(top["triplet"], slot) + retriever_weight * top["score"]
+    ends = np.cumsum([len(ranking[:depth]) for ranking in rankings])[:-1]
+    for ranking, new in zip(rankings, np.split(scores, ends), strict=True):
+        ranking["score"][: len(new)] = new
+        ranking[: len(new)] = ranking[best(new, len(new))]
 
 
 def is_known(known: KnownTriplets, triplets: np.ndarray) -> np.ndarray:
-    """Whether each triplet, int of shape (n, 3), is known: bool, shape (n,); with a new entity it is not."""
+    """Returns the mask of known triplets among some of shape (n, 3): bool, shape (n,). New entities have none."""
     found = np.zeros(len(triplets), dtype=bool)
     old = (triplets < known.sizes).all(axis=1)
     found[old] = known.contains(triplets[old])
     return found
 
 
-def known_places(
+def count_known(known: KnownTriplets, slot: int, query: np.ndarray) -> int:
+    """Returns how many values of `slot` make a known triplet with the rest of a query, int of shape (3,)."""
+    return int(known.count(slot, query[None])[0]) if (query < known.sizes).all() else 0
+
+
+def known_positions(
     known: KnownTriplets, slot: int, queries: np.ndarray, candidates: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which candidates, sorted numbers, are known answers: rows of queries, ascending, and places of candidates."""
+    """Returns which candidates, ascending integers, make known triplets with queries, int of shape (q, 3).
+
+    Returns:
+        Rows of queries, ascending, and positions of candidates: int64, of the same length.
+    """
     old = np.flatnonzero((queries < known.sizes).all(axis=1))
     rows, values = known.values(slot, queries[old])
-    places = np.minimum(np.searchsorted(candidates, values), len(candidates) - 1)
-    among = candidates[places] == values
-    return old[rows[among]], places[among]
+    positions = np.minimum(np.searchsorted(candidates, values), len(candidates) - 1)
+    among = candidates[positions] == values
+    return old[rows[among]], positions[among]

@@ -56,8 +56,8 @@ def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScore
         encoded = vectors.mixed(scorer.encode_queries(queries, slot), asked)
         index, places = vectors.among(candidates)
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
-        for start, squared in index.distances(encoded):
-            matrix[:, start : start + squared.shape[1]] = scorer.score_distances(squared).cpu().numpy()
+        for start, energy in index.energies(encoded, scorer.model.score_function):
+            matrix[:, start : start + energy.shape[1]] = scorer.score_energies(energy).cpu().numpy()
         matrix = matrix[:, places]
         if scorer.self_match_bonus:
             texts = scorer.store.same_text[0]

@@ -11,6 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..core.errors import LassError, NonFiniteError
+from ..core.score_functions import ScoreFunction
 from ..utils.distributed import place, processes, sum_over_processes
 from .entity_index_files import Blocks, Texts, make_writable, read_blocks, remove_leftovers, spans_of, write_block
 
@@ -155,6 +156,23 @@ class EntityIndex:
         queries = self.checked(queries)
         for number, start in enumerate(self.starts[:-1]):
             yield int(start), _squared_distances(queries, *self._block(number, queries.device))
+
+    @torch.no_grad()
+    def energies(self, queries: torch.Tensor, function: ScoreFunction) -> Iterator[tuple[int, torch.Tensor]]:
+        """Energies of queries and all entities by a score function, block by block.
+
+        Args:
+            queries: Float32 of shape (q, k), or (q, 2k) for a score function without a query vector.
+            function: The score function.
+
+        Yields:
+            The first entity of a block, and float32 of shape (q, entities of the block) on the queries' device.
+        """
+        if function.query is not None:
+            yield from self.distances(queries)
+            return
+        for start, block in zip(self.starts[:-1].tolist(), self.blocks, strict=True):
+            yield start, function.compare_all(queries, block.to(queries.device))
 
     @torch.no_grad()
     def nearest(self, queries: torch.Tensor, k: int, exclude: Pairs | None = None) -> tuple[np.ndarray, np.ndarray]:

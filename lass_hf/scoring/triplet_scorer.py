@@ -1,22 +1,21 @@
-"""The scoring engine: arrays of triplet ids in, float32 scores out; evaluation, classification and prediction call it.
+"""The scoring engine: integer triplets in, float32 scores out. Evaluation, prediction and training evaluations call it.
 
 It batches sequences of nearly equal length, so that next to no padding is computed, encodes sequences that read the
-same once, and works in bfloat16 where the hardware multiplies that natively. With a bi-encoder it also gives the
-vectors that an `EntityIndex` is made of. It knows no filter, no ranks and no names.
+same once, and works in bfloat16 where the hardware multiplies bfloat16 natively. For a bi-encoder it also makes the
+vectors that an `EntityIndex` holds.
 """
 
 import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
+from ..core.architectures import check_same_architecture
 from ..core.errors import LassError, NonFiniteError
-from ..core.modeling_lass import LassForKGCompletion, LassOutput
-from ..core.score_functions import distance_score
+from ..core.modeling_lass import LassForKGCompletion
 from ..core.token_store import TokenStore
 from ..utils.distributed import place, sum_over_processes
 from .length_buckets import batch_cost, batches_by_length
@@ -45,24 +44,22 @@ class TripletScorer:
     """Scores triplets of a graph with a model.
 
     Args:
-        model: used as it is, or copied when `dtype` differs from its own (later training does not change the copy).
-        store: the graph's texts as token ids, `processor.token_store(graph)`.
-        dtype: "auto", "float32" or "bfloat16"; the sum in Eq. 1 is float32 in any case.
-        token_budget: tokens of a batch, padding included; a device's default when None. A batch that does not fit the
-            memory is halved until it does, and so are later ones of its size (so after an out-of-memory the last bits
-            of scores depend on where it happened).
+        model: The model. It is copied if `dtype` differs from its own, so that later training does not change the copy.
+        store: The graph's texts as token ids, `processor.token_store(graph)`.
+        dtype: "auto", "float32" or "bfloat16", the precision of the encoder. The energy of Eq. 1 is float32 in any
+            case.
+        token_budget: Tokens of a batch, padding included; None for the device's default. A batch that does not fit the
+            memory is halved until it does, and so are later ones of its size. (After that, the last bits of scores
+            depend on where it happened.)
 
-    Raises LassError for texts of a processor whose architecture is not the model's.
+    Raises:
+        LassError: The store was made for the other architecture, or the dtype is unknown.
     """
 
     def __init__(
         self, model: LassForKGCompletion, store: TokenStore, dtype: str = "auto", token_budget: int | None = None
     ):
-        if model.config.architecture != store.template.architecture:
-            raise LassError(
-                f"the model's architecture is {model.config.architecture!r}, the processor's {store.template.architecture!r}: make "
-                "both with the same architecture="
-            )
+        check_same_architecture(model, store.template)
         if "_original_forward" in vars(model):  # accelerate's autocast around forward, left by a training
             model = copy.copy(model)
             del model.__dict__["forward"]
@@ -85,70 +82,92 @@ class TripletScorer:
 
     @property
     def is_bi_encoder(self) -> bool:
-        """Whether queries and answers are encoded apart."""
-        return self.model.config.architecture == "bi-encoder"
+        """Whether queries and entities are encoded apart, so that an entity index can keep the entities."""
+        return self.model.architecture.encodes_entities
 
     @property
     def self_match_bonus(self) -> np.float32:
-        """What is added to Eq. 1 where head and tail read the same: see `LassConfig.self_match_weight`."""
+        """What is added to the score where head and tail read the same; see `LassConfig.self_match_weight`."""
         return np.float32(math.log(self.model.config.self_match_weight))
 
     def score(
         self, triplets: np.ndarray, slot: int | None = None, progress: Any = None, shared: bool = False
     ) -> np.ndarray:
-        """Eq. 1 of int triplets of shape (n, 3): float32, shape (n,).
+        """Scores triplets by Eq. 1. Triplets that read the same get exactly the same score.
 
-        `slot` is the slot that is being asked for: with a bi-encoder the head (0) and the tail (2) have queries
-        of their own, and other scores are the mean of both. `progress` is a `tqdm` bar to advance by n. Triplets that
-        read the same get exactly the same score. With `shared` several processes, which must all call it with the same
-        triplets, each run a part of the batches, and all get the scores that one process would compute. Raises
-        NonFiniteError, naming triplets, for NaN or infinite scores, and LassError when one sequence alone does not fit
-        the memory.
+        Args:
+            triplets: Int of shape (n, 3).
+            slot: The slot that is asked for. A bi-encoder has one query for the head (0) and one for the tail (2); the
+                score for another slot, or None, is the mean of both.
+            progress: A `tqdm` bar to advance by n, or anything else with its `update`.
+            shared: Whether several processes, which must all call this with the same triplets, run a part of the
+                batches each. All get the scores that one process would compute.
+
+        Returns:
+            Float32 of shape (n,).
+
+        Raises:
+            NonFiniteError: Scores are NaN or infinite; the message names triplets.
+            LassError: One sequence alone does not fit the memory.
         """
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         if not len(triplets):
             return np.empty(0, dtype=np.float32)
         if not self.is_bi_encoder:
-            values, inverse = self._run(triplets, _scores, progress, shared)
+            values, inverse = self._run(triplets, "scores", progress, shared)
             return self._checked(values.cpu().numpy()[inverse], triplets)
-        scores = [
-            self._score_pairs(self.store.queries(triplets, side), self.store.answers(triplets[:, side]), shared)
-            for side in ((slot,) if slot in (0, 2) else (2, 0))
-        ]
+        scores = [self._score_queries(triplets, side, shared) for side in ((slot,) if slot in (0, 2) else (2, 0))]
         if progress is not None:
             progress.update(len(triplets))
         same = np.equal(*self.store.of_texts(triplets)[:, [0, 2]].T)
         mean = np.stack(scores).mean(axis=0, dtype=np.float32) + np.where(same, self.self_match_bonus, np.float32(0))
         return self._checked(mean, triplets)
 
-    def _score_pairs(self, queries: np.ndarray, answers: np.ndarray, shared: bool) -> np.ndarray:
-        """Eq. 1 of rows of queries and their answers."""
-        vectors, inverse = self._run(np.concatenate([queries, answers]), _embeddings, shared=shared)
-        of_query, of_answer = (torch.from_numpy(part).to(vectors.device) for part in np.split(inverse, 2))
-        squared = [
-            (vectors[query] - vectors[answer]).square().sum(-1)
-            for query, answer in zip(of_query.split(PAIRS_AT_ONCE), of_answer.split(PAIRS_AT_ONCE), strict=True)
+    @torch.inference_mode()
+    def _score_queries(self, triplets: np.ndarray, slot: int, shared: bool) -> np.ndarray:
+        """Returns the scores that a bi-encoder gives the entities in `slot` as answers to the triplets' queries."""
+        queries, entities = self.store.queries(triplets, slot), self.store.candidates(triplets[:, slot])
+        vectors, inverse = self._run(np.concatenate([queries, entities]), "embeddings", shared=shared)
+        function = self.model.score_function
+        pairs = zip(*(torch.from_numpy(half).to(vectors.device).split(PAIRS_AT_ONCE) for half in np.split(inverse, 2)))
+        energies = [
+            function.compare(vectors[query], function.entity_vectors(vectors[entity])) for query, entity in pairs
         ]
-        return self.score_distances(torch.cat(squared)).cpu().numpy()
+        return self.score_energies(torch.cat(energies)).cpu().numpy()
 
     @torch.inference_mode()
-    def score_distances(self, squared: torch.Tensor) -> torch.Tensor:
-        """Eq. 1 of squared distances between vectors of queries and answers, of any shape."""
-        return distance_score(squared, self.model.config.margin, self.model.distance_factor())
+    def score_energies(self, energies: torch.Tensor) -> torch.Tensor:
+        """Returns the scores of energies of any shape (Eq. 1), float32."""
+        return self.model.score_of_energy(energies)
 
     def encode_queries(self, triplets: np.ndarray, slot: int) -> torch.Tensor:
-        """Vectors of the queries for `slot` (0 or 2) of int triplets: float32, shape (n, k), on the model's device."""
+        """Encodes queries with a bi-encoder.
+
+        Args:
+            triplets: Int of shape (n, 3); their values in `slot` are ignored.
+            slot: The slot that is asked for, 0 or 2.
+
+        Returns:
+            Float32 of shape (n, k) on the model's device ((n, 2k) for a score function without a query vector).
+        """
         return self._encode(self.store.queries(triplets, slot))
 
     def encode_entities(self, entities: np.ndarray, progress: Any = None) -> torch.Tensor:
-        """Vectors of entities as answers: float32, shape (n, k), on the model's device."""
-        return self._encode(self.store.answers(entities), progress)
+        """Encodes entities, int of shape (n,), as candidates: float32 of shape (n, k) on the model's device."""
+        return self.model.score_function.entity_vectors(self._encode(self.store.candidates(entities), progress))
 
     def _encode(self, rows: np.ndarray, progress: Any = None) -> torch.Tensor:
         if not len(rows):
-            return torch.empty((0, self.model.config.get_text_config().hidden_size), device=self.model.device)
-        vectors, inverse = self._run(rows, _embeddings, progress)
+            return torch.empty((0, *self._shape("embeddings")), device=self.model.device)
+        vectors, inverse = self._run(rows, "embeddings", progress)
         return vectors[torch.from_numpy(inverse).to(vectors.device)]
+
+    def _shape(self, output: str) -> tuple[int, ...]:
+        """Returns the shape of one row of an output of the model."""
+        if output == "scores":
+            return ()
+        size = self.model.config.get_text_config().hidden_size
+        return (size,) if self.model.score_function.query is not None else (2 * size,)
 
     def _checked(self, scores: np.ndarray, triplets: np.ndarray) -> np.ndarray:
         if not np.isfinite(scores).all():
@@ -161,9 +180,9 @@ class TripletScorer:
         return scores
 
     def _run(
-        self, rows: np.ndarray, take: Callable[[LassOutput], torch.Tensor], progress: Any = None, shared: bool = False
+        self, rows: np.ndarray, output: str, progress: Any = None, shared: bool = False
     ) -> tuple[torch.Tensor, np.ndarray]:
-        """What `take` takes of the model's output for the distinct rows, and which of these each row is."""
+        """Returns an output of the model for the distinct rows, and the position of each row among them."""
         rank, count = place(shared)
         first, inverse, counts = self.store.distinct(rows)
         distinct = rows[first]
@@ -175,22 +194,19 @@ class TripletScorer:
             parts = []  # stay on the device until the end, so that it never waits for the next batch
             for number, batch in enumerate(batches):
                 if number % count == rank:
-                    parts += self._forward(distinct[batch], lengths[batch], take)
+                    parts += self._forward(distinct[batch], lengths[batch], output)
                 if progress is not None:
                     progress.update(int(counts[batch].sum()))
         finally:
             self.model.train(was_training)
-        width = () if take is _scores else (self.model.config.get_text_config().hidden_size,)
-        values = torch.zeros((len(distinct), *width), device=self.model.device)
-        if mine := batches[rank::count]:
-            values[torch.from_numpy(np.concatenate(mine)).to(values.device)] = torch.cat(parts)
+        values = torch.zeros((len(distinct), *self._shape(output)), device=self.model.device)
+        if local := batches[rank::count]:
+            values[torch.from_numpy(np.concatenate(local)).to(values.device)] = torch.cat(parts)
         return sum_over_processes(values) if shared else values, inverse
 
     @torch.inference_mode()
-    def _forward(
-        self, rows: np.ndarray, lengths: np.ndarray, take: Callable[[LassOutput], torch.Tensor]
-    ) -> list[torch.Tensor]:
-        """Outputs for one batch, in one part or, where it does not fit the memory, in several."""
+    def _forward(self, rows: np.ndarray, lengths: np.ndarray, output: str) -> list[torch.Tensor]:
+        """Returns an output for one batch, in one part or, where the batch does not fit the memory, in several."""
         tokens = len(rows) * int(lengths.max())
         if tokens < self._too_large or len(rows) == 1:
             try:
@@ -199,7 +215,7 @@ class TripletScorer:
                 if lengths.min() == lengths.max():
                     del batch["attention_mask"]  # attention is faster without one
                 inputs = {name: value.to(self.model.device, non_blocking=True) for name, value in batch.items()}
-                return [take(self.model(**inputs))]
+                return [getattr(self.model(**inputs), output)]
             except (RuntimeError, MemoryError) as error:
                 if not (isinstance(error, MEMORY_ERRORS) or should_reduce_batch_size(error)):
                     raise
@@ -211,14 +227,4 @@ class TripletScorer:
             self._too_large = tokens
             clear_device_cache()
         half = len(rows) // 2
-        return self._forward(rows[:half], lengths[:half], take) + self._forward(rows[half:], lengths[half:], take)
-
-
-def _scores(output: LassOutput) -> torch.Tensor:
-    assert output.scores is not None
-    return output.scores
-
-
-def _embeddings(output: LassOutput) -> torch.Tensor:
-    assert output.embeddings is not None
-    return output.embeddings
+        return self._forward(rows[:half], lengths[:half], output) + self._forward(rows[half:], lengths[half:], output)

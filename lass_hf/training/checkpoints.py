@@ -1,20 +1,35 @@
-"""Which folder a training goes on from. It reads no weights."""
+"""Checkpoints: finds the one to resume from, and checks that it belongs to the model and the graph."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
-from ..core.errors import LassError
+from ..core.configuration_lass import LassConfig
+from ..core.errors import LOADING_ERRORS, LassError, first_line
+from ..core.processing_lass import LassProcessor
+from ..utils.fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
 
 
 def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
-    """The folder of the checkpoint `name`; "last" is the newest whole one in `output_dir`, None when there is none.
+    """Finds the checkpoint to resume from.
 
-    A checkpoint is whole when its last file is: a kill in mid-write leaves one that is not. Raises LassError for a
-    folder that holds no whole checkpoint.
+    A checkpoint is whole when its last file is: a kill while it is written leaves one that is not.
+
+    Args:
+        name: Folder of a checkpoint, or "last" for the newest whole one in the output folder.
+        output_dir: The output folder.
+
+    Returns:
+        The checkpoint's folder; None if the last one is asked for and there is none.
+
+    Raises:
+        LassError: The folder holds no whole checkpoint.
     """
     if name == "last":
         steps = [folder.name.rpartition("-")[2] for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")]
@@ -27,7 +42,7 @@ def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
 
 
 def _lacks(checkpoint: Path) -> str | None:
-    """The file without which a checkpoint is not whole; the Trainer writes its state last."""
+    """Returns a file that is missing or cut off; the Trainer writes its state last."""
     for name in (CONFIG_NAME, SAFE_WEIGHTS_NAME, OPTIMIZER_NAME):
         if not (checkpoint / name).is_file():
             return name
@@ -36,3 +51,49 @@ def _lacks(checkpoint: Path) -> str | None:
     except (OSError, ValueError):
         return TRAINER_STATE_NAME
     return None if isinstance(state, dict) and "global_step" in state else TRAINER_STATE_NAME
+
+
+def check_checkpoint(folder: Path, config: LassConfig, processor: LassProcessor) -> None:
+    """Checks that a checkpoint is one of this model and graph; a training cannot go on from another one.
+
+    Args:
+        folder: The checkpoint's folder.
+        config: The configuration of the model that is trained.
+        processor: Its processor, with the graph that is trained on.
+
+    Raises:
+        LassError: The checkpoint is of another model, graph, texts or sequence template.
+    """
+    if config_fingerprint(LassConfig.from_pretrained(folder)) != config_fingerprint(config):
+        raise LassError(f"{folder}: the checkpoint of another model (its config.json differs)")
+    saved, graph = LassProcessor.from_pretrained(folder), processor.graph
+    if saved.graph is None or graph is None or graph_fingerprint(saved.graph) != graph_fingerprint(graph):
+        raise LassError(f"{folder}: the checkpoint of a training on another graph")
+    stores = saved.token_store(), processor.token_store(graph)
+    if len(set(map(texts_fingerprint, stores))) > 1:
+        raise LassError(f"{folder}: the checkpoint of a training on other texts, separators or max_length")
+
+
+@contextmanager
+def loading_checkpoint(folder: str | Path | None, part: str) -> Iterator[None]:
+    """Turns the errors of other libraries while they load a part of a checkpoint into a LassError."""
+    try:
+        yield
+    except (*LOADING_ERRORS, EOFError) as error:
+        if isinstance(error, LassError):
+            raise
+        raise LassError(f"{folder}: its {part} cannot be loaded ({first_line(error)})") from error
+
+
+@contextmanager
+def saving(folder: str | Path | None) -> Iterator[None]:
+    """Turns the errors of a disk that takes no more into a LassError: safetensors and torch raise their own kinds."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if type(error) is RuntimeError and "inline_container" not in str(error):  # torch's file writer
+            raise
+        raise LassError(
+            f"{folder}: cannot be saved ({first_line(error)}); make room there, and go on from the last whole "
+            "checkpoint with --resume_from_checkpoint last"
+        ) from error

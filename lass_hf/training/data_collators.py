@@ -1,4 +1,8 @@
-"""`KGDataCollator`: positives in, a batch of positives and their corrupted triplets out, with labels."""
+"""Data collators: triplets in, a padded training batch out. One collator for each architecture.
+
+Both put sequences of nearly equal length beside each other and name these length buckets, so that the model computes
+next to no padding.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,29 +11,41 @@ import numpy as np
 import torch
 
 from ..core.errors import LassError
-from ..core.knowledge_graph import KnowledgeGraph
+from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.processing_lass import LassProcessor
+from ..core.token_store import TokenStore
 from ..scoring.length_buckets import batch_cost, batches_by_length
-from .hard_negatives import MinedNegatives
+from .hard_negatives import HardNegatives
 from .negative_sampling import NegativeSampler
+
+QUERY_SLOTS = (2, 0)  # the order of a positive's two queries: for its tail, then for its head
+Features = GraphSplit | Sequence[Mapping[str, int]]
 
 
 class KGDataCollator:
-    """Collates items of a `GraphSplit` into a training batch.
+    """Makes batches for a cross-encoder: each positive, and its corrupted triplets.
 
-    Each positive gets its corrupted triplets (`NegativeSampler` says which); an item labeled 0 is a negative of its
-    own and is not corrupted. The batch holds int64 tensors, n sequences of up to L tokens, shorter ones first:
+    `NegativeSampler` draws the corrupted triplets. A triplet that is labeled 0 is a negative of its own and is not
+    corrupted. The batch holds int64 tensors of n sequences of up to L tokens, shorter ones first:
 
-        {"input_ids": (n, L), "attention_mask": (n, L), "segment_ids": (n, L), "labels": (n,),    # labels 1 / 0
-         "groups": (n,),            # with the softmax loss: which positive of the batch it belongs to
+        {"input_ids": (n, L), "attention_mask": (n, L), "segment_ids": (n, L),
+         "labels": (n,),            # 1 positive, 0 negative
+         "groups": (n,),            # the positive of the batch that a triplet is, or was made from
          "length_buckets": [(rows, shortest length, longest length), ...]}
 
-    `length_buckets` says which rows the model encodes together, so that it computes next to no padding.
-
     Args:
-        processor: gives the sequences.
-        graph: whose texts and training triplets are used; the processor's own by default.
-        num_negatives, corruption, replacement, seed, mined, num_mined, pseudo_typed: as in `NegativeSampler`.
+        processor: Processor of a cross-encoder, which makes the sequences.
+        graph: Graph whose texts and training triplets are used; None for the processor's own.
+        num_negatives: See `NegativeSampler`, as the following ones.
+        corruption: How positives are corrupted.
+        replacement: Whether negatives are drawn with replacement.
+        seed: Key of the random numbers.
+        hard_negatives: Wrong entities to draw from, too.
+        num_mined: How many negatives of a slot are drawn from `hard_negatives`.
+        pseudo_typed: Whether entities are drawn from those that occur in the slot of the relation.
+
+    Raises:
+        LassError: There is no graph, or the processor is that of a bi-encoder.
     """
 
     def __init__(
@@ -40,64 +56,134 @@ class KGDataCollator:
         corruption: str = "each_slot",
         replacement: bool = False,
         seed: int = 42,
-        mined: MinedNegatives | None = None,
+        hard_negatives: HardNegatives | None = None,
         num_mined: int = 0,
         pseudo_typed: bool = False,
     ):
         graph = graph or processor.graph
         if graph is None:
             raise LassError("KGDataCollator needs a graph: pass graph=..., or a processor that has one")
-        if processor.architecture != "cross-encoder":
-            raise LassError(
-                'KGDataCollator needs a processor with architecture="cross-encoder"; InBatchCollator is for "bi-encoder"'
-            )
+        _check_architecture(self, processor, "cross-encoder")
         self.store = processor.token_store(graph)
-        self.groups = False  # the softmax loss needs them: its trainer asks
         choices = (graph, num_negatives, corruption, replacement, seed)
-        self.unmined_sampler = NegativeSampler(*choices, pseudo_typed=pseudo_typed)
-        self.sampler = self.unmined_sampler
+        self.uniform_sampler = NegativeSampler(*choices, pseudo_typed=pseudo_typed)
+        self.sampler = self.uniform_sampler
         if num_mined:
-            self.sampler = NegativeSampler(*choices, mined, num_mined, pseudo_typed)
-        self._batch_cost = batch_cost("cuda" if torch.accelerator.is_available() else "cpu")
+            self.sampler = NegativeSampler(*choices, hard_negatives, num_mined, pseudo_typed)
         # In shared memory, so that data loader workers that live on see a new epoch too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
-        """Says which epoch's negatives to draw from now on."""
+        """Sets the epoch whose negatives are drawn from now on."""
         self._epoch.fill_(epoch)
 
     def with_negatives(
-        self, triplets: np.ndarray, labels: np.ndarray | None = None, epoch: int = 0, unmined: bool = False
+        self, triplets: np.ndarray, labels: np.ndarray | None = None, epoch: int = 0, uniform: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Triplets of shape (n, 3), each positive followed by its negatives, and labels (1 / 0) of shape (n,).
+        """Adds corrupted triplets.
 
-        `unmined`: no mined ones, which there are for training triplets only.
+        Args:
+            triplets: Int of shape (n, 3).
+            labels: 1 or 0, shape (n,); None if all are positives.
+            epoch: Epoch whose negatives are drawn.
+            uniform: Whether hard negatives, which there are for training triplets only, are left out.
+
+        Returns:
+            All triplets, int64 of shape (m, 3), each positive followed by its negatives; and their labels, int64 (m,).
         """
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         labels = np.ones(len(triplets), dtype=np.int64) if labels is None else np.asarray(labels, dtype=np.int64)
         positives = np.flatnonzero(labels == 1)
-        corrupted = (self.unmined_sampler if unmined else self.sampler).corrupt(triplets[positives], epoch)
+        corrupted = (self.uniform_sampler if uniform else self.sampler).corrupt(triplets[positives], epoch)
         order = np.argsort(np.concatenate([np.arange(len(triplets)), positives[corrupted.rows]]), kind="stable")
-        every = np.concatenate([triplets, corrupted.triplets])[order]
-        return every, np.concatenate([labels, np.zeros(len(corrupted.rows), dtype=np.int64)])[order]
+        all_triplets = np.concatenate([triplets, corrupted.triplets])[order]
+        return all_triplets, np.concatenate([labels, np.zeros(len(corrupted.rows), dtype=np.int64)])[order]
 
-    def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-        triplets = np.array([(item["head"], item["relation"], item["tail"]) for item in features], dtype=np.int64)
-        labels = np.array([item.get("label", 1) for item in features], dtype=np.int64)
-        if self.groups and not labels.all():
-            raise LassError("a false triplet in a batch whose positives are compared with their own negatives")
-        every, every_label = self.with_negatives(triplets, labels, int(self._epoch))
-        lengths = self.store.lengths(every)
-        parts = batches_by_length(lengths, self._batch_cost)
-        order = np.concatenate(parts)
+    def __call__(self, features: Features) -> dict[str, Any]:
+        """Makes a batch of a part of a `GraphSplit`, or of a list of its items."""
+        triplets, labels = self.with_negatives(*_triplets_and_labels(features), int(self._epoch))
+        sequences, order = _in_length_buckets(self.store, triplets)
         return {
-            **self.store.assemble(every[order]),
-            "labels": torch.from_numpy(every_label[order]),
-            **({"groups": torch.from_numpy(groups_of(every_label)[order])} if self.groups else {}),
-            "length_buckets": [(len(part), int(lengths[part[0]]), int(lengths[part[-1]])) for part in parts],
+            **sequences,
+            "labels": torch.from_numpy(labels[order]),
+            "groups": torch.from_numpy(groups_of(labels)[order]),
+        }
+
+
+class InBatchCollator:
+    """Makes batches for a bi-encoder: the queries of n positives, and the entities that are candidates for all of them.
+
+    A positive is two queries: (head, relation) for its tail, and (tail, inverse relation) for its head. The candidates
+    are all heads and tails of the batch, each entity once. The batch holds int64 tensors of R sequences of up to L
+    tokens, shorter ones first:
+
+        {"input_ids": (R, L), "attention_mask": (R, L), "segment_ids": (R, L),
+         "labels": (n,),            # ones: their number is the number of positives
+         "triplets": (n, 3),        # the positives; the first of several entities with the same text stands for all
+         "query_rows": (2n,),       # sequences of the queries for the tails, then of those for the heads
+         "candidates": (m,),        # the entities of the batch, ascending
+         "candidate_rows": (m,),    # their sequences
+         "length_buckets": [(rows, shortest length, longest length), ...]}
+
+    Args:
+        processor: Processor of a bi-encoder, which makes the sequences.
+        graph: Graph whose texts are used; None for the processor's own.
+
+    Raises:
+        LassError: The processor is that of a cross-encoder, or there is no graph.
+    """
+
+    def __init__(self, processor: LassProcessor, graph: KnowledgeGraph | None = None):
+        _check_architecture(self, processor, "bi-encoder")
+        self.store = processor.token_store(graph)
+
+    def __call__(self, features: Features) -> dict[str, Any]:
+        """Makes a batch of the triplets, all of them taken as true, of a part of a `GraphSplit`, or of its items."""
+        triplets = self.store.of_texts(_triplets_and_labels(features)[0])
+        candidates = np.unique(triplets[:, [0, 2]])
+        queries = np.concatenate([self.store.queries(triplets, slot) for slot in QUERY_SLOTS])
+        distinct, row_of_query = np.unique(queries, axis=0, return_inverse=True)
+        sequences, order = _in_length_buckets(self.store, np.concatenate([distinct, self.store.candidates(candidates)]))
+        position = np.argsort(order)  # of each row in the batch
+        arrays = {
+            "triplets": triplets,
+            "query_rows": position[row_of_query.reshape(-1)],
+            "candidates": candidates,
+            "candidate_rows": position[len(distinct) :],
+        }
+        return {
+            **sequences,
+            "labels": torch.ones(len(triplets), dtype=torch.int64),
+            **{name: torch.from_numpy(array) for name, array in arrays.items()},
         }
 
 
 def groups_of(labels: np.ndarray) -> np.ndarray:
-    """Which positive each triplet belongs to, int64, where each positive (1) is followed by its negatives (0)."""
+    """Returns the positive that each triplet belongs to, int64, if each positive (1) is followed by its negatives (0)."""
     return np.cumsum(labels) - 1
+
+
+def _check_architecture(collator: object, processor: LassProcessor, expected: str) -> None:
+    if processor.architecture != expected:
+        other = KGDataCollator if expected == "bi-encoder" else InBatchCollator
+        raise LassError(
+            f'{type(collator).__name__} needs a processor with architecture="{expected}"; {other.__name__} is for '
+            f'"{processor.architecture}"'
+        )
+
+
+def _triplets_and_labels(features: Features) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns triplets, int64 of shape (n, 3), and labels of shape (n,), or None where all are true."""
+    if isinstance(features, GraphSplit):
+        return features.triplets, features.labels
+    triplets = np.array([(item["head"], item["relation"], item["tail"]) for item in features], dtype=np.int64)
+    return triplets, np.array([item.get("label", 1) for item in features], dtype=np.int64)
+
+
+def _in_length_buckets(store: TokenStore, rows: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+    """Returns the sequences of rows, shorter ones first, with their length buckets; and the order that they are in."""
+    lengths = store.lengths(rows)
+    buckets = batches_by_length(lengths, batch_cost("cuda" if torch.accelerator.is_available() else "cpu"))
+    order = np.concatenate(buckets)
+    spans = [(len(bucket), int(lengths[bucket[0]]), int(lengths[bucket[-1]])) for bucket in buckets]
+    return {**store.assemble(rows[order]), "length_buckets": spans}, order

@@ -20,7 +20,7 @@ QUERIES_AT_ONCE = 2**12
 
 
 @dataclass(frozen=True)
-class MinedNegatives:
+class HardNegatives:
     """Wrong answers of the queries of training triplets, for the slots 0 (head) and 2 (tail).
 
     `queries[slot]`: int64 (q, 2), the distinct queries, ascending: (relation, tail) or (relation, head).
@@ -51,12 +51,12 @@ def mine_negatives(
     depth: int = 50,
     index_folder: str | Path | None = None,
     quiet: bool = False,
-) -> MinedNegatives:
+) -> HardNegatives:
     """The `depth` nearest wrong answers of each query of a split's true triplets, all or some of those of training.
 
     Nearest by text: neighbors and frequencies, which training triplets give right answers away by, do not count, nor
-    does `self_match_weight`. An entity that reads like a right answer is no wrong one: a text model cannot tell them apart.
-    `scorer`: of a bi-encoder, over the texts of the split's graph. `index_folder`: keeps the
+    does `self_match_weight`. An entity that reads like a right answer is no wrong one: a text model cannot tell them
+    apart. `scorer`: of a bi-encoder, over the texts of the split's graph. `index_folder`: keeps the
     entities' vectors. Fewer than `depth` for all, where a query has fewer wrong answers; raises LassError for one that
     has none. Several processes share the queries.
     """
@@ -79,7 +79,7 @@ def mine_negatives(
             first, last = np.searchsorted(rows, [start, start + QUERIES_AT_ONCE])
             found[part] = index.nearest(vectors, found.shape[1], (rows[first:last] - start, right[first:last]))[1]
         queries[slot], entities[slot] = pairs, sum_over_processes(found)
-    return MinedNegatives(queries, entities, graph.num_entities)
+    return HardNegatives(queries, entities, graph.num_entities)
 
 
 def _entities_of(same: np.ndarray, rows: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

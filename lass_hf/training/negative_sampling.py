@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
-from .hard_negatives import MinedNegatives
+from .hard_negatives import HardNegatives
 
 logger = logging.getLogger(__name__)
 
@@ -56,13 +56,13 @@ class NegativeSampler:
         corruption: str = "each_slot",
         replacement: bool = False,
         seed: int = 42,
-        mined: MinedNegatives | None = None,
+        hard_negatives: HardNegatives | None = None,
         num_mined: int = 0,
         pseudo_typed: bool = False,
     ):
         if num_negatives < 1:
             raise LassError(f"num_negatives={num_negatives}; expected 1 or more")
-        if not 0 <= num_mined <= num_negatives or (num_mined and mined is None):
+        if not 0 <= num_mined <= num_negatives or (num_mined and hard_negatives is None):
             raise LassError(
                 f"num_mined={num_mined}; expected 0 to num_negatives ({num_negatives}), and a retriever to mine with"
             )
@@ -73,7 +73,7 @@ class NegativeSampler:
         self.corruption = corruption
         self.replacement = replacement
         self.seed = seed
-        self.mined = mined
+        self.hard_negatives = hard_negatives
         self.num_mined = num_mined
         self.pseudo_typed = pseudo_typed
         self._every = np.arange(max(graph.num_entities, graph.num_relations))
@@ -102,8 +102,8 @@ class NegativeSampler:
         for slot, chosen in enumerate(slots):
             slot_keys, count = _mix(keys[chosen] ^ np.uint64(slot)), self.num_negatives
             parts = []
-            if self.mined is not None and slot != 1 and len(chosen):
-                parts.append(self._draw_mined(self.mined.of(slot, triplets[chosen]), slot_keys))
+            if self.hard_negatives is not None and slot != 1 and len(chosen):
+                parts.append(self._draw_mined(self.hard_negatives.of(slot, triplets[chosen]), slot_keys))
                 count -= self.num_mined
             if count:
                 parts.append(self._draw(slot, triplets[chosen], slot_keys, count))

@@ -108,14 +108,14 @@ def print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
             print(f"{indent}{name:<{width}}  {f'{value:.4f}' if isinstance(value, float) else value}")
 
 
-def print_answers(answers: Sequence[Mapping[str, Any]]) -> None:
-    """Prints a line for each prediction of a query: rank, score, label and probability if there are any, id, text."""
-    width = max((len(answer["id"]) for answer in answers), default=0)
-    for rank, answer in enumerate(answers, start=1):
-        text = answer["text"] if len(answer["text"]) <= 80 else answer["text"][:79] + "…"
-        label = f"{answer['label']:>5} {answer['probability']:.4f}  " if "label" in answer else ""
-        known = "  (known)" if answer["known"] else ""
-        print(f"{rank:>3}  {answer['score']:8.3f}  {label}{answer['id']:<{width}}  {text}{known}")
+def print_predictions(predictions: Sequence[Mapping[str, Any]]) -> None:
+    """Prints predictions of `LassPredictor.complete`, a line each: rank, score, label and probability, id, text."""
+    width = max((len(row["id"]) for row in predictions), default=0)
+    for rank, row in enumerate(predictions, start=1):
+        text = row["text"] if len(row["text"]) <= 80 else row["text"][:79] + "…"
+        calibrated = f"{row['label']:>5} {row['probability']:.4f}  " if "label" in row else ""
+        known = "  (known)" if row["known"] else ""
+        print(f"{rank:>3}  {row['score']:8.3f}  {calibrated}{row['id']:<{width}}  {text}{known}")
 
 
 def first_to_fail() -> bool:

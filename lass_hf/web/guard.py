@@ -1,6 +1,6 @@
-"""What every HTTP request passes before the application sees it: limits, and headers that browsers obey.
+"""Guards the application: limits that every HTTP request passes first, and headers that browsers obey.
 
-ASGI, of the standard library only. It knows no routes.
+This is ASGI middleware with the standard library alone; routes are the business of `server.py`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MAX_BODY = 64 * 1024  # bytes
-MAX_REQUESTS = 64  # at work or waiting at the same time
+MAX_REQUESTS = 64  # that are computed or wait at the same time
 BODY_SECONDS = 10  # for a client to send its body in
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -25,7 +25,13 @@ Message = dict[str, Any]
 
 
 class Refusal(Exception):  # noqa: N818
-    """A request that is not passed on."""
+    """Raised for a request that is not passed on.
+
+    Args:
+        status: The HTTP status.
+        sentence: The reason, which the client gets.
+        **headers: Headers of the response, with underscores for hyphens.
+    """
 
     def __init__(self, status: int, sentence: str, **headers: str):
         super().__init__(sentence)
@@ -33,13 +39,13 @@ class Refusal(Exception):  # noqa: N818
 
 
 class Guard:
-    """Refuses what is too large, too slow, too much, or meant for another host; cancels what a client gave up.
+    """Refuses requests that are too large, too slow, too many, or for another host; cancels those of clients that left.
 
     Args:
-        app: the ASGI application.
-        hosts: names that a request may call this server by; None for any. It keeps web pages of others from reaching
-            a server on loopback under a name of theirs (DNS rebinding).
-        policy: the Content-Security-Policy of every answer.
+        app: The ASGI application.
+        hosts: Names that requests may use for this server; None for any name. This keeps web pages of others from
+            reaching a server on loopback under a name of their own (DNS rebinding).
+        policy: The Content-Security-Policy of every response.
     """
 
     def __init__(self, app: Callable, hosts: frozenset[str] | None, policy: str):
@@ -81,7 +87,7 @@ class Guard:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if self.hosts is not None and _host(headers.get(b"host", "")) not in self.hosts:
             raise Refusal(
-                400, "this server answers under its own name only; reach it by the address it printed at its start"
+                400, "this server answers under its own name only; use the address that it printed when it started"
             )
         length = headers.get(b"content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
@@ -100,7 +106,7 @@ def _too_large() -> Refusal:
 
 
 async def _body(receive: Callable) -> bytes | None:
-    """The whole body; None when the client hung up."""
+    """Returns the whole body; None when the client hung up."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -129,7 +135,7 @@ async def _run(app: Callable, scope: Message, body: bytes, receive: Callable, se
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if work.cancelled():
-            raise Refusal(503, "the server is being ended", retry_after="10")
+            raise Refusal(503, "the server is shutting down", retry_after="10")
         if work.done():
             work.result()
     finally:

@@ -1,6 +1,6 @@
 """Finds entities or relations while a person types: exact names first, then beginnings, words, and parts of words.
 
-It compares letters, without case and accents; it knows no meaning and forgives no spelling (`Vocabulary.find` does).
+Letters are compared, without case and accents. Misspelled names are the business of `Vocabulary.find`.
 """
 
 from bisect import bisect_left
@@ -10,16 +10,17 @@ import numpy as np
 
 from ..core.vocabulary import Vocabulary
 
-NAMES_AT_ONCE = 2**18  # a search ends with the block of names in which it has found enough
-MAX_BEGINNING = 50  # letters of an unknown name that are looked for
+BLOCK_SIZE = 2**18  # names; a search ends with the block in which it has found enough
+MAX_BEGINNING = 50  # letters of an unknown name that are searched for
 
 
 class NameSearch:
     """Search in a vocabulary's ids and texts.
 
     Args:
-        vocabulary: of entities or relations.
-        counts: int of shape (n,), how often each occurs; of names that match alike the more frequent comes first.
+        vocabulary: The entities or the relations of a graph.
+        counts: Their numbers of occurrences, int of shape (n,). Of names that match equally well, the more frequent one
+            comes first.
     """
 
     def __init__(self, vocabulary: Vocabulary, counts: np.ndarray):
@@ -28,12 +29,17 @@ class NameSearch:
 
         self.order = np.argsort(-counts, kind="stable")
         texts, ids = (_plain(pa.array(names, pa.large_string())) for names in (vocabulary.texts, vocabulary.ids))
-        # Each name stands between line ends, so that one pattern tells whether a text or an id begins, or is, so.
+        # Each name stands between line ends, so that one pattern finds texts and ids that begin with, or are, a query.
         empty, end = (pa.scalar(text, pa.large_string()) for text in ("", "\n"))
         self._names = pc.binary_join_element_wise(empty, texts, ids, empty, end).take(self.order)
 
     def find(self, query: str, limit: int) -> list[int]:
-        """Integers of up to `limit` entries, best first; of an empty query the most frequent."""
+        """Returns the integers of up to `limit` matching entries, best first.
+
+        Args:
+            query: Letters of an id or a text. An empty query matches all, the most frequent first.
+            limit: The number of entries.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -42,8 +48,8 @@ class NameSearch:
             return self.order[:limit].tolist()
         found: dict[int, None] = {}
         for pattern in (f"\n{wanted}\n", f"\n{wanted}", f" {wanted}", wanted):
-            for start in range(0, len(self.order), NAMES_AT_ONCE):
-                matches = pc.match_substring(self._names.slice(start, NAMES_AT_ONCE), pattern)
+            for start in range(0, len(self.order), BLOCK_SIZE):
+                matches = pc.match_substring(self._names.slice(start, BLOCK_SIZE), pattern)
                 places = np.flatnonzero(np.asarray(matches))[: limit + len(found)] + start
                 found.update(dict.fromkeys(places.tolist()))
                 if len(found) >= limit:
@@ -51,16 +57,19 @@ class NameSearch:
         return self.order[list(found)].tolist()
 
     def find_beginning(self, name: str, limit: int) -> list[int]:
-        """Integers of up to `limit` entries that have as much of a name's beginning as any has, but at least half."""
+        """Returns the integers of up to `limit` entries that contain the longest beginning of a name that any contains.
+
+        Beginnings of less than half of the name are not searched for.
+        """
         name = name.strip()[:MAX_BEGINNING]
         half = max(2, (len(name) + 1) // 2)
-        # Where some letters are not found, more of them are not either.
+        # Where a beginning is not found, longer ones are not found either.
         more = bisect_left(range(half, len(name) + 1), True, key=lambda length: not self.find(name[:length], 1))
         return self.find(name[: half + more - 1], limit) if more else []
 
 
 def _plain(strings: Any) -> Any:
-    """Arrow strings in small letters, without accents, with single spaces."""
+    """Returns Arrow strings in small letters, without accents, with single spaces."""
     import pyarrow.compute as pc
 
     letters = pc.replace_substring_regex(pc.utf8_normalize(strings, "NFKD"), r"\p{Mn}+", "")

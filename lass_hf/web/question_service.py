@@ -1,6 +1,7 @@
-"""Questions as `lass-hf serve` is asked them, answered by a `LassPredictor`: one at a time, and remembered.
+"""Answers the questions that `lass-hf serve` gets, by a `LassPredictor`: one at a time, and cached.
 
-It knows no HTTP; names, limits and counts, which the page shows, are its business.
+A question's names become integers here, its ranking is computed and cached in integers, and the answers are named on
+the way out. HTTP is the business of `server.py`.
 """
 
 import asyncio
@@ -8,85 +9,46 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import LassError
-from ..core.vocabulary import SLOT_NAMES, Vocabulary
+from ..core.vocabulary import SLOT_NAMES
+from ..prediction.name_resolver import NameResolver
 from ..prediction.predictor import LassPredictor
+from ..prediction.top_predictions import as_rows, count_known
 from ..version import __version__
-from .job_queue import JobQueue, Stop
+from .job_queue import JobQueue
 from .name_search import NameSearch
-from .schemas import (
-    MAX_TEXT,
-    MAX_TOP_K,
-    Answers,
-    Checked,
-    Entries,
-    Entry,
-    Info,
-    NewEntity,
-    Question,
-    RankedAnswer,
-    Triplet,
-)
+from .schemas import MAX_TEXT, MAX_TOP_K, Answers, Checked, Entries, Entry, Info, Question, RankedAnswer, Triplet
 
 MAX_SUGGESTIONS = 5  # for an unknown name
-MAX_QUESTIONS = 32  # that wait to be scored, with the one that is
-MAX_MEMORY = 64 * 2**20  # bytes of remembered answers
-
-
-# One array for each ranking: many small ones between the large ones of scoring would keep memory from the system.
-RANKING = np.dtype([("number", "i4"), ("score", "f4"), ("known", "?"), ("true", "?"), ("probability", "f4")])
-
-
-def pack(answers: list[dict[str, Any]], index: dict[str, int]) -> np.ndarray:
-    """Answers of `LassPredictor.complete` as RANKING; without a calibration the probability is NaN.
-
-    `index`: integer of each id.
-    """
-    rows = [
-        (
-            *(index[answer["id"]], answer["score"], answer["known"]),
-            *(answer.get("label") == "true", answer.get("probability", np.nan)),
-        )
-        for answer in answers
-    ]
-    return np.array(rows, dtype=RANKING)
-
-
-def unpack(ranking: np.ndarray, vocabulary: Vocabulary) -> list[RankedAnswer]:
-    """The answers that `pack` was given."""
-    return [
-        RankedAnswer(
-            id=vocabulary.ids[number],
-            text=vocabulary.texts[number],
-            score=score,
-            known=known,
-            label=None if np.isnan(probability) else "true" if true else "false",
-            probability=None if np.isnan(probability) else probability,
-        )
-        for number, score, known, true, probability in ranking.tolist()
-    ]
+MAX_QUESTIONS = 32  # that wait to be scored, including the one that is
+MAX_CACHE = 64 * 2**20  # bytes of cached rankings
 
 
 class QuestionService:
-    """Questions to a predictor, one at a time."""
+    """Answers questions, one at a time.
+
+    Args:
+        predictor: Scores and ranks. A bi-encoder encodes the entities of the graph when the service is made.
+
+    Attributes:
+        queue: The questions that are being scored, and the cache.
+    """
 
     def __init__(self, predictor: LassPredictor):
         self.predictor = predictor
-        graph = self.graph = predictor.graph
-        self.queue = JobQueue(MAX_QUESTIONS, MAX_MEMORY)
+        self.graph = predictor.graph
+        self.queue = JobQueue(MAX_QUESTIONS, MAX_CACHE)
         triplets = np.concatenate(
-            [np.empty((0, 3), dtype=np.int64), *(split.positives for split in graph.splits.values())]
+            [np.empty((0, 3), dtype=np.int64), *(split.positives for split in self.graph.splits.values())]
         )
-        entities = np.bincount(triplets[:, [0, 2]].ravel(), minlength=graph.num_entities)
-        relations = np.bincount(triplets[:, 1], minlength=graph.num_relations)
-        self._searches = {
-            "entities": NameSearch(graph.entities, entities),
-            "relations": NameSearch(graph.relations, relations),
-        }
+        entities = np.bincount(triplets[:, [0, 2]].ravel(), minlength=self.graph.num_entities)
+        relations = np.bincount(triplets[:, 1], minlength=self.graph.num_relations)
+        search = NameSearch(self.graph.entities, entities)
+        self._searches = (search, NameSearch(self.graph.relations, relations), search)  # by slot
         if predictor.scorer.is_bi_encoder:
-            _ = predictor.candidate_vectors  # made now, not with the first question
+            _ = predictor.candidate_vectors  # Computed now, so that the first question does not wait for it.
 
     def info(self, name: str) -> Info:
+        """Returns what the page shows about the model, which is called `name`, and its graph."""
         scorer = self.predictor.scorer
         return Info(
             model=name,
@@ -101,93 +63,87 @@ class QuestionService:
             version=__version__,
         )
 
-    def find(self, kind: str, query: str, limit: int) -> Entries:
-        """Entities or relations that match what is being typed."""
-        vocabulary = getattr(self.graph, kind)
-        numbers = self._searches[kind].find(query, limit)
-        found = [Entry(id=vocabulary.ids[number], text=vocabulary.texts[number]) for number in numbers]
-        return Entries(total=len(vocabulary), found=found)
-
-    async def _resolve(self, name: str | NewEntity, slot: int) -> int | str:
-        """The number of a name, or the text of a new entity."""
-        if isinstance(name, NewEntity):
-            return name.text
-        vocabulary = self._vocabulary(slot)
-        if name in vocabulary.index:
-            return vocabulary.index[name]
-        return await asyncio.to_thread(self._find_text, name, slot)  # all names are gone through, or indexed first
-
-    def _find_text(self, name: str, slot: int) -> int:
-        vocabulary, search = self._vocabulary(slot), self._searches["relations" if slot == 1 else "entities"]
-        if (number := vocabulary.find_exactly(name)) is None:
-            alike = search.find_beginning(name, MAX_SUGGESTIONS)
-            raise vocabulary.unknown(name, [vocabulary.ids[number] for number in alike])
-        return number
+    def find(self, slot: int, typed: str, limit: int) -> Entries:
+        """Returns up to `limit` entities (slot 0 or 2) or relations (slot 1) that match what is being typed."""
+        resolver = NameResolver(self.graph)
+        found = [_entry(resolver, integer, slot) for integer in self._searches[slot].find(typed, limit)]
+        return Entries(total=len(resolver.vocabulary(slot)), found=found)
 
     async def complete(self, question: Question) -> Answers:
-        names = [question.head, question.relation, question.tail]
-        if sum(name is None for name in names) != 1:
-            raise LassError("give exactly two of head, relation and tail; the third is what is asked for")
-        slot = names.index(None)
-        given = [None if name is None else await self._resolve(name, place) for place, name in enumerate(names)]
-        num_known = int(self._known(slot, given).size)
-        if self.predictor.scorer.is_bi_encoder:  # a quick ranking, but what it holds may be reranked or judged: no more
-            top_k, exclude_known = question.top_k, question.exclude_known
-        else:  # all are scored: kept with the known ones, and as many as are ever shown, they serve each question
+        """Answers a question.
+
+        Raises:
+            LassError: The question has not two of head, relation and tail, or a name that the graph lacks.
+            Busy: Too many questions wait.
+        """
+        resolver = self._resolver()
+        names = question.model_dump(include=set(SLOT_NAMES), exclude_none=True)
+        query, slot = await asyncio.to_thread(resolver.resolve_query, names)  # It may search all names of the graph.
+        num_known = count_known(self.graph.known, slot, query)
+        top_k, exclude_known = question.top_k, question.exclude_known
+        if not self.predictor.scorer.is_bi_encoder:
+            # All candidates are scored, whatever is asked. With the known ones, and as many others as are ever shown,
+            # one ranking serves all questions with this query. A bi-encoder ranks fast, but the ranking depends on how
+            # many candidates are reranked, and costs more the more of them are calibrated.
             top_k, exclude_known = MAX_TOP_K + num_known, False
-        ranking, cached = await self.queue.ask(
-            ("rank", *given, top_k, exclude_known),
-            lambda stop: self._rank(slot, given, top_k, exclude_known, stop),
-            lambda value: value.nbytes,
+        ranking, cached = await self.queue.run(
+            ("rank", slot, *query.tolist(), *resolver.new_texts, top_k, exclude_known),
+            lambda on_progress: self.predictor.rank(
+                query[None],
+                slot,
+                top_k,
+                exclude_known,
+                new_texts=resolver.new_texts,
+                calibrate=True,
+                on_progress=on_progress,
+            )[0],
+            lambda ranking: ranking.nbytes,
         )
-        wanted = ranking[~ranking["known"]] if question.exclude_known else ranking
-        vocabulary = self._vocabulary(slot)
+        shown = ranking[~ranking["known"]] if question.exclude_known else ranking
+        answers = resolver.name_predictions(shown[: question.top_k], slot)
         return Answers(
-            **self._entries(given),
+            **_entries(resolver, query, open_slot=slot),
             slot=SLOT_NAMES[slot],  # type: ignore[arg-type]
-            answers=unpack(wanted[: question.top_k], vocabulary),
-            num_candidates=len(vocabulary) - (num_known if question.exclude_known else 0),
+            answers=[RankedAnswer(**answer) for answer in answers],
+            num_candidates=len(resolver.vocabulary(slot)) - (num_known if question.exclude_known else 0),
             num_known=num_known,
             cached=cached,
         )
 
-    def _rank(self, slot: int, given: list[Any], top_k: int, exclude_known: bool, stop: Stop) -> np.ndarray:
-        (answers,) = self.predictor.complete(
-            [self._names(given)], top_k=top_k, exclude_known=exclude_known, progress=stop
-        )
-        return pack(answers, self._vocabulary(slot).index)
-
     async def check(self, triplet: Triplet) -> Checked:
-        names = (triplet.head, triplet.relation, triplet.tail)
-        given = [await self._resolve(name, place) for place, name in enumerate(names)]
-        judged, _ = await self.queue.ask(
-            ("score", *given), lambda stop: self.predictor.classify([tuple(self._names(given).values())])[0]
+        """Scores and, where the model has a calibration, classifies a triplet.
+
+        Raises:
+            LassError: The graph lacks a name.
+            Busy: Too many questions wait.
+        """
+        resolver = self._resolver()
+        names = tuple(triplet.model_dump()[slot] for slot in SLOT_NAMES)
+        integers = await asyncio.to_thread(resolver.resolve_triplets, [names])
+        judged, _ = await self.queue.run(
+            ("judge", *integers[0].tolist(), *resolver.new_texts),
+            lambda on_progress: self.predictor.judge(integers, resolver.new_texts, on_progress),
+            lambda judged: judged.nbytes,
         )
-        return Checked(**self._entries(given), **judged)
+        return Checked(**_entries(resolver, integers[0]), **as_rows(judged)[0])
 
-    def _known(self, slot: int, given: list[int | str | None]) -> np.ndarray:
-        """Numbers of the answers that the graph holds."""
-        if any(isinstance(name, str) for name in given):
-            return np.empty(0, dtype=np.int64)
-        return self.graph.known.values(slot, np.array([[0 if name is None else name for name in given]]))[1]
+    def _resolver(self) -> NameResolver:
+        """Returns a resolver whose suggestions for unknown names are found fast in a large graph, too."""
+        return NameResolver(self.graph, self._suggest)
 
-    def _vocabulary(self, slot: int) -> Vocabulary:
-        return self.graph.relations if slot == 1 else self.graph.entities
+    def _suggest(self, name: str, slot: int) -> list[str]:
+        ids = self.graph.relations.ids if slot == 1 else self.graph.entities.ids
+        return [ids[integer] for integer in self._searches[slot].find_beginning(name, MAX_SUGGESTIONS)]
 
-    def _names(self, given: list[Any]) -> dict[str, Any]:
-        """What the predictor is asked with: ids, texts of new entities, and None for what is asked for."""
-        return {
-            slot: None if entry is None else {"text": name} if isinstance(name, str) else entry.id
-            for (slot, entry), name in zip(self._entries(given).items(), given, strict=True)
-        }
 
-    def _entries(self, given: list[Any]) -> dict[str, Any]:
-        """Ids and texts of what was given, and None for what is asked for, by slot."""
-        entries = (None if name is None else self._entry(name, slot) for slot, name in enumerate(given))
-        return dict(zip(SLOT_NAMES, entries, strict=True))
+def _entry(resolver: NameResolver, integer: int, slot: int) -> Entry:
+    name, text = resolver.name_of(integer, slot)
+    return Entry(id=name, text=text)
 
-    def _entry(self, name: int | str, slot: int) -> Entry:
-        if isinstance(name, str):
-            return Entry(id=name, text=name)
-        vocabulary = self._vocabulary(slot)
-        return Entry(id=vocabulary.ids[name], text=vocabulary.texts[name])
+
+def _entries(resolver: NameResolver, triplet: np.ndarray, open_slot: int | None = None) -> dict[str, Any]:
+    """Returns the entries of a triplet by slot, None for the open slot of a query."""
+    entries = (
+        None if slot == open_slot else _entry(resolver, integer, slot) for slot, integer in enumerate(triplet.tolist())
+    )
+    return dict(zip(SLOT_NAMES, entries, strict=True))

@@ -1,4 +1,4 @@
-"""What `lass-hf serve` reads and writes as JSON: pydantic models, which its OpenAPI description is made of. No code."""
+"""The JSON that `lass-hf serve` reads and writes, as pydantic models, from which its OpenAPI description is made."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,6 +21,8 @@ def _example(*values: dict[str, Any]) -> ConfigDict:
 
 
 class Input(BaseModel):
+    """JSON that a request sends; other fields than these are refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -31,11 +33,11 @@ class NewEntity(Input):
 
 
 Known = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
-Name = Annotated[Known | NewEntity, Field(description="id, else text, of an entity; or the text of a new one")]
+Name = Annotated[Known | NewEntity, Field(description="id of an entity, else its text; or the text of a new one")]
 
 
 class Question(Input):
-    """Two of head, relation and tail; the third is what is asked for."""
+    """Two of head, relation and tail; the answers are for the third."""
 
     model_config = _example(
         {"head": "france", "relation": "has_capital", "top_k": 3},
@@ -62,7 +64,7 @@ class Triplet(Input):
 
 
 class Entry(BaseModel):
-    """An entity or a relation; of an entity new to the graph the text is the id."""
+    """An entity or a relation. The text of an entity that is new to the graph is also its id."""
 
     id: str
     text: str
@@ -72,23 +74,25 @@ class Entries(BaseModel):
     """Entities or relations that were found."""
 
     model_config = _example({"total": 237, "found": [FRANCE]})
-    total: int = Field(description="of the graph")
+    total: int = Field(description="the number of all entities, or of all relations, of the graph")
     found: list[Entry] = Field(description="best first")
 
 
 class Judged(BaseModel):
+    """The score of a triplet, and what follows from it."""
+
     score: float = Field(description="the higher, the better")
     known: bool = Field(description="whether the graph holds it already")
-    label: Literal["true", "false"] | None = Field(None, description="null where no threshold was fitted")
-    probability: float | None = Field(None, description="of being true; null where no threshold was fitted")
+    label: Literal["true", "false"] | None = Field(None, description="null where the model has no calibration")
+    probability: float | None = Field(None, description="of being true; null where the model has no calibration")
 
 
 class RankedAnswer(Judged, Entry):
-    pass
+    """An entity or a relation that was predicted, with the score of the triplet that it makes."""
 
 
 class Answers(BaseModel):
-    """Ranked answers; the slot that was asked for is null."""
+    """Ranked answers to a question; the slot that the question left open is null."""
 
     model_config = _example(
         {
@@ -97,18 +101,18 @@ class Answers(BaseModel):
             **{"num_candidates": 237, "num_known": 0, "cached": False},
         }
     )
-    slot: Literal["head", "relation", "tail"] = Field(description="what was asked for")
+    slot: Literal["head", "relation", "tail"] = Field(description="the slot that the question left open")
     head: Entry | None
     relation: Entry | None
     tail: Entry | None
     answers: list[RankedAnswer] = Field(description="best first")
-    num_candidates: int = Field(description="that the answers are the best of")
-    num_known: int = Field(description="answers that the graph holds already, left out or not")
-    cached: bool = Field(description="whether the scores were remembered from an earlier question")
+    num_candidates: int = Field(description="how many candidates were ranked")
+    num_known: int = Field(description="how many answers the graph holds already, left out or not")
+    cached: bool = Field(description="whether an earlier question had computed the scores")
 
 
 class Checked(Judged):
-    """A triplet and its score."""
+    """A triplet that was checked, and its score."""
 
     model_config = _example({"head": FRANCE, "relation": CAPITAL, "tail": PARIS} | JUDGED)
     head: Entry
@@ -120,7 +124,9 @@ class Info(BaseModel):
     """The model and its graph."""
 
     model: str
-    architecture: str = Field(description="joint: one pass per candidate; separate: one per question")
+    architecture: str = Field(
+        description="cross-encoder: one pass of the model for each candidate; bi-encoder: one for each question"
+    )
     entities: int
     relations: int
     known_triplets: int

@@ -1,6 +1,6 @@
-"""`lass-hf serve` (`pip install "lass-hf[serve]"`): a page to ask a model, and the same as JSON over HTTP.
+"""`lass-hf serve` (`pip install "lass-hf[serve]"`): a page for questions to a model, and the same as JSON over HTTP.
 
-It routes: limits are `Guard`'s, answers the `QuestionService`'s.
+This module has the routes, the errors and the socket. `guard.py` limits requests, `question_service.py` answers them.
 """
 
 import base64
@@ -32,10 +32,10 @@ MAX_CONNECTIONS = 256
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": text}
     for code, text in {
-        400: "A question that cannot be asked",
-        404: "A name that the graph lacks, or that names several",
-        422: "Not the JSON that was expected",
-        503: "Too many questions at once; the header Retry-After says when to come back",
+        400: "A question that has no answer, such as one with three open slots",
+        404: "A name that the graph lacks, or that several entities have",
+        422: "JSON of another form than expected",
+        503: "Too many questions at once; the header Retry-After has the seconds to wait",
     }.items()
 }
 
@@ -44,9 +44,9 @@ class Application(Guard):
     """The page and the JSON of a predictor, as an ASGI application.
 
     Args:
-        predictor: who answers. A bi-encoder encodes the graph's entities now.
-        name: of the model, to be shown.
-        hosts: names that requests may call the server by; None for any.
+        predictor: Answers the questions. A bi-encoder encodes the entities of the graph when the application is made.
+        name: The name of the model that the page shows.
+        hosts: Names that requests may use for the server; None for any name.
     """
 
     def __init__(self, predictor: LassPredictor, name: str, hosts: frozenset[str] | None = None):
@@ -57,7 +57,7 @@ class Application(Guard):
 
 
 def _policy(page: str) -> str:
-    """The Content-Security-Policy that lets the page's own script and style run, and nothing else."""
+    """Returns the Content-Security-Policy that admits the page's own script and style, and nothing else."""
 
     def hashes(tag: str) -> str:
         contents = re.findall(f"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
@@ -75,12 +75,14 @@ def _routes(service: QuestionService, name: str, page: str) -> FastAPI:
         title="lass-hf",
         description=f"Questions to the knowledge graph completion model {name}, as a page and as JSON.",
         version=__version__,
-        docs_url=None,  # their page loads scripts from elsewhere; /openapi.json is here
+        docs_url=None,  # FastAPI's pages load scripts from another server; /openapi.json is served.
         redoc_url=None,
         responses={code: PROBLEMS[code] for code in (422, 503)},
     )
     asked: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (400, 404)}
-    query = Annotated[str, Query(max_length=MAX_TEXT, description="of an id or a text; case and accents do not matter")]
+    query = Annotated[
+        str, Query(max_length=MAX_TEXT, description="a part of an id or a text; case and accents do not matter")
+    ]
 
     @app.api_route("/", methods=["GET", "HEAD"], response_class=HTMLResponse, include_in_schema=False)
     async def show_page() -> str:
@@ -93,17 +95,17 @@ def _routes(service: QuestionService, name: str, page: str) -> FastAPI:
 
     @app.get("/api/entities")
     def entities(q: query = "", limit: Annotated[int, Query(ge=1, le=MAX_TOP_K)] = 20) -> Entries:
-        """Entities whose id or text is, begins with, or has a word or part like `q`; the frequent ones without `q`."""
-        return service.find("entities", q, limit)
+        """Entities whose id or text equals, begins with, or contains `q`; the most frequent ones without `q`."""
+        return service.find(0, q, limit)
 
     @app.get("/api/relations")
     def relations(q: query = "", limit: Annotated[int, Query(ge=1, le=1000)] = 1000) -> Entries:
-        """Relations, in the same way."""
-        return service.find("relations", q, limit)
+        """Relations, found in the same way."""
+        return service.find(1, q, limit)
 
     @app.post("/api/complete", responses=asked)
     async def complete(question: Question) -> Answers:
-        """The best answers for the slot that is not given."""
+        """The best entities or relations for the slot that is not given."""
         return await service.complete(question)
 
     @app.post("/api/check", responses=asked)
@@ -115,7 +117,7 @@ def _routes(service: QuestionService, name: str, page: str) -> FastAPI:
         return JSONResponse({"error": sentence}, status, headers)
 
     @app.exception_handler(LassError)
-    async def bad_question(_: Request, error: LassError) -> JSONResponse:
+    async def unanswerable(_: Request, error: LassError) -> JSONResponse:
         status = {UnknownNameError: 404, NonFiniteError: 500}.get(type(error), 400)
         return problem(status, str(error))
 
@@ -125,33 +127,34 @@ def _routes(service: QuestionService, name: str, page: str) -> FastAPI:
         return problem(503, sentence, **{"retry-after": str(error.retry_after)})
 
     @app.exception_handler(RequestValidationError)
-    async def not_understood(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         return problem(422, _sentence(error))
 
     @app.exception_handler(HTTPException)
-    async def no_route(request: Request, error: HTTPException) -> JSONResponse:
+    async def not_found(request: Request, error: HTTPException) -> JSONResponse:
         sentence = f"{request.method} {request.url.path[:200]}: {error.detail}; see /openapi.json"
         return problem(error.status_code, sentence, **(error.headers or {}))
 
     @app.exception_handler(Exception)
-    async def mistake(_: Request, __: Exception) -> JSONResponse:
-        return problem(500, "the server failed to answer, by a mistake of its own; its terminal shows which")
+    async def failed(_: Request, __: Exception) -> JSONResponse:
+        return problem(500, "the server failed to answer because of an error in its own code; its terminal shows it")
 
     return app
 
 
 def _sentence(error: RequestValidationError) -> str:
-    """The first thing that is wrong, of a type that does not fit the last."""
+    """Returns the first validation error as one sentence."""
+    # A name that is a string or an object has an error for each of the two; errors of type say least, so they go last.
     errors = sorted(error.errors(), key=lambda one: str(one["type"]).endswith("_type"))
     place = [str(part) for part in errors[0]["loc"][1:]]
     if errors[0]["type"] == "json_invalid":
-        return "the body is no JSON"
+        return "the body is not valid JSON"
     if not place:
-        return "the body is no JSON object, or not marked as content-type application/json"
+        return "the body is not a JSON object, or its content-type is not application/json"
     if errors[0]["type"].endswith("_type") and place[0] in ("head", "tail"):
         return f'{place[0]}: expected an id or a text, or {{"text": "..."}} for a new entity'
     if errors[0]["type"] == "extra_forbidden":
-        return f"{place[-1][:100]!r} is not known here; /openapi.json says what is"
+        return f"{place[-1][:100]!r} is not expected; /openapi.json has the expected fields"
     return f"{place[0]}: {errors[0]['msg'][0].lower()}{errors[0]['msg'][1:]}"
 
 
@@ -159,15 +162,23 @@ def _sentence(error: RequestValidationError) -> str:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address; raises LassError when that is not to be had.
+    """Returns a socket that listens at an address.
 
-    It listens before anything is loaded: until then another process can bind the same port. Who asks early waits.
+    It is meant to be called before a model is loaded, so that no other process takes the port meanwhile. Requests that
+    come before `serve` wait.
+
+    Args:
+        host: A name or an address of this machine.
+        port: The port; 0 for any free one.
+
+    Raises:
+        LassError: The host is unknown, or the port is in use.
     """
     flags = socket.AI_PASSIVE
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
-    except (OSError, UnicodeError) as error:  # UnicodeError: no name at all
-        what = error.strerror if isinstance(error, OSError) else "it is no host name"
+    except (OSError, UnicodeError) as error:  # UnicodeError is raised for strings that cannot be host names.
+        what = error.strerror if isinstance(error, OSError) else "it is not a host name"
         raise LassError(f"--host {host}: {what}; give a name or an address of this machine") from None
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -181,12 +192,21 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(predictor: LassPredictor, name: str, listener: socket.socket) -> None:
-    """Answers requests at a socket of `bind` until it is interrupted; raises KeyboardInterrupt then."""
+    """Answers requests at a socket until the process is interrupted.
+
+    Args:
+        predictor: Answers the questions.
+        name: The model's folder or hub name. The page shows a folder's last part only.
+        listener: A socket of `bind`.
+
+    Raises:
+        KeyboardInterrupt: The process was interrupted.
+    """
     server = make_server(predictor, name, listener)
     host, port = listener.getsockname()[:2]
     if not _is_loopback(host):
         print(
-            f"lass-hf: warning: listening on {host}: whoever reaches this machine can ask, there is no password",
+            f"lass-hf: warning: listening on {host}: anyone who reaches this machine can ask, there is no password",
             file=sys.stderr,
         )
     print(f"{name} at http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C ends it)", flush=True)
@@ -194,9 +214,9 @@ def serve(predictor: LassPredictor, name: str, listener: socket.socket) -> None:
 
 
 def make_server(predictor: LassPredictor, name: str, listener: socket.socket) -> uvicorn.Server:
-    """A server for a socket of `bind`; `run(sockets=[listener])` answers."""
+    """Returns a server that answers by `run(sockets=[listener])`; arguments are those of `serve`."""
     host = listener.getsockname()[0]
-    folder = Path(name).resolve().name if Path(name).is_dir() else name  # where it lies is nobody's business
+    folder = Path(name).resolve().name if Path(name).is_dir() else name  # not the path
     app = Application(predictor, folder, frozenset((*LOOPBACK, host)) if _is_loopback(host) else None)
     config = uvicorn.Config(
         app,
@@ -217,7 +237,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class _Server(uvicorn.Server):
-    """Ends what is being computed before it waits for those who asked."""
+    """Cancels the running computation before it waits for open connections, which wait for the computation."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.app.service.queue.close()  # type: ignore[union-attr]

@@ -85,16 +85,17 @@ def test_classify_prints_and_writes_the_accuracy(model_folder, labeled_folder, t
     ],
     ids=["tail", "head", "relation"],
 )
-def test_predict_prints_and_writes_answers(question, model_folder, tmp_path, capsys):
+def test_predict_prints_and_writes_predictions(question, model_folder, tmp_path, capsys):
     file = tmp_path / "answers" / "predict.json"
     flags = [part for slot, name in question.items() for part in (f"--{slot}", name)]
     assert run("predict", "--model", model_folder, *flags, "--top_k", 3, "--quiet", "--json", file) == 0
-    expected = LassPredictor.from_pretrained(model_folder).predict(**question, top_k=3)
+    (expected,) = LassPredictor.from_pretrained(model_folder).complete([question], top_k=3)
     content = content_of(file)
-    assert [(a["id"], a["text"], a["score"], a["known"]) for a in content["answers"]] == [tuple(a) for a in expected]
+    assert content["query"] == {"head": None, "relation": None, "tail": None} | question
+    assert content["predictions"] == expected
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(expected)
-    assert all(answer.id in line and answer.text in line for answer, line in zip(expected, lines, strict=True))
+    assert all(row["id"] in line and row["text"] in line for row, line in zip(expected, lines, strict=True))
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_predict_shows_label_and_probability_where_they_are_fitted(decided_folde
     file = tmp_path / "answers.json"
     question = ["--head", "cat", "--relation", "eats", "--top_k", 2, "--quiet", "--json", file]
     assert run("predict", "--model", decided_folder, *question) == 0
-    lines, answers = capsys.readouterr().out.splitlines(), content_of(file)["answers"]
+    lines, answers = capsys.readouterr().out.splitlines(), content_of(file)["predictions"]
     predictor = LassPredictor.from_pretrained(str(decided_folder))
     for line, answer in zip(lines, answers, strict=True):
         (judged,) = predictor.classify([("cat", "eats", answer["id"])])
@@ -151,7 +152,7 @@ def test_predict_takes_an_entity_that_is_new_to_the_graph(model_folder, tmp_path
     expected = LassPredictor.from_pretrained(model_folder).predict(
         head={"text": "lion, a large cat"}, relation="eats", top_k=2
     )
-    assert [answer["id"] for answer in content_of(file)["answers"]] == [answer.id for answer in expected]
+    assert [answer["id"] for answer in content_of(file)["predictions"]] == [answer.id for answer in expected]
 
 
 def test_predict_says_when_every_answer_is_known(tmp_path, capsys):

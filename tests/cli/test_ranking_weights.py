@@ -57,7 +57,7 @@ def test_weights_that_are_kept_are_the_models_own_and_its_cards(asked, folder, e
     config = LassForKGCompletion.from_pretrained(folder).config
     assert {name: getattr(config, name) for name in WEIGHTS} == WEIGHTS
     card = (folder / "README.md").read_text()
-    assert "0.4 of the mean vector" in card
+    assert "0.4 times the mean vector" in card
     assert "0.7 · log(1 + n)" in card
     assert f"| {expected.metrics['mr']:.3f} | {expected.metrics['mrr']:.3f} |" in card
     assert "validation split" not in card
@@ -101,7 +101,7 @@ def test_the_training_table_leaves_weights_to_the_text(graph_folder, encoder_fol
     evaluate = ("evaluate", "--model", out, "--graph", graph_folder, "--quiet", "--split", "validation")
     assert run(*evaluate, "--neighbor_weight", 0.5, "--keep_weights") == 0
     card = (out / "README.md").read_text()
-    assert "In rankings 0.5 of the mean vector" in card
+    assert "In rankings, 0.5 times the mean vector" in card
     assert "`neighbor_weight` |" not in card
     file = out / "link_prediction.json"
     assert run(*evaluate, "--json", file) == 0

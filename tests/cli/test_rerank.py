@@ -48,7 +48,7 @@ def test_an_evaluation_of_two_models_is_told_and_on_both_cards(two, models, grap
     for name in ("retriever", "reranker"):
         card = (models / name / "README.md").read_text(encoding="utf-8")
         assert "### Reranked link prediction: test split" in card
-        assert "best answers of retriever\nwere put in order by reranker" in card
+        assert f"retriever ranked all candidates, and\nreranker reranked its {content['top_k']} best answers" in card
         assert f"| {content['metrics']['mr']:.3f} | {content['metrics']['mrr']:.3f} |" in card
     retrieved = content["retrieval"]
     assert f"| {retrieved['mr']:.3f} | {retrieved['mrr']:.3f} |" in (models / "retriever" / "README.md").read_text()
@@ -81,7 +81,7 @@ def test_models_in_each_others_place(command, models, graph_folder, bad_input):
 
 def test_a_retriever_with_cross_encoder(models, training, bad_input):
     line = bad_input("train", *training, "--retriever", models / "reranker", "--num_mined", 2)
-    assert "reranker: a cross-encoder; expected one with a bi-encoder" in line
+    assert "reranker: a cross-encoder; expected a bi-encoder" in line
 
 
 def test_training_a_reranker_says_how_to_measure_it(models, training, tmp_path, capsys):
@@ -127,5 +127,5 @@ def test_predict_asks_a_graph_that_has_grown(two, tmp_path, monkeypatch):
     about = ("--graph", grown, "--json", file, "--top_k", 100, "--quiet")
     assert run("predict", *two[:2], "--head", "crow", "--relation", "eats", *about) == 0
     assert run("predict", *two, *QUESTION, *about) == 0
-    assert "crow" in [answer["id"] for answer in json.loads(file.read_text())["answers"]]
+    assert "crow" in [answer["id"] for answer in json.loads(file.read_text())["predictions"]]
     assert asked == [len(ENTITY_TEXT)]

@@ -8,7 +8,7 @@ from helpers.command_line import run
 
 from lass_hf.cli import options
 from lass_hf.cli.commands import COMMANDS
-from lass_hf.core.configuration_lass import RANKING_CHOICES
+from lass_hf.core.choices import ModelChoices, choice_names
 from lass_hf.scoring.triplet_scorer import DTYPES
 
 HEAVY = {"torch", "transformers", "huggingface_hub", "datasets", "pyarrow", "pandas", "numpy", "sklearn"}
@@ -51,7 +51,7 @@ def test_every_subcommand_with_a_parser_of_its_own_has_debug():
 def test_values_that_the_parser_repeats_are_those_of_the_package():
     """The modules that define them import torch, which help must not wait for."""
     assert tuple(DTYPES) == options.DTYPES
-    assert tuple(RANKING_CHOICES) == options.RANKING_WEIGHTS
+    assert tuple(choice_names(ModelChoices, affects="ranking")) == options.RANKING_WEIGHTS
 
 
 @pytest.mark.parametrize("command", ["info", "train"])

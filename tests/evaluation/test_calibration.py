@@ -81,12 +81,10 @@ def test_a_calibration_is_fitted_on_validation(architecture, labeled_graph):
 def test_labels_and_probabilities_rise_with_the_score_where_the_slope_does(rows, more):
     scores, labels = np.array([row[0] for row in rows], dtype=np.float32), np.array([row[1] for row in rows])
     calibration = Calibration.fit(scores, labels)
-    judged = calibration(np.sort(np.array(more)))
-    probabilities = [row["probability"] for row in judged]
+    labels, probabilities = (values.tolist() for values in calibration(np.sort(np.array(more))))
     assert all(0 <= probability <= 1 for probability in probabilities)
     assert probabilities == sorted(probabilities, reverse=calibration.platt.slope < 0)
-    names = [row["label"] for row in judged]
-    assert names == sorted(names)  # "false" before "true"
+    assert labels == sorted(labels)  # False before True
 
 
 def test_a_graph_without_labels_is_refused_and_leaves_the_model_as_it_is(graph):

@@ -29,7 +29,7 @@ from lass_hf.scoring.candidate_scores import CHUNK_SIZE
 from lass_hf.scoring.index_building import entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.training.hard_negatives import mine_negatives
-from lass_hf.training.in_batch import gather_answers
+from lass_hf.training.in_batch_candidates import gather_candidates
 from lass_hf.utils.distributed import processes
 
 QUIETLY = {"dtype": "float32", "quiet": True}
@@ -154,7 +154,7 @@ def gathered() -> list:
         entities = shards[processes().process_index]
         answers = torch.tensor(entities, dtype=torch.int64)
         own = torch.stack([answers, answers**2], dim=1).float().requires_grad_()
-        vectors, every = gather_answers(own, answers)
+        vectors, every = gather_candidates(own, answers)
         vectors.sum().backward()
         found.append([every.tolist(), vectors.tolist(), own.grad.tolist()])
     return found

@@ -71,7 +71,7 @@ def test_evaluation_of_a_folder_is_added_to_its_card(tmp_path, graph, graph_fold
     line = ["evaluate", "--model", str(tmp_path / "mine"), "--graph", str(graph_folder), "--dtype", "float32"]
     assert main([*line, "--limit", "2", "--quiet"]) == 0
     text = text_of(tmp_path / "mine")
-    assert "2 true triplets, a seeded choice of 3" in text
+    assert "2 of 3 true triplets (a seeded choice)" in text
     assert "model-index" not in text  # of a choice of triplets
     assert main([*line, "--quiet"]) == 0
     assert main([*line, "--limit", "2", "--quiet"]) == 0  # does not take the place of all
@@ -130,7 +130,7 @@ def test_card_that_was_changed_is_left_alone_and_an_unchanged_one_is_not(tmp_pat
     trainer.evaluate()
     trainer.save_model()
     assert "No evaluation is recorded" not in text_of(tmp_path)
-    changed = text_of(tmp_path).replace("Finds missing links", "Finds many missing links")
+    changed = text_of(tmp_path).replace("finds missing links", "finds many missing links")
     (tmp_path / CARD_FILE).write_text(changed, encoding="utf-8")
     trainer.save_model()
     assert text_of(tmp_path) == changed

@@ -20,7 +20,16 @@ from lass_hf.utils.hub_client import api
 NAME = "user/animals"
 TEXTS = [("cat", "is a", "animal"), ("dog", "eats", "cheese, food made of milk"), ("mouse", "lives in", "garden")]
 CODE = {
-    *("configuration_lass.py", "encoders.py", "errors.py", "knowledge_graph.py", "known_triplets.py", "losses.py"),
+    *(
+        "architectures.py",
+        "choices.py",
+        "configuration_lass.py",
+        "encoders.py",
+        "errors.py",
+        "knowledge_graph.py",
+        "known_triplets.py",
+        "losses.py",
+    ),
     *("modeling_lass.py", "processing_lass.py", "score_functions.py", "token_store.py", "vocabulary.py"),
 }
 MODEL = {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json", "tokenizer_config.json"}

@@ -1,4 +1,4 @@
-"""transformers.pipeline over saved folders: the answers of LassPredictor as plain dicts, in every form of input."""
+"""transformers.pipeline over saved folders: the predictions of LassPredictor as plain dicts, in every form of input."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ SLOTS = ("head", "relation", "tail")
 KNOWN = [*TRAIN, *VALIDATION, *TEST]
 TRIPLETS = [dict(zip(SLOTS, row, strict=True)) for row in [*KNOWN, ("house", "eats", "house"), ("food", "is_a", "dog")]]
 NEW = {"text": "cheese house, a building that purrs"}
-QUESTIONS = [
+QUERIES = [
     {"head": "cat", "relation": "eats"},
     {"relation": "is_a", "tail": "animal"},
     {"head": "cat", "tail": "food"},
@@ -90,18 +90,20 @@ def assert_same(found, expected):
             assert found[name] == (pytest.approx(value, abs=1e-5) if isinstance(value, float) else value)
 
 
-# The answers are those of the predictor
+# The predictions are those of the predictor
 
 
 @pytest.mark.parametrize("decided", [False, True])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_completions_are_those_of_the_predictor(architecture, decided, folders, pipes):
     predictor = LassPredictor.from_pretrained(folders[architecture, decided], dtype="float32")
-    found = pipes["kg-completion", architecture, decided](QUESTIONS, top_k=4)
-    for question, answers in zip(QUESTIONS, found, strict=True):
-        expected = [answer._asdict() for answer in predictor.predict(**question, top_k=4)]
-        assert_same([{name: answer[name] for name in expected[0]} for answer in answers], expected)
-        assert all(("label" in answer, "probability" in answer) == (decided, decided) for answer in answers)
+    found = pipes["kg-completion", architecture, decided](QUERIES, top_k=4)
+    for query, predictions in zip(QUERIES, found, strict=True):
+        expected = [prediction._asdict() for prediction in predictor.predict(**query, top_k=4)]
+        assert_same([{name: prediction[name] for name in expected[0]} for prediction in predictions], expected)
+        assert all(
+            ("label" in prediction, "probability" in prediction) == (decided, decided) for prediction in predictions
+        )
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -118,11 +120,11 @@ def test_judgements_are_the_predictors_scores(architecture, folders, pipes):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_triplet_has_one_label_and_probability_in_both_pipelines(architecture, pipes):
     complete, classify = (pipes[task, architecture, True] for task in TASKS)
-    questions = QUESTIONS[:4]
-    answers = complete(questions, top_k=20, exclude_known=False)
-    for question, found in zip(questions, answers, strict=True):
-        open_slot = next(slot for slot in SLOTS if slot not in question)
-        judged = classify([{**question, open_slot: answer["id"]} for answer in found])
+    queries = QUERIES[:4]
+    predictions = complete(queries, top_k=20, exclude_known=False)
+    for query, found in zip(queries, predictions, strict=True):
+        open_slot = next(slot for slot in SLOTS if slot not in query)
+        judged = classify([{**query, open_slot: prediction["id"]} for prediction in found])
         names = ("known", "label", "probability")
         assert_same(*([{name: row[name] for name in names} for row in rows] for rows in (found, judged)))
         assert {row["label"] for row in judged} <= {"true", "false"}
@@ -145,7 +147,7 @@ def test_probabilities_and_labels_are_those_of_the_configuration(architecture, p
 def test_a_dict_gives_a_result_and_a_list_a_list(task, pipes):
     pipe, items = (
         pipes[task, "cross-encoder", True],
-        {"kg-completion": QUESTIONS, "triplet-classification": TRIPLETS}[task],
+        {"kg-completion": QUERIES, "triplet-classification": TRIPLETS}[task],
     )
     every = pipe(items)
     assert isinstance(every, list)
@@ -158,7 +160,7 @@ def test_a_dict_gives_a_result_and_a_list_a_list(task, pipes):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_the_batch_size_changes_nothing(batch_size, architecture, pipes):
-    for task, items in zip(TASKS, (QUESTIONS, TRIPLETS), strict=True):
+    for task, items in zip(TASKS, (QUERIES, TRIPLETS), strict=True):
         pipe = pipes[task, architecture, True]
         assert_same(pipe(items, batch_size=batch_size), pipe(items))
 
@@ -188,7 +190,7 @@ def test_generators_and_datasets_give_an_iterator(inputs, pipes):
     assert_same(list(found), pipe(TRIPLETS))
 
 
-def test_an_endless_generator_is_answered_as_it_comes(pipes):
+def test_an_endless_generator_is_completed_as_it_comes(pipes):
     def endless():
         while True:
             yield TRIPLETS[0]
@@ -205,34 +207,34 @@ def test_a_list_is_scored_in_few_forward_passes(architecture, pipes, monkeypatch
     pipes["triplet-classification", architecture, False](TRIPLETS)
     assert len(calls) <= 4  # 22 triplets
     calls.clear()
-    pipes["kg-completion", architecture, False](QUESTIONS[:2] + QUESTIONS[3:5])
-    assert len(calls) <= 6  # 4 questions for tails and heads, each with up to 10 candidates
+    pipes["kg-completion", architecture, False](QUERIES[:2] + QUERIES[3:5])
+    assert len(calls) <= 6  # 4 queries for tails and heads, each with up to 10 candidates
 
 
 # Parameters
 
 
-def test_known_answers_are_left_out_unless_asked_for(pipes):
+def test_known_predictions_are_left_out_unless_asked_for(pipes):
     pipe = pipes["kg-completion", "cross-encoder", False]
-    every = pipe(QUESTIONS[0], top_k=100, exclude_known=False)
+    every = pipe(QUERIES[0], top_k=100, exclude_known=False)
     assert {row["id"] for row in every} == set(ENTITY_TEXT)
     assert {row["id"] for row in every if row["known"]} == {"mouse", "food", "milk"}
-    assert_same(pipe(QUESTIONS[0], top_k=100), [row for row in every if not row["known"]])
+    assert_same(pipe(QUERIES[0], top_k=100), [row for row in every if not row["known"]])
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_candidates_are_the_only_answers(architecture, pipes):
+def test_candidates_are_the_only_predictions(architecture, pipes):
     pipe = pipes["kg-completion", architecture, True]
-    every = pipe(QUESTIONS[0], top_k=100, exclude_known=False)
+    every = pipe(QUERIES[0], top_k=100, exclude_known=False)
     names = ["garden", "milk", "house, a building to live in", NEW]
-    found = pipe([QUESTIONS[0], QUESTIONS[1]], candidates=names, exclude_known=False)
+    found = pipe([QUERIES[0], QUERIES[1]], candidates=names, exclude_known=False)
     assert [{row["id"] for row in rows} for rows in found] == [{"garden", "milk", "house", NEW["text"]}] * 2
     old = [row for row in found[0] if row["id"] != NEW["text"]]
     assert_same(old, [row for row in every if row["id"] in ("garden", "milk", "house")])
     (new,) = (row for row in found[0] if row["id"] == NEW["text"])
     assert new["text"] == NEW["text"]
     assert new["known"] is False
-    (judged,) = pipes["triplet-classification", architecture, True]([{**QUESTIONS[0], "tail": NEW}])
+    (judged,) = pipes["triplet-classification", architecture, True]([{**QUERIES[0], "tail": NEW}])
     assert new["probability"] == pytest.approx(judged["probability"], abs=1e-5)
 
 
@@ -247,12 +249,12 @@ def test_relations_may_be_restricted_too(pipes):
 def test_parameters_may_be_given_once_for_all_calls(folders):
     given = {"top_k": 2, "exclude_known": False, "batch_size": 3}
     pipe = pipeline("kg-completion", model=folders["cross-encoder", False], **given)
-    assert [len(rows) for rows in pipe(QUESTIONS)] == [2] * len(QUESTIONS)
-    assert len(pipe(QUESTIONS[0], top_k=5)) == 5
-    assert len(pipe(QUESTIONS[0])) == 2
+    assert [len(rows) for rows in pipe(QUERIES)] == [2] * len(QUERIES)
+    assert len(pipe(QUERIES[0], top_k=5)) == 5
+    assert len(pipe(QUERIES[0])) == 2
 
 
-def test_ten_answers_are_given_by_default(pipes):
+def test_ten_predictions_are_given_by_default(pipes):
     assert len(pipes["kg-completion", "cross-encoder", False]({"head": "house", "relation": "eats"})) == 10
 
 
@@ -263,14 +265,14 @@ def test_ten_answers_are_given_by_default(pipes):
 def test_model_and_processor_may_be_given(task, pipes):
     model, processor = make_both("cross-encoder")
     pipe = pipeline(task, model=model, processor=processor, dtype=torch.float32, device=-1)
-    item = {"kg-completion": QUESTIONS[0], "triplet-classification": TRIPLETS[0]}[task]
+    item = {"kg-completion": QUERIES[0], "triplet-classification": TRIPLETS[0]}[task]
     assert_same(pipe(item), pipes[task, "cross-encoder", False](item))
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_path_is_enough(task, folders):
     pipe = pipeline(task, model=Path(folders["cross-encoder", True]))
-    item = {"kg-completion": QUESTIONS[0], "triplet-classification": TRIPLETS[0]}[task]
+    item = {"kg-completion": QUERIES[0], "triplet-classification": TRIPLETS[0]}[task]
     assert pipe(item)
     assert pipe.task == task
 
@@ -310,18 +312,18 @@ def test_a_tokenizer_without_padding_token_will_do(tmp_path):
 
 def test_the_index_in_the_folder_is_used_and_that_of_other_weights_left_alone(tmp_path, monkeypatch):
     folder = save(tmp_path, "bi-encoder")
-    expected = LassPredictor.from_pretrained(folder, dtype="float32").predict(**QUESTIONS[0])
+    expected = LassPredictor.from_pretrained(folder, dtype="float32").predict(**QUERIES[0])
     files = {path: path.read_bytes() for path in Path(folder, INDEX_FOLDER).rglob("*.safetensors")}
     trained = pipeline("kg-completion", model=folder, dtype="float32")
     with torch.no_grad():
         trained.model.encoder.embeddings.word_embeddings.weight.mul_(1.5)
     other = pipeline("kg-completion", model=trained.model, processor=trained.processor, dtype="float32")
-    of_others = LassPredictor(trained.model, trained.processor, "float32").predict(**QUESTIONS[0])
-    assert_same(other(QUESTIONS[0]), [answer._asdict() for answer in of_others])
+    of_others = LassPredictor(trained.model, trained.processor, "float32").predict(**QUERIES[0])
+    assert_same(other(QUERIES[0]), [prediction._asdict() for prediction in of_others])
     assert {path: path.read_bytes() for path in files} == files
     monkeypatch.setattr(TripletScorer, "encode_entities", None)  # nothing is to be encoded again
     again = pipeline("kg-completion", model=folder, dtype="float32")
-    assert_same(again(QUESTIONS[0]), [answer._asdict() for answer in expected])
+    assert_same(again(QUERIES[0]), [prediction._asdict() for prediction in expected])
     next(iter(files)).write_bytes(b"no vectors")
     with pytest.raises(LassError, match="damaged"):
         pipeline("kg-completion", model=folder, dtype="float32")
@@ -337,17 +339,17 @@ def test_the_index_in_the_folder_is_used_and_that_of_other_weights_left_alone(tm
         *(("kg-completion", item) for item in [{}, {"head": "cat"}, TRIPLETS[0], "cat", 5, ("cat", "eats")]),
         ("kg-completion", {"head": "cat", "relation": None}),
         ("kg-completion", {"head": "cat", "relation": "eats", "question": "?"}),
-        *(("triplet-classification", item) for item in [{}, QUESTIONS[0], "cat", None, ("cat", "eats", "food")]),
+        *(("triplet-classification", item) for item in [{}, QUERIES[0], "cat", None, ("cat", "eats", "food")]),
         ("triplet-classification", {**TRIPLETS[0], "tial": "cat"}),
     ],
 )
 def test_an_item_that_cannot_be_is_shown(task, item, batched, pipes):
-    good = {"kg-completion": QUESTIONS[0], "triplet-classification": TRIPLETS[0]}[task]
+    good = {"kg-completion": QUERIES[0], "triplet-classification": TRIPLETS[0]}[task]
     with pytest.raises(LassError) as error:
         pipes[task, "cross-encoder", False]([good, item] if batched else item)
     assert "\n" not in str(error.value)
     assert repr(item) in str(error.value)
-    assert "two of head, relation and tail" in str(error.value) or "is no triplet; expected" in str(error.value)
+    assert "two of head, relation and tail" in str(error.value) or "is not a triplet; expected" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -361,7 +363,7 @@ def test_an_item_that_cannot_be_is_shown(task, item, batched, pipes):
     ],
 )
 def test_a_name_that_the_graph_lacks_is_named(name, error, words, pipes):
-    for task, item in zip(TASKS, (QUESTIONS[0], TRIPLETS[0]), strict=True):
+    for task, item in zip(TASKS, (QUERIES[0], TRIPLETS[0]), strict=True):
         with pytest.raises(error, match=words) as caught:
             pipes[task, "cross-encoder", False]([item, {**item, "head": name}])
         assert "\n" not in str(caught.value)
@@ -380,7 +382,7 @@ def test_a_name_that_the_graph_lacks_is_named(name, error, words, pipes):
 )
 def test_a_bad_parameter_is_named(given, words, pipes):
     with pytest.raises(LassError, match=words):
-        pipes["kg-completion", "cross-encoder", False](QUESTIONS, **given)
+        pipes["kg-completion", "cross-encoder", False](QUERIES, **given)
     with pytest.raises(LassError, match="for a triplet-classification pipeline; expected batch_size"):
         pipes["triplet-classification", "cross-encoder", False](TRIPLETS, **given)
 

@@ -1,4 +1,4 @@
-"""LassPredictor: names in, ranked answers out."""
+"""LassPredictor: names in, ranked predictions out."""
 
 import inspect
 import math
@@ -22,7 +22,7 @@ from lass_hf import KnowledgeGraph, LassForKGCompletion, LassPredictor, LassProc
 from lass_hf.core.errors import LassError, ModelError, UnknownNameError
 
 KNOWN = [*TRAIN, *VALIDATION, *TEST]
-QUESTIONS = [
+QUERIES = [
     {"relation": "is_a", "tail": "animal"},
     {"head": "cat", "tail": "food"},
     {"head": "cat", "relation": "eats"},
@@ -40,13 +40,13 @@ def processor_for(graph):
     return processor
 
 
-def slot_of(question):
-    return next(slot for slot in ("head", "relation", "tail") if slot not in question)
+def slot_of(query):
+    return next(slot for slot in ("head", "relation", "tail") if slot not in query)
 
 
-def filled(question, answer):
-    """The triplet of ids that an answer makes."""
-    return tuple({**question, slot_of(question): answer}[slot] for slot in ("head", "relation", "tail"))
+def filled(query, prediction):
+    """The triplet of ids that a prediction makes."""
+    return tuple({**query, slot_of(query): prediction}[slot] for slot in ("head", "relation", "tail"))
 
 
 def one_line(error) -> str:
@@ -94,37 +94,39 @@ def test_id_wins_over_another_entitys_text(model):
     assert predictor.score([("b", "r", "c")])[0] == pytest.approx(garden, rel=1e-5)
 
 
-# Ranked answers
+# Ranked predictions
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=slot_of)
-def test_answers_are_all_candidates_ordered_by_score(question, predictor):
-    answers = predictor.predict(**question, top_k=100, exclude_known=False)
-    vocabulary = RELATION_TEXT if slot_of(question) == "relation" else ENTITY_TEXT
-    assert sorted(answer.id for answer in answers) == sorted(vocabulary)
-    assert [answer.text for answer in answers] == [vocabulary[answer.id] for answer in answers]
-    scores = [answer.score for answer in answers]
+@pytest.mark.parametrize("query", QUERIES, ids=slot_of)
+def test_predictions_are_all_candidates_ordered_by_score(query, predictor):
+    predictions = predictor.predict(**query, top_k=100, exclude_known=False)
+    vocabulary = RELATION_TEXT if slot_of(query) == "relation" else ENTITY_TEXT
+    assert sorted(prediction.id for prediction in predictions) == sorted(vocabulary)
+    assert [prediction.text for prediction in predictions] == [vocabulary[prediction.id] for prediction in predictions]
+    scores = [prediction.score for prediction in predictions]
     assert scores == sorted(scores, reverse=True)
-    expected = predictor.score([filled(question, answer.id) for answer in answers])
+    expected = predictor.score([filled(query, prediction.id) for prediction in predictions])
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=slot_of)
-def test_known_answers_of_any_split_are_marked(question, predictor):
-    answers = predictor.predict(**question, top_k=100, exclude_known=False)
-    known = {answer.id for answer in answers if answer.known}
-    assert known == {answer.id for answer in answers if filled(question, answer.id) in KNOWN}
+@pytest.mark.parametrize("query", QUERIES, ids=slot_of)
+def test_known_predictions_of_any_split_are_marked(query, predictor):
+    predictions = predictor.predict(**query, top_k=100, exclude_known=False)
+    known = {prediction.id for prediction in predictions if prediction.known}
+    assert known == {prediction.id for prediction in predictions if filled(query, prediction.id) in KNOWN}
     assert known
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=slot_of)
-def test_known_answers_are_left_out_by_default(question, predictor):
-    every = predictor.predict(**question, top_k=100, exclude_known=False)
-    answers = predictor.predict(**question, top_k=100)
-    assert [answer.id for answer in answers] == [answer.id for answer in every if not answer.known]
-    assert not any(answer.known for answer in answers)
-    expected = [answer.score for answer in every if not answer.known]
-    np.testing.assert_allclose([answer.score for answer in answers], expected, rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("query", QUERIES, ids=slot_of)
+def test_known_predictions_are_left_out_by_default(query, predictor):
+    every = predictor.predict(**query, top_k=100, exclude_known=False)
+    predictions = predictor.predict(**query, top_k=100)
+    assert [prediction.id for prediction in predictions] == [
+        prediction.id for prediction in every if not prediction.known
+    ]
+    assert not any(prediction.known for prediction in predictions)
+    expected = [prediction.score for prediction in every if not prediction.known]
+    np.testing.assert_allclose([prediction.score for prediction in predictions], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_top_k_is_the_beginning_of_the_ranking(predictor):
@@ -133,12 +135,12 @@ def test_top_k_is_the_beginning_of_the_ranking(predictor):
     assert len(predictor.predict(head="cat", relation="eats", top_k=1)) == 1
 
 
-def test_ten_answers_at_most_by_default(predictor):
+def test_ten_predictions_at_most_by_default(predictor):
     assert inspect.signature(predictor.predict).parameters["top_k"].default == 10
     assert len(predictor.predict(head="house", relation="eats")) == 10
 
 
-def test_answer_unpacks_into_id_text_score_known(predictor):
+def test_prediction_unpacks_into_id_text_score_known(predictor):
     name, text, score, known = predictor.predict(head="cat", relation="is_a", top_k=1)[0]
     assert ENTITY_TEXT[name] == text
     assert math.isfinite(score)
@@ -146,15 +148,15 @@ def test_answer_unpacks_into_id_text_score_known(predictor):
     assert known is False
 
 
-def test_tied_answers_keep_the_order_of_the_graph(model):
+def test_tied_predictions_keep_the_order_of_the_graph(model):
     texts = {"a": "house", "b": "milk", "c": "milk", "d": "milk"}
     graph = KnowledgeGraph.from_triplets([("a", "r", "b"), ("c", "r", "d")], entity_text=texts)
-    answers = LassPredictor(model, processor_for(graph)).predict(head="a", relation="r", exclude_known=False)
-    assert [answer.id for answer in answers if answer.text == "milk"] == ["b", "c", "d"]
-    assert len({answer.score for answer in answers if answer.text == "milk"}) == 1
+    predictions = LassPredictor(model, processor_for(graph)).predict(head="a", relation="r", exclude_known=False)
+    assert [prediction.id for prediction in predictions if prediction.text == "milk"] == ["b", "c", "d"]
+    assert len({prediction.score for prediction in predictions if prediction.text == "milk"}) == 1
 
 
-def test_question_whose_answers_are_all_known_has_none(model):
+def test_query_whose_predictions_are_all_known_has_none(model):
     graph = KnowledgeGraph.from_triplets([("a", "r", "a"), ("a", "r", "b")])
     predictor = LassPredictor(model, processor_for(graph))
     assert predictor.predict(head="a", relation="r") == []
@@ -163,8 +165,8 @@ def test_question_whose_answers_are_all_known_has_none(model):
 
 def test_false_triplets_are_not_known(model, labeled_graph):
     predictor = LassPredictor(model, processor_for(labeled_graph))
-    answers = predictor.predict(head="food", relation="eats", top_k=100, exclude_known=False)
-    assert {answer.id: answer.known for answer in answers}["cat"] is False
+    predictions = predictor.predict(head="food", relation="eats", top_k=100, exclude_known=False)
+    assert {prediction.id: prediction.known for prediction in predictions}["cat"] is False
 
 
 def test_progress_bar_is_silent_unless_asked_for(predictor, capsys):
@@ -213,18 +215,18 @@ def test_new_entity_with_the_text_of_a_known_one_scores_like_it(predictor):
 
 
 @pytest.mark.parametrize("slot", ["head", "tail"])
-def test_answers_for_a_new_entity_are_those_of_a_graph_that_has_it(slot, predictor, larger):
-    answers = predictor.predict(**{slot: {"text": NEW}}, relation="eats", top_k=100)
+def test_predictions_for_a_new_entity_are_those_of_a_graph_that_has_it(slot, predictor, larger):
+    predictions = predictor.predict(**{slot: {"text": NEW}}, relation="eats", top_k=100)
     expected = larger.predict(**{slot: "new"}, relation="eats", top_k=100)
-    expected = [answer for answer in expected if answer.id != "new"]
-    assert [answer.id for answer in answers] == [answer.id for answer in expected]
-    np.testing.assert_allclose([a.score for a in answers], [a.score for a in expected], rtol=1e-5, atol=1e-5)
+    expected = [prediction for prediction in expected if prediction.id != "new"]
+    assert [prediction.id for prediction in predictions] == [prediction.id for prediction in expected]
+    np.testing.assert_allclose([a.score for a in predictions], [a.score for a in expected], rtol=1e-5, atol=1e-5)
 
 
 def test_relation_between_two_new_entities_is_predicted(predictor):
-    answers = predictor.predict(head={"text": NEW}, tail={"text": "milk garden"})
-    assert sorted(answer.id for answer in answers) == sorted(RELATION_TEXT)
-    assert not any(answer.known for answer in answers)
+    predictions = predictor.predict(head={"text": NEW}, tail={"text": "milk garden"})
+    assert sorted(prediction.id for prediction in predictions) == sorted(RELATION_TEXT)
+    assert not any(prediction.known for prediction in predictions)
 
 
 def test_new_entities_are_not_kept(predictor, graph):
@@ -241,7 +243,7 @@ def test_new_entity_is_scored_by_a_float16_model(processor, monkeypatch):
     np.testing.assert_allclose(scores, predictor.score([("cat", "eats", "milk")]))
 
 
-# Bad questions
+# Bad queries
 
 
 def test_unknown_name_gives_the_closest_matches(predictor):
@@ -277,7 +279,7 @@ def test_ambiguous_text_lists_its_ids(model):
 
 
 @pytest.mark.parametrize(
-    "question",
+    "query",
     [
         {},
         {"head": "cat"},
@@ -285,9 +287,9 @@ def test_ambiguous_text_lists_its_ids(model):
         {"head": "cat", "relation": "eats", "tail": "milk"},
     ],
 )
-def test_predict_needs_two_slots(question, predictor):
+def test_predict_needs_two_slots(query, predictor):
     with pytest.raises(LassError, match="exactly two of head, relation and tail") as error:
-        predictor.predict(**question)
+        predictor.predict(**query)
     one_line(error)
 
 
@@ -330,8 +332,8 @@ def test_processor_without_graph_is_refused(model):
 def test_predictor_loads_from_a_saved_folder(model_folder, predictor):
     loaded = LassPredictor.from_pretrained(model_folder, dtype="float32")
     np.testing.assert_array_equal(loaded.score(KNOWN), predictor.score(KNOWN))
-    for question in QUESTIONS:
-        assert loaded.predict(**question) == predictor.predict(**question)
+    for query in QUERIES:
+        assert loaded.predict(**query) == predictor.predict(**query)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
@@ -349,9 +351,9 @@ def test_unknown_dtype_is_refused(dtype, model, processor):
 def test_folder_saved_with_the_vocabulary_only_knows_no_triplet(tmp_path, processor):
     make_model().save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path, include_graph="vocabulary")
-    answers = LassPredictor.from_pretrained(str(tmp_path)).predict(head="cat", relation="eats", top_k=100)
-    assert sorted(answer.id for answer in answers) == sorted(ENTITY_TEXT)
-    assert not any(answer.known for answer in answers)
+    predictions = LassPredictor.from_pretrained(str(tmp_path)).predict(head="cat", relation="eats", top_k=100)
+    assert sorted(prediction.id for prediction in predictions) == sorted(ENTITY_TEXT)
+    assert not any(prediction.known for prediction in predictions)
 
 
 def test_folder_saved_without_graph_is_refused(tmp_path, processor):

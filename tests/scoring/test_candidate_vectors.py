@@ -174,7 +174,7 @@ def test_one_weight_is_enough_for_chosen_candidates_to_be_scored_as_all_are(weig
 
 
 def test_chosen_candidates_need_no_index_where_no_training_triplets_tell_more(monkeypatch):
-    monkeypatch.setattr("lass_hf.prediction.predictor.vectors_of", None)
+    monkeypatch.setattr("lass_hf.prediction.ranker.vectors_of", None)
     processor = bi_encoder_processor(KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT))
     question = {"head": "cat", "relation": "eats", "candidates": ["milk", "dog"], "exclude_known": False}
     found, expected = (

@@ -67,7 +67,7 @@ def test_a_batch_of_the_paper_has_15_negatives_a_positive():
 
 def test_a_batch_holds_the_inputs_of_the_model_and_labels_as_int64(graph):
     batch = collator()(items_of(graph, [0]))
-    assert batch.keys() == {"input_ids", "attention_mask", "segment_ids", "labels", "length_buckets"}
+    assert batch.keys() == {"input_ids", "attention_mask", "segment_ids", "labels", "groups", "length_buckets"}
     assert all(value.dtype == torch.int64 for name, value in batch.items() if name != "length_buckets")
 
 

@@ -85,7 +85,7 @@ def test_triplets_that_were_not_mined_for(mined):
 
 @pytest.mark.parametrize("num_mined", [0, 1, 3, 5])
 def test_so_many_of_a_slots_negatives_are_mined_and_none_is_known(num_mined, mined):
-    corrupted = NegativeSampler(GRAPH, 5, mined=mined, num_mined=num_mined).corrupt(TRAIN, epoch=1)
+    corrupted = NegativeSampler(GRAPH, 5, hard_negatives=mined, num_mined=num_mined).corrupt(TRAIN, epoch=1)
     known = {tuple(row) for row in TRAIN.tolist()}
     assert not known & {tuple(row) for row in corrupted.triplets.tolist()}
     for row, triplet in enumerate(TRAIN):
@@ -100,7 +100,7 @@ def test_so_many_of_a_slots_negatives_are_mined_and_none_is_known(num_mined, min
 
 def test_every_mined_answer_is_drawn_equally_often(mined):
     draws = [
-        NegativeSampler(GRAPH, 1, seed=seed, mined=mined, num_mined=1).corrupt(TRAIN[:1]).triplets
+        NegativeSampler(GRAPH, 1, seed=seed, hard_negatives=mined, num_mined=1).corrupt(TRAIN[:1]).triplets
         for seed in range(400)
     ]
     heads = [row[0] for rows in draws for row in rows.tolist() if row[0] != TRAIN[0, 0]]
@@ -110,7 +110,7 @@ def test_every_mined_answer_is_drawn_equally_often(mined):
 
 
 def test_the_same_seed_epoch_and_triplet_give_the_same(mined):
-    sampler = NegativeSampler(GRAPH, 5, mined=mined, num_mined=4)
+    sampler = NegativeSampler(GRAPH, 5, hard_negatives=mined, num_mined=4)
     every = sampler.corrupt(TRAIN, epoch=2)
     alone = sampler.corrupt(TRAIN[3:4], epoch=2)
     np.testing.assert_array_equal(every.triplets[every.rows == 3], alone.triplets)
@@ -120,14 +120,14 @@ def test_the_same_seed_epoch_and_triplet_give_the_same(mined):
 @pytest.mark.parametrize("num_mined", [-1, 6])
 def test_more_mined_than_negatives_is_refused(num_mined, mined):
     with pytest.raises(LassError, match=r"expected 0 to num_negatives \(5\)"):
-        NegativeSampler(GRAPH, 5, mined=mined, num_mined=num_mined)
+        NegativeSampler(GRAPH, 5, hard_negatives=mined, num_mined=num_mined)
 
 
 def test_an_evaluation_draws_uniformly(mined):
     processor = LassProcessor(wordpiece_tokenizer())
-    collate = KGDataCollator(processor, GRAPH, mined=mined, num_mined=4)
+    collate = KGDataCollator(processor, GRAPH, hard_negatives=mined, num_mined=4)
     validation = GRAPH["validation"].triplets
-    triplets, labels = collate.with_negatives(validation, unmined=True)
+    triplets, labels = collate.with_negatives(validation, uniform=True)
     expected = KGDataCollator(processor, GRAPH).with_negatives(validation)
     np.testing.assert_array_equal(triplets, expected[0])
     np.testing.assert_array_equal(labels, expected[1])

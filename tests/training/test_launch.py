@@ -18,7 +18,7 @@ from torch.utils.data import BatchSampler, SequentialSampler
 from lass_hf import KnowledgeGraph
 from lass_hf.cli.commands import main
 from lass_hf.evaluation.ranking_progress import RankingProgress
-from lass_hf.training.in_batch import gather_answers
+from lass_hf.training.in_batch_candidates import gather_candidates
 from lass_hf.training.shared_batches import SharedBatches
 from lass_hf.utils.console import first_to_fail
 
@@ -191,7 +191,7 @@ def test_launched_processes_send_each_other_ranks_and_no_scores(one, two):
 
 
 @pytest.mark.slow
-def test_launched_processes_gather_answers_of_unequal_shards(two):
+def test_launched_processes_gather_candidates_of_unequal_shards(two):
     """Of an entity that both have, the first process's vector is taken, and gets the gradients of both."""
     for number, found in enumerate(two["ranks"]):
         for shards, (answers, vectors, gradient) in zip(launched.SHARDS, found["gathered"], strict=True):
@@ -214,7 +214,7 @@ def test_launched_commands_print_once_what_one_process_prints(one, two):
     for name, keys in (
         ("bi-encoder", ("metrics", "ranks")),
         ("classify", ("metrics", "scores", "threshold")),
-        ("predict", ("answers",)),
+        ("predict", ("predictions",)),
         ("analysis/analysis", ("metrics", "confident", "platt", "reliability")),
     ):
         expected, found = (
@@ -276,16 +276,17 @@ def test_example_script_records_one_experiment_whatever_the_number_of_processes(
 # Trains; the loss of one of the processes is not finite in the second step.
 DIVERGING = """
 import sys, torch
-from lass_hf import LassTrainer
 from lass_hf.cli.commands import main
+from lass_hf.training.objectives import CrossEncoderObjective
 
-loss_of = LassTrainer._loss
+loss_of, steps = CrossEncoderObjective.loss, []
 
 def diverging(self, *given):
-    factor = float("nan") if self.args.process_index == 1 and self.state.global_step == 1 else 1.0
+    steps.append(given)
+    factor = float("nan") if self.args.process_index == 1 and len(steps) == 2 else 1.0
     return factor * loss_of(self, *given)
 
-LassTrainer._loss = diverging
+CrossEncoderObjective.loss = diverging
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -380,7 +381,7 @@ def test_shared_batches_make_the_steps_of_one_process():
 
 def test_one_process_gathers_what_it_has():
     vectors, answers = object(), object()
-    assert gather_answers(vectors, answers) == (vectors, answers)
+    assert gather_candidates(vectors, answers) == (vectors, answers)
 
 
 def test_first_to_fail_speaks_where_there_is_no_launcher(monkeypatch):

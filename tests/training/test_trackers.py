@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.scoring.candidate_scores import by_triplets
-from lass_hf.training.reporting import Throughput
+from lass_hf.training.callbacks import ThroughputCallback
 
 POSITIVES, NEGATIVES = 14, 6  # of the graph's training split; of each positive
 
@@ -36,8 +36,8 @@ def tracked(folder, graph, architecture="cross-encoder", **choices):
 def clock(monkeypatch, seconds):
     """Every look at the clock is `seconds` after the one before."""
     now = itertools.count(step=seconds)
-    monkeypatch.setattr("lass_hf.training.reporting.time", SimpleNamespace(perf_counter=lambda: next(now)))
-    monkeypatch.setattr("lass_hf.training.trainer.time", SimpleNamespace(perf_counter=lambda: next(now)))
+    monkeypatch.setattr("lass_hf.training.callbacks.time", SimpleNamespace(perf_counter=lambda: next(now)))
+    monkeypatch.setattr("lass_hf.training.evaluation.time", SimpleNamespace(perf_counter=lambda: next(now)))
 
 
 def test_trackers_get_ranking_metrics_and_throughput(tmp_path, graph):
@@ -122,16 +122,16 @@ def test_samples_of_the_trainers_own_rates_are_positives(tmp_path, graph):
 
 
 def test_throughput_is_empty_before_the_first_step():
-    throughput = Throughput()
-    assert throughput.since_last() == throughput.of_all() == {}
+    throughput = ThroughputCallback()
+    assert throughput.since_last_log() == throughput.of_training() == {}
     throughput.begin_step()
     throughput.add(torch.tensor([2, 6]))
-    while throughput.seconds == 0:  # a clock may stand still
+    while throughput.of_training() == {}:  # a clock may stand still
         throughput.on_step_end(None, None, None)
         time.perf_counter()
-    rates = throughput.since_last()
+    rates = throughput.since_last_log()
     assert rates["triplets_per_second"] == pytest.approx(3 * rates["positives_per_second"], rel=1e-3)
-    assert throughput.since_last() == {}
+    assert throughput.since_last_log() == {}
 
 
 def test_tensorboard_of_trackers_has_every_metric_by_its_name(tmp_path, graph, monkeypatch):

@@ -1,4 +1,4 @@
-"""`lass-hf serve`: the JSON, its limits, and what the predictor says itself."""
+"""`lass-hf serve`: its JSON against the predictor, its limits, its names and its refusals."""
 
 import asyncio
 import base64
@@ -163,11 +163,11 @@ def test_serve_looks_for_unknown_names_beside_the_questions(client, slow, applic
         ({"head": "cat", "relation": "cat"}, 404, "relations"),
         ({"head": "cat", "relation": "eats", "top_k": 0}, 422, "top_k: "),
         ({"head": "cat", "relation": "eats", "top_k": 10**6}, 422, "less than or equal to 100"),
-        ({"head": "cat", "relation": "eats", "top": 3}, 422, "'top' is not known"),
+        ({"head": "cat", "relation": "eats", "top": 3}, 422, "'top' is not expected"),
         ({"head": 5, "relation": "eats"}, 422, "head: expected an id or a text"),
         ({"head": "", "relation": "eats"}, 422, "head: "),
         ({"head": {"text": "  "}, "relation": "eats"}, 422, "head: "),
-        ({"head": {"text": "a", "id": "b"}, "relation": "eats"}, 422, "'id' is not known"),
+        ({"head": {"text": "a", "id": "b"}, "relation": "eats"}, 422, "'id' is not expected"),
         ({"head": {"text": "a" * (MAX_TEXT + 1)}, "relation": "eats"}, 422, f"at most {MAX_TEXT}"),
         ({"head": "a" * (MAX_TEXT + 1), "relation": "eats"}, 422, f"at most {MAX_TEXT}"),
         ({"head": {"text": "a"}, "relation": {"text": "b"}}, 422, "relation: "),
@@ -187,7 +187,7 @@ def test_serve_survives_any_body(client, body):
 
 
 def test_serve_takes_json_for_json_only(client):
-    """What a form of another web page can send without asking is no JSON."""
+    """A form of another web page can send text without permission, so text that looks like JSON is refused."""
     body = json.dumps({"head": "cat", "relation": "eats"})
     assert "application/json" in problem(
         client.post("/api/complete", content=body, headers={"content-type": "text/plain"}), 422
@@ -205,7 +205,7 @@ def test_serve_keeps_its_mistakes_to_itself(client, monkeypatch, predictor):
     def fail(*args, **kwargs):
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(predictor, "complete", fail)
+    monkeypatch.setattr(predictor, "rank", fail)
     sentence = problem(client.post("/api/complete", json={"head": "milk", "relation": "eats"}), 500)
     assert "secret" not in sentence
     monkeypatch.undo()
@@ -252,16 +252,16 @@ def test_serve_does_not_wait_for_a_body_for_ever(application, monkeypatch):
 def slow(predictor, monkeypatch):
     """A predictor whose scoring waits to be let go; `started` is released with every job."""
     started, go, calls = threading.Semaphore(0), threading.Event(), []
-    real = LassPredictor.complete
+    real = LassPredictor.rank
 
-    def complete(*args, progress, **kwargs):
+    def rank(*args, on_progress, **kwargs):
         calls.append(kwargs)
         started.release()
         while not go.wait(0.01):
-            progress.update(1)
+            on_progress(1)
         return real(predictor, *args, **kwargs)
 
-    monkeypatch.setattr(predictor, "complete", complete)
+    monkeypatch.setattr(predictor, "rank", rank)
     yield started, go, calls
     go.set()
 
@@ -328,7 +328,7 @@ def test_serve_forgets_what_was_not_asked_for_the_longest(client, application, m
     monkeypatch.setattr(queue, "max_bytes", 10_000)
     for letter in "abcdefgh":  # what was asked counts, not only what was answered
         ask(client, head={"text": letter * MAX_TEXT}, relation="eats")
-    assert len(queue._memory) <= 10_000 // MAX_TEXT
+    assert len(queue._cache) <= 10_000 // MAX_TEXT
 
 
 # The page

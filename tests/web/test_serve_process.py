@@ -113,12 +113,12 @@ def test_serve_is_a_process_that_ends_without_a_traceback(model_folder):
 def test_serve_ends_while_a_question_is_being_scored(predictor, monkeypatch):
     started = threading.Event()
 
-    def complete(questions, progress, **choices):
+    def rank(*queries, on_progress, **choices):
         started.set()
         while True:
-            progress.update(1)
+            on_progress(1)
 
-    monkeypatch.setattr(predictor, "complete", complete)
+    monkeypatch.setattr(predictor, "rank", rank)
     with bind("127.0.0.1", 0) as listener:
         server = make_server(predictor, "slow", listener)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -131,7 +131,7 @@ def test_serve_ends_while_a_question_is_being_scored(predictor, monkeypatch):
         server.should_exit = True
         response = connection.getresponse()
         assert response.status == 503
-        assert "being ended" in json.loads(response.read())["error"]
+        assert "shutting down" in json.loads(response.read())["error"]
         thread.join(timeout=60)
         assert not thread.is_alive()
 
@@ -139,15 +139,15 @@ def test_serve_ends_while_a_question_is_being_scored(predictor, monkeypatch):
 def test_serve_stops_scoring_for_a_client_that_hung_up(predictor, port, monkeypatch):
     started, ended = threading.Event(), threading.Event()
 
-    def complete(questions, progress, **choices):
+    def rank(*queries, on_progress, **choices):
         started.set()
         try:
             while True:
-                progress.update(1)
+                on_progress(1)
         finally:
             ended.set()
 
-    monkeypatch.setattr(predictor, "complete", complete)
+    monkeypatch.setattr(predictor, "rank", rank)
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/api/complete", '{"head": "c", "relation": "r"}', {"content-type": "application/json"})
     assert started.wait(60)
@@ -198,8 +198,8 @@ def test_serve_has_its_port_before_the_model(refused, monkeypatch):
         (["--port", "http"], "'http'"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
         (["--host", "192.0.2.1", "--port", "0"], "192.0.2.1"),
-        (["--host", ".."], "no host name"),
-        (["--host", "a" * 64], "no host name"),
+        (["--host", ".."], "not a host name"),
+        (["--host", "a" * 64], "not a host name"),
         (["--port", "0"], "nowhere"),
     ],
 )
@@ -337,3 +337,12 @@ def test_serve_page_fits_a_telephone(page, scheme):
     assert browser.value("document.documentElement.scrollWidth") <= 320
     dark = browser.value("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(part => part < 128)")
     assert dark == (scheme == "dark")
+    places = browser.value(
+        "[...document.querySelectorAll('#result li')].map(row => [...row.querySelectorAll('.rank, .clip, .score')]"
+        ".map(part => part.getBoundingClientRect()).map(box => [box.left, box.right, box.top]))"
+    )
+    assert len(places) == 3  # one of them is known, and has a tag
+    for rank, text, score in places:
+        assert rank[1] <= text[0]
+        assert text[1] <= score[0]
+        assert abs(score[2] - rank[2]) < 5  # on one line

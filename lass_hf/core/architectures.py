@@ -1,0 +1,149 @@
+"""The two architectures: which sequences a triplet becomes, and how vectors of sequences become scores.
+
+A cross-encoder reads a triplet as one sequence, as the paper does. A bi-encoder reads queries and entities apart, so
+that entities can be encoded once and kept in an index. What is particular to one of them stands in its class; how a
+batch of either is made and what its loss is stands in `training/objectives.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import ModelError
+from .score_functions import ScoreFunction, score_of_energy
+from .token_store import TokenStore
+
+INVERSE = "inverse of {}"  # text of the inverse (reciprocal) relation, by which a bi-encoder asks for heads
+SEQUENCE_INPUTS = ["input_ids", "attention_mask", "segment_ids"]
+
+
+class CrossEncoder:
+    """One forward pass over the texts of a triplet."""
+
+    name = "cross-encoder"
+    losses: tuple[str, ...] = ("negative_sampling", "mean_bce", "softmax")
+    encodes_entities = False  # whether entities have vectors of their own, which an index can keep
+    input_names = SEQUENCE_INPUTS
+
+    def relation_texts(self, texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Returns the texts that relations are read as, and names for them in error messages."""
+        return list(texts), list(names)
+
+    def inputs(self, store: TokenStore, triplets: np.ndarray) -> dict[str, Tensor]:
+        """Returns the model inputs of int triplets of shape (n, 3): one sequence a triplet."""
+        return store.assemble(triplets)
+
+    def outputs(
+        self,
+        segments: Tensor,
+        pairs: Tensor | None,
+        function: ScoreFunction,
+        margin: float,
+        factor: Tensor,
+        unit_length: bool,
+    ) -> dict[str, Tensor]:
+        """Returns scores and embeddings of a forward pass, by the names of `LassOutput`.
+
+        Args:
+            segments: Mean-pooled head, relation and tail of each sequence, float32 of shape (rows, 3, k).
+            pairs: None; a cross-encoder has none.
+            function: The score function.
+            margin: b of Eq. 1.
+            factor: Factor of the energy in Eq. 1, a scalar.
+            unit_length: False; a cross-encoder leaves its vectors as they are.
+
+        Returns:
+            `scores` of shape (rows,), and the three embeddings of shape (rows, k).
+
+        Raises:
+            ModelError: There are pairs.
+        """
+        if pairs is not None:
+            raise ModelError("pairs of queries and entities were given to a cross-encoder; its processor gives none")
+        head, relation, tail = segments.unbind(1)
+        scores = score_of_energy(function.energy(head, relation, tail), margin, factor)
+        embeddings = {"head_embeddings": head, "relation_embeddings": relation, "tail_embeddings": tail}
+        return {"scores": scores, **embeddings}
+
+
+class BiEncoder:
+    """One forward pass over the query (head, relation), another over the entity that answers it.
+
+    A triplet is two queries: (head, relation) for its tail, and (tail, inverse relation) for its head.
+    """
+
+    name = "bi-encoder"
+    losses: tuple[str, ...] = ("negative_sampling", "softmax")
+    encodes_entities = True
+    input_names = [*SEQUENCE_INPUTS, "pairs"]
+
+    def relation_texts(self, texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Returns the texts of the relations and, behind them, of their inverses, and names for error messages."""
+        inverses = [INVERSE.format(text) for text in texts]
+        return [*texts, *inverses], [*names, *(f"the inverse of {name}" for name in names)]
+
+    def inputs(self, store: TokenStore, triplets: np.ndarray) -> dict[str, Tensor]:
+        """Returns the model inputs of int triplets of shape (n, 3): four sequences a triplet, and `pairs`.
+
+        `pairs` is int64 of shape (n, 2, 2): for the tail, then for the head, the rows of query and entity.
+        """
+        both = [
+            part for slot in (2, 0) for part in (store.queries(triplets, slot), store.candidates(triplets[:, slot]))
+        ]
+        pairs = np.arange(len(triplets))[:, None] + len(triplets) * np.arange(4)
+        return {**store.assemble(np.concatenate(both)), "pairs": torch.from_numpy(pairs.reshape(-1, 2, 2))}
+
+    def outputs(
+        self,
+        segments: Tensor,
+        pairs: Tensor | None,
+        function: ScoreFunction,
+        margin: float,
+        factor: Tensor,
+        unit_length: bool,
+    ) -> dict[str, Tensor]:
+        """Returns the vectors of all sequences and, for `pairs`, scores and embeddings of triplets.
+
+        Args:
+            segments: Mean-pooled head, relation and tail of each sequence, float32 of shape (rows, 3, k); a query has
+                no tail, an entity nothing else, and what a sequence does not have is 0.
+            pairs: Int64 of shape (batch, directions, 2): the rows of query and entity. None: no scores.
+            function: The score function.
+            margin: b of Eq. 1.
+            factor: Factor of the energy in Eq. 1, a scalar.
+            unit_length: Whether vectors are brought to unit length.
+
+        Returns:
+            `embeddings` of shape (rows, k). With pairs also `scores` of shape (batch,), the mean over the directions,
+            and the embeddings of the tail's query and of the tail.
+        """
+        head, relation, tail = segments.unbind(1)
+        vectors = function.row_vectors(head, relation, tail, unit_length)
+        if pairs is None:
+            return {"embeddings": vectors}
+        entities = function.entity_vectors(vectors)
+        energy = function.compare(vectors[pairs[..., 0]], entities[pairs[..., 1]])
+        query, entity = pairs[:, 0].unbind(-1)
+        return {
+            "embeddings": vectors,
+            "scores": score_of_energy(energy, margin, factor).mean(-1),
+            "head_embeddings": head[query],
+            "relation_embeddings": relation[query],
+            "tail_embeddings": tail[entity],
+        }
+
+
+Architecture = CrossEncoder | BiEncoder
+ARCHITECTURES: dict[str, Architecture] = {kind.name: kind for kind in (CrossEncoder(), BiEncoder())}
+
+
+def check_same_architecture(model: Any, processor: Any) -> None:
+    """Raises ModelError when a model and a processor, or a token store's template, have different architectures."""
+    if model.config.architecture != processor.architecture:
+        raise ModelError(
+            f"the model's architecture is {model.config.architecture!r}, the processor's {processor.architecture!r}: make "
+            "both with the same architecture="
+        )

@@ -1,0 +1,242 @@
+"""`CandidateRanker`: scores triplets and ranks candidates in integers, with one model or a retriever and a reranker.
+
+`LassPredictor` adds names to it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..core.errors import LassError
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
+from ..core.vocabulary import SLOT_NAMES
+from ..evaluation.calibration import Calibration
+from ..scoring.candidate_scores import CHUNK_SIZE, CandidateScores, by_index, by_triplets, vectors_of
+from ..scoring.candidate_vectors import CandidateVectors
+from ..scoring.entity_index import EntityIndex
+from ..scoring.index_building import entity_index
+from ..scoring.triplet_scorer import TripletScorer
+from .top_predictions import is_known, known_positions, rerank, scored_triplets, top_predictions
+
+# Called with the number of triplets scored since the last call; it may raise an exception to stop the scoring.
+OnProgress = Callable[[int], None]
+
+
+class CandidateRanker:
+    """Scores triplets of a graph, and ranks candidates for a slot, in integers.
+
+    Args:
+        model: A trained model.
+        processor: Its processor, which must have its graph.
+        dtype: "auto", "float32" or "bfloat16", as in `TripletScorer`.
+        rerank: Another ranker, with a cross-encoder, which reorders the best `rerank_top_k` predictions of this one, a
+            bi-encoder. The predictions below them keep their order and this model's score.
+        rerank_top_k: How many are reranked; all where there are fewer.
+        retriever_weight: A reranked score is the cross-encoder's + `retriever_weight` * this model's.
+            `evaluate_reranking` fits it.
+        index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
+
+    Attributes:
+        calibration: The calibration that the model had when the ranker was made, or None.
+
+    Raises:
+        LassError: The processor has no graph, or the arguments for reranking do not fit.
+    """
+
+    def __init__(
+        self,
+        model: LassForKGCompletion,
+        processor: LassProcessor,
+        dtype: str = "auto",
+        *,
+        rerank: "CandidateRanker | None" = None,
+        rerank_top_k: int = 100,
+        retriever_weight: float = 0.0,
+        index_folder: str | Path | None = None,
+    ):
+        if processor.graph is None:
+            raise LassError(
+                "the processor has no graph (the model was saved without one): set processor.graph, for instance to "
+                "KnowledgeGraph.from_directory(...), before making a predictor"
+            )
+        self.graph: KnowledgeGraph = processor.graph
+        self.processor = processor
+        self.scorer = TripletScorer(model, processor.token_store(), dtype)
+        self.rerank_top_k, self.retriever_weight = rerank_top_k, retriever_weight
+        self._reranker = None if rerank is None else self._checked_reranker(rerank)
+        self._index_folder = index_folder
+        self.calibration = Calibration.of(model)
+
+    def _checked_reranker(self, other: "CandidateRanker") -> TripletScorer:
+        """Returns the other ranker's scorer over this graph's texts."""
+        if not isinstance(other, CandidateRanker):
+            raise LassError(f"rerank={other!r}; expected a LassPredictor (from_pretrained takes a folder or hub name)")
+        if not self.scorer.is_bi_encoder or other.scorer.is_bi_encoder:
+            first, second = (scorer.model.config.architecture for scorer in (self.scorer, other.scorer))
+            raise LassError(
+                f"rerank needs a bi-encoder (it is {first}), and a cross-encoder to rerank with (it is {second})"
+            )
+        if self.rerank_top_k < 1 or not 0 <= self.retriever_weight < float("inf"):
+            raise LassError(
+                f"rerank_top_k={self.rerank_top_k}, retriever_weight={self.retriever_weight}; "
+                "expected 1 or more, and 0 or more"
+            )
+        return other.scorer.with_store(other.processor.token_store(self.graph))
+
+    @cached_property
+    def index(self) -> EntityIndex:
+        """The vectors of all entities, for a bi-encoder; computed, or read from the index folder, at first use."""
+        # Not shared: each process may have other queries, or none.
+        return entity_index(self.scorer, self._index_folder, quiet=False, shared=False)
+
+    @cached_property
+    def candidate_vectors(self) -> CandidateVectors:
+        """The vectors that entities are ranked by: the index, combined with what training triplets contribute."""
+        return vectors_of(self.scorer, self.index, self.graph)
+
+    def judge(
+        self, triplets: np.ndarray, new_texts: Sequence[str] = (), on_progress: OnProgress | None = None
+    ) -> np.ndarray:
+        """Scores triplets, marks the known ones, and classifies them where the model has a calibration.
+
+        Args:
+            triplets: Int of shape (n, 3).
+            new_texts: Texts of entities that are new to the graph; their integers follow the graph's own.
+            on_progress: Called with the number of triplets scored since the last call; it may raise to stop.
+
+        Returns:
+            An array of `SCORED_TRIPLET`, shape (n,), in the given order.
+        """
+        scores = self._scorer_with(new_texts).score(triplets, progress=_as_progress(on_progress))
+        scored = scored_triplets(triplets, scores)
+        scored["known"] = is_known(self.graph.known, triplets)
+        self._calibrate(scored, scores)
+        return scored
+
+    def rank(
+        self,
+        queries: np.ndarray,
+        slots: np.ndarray | int,
+        top_k: int = 10,
+        exclude_known: bool = True,
+        *,
+        candidates: Mapping[int, np.ndarray] | None = None,
+        new_texts: Sequence[str] = (),
+        calibrate: bool = False,
+        quiet: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> list[np.ndarray]:
+        """Ranks candidates for the open slot of each query.
+
+        Args:
+            queries: Int of shape (q, 3); the entry in a query's open slot is ignored.
+            slots: The open slot of each query, int of shape (q,), or one for all: 0 head, 1 relation, 2 tail.
+            top_k: The number of predictions for each query; all candidates where there are fewer.
+            exclude_known: Leave out candidates that make a triplet which the graph holds, in any split.
+            candidates: By slot the integers to choose from, ascending; None for all of the graph.
+            new_texts: Texts of entities that are new to the graph; their integers follow the graph's own.
+            calibrate: Fill `label` and `probability`, where the model has a calibration. With a bi-encoder the
+                predictions are scored once more for that, as triplets.
+            quiet: Show no progress bar.
+            on_progress: Called with the number of triplets scored since the last call; it may raise to stop.
+
+        Returns:
+            For each query its predictions, best first, as an array of `SCORED_TRIPLET`; of equal scores the lower
+            integer comes first.
+
+        Raises:
+            LassError: `top_k` is below 1.
+        """
+        if not isinstance(top_k, int) or top_k < 1:
+            raise LassError(f"top_k={top_k!r}; expected 1 or more")
+        if not len(queries):
+            return []
+        slots = np.broadcast_to(slots, len(queries))
+        scorer, progress = self._scorer_with(new_texts), _as_progress(on_progress)
+        rankings: list[np.ndarray] = [np.empty(0)] * len(queries)
+        for slot in np.unique(slots).tolist():
+            rows = np.flatnonzero(slots == slot)
+            offered = self._all_candidates(slot) if candidates is None else candidates[slot]
+            known = known_positions(self.graph.known, slot, queries[rows], offered)
+            excluded = known if exclude_known else (known[0][:0], known[1][:0])
+            num_new = 0 if candidates is None else len(new_texts)
+            score_candidates = self._candidate_scores(scorer, slot, candidates is None, num_new)
+            reranks = self._reranker is not None and slot != 1
+            with tqdm(
+                total=len(rows) * len(offered) - len(excluded[0]),
+                desc=f"scoring {SLOT_NAMES[slot]}s",
+                unit=" triplets",
+                disable=quiet,
+            ) as bar:
+                found = top_predictions(
+                    score_candidates,
+                    queries[rows],
+                    slot,
+                    offered,
+                    excluded,
+                    max(top_k, self.rerank_top_k) if reranks else top_k,
+                    CHUNK_SIZE[scorer.model.config.architecture],
+                    _as_progress(bar.update, on_progress),
+                )
+            if reranks:
+                rerank_scores = partial(self._scorer_with(new_texts, self._reranker).score, progress=progress)
+                rerank(found, slot, rerank_scores, self.rerank_top_k, self.retriever_weight)
+            for row, ranking in zip(rows.tolist(), found, strict=True):
+                rankings[row] = ranking[:top_k]
+        scored = np.concatenate(rankings)
+        scored["known"] = is_known(self.graph.known, scored["triplet"])
+        if calibrate and self.calibration is not None:
+            scores = scored["score"]
+            if scorer.is_bi_encoder:
+                scores = scorer.score(scored["triplet"], progress=progress)
+            self._calibrate(scored, scores)
+        return np.split(scored, np.cumsum([len(ranking) for ranking in rankings])[:-1])
+
+    def _calibrate(self, scored: np.ndarray, scores: np.ndarray) -> None:
+        """Fills labels and probabilities from scores of whole triplets, where the model has a calibration."""
+        if self.calibration is not None:
+            scored["label"], scored["probability"] = self.calibration(scores)
+
+    def _all_candidates(self, slot: int) -> np.ndarray:
+        return np.arange(self.graph.num_relations if slot == 1 else self.graph.num_entities)
+
+    def _candidate_scores(self, scorer: TripletScorer, slot: int, is_all: bool, num_new: int) -> CandidateScores:
+        """Returns the function that scores candidates.
+
+        Chosen candidates (not `is_all`) are scored as triplets. All entities are scored by the index, with `num_new`
+        entities behind the graph's own, and so are chosen ones where neighbors or frequencies count.
+        """
+        train = self.graph.splits.get("train")
+        counts_triplets = scorer.model.config.ranks_by_triplets and train is not None and len(train.positives) > 0
+        if not scorer.is_bi_encoder or slot == 1 or not (is_all or counts_triplets):
+            return by_triplets(scorer.score)
+        vectors = self.candidate_vectors
+        if num_new:
+            new = np.arange(self.graph.num_entities, self.graph.num_entities + num_new)
+            vectors = vectors.extended(scorer.encode_entities(new), scorer.store.same_text[0])
+        return by_index(scorer, vectors)
+
+    def _scorer_with(self, new_texts: Sequence[str], scorer: TripletScorer | None = None) -> TripletScorer:
+        """Returns this ranker's scorer, or another one, with the texts of entities that are new to the graph."""
+        scorer = scorer or self.scorer
+        if not new_texts:
+            return scorer
+        return scorer.with_store(scorer.store.with_entities(self.processor.tokenize(new_texts, new_texts)))
+
+
+def _as_progress(*functions: OnProgress | None) -> Any:
+    """Returns an object such as the scorers take, whose `update` calls the functions; None where there are none."""
+    given = [function for function in functions if function is not None]
+
+    def update(count: int) -> None:
+        for function in given:
+            function(count)
+
+    return SimpleNamespace(update=update) if given else None

@@ -1,0 +1,162 @@
+"""The Trainer's callbacks: the epoch of the negatives, throughput, calibration, and the model card."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainerCallback
+
+from ..core.encoders import encoder_name
+from ..core.errors import GraphError
+from ..evaluation.calibration import fit_calibration, labeled_split
+from ..hub.card_files import model_facts, read_facts, with_evaluation, write_card
+from ..utils.environment import machine, versions
+from .run_metadata import trainer_metadata
+
+
+class EpochCallback(TrainerCallback):
+    """Gives the collator the epoch, whose negatives it draws; after a resume too."""
+
+    def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
+        if hasattr(train_dataloader.collate_fn, "set_epoch"):
+            train_dataloader.collate_fn.set_epoch(int(state.epoch or 0))
+
+
+class ThroughputCallback(TrainerCallback):
+    """Counts positives, triplets and seconds of training steps, from the first batch to the optimizer's step.
+
+    Evaluations and saving are left out.
+    """
+
+    def __init__(self):
+        self._reset()
+
+    def _reset(self) -> None:
+        self._counts, self._seconds = torch.zeros(2, dtype=torch.int64), 0.0
+        self._logged, self._step_started = (self._counts, 0.0), 0.0
+
+    def begin_step(self) -> None:
+        """Starts the clock of a step."""
+        self._step_started = time.perf_counter()
+
+    def add(self, counts: torch.Tensor) -> None:
+        """Adds the positives and the triplets of a global batch, int64 of shape (2,), on any device."""
+        self._counts = self._counts.to(counts.device) + counts
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self._seconds += time.perf_counter() - self._step_started
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._reset()
+
+    def since_last_log(self) -> dict[str, float]:
+        """Returns the rates since the last call."""
+        counts, seconds = self._logged
+        self._logged = (self._counts, self._seconds)
+        return _rates(self._counts - counts.to(self._counts.device), self._seconds - seconds)
+
+    def of_training(self) -> dict[str, float]:
+        """Returns the rates of the whole training, with `train_` before their names."""
+        return {f"train_{name}": value for name, value in _rates(self._counts, self._seconds).items()}
+
+
+def _rates(counts: torch.Tensor, seconds: float) -> dict[str, float]:
+    if not seconds:
+        return {}
+    names = ("positives_per_second", "triplets_per_second")
+    return {name: round(count / seconds, 3) for name, count in zip(names, counts.tolist(), strict=True)}
+
+
+class CalibrationCallback(TrainerCallback):
+    """Drops the model's calibration when a training begins, and fits one when it ends, if the graph has labels."""
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        model.config.calibration = None
+
+    def on_train_end(self, args, state, control, model=None, processing_class=None, **kwargs):
+        try:
+            labeled_split(processing_class.graph, "validation")
+        except GraphError:
+            return
+        fit_calibration(model, processing_class, processing_class.graph, quiet=args.disable_tqdm)
+
+
+class ModelCardCallback(TrainerCallback):
+    """Collects what a model card says of the training and of the evaluations of the weights that are saved.
+
+    Args:
+        run_metadata: Graph, recipe and choices of the run, as `run_metadata` makes them; None to take what the
+            Trainer's model, processor and arguments say.
+    """
+
+    def __init__(self, run_metadata: Mapping[str, Any] | None = None):
+        self.run_metadata = run_metadata
+        self._evaluations: list[Mapping[str, Any]] = []  # of the weights at `_evaluated_step`
+        self._evaluated_step, self._best_step = 0, None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Forgets earlier evaluations: the training changes the weights, and its steps count from 0 again."""
+        self._evaluations, self._evaluated_step, self._best_step = [], 0, None
+
+    def on_train_end(self, args, state, control, **kwargs):
+        """Takes over the evaluations of the best checkpoint, if its weights were loaded."""
+        if args.load_best_model_at_end and state.best_model_checkpoint is not None:
+            self._best_step = state.best_global_step
+            self._evaluations = read_facts(str(state.best_model_checkpoint)).get("evaluations", [])
+            self._evaluated_step = state.global_step
+
+    def record(self, evaluation: Mapping[str, Any], step: int) -> None:
+        """Keeps an evaluation of the weights at a step."""
+        before = self._evaluations if self._evaluated_step == step else []
+        self._evaluations, self._evaluated_step = with_evaluation(before, evaluation), step
+
+    def write(self, folder: str | Path, trainer: Trainer, metadata: Mapping[str, Any] | None = None) -> None:
+        """Writes the card of the model that a trainer has saved into a folder.
+
+        Args:
+            folder: The folder.
+            trainer: The trainer.
+            metadata: Metadata for the hub, see `LassTrainer.create_model_card`.
+        """
+        current = self._evaluated_step == trainer.state.global_step
+        card_data = {
+            **model_facts(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class),
+            "training": self._training_data(trainer),
+            "evaluations": self._evaluations if current else [],
+        }
+        write_card(str(folder), card_data, trainer.processing_class.graph, metadata)
+
+    def _training_data(self, trainer: Trainer) -> dict[str, Any]:
+        """Returns what is known of the training so far; of folders on this machine only their names."""
+        state, args = trainer.state, trainer.args
+        run = self.run_metadata or trainer_metadata(trainer.model.config, trainer.processing_class, args)
+        end = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})
+        choices = {name: _without_folder(value) for name, value in run["choices"].items()}
+        return {
+            **{name: run.get(name) for name in ("graph", "load_graph", "recipe", "changed", "seed", "bf16")},
+            "choices": choices | {"encoder": encoder_name(str(run["choices"]["encoder"]))},
+            "examples": 0 if trainer.train_dataset is None else len(trainer.train_dataset),
+            "step": state.global_step,
+            "epoch": state.epoch or 0.0,
+            "best_step": self._best_step,
+            "seconds": end.get("train_runtime"),
+            "positives_per_second": end.get("train_positives_per_second"),
+            "triplets_per_second": end.get("train_triplets_per_second"),
+            "resumed": getattr(trainer, "_initial_global_step", 0) > 0,
+            "hardware": _hardware(args.world_size, args.device),
+            "versions": versions(),
+        }
+
+
+def _hardware(num_processes: int, device: torch.device) -> str:
+    here = machine()
+    cpu = f"{here['cpu'] or 'CPU'}, {here['cores']} cores, {here['threads']} threads"
+    return f"{num_processes} x {cpu if device.type == 'cpu' else here['accelerator'] or device}"
+
+
+def _without_folder(value: Any) -> Any:
+    """Returns the last part of an absolute path, and any other value as it is."""
+    return Path(value).name if isinstance(value, str) and os.path.isabs(value) else value

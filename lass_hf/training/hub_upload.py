@@ -1,0 +1,141 @@
+"""What the Trainer uploads: what `lass_hf.push_to_hub` does, with as much of the graph as `hub_include_graph` says.
+
+transformers' own Trainer would upload the whole output folder: the graph's triplets, the entity index, pickled
+arguments.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from transformers.trainer_utils import HubStrategy
+from transformers.utils.hub import PushInProgress
+
+from ..core.errors import first_line
+from ..hub.card_files import FACTS_FILE
+from ..hub.upload import shared_files, upload, upload_checkpoint
+from ..utils.hub_client import api, create_repository
+from .training_args import LassTrainingArguments
+
+logger = logging.getLogger(__name__)
+LAST_CHECKPOINT = "last-checkpoint"
+PREFIX = "_push-"  # of folders in the output folder, while they are uploaded
+
+
+def make_repository(args: LassTrainingArguments, token: str | None = None, private: bool | None = None) -> str:
+    """Makes the hub repository of a training, if there is none yet.
+
+    Args:
+        args: The training arguments.
+        token: Token of the hub; None for `args.hub_token`.
+        private: Whether a new repository is private; None for `args.hub_private_repo`.
+
+    Returns:
+        The repository's whole name.
+
+    Raises:
+        HubError: The hub refuses; better before the training than at its end.
+    """
+    name = args.hub_model_id or Path(args.output_dir or "").absolute().name
+    for left in Path(args.output_dir or "").glob(f"{PREFIX}*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    private = args.hub_private_repo if private is None else private
+    return create_repository(name, private=private, token=token or args.hub_token)
+
+
+def upload_output(
+    args: LassTrainingArguments,
+    repo_id: str,
+    commit_message: str,
+    token: str | None = None,
+    revision: str | None = None,
+    blocking: bool = True,
+) -> Any:
+    """Uploads the model in the output folder.
+
+    Args:
+        args: The training arguments.
+        repo_id: The repository.
+        commit_message: Message of the commit.
+        token: Token of the hub; None for `args.hub_token`.
+        revision: Branch; None for `args.hub_revision`.
+        blocking: Whether to wait for the end of the upload.
+
+    Returns:
+        A `CommitInfo`, or a `Future` if not `blocking`.
+
+    Raises:
+        HubError: The hub refuses, or the connection breaks off.
+    """
+    choices = _commit(args, commit_message)
+    choices |= {name: value for name, value in (("token", token), ("revision", revision)) if value is not None}
+    send: Any = partial(upload, repo_id=repo_id, include_graph=args.hub_include_graph, **choices)
+    folder = Path(str(args.output_dir))
+    return send(folder) if blocking else api().run_as_future(_push, _copied(folder), [send])
+
+
+def upload_checkpoint_in_background(
+    args: LassTrainingArguments, repo_id: str, checkpoint: str, step: int, running: Any
+) -> Any:
+    """Uploads a checkpoint's model and, as `hub_strategy` says, all that a resume needs.
+
+    Args:
+        args: The training arguments.
+        repo_id: The repository.
+        checkpoint: The checkpoint's folder.
+        step: Number of the training step, for the commit's message.
+        running: The `PushInProgress` of uploads that have not ended, or None.
+
+    Returns:
+        The `PushInProgress` of all uploads that have not ended.
+    """
+    message = f"Training in progress, step {step}"
+    include = args.hub_include_graph
+    uploads = [partial(upload, repo_id=repo_id, include_graph=include, **_commit(args, message))]
+    if args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
+        name = LAST_CHECKPOINT if args.hub_strategy == HubStrategy.CHECKPOINT else Path(checkpoint).name
+        choices = {"path_in_repo": name, **_commit(args, f"{message}, checkpoint")}
+        uploads.append(partial(upload_checkpoint, repo_id=repo_id, include_graph=include, **choices))
+    job = api().run_as_future(_push, _linked(Path(checkpoint)), uploads)
+    job.add_done_callback(_warn_of_failure)
+    jobs = [job] if running is None else [*running.jobs, job]
+    return PushInProgress(jobs)  # type: ignore[arg-type] # it takes a list
+
+
+def _commit(args: LassTrainingArguments, message: str) -> dict[str, Any]:
+    return {"commit_message": message, "token": args.hub_token, "revision": args.hub_revision}
+
+
+def _push(folder: tempfile.TemporaryDirectory, uploads: list[Callable[[str], Any]]) -> Any:
+    with folder as name:
+        return [upload_part(name) for upload_part in uploads][-1]
+
+
+def _linked(checkpoint: Path) -> tempfile.TemporaryDirectory:
+    """Returns a folder of links to a checkpoint's files: `save_total_limit` may remove the checkpoint meanwhile."""
+    folder = tempfile.TemporaryDirectory(dir=checkpoint.parent, prefix=PREFIX)
+    try:
+        shutil.copytree(checkpoint, folder.name, copy_function=os.link, dirs_exist_ok=True)
+    except (OSError, shutil.Error):  # a file system without links
+        shutil.copytree(checkpoint, folder.name, dirs_exist_ok=True)
+    return folder
+
+
+def _copied(output: Path) -> tempfile.TemporaryDirectory:
+    """Returns a folder with copies of what is shared of a model's folder: the next save writes into the same files."""
+    folder = tempfile.TemporaryDirectory(dir=output, prefix=PREFIX)
+    for path in (*shared_files(output, "full"), output / FACTS_FILE):
+        shutil.copy2(path, folder.name)
+    return folder
+
+
+def _warn_of_failure(job: Future) -> None:
+    """Warns of a push in the background that failed. It stops no training; the next one uploads what it did not."""
+    if not job.cancelled() and (error := job.exception()) is not None:
+        logger.warning("a checkpoint was not pushed: %s", first_line(error))

@@ -1,0 +1,89 @@
+"""The candidates of a bi-encoder's batch: gathered from all processes, and compared with what training knows of them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from ..core.known_triplets import KnownTriplets
+from .data_collators import QUERY_SLOTS
+
+
+def gather_candidates(vectors: torch.Tensor, candidates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gathers the candidates of all processes, each entity once.
+
+    Vectors of one entity from several processes are equal up to dropout; the first process's is taken.
+
+    Args:
+        vectors: Float32 of shape (m, k), the vectors of this process's candidates.
+        candidates: Int64 of shape (m,), its candidates, ascending.
+
+    Returns:
+        The vectors of all candidates, (M, k), through which gradients flow back to every process, and the candidates,
+        (M,).
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return vectors, candidates
+    sizes = [torch.zeros(1, dtype=torch.int64, device=candidates.device) for _ in range(dist.get_world_size())]
+    dist.all_gather(sizes, torch.tensor([len(candidates)], device=candidates.device))
+    padding = int(max(sizes)) - len(candidates)  # collectives want equal shapes
+    padded = torch.cat([candidates, candidates.new_full((padding,), -1)])
+    gathered = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(gathered, padded)
+    all_vectors: torch.Tensor = _AllGather.apply(torch.cat([vectors, vectors.new_zeros(padding, vectors.shape[1])]))
+    all_candidates = torch.cat(gathered)
+    distinct, first = np.unique(all_candidates.cpu().numpy(), return_index=True)
+    kept = torch.from_numpy(first[distinct >= 0]).to(vectors.device)
+    return all_vectors[kept], all_candidates[kept]
+
+
+class _AllGather(torch.autograd.Function):
+    """The rows of all processes, one process's after the other's; each row gets the gradients of all of them.
+
+    torch's own function is deprecated, and what it names instead is private.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:
+        ctx.start, ctx.count = dist.get_rank() * len(rows), len(rows)
+        gathered = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+        dist.all_gather(gathered, rows)
+        return torch.cat(gathered)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total[ctx.start : ctx.start + ctx.count]
+
+
+def candidate_masks(
+    known: KnownTriplets, triplets: np.ndarray, candidates: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compares the 2n queries of n positives with their candidates.
+
+    Entities that read the same count as one: all three arguments hold the first entity of each text.
+
+    Args:
+        known: The true training triplets.
+        triplets: The positives, int64 of shape (n, 3).
+        candidates: The candidates, int64 of shape (m,), ascending.
+
+    Returns:
+        The position of each query's target, int64 (2n,); a mask of candidates that are other known answers to the
+        query, and so false negatives, bool (2n, m); and a mask of the query's own entity, its self-match, bool (2n, m).
+    """
+    targets = np.concatenate([np.searchsorted(candidates, triplets[:, slot]) for slot in QUERY_SLOTS])
+    query_entities = np.concatenate([triplets[:, 2 - slot] for slot in QUERY_SLOTS])
+    false_negatives = np.zeros((len(targets), len(candidates)), dtype=bool)
+    for number, slot in enumerate(QUERY_SLOTS):
+        rows, values = known.values(slot, triplets)
+        positions = np.minimum(np.searchsorted(candidates, values), len(candidates) - 1)
+        present = candidates[positions] == values
+        false_negatives[rows[present] + number * len(triplets), positions[present]] = True
+    queries = np.arange(len(targets))
+    false_negatives[queries, targets] = False
+    self_matches = np.zeros_like(false_negatives)
+    self_matches[queries, np.searchsorted(candidates, query_entities)] = True
+    return targets, false_negatives, self_matches

@@ -1,0 +1,230 @@
+"""What is trained: for each architecture its collator, the loss of a batch, and the loss of an evaluated split.
+
+A cross-encoder compares a positive with its own corrupted triplets. A bi-encoder compares each query with all entities
+of the batch. The losses themselves are plain functions of scores, in `core/losses.py`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.architectures import ARCHITECTURES
+from ..core.errors import LassError
+from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
+from ..core.losses import (
+    in_batch_sigmoid_loss,
+    mean_bce_loss,
+    negative_sampling_loss,
+    softmax_loss,
+    softmax_loss_of_groups,
+)
+from ..core.modeling_lass import LassForKGCompletion, LassOutput
+from ..core.processing_lass import LassProcessor
+from ..scoring.triplet_scorer import TripletScorer
+from .data_collators import QUERY_SLOTS, InBatchCollator, KGDataCollator, groups_of
+from .in_batch_candidates import candidate_masks, gather_candidates
+from .training_args import LassTrainingArguments
+
+Collator = Callable[[Any], dict[str, Any]]
+
+
+class Objective(ABC):
+    """The objective of one training. `args` are read when they are used, so that a search may vary them.
+
+    Args:
+        processor: The processor of the model that is trained.
+        args: The training arguments.
+    """
+
+    # Entries of a batch that the loss needs and the model does not.
+    loss_inputs: tuple[str, ...] = ("labels",)
+
+    def __init__(self, processor: LassProcessor, args: LassTrainingArguments):
+        self.processor, self.args = processor, args
+
+    def split_batch(self, batch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns what a batch holds for the model, and what it holds for the loss."""
+        model_inputs = dict(batch)
+        return model_inputs, {name: model_inputs.pop(name) for name in self.loss_inputs if name in model_inputs}
+
+    @property
+    def mean_over(self) -> str:
+        """What the loss is a mean over: "positives" or, with `mean_bce`, "triplets"."""
+        return "triplets" if self.args.loss == "mean_bce" else "positives"
+
+    def training_split(self, split: GraphSplit) -> GraphSplit:
+        """Returns the part of a split that is trained on.
+
+        Raises:
+            LassError: Nothing is left.
+        """
+        return split
+
+    def check(self) -> None:
+        """Raises LassError for arguments that do not fit the architecture."""
+        name = self.processor.architecture
+        if self.args.loss not in (losses := ARCHITECTURES[name].losses):
+            raise LassError(f"loss={self.args.loss!r} with a {name}; expected one of {', '.join(losses)}")
+
+    @abstractmethod
+    def make_collator(self, graph: KnowledgeGraph) -> Collator:
+        """Returns the collator that makes training batches of a graph's triplets."""
+
+    @abstractmethod
+    def loss(
+        self,
+        model: LassForKGCompletion,
+        outputs: LassOutput,
+        loss_inputs: Mapping[str, Tensor],
+        graph: KnowledgeGraph,
+        collator: Collator,
+        count: Tensor | float | None = None,
+    ) -> Tensor:
+        """Returns the loss of a batch, a float32 scalar.
+
+        Args:
+            model: The model, without wrappers.
+            outputs: What it returned for the batch.
+            loss_inputs: The batch's entries for the loss, as `split_batch` returns them.
+            graph: The graph that is trained on.
+            collator: What made the batch.
+            count: What the summed loss is divided by; None for the batch's own number of positives (or triplets).
+        """
+
+    @abstractmethod
+    def evaluation_loss(self, scorer: TripletScorer, triplets: np.ndarray, graph: KnowledgeGraph, collator: Collator):
+        """Returns the mean loss over true triplets, int of shape (n, 3), as training would compute it; a scalar."""
+
+
+class CrossEncoderObjective(Objective):
+    """Positives beside their own corrupted triplets: Eq. 4, the published code's binary cross-entropy, or a softmax."""
+
+    loss_inputs = ("labels", "groups")
+
+    def check(self) -> None:
+        super().check()
+        if self.args.neighborhood_size > 1:
+            raise LassError(
+                f"neighborhood_size={self.args.neighborhood_size} with a cross-encoder, where triplets share nothing; "
+                "leave it at 1"
+            )
+
+    def training_split(self, split: GraphSplit) -> GraphSplit:
+        return _true_triplets(split) if self.args.loss == "softmax" else split
+
+    def make_collator(self, graph: KnowledgeGraph) -> KGDataCollator:
+        return KGDataCollator(self.processor, graph, **self.args.sampling())
+
+    def loss(self, model, outputs, loss_inputs, graph, collator, count=None):
+        return self._loss(outputs.scores, loss_inputs["labels"], loss_inputs.get("groups"), collator, count)
+
+    def evaluation_loss(self, scorer, triplets, graph, collator):
+        if not isinstance(collator, KGDataCollator):
+            collator = self.make_collator(graph)
+        triplets, labels = collator.with_negatives(triplets, uniform=True)
+        arrays = scorer.score(triplets, shared=True), labels, groups_of(labels)
+        return self._loss(*map(torch.from_numpy, arrays), collator)
+
+    def _loss(self, scores: Tensor, labels: Tensor, groups: Tensor | None, collator: Collator, count=None) -> Tensor:
+        if self.args.loss == "mean_bce":
+            return mean_bce_loss(scores, labels, count)
+        if self.args.loss == "softmax":
+            assert groups is not None
+            return softmax_loss_of_groups(scores, labels, groups, num_positives=count)
+        if not isinstance(collator, KGDataCollator):
+            raise LassError(
+                f"loss={self.args.loss!r} with a {type(collator).__name__}, which does not say how many slots of a "
+                "positive it corrupts; expected a KGDataCollator, or loss='mean_bce'"
+            )
+        return negative_sampling_loss(scores, labels, collator.sampler.num_slots, count)
+
+
+class BiEncoderObjective(Objective):
+    """Queries against all entities of the batch, of all processes: Eq. 3's softmax, or Eq. 4's sigmoid."""
+
+    loss_inputs = ("labels", "triplets", "query_rows", "candidates", "candidate_rows")
+
+    def __init__(self, processor: LassProcessor, args: LassTrainingArguments):
+        super().__init__(processor, args)
+        self._known: tuple[KnowledgeGraph, KnownTriplets] | None = None
+
+    def check(self) -> None:
+        super().check()
+        if self.args.n_gpu > 1:
+            raise LassError(
+                f"a bi-encoder on {self.args.n_gpu} GPUs of one process: start one process for each of them, with "
+                "torchrun or accelerate launch"
+            )
+
+    def training_split(self, split: GraphSplit) -> GraphSplit:
+        return _true_triplets(split)
+
+    def make_collator(self, graph: KnowledgeGraph) -> InBatchCollator:
+        return InBatchCollator(self.processor, graph)
+
+    def loss(self, model, outputs, loss_inputs, graph, collator, count=None):
+        entities = model.score_function.entity_vectors(outputs.embeddings[loss_inputs["candidate_rows"]])
+        vectors, candidates = gather_candidates(entities, loss_inputs["candidates"])
+        queries = outputs.embeddings[loss_inputs["query_rows"]]
+        return self._loss(model, queries, vectors, loss_inputs["triplets"], candidates, graph, count, outputs.factor)
+
+    def evaluation_loss(self, scorer, triplets, graph, collator):
+        """The batches are as large as those of the training, in the order of the triplets."""
+        losses, size = [], self.args.per_device_train_batch_size * self.args.world_size
+        for start in range(0, len(triplets), size):
+            part = scorer.store.of_texts(triplets[start : start + size])
+            queries = torch.cat([scorer.encode_queries(part, slot) for slot in QUERY_SLOTS])
+            candidates = np.unique(part[:, [0, 2]])
+            vectors = scorer.encode_entities(candidates)
+            arrays = torch.from_numpy(part), torch.from_numpy(candidates)
+            loss = self._loss(scorer.model, queries, vectors, *arrays, graph)
+            losses.append(len(part) * loss.detach())
+        return torch.stack(losses).sum() / len(triplets)
+
+    def _loss(
+        self,
+        model: LassForKGCompletion,
+        queries: Tensor,
+        vectors: Tensor,
+        triplets: Tensor,
+        candidates: Tensor,
+        graph: KnowledgeGraph,
+        count: Tensor | float | None = None,
+        factor: Tensor | None = None,
+    ) -> Tensor:
+        """Returns the loss of 2n queries, (2n, k), of n positives, (n, 3), among m candidates with vectors (m, k)."""
+        arrays = (tensor.cpu().numpy() for tensor in (triplets, candidates))
+        masks = candidate_masks(self._known_texts(graph), *arrays)
+        targets, false_negatives, self_matches = (torch.from_numpy(mask).to(queries.device) for mask in masks)
+        with torch.autocast(queries.device.type, enabled=False):
+            energy = model.score_function.compare_all(queries, vectors)
+            scores = model.score_of_energy(energy, factor) + math.log(model.config.self_match_weight) * self_matches
+            num_queries = None if count is None else len(QUERY_SLOTS) * count
+            if self.args.loss == "negative_sampling":
+                return in_batch_sigmoid_loss(scores, targets, false_negatives, num_queries)
+            return softmax_loss(scores, targets, false_negatives, num_queries)
+
+    def _known_texts(self, graph: KnowledgeGraph) -> KnownTriplets:
+        """Returns the true training triplets; the first of several entities with the same text stands for all."""
+        if self._known is None or self._known[0] is not graph:
+            triplets = graph["train"].positives if "train" in graph else np.empty((0, 3), dtype=np.int64)
+            texts = self.processor.token_store(graph).of_texts(triplets)
+            self._known = graph, KnownTriplets(texts, graph.num_entities, graph.num_relations)
+        return self._known[1]
+
+
+OBJECTIVES = {"cross-encoder": CrossEncoderObjective, "bi-encoder": BiEncoderObjective}
+
+
+def _true_triplets(split: GraphSplit) -> GraphSplit:
+    if split.labels is None:
+        return split
+    if not split.labels.any():
+        raise LassError("the training split has false triplets only, and this loss compares true ones with others")
+    return split.select(np.flatnonzero(split.labels == 1))

@@ -1,0 +1,81 @@
+"""Another score function is one function and its name: registered here, it trains, ranks and predicts with both models."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.tiny import make_graph, make_model, make_processor, one_line
+from helpers.trainings import make_trainer
+
+from lass_hf import LassConfig, LassForKGCompletion, LassPredictor, evaluate_link_prediction
+from lass_hf.core.errors import LassError
+from lass_hf.core.score_functions import SCORE_FUNCTIONS, register_score_function
+from lass_hf.scoring.triplet_scorer import TripletScorer
+
+
+@pytest.fixture
+def manhattan():
+    """Registers |h + r - t| while a test runs."""
+
+    @register_score_function("manhattan")
+    def energy(head, relation, tail):
+        return (head + relation - tail).abs().sum(-1)
+
+    yield "manhattan"
+    del SCORE_FUNCTIONS["manhattan"]
+
+
+def scores_by_hand(model, processor, texts):
+    """Eq. 1 with the new energy, from the embeddings of a forward pass, float64."""
+    with torch.no_grad():
+        outputs = model(**processor(texts))
+    names = ("head_embeddings", "relation_embeddings", "tail_embeddings")
+    head, relation, tail = (getattr(outputs, name).double().numpy() for name in names)
+    energy = np.abs(head + relation - tail).sum(-1)
+    return outputs.scores.numpy(), model.config.margin - energy / 2 / np.sqrt(head.shape[-1])
+
+
+def test_scores_of_a_cross_encoder_are_those_of_the_function(manhattan, processor):
+    found, expected = scores_by_hand(make_model(score_function=manhattan), processor, [("cat", "eats", "mouse")] * 2)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_ranks_of_a_bi_encoder_are_those_of_its_single_scores(manhattan, normalize):
+    graph = make_graph()
+    processor = make_processor(graph, architecture="bi-encoder")
+    model = make_model(architecture="bi-encoder", score_function=manhattan, normalize=normalize)
+    result = evaluate_link_prediction(model, processor, graph, dtype="float32", quiet=True)
+    scorer = TripletScorer(model, processor.token_store(), "float32")
+    expected = []
+    for slot in (0, 2):
+        for triplet in result.triplets:
+            rivals = np.repeat(triplet[None], graph.num_entities, axis=0)
+            rivals[:, slot] = np.arange(graph.num_entities)
+            rivals = rivals[~graph.known.contains(rivals)]
+            rivals = rivals[np.isin(rivals[:, slot], graph.candidates[slot])]
+            scores = scorer.score(rivals, slot)
+            expected.append(1 + (scores > scorer.score(triplet[None], slot)).sum())
+    assert result.ranks.tolist() == expected
+
+
+@pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
+def test_a_model_trains_saves_and_predicts_with_the_function(manhattan, architecture, tmp_path):
+    graph = make_graph()
+    processor = make_processor(graph, architecture=architecture)
+    model = make_model(architecture=architecture, score_function=manhattan)
+    choices = {"loss": "negative_sampling", "num_train_epochs": 8, "learning_rate": 0.02}
+    trainer = make_trainer(tmp_path / "out", graph, processor, model, **choices)
+    before = trainer.evaluate(graph["train"])["eval_loss"]
+    trainer.train()
+    assert trainer.evaluate(graph["train"])["eval_loss"] < before
+    trainer.save_model()
+    again = LassForKGCompletion.from_pretrained(tmp_path / "out")
+    assert again.config.score_function == manhattan
+    predictions = LassPredictor(again, processor, "float32").predict(head="cat", relation="eats", top_k=3)
+    assert predictions == LassPredictor(model, processor, "float32").predict(head="cat", relation="eats", top_k=3)
+
+
+def test_an_unknown_function_is_refused_by_name():
+    with pytest.raises(LassError) as error:
+        LassConfig(score_function="rotatoin")
+    one_line(error, "score_function='rotatoin'", "translation")

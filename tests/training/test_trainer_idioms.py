@@ -1,0 +1,108 @@
+"""The Trainer as users of transformers use it: evaluation alone, several splits, metrics and losses of their own."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.tiny import make_model, make_processor, one_line
+from helpers.trainings import PLAIN, losses_of, make_trainer, trainer_of
+
+from lass_hf import LassTrainer, LassTrainingArguments, evaluate_link_prediction
+from lass_hf.core.errors import LassError
+
+
+def evaluating(folder, graph, architecture="cross-encoder", **choices):
+    """A trainer without a train dataset."""
+    return LassTrainer(
+        model=make_model(architecture=architecture),
+        args=LassTrainingArguments(output_dir=str(folder), **PLAIN),
+        processing_class=make_processor(graph, architecture=architecture),
+        **choices,
+    )
+
+
+@pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
+@pytest.mark.parametrize("processor_has_graph", [True, False])
+def test_a_split_is_evaluated_without_a_training_split(architecture, processor_has_graph, tmp_path, graph):
+    trainer = evaluating(tmp_path, graph if processor_has_graph else None, architecture)
+    metrics = trainer.evaluate(graph["test"])
+    processor = make_processor(graph, architecture=architecture)
+    expected = evaluate_link_prediction(trainer.model, processor, graph, quiet=True).metrics
+    assert metrics["eval_mrr"] == expected["mrr"]
+    assert np.isfinite(metrics["eval_loss"])
+
+
+def test_several_splits_are_evaluated_under_their_names(tmp_path, graph):
+    splits = {"later": graph["test"], "now": graph["validation"]}
+    trainer = evaluating(tmp_path, graph, eval_dataset=splits)
+    metrics = trainer.evaluate()
+    for name, split in splits.items():
+        alone = trainer.evaluate(split)
+        assert metrics[f"eval_{name}_mrr"] == alone["eval_mrr"]
+        assert metrics[f"eval_{name}_loss"] == alone["eval_loss"]
+    assert trainer.evaluate({"x": graph["test"]})["eval_x_mrr"] == metrics["eval_later_mrr"]
+
+
+def test_the_loss_of_an_evaluation_is_that_with_a_training_split(tmp_path, graph):
+    training = trainer_of(tmp_path, graph)
+    assert evaluating(tmp_path, graph).evaluate(graph["test"])["eval_loss"] == pytest.approx(
+        training.evaluate(graph["test"])["eval_loss"], rel=1e-6
+    )
+
+
+def test_metrics_of_ones_own_get_ranks_and_candidates(tmp_path, graph):
+    given = []
+
+    def share_of_best(prediction):
+        given.append(prediction)
+        return {"best": float(np.mean(prediction.predictions <= 1))}
+
+    metrics = evaluating(tmp_path, graph, compute_metrics=share_of_best).evaluate(graph["test"])
+    assert metrics["eval_best"] == metrics["eval_hits@1"]
+    assert np.mean(1 / given[0].predictions) == pytest.approx(metrics["eval_mrr"])
+    assert (given[0].label_ids >= given[0].predictions).all()
+
+
+def test_metrics_of_ones_own_get_scores_and_labels(tmp_path, labeled_graph):
+    metrics = evaluating(
+        tmp_path, labeled_graph, compute_metrics=lambda prediction: {"true": int((prediction.label_ids == 1).sum())}
+    ).evaluate(labeled_graph["test"])
+    assert metrics["eval_true"] == 3
+    assert "eval_accuracy" in metrics
+
+
+def test_a_loss_of_ones_own_is_the_loss_of_the_training(tmp_path, graph, processor):
+    def hinge(outputs, labels, num_items_in_batch=None):
+        signs = 2.0 * labels - 1
+        return torch.relu(1 - signs * outputs.scores).sum() / num_items_in_batch
+
+    batches = []
+    trainer = make_trainer(tmp_path, graph, processor, learning_rate=0.0)
+    trainer.compute_loss_func = hinge
+    collate = trainer.data_collator
+    trainer.data_collator = lambda features: batches.append(collate(features)) or collate(features)
+    trainer.train()
+    expected = []
+    for batch in batches:
+        labels = batch.pop("labels").numpy()
+        batch.pop("groups")
+        with torch.no_grad():
+            scores = make_model()(**batch).scores.double().numpy()
+        expected.append(float(np.maximum(0, 1 - (2 * labels - 1) * scores).sum() / (labels == 1).sum()))
+    assert losses_of(trainer) == pytest.approx(expected, rel=1e-4)
+
+
+def test_arguments_that_would_be_ignored_are_refused(tmp_path, graph):
+    with pytest.raises(LassError) as error:
+        trainer_of(tmp_path, graph, label_smoothing_factor=0.1)
+    one_line(error, "label_smoothing_factor=0.1", "leave it at 0")
+    with pytest.raises(LassError) as error:
+        evaluating(tmp_path, graph, "bi-encoder", compute_loss_func=lambda *_, **__: None)
+    one_line(error, "compute_loss_func is for a cross-encoder")
+    with pytest.raises(LassError) as error:
+        evaluating(tmp_path, graph).evaluate([{"head": 0, "relation": 0, "tail": 1}])
+    one_line(error, "splits of a KnowledgeGraph", "list")
+
+
+def test_a_trainer_of_one_graph_refuses_the_split_of_another(tmp_path, graph, labeled_graph):
+    with pytest.raises(LassError, match="splits of the graph that it trains on"):
+        trainer_of(tmp_path, graph).evaluate(labeled_graph["test"])
