@@ -24,8 +24,8 @@ from lass_hf import (
     evaluate_triplet_classification,
     load_graph,
     load_trained_model,
-    low_resource_plot,
     parse_script,
+    plot_low_resource,
     read_results,
     read_training,
     run_metadata,
@@ -115,7 +115,7 @@ def main() -> None:
 
     if training.process_index == 0:
         line = [float(fraction) for fraction in metrics], [values["accuracy"] for values in metrics.values()]
-        figure = low_resource_plot({f"{experiment['graph']}, {Path(arguments.encoder).name}": line})
+        figure = plot_low_resource({f"{experiment['graph']}, {Path(arguments.encoder).name}": line})
         figure.savefig(output_dir / "low_resource.png", dpi=144)
         print(f"results in {file}, figure in {output_dir / 'low_resource.png'}")
 

@@ -12,7 +12,7 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .analysis.plots import check_plots as check_plots
-    from .analysis.plots import low_resource_plot as low_resource_plot
+    from .analysis.plots import plot_low_resource as plot_low_resource
     from .core.configuration_lass import LassConfig as LassConfig
     from .core.errors import GraphError as GraphError
     from .core.errors import HubError as HubError
@@ -113,7 +113,7 @@ _LAZY = _LIGHT | {
     "fit_calibration": "evaluation.calibration",
     "frequency_scores": "evaluation.frequency_baseline",
     "load_trained_model": "training.run",
-    "low_resource_plot": "analysis.plots",
+    "plot_low_resource": "analysis.plots",
     "make_collator": "training.run",
     "parse_script": "training.run",
     "push_to_hub": "hub.upload",

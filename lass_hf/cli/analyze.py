@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     from .loading import load_with_graph
 
     model, processor, graph = load_with_graph(arguments)
-    about = {name: getattr(arguments, name) for name in ("model", "graph", "long_text", "dtype", "limit")}
+    metadata = {name: getattr(arguments, name) for name in ("model", "graph", "long_text", "dtype", "limit")}
     analysis = analyze(
         model,
         processor,
@@ -50,11 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
         top_k=arguments.top_k,
         dtype=arguments.dtype,
         quiet=arguments.quiet,
-        about=about,
+        metadata=metadata,
     )
     if processes().is_main_process:
         names = ("accuracy", "roc_auc", "ece_sigmoid", "ece_platt", "mr", "mrr", "hits@1", "hits@10")
         print_metrics({name: analysis["metrics"].get(name) for name in names})
         print(f"open {Path(arguments.output, 'index.html')}")
         if arguments.json:
-            write_results(arguments.json, **(about | analysis))
+            write_results(arguments.json, **(metadata | analysis))

@@ -23,6 +23,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Prints counts and data quality of a graph; with an encoder the lengths of its texts in tokens too."""
     from ..graphs.loading import load_graph
 
+    if arguments.quiet:
+        from huggingface_hub.utils import disable_progress_bars
+
+        disable_progress_bars()  # of a download, too
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     summary = graph.summary()
     if arguments.encoder:

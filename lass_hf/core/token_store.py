@@ -61,7 +61,7 @@ class TokenStore:
         cls, template: SequenceTemplate, relations: list[list[int]], entities: Iterable[list[list[int]]]
     ) -> "TokenStore":
         """Makes a store from entities that come in chunks, so that only one chunk is in memory as lists."""
-        parts = [_flatten(texts) for texts in (relations, *entities)]  # type: ignore[misc]
+        parts = [_flatten(texts) for texts in (relations, *entities)]
         offsets = np.zeros(1 + sum(len(lengths) for _, lengths in parts), dtype=np.int64)
         np.cumsum(np.concatenate([lengths for _, lengths in parts]), out=offsets[1:])
         return cls(template, len(relations), np.concatenate([tokens for tokens, _ in parts]), offsets)

@@ -10,8 +10,8 @@ import torch
 from ..core.knowledge_graph import GraphSplit
 from ..core.losses import mean_bce_loss
 from ..core.modeling_lass import LassForKGCompletion
-from ..evaluation.link_prediction import rank_split
 from ..evaluation.card_data import classification_card_data, ranking_card_data, scoring_card_data
+from ..evaluation.link_prediction import rank_split
 from ..evaluation.triplet_classification import classify
 from ..scoring.candidate_scores import CHUNK_SIZE, candidate_scores
 from ..scoring.triplet_scorer import TripletScorer

@@ -15,7 +15,7 @@ from transformers.utils.hub import PushInProgress
 
 from ..core.architectures import check_same_architecture
 from ..core.errors import LassError, NonFiniteError
-from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
+from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import LassProcessor
 from ..utils.eager_attention import eager_attention
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
@@ -23,7 +23,7 @@ from .checkpoints import check_checkpoint, loading_checkpoint, saving
 from .evaluation import evaluate_split
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .neighborhood_sampler import NeighborhoodSampler
-from .objectives import OBJECTIVES
+from .objectives import OBJECTIVES, Objective
 from .shared_batches import SharedBatches
 from .training_args import LassTrainingArguments
 
@@ -93,7 +93,7 @@ class LassTrainer(Trainer):
                 f"label_smoothing_factor={args.label_smoothing_factor} has no meaning for the losses of LASS, which "
                 "compare scores and no classes; leave it at 0"
             )
-        self.objective = OBJECTIVES[processor.architecture](processor, args)
+        self.objective: Objective = OBJECTIVES[processor.architecture](processor, args)
         if train_dataset is not None:
             train_dataset = self.objective.training_split(train_dataset)
             processor.graph = train_dataset.graph
@@ -185,9 +185,10 @@ class LassTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     @property
-    def _graph(self) -> KnowledgeGraph:
+    def _graph(self) -> Any:
         """The graph that is trained on, or else the processor's."""
-        return self.processing_class.graph if self.train_dataset is None else self.train_dataset.graph  # type: ignore
+        split: Any = self.train_dataset
+        return self.processing_class.graph if split is None else split.graph
 
     # Evaluation
 
@@ -221,7 +222,7 @@ class LassTrainer(Trainer):
         self.card.record(found.card_data, self.state.global_step)
         metrics = found.metrics
         if self.compute_metrics is not None:
-            given = EvalPrediction(predictions=found.predictions, label_ids=found.label_ids)  # type: ignore[arg-type]
+            given = EvalPrediction(predictions=found.predictions, label_ids=found.label_ids)
             metrics = metrics | self.compute_metrics(given)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(found.predictions, found.label_ids, metrics, found.num_samples)
@@ -275,7 +276,7 @@ class LassTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         """Loads the weights of a checkpoint of this model and graph."""
         folder = Path(resume_from_checkpoint)
-        check_checkpoint(folder, self.model.config, self.processing_class)  # type: ignore[union-attr,arg-type]
+        check_checkpoint(folder, self.model.config, self.processing_class)
         with loading_checkpoint(folder, "weights"):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 

@@ -8,7 +8,7 @@ from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import run
 
 from lass_hf import LassForKGCompletion, evaluate_link_prediction
-from lass_hf.hub.card_files import model_facts, write_card
+from lass_hf.hub.card_files import model_card_data, write_card
 from lass_hf.utils.result_files import read_results
 from lass_hf.utils.saved_config import keep_in_config
 
@@ -22,7 +22,7 @@ def saved(tmp_path_factory, graph):
     model, processor = bi_encoder_model(neighbor_weight=0.1), bi_encoder_processor(graph)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    write_card(folder, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
+    write_card(folder, {**model_card_data(model, processor), "training": None, "evaluations": []}, graph)
     return folder
 
 

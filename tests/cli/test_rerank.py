@@ -8,7 +8,7 @@ import pytest
 from helpers.command_line import run
 from helpers.tiny import ENTITY_TEXT, make_model, make_processor, write_graph
 
-from lass_hf.hub.card_files import model_facts, write_card
+from lass_hf.hub.card_files import model_card_data, write_card
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 QUESTION = ("--head", "cat", "--relation", "eats")
@@ -22,7 +22,7 @@ def saved(tmp_path_factory, graph):
         model, processor = make_model(architecture=architecture), make_processor(graph, architecture=architecture)
         model.save_pretrained(folder / name)
         processor.save_pretrained(folder / name)
-        write_card(folder / name, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
+        write_card(folder / name, {**model_card_data(model, processor), "training": None, "evaluations": []}, graph)
     return folder
 
 

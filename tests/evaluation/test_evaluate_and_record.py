@@ -7,7 +7,7 @@ import pytest
 from helpers.tiny import make_model, make_processor
 
 from lass_hf import EvaluationArguments, GraphError, LassError, Reranker, check_evaluation, evaluate_and_record
-from lass_hf.hub.card_files import model_facts, read_facts, write_card
+from lass_hf.hub.card_files import model_card_data, read_card_data, write_card
 
 COMMON = ["metrics", "num_processes", "task", "protocol", "graph", "split", "limit", "seed", "dtype", "seconds"]
 COMMON += ["command", "model", "fingerprint", "training", "ranking_weights", "versions", "machine", "git_commit"]
@@ -23,7 +23,7 @@ def saved(labeled_graph, tmp_path):
         folder = tmp_path / architecture
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
-        write_card(folder, {**model_facts(model, processor), "training": None, "evaluations": []}, labeled_graph)
+        write_card(folder, {**model_card_data(model, processor), "training": None, "evaluations": []}, labeled_graph)
         return model, processor, str(folder)
 
     return save
@@ -51,7 +51,7 @@ def test_every_task_writes_the_same_keys_and_its_own(task, own, saved, labeled_g
     assert content.keys() == {"format", *COMMON, *own}
     assert (content["task"], content["graph"], content["model"]) == (task, "animals", model[2])
     assert content["metrics"] == result.metrics
-    (evaluation,) = read_facts(model[2])["evaluations"]
+    (evaluation,) = read_card_data(model[2])["evaluations"]
     assert evaluation["task"] == task.replace("_", " ")
     assert not list(tmp_path.rglob("*.progress"))
 
@@ -62,14 +62,14 @@ def test_a_reranking_is_on_the_cards_of_both_models(saved, labeled_graph, tmp_pa
     record("link_prediction", retriever, labeled_graph, tmp_path / "results.json", reranker=second)
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert (content["rerank"], content["top_k"], content["retriever_weight"]) == (reranker[2], 4, 0.5)
-    tasks = [[one["task"] for one in read_facts(model[2])["evaluations"]] for model in (retriever, reranker)]
+    tasks = [[one["task"] for one in read_card_data(model[2])["evaluations"]] for model in (retriever, reranker)]
     assert tasks == [["link prediction", "reranked link prediction"], ["reranked link prediction"]]
 
 
 def test_an_evaluation_by_other_weights_leaves_the_card(saved, labeled_graph):
     model = saved()
     record("link_prediction", model, labeled_graph, on_card=False)
-    assert read_facts(model[2])["evaluations"] == []
+    assert read_card_data(model[2])["evaluations"] == []
 
 
 def test_a_limit_that_leaves_nothing_out_is_not_recorded(saved, labeled_graph, tmp_path):
