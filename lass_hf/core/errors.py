@@ -7,7 +7,18 @@ no library, because `lass-hf --help` needs it.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    LOADING_ERRORS: tuple[type[Exception], ...]
+    # An `except` clause of (*LOADING_ERRORS, another) needs their number.
+    LOADING_ERRORS: tuple[
+        type[OSError],
+        type[ValueError],
+        type[TypeError],
+        type[KeyError],
+        type[RuntimeError],
+        type[ImportError],
+        type[Exception],
+        type[Exception],
+        type[Exception],
+    ]
 
 
 def __getattr__(name: str) -> Any:
