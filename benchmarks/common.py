@@ -13,7 +13,7 @@ import transformers
 from lass_hf import KnowledgeGraph, LassForKGCompletion
 from lass_hf.core.encoders import OFFLINE_ENCODER
 from lass_hf.scoring.triplet_scorer import scoring_dtype
-from lass_hf.training.run_metadata import command
+from lass_hf.utils.environment import command_line
 from lass_hf.utils.result_files import write_results
 
 
@@ -99,7 +99,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 def finish(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
     """Writes results, command and machine to the file of --json."""
     if arguments.json:
-        write_results(arguments.json, results, task="benchmark", command=command())
+        write_results(arguments.json, results, task="benchmark", command=command_line())
         print(f"written to {arguments.json}")
 
 

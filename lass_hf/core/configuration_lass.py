@@ -4,8 +4,9 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-from .choices import ModelChoices, check, refuse_old_names
+from .choices import ModelChoices, check
 from .errors import LassError
+from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS
 
 CALIBRATION = ("threshold", "slope", "intercept")

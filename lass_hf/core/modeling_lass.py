@@ -10,11 +10,12 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import ModelOutput
 
 from .architectures import ARCHITECTURES, Architecture
-from .choices import ModelChoices, choice_names, refuse_old_names
+from .choices import ModelChoices, choice_names
 from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder, shared_name
 from .errors import LOADING_ERRORS, ModelError, first_line
 from .losses import negative_sampling_loss
+from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
 
 SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it is read

@@ -16,11 +16,12 @@ from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
 
 from .architectures import ARCHITECTURES
-from .choices import SequenceChoices, choice_names, refuse_old_names
+from .choices import SequenceChoices, choice_names
 from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder
 from .errors import LOADING_ERRORS, LassError, ModelError, first_line
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
+from .old_names import refuse_old_names
 from .token_store import SequenceTemplate, TokenStore
 
 DEFAULT_MAX_LENGTH = 512

@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 
 from ..core.encoders import encoder_name
 from ..core.errors import GraphError
-from ..evaluation.calibration import fit_calibration, labeled
+from ..evaluation.calibration import fit_calibration, labeled_split
 from ..hub.card_files import merge_evaluation, model_card_data, read_card_data, write_card
 from ..utils.environment import machine, versions
 from .run_metadata import trainer_metadata
@@ -78,7 +78,7 @@ class CalibrationCallback(TrainerCallback):
 
     def on_train_end(self, args, state, control, model=None, processing_class=None, **kwargs):
         try:
-            labeled(processing_class.graph, "validation")
+            labeled_split(processing_class.graph, "validation")
         except GraphError:
             return
         fit_calibration(model, processing_class, processing_class.graph, quiet=args.disable_tqdm)

@@ -1,4 +1,4 @@
-"""Evaluates a split for the Trainer: ranks or classifies it through the scoring engine, with the loss of the training."""
+"""Evaluates a split for the Trainer: ranks or classifies it by the scoring engine, with the loss of the training."""
 
 import time
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ import torch
 from ..core.knowledge_graph import GraphSplit
 from ..core.losses import mean_bce_loss
 from ..core.modeling_lass import LassForKGCompletion
+from ..evaluation.card_data import classification_card_data, ranking_card_data, scoring_card_data
 from ..evaluation.link_prediction import rank_split
-from ..evaluation.result_facts import classification_facts, ranking_facts, scored
 from ..evaluation.triplet_classification import classify
 from ..scoring.candidate_scores import CHUNK_SIZE, candidate_scores
 from ..scoring.triplet_scorer import TripletScorer
@@ -54,14 +54,14 @@ def evaluate_split(
         What was found.
     """
     args, scorer = objective.args, TripletScorer(model, objective.processor.token_store(split.graph))
-    protocol = scored(graph_name, "auto", model)
+    protocol = scoring_card_data(graph_name, "auto", model)
     started = time.perf_counter()
     if split.labels is not None and not split.labels.all():
         scores = scorer.score(split.triplets, shared=True)
         seconds = time.perf_counter() - started
         loss = mean_bce_loss(torch.from_numpy(scores), torch.from_numpy(split.labels))
         metrics = dict(classify(scores, split, scores, split).metrics)
-        card_data = classification_facts(metrics, split, split.name, protocol)
+        card_data = classification_card_data(metrics, split, split.name, protocol)
         predictions, label_ids, num_samples, num_scored = scores, split.labels, len(split), len(split)
     else:
         quiet, chunk_size = bool(args.disable_tqdm), CHUNK_SIZE[model.config.architecture]
@@ -70,7 +70,7 @@ def evaluate_split(
         result = rank_split(candidates, split, chunk_size=chunk_size, **choices)
         seconds = time.perf_counter() - started
         loss = objective.evaluation_loss(scorer, result.triplets, split.graph, collator)
-        metrics, card_data = result.metrics, ranking_facts(result, split, protocol)
+        metrics, card_data = result.metrics, ranking_card_data(result, split, protocol)
         predictions, label_ids = result.ranks, result.num_candidates
         num_samples, num_scored = len(result.triplets), result.num_scored
     metrics = {"loss": loss.item(), **metrics, "triplets_per_second": round(num_scored / seconds, 3)}

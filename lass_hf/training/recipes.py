@@ -1,18 +1,21 @@
 """Arguments of a training. Recipes (YAML) override presets, and flags override recipes."""
 
+import copy
 import json
-from argparse import Action
+from argparse import Action, ArgumentParser
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
+from transformers import HfArgumentParser
 
-from ..core.choices import ModelChoices, SequenceChoices, check, choice, choice_names, refuse_old_names
+from ..core.choices import ModelChoices, SequenceChoices, check, choice, choice_names
 from ..core.errors import LassError, first_line
+from ..core.old_names import refuse_old_names
 from ..core.presets import PRESETS
-from ..utils.arguments import DataclassParser, Parser
+from ..utils.arguments import Parser
 from .training_args import LassTrainingArguments
 
 
@@ -54,9 +57,31 @@ class TrainArguments(ModelChoices, SequenceChoices):
     def __post_init__(self):
         check(self)
 
+    def processor_choices(self) -> dict[str, Any]:
+        """Returns the choices that `LassProcessor.from_encoder` takes, by name."""
+        return {"architecture": self.architecture, **self.chosen(SequenceChoices)}
+
+    def model_choices(self) -> dict[str, Any]:
+        """Returns the choices that `LassForKGCompletion.from_encoder` takes, by name."""
+        return {"dropout": self.dropout, **self.chosen(ModelChoices)}
+
     def chosen(self, kind: type) -> dict[str, Any]:
         """Returns the values of the choices of `kind`, such as `ModelChoices`, by name."""
         return {name: getattr(self, name) for name in choice_names(kind)}
+
+
+class DataclassParser(Parser, HfArgumentParser):
+    """A parser of dataclasses, some of whose fields are choices (`lass_hf.core.choices`)."""
+
+    @staticmethod
+    def _parse_dataclass_field(parser: ArgumentParser, field: Field) -> None:
+        """Adds the option of a field; `float | int`, which a configuration accepts, is parsed as a float."""
+        plain = copy.copy(field)  # Dataclasses share the field, and the parser changes it.
+        if "affects" in field.metadata:  # What `choice` adds means nothing to argparse.
+            plain.metadata = {"help": field.metadata["help"]}  # type: ignore[assignment]
+        if plain.type == float | int:
+            plain.type = float
+        HfArgumentParser._parse_dataclass_field(parser, plain)
 
 
 def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train") -> tuple[Any, ...]:

@@ -3,13 +3,14 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import PrinterCallback
 
-from ..core.choices import ModelChoices, SequenceChoices, check
+from ..core.choices import check
 from ..core.errors import LassError, first_line
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -20,18 +21,14 @@ from ..scoring.triplet_scorer import TripletScorer
 from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
-from ..utils.result_files import read_results, write_results
+from ..utils.result_files import TRAINING_FILE, read_results, read_training, write_results
 from .checkpoints import find_checkpoint
 from .data_collators import KGDataCollator
 from .hard_negatives import mine_negatives
-from .recipes import TrainArguments
+from .recipes import TrainArguments, parse_training
 from .run_metadata import run_metadata
 from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
-
-TRAINING_FILE = "training.json"
-# What is recorded of how a training ran, besides what it trained.
-OUTCOME = ("command", "resumed", "metrics", "num_processes", "machine", "versions", "git_commit")
 
 
 @dataclass
@@ -47,42 +44,48 @@ class TrainingRun:
     metadata: dict[str, Any]
 
 
+def parse_script(*more: Any, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+    """Parses the command line of a training script, like that of `lass-hf train`.
+
+    Args:
+        *more: dataclasses of the script's own arguments.
+        argv: the command line; None: the one that runs.
+
+    Returns:
+        `TrainArguments`, `LassTrainingArguments`, and an instance of each class in `more`.
+
+    Raises:
+        LassError: arguments that cannot be parsed, or do not fit together.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    arguments, training, *others = parse_training(argv, *more, prog=Path(sys.argv[0]).name)
+    _prepare(arguments, training)
+    return arguments, training, *others
+
+
 def train(
     arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph | None = None
 ) -> TrainingRun:
-    """Trains a model and saves it into `training.output_dir`.
+    """Makes graph, processor, model and trainer from arguments, trains the model and saves it.
 
     Args:
         arguments: encoder, graph and the choices of model and sequences.
-        training: the training arguments.
+        training: the training arguments; the model is saved into `training.output_dir`.
         graph: the graph to train on, when it is not simply the one that `arguments.graph` names.
+
+    Returns:
+        The trainer and the run metadata.
 
     Raises:
         LassError: arguments do not fit; this is so before the training begins.
     """
-    output_dir = _checked_output_dir(arguments, training)
-    if arguments.quiet:
-        quieten()
-        training.disable_tqdm = True
+    _prepare(arguments, training)
     graph = graph or load_graph(arguments.graph, long_text=arguments.long_text)
-    processor = LassProcessor.from_encoder(
-        arguments.encoder, graph, architecture=arguments.architecture, **arguments.chosen(SequenceChoices)
-    )
-    model = LassForKGCompletion.from_encoder(
-        arguments.encoder, dropout=arguments.dropout, **arguments.chosen(ModelChoices)
-    )
+    processor = LassProcessor.from_encoder(arguments.encoder, graph, **arguments.processor_choices())
+    model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
     train_dataset = graph["train"].sample(arguments.fraction, training.seed)
-    collator = None if arguments.retriever is None else _mining_collator(arguments, training, processor, train_dataset)
+    collator = make_collator(arguments, training, processor, train_dataset)
     metadata = run_metadata(arguments, training, graph)
-    checkpoint = None
-    if training.resume_from_checkpoint is not None:
-        checkpoint = find_checkpoint(training.resume_from_checkpoint, output_dir)
-        if checkpoint is None and training.process_index == 0:
-            print(f"lass-hf: {output_dir} has no whole checkpoint; training from the start", file=sys.stderr)
-        if checkpoint is not None:
-            _check_same(checkpoint, metadata)
-    processes().wait_for_everyone()
-    metadata["resumed"] = checkpoint is not None  # The run time is then that of the rest.
     try:
         trainer = LassTrainer(
             model=model,
@@ -93,12 +96,47 @@ def train(
             eval_dataset=graph.splits.get("validation"),
             run_metadata=metadata,
         )
-        # transformers checks the arguments of optimizer and schedule only by making them; the training makes its own.
-        trainer.create_optimizer_and_scheduler(num_training_steps=1)
     except (ValueError, TypeError) as error:  # such as an eval_strategy without a validation split
         raise LassError(first_line(error)) from error
+    return train_and_record(trainer)
+
+
+def train_and_record(trainer: LassTrainer) -> TrainingRun:
+    """Trains, saves the model, and writes the run metadata beside it, into training.json.
+
+    With `resume_from_checkpoint` the training continues from a checkpoint of the same choices and graph.
+
+    Args:
+        trainer: a trainer with `run_metadata`.
+
+    Returns:
+        The trainer and its run metadata.
+
+    Raises:
+        LassError: the trainer has no metadata, the checkpoint is of another training, or arguments do not fit; this is
+            so before the training begins.
+    """
+    training = trainer.args
+    output_dir = _output_dir(training)
+    if trainer.card.run_metadata is None:
+        raise LassError("the trainer has no run metadata: make it with run_metadata=run_metadata(...)")
+    metadata = dict(trainer.card.run_metadata)
+    checkpoint = None
+    if training.resume_from_checkpoint is not None:
+        checkpoint = find_checkpoint(training.resume_from_checkpoint, output_dir)
+        if checkpoint is None and training.process_index == 0:
+            print(f"lass-hf: {output_dir} has no whole checkpoint; training from the start", file=sys.stderr)
+        if checkpoint is not None:
+            _check_same(checkpoint, metadata)
+    processes().wait_for_everyone()
+    metadata["resumed"] = checkpoint is not None  # The run time is then that of the rest.
+    try:
+        # transformers checks the arguments of optimizer and schedule only by making them; the training makes its own.
+        trainer.create_optimizer_and_scheduler(num_training_steps=1)
+    except (ValueError, TypeError) as error:
+        raise LassError(first_line(error)) from error
     trainer.optimizer = trainer.lr_scheduler = None
-    if arguments.quiet:
+    if training.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
     file = output_dir / TRAINING_FILE
     begins = checkpoint is None or Path(checkpoint).parent.resolve() != output_dir.resolve()
@@ -117,8 +155,8 @@ def train(
     return TrainingRun(trainer, metadata)
 
 
-def _checked_output_dir(arguments: TrainArguments, training: LassTrainingArguments) -> Path:
-    """Returns the output folder, which can be written, after checking arguments that depend on each other."""
+def _prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
+    """Checks arguments that depend on each other, makes the output folder, and switches output off with `quiet`."""
     if training.max_steps <= 0 and not training.num_train_epochs > 0:
         raise LassError(
             f"num_train_epochs={training.num_train_epochs}; expected a number above 0, or max_steps of 1 or more"
@@ -126,18 +164,39 @@ def _checked_output_dir(arguments: TrainArguments, training: LassTrainingArgumen
     check(training, arguments.architecture)
     if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
         raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
-    output_dir = Path(training.output_dir or "trainer_output")
+    output_dir = _output_dir(training)
     output_dir.mkdir(parents=True, exist_ok=True)
     if not os.access(output_dir, os.W_OK):
         raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
-    return output_dir
+    if arguments.quiet:
+        quieten()
+        training.disable_tqdm = True
 
 
-def _mining_collator(
+def _output_dir(training: LassTrainingArguments) -> Path:
+    return Path(training.output_dir or "trainer_output")
+
+
+def make_collator(
     arguments: TrainArguments, training: LassTrainingArguments, processor: LassProcessor, split: GraphSplit
-) -> KGDataCollator:
-    """Returns a collator that also draws negatives from the retriever's best wrong answers."""
-    folder, graph = str(arguments.retriever), split.graph
+) -> KGDataCollator | None:
+    """Makes a collator that also draws hard negatives: the best wrong answers of the model in `arguments.retriever`.
+
+    Args:
+        arguments: `retriever`, `num_mined` and `mining_depth` say where hard negatives come from, and how many.
+        training: says how the other negatives are drawn.
+        processor: the processor of the model that is trained.
+        split: the training triplets.
+
+    Returns:
+        The collator; None without a retriever, which lets `LassTrainer` make its own.
+
+    Raises:
+        LassError: the retriever is no bi-encoder.
+    """
+    if arguments.retriever is None:
+        return None
+    folder, graph = arguments.retriever, split.graph
     model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
     if model.config.architecture != "bi-encoder":
         raise LassError(f"--retriever {folder}: a cross-encoder; expected a bi-encoder")
@@ -165,57 +224,31 @@ def _check_same(checkpoint: str, metadata: dict[str, Any]) -> None:
         )
 
 
-def training_of(folder: str | Path) -> dict[str, Any] | None:
-    """Returns what is recorded of the training that made the model in `folder`: its metadata and its outcome.
-
-    Returns:
-        Plain values by name, without the log; None where no training ended.
-    """
-    file = Path(folder, TRAINING_FILE)
-    if not file.is_file():
-        return None
-    made = read_results(file)
-    of_file = ("format", "task", "seconds", "log")  # An evaluation's results file, which this goes into, has its own.
-    return {name: made[name] for name in made if name not in of_file} if made["metrics"] else None
-
-
-def trained_model(
-    arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph, folder: str | None = None
-) -> tuple[LassForKGCompletion, LassProcessor, dict[str, Any]]:
-    """Returns a model that is trained now, or was trained by `train` before.
+def load_trained_model(folder: str | Path, graph: KnowledgeGraph) -> tuple[LassForKGCompletion, LassProcessor]:
+    """Loads a model that `train` or `train_and_record` saved, onto this process's device.
 
     Args:
-        arguments: as in `train`.
-        training: as in `train`.
-        graph: the graph to train on, or that an earlier training was on.
-        folder: of the earlier training; None to train now.
+        folder: the output folder of the training.
+        graph: the graph that the model was trained on.
 
     Returns:
-        The model, its processor, and its run metadata with the outcome under "training".
+        The model and its processor.
 
     Raises:
-        LassError: no training ended in the folder, or one on another graph, or on other texts of it.
+        LassError: no training ended in the folder, or it was on another graph, or on other texts of it.
     """
-    if folder is None:
-        train(arguments, training, graph)
-        folder = str(training.output_dir)
-    metadata = training_of(folder)
-    if metadata is None:
+    training = read_training(folder)
+    if training is None:
         raise LassError(f"{folder}: no {TRAINING_FILE} of a training that ended; expected the folder of one that did")
-    outcome = {name: metadata.pop(name, None) for name in OUTCOME}
-    model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
-    before = metadata["choices"]
-    weights = model.config.ranking_weights.items()
-    kept = {name: weight for name, weight in weights if weight != before.get(name, 0)}  # chosen after the training
-    metadata |= {name: {**metadata[name], **kept} for name in ("choices", "changed")}
-    if metadata["graph_fingerprint"] != graph_fingerprint(graph):
+    if training["graph_fingerprint"] != graph_fingerprint(graph):
         raise LassError(
-            f"{folder}: trained on {metadata['graph']}, whose names or triplets are not those of {arguments.graph}"
+            f"{folder}: trained on {training['graph']}, whose names or triplets are not those of this graph; evaluate "
+            "it on the graph that it was trained on"
         )
     processor = LassProcessor.from_pretrained(folder)
     if texts_fingerprint(processor.token_store()) != texts_fingerprint(processor.token_store(graph)):
         raise LassError(
-            f"{folder}: trained on other texts than those of {arguments.graph}, with --long_text "
-            f"{before['long_text']}; evaluate it with the same"
+            f"{folder}: trained on other texts than those of this graph, with --long_text "
+            f"{training['choices']['long_text']}; evaluate it with the same"
         )
-    return model, processor, {**metadata, "training": outcome}
+    return LassForKGCompletion.from_pretrained(folder).to(processes().device), processor

@@ -1,11 +1,6 @@
 """Run metadata: what identifies a training, in results files and model cards: graph, recipe, seed, choices, command."""
 
-import os
-import re
-import shlex
-import sys
 from dataclasses import asdict, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +12,7 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.presets import PRESETS
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import EMBEDDED
+from ..utils.environment import command_line
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .recipes import TrainArguments, parse_training
 from .training_args import LassTrainingArguments
@@ -37,7 +33,6 @@ BOOKKEEPING = (
     *("report_to", "run_name", "project", "trackio", "hub_", "push_to_hub", "skip_memory", "greater_is"),
     *("dataloader_num_workers", "dataloader_pin", "dataloader_persistent"),
 )
-TOKEN = "--hub[_-]token"
 
 
 def run_metadata(arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph) -> dict[str, Any]:
@@ -76,7 +71,7 @@ def run_metadata(arguments: TrainArguments, training: LassTrainingArguments, gra
         "seed": training.seed,
         "bf16": training.bf16,
         "choices": choices,
-        "command": command(),
+        "command": command_line(),
     }
 
 
@@ -104,18 +99,3 @@ def _choices(
     choices = {name: given[name] for name in ALWAYS}
     choices["positives_per_step"] = training.train_batch_size * training.gradient_accumulation_steps * num_processes
     return choices | {name: given[name] for name in known if name in given and given[name] != default.get(name)}
-
-
-def command() -> str:
-    """Returns the command line of this process as a shell takes it, without a token of the hub."""
-    program = sys.argv[0]
-    rest = [
-        "..." if re.fullmatch(TOKEN, before) else re.sub(f"^({TOKEN}=).*", r"\1...", word, flags=re.DOTALL)
-        for before, word in pairwise(sys.argv)
-    ]
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    launcher = f"torchrun --nproc_per_node {count}" if count > 1 else "python"
-    if Path(program).suffix == ".py":
-        words = ["-m", "lass_hf.cli"] if Path(program).name == "__main__.py" else [os.path.relpath(program)]
-        return f"{launcher} {shlex.join([*words, *rest])}"
-    return shlex.join([Path(program).name, *rest])

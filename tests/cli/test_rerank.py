@@ -43,8 +43,8 @@ def test_an_evaluation_of_two_models_is_told_and_on_both_cards(two, models, grap
     assert np.mean(1 / np.array(content["retrieval_ranks"])) == pytest.approx(content["retrieval"]["mrr"])
     assert content["top_k"] == len(ENTITY_TEXT)  # all, of a graph with fewer than 100
     assert f"retriever_weight: {content['retriever_weight']:.4g}, fitted on 6 validation queries" in out
-    following = f"--rerank_top_k {content['top_k']} --retriever_weight {content['retriever_weight']:.4g} --head ... --relation ..."
-    assert following in out
+    fusion = f"--rerank_top_k {content['top_k']} --retriever_weight {content['retriever_weight']:.4g}"
+    assert f"{fusion} --head ... --relation ..." in out
     for name in ("retriever", "reranker"):
         card = (models / name / "README.md").read_text(encoding="utf-8")
         assert "### Reranked link prediction: test split" in card

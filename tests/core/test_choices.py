@@ -7,16 +7,15 @@ from helpers.tiny import make_model, one_line
 
 from lass_hf import LassConfig, LassTrainingArguments
 from lass_hf.core.choices import (
-    OLD_NAMES,
     ModelChoices,
     SequenceChoices,
     TrainingChoices,
     check,
     choice,
     choice_names,
-    refuse_old_names,
 )
 from lass_hf.core.errors import LassError
+from lass_hf.core.old_names import OLD_NAMES, refuse_old_names
 from lass_hf.core.presets import PRESETS
 from lass_hf.core.processing_lass import PROCESSOR_CHOICES
 from lass_hf.training.recipes import TrainArguments

@@ -23,7 +23,7 @@ from lass_hf.hub.card_files import (
     render_shared_card,
     write_card,
 )
-from lass_hf.training.run_metadata import command
+from lass_hf.utils.environment import command_line
 
 
 def test_classification_of_a_folder_is_added_to_its_card(tmp_path, labeled_graph, capsys):
@@ -162,8 +162,8 @@ def test_a_larger_evaluation_replaces_a_smaller_one_of_the_same_split():
 def test_card_and_run_metadata_do_not_contain_the_token(tmp_path, graph, monkeypatch):
     for words in (["--hub_token", "hf_secret"], ["--hub-token=hf_secret"], ["--hub_token=hf secret"]):
         monkeypatch.setattr("sys.argv", ["lass-hf", "train", *words, "--seed", "7"])
-        assert "secret" not in command()
-        assert command().endswith("--seed 7")
+        assert "secret" not in command_line()
+        assert command_line().endswith("--seed 7")
     card_trainer(tmp_path, graph, hub_token="hf_secret").save_model()
     for file in (CARD_FILE, CARD_DATA_FILE):
         assert "hf_secret" not in (tmp_path / file).read_text()
