@@ -44,7 +44,7 @@ def main() -> None:
         processor = LassProcessor.from_encoder(arguments.encoder, graph=graph, **arguments.processor_choices())
 
         # The model: a pre-trained language model, whose vectors of head, relation and tail give the score of Eq. 1,
-        # b - ||h + r - t||^2.
+        # b - 1/2 ||h + r - t||^2.
         model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
 
         # The trainer is that of transformers with the loss of the paper: each true triplet is compared with corrupted
