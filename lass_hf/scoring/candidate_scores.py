@@ -125,7 +125,8 @@ def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScore
         if vectors.frequencies is not None:
             for relation in np.unique(queries[:, 1]).tolist():
                 matrix[queries[:, 1] == relation] += vectors.bonus(slot, relation, candidates)
-        if not np.isfinite(matrix).all():  # The vectors are finite, so the cause is a weight that scales or adds to them.
+        # The vectors are finite, so only a weight of the score can be the cause.
+        if not np.isfinite(matrix).all():
             raise NonFiniteError(
                 "scores are NaN or infinite: the model's weights are damaged, or its training diverged; if it was "
                 'trained in another precision, score with dtype="float32"'

@@ -109,7 +109,7 @@ class TripletScorer:
             store: The other texts as token ids.
 
         Returns:
-            A scorer that shares the model, and counts its tokens anew from the number so far.
+            Another scorer, which shares the model.
         """
         other = copy.copy(self)
         other.store = store
@@ -168,10 +168,10 @@ class TripletScorer:
         queries, entities = self.store.queries(triplets, slot), self.store.candidates(triplets[:, slot])
         vectors, inverse = self._run(np.concatenate([queries, entities]), "embeddings", shared=shared)
         function = self.model.score_function
-        pairs = zip(*(torch.from_numpy(half).to(vectors.device).split(PAIRS_AT_ONCE) for half in np.split(inverse, 2)))
-        energies = [
-            function.compare(vectors[query], function.entity_vectors(vectors[entity])) for query, entity in pairs
-        ]
+        energies = []
+        for pairs in torch.from_numpy(inverse.reshape(2, -1)).to(vectors.device).split(PAIRS_AT_ONCE, dim=1):
+            query_vectors, entity_vectors = vectors[pairs[0]], function.entity_vectors(vectors[pairs[1]])
+            energies.append(function.compare(query_vectors, entity_vectors))
         return self.score_energies(torch.cat(energies)).cpu().numpy()
 
     @torch.inference_mode()

@@ -103,7 +103,7 @@ class NegativeSampler:
             slot_keys, count = _mix(keys[chosen] ^ np.uint64(slot)), self.num_negatives
             parts = []
             if self.hard_negatives is not None and slot != 1 and len(chosen):
-                parts.append(self._draw_mined(self.hard_negatives.of(slot, triplets[chosen]), slot_keys))
+                parts.append(self._draw_mined(self.hard_negatives.lookup(slot, triplets[chosen]), slot_keys))
                 count -= self.num_mined
             if count:
                 parts.append(self._draw(slot, triplets[chosen], slot_keys, count))

@@ -13,7 +13,7 @@ from lass_hf import KnowledgeGraph, LassPredictor, evaluate_link_prediction
 from lass_hf.core.errors import NonFiniteError
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.scoring.candidate_scores import by_triplets, candidate_scores
-from lass_hf.scoring.candidate_vectors import candidate_vectors, neighbors
+from lass_hf.scoring.candidate_vectors import candidate_vectors, find_neighbors
 from lass_hf.scoring.entity_index import EntityIndex
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
@@ -36,7 +36,7 @@ GRAPHS = arrays(np.int64, st.tuples(st.integers(0, 9), st.just(3)), elements=st.
 @settings(deadline=None)
 @given(GRAPHS)
 def test_neighbors_are_those_of_any_relation_and_direction(triplets):
-    found = neighbors(triplets, TEXTS)
+    found = find_neighbors(triplets, TEXTS)
     assert [part.tolist() for part in np.split(found.entities, found.offsets[1:-1])] == [
         by_hand(e, triplets) for e in range(COUNT)
     ]
@@ -83,10 +83,10 @@ def test_rankings_are_those_of_the_mixed_vectors():
     store = processor.token_store()
     scorer = TripletScorer(model, store, "float32")
     entities = scorer.encode_entities(np.arange(graph.num_entities)).double()
-    near = neighbors(graph["train"].triplets, store.same_text[0])
+    near = find_neighbors(graph["train"].triplets, store.same_text[0])
 
     def mixed(vector, entity):
-        others = near.of(np.array([entity]))[0]
+        others = near.gather(np.array([entity]))[0]
         vector = vector + 0.4 * entities[others].mean(dim=0) if len(others) else vector
         return vector / vector.norm()
 

@@ -33,7 +33,7 @@ def wrong_answers(triplet, slot):
 
 @pytest.mark.parametrize("slot", [0, 2])
 def test_mined_are_the_best_wrong_answers(slot, scorer, mined):
-    for triplet, found in zip(TRAIN.tolist(), mined.of(slot, TRAIN).tolist(), strict=True):
+    for triplet, found in zip(TRAIN.tolist(), mined.lookup(slot, TRAIN).tolist(), strict=True):
         wrong = np.array(wrong_answers(triplet, slot))
         best = np.argsort(-scorer.score(wrong, slot), kind="stable")[:5]
         assert found == wrong[best, slot].tolist()
@@ -44,7 +44,7 @@ def test_some_of_the_training_triplets_are_mined_for_as_all_are(scorer, mined):
     triplets = GRAPH["train"].sample(0.5, 0).triplets
     for slot in (0, 2):
         assert len(some.queries[slot]) < len(mined.queries[slot])
-        np.testing.assert_array_equal(some.of(slot, triplets), mined.of(slot, triplets))
+        np.testing.assert_array_equal(some.lookup(slot, triplets), mined.lookup(slot, triplets))
 
 
 def test_fewer_are_found_where_there_are_fewer_wrong_answers(scorer):
@@ -65,7 +65,7 @@ def test_an_entity_that_reads_like_a_right_answer_is_no_wrong_one(scorer):
     store = LassProcessor(wordpiece_tokenizer(), architecture="bi-encoder").token_store(graph)
     mined = mine_negatives(TripletScorer(scorer.model, store, "float32"), graph["train"], depth=9, quiet=True)
     train = graph["train"].triplets
-    found = [[graph.entities.ids[entity] for entity in row] for row in mined.of(2, train).tolist()]
+    found = [[graph.entities.ids[entity] for entity in row] for row in mined.lookup(2, train).tolist()]
     assert found[0] != []
     for head, row in zip(("cat", "dog"), found[:2], strict=True):
         assert not {"milk", "tea", "fish"} & set(row), head
@@ -80,7 +80,7 @@ def test_a_query_that_every_entity_answers(scorer):
 
 def test_triplets_that_were_not_mined_for(mined):
     with pytest.raises(LassError, match="mined for other training triplets"):
-        mined.of(2, np.array([[9, 0, 9]]))
+        mined.lookup(2, np.array([[9, 0, 9]]))
 
 
 @pytest.mark.parametrize("num_mined", [0, 1, 3, 5])
@@ -92,7 +92,7 @@ def test_so_many_of_a_slots_negatives_are_mined_and_none_is_known(num_mined, min
         mine = corrupted.triplets[corrupted.rows == row]
         for slot in (0, 2):
             values = mine[mine[:, slot] != triplet[slot], slot]
-            nearest = mined.of(slot, triplet[None])[0]
+            nearest = mined.lookup(slot, triplet[None])[0]
             assert np.isin(values, nearest).sum() >= num_mined
             assert len(np.unique(values[:num_mined])) == num_mined
             assert np.isin(values[:num_mined], nearest).all()
