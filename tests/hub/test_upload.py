@@ -362,7 +362,7 @@ def test_hub_pull_without_a_hub_of_a_mistyped_name_does_not_wait(load, door, hub
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits to try again"))
     with pytest.raises(ModelError) as caught:
         getattr(load, door)("runs/typo")
-    assert_one_line(caught, "runs/typo: no such folder", "the hub could not be asked")
+    assert_one_line(caught, "runs/typo: no such folder", "could not be reached")
 
 
 @pytest.mark.parametrize("name", ["./typo", "typo/", "runs/typo/", "a/b/c", "/nowhere/typo", Path("a/b/c")])
@@ -378,7 +378,7 @@ def test_hub_is_not_asked_for_what_is_no_name_of_it(load, name, hub):
 def test_no_name_at_all_is_refused(load):
     with pytest.raises(ModelError) as caught:
         load(None)
-    assert_one_line(caught, "None is no model's name")
+    assert_one_line(caught, "None is not the name of a model")
 
 
 def test_hub_pull_survives_the_loss_of_its_first_connection(hub, folder):
