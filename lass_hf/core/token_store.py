@@ -99,7 +99,7 @@ class TokenStore:
         Returns:
             The store.
         """
-        parts = [_flatten(texts) for texts in (relations, *entities)]  # type: ignore[misc]
+        parts = [_flatten(texts) for texts in (relations, *entities)]
         offsets = np.zeros(1 + sum(len(lengths) for _, lengths in parts), dtype=np.int64)
         np.cumsum(np.concatenate([lengths for _, lengths in parts]), out=offsets[1:])
         return cls(template, len(relations), np.concatenate([tokens for tokens, _ in parts]), offsets)

@@ -93,7 +93,7 @@ def rerank(rankings: list[np.ndarray], slot: int, score: ScoreFunction, depth: i
         retriever_weight: The weight of the old score.
     """
     top = np.concatenate([ranking[:depth] for ranking in rankings])
-    scores = score(top["triplet"], slot) + retriever_weight * top["score"]
+    scores = score(top["triplet"], slot, None) + retriever_weight * top["score"]
     ends = np.cumsum([len(ranking[:depth]) for ranking in rankings])[:-1]
     for ranking, new in zip(rankings, np.split(scores, ends), strict=True):
         ranking["score"][: len(new)] = new

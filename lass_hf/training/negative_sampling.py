@@ -132,7 +132,7 @@ class NegativeSampler:
         return CorruptedTriplets(corrupted, row[order])
 
     def _positives_of_slots(self, keys: np.ndarray) -> list[np.ndarray]:
-        """Returns the positives whose head, whose relation and whose tail is corrupted, for positives with some keys."""
+        """Returns the positives whose head, relation and tail is corrupted, given the keys of all positives."""
         every_positive, none = np.arange(len(keys)), np.empty(0, np.int64)
         if self.corruption == "each_slot":
             return [every_positive] * 3
@@ -161,7 +161,8 @@ class NegativeSampler:
 
     def _draw_uniform(self, slot: int, triplets: np.ndarray, keys: np.ndarray, count: int) -> RowsAndValues:
         """Draws up to `count` valid values for a slot of each triplet; rows ascend."""
-        pool, left, parts = self._pool(slot, triplets), np.arange(len(triplets)), []
+        pool, left = self._pool(slot, triplets), np.arange(len(triplets))
+        parts: list[RowsAndValues] = []
         if pool.counts.max(initial=0) > SMALL_VOCABULARY or self.replacement:
             left, parts = self._draw_by_rejection(slot, triplets, keys, count, pool)
         parts += self._draw_from_all(slot, triplets, keys, count, pool, left)
@@ -174,7 +175,7 @@ class NegativeSampler:
     def _draw_by_rejection(
         self, slot: int, triplets: np.ndarray, keys: np.ndarray, count: int, pool: "_Pool"
     ) -> tuple[np.ndarray, list[RowsAndValues]]:
-        """Draws values with repetition, drops repeated ones, and keeps rows with `count` valid ones; returns the rest."""
+        """Draws values with repetition until `count` are valid and distinct; also returns the other rows."""
         left, parts = np.arange(len(triplets)), []
         draws = 2 * count
         for _ in range(MAX_ROUNDS):
@@ -214,9 +215,7 @@ class NegativeSampler:
         """Returns the values to draw from for a slot of triplets."""
         if slot == 1 or not self.pseudo_typed:
             size = self.graph.known_in_train.sizes[slot]
-            return _Pool(
-                self._all_values, np.zeros(len(triplets), np.uint64), np.full(len(triplets), size, np.uint64)
-            )
+            return _Pool(self._all_values, np.zeros(len(triplets), np.uint64), np.full(len(triplets), size, np.uint64))
         if slot not in self._typed_values:
             pairs = np.unique(self.graph["train"].positives[:, [1, slot]], axis=0)
             bounds = np.searchsorted(pairs[:, 0], np.arange(self.graph.num_relations + 1)).astype(np.uint64)
