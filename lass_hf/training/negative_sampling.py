@@ -179,10 +179,10 @@ class NegativeSampler:
         left, parts = np.arange(len(triplets)), []
         draws = 2 * count
         for _ in range(MAX_ROUNDS):
-            places = _mix(keys[left, None] + np.arange(draws, dtype=np.uint64))
-            places %= np.maximum(pool.counts[left, None], np.uint64(1))
-            drawn = pool.values[pool.starts[left, None] + places]
-            valid = self._is_valid(slot, triplets[left], drawn) & (places < pool.counts[left, None])
+            positions = _mix(keys[left, None] + np.arange(draws, dtype=np.uint64))
+            positions %= np.maximum(pool.counts[left, None], np.uint64(1))
+            drawn = pool.values[pool.starts[left, None] + positions]
+            valid = self._is_valid(slot, triplets[left], drawn) & (positions < pool.counts[left, None])
             if not self.replacement:
                 valid &= ~_is_repeated(drawn)
             enough = valid.sum(axis=1) >= count
@@ -202,10 +202,10 @@ class NegativeSampler:
         step = max(1, VALUES_AT_ONCE // max(1, int(pool.counts.max(initial=0))))
         for start in range(0, len(rows), step):
             block = rows[start : start + step]
-            places = np.arange(max(1, int(pool.counts[block].max())), dtype=np.uint64)
-            values = pool.values[np.minimum(pool.starts[block, None] + places, np.uint64(len(pool.values) - 1))]
-            order = _mix(_mix(keys[block, None]) + places)
-            order[~self._is_valid(slot, triplets[block], values) | (places >= pool.counts[block, None])] = LAST
+            positions = np.arange(max(1, int(pool.counts[block].max())), dtype=np.uint64)
+            values = pool.values[np.minimum(pool.starts[block, None] + positions, np.uint64(len(pool.values) - 1))]
+            order = _mix(_mix(keys[block, None]) + positions)
+            order[~self._is_valid(slot, triplets[block], values) | (positions >= pool.counts[block, None])] = LAST
             first = np.argsort(order, axis=1)[:, :count]
             kept = np.take_along_axis(order, first, 1) != LAST
             parts.append((block[np.nonzero(kept)[0]], np.take_along_axis(values, first, 1)[kept]))
@@ -219,7 +219,7 @@ class NegativeSampler:
         if slot not in self._typed_values:
             pairs = np.unique(self.graph["train"].positives[:, [1, slot]], axis=0)
             bounds = np.searchsorted(pairs[:, 0], np.arange(self.graph.num_relations + 1)).astype(np.uint64)
-            # One more value, so that a relation without values has a place to read from.
+            # One more value, so that a relation without values has a position to read from.
             self._typed_values[slot] = np.append(pairs[:, 1], 0), bounds
         values, bounds = self._typed_values[slot]
         starts = bounds[triplets[:, 1]]
