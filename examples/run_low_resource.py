@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from lass_hf import evaluate_triplet_classification
-from lass_hf.analysis.plots import check_plots, low_resource_plot, png
+from lass_hf.analysis.plots import check_plots, plot_low_resource, to_png
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation.calibration import labeled
 from lass_hf.graphs.loading import load_graph
 from lass_hf.training.recipes import parse_training
 from lass_hf.training.run import trained_model
-from lass_hf.training.run_metadata import record
+from lass_hf.training.run_metadata import run_metadata
 from lass_hf.utils.console import check_writable, run_program
 from lass_hf.utils.distributed import processes
 from lass_hf.utils.result_files import read_results, write_results
@@ -55,7 +55,7 @@ def main() -> None:
     for split in ("validation", "test"):
         labeled(graph, split)
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
-    about = record(arguments, training, graph)
+    about = run_metadata(arguments, training, graph)
     metrics: dict[str, dict[str, float]] = {}
     trainings: dict[str, Any] = {}
     if file.exists():
@@ -85,8 +85,8 @@ def main() -> None:
             print(f"{fraction:.0%} of train ({len(part['train'])}): accuracy {result.metrics['accuracy']:.4f}")
     if processes().is_main_process:
         line = [float(fraction) for fraction in metrics], [values["accuracy"] for values in metrics.values()]
-        figure = low_resource_plot({f"{about['graph']}, {Path(arguments.encoder).name}": line})
-        (output_dir / "low_resource.png").write_bytes(png(figure))
+        figure = plot_low_resource({f"{about['graph']}, {Path(arguments.encoder).name}": line})
+        (output_dir / "low_resource.png").write_bytes(to_png(figure))
         print(f"results in {file}, figure in {output_dir / 'low_resource.png'}")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from lass_hf.analysis.plots import low_resource_plot, png
+from lass_hf.analysis.plots import plot_low_resource, to_png
 from lass_hf.core.errors import LassError
 from lass_hf.utils.console import run_program
 from lass_hf.utils.result_files import read_results
@@ -247,7 +247,7 @@ def low_resource(runs: list[Run]) -> list[str]:
             spread([100 * value for value in found[fraction]], 1) if fraction in found else "" for fraction in fractions
         ]
         rows.append([f"**measured**: {name}", *cells])
-    FIGURE.write_bytes(png(low_resource_plot(series)))
+    FIGURE.write_bytes(to_png(plot_low_resource(series)))
     header = ["accuracy in percent with this share of train", *(f"{fraction:.0%}" for fraction in fractions)]
     return [table(header, rows), f"![Accuracy against the share of the training triplets]({FIGURE.name})"]
 

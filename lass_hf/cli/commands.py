@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.report import analyze
-from ..core.configuration_lass import RANKING_CHOICES
 from ..core.errors import LassError, ModelError
 from ..core.processing_lass import LassProcessor
 from ..evaluation.calibration import keep_calibration
@@ -26,7 +25,7 @@ from ..hub.card_files import add_evaluation, keep_ranking_weights
 from ..scoring.index_building import index_folder_of
 from ..training.recipes import parse_training
 from ..training.run import train, training_of
-from ..training.run_metadata import command, record
+from ..training.run_metadata import command
 from ..utils.console import check_writable, print_metrics, print_predictions, quieten, report, run_program
 from ..utils.distributed import processes
 from ..utils.fingerprints import model_fingerprint
@@ -120,7 +119,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         by_category=result.by_category,
         unseen=result.unseen,
         ranks=result.ranks.tolist(),
-        ranking_weights={name: getattr(model.config, name) for name in RANKING_CHOICES},
+        ranking_weights=model.config.ranking_weights,
         **more,
     )
     about = graph[arguments.split], scored(arguments.graph, arguments.dtype, model)
@@ -194,7 +193,7 @@ def _analyze(arguments: argparse.Namespace) -> None:
         top_k=arguments.top_k,
         dtype=arguments.dtype,
         quiet=arguments.quiet,
-        about=about,
+        metadata=about,
     )
     if processes().is_main_process:
         names = ("accuracy", "roc_auc", "ece_sigmoid", "ece_platt", "mr", "mrr", "hits@1", "hits@10")
@@ -267,11 +266,11 @@ def _train(argv: list[str]) -> None:
     arguments, training = parse_training(argv)
     if arguments.json:
         check_writable(arguments.json)
-    trainer = train(arguments, training)
+    run = train(arguments, training)
+    trainer = run.trainer
     log = trainer.state.log_history
     every = {**training.to_dict(), **asdict(arguments)}
-    about = record(arguments, training, trainer.train_dataset.graph)  # type: ignore[union-attr]
-    report(arguments.json, log[-1], task="training", **about, arguments=every, log=log)
+    report(arguments.json, log[-1], task="training", **run.metadata, arguments=every, log=log)
     if trainer.is_world_process_zero():
         models = f"--model {training.output_dir}"
         if arguments.retriever:

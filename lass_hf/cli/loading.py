@@ -5,7 +5,6 @@ import os
 import sys
 from typing import Any
 
-from ..core.configuration_lass import RANKING_CHOICES
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -42,12 +41,12 @@ def with_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespa
 
     Refuses useless ones.
     """
-    weights = {name: value for name in RANKING_CHOICES if (value := getattr(arguments, name)) is not None}
+    weights = {name: value for name in model.config.ranking_weights if (value := getattr(arguments, name)) is not None}
     if weights and (model.config.architecture != "bi-encoder" or arguments.relations):
         raise LassError(f"--{next(iter(weights))} is about heads and tails, and bi-encoders")
     if arguments.keep_weights and not weights:
         raise LassError(
-            f"--keep_weights is about {' and '.join(f'--{name}' for name in RANKING_CHOICES)}; none is given"
+            f"--keep_weights is about {' and '.join(f'--{name}' for name in model.config.ranking_weights)}; none is given"
         )
     if arguments.keep_weights and not os.access(arguments.model, os.W_OK):
         raise LassError(f"--keep_weights: {arguments.model} is no folder that can be written")

@@ -2,10 +2,10 @@
 
 import argparse
 
-from ..core.configuration_lass import RANKING_CHOICES
+from ..core.choices import ModelChoices, choice_names
 from ..core.encoders import OFFLINE_ENCODER
 from ..scoring.triplet_scorer import DTYPES
-from ..training.recipes import Parser
+from ..utils.arguments import Parser
 from ..version import __version__
 
 SERVE = "a page to ask a model, and the same as JSON"
@@ -73,7 +73,7 @@ def _add_evaluation_choices(evaluate: Parser) -> None:
     evaluate.add_argument("--limit", type=_positive, metavar="N", help="a seeded choice of N triplets")
     evaluate.add_argument("--seed", type=_not_negative, default=42, help="of that choice")
     evaluate.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
-    for name in RANKING_CHOICES:
+    for name in choice_names(ModelChoices, affects="ranking"):
         evaluate.add_argument(f"--{name}", type=_weight, help="instead of the model's own (the bi-encoder)")
     evaluate.add_argument("--keep_weights", action="store_true", help="make these weights the model's own")
     evaluate.add_argument("--rerank", metavar="DIR_OR_NAME", help="cross-encoder that puts the best answers in order")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..core.configuration_lass import RANKING_CHOICES
 from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -90,7 +89,7 @@ def evaluate_link_prediction(
     progress, chunk_size = None, CHUNK_SIZE[model.config.architecture]
     if resume_dir is not None:
         identity = {
-            **{name: getattr(model.config, name) for name in RANKING_CHOICES},
+            **model.config.ranking_weights,
             "model": model_fingerprint(scorer.model),
             "texts": texts_fingerprint(scorer.store),
             "graph": graph_fingerprint(graph),

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..core.configuration_lass import RANKING_CHOICES
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -130,7 +129,7 @@ def evaluate_reranking(
     progress = None
     if resume_dir is not None:
         identity = {
-            **{name: getattr(model.config, name) for name in RANKING_CHOICES},
+            **model.config.ranking_weights,
             "retriever": model_fingerprint(retriever.model),
             "model": model_fingerprint(reranker.model),
             "texts": [texts_fingerprint(scorer.store) for scorer in (retriever, reranker)],

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.configuration_lass import RANKING_CHOICES
 from ..core.encoders import encoder_name
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
@@ -18,7 +17,7 @@ def scored(graph: str | Path | None, dtype: str, model: LassForKGCompletion) -> 
     return {
         "graph": None if graph is None else Path(graph).resolve().name,
         "dtype": str(scoring_dtype(dtype, model.device) or model.dtype).removeprefix("torch."),
-        "ranking_weights": {name: getattr(model.config, name) for name in RANKING_CHOICES},
+        "ranking_weights": model.config.ranking_weights,
     }
 
 

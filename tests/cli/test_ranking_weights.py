@@ -8,7 +8,7 @@ from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import run
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, evaluate_link_prediction
-from lass_hf.hub.card_files import model_facts, write_card
+from lass_hf.hub.card_files import model_card_data, write_card
 from lass_hf.training.recipes import parse_training
 from lass_hf.training.run import trained_model
 from lass_hf.utils.saved_config import keep_in_config
@@ -23,7 +23,7 @@ def saved(tmp_path_factory, graph):
     model, processor = bi_encoder_model(neighbor_weight=0.1), bi_encoder_processor(graph)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    write_card(folder, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
+    write_card(folder, {**model_card_data(model, processor), "training": None, "evaluations": []}, graph)
     return folder
 
 
@@ -58,7 +58,7 @@ def test_weights_that_are_kept_are_the_models_own_and_its_cards(asked, folder, e
     config = LassForKGCompletion.from_pretrained(folder).config
     assert {name: getattr(config, name) for name in WEIGHTS} == WEIGHTS
     card = (folder / "README.md").read_text()
-    assert "0.4 of the mean vector" in card
+    assert "0.4 times the mean vector" in card
     assert "0.7 · log(1 + n)" in card
     assert f"| {expected.metrics['mr']:.3f} | {expected.metrics['mrr']:.3f} |" in card
     assert "validation split" not in card
@@ -102,7 +102,7 @@ def test_the_training_table_leaves_weights_to_the_text(graph_folder, encoder_fol
     evaluate = ("evaluate", "--model", out, "--graph", graph_folder, "--quiet", "--split", "validation")
     assert run(*evaluate, "--neighbor_weight", 0.5, "--keep_weights") == 0
     card = (out / "README.md").read_text()
-    assert "In rankings 0.5 of the mean vector" in card
+    assert "In rankings, 0.5 times the mean vector" in card
     assert "`neighbor_weight` |" not in card
     arguments, training = parse_training([str(part) for part in (*given, *flags)])
     _, _, about = trained_model(arguments, training, KnowledgeGraph.from_directory(graph_folder), str(out))

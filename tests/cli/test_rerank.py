@@ -8,7 +8,7 @@ import pytest
 from helpers.command_line import run
 from helpers.tiny import ENTITY_TEXT, make_model, make_processor, write_graph
 
-from lass_hf.hub.card_files import model_facts, write_card
+from lass_hf.hub.card_files import model_card_data, write_card
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 QUESTION = ("--head", "cat", "--relation", "eats")
@@ -22,7 +22,7 @@ def saved(tmp_path_factory, graph):
         model, processor = make_model(architecture=architecture), make_processor(graph, architecture=architecture)
         model.save_pretrained(folder / name)
         processor.save_pretrained(folder / name)
-        write_card(folder / name, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
+        write_card(folder / name, {**model_card_data(model, processor), "training": None, "evaluations": []}, graph)
     return folder
 
 
@@ -81,7 +81,7 @@ def test_models_in_each_others_place(command, models, graph_folder, bad_input):
 
 def test_a_retriever_with_cross_encoder(models, training, bad_input):
     line = bad_input("train", *training, "--retriever", models / "reranker", "--num_mined", 2)
-    assert "reranker: a cross-encoder; expected one with a bi-encoder" in line
+    assert "reranker: a cross-encoder; expected a bi-encoder" in line
 
 
 def test_training_a_reranker_says_how_to_measure_it(models, training, tmp_path, capsys):

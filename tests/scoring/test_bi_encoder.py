@@ -39,6 +39,9 @@ def tokens_of(processor, batch, row):
 # Sequences
 
 
+INVERSE_OF = "in ##v ##e ##r ##s ##e of"  # as the tokenizer splits it
+
+
 @pytest.mark.parametrize(
     ("separators", "expected"),
     [
@@ -49,9 +52,7 @@ def tokens_of(processor, batch, row):
 def test_a_triplet_is_two_queries_and_two_candidates(separators, expected):
     processor = bi_encoder_processor(separators=separators)
     batch = processor([("cat", "eats", "milk")])
-    assert [tokens_of(processor, batch, row) for row in range(4)] == [
-        text.format("in ##v ##e ##r ##s ##e of") for text in expected
-    ]
+    assert [tokens_of(processor, batch, row) for row in range(4)] == [text.format(INVERSE_OF) for text in expected]
     assert batch["pairs"].tolist() == [[[0, 1], [2, 3]]]
     gap = [0] if separators else []
     assert batch["segment_ids"][0][: 4 + len(gap)].tolist() == [0, 1, *gap, 2, 0]

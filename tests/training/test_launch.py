@@ -214,7 +214,7 @@ def test_launched_commands_print_once_what_one_process_prints(one, two):
     for name, keys in (
         ("bi-encoder", ("metrics", "ranks")),
         ("classify", ("metrics", "scores", "threshold")),
-        ("predict", ("answers",)),
+        ("predict", ("predictions",)),
         ("analysis/analysis", ("metrics", "confident", "platt", "reliability")),
     ):
         expected, found = (
