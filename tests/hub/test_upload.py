@@ -26,6 +26,7 @@ CODE = {
         "configuration_lass.py",
         "encoders.py",
         "errors.py",
+        "graph_formats.py",
         "knowledge_graph.py",
         "known_triplets.py",
         "losses.py",
