@@ -26,6 +26,7 @@ CODE = {
         "configuration_lass.py",
         "encoders.py",
         "errors.py",
+        "graph_formats.py",
         "knowledge_graph.py",
         "known_triplets.py",
         "losses.py",
@@ -371,7 +372,7 @@ def test_hub_pull_without_a_hub_of_a_mistyped_name_does_not_wait(load, door, hub
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits to try again"))
     with pytest.raises(ModelError) as caught:
         getattr(load, door)("runs/typo")
-    assert_one_line(caught, "runs/typo: no such folder", "the hub could not be asked")
+    assert_one_line(caught, "runs/typo: no such folder", "could not be reached")
 
 
 @pytest.mark.parametrize("name", ["./typo", "typo/", "runs/typo/", "a/b/c", "/nowhere/typo", Path("a/b/c")])
@@ -387,7 +388,7 @@ def test_no_request_is_made_for_a_name_that_the_hub_cannot_have(load, name, hub)
 def test_none_instead_of_a_name_is_refused(load):
     with pytest.raises(ModelError) as caught:
         load(None)
-    assert_one_line(caught, "None is no model's name")
+    assert_one_line(caught, "None is not the name of a model")
 
 
 def test_hub_pull_survives_the_loss_of_its_first_connection(hub, folder):
