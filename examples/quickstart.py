@@ -23,7 +23,7 @@ from lass_hf import (
 from lass_hf.core.encoders import OFFLINE_ENCODER
 from lass_hf.evaluation.frequency_baseline import frequency_scores
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.scoring.candidate_scores import by_triplets
+from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
 METRICS = ("mr", "mrr", "hits@1", "hits@3", "hits@10", "amri")
 
@@ -69,7 +69,7 @@ def main() -> None:
         print(f"  capital of {country.title()}?  {shown}", flush=True)
 
     untrained = LassForKGCompletion.from_encoder(OFFLINE_ENCODER)
-    baseline = rank_split(by_triplets(frequency_scores(graph)), graph["test"], limit=options.limit, quiet=True)
+    baseline = rank_split(scorer_from_triplets(frequency_scores(graph)), graph["test"], limit=options.limit, quiet=True)
     after = evaluate_link_prediction(model, processor, graph, limit=options.limit)
     before = evaluate_link_prediction(untrained, processor, graph, limit=options.limit)
     results = {"before": before.metrics, "after": after.metrics, "baseline": baseline.metrics}
