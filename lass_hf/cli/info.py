@@ -1,9 +1,15 @@
 """`lass-hf info`: what is in a graph, and what is odd about it; needs neither torch nor transformers."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ..utils.console import report
 from .options import add_graph, add_output
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..core.token_store import TokenStore
 
 HELP = "counts, data quality and, with --encoder, token lengths of a graph"
 USES_MODELS = False
@@ -34,8 +40,37 @@ def run(arguments: argparse.Namespace) -> None:
 
         tokenizer = LassProcessor.from_encoder(arguments.encoder).tokenizer
         store = LassProcessor(tokenizer, max_length=MEASURED_LENGTH).token_store(graph)
-        lengths = store.length_summary(graph["train" if "train" in graph else "test"].triplets)
+        lengths = summarize_lengths(store, graph["train" if "train" in graph else "test"].triplets)
         summary["tokens"] = {"encoder": arguments.encoder, **lengths}
     report(arguments.json, summary, graph=arguments.graph)
     if not arguments.encoder and not arguments.quiet:
         print("token lengths: with --encoder NAME, which needs its tokenizer")
+
+
+def summarize_lengths(store: "TokenStore", triplets: "np.ndarray") -> dict[str, dict[str, float]]:
+    """Returns statistics of the lengths, in tokens, of all texts and of the sequences of triplets.
+
+    Args:
+        store: the graph's texts as token ids.
+        triplets: int of shape (n, 3).
+
+    Returns:
+        For "entity_text", "relation_text" and "sequence" a dict of "mean", "median", "p95" and "max".
+    """
+    import numpy as np
+
+    texts = np.diff(store.offsets)
+    lengths = {
+        "entity_text": texts[store.num_relations :],
+        "relation_text": texts[: store.num_relations],
+        "sequence": store.lengths(triplets),
+    }
+    return {
+        name: {
+            "mean": float(values.mean()),
+            "median": float(np.median(values)),
+            "p95": float(np.percentile(values, 95)),
+            "max": int(values.max()),
+        }
+        for name, values in lengths.items()
+    }

@@ -224,31 +224,6 @@ class TokenStore:
         _, lengths, present = self._segments(rows)
         return lengths.sum(axis=1) + self.template.num_special(present.sum(axis=1))
 
-    def length_summary(self, triplets: np.ndarray) -> dict[str, dict[str, float]]:
-        """Returns statistics of the lengths, in tokens, of all texts and of the sequences of triplets.
-
-        Args:
-            triplets: Int of shape (n, 3).
-
-        Returns:
-            For "entity_text", "relation_text" and "sequence" a dict of "mean", "median", "p95" and "max".
-        """
-        texts = np.diff(self.offsets)
-        lengths = {
-            "entity_text": texts[self.num_relations :],
-            "relation_text": texts[: self.num_relations],
-            "sequence": self.lengths(triplets),
-        }
-        return {
-            name: {
-                "mean": float(values.mean()),
-                "median": float(np.median(values)),
-                "p95": float(np.percentile(values, 95)),
-                "max": int(values.max()),
-            }
-            for name, values in lengths.items()
-        }
-
     def assemble(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Makes sequences, padded to the longest of them, which has L tokens.
 

@@ -6,6 +6,7 @@ from helpers.tiny import ENTITY_TEXT, same_inputs, wordpiece_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lass_hf.cli.info import summarize_lengths
 from lass_hf.core.token_store import SequenceTemplate, TokenStore, truncate
 
 
@@ -117,9 +118,9 @@ def test_same_text_finds_the_first_entity_with_the_same_tokens():
     assert relations.tolist() == [0, 1, 0]
 
 
-def test_length_summary_counts_tokens(graph, processor):
+def test_the_summary_of_lengths_counts_tokens(graph, processor):
     store = processor.token_store()
-    summary = store.length_summary(graph["train"].triplets)
+    summary = summarize_lengths(store, graph["train"].triplets)
     lengths = [len(wordpiece_tokenizer()(text, add_special_tokens=False)["input_ids"]) for text in ENTITY_TEXT.values()]
     assert summary["entity_text"]["mean"] == pytest.approx(np.mean(lengths))
     assert summary["entity_text"]["median"] == np.median(lengths)
