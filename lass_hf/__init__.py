@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from .core.modeling_lass import LassOutput as LassOutput
     from .core.processing_lass import LassProcessor as LassProcessor
     from .evaluation.calibration import fit_calibration as fit_calibration
+    from .evaluation.frequency_baseline import frequency_scores as frequency_scores
     from .evaluation.link_prediction import evaluate_link_prediction as evaluate_link_prediction
     from .evaluation.link_prediction import evaluate_relation_prediction as evaluate_relation_prediction
+    from .evaluation.link_prediction import rank_split as rank_split
     from .evaluation.triplet_classification import evaluate_triplet_classification as evaluate_triplet_classification
     from .graphs.loading import load_benchmark as load_benchmark
     from .hub.upload import push_to_hub as push_to_hub
     from .prediction.predictor import LassPredictor as LassPredictor
+    from .scoring.candidate_scores import by_triplets as by_triplets
     from .training.data_collators import KGDataCollator as KGDataCollator
     from .training.trainer import LassTrainer as LassTrainer
     from .training.training_args import LassTrainingArguments as LassTrainingArguments
@@ -43,11 +46,14 @@ _LAZY = _LIGHT | {
     "LassProcessor": "core.processing_lass",
     "LassTrainer": "training.trainer",
     "LassTrainingArguments": "training.training_args",
+    "by_triplets": "scoring.candidate_scores",
     "evaluate_link_prediction": "evaluation.link_prediction",
     "evaluate_relation_prediction": "evaluation.link_prediction",
     "evaluate_triplet_classification": "evaluation.triplet_classification",
     "fit_calibration": "evaluation.calibration",
+    "frequency_scores": "evaluation.frequency_baseline",
     "push_to_hub": "hub.upload",
+    "rank_split": "evaluation.link_prediction",
 }
 __all__ = sorted(_LAZY)  # noqa: PLE0605
 
