@@ -1,9 +1,10 @@
-"""Putting batches together, without a model: triplets a second, and a training epoch's cost as the graph grows.
+"""Assembling batches, without a model: triplets per second, and the cost of a training epoch as the graph grows.
 
     python benchmarks/assembly.py --graph DIR [--json FILE]
 
-One process, one core: candidates to batches of the scoring engine, unit by unit as a ranking has them; then whole
-epochs of training batches (sampling corrupted triplets, and assembling them) over growing parts of the train split.
+The benchmark runs in one process on one core. It first assembles batches of the scoring engine, chunk by chunk as a
+ranking does. Then it makes whole epochs of training batches (it samples corrupted triplets and assembles them) over
+growing parts of the train split.
 """
 
 import statistics
@@ -25,7 +26,7 @@ TRIPLETS = 65_536
 
 
 def assemble_all(store: TokenStore, chunks: list[np.ndarray], budget: int) -> tuple[float, float]:
-    """Triplets a second, and the part of the computed tokens that is padding."""
+    """Returns the triplets per second, and the share of padding among the assembled tokens."""
     start = time.perf_counter()
     tokens = 0
     for triplets in chunks:
@@ -36,20 +37,20 @@ def assemble_all(store: TokenStore, chunks: list[np.ndarray], budget: int) -> tu
 
 
 def training_padding(graph: KnowledgeGraph, processor: LassProcessor, steps: int = 100) -> dict[str, float]:
-    """Padding, as a part of what is computed, of batches of 16 positives: one batch each, and in length buckets."""
+    """Returns the share of padding in batches of 16 positives, as one padded batch and in length buckets."""
     collate = KGDataCollator(processor, graph)
     split, random = graph["train"], np.random.default_rng(0)
-    real = whole = micro = 0
+    num_real = num_padded = num_bucketed = 0
     for _ in range(steps):
         batch = collate([split[row] for row in random.choice(len(split), 16)])
-        real += int(batch["attention_mask"].sum())
-        whole += batch["input_ids"].numel()
-        micro += sum(rows * longest for rows, _, longest in batch["length_buckets"])
-    return {"one padded batch": 1 - real / whole, "length buckets": 1 - real / micro}
+        num_real += int(batch["attention_mask"].sum())
+        num_padded += batch["input_ids"].numel()
+        num_bucketed += sum(rows * longest for rows, _, longest in batch["length_buckets"])
+    return {"one padded batch": 1 - num_real / num_padded, "length buckets": 1 - num_real / num_bucketed}
 
 
-def epoch(graph: KnowledgeGraph, processor: LassProcessor, positives: int, batch: int = 16) -> dict[str, float]:
-    """A whole epoch of training batches over the first `positives` of a shuffled train split."""
+def measure_epoch(graph: KnowledgeGraph, processor: LassProcessor, positives: int, batch: int = 16) -> dict[str, float]:
+    """Makes all training batches of an epoch over the first `positives` triplets of a shuffled train split."""
     split = graph["train"].select(np.random.default_rng(0).permutation(len(graph["train"]))[:positives])
     collate = KGDataCollator(processor, graph)
     loader: Any = torch.utils.data.DataLoader(split, batch_size=batch, shuffle=True, collate_fn=collate)  # type: ignore[arg-type]
@@ -60,29 +61,29 @@ def epoch(graph: KnowledgeGraph, processor: LassProcessor, positives: int, batch
 
 
 def main() -> None:
-    arguments = common.parser(__doc__.splitlines()[0]).parse_args()
+    arguments = common.make_parser(__doc__.splitlines()[0]).parse_args()
     torch.set_num_threads(1)
     graph = KnowledgeGraph.from_directory(arguments.graph)
     processor = LassProcessor.from_encoder(arguments.encoder or OFFLINE_ENCODER, graph=graph)
     store = processor.token_store()
-    # As a ranking has them: all tails of a few queries at a time.
+    # A ranking scores all tails of a few queries at a time.
     candidates = graph.candidates[2]
     queries = np.random.default_rng(arguments.seed).permutation(graph["test"].triplets)[
         : -(-TRIPLETS // len(candidates))
     ]
-    every = np.repeat(queries, len(candidates), axis=0)
-    every[:, 2] = np.tile(candidates, len(queries))
+    triplets = np.repeat(queries, len(candidates), axis=0)
+    triplets[:, 2] = np.tile(candidates, len(queries))
     per_chunk = max(1, CHUNK_SIZE["cross-encoder"] // len(candidates)) * len(candidates)
-    chunks = [every[start : start + per_chunk] for start in range(0, len(every), per_chunk)]
+    chunks = [triplets[start : start + per_chunk] for start in range(0, len(triplets), per_chunk)]
     rows = []
     for budget in (4096, 65536):
         measured = [assemble_all(store, chunks, budget) for _ in range(arguments.rounds)]
         rate = statistics.median(rate for rate, _ in measured)
-        rows.append({"tokens a batch": budget, "triplets/s": rate, "padding": float(measured[0][1])})
-    print(f"scoring batches of {store.lengths(every).mean():.1f} tokens a triplet:")
+        rows.append({"tokens per batch": budget, "triplets/s": rate, "padding": float(measured[0][1])})
+    print(f"scoring batches of {store.lengths(triplets).mean():.1f} tokens per triplet:")
     common.print_table(rows)
     parts = sorted({min(part, len(graph["train"])) for part in PARTS})
-    epochs = [epoch(graph, processor, part) for part in parts]
+    epochs = [measure_epoch(graph, processor, part) for part in parts]
     padding = training_padding(graph, processor)
     print(f"padding of training batches: {', '.join(f'{name} {part:.1%}' for name, part in padding.items())}")
     print("an epoch of training batches:")

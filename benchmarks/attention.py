@@ -1,9 +1,9 @@
-"""Forward and backward pass of a training batch with "sdpa" (flash) attention, and with "eager" attention.
+"""Forward and backward pass of a training batch, with "sdpa" (flash) attention and with "eager" attention.
 
     python benchmarks/attention.py --graph DIR [--architecture bi-encoder] [--dropout 0] [--json FILE]
 
-The same batch and the same weights on both sides, in interleaved rounds of one run; bfloat16 autocast where the
-hardware multiplies bfloat16 itself. `LassTrainer` trains with "eager" on a CPU.
+Both sides compute the same batch with the same weights, in interleaved rounds of one run. They use bfloat16 autocast
+if the hardware multiplies bfloat16 natively. `LassTrainer` trains with "eager" on a CPU.
 """
 
 import statistics
@@ -17,15 +17,17 @@ from lass_hf.training.neighborhood_sampler import NeighborhoodSampler
 
 
 def main() -> None:
-    parser = common.parser(__doc__.splitlines()[0])
+    parser = common.make_parser(__doc__.splitlines()[0])
     parser.add_argument("--architecture", choices=("cross-encoder", "bi-encoder"), default="cross-encoder")
     parser.add_argument(
-        "--positives", type=int, default=16, help="of the batch; the cross-encoder adds 15 negatives each"
+        "--positives", type=int, default=16, help="positives per batch; the cross-encoder adds 15 negatives to each"
     )
-    parser.add_argument("--neighborhood_size", type=int, default=1, help="of the batch (the bi-encoder)")
-    parser.add_argument("--max_length", type=int, default=128, help="of a sequence, in tokens")
+    parser.add_argument(
+        "--neighborhood_size", type=int, default=1, help="size of a neighborhood in a batch of the bi-encoder"
+    )
+    parser.add_argument("--max_length", type=int, default=128, help="longest sequence in tokens")
     parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--steps", type=int, default=3, help="of a round")
+    parser.add_argument("--steps", type=int, default=3, help="training steps per round")
     arguments = parser.parse_args()
     graph, _ = common.load(arguments)
     architecture = arguments.architecture
@@ -47,7 +49,7 @@ def main() -> None:
     batch = {name: part.to(model.device) if torch.is_tensor(part) else part for name, part in batch.items()}
     tokens = sum(count * longest for count, _, longest in batch["length_buckets"])
 
-    def side(attention: str):
+    def make_side(attention: str):
         def run() -> int:
             model.encoder.set_attn_implementation(attention)
             model.train()
@@ -60,15 +62,15 @@ def main() -> None:
 
         return run
 
-    sides = {name: side(name) for name in ("sdpa", "eager")}
+    sides = {name: make_side(name) for name in ("sdpa", "eager")}
     for run in sides.values():
-        run()  # warm
-    rates = common.interleaved(sides, arguments.rounds)
+        run()  # The first run warms up.
+    rates = common.run_interleaved(sides, arguments.rounds)
     table = [
         {
             "attention": name,
             "tokens/s": statistics.median(rate),
-            "eager gains": common.ratio(rates, "eager", name),
+            "eager gains": common.format_ratio(rates, "eager", name),
         }
         for name, rate in rates.items()
     ]

@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved rounds, the machine's matrix rate, one table, one JSON file."""
+"""Helpers of the benchmarks: arguments, interleaved rounds, the machine's matrix rate, a table and a JSON file."""
 
 import argparse
 import statistics
@@ -13,11 +13,12 @@ import transformers
 from lass_hf import KnowledgeGraph, LassForKGCompletion
 from lass_hf.core.encoders import OFFLINE_ENCODER
 from lass_hf.scoring.triplet_scorer import scoring_dtype
-from lass_hf.training.run_metadata import command
+from lass_hf.utils.environment import command_line
 from lass_hf.utils.result_files import write_results
 
 
-def parser(description: str) -> argparse.ArgumentParser:
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Makes a parser with the arguments that all benchmarks of an encoder have."""
     arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     arguments.add_argument("--graph", required=True, metavar="DIR", help="folder of a graph")
     arguments.add_argument("--encoder", default=OFFLINE_ENCODER, metavar="NAME_OR_DIR")
@@ -28,25 +29,27 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def device() -> torch.device:
+    """Returns the accelerator, or the CPU if there is none."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def synchronize() -> None:
+    """Waits until the accelerator has finished its work."""
     if torch.accelerator.is_available():
         torch.accelerator.synchronize()
 
 
 def native_bfloat16() -> bool:
-    """Does the hardware multiply bfloat16 itself? Emulated bfloat16 is so slow that timing it says nothing."""
+    """Returns whether the hardware multiplies bfloat16 natively; emulated bfloat16 is too slow to be worth timing."""
     return scoring_dtype("auto", device()) == torch.bfloat16
 
 
 def matrix_rate(dtype: torch.dtype) -> float:
-    """FLOP/s of a large matrix product, the best of 5: what the machine can do at this moment."""
+    """Returns the FLOP/s of a large matrix product, the best of 5: what the machine achieves at this moment."""
     size = 2048 if device().type == "cpu" else 8192
     left, right = (torch.randn(size, size, device=device(), dtype=dtype) for _ in range(2))
     best = 0.0
-    for _ in range(6):  # the first one warms up
+    for _ in range(6):  # The first one warms up.
         synchronize()
         start = time.perf_counter()
         left @ right
@@ -56,13 +59,13 @@ def matrix_rate(dtype: torch.dtype) -> float:
 
 
 def flop_per_token(model: LassForKGCompletion) -> int:
-    """Of a forward pass: two per weight of the encoder's linear layers; attention's own products are left out."""
+    """Returns the operations of a forward pass: two per weight of the linear layers, without attention's products."""
     linear = [module for module in model.encoder.modules() if isinstance(module, torch.nn.Linear)]
     return 2 * sum(module.weight.numel() for module in linear)
 
 
-def interleaved(sides: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
-    """Runs each side once per round, after each other; returns items per second, a list of rounds for each side."""
+def run_interleaved(sides: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
+    """Runs the sides one after the other in each round; returns the items per second of each side and round."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds):
         for name, run in sides.items():
@@ -76,13 +79,14 @@ def interleaved(sides: dict[str, Callable[[], int]], rounds: int) -> dict[str, l
     return rates
 
 
-def ratio(rates: dict[str, list[float]], ours: str, other: str) -> str:
-    """How much faster `ours` is within a round: median (lowest to highest) over the rounds."""
-    ratios = [mine / theirs for mine, theirs in zip(rates[ours], rates[other], strict=True)]
+def format_ratio(rates: dict[str, list[float]], side: str, other: str) -> str:
+    """Returns how much faster `side` is in the same round: the median over the rounds (lowest to highest)."""
+    ratios = [rate / other_rate for rate, other_rate in zip(rates[side], rates[other], strict=True)]
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
+    """Prints rows with the same keys as a table with aligned columns."""
     names = list(rows[0])
     texts = [
         [f"{row[name]:,.3g}" if isinstance(row[name], float) else str(row[name]) for name in names] for row in rows
@@ -93,13 +97,14 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def finish(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
-    """Writes results, command and machine where --json says."""
+    """Writes results, command and machine to the file of --json."""
     if arguments.json:
-        write_results(arguments.json, results, task="benchmark", command=command())
+        write_results(arguments.json, results, task="benchmark", command=command_line())
         print(f"written to {arguments.json}")
 
 
 def load(arguments: argparse.Namespace) -> tuple[KnowledgeGraph, LassForKGCompletion]:
+    """Loads the graph, and an untrained model on the device."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     graph = KnowledgeGraph.from_directory(arguments.graph)

@@ -1,9 +1,10 @@
-"""What `import lass_hf` costs beside `from transformers import Trainer`: medians of interleaved fresh processes.
+"""The time of `import lass_hf`, compared with `from transformers import Trainer`: medians of fresh processes.
 
     python benchmarks/import_time.py [--rounds N] [--json FILE]
 
-Seconds of the clock, and of the processor, which other work on the machine disturbs less. The first round, which may
-read files from the disk and write byte code, is not counted. Ratios are within a round.
+The benchmark measures seconds of the clock, and of the processor, which other work on the machine disturbs less. The
+processes of the statements are interleaved, and ratios are taken within a round. The first round is not counted,
+because it may read files from the disk and write byte code.
 """
 
 import argparse
@@ -24,8 +25,8 @@ print(seconds, used.ru_utime + used.ru_stime)
 """
 
 
-def cost(statement: str) -> tuple[float, float]:
-    """Seconds of the clock and of the processor, in a process of its own."""
+def measure(statement: str) -> tuple[float, float]:
+    """Runs a statement in a fresh process; returns its seconds of the clock and of the processor."""
     command = [sys.executable, "-c", MEASURE.format(statement)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, processor = map(float, done.stdout.split())
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds; medians are reported")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()
-    rounds = [{name: cost(name) for name in STATEMENTS} for _ in range(arguments.rounds + 1)][1:]
+    rounds = [{name: measure(name) for name in STATEMENTS} for _ in range(arguments.rounds + 1)][1:]
     results: dict[str, Any] = {"rounds": arguments.rounds}
     rows = []
     for name in STATEMENTS:

@@ -1,10 +1,10 @@
-"""Seconds and peak memory of loading, indexing, counting and saving a large synthetic graph.
+"""Time and peak memory of loading, indexing, summarizing and saving a large synthetic graph.
 
     python benchmarks/large_graph.py --folder DIR [--entities N] [--triplets N] [--json FILE]
 
-Writes the graph as text files, then measures each way to load it in a process of its own: the text files, the Parquet
-files and the model folder that the first process saves. The peak is that of the process so far, libraries included.
-CPU seconds tell more than seconds on a machine that has other work.
+The benchmark writes the graph as text files. Then it measures each way to load it in a fresh process: from the text
+files, and from the Parquet files and the model folder that the first process saves. The peak is that of the process so
+far, libraries included. On a machine with other work, CPU seconds are more reliable than seconds.
 """
 
 import argparse
@@ -32,7 +32,7 @@ LETTERS = np.frombuffer(b"etaoinshrdlucmfwypvbgk", dtype="S1")
 
 
 def write_graph(folder: Path, entities: int, triplets: int, seed: int) -> None:
-    """Text files of a graph: texts of 3 to 7 words, heads and relations of uneven frequency, 98 % of it in train."""
+    """Writes text files: texts of 3 to 7 words, heads and relations of uneven frequency, 98 % of triplets in train."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     letters = rng.choice(LETTERS, size=(WORDS, 8))
@@ -42,11 +42,11 @@ def write_graph(folder: Path, entities: int, triplets: int, seed: int) -> None:
             for start in range(0, count, BLOCK):
                 numbers = np.arange(start, min(count, start + BLOCK))
                 length = rng.integers(3, 8, size=len(numbers))
-                given = [
-                    words.take(pa.array(rng.integers(WORDS, size=len(numbers)), mask=length <= place))
-                    for place in range(7)
+                word_columns = [
+                    words.take(pa.array(rng.integers(WORDS, size=len(numbers)), mask=length <= position))
+                    for position in range(7)
                 ]
-                text = pc.binary_join_element_wise(*given, " ", null_handling="skip")
+                text = pc.binary_join_element_wise(*word_columns, " ", null_handling="skip")
                 file.write(pa.table([_names(prefix, numbers), text], names=["0", "1"]))
     for name, count in (
         ("train", triplets - triplets // 100 * 2),
@@ -72,7 +72,7 @@ def _writer(file: Path, columns: int) -> csv.CSVWriter:
 
 
 def measure(source: str, load: Callable[[], KnowledgeGraph], saved: Path | None) -> tuple[list[dict[str, Any]], str]:
-    """One row for each step, and a digest of the graph, which must be the same however it was loaded."""
+    """Returns a row for each step, and a digest of the graph, which must not depend on the source."""
     rows: list[dict[str, Any]] = []
 
     def step(name: str, work: Callable[[], Any]) -> Any:
@@ -102,8 +102,8 @@ def measure(source: str, load: Callable[[], KnowledgeGraph], saved: Path | None)
     return rows, digest.hexdigest()
 
 
-def _alone(work: Callable[..., Any], *arguments: Any) -> Any:
-    """In a process of its own, whose peak is its own."""
+def _run_alone(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function in a fresh process, whose peak memory no other step has raised."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(work, *arguments).result()
 
@@ -120,18 +120,18 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path(arguments.folder)
     text, parquet, model = (folder / name for name in ("text", "parquet", "model"))
-    _alone(write_graph, text, arguments.entities, arguments.triplets, arguments.seed)
+    _run_alone(write_graph, text, arguments.entities, arguments.triplets, arguments.seed)
     rows, digests = [], set()
     for source, load, saved in (
         ("text files", partial(KnowledgeGraph.from_directory, text), folder),
         ("Parquet", partial(KnowledgeGraph.from_directory, parquet), None),
         ("model folder", partial(KnowledgeGraph.from_files, model / VOCABULARY_FILE, model / TRIPLETS_FILE), None),
     ):
-        measured, digest = _alone(measure, source, load, saved)
+        measured, digest = _run_alone(measure, source, load, saved)
         common.print_table(measured)
         rows += measured
         digests.add(digest)
-    assert len(digests) == 1, "the graph differs by how it was loaded"
+    assert len(digests) == 1, "the graph depends on the source it was loaded from"
     sizes = {file.name: file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
     common.finish(arguments, {"large_graph": rows, "bytes": sizes})
 

@@ -1,10 +1,11 @@
-"""One process against several: the same example, its losses, metrics and seconds side by side.
+"""One process and several: losses, metrics and seconds of the same training and evaluation, side by side.
 
     python benchmarks/processes.py RECIPE --graph DIR [--processes N] [--batch N] [any argument of the example]
     python benchmarks/processes.py examples/recipes/umls_minilm.yaml --graph DIR --max_steps 20 --limit 20
 
-Runs `examples/run_link_prediction.py` by itself and under torchrun, with --batch positives in a step of all processes,
-dropout 0 and the loss of each step logged. On processes that share cores the ratio of seconds says nothing of GPUs.
+The benchmark runs `examples/run_link_prediction.py` by itself and under torchrun, with --batch positives in a step of
+all processes together, with dropout 0, and with the loss of each step in the log. The ratio of seconds is meaningful
+only if the processes do not share cores or devices.
 """
 
 import argparse
@@ -24,18 +25,18 @@ METRICS = ("mr", "mrr", "hits@1", "hits@3", "hits@10")
 
 
 def run(processes: int, batch: int, given: list[str], folder: Path) -> tuple[dict[str, Any], list[float], float]:
-    """Results, losses and seconds of a training and its evaluation."""
+    """Runs a training and its evaluation; returns the results, the losses of all steps, and the seconds."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(port)]
-    own = ["--per_device_train_batch_size", str(batch // processes), "--gradient_accumulation_steps", "1"]
-    own += ["--output_dir", str(folder), "--dropout", "0", "--logging_steps", "1", "--logging_first_step", "true"]
-    own += ["--report_to", "none", "--save_strategy", "no", "--quiet", "--json", str(folder / "link_prediction.json")]
-    command = [sys.executable, *(torchrun if processes > 1 else []), str(EXAMPLE), *given, *own]
+    fixed = ["--per_device_train_batch_size", str(batch // processes), "--gradient_accumulation_steps", "1"]
+    fixed += ["--output_dir", str(folder), "--dropout", "0", "--logging_steps", "1", "--logging_first_step", "true"]
+    fixed += ["--report_to", "none", "--save_strategy", "no", "--quiet", "--json", str(folder / "link_prediction.json")]
+    command = [sys.executable, *(torchrun if processes > 1 else []), str(EXAMPLE), *given, *fixed]
     start = time.perf_counter()
     if code := subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
-        sys.exit(code)  # it has said why
+        sys.exit(code)  # The program has printed the reason.
     seconds = time.perf_counter() - start
     results, training = (
         json.loads((folder / name).read_text(encoding="utf-8")) for name in ("link_prediction.json", "training.json")
@@ -48,15 +49,15 @@ def main() -> None:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=16, help="positives in a step of all processes")
+    parser.add_argument("--batch", type=int, default=16, help="positives per step, of all processes together")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
     arguments, given = parser.parse_known_args()
     if arguments.processes < 2 or arguments.batch % arguments.processes:
         parser.error("--batch must be a multiple of --processes, which are 2 or more")
     counts = (1, arguments.processes)
     with tempfile.TemporaryDirectory() as folder:
-        found = [run(count, arguments.batch, given, Path(folder, str(count))) for count in counts]
-    (one, losses, seconds), (several, other_losses, other_seconds) = found
+        measured = [run(count, arguments.batch, given, Path(folder, str(count))) for count in counts]
+    (one, losses, seconds), (several, other_losses, other_seconds) = measured
     names = [f"{count} process{'es' * (count > 1)}" for count in counts]
     rows = [
         {"loss of step": step, names[0]: f"{loss:.6f}", names[1]: f"{other:.6f}"}

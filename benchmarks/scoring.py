@@ -2,10 +2,10 @@
 
     python benchmarks/scoring.py --graph DIR [--queries N] [--candidates N] [--json FILE]
 
-All sides score the same sequences, in interleaved rounds of one run; the published recipe, which is slow, a seeded part
-of them. bfloat16 sides run where the hardware multiplies bfloat16 itself. The share of the matrix rate is two
-operations per weight of the encoder's linear layers and token (no padding), over the rate of a large matrix product
-measured in the same run.
+All sides score the same sequences, in interleaved rounds of one run; the published recipe is slow, and scores a seeded
+part of them. The bfloat16 sides run only if the hardware multiplies bfloat16 natively. The share of the matrix rate
+compares two operations per token (without padding) and weight of the encoder's linear layers with the rate of a large
+matrix product, measured in the same run.
 """
 
 import copy
@@ -32,7 +32,7 @@ CROSS_ENCODER_BATCHES = (16, 32, 64, 128, 256)
 
 
 def candidate_triplets(graph: KnowledgeGraph, queries: int, candidates: int | None, seed: int) -> np.ndarray:
-    """Every candidate, or a seeded choice, for seeded test triplets, head and tail by turns: shape (n, 3)."""
+    """Returns the candidates of seeded test queries, heads and tails in turn: all or a seeded choice; shape (n, 3)."""
     random = np.random.default_rng(seed)
     positives = np.unique(graph["test"].positives, axis=0)
     blocks = []
@@ -48,11 +48,11 @@ def candidate_triplets(graph: KnowledgeGraph, queries: int, candidates: int | No
 
 
 def trainer_side(model: LassForKGCompletion, store: TokenStore, triplets: np.ndarray, bf16: bool) -> Callable[[], int]:
-    """`Trainer.predict` over sequences tokenized before, each batch padded to its longest."""
-    whole = store.assemble(triplets)
-    lengths = whole["attention_mask"].sum(1).tolist()
+    """Returns a run of `Trainer.predict` over tokenized sequences, with each batch padded to its longest one."""
+    padded = store.assemble(triplets)
+    lengths = padded["attention_mask"].sum(1).tolist()
     names = ("input_ids", "attention_mask", "segment_ids")
-    items = [{name: whole[name][row, :length] for name in names} for row, length in enumerate(lengths)]
+    items = [{name: padded[name][row, :length] for name in names} for row, length in enumerate(lengths)]
 
     def collate(batch: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         return {
@@ -79,11 +79,11 @@ def trainer_side(model: LassForKGCompletion, store: TokenStore, triplets: np.nda
 
 
 def cross_encoder_side(arguments, graph: KnowledgeGraph, triplets: np.ndarray, dtype: torch.dtype):
-    """sentence-transformers' CrossEncoder at its best batch size, on the same tokens; None where it is missing."""
+    """Returns a run of sentence-transformers' CrossEncoder at its best batch size; None if it is not installed."""
     try:
         from sentence_transformers import CrossEncoder
     except ImportError:
-        print("no CrossEncoder: pip install sentence-transformers to compare with it", file=sys.stderr)
+        print("no CrossEncoder: to compare with it, pip install sentence-transformers", file=sys.stderr)
         return None
     model = CrossEncoder(
         resolve_encoder(arguments.encoder),
@@ -96,7 +96,8 @@ def cross_encoder_side(arguments, graph: KnowledgeGraph, triplets: np.ndarray, d
     entity, relation = graph.entities.texts, graph.relations.texts
     pairs = [(entity[h], relation[r] + separator + entity[t]) for h, r, t in triplets.tolist()]
     by_length = sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
-    part = by_length[len(pairs) // 2 :][:512]  # neighbors in length, as the whole run, which it sorts, has them
+    # CrossEncoder sorts by length, so pairs of similar length represent the whole run.
+    part = by_length[len(pairs) // 2 :][:512]
     model.predict(part[:64], show_progress_bar=False)
     seconds = {}
     for size in CROSS_ENCODER_BATCHES:
@@ -113,53 +114,57 @@ def cross_encoder_side(arguments, graph: KnowledgeGraph, triplets: np.ndarray, d
     return run
 
 
-def agreement(model: LassForKGCompletion, store: TokenStore, triplets: np.ndarray) -> dict[str, float]:
-    """How far bfloat16 scores are from float32's."""
-    exact, rough = (TripletScorer(model, store, dtype).score(triplets) for dtype in ("float32", "bfloat16"))
+def measure_agreement(model: LassForKGCompletion, store: TokenStore, triplets: np.ndarray) -> dict[str, float]:
+    """Compares bfloat16 scores with float32 scores."""
+    exact, approximate = (TripletScorer(model, store, dtype).score(triplets) for dtype in ("float32", "bfloat16"))
     return {
         "triplets": len(triplets),
-        "spearman": float(spearmanr(exact, rough).statistic),
-        "largest_difference": float(np.abs(exact - rough).max()),
+        "spearman": float(spearmanr(exact, approximate).statistic),
+        "largest_difference": float(np.abs(exact - approximate).max()),
         "standard_deviation_of_scores": float(exact.std()),
     }
 
 
 def main() -> None:
-    parser = common.parser(__doc__.splitlines()[0])
+    parser = common.make_parser(__doc__.splitlines()[0])
     parser.add_argument("--queries", type=int, default=24)
-    parser.add_argument("--candidates", type=int, metavar="N", help="a seeded choice of N for each query; else all")
     parser.add_argument(
-        "--published", type=int, default=48, metavar="N", help="triplets that the published recipe gets"
+        "--candidates", type=int, metavar="N", help="score a seeded choice of N for each query (default: all)"
     )
-    parser.add_argument("--model", metavar="DIR", help="a trained model, for the agreement of bfloat16 and float32")
-    parser.add_argument("--ranked", type=int, default=4, help="test triplets that --model ranks in both")
+    parser.add_argument(
+        "--published", type=int, default=48, metavar="N", help="number of triplets that the published recipe scores"
+    )
+    parser.add_argument("--model", metavar="DIR", help="trained model for the comparison of bfloat16 with float32")
+    parser.add_argument(
+        "--ranked", type=int, default=4, help="number of test triplets that --model ranks in both precisions"
+    )
     arguments = parser.parse_args()
     graph, model = common.load(arguments)
     processor = LassProcessor.from_encoder(arguments.encoder, graph=graph)
     start = time.perf_counter()
     store = processor.token_store()
-    tokenising = time.perf_counter() - start
+    tokenizing = time.perf_counter() - start
     triplets = candidate_triplets(graph, arguments.queries, arguments.candidates, arguments.seed)
     few = np.random.default_rng(arguments.seed).permutation(triplets)[: arguments.published]
     tokens = store.lengths(triplets).mean()
     published = PublishedRecipe(arguments.encoder, graph, common.device())
     dtypes = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if common.native_bfloat16() else {})
     if len(dtypes) == 1:
-        print("this hardware does not multiply bfloat16: float32 only", file=sys.stderr)
+        print("this hardware does not multiply bfloat16 natively: float32 only", file=sys.stderr)
 
-    def scored(score: Callable[[np.ndarray], Any], which: np.ndarray) -> Callable[[], int]:
-        return lambda: len(score(which))
+    def make_side(score: Callable[[np.ndarray], Any], triplets: np.ndarray) -> Callable[[], int]:
+        return lambda: len(score(triplets))
 
-    sides: dict[str, Callable[[], int]] = {"published recipe float32": scored(published.score, few)}
+    sides: dict[str, Callable[[], int]] = {"published recipe float32": make_side(published.score, few)}
     for name, dtype in dtypes.items():
         sides[f"HF Trainer {name}"] = trainer_side(model, store, triplets, dtype == torch.bfloat16)
         if cross_encoder := cross_encoder_side(arguments, graph, triplets, dtype):
             sides[f"CrossEncoder {name}"] = cross_encoder
         scorer = TripletScorer(model, store, name)
         scorer.score(triplets[:500])
-        sides[f"lass-hf {name}"] = scored(scorer.score, triplets)
+        sides[f"lass-hf {name}"] = make_side(scorer.score, triplets)
     matrix = {name: [common.matrix_rate(dtype)] for name, dtype in dtypes.items()}
-    rates = common.interleaved(sides, arguments.rounds)
+    rates = common.run_interleaved(sides, arguments.rounds)
     for name, dtype in dtypes.items():
         matrix[name].append(common.matrix_rate(dtype))
     best = f"lass-hf {list(dtypes)[-1]}"
@@ -168,18 +173,18 @@ def main() -> None:
         {
             "side": name,
             "triplets/s": statistics.median(rate),
-            f"{best} is faster by": common.ratio(rates, best, name),
+            f"{best} is faster by": common.format_ratio(rates, best, name),
             "share of matrix rate": statistics.median(rate) * work / max(matrix[name.split()[-1]]),
         }
         for name, rate in rates.items()
     ]
-    print(f"{len(triplets)} triplets, {tokens:.1f} tokens each; the graph tokenized once in {tokenising:.2f} s")
+    print(f"{len(triplets)} triplets, {tokens:.1f} tokens each; the graph tokenized once in {tokenizing:.2f} s")
     common.print_table(rows)
     difference = float(np.abs(published.score(few) - TripletScorer(model, store, "float32").score(few)).max())
     print(f"largest difference of scores, published recipe and lass-hf in float32: {difference:.1e}")
     trained = LassForKGCompletion.from_pretrained(arguments.model) if arguments.model else model
     trained.to(common.device())  # type: ignore[arg-type]
-    close = agreement(trained, store, np.random.default_rng(1).permutation(triplets)[:500])
+    close = measure_agreement(trained, store, np.random.default_rng(1).permutation(triplets)[:500])
     if arguments.model:
         for name in ("float32", "bfloat16"):
             metrics = evaluate_link_prediction(trained, processor, graph, limit=arguments.ranked, dtype=name).metrics
@@ -190,7 +195,7 @@ def main() -> None:
         {
             "triplets": len(triplets),
             "mean_tokens": float(tokens),
-            "seconds_tokenising": tokenising,
+            "seconds_tokenizing": tokenizing,
             "sides": rows,
             "triplets_per_second": rates,
             "matrix_flop_per_second": matrix,

@@ -1,12 +1,16 @@
-"""`lass-hf serve` under load: seconds per question, errors and memory, with clients that ask one after the other.
+"""`lass-hf serve` under load: latency, errors and memory, with clients that each send one request after the other.
 
     python benchmarks/serve.py --model DIR --graph DIR [--clients 8] [--requests 2000] [--json FILE]
 
-The server runs in a process of its own and the clients here, over loopback. Three ways to draw the questions, each with
-a fresh server: "test", uniformly from the test split's queries, with replacement; "zipf", from the same, the second
-most popular half as often as the first, and so on; "distinct", no question twice, from all that the graph allows: that
-is the server without its memory, so a smaller number of them is asked (`--distinct`). Memory is the server's resident
-set, read after the first tenth of the requests, in the middle and at the end.
+The server runs in another process, and the clients here; they talk over loopback. The questions are drawn in three
+ways, each with a fresh server:
+
+- "test": uniformly from the queries of the test split, with replacement;
+- "zipf": from the same queries, the second most popular half as often as the first, and so on;
+- "distinct": no question twice, from all questions that the graph allows. No answer comes from the server's cache, so
+  fewer questions are sent (`--distinct`).
+
+The memory is the server's resident set, read after the first tenth of the requests, in the middle and at the end.
 """
 
 import itertools
@@ -24,34 +28,34 @@ import numpy as np
 import psutil
 
 from lass_hf import KnowledgeGraph
+from lass_hf.core.vocabulary import SLOT_NAMES
 
-SLOTS = ("head", "relation", "tail")
 
-
-def question(graph: KnowledgeGraph, triplet: np.ndarray, slot: int) -> dict[str, Any]:
+def make_question(graph: KnowledgeGraph, triplet: np.ndarray, slot: int) -> dict[str, Any]:
+    """Returns the request for a slot of a triplet: the ids of the other two slots."""
     vocabularies = (graph.entities, graph.relations, graph.entities)
     names = [vocabulary.ids[number] for vocabulary, number in zip(vocabularies, triplet.tolist(), strict=True)]
-    return {name: value for place, (name, value) in enumerate(zip(SLOTS, names, strict=True)) if place != slot}
+    return {SLOT_NAMES[other]: names[other] for other in (0, 1, 2) if other != slot}
 
 
-def drawn(graph: KnowledgeGraph, how: str, count: int, seed: int) -> list[dict[str, Any]]:
-    """The questions of one run, in order."""
+def draw_questions(graph: KnowledgeGraph, how: str, count: int, seed: int) -> list[dict[str, Any]]:
+    """Draws the questions of one run, in order."""
     random = np.random.default_rng(seed)
     if how == "distinct":
         sizes = (2, graph.num_entities, graph.num_relations)
         chosen = random.choice(int(np.prod(sizes)), min(count, int(np.prod(sizes))), replace=False)
         sides, entities, relations = np.unravel_index(chosen, sizes)
         rows = np.stack([entities, relations, entities], axis=1)
-        return [question(graph, row, 2 * side) for row, side in zip(rows, sides.tolist(), strict=True)]
+        return [make_question(graph, row, 2 * side) for row, side in zip(rows, sides.tolist(), strict=True)]
     triplets = random.permutation(np.unique(graph["test"].positives, axis=0))
-    queries = {json.dumps(question(graph, row, slot)): None for row in triplets for slot in (0, 2)}
+    queries = {json.dumps(make_question(graph, row, slot)): None for row in triplets for slot in (0, 2)}
     pool = [json.loads(query) for query in queries]
     weights = 1 / np.arange(1, len(pool) + 1) if how == "zipf" else np.ones(len(pool))
     return [pool[number] for number in random.choice(len(pool), count, p=weights / weights.sum())]
 
 
 def run(arguments: Any, how: str, questions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Starts a server, asks everything, ends the server."""
+    """Starts a server, sends it all questions, and stops it."""
     command = [sys.executable, "-m", "lass_hf.cli", "serve", "--model", arguments.model, "--port", "0", "--quiet"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -59,14 +63,15 @@ def run(arguments: Any, how: str, questions: list[dict[str, Any]]) -> dict[str, 
         address = re.search(r":(\d+)/", server.stdout.readline())
         if address is None:
             raise SystemExit("the server did not start")
-        return {"questions": how} | ask_all(int(address.group(1)), server.pid, questions, arguments)
+        return {"questions": how} | send_all(int(address.group(1)), server.pid, questions, arguments)
     finally:
         server.terminate()
         server.wait()
 
 
-def ask_all(port: int, pid: int, questions: list[dict[str, Any]], arguments: Any) -> dict[str, Any]:
-    process, places = psutil.Process(pid), itertools.count()
+def send_all(port: int, pid: int, questions: list[dict[str, Any]], arguments: Any) -> dict[str, Any]:
+    """Sends all questions from several clients, and returns the figures of the run."""
+    process, positions = psutil.Process(pid), itertools.count()
     seconds, hits = np.full(len(questions), np.nan), np.zeros(len(questions), dtype=bool)
     memory: dict[int, float] = {}
     measured = {len(questions) // 10, len(questions) // 2, len(questions) - 1}
@@ -74,11 +79,11 @@ def ask_all(port: int, pid: int, questions: list[dict[str, Any]], arguments: Any
 
     def client() -> None:
         connection = HTTPConnection("127.0.0.1", port, timeout=120)
-        while (place := next(places)) < len(questions):
+        while (position := next(positions)) < len(questions):
             start = time.perf_counter()
             try:
                 connection.request(
-                    "POST", "/api/complete", json.dumps(questions[place]), {"content-type": "application/json"}
+                    "POST", "/api/complete", json.dumps(questions[position]), {"content-type": "application/json"}
                 )
                 response = connection.getresponse()
                 content = json.loads(response.read())
@@ -86,9 +91,9 @@ def ask_all(port: int, pid: int, questions: list[dict[str, Any]], arguments: Any
                 connection.close()
                 continue
             if response.status == 200:
-                seconds[place], hits[place] = time.perf_counter() - start, content["cached"]
-            if place in measured:
-                memory[place] = process.memory_info().rss / 2**20
+                seconds[position], hits[position] = time.perf_counter() - start, content["cached"]
+            if position in measured:
+                memory[position] = process.memory_info().rss / 2**20
 
     clients = [threading.Thread(target=client) for _ in range(arguments.clients)]
     start = time.perf_counter()
@@ -104,28 +109,33 @@ def ask_all(port: int, pid: int, questions: list[dict[str, Any]], arguments: Any
     return {
         "requests": len(questions),
         "errors": len(questions) - len(done),
-        "remembered, %": 100 * float(hits.mean()),
+        "from the cache, %": 100 * float(hits.mean()),
         "median, ms": 1000 * float(np.median(done)),
         "p95, ms": 1000 * float(np.percentile(done, 95)),
         "computed: median, ms": 1000 * float(np.median(computed)) if len(computed) else 0.0,
         "per second": len(done) / wall,
         "MB at start": at_start,
-        **{f"MB at {name}": memory[place] for name, place in zip(("10 %", "50 %", "end"), sorted(memory), strict=True)},
+        **{
+            f"MB at {name}": memory[position]
+            for name, position in zip(("10 %", "50 %", "end"), sorted(memory), strict=True)
+        },
     }
 
 
 def main() -> None:
-    parser = common.parser(__doc__.split("\n", maxsplit=1)[0])
+    parser = common.make_parser(__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--model", required=True, metavar="DIR", help="trained LASS model")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--distinct", type=int, default=200, help="requests of the run without memory")
+    parser.add_argument(
+        "--distinct", type=int, default=200, help="number of requests of the run with distinct questions"
+    )
     arguments = parser.parse_args()
     graph = KnowledgeGraph.from_directory(arguments.graph)
     rows = []
     for how, count in (("test", arguments.requests), ("zipf", arguments.requests), ("distinct", arguments.distinct)):
         print(f"{how}: {count} questions ...", file=sys.stderr, flush=True)
-        rows.append(run(arguments, how, drawn(graph, how, count, arguments.seed)))
+        rows.append(run(arguments, how, draw_questions(graph, how, count, arguments.seed)))
         print(rows[-1], file=sys.stderr, flush=True)
     common.print_table(rows)
     common.finish(arguments, {"clients": arguments.clients, "runs": rows})

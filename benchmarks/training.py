@@ -3,9 +3,9 @@
     python benchmarks/training.py --graph DIR [--steps N] [--json FILE]
 
 The HF Trainer gets the same positives with the same negatives, assembled by the same array operations, in one batch
-padded to its longest sequence; the published recipe its own batches of 16 sequences. All timed steps have the encoder's
-dropout; where the hardware multiplies bfloat16 itself, the HF Trainer and lass-hf run under autocast. Interleaved
-rounds of one run, then the losses of the first 20 steps (float32, no dropout) side by side.
+padded to its longest sequence. The published recipe makes its own batches of 16 sequences. All timed steps have the
+encoder's dropout. The HF Trainer and lass-hf run under autocast if the hardware multiplies bfloat16 natively. The sides
+run in interleaved rounds of one run. Then the losses of the first 20 steps (float32, no dropout) are compared.
 """
 
 import copy
@@ -28,7 +28,8 @@ from lass_hf.core.losses import mean_bce_loss
 COMPARED_STEPS = 20
 
 
-def make_trainer(arguments, ours: bool, model: LassForKGCompletion, processor: LassProcessor, **choices) -> Trainer:
+def make_trainer(arguments, is_lass: bool, model: LassForKGCompletion, processor: LassProcessor, **choices) -> Trainer:
+    """Makes a `LassTrainer`, or an HF Trainer that gets the same batches without their length buckets."""
     training = Arguments(
         tempfile.mkdtemp(),
         per_device_train_batch_size=arguments.positives,
@@ -43,7 +44,7 @@ def make_trainer(arguments, ours: bool, model: LassForKGCompletion, processor: L
     graph = processor.graph
     assert graph is not None
     collate = KGDataCollator(processor, graph, seed=arguments.seed)
-    if ours:
+    if is_lass:
         trainer: Trainer = LassTrainer(
             model=model,
             args=training,
@@ -53,16 +54,16 @@ def make_trainer(arguments, ours: bool, model: LassForKGCompletion, processor: L
         )
     else:
 
-        def padded(items: Any) -> dict[str, torch.Tensor]:
+        def collate_padded(items: Any) -> dict[str, torch.Tensor]:
             return {name: value for name, value in collate(items).items() if name != "length_buckets"}
 
-        trainer = Trainer(model=model, args=training, data_collator=padded, train_dataset=graph["train"])
+        trainer = Trainer(model=model, args=training, data_collator=collate_padded, train_dataset=graph["train"])
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
 def published_side(arguments, graph: KnowledgeGraph, steps: int) -> Callable[[], int]:
-    """Its training: batches of 16 sequences, mean BCE plus 0 times the masked-LM loss, Adam with eps 1e-6."""
+    """Returns a run of the published training: batches of 16, mean BCE plus 0 times the masked-LM loss, eps 1e-6."""
     recipe = PublishedRecipe(arguments.encoder, graph, common.device())
     recipe.model.train()
     optimizer = torch.optim.AdamW(recipe.model.parameters(), lr=1e-5, eps=1e-6)
@@ -75,9 +76,8 @@ def published_side(arguments, graph: KnowledgeGraph, steps: int) -> Callable[[],
             triplets[1:6, 0], triplets[6:11, 2] = (random.integers(0, graph.num_entities, 5) for _ in range(2))
             triplets[11:, 1] = random.integers(0, graph.num_relations, 5)
             scores, logits = recipe.forward(triplets)
-            targets = torch.zeros(
-                logits.shape[:2], dtype=torch.long, device=logits.device
-            )  # which they are costs nothing
+            # The cost of the masked-LM loss does not depend on the targets.
+            targets = torch.zeros(logits.shape[:2], dtype=torch.long, device=logits.device)
             language_loss = cross_entropy(logits.flatten(0, 1), targets.flatten())
             (mean_bce_loss(scores, labels) + 0.0 * language_loss).backward()
             optimizer.step()
@@ -87,8 +87,9 @@ def published_side(arguments, graph: KnowledgeGraph, steps: int) -> Callable[[],
     return run
 
 
-def trainer_side(arguments, ours: bool, model: LassForKGCompletion, processor: LassProcessor) -> Callable[[], int]:
-    trainer = make_trainer(arguments, ours, copy.deepcopy(model), processor, max_steps=arguments.steps)
+def trainer_side(arguments, is_lass: bool, model: LassForKGCompletion, processor: LassProcessor) -> Callable[[], int]:
+    """Returns a run of `--steps` training steps; it returns the number of sequences."""
+    trainer = make_trainer(arguments, is_lass, copy.deepcopy(model), processor, max_steps=arguments.steps)
     split = trainer.train_dataset
     per_step = len(trainer.data_collator([split[row] for row in range(arguments.positives)])["labels"])  # type: ignore[index]
 
@@ -99,21 +100,22 @@ def trainer_side(arguments, ours: bool, model: LassForKGCompletion, processor: L
     return run
 
 
-def losses(arguments, ours: bool, model: LassForKGCompletion, processor: LassProcessor) -> list[float]:
+def compute_losses(arguments, is_lass: bool, model: LassForKGCompletion, processor: LassProcessor) -> list[float]:
+    """Returns the losses of the first steps in float32 and without dropout."""
     model = copy.deepcopy(model)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     choices = {"max_steps": COMPARED_STEPS, "logging_steps": 1, "bf16": False}
-    trainer = make_trainer(arguments, ours, model, processor, **choices)
+    trainer = make_trainer(arguments, is_lass, model, processor, **choices)
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
 def main() -> None:
-    parser = common.parser(__doc__.splitlines()[0])
-    parser.add_argument("--positives", type=int, default=16, help="per step, with 15 negatives each")
-    parser.add_argument("--steps", type=int, default=8, help="of a round")
+    parser = common.make_parser(__doc__.splitlines()[0])
+    parser.add_argument("--positives", type=int, default=16, help="positives per step, with 15 negatives each")
+    parser.add_argument("--steps", type=int, default=8, help="training steps per round")
     arguments = parser.parse_args()
     graph, model = common.load(arguments)
     processor = LassProcessor.from_encoder(arguments.encoder, graph=graph)
@@ -122,19 +124,20 @@ def main() -> None:
         "HF Trainer, padding": trainer_side(arguments, False, model, processor),
         "lass-hf": trainer_side(arguments, True, model, processor),
     }
-    rates = common.interleaved(sides, arguments.rounds)
+    rates = common.run_interleaved(sides, arguments.rounds)
     rows = [
         {
             "side": name,
             "sequences/s": statistics.median(rate),
-            "lass-hf is faster by": common.ratio(rates, "lass-hf", name),
+            "lass-hf is faster by": common.format_ratio(rates, "lass-hf", name),
         }
         for name, rate in rates.items()
     ]
     common.print_table(rows)
-    theirs, ours = (losses(arguments, ours, model, processor) for ours in (False, True))
-    difference = max(abs(left - right) / abs(left) for left, right in zip(theirs, ours, strict=True))
-    print(f"losses of the first {COMPARED_STEPS} steps (float32, no dropout): {theirs[0]:.4f} ... {theirs[-1]:.4f}; ")
+    hf_losses, lass_losses = (compute_losses(arguments, is_lass, model, processor) for is_lass in (False, True))
+    difference = max(abs(left - right) / abs(left) for left, right in zip(hf_losses, lass_losses, strict=True))
+    first, last = hf_losses[0], hf_losses[-1]
+    print(f"losses of the first {COMPARED_STEPS} steps (float32, no dropout): {first:.4f} ... {last:.4f}")
     print(f"largest relative difference between HF Trainer and lass-hf: {difference:.1e}")
     common.finish(
         arguments,
@@ -142,7 +145,7 @@ def main() -> None:
             "precision": "bfloat16 autocast" if common.native_bfloat16() else "float32",
             "sides": rows,
             "sequences_per_second": rates,
-            "losses": {"HF Trainer, padding": theirs, "lass-hf": ours},
+            "losses": {"HF Trainer, padding": hf_losses, "lass-hf": lass_losses},
             "largest_relative_loss_difference": difference,
         },
     )

@@ -1,8 +1,8 @@
-"""Where the time of scoring and of a training step goes, by torch.profiler.
+"""The operators that take most of the time of scoring and of a training step, by torch.profiler.
 
     python benchmarks/where_time_goes.py --graph DIR [--json FILE]
 
-Each operator's own time, as a part of all operators' (on an accelerator: of its kernels').
+The figures are each operator's own time in percent of that of all operators (on an accelerator: of all kernels).
 """
 
 from collections.abc import Callable
@@ -20,8 +20,8 @@ from lass_hf.scoring.triplet_scorer import TripletScorer
 SHOWN = 10
 
 
-def operators(run: Callable[[], Any]) -> dict[str, float]:
-    """The operators with the most time of their own, in percent; `run` is called once before, to warm up."""
+def profile_operators(run: Callable[[], Any]) -> dict[str, float]:
+    """Returns the operators with the most own time, in percent; calls `run` once before, to warm up."""
     run()
     accelerated = torch.cuda.is_available()
     with profile(activities=[ProfilerActivity.CUDA if accelerated else ProfilerActivity.CPU]) as measured:
@@ -36,7 +36,7 @@ def operators(run: Callable[[], Any]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = common.parser(__doc__.splitlines()[0])
+    parser = common.make_parser(__doc__.splitlines()[0])
     parser.add_argument("--triplets", type=int, default=2000)
     arguments = parser.parse_args()
     graph, model = common.load(arguments)
@@ -58,7 +58,7 @@ def main() -> None:
         optimizer.step()
         optimizer.zero_grad()
 
-    results = {"scoring": operators(lambda: scorer.score(triplets)), "training step": operators(step)}
+    results = {"scoring": profile_operators(lambda: scorer.score(triplets)), "training step": profile_operators(step)}
     for name, parts in results.items():
         print(f"{name}:")
         common.print_table([{"operator": operator, "percent": part} for operator, part in parts.items()])

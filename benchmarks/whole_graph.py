@@ -1,10 +1,11 @@
-"""Answers over every entity: what architecture, ranking and one question cost with a bi-encoder.
+"""Predictions over every entity with a bi-encoder: the cost of encoding, of a ranking, and of one query.
 
     python benchmarks/whole_graph.py --model DIR --graph DIR [--json FILE]
 
-Encodes all entities (nothing is kept on disk), ranks both sides of the test split, and asks `predict` for seeded test
-queries, one after the other. Beside its own forward tokens stand those that a cross-encoder needs for the same ranking:
-one sequence for each candidate of each query, which are counted, not run.
+The benchmark encodes all entities (and keeps nothing on disk), ranks both sides of the test split, and calls `predict`
+for seeded test queries, one after the other. It compares the tokens of its forward passes with those that a
+cross-encoder needs for the same ranking, with one sequence for each candidate of each query. These are counted, and not
+computed.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from lass_hf.scoring.index_building import entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 
-def cross_encoder_tokens(processor: LassProcessor, graph: KnowledgeGraph) -> float:
-    """Tokens of a cross-encoder's sequences for every candidate of every distinct test query (no text is cut)."""
+def count_cross_encoder_tokens(processor: LassProcessor, graph: KnowledgeGraph) -> float:
+    """Counts a cross-encoder's tokens for every candidate of every distinct test query (without cutting texts)."""
     store, test = processor.token_store(graph), graph["test"].positives
     lengths = np.diff(store.offsets)
     relations, entities = lengths[: graph.num_relations], lengths[store.num_relations :]
@@ -30,24 +31,24 @@ def cross_encoder_tokens(processor: LassProcessor, graph: KnowledgeGraph) -> flo
     total = 0.0
     for slot in (0, 2):
         queries = np.unique(test[:, [1, 2 - slot]], axis=0)
-        fixed = relations[queries[:, 0]] + entities[queries[:, 1]] + 4  # special tokens
+        fixed = relations[queries[:, 0]] + entities[queries[:, 1]] + 4  # 4 special tokens
         total += float(fixed.sum() * len(candidates) + len(queries) * candidates.sum())
     return total
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, metavar="DIR", help="trained, with a bi-encoder")
+    parser.add_argument("--model", required=True, metavar="DIR", help="trained bi-encoder")
     parser.add_argument("--graph", required=True, metavar="DIR", help="folder of its graph")
-    parser.add_argument("--questions", type=int, default=100, help="asked of predict")
-    parser.add_argument("--seed", type=int, default=42, help="of their choice")
+    parser.add_argument("--questions", type=int, default=100, help="number of calls of predict")
+    parser.add_argument("--seed", type=int, default=42, help="seed of the choice of queries")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()
     graph = KnowledgeGraph.from_directory(arguments.graph)
     processor = LassProcessor.from_pretrained(arguments.model)
     model = LassForKGCompletion.from_pretrained(arguments.model).to(common.device())  # type: ignore[arg-type]
     scorer = TripletScorer(model, processor.token_store(graph))
-    scorer.score(graph["test"].triplets[:64], 2)  # warm
+    scorer.score(graph["test"].triplets[:64], 2)  # This warms up.
 
     scorer.tokens = 0
     start = time.perf_counter()
@@ -63,10 +64,10 @@ def main() -> None:
     chosen = np.random.default_rng(arguments.seed).choice(len(graph["test"]), arguments.questions)
     seconds = []
     for head, relation, _ in graph["test"].triplets[chosen].tolist():
-        asked = time.perf_counter()
+        called = time.perf_counter()
         predictor.predict(head=graph.entities.ids[head], relation=graph.relations.ids[relation])
-        seconds.append(time.perf_counter() - asked)
-    tokens = cross_encoder_tokens(processor, graph)
+        seconds.append(time.perf_counter() - called)
+    tokens = count_cross_encoder_tokens(processor, graph)
     results = {
         "encode_entities_s": encoded - start,
         "rank_s": ranked - encoded,

@@ -1,4 +1,4 @@
-"""Entities that the model has never seen: train without a share of them, then answer questions about those alone.
+"""Entities that the model has never seen: train without a share of them, then ask about those alone.
 
     python examples/run_inductive.py examples/recipes/wn18rr_minilm_bi-encoder.yaml --graph DIR --output_dir OUTPUT_DIR
 
@@ -11,14 +11,24 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lass_hf import evaluate_link_prediction
-from lass_hf.core.errors import LassError
-from lass_hf.graphs.inductive_split import inductive_split
-from lass_hf.graphs.loading import load_graph
-from lass_hf.training.recipes import parse_training
-from lass_hf.training.run import trained_model
-from lass_hf.utils.console import check_writable, report, run_program
-from lass_hf.utils.distributed import processes
+from lass_hf import (
+    LassError,
+    LassForKGCompletion,
+    LassProcessor,
+    LassTrainer,
+    check_writable,
+    evaluate_link_prediction,
+    inductive_split,
+    load_graph,
+    load_trained_model,
+    make_collator,
+    parse_script,
+    read_training,
+    run_metadata,
+    run_program,
+    train_and_record,
+    write_results,
+)
 
 
 @dataclass
@@ -33,32 +43,58 @@ class InductiveArguments:
 
 
 def main() -> None:
-    arguments, training, inductive = parse_training(sys.argv[1:], InductiveArguments, prog=Path(__file__).name)
-    folder = Path(training.output_dir)
-    file = str(arguments.json or folder / "inductive.json")
+    # The choices: those of a recipe (a YAML file), which flags override.
+    arguments, training, inductive = parse_script(InductiveArguments)
+    output_dir = Path(training.output_dir)
+    file = arguments.json or output_dir / "inductive.json"
     check_writable(file)
+
+    # The graph, cut in two: `seen` lacks a share of the entities; the test triplets of `unseen` are among these.
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     seen, unseen = inductive_split(graph, inductive.share, training.seed)
     seen["test"]  # an error now rather than after the training
-    model, processor, about = trained_model(arguments, training, seen, inductive.model)
-    if processes().is_main_process:
-        unseen.save_dataset(folder / "graph")
-    choices = {"limit": inductive.limit, "quiet": arguments.quiet}
+
+    if inductive.model is None:
+        # Processor, model and trainer are those of any training. An entity is known by its text, not by a vector of
+        # its own, so the model can score entities that come later.
+        processor = LassProcessor.from_encoder(arguments.encoder, graph=seen, **arguments.processor_choices())
+        model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
+        train_dataset = seen["train"].sample(arguments.fraction, training.seed)
+        trainer = LassTrainer(
+            model=model,
+            args=training,
+            data_collator=make_collator(arguments, training, processor, train_dataset),
+            processing_class=processor,
+            train_dataset=train_dataset,
+            eval_dataset=seen.splits.get("validation"),
+            run_metadata=run_metadata(arguments, training, seen),
+        )
+        train_and_record(trainer)
+
+    # The evaluation: both test splits by the same model.
+    folder = inductive.model or training.output_dir
+    model, processor = load_trained_model(folder, seen)
     metrics: dict[str, float] = {}
     for name, tested in (("transductive", seen), ("inductive", unseen)):
-        found = evaluate_link_prediction(model, processor, tested, **choices).metrics
-        metrics |= {f"{name}_{key}": value for key, value in found.items()}
+        result = evaluate_link_prediction(model, processor, tested, limit=inductive.limit, quiet=arguments.quiet)
+        metrics |= {f"{name}_{key}": value for key, value in result.metrics.items()}
     metrics["mrr_ratio"] = metrics["inductive_mrr"] / metrics["transductive_mrr"]
-    report(
-        file,
-        metrics,
-        task="inductive_link_prediction",
-        protocol="filtered, realistic ranks, both sides; candidates: entities seen in training, inductive: all",
-        share=inductive.share,
-        limit=inductive.limit,
-        **about,
-    )
-    if processes().is_main_process:
+
+    if training.process_index == 0:
+        unseen.save_dataset(output_dir / "graph")
+        write_results(
+            file,
+            metrics,
+            task="inductive_link_prediction",
+            protocol="filtered, realistic ranks, both sides; candidates: entities seen in training, inductive: all",
+            graph=Path(arguments.graph).resolve().name,
+            share=inductive.share,
+            limit=inductive.limit,
+            model=folder,
+            training=read_training(folder),
+        )
+        for name in ("transductive_mrr", "inductive_mrr", "mrr_ratio"):
+            print(f"{name:<16}  {metrics[name]:.4f}")
         print(f"results in {file}")
 
 

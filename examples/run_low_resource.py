@@ -3,36 +3,40 @@
     python examples/run_low_resource.py examples/recipes/wn11_minilm.yaml --graph DIR --output_dir runs/wn11_low
 
 Trains one model per fraction, on nested, seeded parts of the training triplets; thresholds from the whole validation
-split. Takes every argument of `lass-hf train`. Writes --output_dir/low_resource.json after each fraction, and goes on
+split. Takes every argument of `lass-hf train`. Writes --output_dir/low_resource.json after each fraction, and continues
 with it when it is started again; then the figure, low_resource.png.
 """
 
+import copy
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lass_hf import evaluate_triplet_classification
-from lass_hf.analysis.plots import check_plots, low_resource_plot, png
-from lass_hf.core.errors import LassError
-from lass_hf.evaluation.calibration import labeled
-from lass_hf.graphs.loading import load_graph
-from lass_hf.training.recipes import parse_training
-from lass_hf.training.run import trained_model
-from lass_hf.training.run_metadata import record
-from lass_hf.utils.console import check_writable, run_program
-from lass_hf.utils.distributed import processes
-from lass_hf.utils.result_files import read_results, write_results
+from lass_hf import (
+    LassError,
+    LassForKGCompletion,
+    LassProcessor,
+    LassTrainer,
+    check_evaluation,
+    check_plots,
+    evaluate_triplet_classification,
+    load_graph,
+    load_trained_model,
+    parse_script,
+    plot_low_resource,
+    read_results,
+    read_training,
+    run_metadata,
+    run_program,
+    train_and_record,
+    write_results,
+)
 
 TASK = "low_resource"
-SAME = (
-    "graph_fingerprint",
-    "graph_texts_fingerprint",
-    "seed",
-    "bf16",
-    "choices",
-)  # what the fractions of one file share
+# What the fractions of one file share.
+SAME = ("graph_fingerprint", "graph_texts_fingerprint", "seed", "bf16", "choices")
 
 
 @dataclass
@@ -44,23 +48,26 @@ class LowResourceArguments:
 
 
 def main() -> None:
-    arguments, training, low = parse_training(sys.argv[1:], LowResourceArguments, prog=Path(__file__).name)
+    # The choices: those of a recipe (a YAML file), which flags override.
+    arguments, training, low = parse_script(LowResourceArguments)
     if arguments.fraction != 1:
         raise LassError(f"fraction={arguments.fraction}; expected --fractions, the shares to train on one by one")
     output_dir = Path(training.output_dir)
     file = Path(arguments.json or output_dir / "low_resource.json")
-    check_writable(file)
     check_plots()
+
+    # The graph, and a part of it for each fraction: with fewer training triplets, and the same of other splits.
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
-    for split in ("validation", "test"):
-        labeled(graph, split)
+    check_evaluation("triplet_classification", graph, "test", file)  # an error now rather than after a training
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
-    about = record(arguments, training, graph)
+
+    # What an earlier run of this script has done.
+    experiment = run_metadata(arguments, training, graph)
     metrics: dict[str, dict[str, float]] = {}
     trainings: dict[str, Any] = {}
     if file.exists():
         before = read_results(file)
-        if before.get("task") != TASK or any(before.get(name) != about[name] for name in SAME):
+        if before.get("task") != TASK or any(before["training"][name] != experiment[name] for name in SAME):
             raise LassError(
                 f"{file}: results of other arguments, graph, seed or task; move it, or choose another --output_dir"
             )
@@ -70,23 +77,46 @@ def main() -> None:
         if str(fraction) in metrics:
             print(f"{fraction:.0%} of train: done before, accuracy {metrics[str(fraction)]['accuracy']:.4f}")
             continue
-        folder = ["--output_dir", str(output_dir / f"{fraction:g}")]
-        own_arguments, own_training, _ = parse_training([*sys.argv[1:], *folder], LowResourceArguments)
         start = time.perf_counter()
-        model, processor, made = trained_model(own_arguments, own_training, part)
+
+        # Processor, model and trainer are those of any training.
+        own_training = copy.copy(training)
+        own_training.output_dir = str(output_dir / f"{fraction:g}")
+        trainer = LassTrainer(
+            model=LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices()),
+            args=own_training,
+            processing_class=LassProcessor.from_encoder(arguments.encoder, graph=part, **arguments.processor_choices()),
+            train_dataset=part["train"],
+            eval_dataset=part["validation"],
+            run_metadata=run_metadata(arguments, own_training, part),
+        )
+        train_and_record(trainer)
+
+        # The evaluation: a threshold from the whole validation split, the accuracy on the test split.
+        model, processor = load_trained_model(own_training.output_dir, part)
         result = evaluate_triplet_classification(model, processor, graph, quiet=arguments.quiet)
         seconds = round(time.perf_counter() - start, 1)
-        trainings[str(fraction)] = made["training"]
+        trainings[str(fraction)] = read_training(own_training.output_dir)
         metrics[str(fraction)] = {"train_triplets": len(part["train"]), "seconds": seconds, **result.metrics}
         metrics = dict(sorted(metrics.items(), key=lambda item: float(item[0])))
-        if processes().is_main_process:
-            protocol = "one threshold, the best on validation"
-            write_results(file, metrics, task=TASK, **about, protocol=protocol, trainings=trainings)
+        if training.process_index == 0:
+            write_results(
+                file,
+                metrics,
+                task=TASK,
+                protocol="one threshold, the best on validation",
+                graph=experiment["graph"],
+                split="test",
+                command=experiment["command"],
+                training=experiment,
+                trainings=trainings,
+            )
             print(f"{fraction:.0%} of train ({len(part['train'])}): accuracy {result.metrics['accuracy']:.4f}")
-    if processes().is_main_process:
+
+    if training.process_index == 0:
         line = [float(fraction) for fraction in metrics], [values["accuracy"] for values in metrics.values()]
-        figure = low_resource_plot({f"{about['graph']}, {Path(arguments.encoder).name}": line})
-        (output_dir / "low_resource.png").write_bytes(png(figure))
+        figure = plot_low_resource({f"{experiment['graph']}, {Path(arguments.encoder).name}": line})
+        figure.savefig(output_dir / "low_resource.png", dpi=144)
         print(f"results in {file}, figure in {output_dir / 'low_resource.png'}")
 
 

@@ -4,23 +4,81 @@
     accelerate launch examples/run_relation_prediction.py ...       # the same on several GPUs
 
 Takes every argument of `lass-hf train`; flags override the recipe. Writes the model, and its metrics and ranks as
-relation_prediction.json, to --output_dir (runs/RECIPE). What was killed goes on: a training with
+relation_prediction.json, to --output_dir (runs/RECIPE). A training that was killed continues with
 --resume_from_checkpoint last, a ranking with --model OUTPUT_DIR.
 """
 
 import sys
 from pathlib import Path
 
-from evaluation import rank
+from lass_hf import (
+    EvaluationArguments,
+    LassForKGCompletion,
+    LassProcessor,
+    LassTrainer,
+    check_evaluation,
+    evaluate_and_record,
+    load_graph,
+    load_trained_model,
+    make_collator,
+    parse_script,
+    run_metadata,
+    run_program,
+    train_and_record,
+)
 
-from lass_hf import evaluate_relation_prediction
-from lass_hf.utils.console import run_program
-
-PROTOCOL = "filtered (train + validation + test), realistic ranks, all relations"
+TASK = "relation_prediction"
 
 
 def main() -> None:
-    rank("relation_prediction", PROTOCOL, evaluate_relation_prediction)
+    # The choices: those of a recipe (a YAML file), which flags override.
+    arguments, training, evaluation = parse_script(EvaluationArguments)
+    file = arguments.json or evaluation.results_file(TASK, training.output_dir)
+
+    # The graph: entities, relations and triplets as integers, with a text for each entity and relation.
+    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    check_evaluation(TASK, graph, evaluation.split, file)  # an error now rather than after the training
+
+    if evaluation.model is None:
+        # The processor turns the texts of a triplet into one sequence of tokens: head, relation, tail.
+        processor = LassProcessor.from_encoder(arguments.encoder, graph=graph, **arguments.processor_choices())
+
+        # The model: a pre-trained language model, whose vectors of head, relation and tail give the score of Eq. 1,
+        # b - 1/2 ||h + r - t||^2.
+        model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
+
+        # The trainer is that of transformers with the loss of the paper: each true triplet is compared with corrupted
+        # ones, which the collator draws. (With --retriever some of these are hard negatives.)
+        train_dataset = graph["train"].sample(arguments.fraction, training.seed)
+        trainer = LassTrainer(
+            model=model,
+            args=training,
+            data_collator=make_collator(arguments, training, processor, train_dataset),
+            processing_class=processor,
+            train_dataset=train_dataset,
+            eval_dataset=graph.splits.get("validation"),
+            run_metadata=run_metadata(arguments, training, graph),
+        )
+        train_and_record(trainer)  # trainer.train() and save_model(), with training.json beside the model
+
+    # The evaluation is evaluate_relation_prediction(model, processor, graph): each test triplet asks for its relation,
+    # and all relations are candidates, without the others that hold between its head and tail ("filtered"). The
+    # figures are written to the results file and to the model's card.
+    folder = evaluation.model or training.output_dir
+    model, processor = load_trained_model(folder, graph)
+    evaluate_and_record(
+        TASK,
+        model,
+        processor,
+        graph,
+        folder=folder,
+        graph_name=arguments.graph,
+        file=file,
+        split=evaluation.split,
+        limit=evaluation.limit,
+        dtype=evaluation.dtype,
+        quiet=arguments.quiet,
+    )
 
 
 if __name__ == "__main__":

@@ -1,67 +1,83 @@
-"""Triplet classification (Table 2 of the paper): train, fix a threshold on validation, classify the test split.
+"""Triplet classification (Table 2 of the paper): train, fit a threshold on validation, classify the test split.
 
     python examples/run_triplet_classification.py examples/recipes/wn11_minilm.yaml --graph DIR [--json FILE]
     accelerate launch examples/run_triplet_classification.py ...       # the same on several GPUs
 
 Takes every argument of `lass-hf train`; flags override the recipe. Writes the model and triplet_classification.json to
---output_dir. A training that was killed goes on with --resume_from_checkpoint last.
+--output_dir (runs/RECIPE). A training that was killed continues with --resume_from_checkpoint last; --model OUTPUT_DIR
+classifies without training again.
 """
 
 import sys
-import time
 from pathlib import Path
 
-from evaluation import EvaluateArguments
+from lass_hf import (
+    EvaluationArguments,
+    LassForKGCompletion,
+    LassProcessor,
+    LassTrainer,
+    check_evaluation,
+    evaluate_and_record,
+    load_graph,
+    load_trained_model,
+    make_collator,
+    parse_script,
+    run_metadata,
+    run_program,
+    train_and_record,
+)
 
-from lass_hf import evaluate_triplet_classification
-from lass_hf.evaluation.calibration import keep_calibration, labeled
-from lass_hf.evaluation.result_facts import classification_facts, scored
-from lass_hf.evaluation.triplet_classification_metric import TripletClassificationMetric
-from lass_hf.graphs.loading import load_graph
-from lass_hf.hub.card_files import add_evaluation
-from lass_hf.training.recipes import parse_training
-from lass_hf.training.run import trained_model
-from lass_hf.training.run_metadata import command
-from lass_hf.utils.console import check_writable, report, run_program
-from lass_hf.utils.distributed import processes
+TASK = "triplet_classification"
 
 
 def main() -> None:
-    arguments, training, evaluation = parse_training(sys.argv[1:], EvaluateArguments, prog=Path(__file__).name)
-    folder = evaluation.model or training.output_dir
-    what = "" if evaluation.split == "test" else f"-{evaluation.split}"  # of other triplets: another file
-    file = arguments.json or f"{folder}/triplet_classification{what}.json"
-    check_writable(file)
-    graph = load_graph(arguments.graph, long_text=arguments.long_text)
-    for split in ("validation", evaluation.split):
-        labeled(graph, split)  # an error now rather than after the training
-    metric = TripletClassificationMetric()  # before the long work: it wants a place for its cache
-    model, processor, about = trained_model(arguments, training, graph, evaluation.model)
+    # The choices: those of a recipe (a YAML file), which flags override.
+    arguments, training, evaluation = parse_script(EvaluationArguments)
+    file = arguments.json or evaluation.results_file(TASK, training.output_dir)
 
-    start = time.perf_counter()
-    result = evaluate_triplet_classification(
-        model, processor, graph, evaluation.split, evaluation.dtype, arguments.quiet
-    )
-    seconds = time.perf_counter() - start
-    metric.add_batch(predictions=result.scores, references=result.labels)
-    report(
-        file,
-        {**result.metrics, **metric.compute(threshold=result.threshold)},
-        task="triplet_classification",
-        protocol="one threshold, the best on validation",
+    # The graph: entities, relations and triplets as integers, with a text for each entity and relation.
+    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    check_evaluation(TASK, graph, evaluation.split, file)  # an error now rather than after the training
+
+    if evaluation.model is None:
+        # The processor turns the texts of a triplet into one sequence of tokens: head, relation, tail.
+        processor = LassProcessor.from_encoder(arguments.encoder, graph=graph, **arguments.processor_choices())
+
+        # The model: a pre-trained language model, whose vectors of head, relation and tail give the score of Eq. 1,
+        # b - 1/2 ||h + r - t||^2.
+        model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
+
+        # The trainer is that of transformers with the loss of the paper: each true triplet is compared with corrupted
+        # ones, which the collator draws. (With --retriever some of these are hard negatives.)
+        train_dataset = graph["train"].sample(arguments.fraction, training.seed)
+        trainer = LassTrainer(
+            model=model,
+            args=training,
+            data_collator=make_collator(arguments, training, processor, train_dataset),
+            processing_class=processor,
+            train_dataset=train_dataset,
+            eval_dataset=graph.splits.get("validation"),
+            run_metadata=run_metadata(arguments, training, graph),
+        )
+        train_and_record(trainer)  # trainer.train() and save_model(), with training.json beside the model
+
+    # The evaluation is evaluate_triplet_classification(model, processor, graph): a triplet is called true when its
+    # score is above a threshold, the one with the highest accuracy on the validation split. The figures are written to
+    # the results file and to the model's card, the threshold into the model's configuration.
+    folder = evaluation.model or training.output_dir
+    model, processor = load_trained_model(folder, graph)
+    evaluate_and_record(
+        TASK,
+        model,
+        processor,
+        graph,
+        folder=folder,
+        graph_name=arguments.graph,
+        file=file,
         split=evaluation.split,
         dtype=evaluation.dtype,
-        seconds=round(seconds, 1),
-        command=command(),
-        relation_thresholds=result.relation_thresholds,
-        **about,
+        quiet=arguments.quiet,
     )
-    if processes().is_main_process:
-        how = scored(arguments.graph, evaluation.dtype, model)
-        facts = classification_facts(result.metrics, graph[evaluation.split], "validation", how)
-        keep_calibration(folder, result.calibration)
-        add_evaluation(folder, facts, processor.graph)
-        print(f"results in {file}")
 
 
 if __name__ == "__main__":

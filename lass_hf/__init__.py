@@ -11,33 +11,82 @@ from .registration import register_with_transformers
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .analysis.plots import check_plots as check_plots
+    from .analysis.plots import plot_low_resource as plot_low_resource
     from .core.configuration_lass import LassConfig as LassConfig
+    from .core.errors import GraphError as GraphError
+    from .core.errors import HubError as HubError
+    from .core.errors import IndexFolderError as IndexFolderError
     from .core.errors import LassError as LassError
+    from .core.errors import ModelError as ModelError
+    from .core.errors import NonFiniteError as NonFiniteError
+    from .core.errors import UnknownNameError as UnknownNameError
     from .core.knowledge_graph import KnowledgeGraph as KnowledgeGraph
     from .core.modeling_lass import LassForKGCompletion as LassForKGCompletion
     from .core.modeling_lass import LassOutput as LassOutput
     from .core.processing_lass import LassProcessor as LassProcessor
     from .evaluation.calibration import fit_calibration as fit_calibration
+    from .evaluation.evaluate_and_record import EvaluationArguments as EvaluationArguments
+    from .evaluation.evaluate_and_record import Reranker as Reranker
+    from .evaluation.evaluate_and_record import check_evaluation as check_evaluation
+    from .evaluation.evaluate_and_record import evaluate_and_record as evaluate_and_record
     from .evaluation.frequency_baseline import frequency_scores as frequency_scores
     from .evaluation.link_prediction import evaluate_link_prediction as evaluate_link_prediction
     from .evaluation.link_prediction import evaluate_relation_prediction as evaluate_relation_prediction
     from .evaluation.link_prediction import rank_split as rank_split
+    from .evaluation.link_prediction_metric import LinkPredictionMetric as LinkPredictionMetric
+    from .evaluation.reranking import evaluate_reranking as evaluate_reranking
     from .evaluation.triplet_classification import evaluate_triplet_classification as evaluate_triplet_classification
+    from .evaluation.triplet_classification_metric import TripletClassificationMetric as TripletClassificationMetric
+    from .graphs.inductive_split import inductive_split as inductive_split
     from .graphs.loading import load_benchmark as load_benchmark
+    from .graphs.loading import load_graph as load_graph
     from .hub.upload import push_to_hub as push_to_hub
     from .prediction.predictor import LassPredictor as LassPredictor
     from .scoring.candidate_scores import by_triplets as by_triplets
+    from .scoring.entity_index import EntityIndex as EntityIndex
+    from .scoring.triplet_scorer import TripletScorer as TripletScorer
+    from .training.data_collators import InBatchCollator as InBatchCollator
     from .training.data_collators import KGDataCollator as KGDataCollator
+    from .training.negative_sampling import NegativeSampler as NegativeSampler
+    from .training.recipes import TrainArguments as TrainArguments
+    from .training.run import load_trained_model as load_trained_model
+    from .training.run import make_collator as make_collator
+    from .training.run import parse_script as parse_script
+    from .training.run import train as train
+    from .training.run import train_and_record as train_and_record
+    from .training.run_metadata import run_metadata as run_metadata
     from .training.trainer import LassTrainer as LassTrainer
     from .training.training_args import LassTrainingArguments as LassTrainingArguments
+    from .utils.console import check_writable as check_writable
+    from .utils.console import run_program as run_program
+    from .utils.result_files import read_results as read_results
+    from .utils.result_files import read_training as read_training
+    from .utils.result_files import write_results as write_results
 
-# Where each public name is. Those of the first wings import neither torch nor transformers.
+# Modules of the public names. Those in _LIGHT import neither torch nor transformers.
 _LIGHT = {
+    "GraphError": "core.errors",
+    "HubError": "core.errors",
+    "IndexFolderError": "core.errors",
     "KnowledgeGraph": "core.knowledge_graph",
     "LassError": "core.errors",
+    "ModelError": "core.errors",
+    "NonFiniteError": "core.errors",
+    "UnknownNameError": "core.errors",
+    "check_writable": "utils.console",
+    "inductive_split": "graphs.inductive_split",
     "load_benchmark": "graphs.loading",
+    "load_graph": "graphs.loading",
+    "read_results": "utils.result_files",
+    "read_training": "utils.result_files",
+    "run_program": "utils.console",
+    "write_results": "utils.result_files",
 }
 _LAZY = _LIGHT | {
+    "EntityIndex": "scoring.entity_index",
+    "EvaluationArguments": "evaluation.evaluate_and_record",
+    "InBatchCollator": "training.data_collators",
     "KGDataCollator": "training.data_collators",
     "LassConfig": "core.configuration_lass",
     "LassForKGCompletion": "core.modeling_lass",
@@ -46,14 +95,31 @@ _LAZY = _LIGHT | {
     "LassProcessor": "core.processing_lass",
     "LassTrainer": "training.trainer",
     "LassTrainingArguments": "training.training_args",
+    "LinkPredictionMetric": "evaluation.link_prediction_metric",
+    "NegativeSampler": "training.negative_sampling",
+    "Reranker": "evaluation.evaluate_and_record",
+    "TrainArguments": "training.recipes",
+    "TripletClassificationMetric": "evaluation.triplet_classification_metric",
+    "TripletScorer": "scoring.triplet_scorer",
     "by_triplets": "scoring.candidate_scores",
+    "check_evaluation": "evaluation.evaluate_and_record",
+    "check_plots": "analysis.plots",
+    "run_metadata": "training.run_metadata",
+    "evaluate_and_record": "evaluation.evaluate_and_record",
     "evaluate_link_prediction": "evaluation.link_prediction",
     "evaluate_relation_prediction": "evaluation.link_prediction",
+    "evaluate_reranking": "evaluation.reranking",
     "evaluate_triplet_classification": "evaluation.triplet_classification",
     "fit_calibration": "evaluation.calibration",
     "frequency_scores": "evaluation.frequency_baseline",
+    "load_trained_model": "training.run",
+    "plot_low_resource": "analysis.plots",
+    "make_collator": "training.run",
+    "parse_script": "training.run",
     "push_to_hub": "hub.upload",
     "rank_split": "evaluation.link_prediction",
+    "train": "training.run",
+    "train_and_record": "training.run",
 }
 __all__ = sorted(_LAZY)  # noqa: PLE0605
 

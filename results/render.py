@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from lass_hf.analysis.plots import low_resource_plot, png
+from lass_hf.analysis.plots import plot_low_resource, to_png
 from lass_hf.core.errors import LassError
 from lass_hf.utils.console import run_program
 from lass_hf.utils.result_files import read_results
@@ -91,7 +91,8 @@ TABLES = {  # The table of the paper that lists the graphs of each task.
     "link_prediction": "link_prediction",
     "relation_prediction": "link_prediction",
 }
-NEEDED = ("task", "graph", "graph_fingerprint", "recipe", "changed", "seed", "bf16", "choices", "command")
+NEEDED = ("task", "graph", "training", "command")
+OF_TRAINING = ("graph_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
 
 
 def load(folder: Path, sizes: dict[str, dict[str, int]], shown: dict[str, list[str]]) -> list[Run]:
@@ -111,7 +112,9 @@ def load(folder: Path, sizes: dict[str, dict[str, int]], shown: dict[str, list[s
     runs = []
     for file in sorted(folder.glob("*.json")):
         run = read_results(file)
-        if missing := [name for name in NEEDED if name not in {**run.get("training", {}), **run}]:
+        missing = [name for name in NEEDED if not run.get(name)]
+        missing = missing or [name for name in OF_TRAINING if name not in run["training"]]
+        if missing:
             raise LassError(f"{file}: no {missing[0]} in it; expected the results file of an example script")
         for name, value, allowed in (
             ("task", run["task"], PROTOCOLS),
@@ -125,8 +128,20 @@ def load(folder: Path, sizes: dict[str, dict[str, int]], shown: dict[str, list[s
             count, expected = metrics.get("num_triplets"), run.get("limit") or sizes[kind][run["graph"]]
             if count != expected:
                 raise LassError(f"{file}: {count} test triplets; expected {expected}: another graph of that name?")
-        runs.append({**run, "file": file.relative_to(FOLDER).as_posix()})
+        runs.append({**with_ranking_weights(run), "file": file.relative_to(FOLDER).as_posix()})
     return runs
+
+
+def with_ranking_weights(run: Run) -> Run:
+    """Returns a run whose training names the weights that it was ranked by, which may be younger than the training."""
+    training = run["training"]
+    later = {
+        name: weight
+        for name, weight in run.get("ranking_weights", {}).items()
+        if weight != training["choices"].get(name, 0)
+    }
+    kept = {name: {**training[name], **later} for name in ("choices", "changed")}
+    return {**run, "training": {**training, **kept}}
 
 
 def of_graph(runs: Iterable[Run], graph: str) -> list[Run]:
@@ -141,11 +156,12 @@ def groups(runs: Iterable[Run]) -> list[list[Run]]:
     """
     found: dict[str, dict[int, Run]] = defaultdict(dict)
     for run in runs:
-        names = (*NEEDED, "graph_texts_fingerprint", "limit", "dtype")
-        same = {name: run.get(name) for name in names if name not in ("seed", "command")}
-        other = found[json.dumps(same, sort_keys=True)].setdefault(run["seed"], run)
+        training, seed = run["training"], run["training"]["seed"]
+        same = {name: run.get(name) for name in ("task", "graph", "limit", "dtype")}
+        same |= {name: training.get(name) for name in (*OF_TRAINING, "graph_texts_fingerprint") if name != "seed"}
+        other = found[json.dumps(same, sort_keys=True)].setdefault(seed, run)
         if other is not run:
-            raise LassError(f"{other['file']} and {run['file']} are the same run with seed {run['seed']}: keep one")
+            raise LassError(f"{other['file']} and {run['file']} are the same run with seed {seed}: keep one")
     made = [list(group.values()) for group in found.values()]
     named: dict[str, Run] = {}
     for group in made:
@@ -161,14 +177,14 @@ def spread(values: Sequence[float], decimals: int) -> str:
 
 
 def label(group: Sequence[Run]) -> str:
-    first = group[0]
-    parts = [Path(first["choices"]["encoder"]).name]
-    parts += [f"`{first['recipe']}`"] if first["recipe"] else ["no recipe"]
-    parts += [f"{name} {value}" for name, value in first["changed"].items()]
-    parts += ["trained in bfloat16"] if first["bf16"] else []
+    first, training = group[0], group[0]["training"]
+    parts = [Path(training["choices"]["encoder"]).name]
+    parts += [f"`{training['recipe']}`"] if training["recipe"] else ["no recipe"]
+    parts += [f"{name} {value}" for name, value in training["changed"].items()]
+    parts += ["trained in bfloat16"] if training["bf16"] else []
     parts += [f"scored in {first['dtype']}"] if first.get("dtype", "auto") != "auto" else []
     parts += [f"{first['limit']} test triplets"] if first.get("limit") else []
-    return ", ".join([*parts, "seed " + ", ".join(str(run["seed"]) for run in group)])
+    return ", ".join([*parts, "seed " + ", ".join(str(run["training"]["seed"]) for run in group)])
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -247,7 +263,7 @@ def low_resource(runs: list[Run]) -> list[str]:
             spread([100 * value for value in found[fraction]], 1) if fraction in found else "" for fraction in fractions
         ]
         rows.append([f"**measured**: {name}", *cells])
-    FIGURE.write_bytes(png(low_resource_plot(series)))
+    FIGURE.write_bytes(to_png(plot_low_resource(series)))
     header = ["accuracy in percent with this share of train", *(f"{fraction:.0%}" for fraction in fractions)]
     return [table(header, rows), f"![Accuracy against the share of the training triplets]({FIGURE.name})"]
 
@@ -266,7 +282,7 @@ def variants_table(runs: list[Run]) -> list[str]:
             if choices.get(name) != all_of.get(name)
         ]
         name = ", ".join(changed) if changed else "`published_code`, as it is"
-        rows.append([name, ", ".join(str(run["seed"]) for run in group), *ranking(group)])
+        rows.append([name, ", ".join(str(run["training"]["seed"]) for run in group), *ranking(group)])
     graph, shared = TITLES[first["graph"]], label([first]).rpartition(", seed")[0]
     text = (
         f"Link prediction on the test split of {graph}: {shared}. Each row names what differs from the first. "
@@ -286,7 +302,7 @@ def reranking_table(runs: list[Run]) -> list[str]:
     """Formats two rows per evaluation: the retriever alone, and its best answers reranked."""
     rows = []
     for run in runs:
-        graph, tokens, seconds = TITLES[Path(run["graph"]).name], run["tokens"], run["stage_seconds"]
+        graph, tokens, seconds = TITLES[run["graph"]], run["tokens"], run["stage_seconds"]
         weights = "".join(f", {name} {value}" for name, value in run.get("ranking_weights", {}).items() if value)
         chosen_ones = f"a seeded choice of {run['limit']}" if run["limit"] else "all"
         for stage, shown, metrics in (
@@ -306,14 +322,20 @@ def reranking_table(runs: list[Run]) -> list[str]:
 
 def chosen(run: Run) -> dict[str, Any]:
     """Returns everything in which two runs may differ, except the seed."""
-    return {**run["choices"], **run["changed"], **{name: run.get(name) for name in ("limit", "dtype", "bf16")}}
+    training = run["training"]
+    return {
+        **training["choices"],
+        **training["changed"],
+        **{name: run.get(name) for name in ("limit", "dtype")},
+        "bf16": training["bf16"],
+    }
 
 
 def provenance(runs: list[Run]) -> str:
     """Formats a row per training, and one per evaluation that was a command of its own."""
     rows = []
     for run in runs:
-        trainings = run.get("trainings", {"": run["training"]} if "training" in run else {})
+        trainings = run.get("trainings", {"": run["training"]})
         if "reranker_training" in run:
             trainings = {"retriever": run["training"], "reranker": run["reranker_training"]}
         for of_training, training in trainings.items():

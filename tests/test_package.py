@@ -28,7 +28,7 @@ PUBLIC = [  # DESIGN.md, "The public face"
     *("evaluate_link_prediction", "evaluate_triplet_classification"),
 ]
 IMPORT_NAMES = {"faiss-cpu": "faiss", "scikit-learn": "sklearn", "pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
-GATE = ("core/knowledge_graph", "graphs")  # the one guarded way from core to another wing
+GATE = ("core/graph_formats", "graphs")  # the one guarded way from core to another wing
 
 
 def wings() -> list[str]:

@@ -46,6 +46,13 @@ def results_folder(made, tmp_path):
     return folder
 
 
+def change(file: Path, name: str, value) -> None:
+    """Changes a value of a results file, or of the training in it."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    (content["training"] if name in ("seed", "bf16") else content)[name] = value
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
 def render(folder: Path) -> tuple[int, Path]:
     return run_file(folder / "render.py", program="make results"), folder.parent / "docs" / "results.md"
 
@@ -100,8 +107,7 @@ def test_page_keeps_runs_of_other_choices_apart(made, results_folder):
     ],
 )
 def test_page_refuses_runs_that_it_cannot_show(results_folder, capsys, name, value, message):
-    content = json.loads((results_folder / "wn11_1.json").read_text(encoding="utf-8"))
-    (results_folder / "wn11_1.json").write_text(json.dumps({**content, name: value}), encoding="utf-8")
+    change(results_folder / "wn11_1.json", name, value)
     code, page = render(results_folder)
     assert code == 2
     assert message in capsys.readouterr().err
@@ -112,8 +118,7 @@ def test_page_refuses_runs_that_it_cannot_show(results_folder, capsys, name, val
     ("name", "value", "shown"), [("bf16", True, "trained in bfloat16"), ("dtype", "float32", "scored in float32")]
 )
 def test_precisions_are_rows_of_their_own(results_folder, name, value, shown):
-    content = json.loads((results_folder / "wn11_1.json").read_text(encoding="utf-8"))
-    (results_folder / "wn11_1.json").write_text(json.dumps({**content, name: value}), encoding="utf-8")
+    change(results_folder / "wn11_1.json", name, value)
     _, page = render(results_folder)
     text = page.read_text(encoding="utf-8")
     assert f"{shown}, seed 1 |" in text
@@ -123,7 +128,7 @@ def test_precisions_are_rows_of_their_own(results_folder, name, value, shown):
 def test_seeds_with_other_fractions_are_refused(results_folder, capsys):
     content = read_results(results_folder / "low.json")
     metrics = {**content["metrics"], "0.7": content["metrics"]["0.5"]}
-    other = {**content, "seed": 7, "metrics": metrics}
+    other = {**content, "training": {**content["training"], "seed": 7}, "metrics": metrics}
     (results_folder / "low_7.json").write_text(json.dumps(other), encoding="utf-8")
     assert render(results_folder)[0] == 2
     assert "low_7.json: other fractions than low.json" in capsys.readouterr().err
@@ -144,7 +149,8 @@ def test_an_evaluation_by_another_command_has_a_row_of_its_own(made, results_fol
 
 def test_rows_that_would_read_the_same_are_refused(results_folder, capsys):
     content = read_results(results_folder / "low.json")
-    (results_folder / "low_again.json").write_text(json.dumps({**content, "graph_texts_fingerprint": "other"}), "utf-8")
+    content["training"]["graph_texts_fingerprint"] = "other"
+    (results_folder / "low_again.json").write_text(json.dumps(content), "utf-8")
     assert render(results_folder)[0] == 2
     assert "low.json and low_again.json differ in what their rows do not show" in capsys.readouterr().err
 
@@ -167,14 +173,15 @@ def test_readings_name_what_differs_and_what_they_share(results_folder):
     content = read_results(results_folder / "umls.json")
     (results_folder / "umls.json").unlink()
     for name, changed in (("published_code_42", {}), ("longer_42", {"max_steps": 3})):
-        content["changed"] = {"dropout": 0.2, **changed}
+        content["training"]["changed"] = {"dropout": 0.2, **changed}
         (results_folder / "variants" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     _, page = render(results_folder)
     text = page.read_text(encoding="utf-8")
     assert "dropout 0.2. Each row names what differs" in text
     assert text.index("| `published_code`, as it is |") < text.index("| max_steps 3 | 42 |")
     assert "**measured**" not in text.partition("### UMLS")[2]
-    other = json.dumps({**content, "seed": 7})
+    content["training"]["seed"] = 7
+    other = json.dumps(content)
     (results_folder / "variants" / "longer_7.json").write_text(other, encoding="utf-8")
     _, page = render(results_folder)
     rows = [
@@ -184,12 +191,20 @@ def test_readings_name_what_differs_and_what_they_share(results_folder):
     assert "max_steps 3, seed 42, 7 |" in rows[0]
 
 
+def test_weights_that_are_younger_than_the_training_are_named(results_folder):
+    content = read_results(results_folder / "umls.json")
+    content["ranking_weights"] |= {"neighbor_weight": 0.5}
+    (results_folder / "umls.json").write_text(json.dumps(content), encoding="utf-8")
+    _, page = render(results_folder)
+    assert ", neighbor_weight 0.5, seed 42 |" in page.read_text(encoding="utf-8")
+
+
 def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     made, file = read_results(results_folder / "umls.json"), results_folder / "reranking" / "both.json"
     metrics = {stage: dict.fromkeys(made["metrics"], 1.0 + number) for number, stage in enumerate("ab")}
     content = {
         **{name: made[name] for name in ("format", "training", "machine", "versions", "git_commit")},
-        **{"graph": "../data/umls", "limit": 7, "top_k": 50, "retriever_weight": 0.25, "command": "lass-hf evaluate"},
+        **{"graph": "umls", "limit": 7, "top_k": 50, "retriever_weight": 0.25, "command": "lass-hf evaluate"},
         **{"retrieval": metrics["a"], "metrics": metrics["b"]},
         "tokens": {"retrieval": 1234, "reranking": 56789},
         "stage_seconds": {"retrieval": 1.0, "reranking": 62.5},

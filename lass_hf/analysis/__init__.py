@@ -1,1 +1,1 @@
-"""What a model gets wrong, as numbers, plots and pages."""
+"""Analysis of what a model gets wrong and attends to, as numbers, plots and pages."""

@@ -1,6 +1,6 @@
-"""Attention of one layer over the tokens of one triplet, and between its segments (paper, section 3.5).
+"""Computes the attention of one layer between the tokens of a triplet, and between its segments (paper, section 3.5).
 
-It runs one forward pass; it draws nothing.
+`plots.py` and `html_pages.py` draw it.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,15 @@ SEGMENTS = ("head", "relation", "tail", "special")  # the order of rows and colu
 
 @dataclass(frozen=True)
 class TripletAttention:
-    """Who attends to whom in one triplet's sequence of L tokens.
+    """The attention weights of one layer for the sequence of one triplet, with L tokens.
 
-    `tokens`: L strings. `segments`: int64 of shape (L,), positions in SEGMENTS. `weights`: float32 of shape
-    (heads, L, L); row i says how token i spreads its attention, and sums to 1. `layer` of `num_layers`, from 1.
+    Attributes:
+        tokens: L strings, as people read them.
+        segments: int64 of shape (L,), the positions of the tokens' segments in SEGMENTS.
+        weights: float32 of shape (heads, L, L); `weights[:, i, j]` is the attention that token i pays to token j, so
+            that each row sums to 1.
+        layer: the number of the layer; 1 is the first.
+        num_layers: the number of layers of the encoder.
     """
 
     tokens: list[str]
@@ -31,22 +36,35 @@ class TripletAttention:
     num_layers: int
 
     def between_segments(self) -> np.ndarray:
-        """The share of the attention of a segment (row) that goes to a segment (column), order SEGMENTS.
+        """Returns how each segment spreads its attention over the segments.
 
-        The mean over heads and over the row segment's tokens; float64 of shape (4, 4), rows sum to 1.
+        Returns:
+            float64 of shape (4, 4), in the order of SEGMENTS: the share of the row segment's attention that goes to the
+            column segment, as the mean over the heads and over the row segment's tokens. Each row sums to 1.
         """
         member = (self.segments[:, None] == np.arange(len(SEGMENTS))).astype(np.float64)  # (L, 4)
         weights = self.weights.mean(axis=0, dtype=np.float64)
         return member.T @ weights @ member / member.sum(axis=0)[:, None]
 
 
-def triplet_attention(
+def compute_attention(
     model: LassForKGCompletion, processor: LassProcessor, texts: tuple[str, str, str], layer: int | None = None
 ) -> TripletAttention:
-    """Attention weights of a layer (1 is the first; None: the last) for (head text, relation text, tail text).
+    """Computes the attention weights of one layer for one triplet.
 
-    The encoder computes them with "eager" attention, and has its own again afterwards. Raises LassError for a layer
-    that it does not have, and for an encoder that has no attention weights to show.
+    The encoder computes them with "eager" attention, and its own implementation is restored afterwards.
+
+    Args:
+        model: a cross-encoder.
+        processor: its processor.
+        texts: the texts of head, relation and tail.
+        layer: the number of the layer; 1 is the first, None the last.
+
+    Returns:
+        The attention of that layer.
+
+    Raises:
+        LassError: the encoder has no such layer, or returns no attention weights.
     """
     inputs = processor([texts]).to(model.device)
     segments = inputs.pop("segment_ids")[0].cpu().numpy()
@@ -54,10 +72,10 @@ def triplet_attention(
     was_training = model.training
     try:
         model.eval()
-        with torch.no_grad(), eager_attention(encoder):  # the others never have the weights as a whole
+        with torch.no_grad(), eager_attention(encoder):  # The other implementations never hold all weights.
             layers = encoder(**inputs, output_attentions=True, return_dict=True).get("attentions")
     except (ValueError, TypeError) as error:
-        raise LassError(f"{name}: no attention weights can be had ({first_line(error)})") from error
+        raise LassError(f"{name}: no attention weights can be computed ({first_line(error)})") from error
     finally:
         model.train(was_training)
     length = len(segments)
@@ -68,7 +86,7 @@ def triplet_attention(
         raise LassError(f"layer {layer}; expected 1 to {len(layers)}, the layers of this {name}")
     return TripletAttention(
         tokens=_readable(processor, inputs["input_ids"][0].tolist()),
-        segments=(segments - 1) % len(SEGMENTS),  # head, relation, tail are 1, 2, 3 there, and special tokens 0
+        segments=(segments - 1) % len(SEGMENTS),  # The processor numbers head, relation, tail 1, 2, 3.
         weights=layers[number - 1][0].float().cpu().numpy(),
         layer=number,
         num_layers=len(layers),
@@ -76,7 +94,7 @@ def triplet_attention(
 
 
 def _readable(processor: LassProcessor, token_ids: list[int]) -> list[str]:
-    """Tokens as a person reads them: without the markers of spaces, bytes decoded where they are whole characters."""
+    """Returns the tokens without markers of spaces, and with bytes decoded if they are complete characters."""
     raw = processor.tokenizer.convert_ids_to_tokens(token_ids)
     decoded = (processor.tokenizer.decode([token]).strip() for token in token_ids)
     return [token if not text or "\ufffd" in text else text for token, text in zip(raw, decoded, strict=True)]

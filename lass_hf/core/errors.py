@@ -1,48 +1,61 @@
 """The exceptions that mean "the input is wrong", one line each: what was given, where, what to do.
 
-The command line turns them into exit code 2. They do not cover mistakes in this package.
+The command line turns them into exit code 2. They do not cover mistakes in this package. Importing this module imports
+no library, because `lass-hf --help` needs it.
 """
 
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-    StrictDataclassError,
-)
-from safetensors import SafetensorError
+from typing import TYPE_CHECKING, Any
 
-# What transformers, safetensors and the hub raise for what is missing, damaged, of another model, or out of reach.
-LOADING_ERRORS = (
-    *(OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError),
-    *(SafetensorError, StrictDataclassError, HTTPError),
-)
+if TYPE_CHECKING:
+    # An `except` clause of (*LOADING_ERRORS, another) needs their number.
+    LOADING_ERRORS: tuple[
+        type[OSError],
+        type[ValueError],
+        type[TypeError],
+        type[KeyError],
+        type[RuntimeError],
+        type[ImportError],
+        type[Exception],
+        type[Exception],
+        type[Exception],
+    ]
+
+
+def __getattr__(name: str) -> Any:
+    """Makes `LOADING_ERRORS`, the errors of the libraries that load models, when a module imports it."""
+    if name != "LOADING_ERRORS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from huggingface_hub.errors import HTTPError, StrictDataclassError
+    from safetensors import SafetensorError
+
+    return (
+        *(OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError),
+        *(SafetensorError, StrictDataclassError, HTTPError),
+    )
 
 
 class LassError(ValueError):
-    """Base of every error that the user can mend."""
+    """Base of every error that the user can correct."""
 
 
 class GraphError(LassError):
-    """A graph's files or triplets are not what they should be."""
+    """A graph's files or triplets are not as expected."""
 
 
 class UnknownNameError(LassError):
-    """A name that is no entity or relation of the graph, or that names several."""
+    """A name matches no entity or relation of the graph, or several."""
 
 
 class ModelError(LassError):
-    """A folder or hub name that does not hold the model, encoder or tokenizer that was asked for."""
+    """A folder or hub repository does not hold the model, encoder or tokenizer that was requested."""
 
 
 class HubError(LassError):
-    """The hub did not take what was sent; nothing that is here has changed."""
+    """The hub did not accept an upload; nothing on this machine has changed."""
 
 
 class IndexFolderError(LassError):
-    """A folder for the vectors of entities that holds those of another model or graph, or cannot be written."""
+    """A folder for entity vectors holds those of another model or graph, or cannot be written."""
 
 
 class NonFiniteError(LassError):
@@ -50,17 +63,30 @@ class NonFiniteError(LassError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of another library's error, for the middle of ours; of the hub's answers, what they mean."""
-    hub = None if isinstance(error, LassError) else _of_the_hub(error)
+    """Returns the first line of another library's error, to stand inside one of ours.
+
+    Args:
+        error: an error of a library; for an answer of the hub the line explains that answer.
+    """
+    hub = None if isinstance(error, LassError) else _explain_hub_error(error)
     return hub or (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _of_the_hub(error: BaseException | None) -> str | None:
-    """What the hub answered, where that is what an error is about, or was caused by."""
+def _explain_hub_error(error: BaseException | None) -> str | None:
+    """Explains the hub's answer that an error is, or was caused by; returns None where the hub is not the cause."""
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     while error is not None and not isinstance(error, HTTPError):
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if error is None or isinstance(error, EntryNotFoundError):
-        return None  # transformers says which file
+        return None  # the error of transformers names the file
     if isinstance(error, RevisionNotFoundError):
         return "the hub has no such revision of it: check the branch, tag or commit"
     if isinstance(error, GatedRepoError):
@@ -77,5 +103,5 @@ def _of_the_hub(error: BaseException | None) -> str | None:
     }
     if status == 429 or status >= 500:
         meaning[status] = "the hub could not do it: try again later"
-    told = (error.server_message or "it does not say why").strip().splitlines()[0]
-    return f"{meaning.get(status, f'the hub refuses it: {told}')} (HTTP {status})"
+    reason = (error.server_message or "it gives no reason").strip().splitlines()[0]
+    return f"{meaning.get(status, f'the hub refuses it: {reason}')} (HTTP {status})"

@@ -10,10 +10,12 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import ModelOutput
 
 from .architectures import ARCHITECTURES, Architecture
+from .choices import ModelChoices, choice_names
 from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder, shared_name
 from .errors import LOADING_ERRORS, ModelError, first_line
 from .losses import negative_sampling_loss
+from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
 
 SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it is read
@@ -75,40 +77,35 @@ class LassForKGCompletion(PreTrainedModel):
         """Nothing: the encoder initializes itself, and doing it again would undo pre-trained weights."""
 
     @classmethod
-    def from_encoder(
-        cls,
-        name_or_path: str,
-        margin: float = 7.0,
-        distance_scale: str = "sqrt_dim",
-        dropout: float | None = None,
-        architecture: str = "cross-encoder",
-        normalize: bool = False,
-        scale: float = 20.0,
-        learn_scale: bool = True,
-        self_match_weight: float = 1.0,
-        neighbor_weight: float = 0.0,
-        frequency_weight: float = 0.0,
-        **kwargs: Any,
-    ) -> "LassForKGCompletion":
-        """A LASS model, yet to be trained, from a pre-trained encoder by hub name or folder.
+    def from_encoder(cls, name_or_path: str, *, dropout: float | None = None, **choices: Any) -> "LassForKGCompletion":
+        """Makes an untrained LASS model from a pre-trained encoder.
 
-        `dropout`: of all layers of the encoder, in [0, 1); None leaves it as the checkpoint has it. The other choices
-        are those of `LassConfig`. The folder of a trained LASS model gives its encoder, to train another model from.
-        `kwargs` go to `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...). A checkpoint saved
-        with a task head is fine: its head is dropped. Raises ModelError when there is no such encoder, or when the
-        checkpoint lacks weights of the encoder, or has them in no safetensors file: nothing is unpickled.
+        A checkpoint saved with a task head is fine: its head is dropped. The folder of a trained LASS model gives its
+        encoder, to train another model from.
+
+        Args:
+            name_or_path: hub name or folder of the encoder.
+            dropout: probability of all dropout layers of the encoder, in [0, 1); None leaves the checkpoint's own.
+            **choices: choices of `ModelChoices` (`architecture`, `margin`, `distance_scale`, ...); all others go to
+                `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...).
+
+        Raises:
+            LassError: a choice has a value that is not allowed, or a name that it had in an earlier version.
+            ModelError: there is no such encoder, or the checkpoint lacks weights of it, or has them in no safetensors
+                file: nothing is unpickled.
         """
-        check_model_source(resolve_encoder(name_or_path), **kwargs)
+        refuse_old_names(choices)
+        own = {name: choices.pop(name) for name in choice_names(ModelChoices) if name in choices}
+        check_model_source(resolve_encoder(name_or_path), **choices)
         try:
             if dropout is not None:
-                kwargs["config"] = _with_dropout(
-                    AutoConfig.from_pretrained(resolve_encoder(name_or_path), **_hub(kwargs)), dropout
-                )
+                config = AutoConfig.from_pretrained(resolve_encoder(name_or_path), **_hub(choices))
+                choices["config"] = _with_dropout(config, dropout)
             encoder, info = AutoModel.from_pretrained(
-                resolve_encoder(name_or_path), output_loading_info=True, **{**kwargs, **SAFE}
+                resolve_encoder(name_or_path), output_loading_info=True, **{**choices, **SAFE}
             )
         except ModelError:
-            raise  # of a trained LASS model
+            raise  # The encoder is that of a trained LASS model, whose message is already the right one.
         except LOADING_ERRORS as error:
             raise ModelError(f"{name_or_path}: no encoder could be loaded ({_why(error)})") from error
         if isinstance(encoder, cls):
@@ -117,24 +114,19 @@ class LassForKGCompletion(PreTrainedModel):
         encoder.config._name_or_path = shared_name(name_or_path)
         config = LassConfig(
             encoder_config=encoder.config,
-            margin=margin,
-            distance_scale=distance_scale,
-            architecture=architecture,
-            normalize=normalize,
-            scale=scale,
-            learn_scale=learn_scale,
-            self_match_weight=self_match_weight,
-            neighbor_weight=neighbor_weight,
-            frequency_weight=frequency_weight,
-            attn_implementation=encoder.config._attn_implementation,  # type: ignore[call-arg] # else reset, in the encoder too
+            attn_implementation=encoder.config._attn_implementation,  # type: ignore[call-arg] # else it is reset, in the encoder too
+            **own,
         )
         return cls(config, encoder=encoder)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs) -> "LassForKGCompletion":
-        """Loads a trained LASS model, by folder or hub name; raises ModelError for one that holds none.
+        """Loads a trained LASS model from a folder or the hub.
 
         Weights are read from safetensors files only: nothing is unpickled.
+
+        Raises:
+            ModelError: the folder or repository holds no LASS model, or one saved by an earlier version.
         """
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
@@ -273,13 +265,13 @@ class LassForKGCompletion(PreTrainedModel):
 
 
 def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Which of `from_pretrained`'s arguments say where the files are."""
+    """Returns those arguments of `from_pretrained` that say where the files are."""
     names = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "trust_remote_code")
     return {name: kwargs[name] for name in names if name in kwargs}
 
 
 def _why(error: BaseException) -> str:
-    """The first line of an error; about weights in another format, what to do."""
+    """Returns the first line of an error, or what to do about weights in another format."""
     line = first_line(error)
     if "file named model.safetensors" in line:
         return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
@@ -287,7 +279,7 @@ def _why(error: BaseException) -> str:
 
 
 def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
-    """Sets every dropout probability of a configuration, whatever its architecture calls them."""
+    """Sets every dropout probability of a configuration, by whatever names it has them."""
     if not 0 <= dropout < 1:
         raise ModelError(f"dropout={dropout}; expected 0 or more, and less than 1")
     encoder = config.encoder_config if isinstance(config, LassConfig) else config
@@ -299,8 +291,8 @@ def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
 
 
 def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
-    """Weights that a checkpoint lacks would be random, and transformers only reports them. The pooler is not used."""
-    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
+    """Refuses a checkpoint that lacks weights: they would be random, and transformers only reports them."""
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))  # The pooler is not used.
     if missing:
         raise ModelError(
             f"{name}: the checkpoint lacks {len(missing)} weights of {type(model).__name__}, {missing[0]} among them; "

@@ -1,9 +1,9 @@
-"""Named presets: the choices in which the paper and its published code differ. Data only."""
+"""Presets: the choices of the two variants of the method, the paper's and its published code's."""
 
 from typing import Any
 
-# The two variants of the method: every choice that changes scores or loss. Learning rate, epochs and batch size are
-# the recipes' business. `published_code` is its link prediction form; its classification form has one negative,
+# A preset has every choice of a variant that changes scores or loss; learning rate, epochs and batch size are in
+# recipes. `published_code` is the link prediction form of that code; its classification form has one negative and
 # corruption="head_or_tail".
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {

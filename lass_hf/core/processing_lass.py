@@ -16,16 +16,18 @@ from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
 
 from .architectures import ARCHITECTURES
+from .choices import SequenceChoices, choice_names
 from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder
 from .errors import LOADING_ERRORS, LassError, ModelError, first_line
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
+from .old_names import refuse_old_names
 from .token_store import SequenceTemplate, TokenStore
 
 DEFAULT_MAX_LENGTH = 512
-INVERSE = "inverse of {}"
 TEXTS_AT_ONCE = 2**16  # that are tokenized together: the tokenizer keeps 2 kB of each until the last is done
 INCLUDE_GRAPH = ("full", "vocabulary", "none")
+PROCESSOR_CHOICES = (*choice_names(SequenceChoices), "architecture")
 
 
 def usable_positions(config: PreTrainedConfig) -> int | None:
@@ -38,17 +40,19 @@ def usable_positions(config: PreTrainedConfig) -> int | None:
 
 
 class LassProcessor(ProcessorMixin):
-    """Tokenizer and sequence template of a LASS model, with the graph it was trained on.
+    """Tokenizer and sequence template of a LASS model, with the graph that it was trained on.
 
     Args:
         tokenizer: any tokenizer with [CLS] or BOS, and [SEP] or EOS.
-        separators: `[B] h [S] r [S] t [S]` (the paper); False for `[B] h r t [S]` (the published code's default).
-        max_length: longest sequence in tokens; the tokenizer's limit, or 512, when None.
-        architecture: "cross-encoder", one sequence a triplet; or "bi-encoder", the queries `[B] h [S] r [S]` and `[B] t [S] r' [S]`
-            and the answers `[B] t [S]` and `[B] h [S]`, where r' is the inverse (reciprocal) relation.
-        inverse: text of an inverse relation; {} stands for the relation's.
+        separators: True for `[B] h [S] r [S] t [S]` (the paper), False for `[B] h r t [S]` (the published code).
+        max_length: longest sequence in tokens; by default the tokenizer's limit, or 512.
+        architecture: "cross-encoder" makes one sequence of a triplet; "bi-encoder" makes the queries
+            `[B] h [S] r [S]` and `[B] t [S] r' [S]` and the answers `[B] t [S]` and `[B] h [S]`, where r' is the
+            inverse (reciprocal) relation, with the text "inverse of r".
 
-    Raises ModelError for a tokenizer without the needed special tokens.
+    Raises:
+        ModelError: the tokenizer lacks a special token that a sequence needs.
+        LassError: the architecture is unknown, or `max_length` is too small for a triplet.
     """
 
     def __init__(
@@ -57,16 +61,12 @@ class LassProcessor(ProcessorMixin):
         separators: bool = True,
         max_length: int | None = None,
         architecture: str = "cross-encoder",
-        inverse: str = INVERSE,
     ):
         super().__init__(tokenizer)
         if architecture not in ARCHITECTURES:
             raise LassError(f"architecture={architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
-        if inverse.count("{}") != 1 or inverse.strip() == "{}":
-            raise LassError(f"inverse={inverse!r}; expected a text with {{}} for the relation's, such as {INVERSE!r}")
         self.separators = separators
         self.architecture = architecture
-        self.inverse = inverse
         limit = tokenizer.model_max_length
         if max_length is None:
             max_length = limit if limit <= 1_000_000 else DEFAULT_MAX_LENGTH
@@ -95,35 +95,35 @@ class LassProcessor(ProcessorMixin):
         self._store: tuple[KnowledgeGraph, TokenStore] | None = None
 
     @classmethod
-    def from_encoder(
-        cls,
-        name_or_path: str,
-        graph: KnowledgeGraph | None = None,
-        separators: bool = True,
-        max_length: int | None = None,
-        architecture: str = "cross-encoder",
-        inverse: str = INVERSE,
-        **kwargs: Any,
-    ) -> "LassProcessor":
-        """The processor for a pre-trained encoder, by hub name or folder; `kwargs` go to `AutoTokenizer`.
+    def from_encoder(cls, name_or_path: str, graph: KnowledgeGraph | None = None, **choices: Any) -> "LassProcessor":
+        """Makes the processor for a pre-trained encoder.
 
-        Raises ModelError when there is no tokenizer of that name.
+        Args:
+            name_or_path: hub name or folder of the encoder, or of a tokenizer alone.
+            graph: whose texts are tokenized, and which is saved with the processor; None for texts only.
+            **choices: `separators`, `max_length` and `architecture` as in `LassProcessor`; all others go to
+                `AutoTokenizer.from_pretrained` (`revision`, `token`, ...).
+
+        Raises:
+            ModelError: there is no tokenizer of that name.
+            LassError: `max_length` exceeds the encoder's positions, or a choice has a name of an earlier version.
         """
-        check_model_source(resolve_encoder(name_or_path), **kwargs)
+        refuse_old_names(choices)
+        own = {name: choices.pop(name) for name in PROCESSOR_CHOICES if name in choices}
+        check_model_source(resolve_encoder(name_or_path), **choices)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **kwargs)
+            tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **choices)
         except LOADING_ERRORS as error:
             raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({first_line(error)})") from error
         try:
-            positions = usable_positions(AutoConfig.from_pretrained(resolve_encoder(name_or_path), **kwargs))
-        except LOADING_ERRORS:  # a folder that holds a tokenizer only
+            positions = usable_positions(AutoConfig.from_pretrained(resolve_encoder(name_or_path), **choices))
+        except LOADING_ERRORS:  # The folder holds a tokenizer only.
             positions = None
-        if max_length is not None and positions is not None and max_length > positions:
-            raise LassError(f"max_length={max_length}, but {name_or_path} has {positions} positions")
-        choices: dict[str, Any] = {"separators": separators, "architecture": architecture, "inverse": inverse}
-        processor = cls(tokenizer, max_length=max_length, **choices)
+        processor = cls(tokenizer, **own)
         if positions is not None and processor.max_length > positions:
-            processor = cls(tokenizer, max_length=positions, **choices)
+            if own.get("max_length") is not None:
+                raise LassError(f"max_length={own['max_length']}, but {name_or_path} has {positions} positions")
+            processor = cls(tokenizer, **{**own, "max_length": positions})
         processor.graph = graph
         return processor
 
@@ -188,12 +188,20 @@ class LassProcessor(ProcessorMixin):
         return BatchFeature(ARCHITECTURES[self.architecture].inputs(store, rows))
 
     def to_dict(self) -> dict[str, Any]:
-        """What `processor_config.json` holds (the graph has its own files)."""
-        choices = ("separators", "max_length", "architecture", "inverse")
-        output = {**{name: getattr(self, name) for name in choices}, "processor_class": type(self).__name__}
+        """Returns what `processor_config.json` holds; the graph has its own files."""
+        output = {name: getattr(self, name) for name in PROCESSOR_CHOICES} | {"processor_class": type(self).__name__}
         if hasattr(self, "auto_map"):
             output["auto_map"] = self.auto_map
         return output
+
+    @classmethod
+    def from_args_and_dict(cls, args, processor_dict: dict[str, Any], **kwargs):
+        """Makes a processor from its saved configuration; raises LassError for keys of an earlier version."""
+        refuse_old_names(
+            {**processor_dict, **kwargs},
+            remedy="in a saved processor_config.json edit these keys, and the processor loads",
+        )
+        return super().from_args_and_dict(args, processor_dict, **kwargs)
 
     def save_pretrained(self, save_directory, push_to_hub: bool = False, include_graph: str | None = None, **kwargs):
         """Saves the tokenizer, the template, their code and, as `include_graph` says, the graph.
@@ -234,8 +242,12 @@ class LassProcessor(ProcessorMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs) -> "LassProcessor":  # type: ignore[override]
-        """Loads a saved processor and, where it was saved, its graph; raises ModelError for anything else."""
-        for name in ("dtype", "device_map", "attn_implementation"):  # the model's, which a pipeline passes on
+        """Loads a saved processor and, where one was saved, its graph.
+
+        Raises:
+            ModelError: the folder or repository holds no LASS processor, or one saved by an earlier version.
+        """
+        for name in ("dtype", "device_map", "attn_implementation"):  # A pipeline passes the model's arguments on.
             kwargs.pop(name, None)
         check_model_source(pretrained_model_name_or_path, **kwargs)
         places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")

@@ -72,7 +72,8 @@ class ScoreFunction:
             Float32 of shape (...).
         """
         if self.query is None:
-            return self.energy(*queries.chunk(2, dim=-1), entities)
+            head, relation = queries.chunk(2, dim=-1)
+            return self.energy(head, relation, entities)
         return (queries - entities).square().sum(-1)
 
     def compare_all(self, queries: Tensor, entities: Tensor) -> Tensor:

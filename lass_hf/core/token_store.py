@@ -1,9 +1,9 @@
-"""Every text of a graph tokenized once, and sequences put together from it by array operations.
+"""The token store: every text of a graph is tokenized once, and array operations make sequences of the token ids.
 
-It knows token ids and lengths, not strings and not models. A sequence is `[B] head [S] relation [S] tail [S]` (paper,
-section 2.1), or `[B] head relation tail [S]` without separators (the published code's default). Rows are int arrays of
-shape (n, 3): entity, relation, entity, and -1 for a segment that is not there. With a bi-encoder a query is the
-row (entity, relation, -1) and an answer (-1, -1, entity).
+A sequence is `[B] head [S] relation [S] tail [S]` (paper, section 2.1), or `[B] head relation tail [S]` without
+separators (the published code's default). Its row is (entity, relation, entity), with -1 for a segment that it does not
+have: a cross-encoder's row is a triplet, a bi-encoder's query is (entity, relation, -1), and its candidate is
+(-1, -1, entity).
 """
 
 from collections.abc import Iterable
@@ -16,12 +16,21 @@ import torch
 
 from .errors import ModelError
 
-HEAD, RELATION, TAIL = 1, 2, 3  # segment ids; 0 is a special token or padding
+HEAD, RELATION, TAIL = 1, 2, 3  # The segment ids. 0 is that of special tokens and padding.
 
 
 @dataclass(frozen=True)
 class SequenceTemplate:
-    """The special tokens of a sequence, and its longest length in tokens, special tokens included."""
+    """The form of a sequence.
+
+    Attributes:
+        begin: Token id of [B].
+        separator: Token id of [S].
+        padding: Token id of padding.
+        separators: Whether a separator follows each segment, and not only the last one.
+        max_length: The longest length of a sequence in tokens, special tokens included.
+        architecture: "cross-encoder" or "bi-encoder".
+    """
 
     begin: int
     separator: int
@@ -31,17 +40,28 @@ class SequenceTemplate:
     architecture: str = "cross-encoder"
 
     def num_special(self, segments):
-        """Special tokens of a sequence of so many segments (an int, or an array of them)."""
+        """Returns the number of special tokens of a sequence.
+
+        Args:
+            segments: The number of segments, an int or an array of them.
+
+        Returns:
+            An int, or an array of the same shape.
+        """
         return 1 + (segments if self.separators else 1)
 
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Token ids of all relations, then all entities, in one flat array.
+    """The token ids of all relations, then of all entities, in one flat array.
 
-    `tokens`: int32, all texts after each other; `offsets`: int64, text i is `tokens[offsets[i]:offsets[i + 1]]`;
-    relation r is text r, entity e is text `num_relations + e`. With a bi-encoder the second half of the relations
-    are the inverses of the first.
+    Relation r is text r, and entity e is text `num_relations + e`.
+
+    Attributes:
+        template: The form of a sequence.
+        num_relations: The number of relations. For a bi-encoder, the second half are the inverses of the first.
+        tokens: Int32: the token ids of all texts, one text after the other.
+        offsets: Int64 of shape (texts + 1,): text i is `tokens[offsets[i] : offsets[i + 1]]`.
     """
 
     template: SequenceTemplate
@@ -53,21 +73,46 @@ class TokenStore:
     def from_lists(
         cls, template: SequenceTemplate, relations: list[list[int]], entities: list[list[int]]
     ) -> "TokenStore":
-        """Makes a store from the token ids of each relation, and of each entity."""
+        """Makes a store of token ids.
+
+        Args:
+            template: The form of a sequence.
+            relations: The token ids of each relation.
+            entities: The token ids of each entity.
+
+        Returns:
+            The store.
+        """
         return cls.from_chunks(template, relations, [entities])
 
     @classmethod
     def from_chunks(
         cls, template: SequenceTemplate, relations: list[list[int]], entities: Iterable[list[list[int]]]
     ) -> "TokenStore":
-        """Makes a store from entities that come in chunks, so that only one chunk is in memory as lists."""
-        parts = [_flatten(texts) for texts in (relations, *entities)]  # type: ignore[misc]
+        """Makes a store of entities that come in chunks, so that only one chunk is in memory as lists.
+
+        Args:
+            template: The form of a sequence.
+            relations: The token ids of each relation.
+            entities: The token ids of each entity of a chunk, for all chunks.
+
+        Returns:
+            The store.
+        """
+        parts = [_flatten(texts) for texts in (relations, *entities)]
         offsets = np.zeros(1 + sum(len(lengths) for _, lengths in parts), dtype=np.int64)
         np.cumsum(np.concatenate([lengths for _, lengths in parts]), out=offsets[1:])
         return cls(template, len(relations), np.concatenate([tokens for tokens, _ in parts]), offsets)
 
     def with_entities(self, entities: list[list[int]]) -> "TokenStore":
-        """Returns the store with more entities, given by their token ids, after its own."""
+        """Returns a store with more entities after its own.
+
+        Args:
+            entities: The token ids of each new entity.
+
+        Returns:
+            Another store.
+        """
         tokens, lengths = _flatten(entities)
         return replace(
             self,
@@ -77,54 +122,89 @@ class TokenStore:
 
     @property
     def num_entities(self) -> int:
+        """The number of entities."""
         return len(self.offsets) - 1 - self.num_relations
 
     @cached_property
     def same_text(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each entity, and each relation, the first with the same tokens: a text model cannot tell them apart."""
-        return self._first_alike(self.num_relations, len(self.offsets) - 1), self._first_alike(0, self.num_relations)
+        """The first entity with the same tokens, for each entity, and the same for relations: two int64 arrays.
+
+        A text model gives the same vector to texts with the same tokens.
+        """
+        relations = self._first_with_same_tokens(0, self.num_relations)
+        return self._first_with_same_tokens(self.num_relations, len(self.offsets) - 1), relations
 
     def of_texts(self, triplets: np.ndarray) -> np.ndarray:
-        """Triplets, shape (n, 3), of the first entity with each text: a text model cannot tell the others apart."""
+        """Replaces the entities of triplets by the first entity with the same text.
+
+        Args:
+            triplets: Int of shape (n, 3).
+
+        Returns:
+            Other triplets, of the same shape. A text model gives them the same scores.
+        """
         triplets = triplets.copy()
         triplets[:, [0, 2]] = self.same_text[0][triplets[:, [0, 2]]]
         return triplets
 
-    def _first_alike(self, start: int, end: int) -> np.ndarray:
-        """For each of some texts, the first of them with the same tokens, counted from `start`: int64."""
+    def _first_with_same_tokens(self, start: int, end: int) -> np.ndarray:
+        """Returns the first text with the same tokens, for each text from start to end - 1, counted from `start`."""
         try:
             import pyarrow as pa
-        except ImportError:  # code that was saved with a model asks for no more than a model needs
-            raise ModelError("which texts are the same is found by pyarrow: pip install pyarrow") from None
+        except ImportError:  # Code that was saved with a model requires no more packages than a model needs.
+            raise ModelError("pyarrow is needed to find texts that are the same: pip install pyarrow") from None
         offsets = pa.py_buffer(self.tokens.itemsize * self.offsets[start : end + 1])
         texts = pa.Array.from_buffers(pa.large_binary(), end - start, [None, offsets, pa.py_buffer(self.tokens)])
         codes = texts.dictionary_encode().indices.to_numpy()
         first = np.empty(codes.max(initial=-1) + 1, dtype=np.int64)
-        first[codes[::-1]] = np.arange(len(codes))[::-1]  # of values for one code, the last assigned stays
+        first[codes[::-1]] = np.arange(len(codes))[::-1]  # Of several values for one code, the last one stays.
         return first[codes]
 
     def distinct(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of rows that read the same one: positions (m,), which of them each row is (n,), how many are (m,); int64."""
+        """Finds rows whose sequences are the same.
+
+        Args:
+            rows: Int of shape (n, 3).
+
+        Returns:
+            The positions of m distinct rows, int64 of shape (m,); for each row, which of them it equals, int64 of shape
+            (n,); and for each distinct row, how many rows equal it, int64 of shape (m,).
+        """
         entity, relation = (np.append(same, -1) for same in self.same_text)
         keys = ((entity[rows[:, 0]] + 1) * len(relation) + relation[rows[:, 1]] + 1) * len(entity) + entity[rows[:, 2]]
         _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
         return first, inverse, counts
 
     def queries(self, triplets: np.ndarray, slot: int) -> np.ndarray:
-        """Rows of the queries for `slot` (0 or 2) of triplets: (head, relation), or (tail, inverse relation)."""
+        """Returns the rows of queries of a bi-encoder.
+
+        Args:
+            triplets: Int of shape (n, 3). Their values in `slot` are ignored.
+            slot: 2 for queries (head, relation), 0 for queries (tail, inverse relation).
+
+        Returns:
+            Int64 of shape (n, 3).
+        """
         rows = np.full((len(triplets), 3), -1, dtype=np.int64)
         rows[:, 0] = triplets[:, 2 - slot]
         rows[:, 1] = triplets[:, 1] + (0 if slot == 2 else self.num_relations // 2)
         return rows
 
     def candidates(self, entities: np.ndarray) -> np.ndarray:
-        """Returns the rows of entities as candidates, int64 of shape (n, 3)."""
+        """Returns the rows of entities as candidates of a bi-encoder.
+
+        Args:
+            entities: Int of shape (n,).
+
+        Returns:
+            Int64 of shape (n, 3).
+        """
         rows = np.full((len(entities), 3), -1, dtype=np.int64)
         rows[:, 2] = entities
         return rows
 
     def _segments(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Start in `tokens`, truncated length and presence of the three segments; three arrays of shape (n, 3)."""
+        """Returns start in `tokens`, truncated length and presence of the segments, three arrays of shape (n, 3)."""
         present = rows >= 0
         texts = np.where(present, rows + np.array([self.num_relations, 0, self.num_relations]), 0)
         starts = self.offsets[texts]
@@ -133,12 +213,26 @@ class TokenStore:
         return starts, truncate(lengths, budget), present
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
-        """Tokens of each row's sequence, special tokens included: int64, shape (n,)."""
+        """Returns the lengths of sequences in tokens, special tokens included.
+
+        Args:
+            rows: Int of shape (n, 3).
+
+        Returns:
+            Int64 of shape (n,).
+        """
         _, lengths, present = self._segments(rows)
         return lengths.sum(axis=1) + self.template.num_special(present.sum(axis=1))
 
     def length_summary(self, triplets: np.ndarray) -> dict[str, dict[str, float]]:
-        """Mean, median, 95th percentile and maximum, in tokens, of the texts and of the sequences of `triplets`."""
+        """Returns statistics of the lengths, in tokens, of all texts and of the sequences of triplets.
+
+        Args:
+            triplets: Int of shape (n, 3).
+
+        Returns:
+            For "entity_text", "relation_text" and "sequence" a dict of "mean", "median", "p95" and "max".
+        """
         texts = np.diff(self.offsets)
         lengths = {
             "entity_text": texts[self.num_relations :],
@@ -156,28 +250,32 @@ class TokenStore:
         }
 
     def assemble(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Sequences of int rows of shape (n, 3), such as triplets, padded to the longest, L tokens.
+        """Makes sequences, padded to the longest of them, which has L tokens.
 
-        Returns int64 tensors of shape (n, L): `input_ids`, `attention_mask` (1 = token), and `segment_ids`
-        (0 special or padding, 1 head, 2 relation, 3 tail).
+        Args:
+            rows: Int of shape (n, 3), such as triplets.
+
+        Returns:
+            Int64 tensors of shape (n, L): `input_ids`, `attention_mask` (1 for tokens, 0 for padding) and `segment_ids`
+            (0 special or padding, 1 head, 2 relation, 3 tail).
         """
         starts, lengths, present = self._segments(rows)
         template, count = self.template, len(rows)
-        # A separator behind each segment, or one behind all of them.
+        # A separator follows each segment, or one follows all of them.
         gaps = present.astype(np.int64) if template.separators else np.zeros((1, 3), dtype=np.int64)
-        ends = 1 + np.cumsum(lengths + gaps, axis=1) - gaps  # position behind each segment
+        ends = 1 + np.cumsum(lengths + gaps, axis=1) - gaps  # The position behind each segment.
         total = lengths.sum(axis=1) + template.num_special(present.sum(axis=1))
         width = int(total.max(initial=0))
         input_ids = np.full((count, width), template.padding, dtype=np.int64)
         segment_ids = np.zeros_like(input_ids)
         input_ids[:, :1] = template.begin
-        first = np.arange(count) * width  # of each row, when all rows are one flat array
+        first = np.arange(count) * width  # The start of each row in one flat array of all rows.
         flat_ids, flat_segments = input_ids.reshape(-1), segment_ids.reshape(-1)
         if template.separators:
             flat_ids[(first[:, None] + ends)[present]] = template.separator
         else:
             flat_ids[first + total - 1] = template.separator
-        # All 3n segments at once: where each token comes from, and where it goes.
+        # All 3n segments are copied together: each token has a source and a target position.
         flat = lengths.ravel()
         within = np.arange(flat.sum()) - np.repeat(np.cumsum(flat) - flat, flat)
         source = np.repeat(starts.ravel(), flat) + within
@@ -192,17 +290,24 @@ class TokenStore:
 
 
 def truncate(lengths: np.ndarray, budget: np.ndarray | int) -> np.ndarray:
-    """Lengths of n x 3 segments cut so that each row sums to at most `budget` (at least 3; one number, or one a row).
+    """Cuts the lengths of segments so that each row sums to a budget at most.
 
-    The longest segment of a row is shortened first, as the tokenizers' "longest_first" does, and none to nothing: cut
-    segments come out equal within one token, the earlier one longer.
+    The longest segment of a row is shortened first, as the "longest_first" of tokenizers does, and no segment to
+    nothing. Segments that are cut come out equal within one token, the earlier one longer.
+
+    Args:
+        lengths: Int of shape (n, 3).
+        budget: The largest sum of a row, at least 3: one number, or int of shape (n,).
+
+    Returns:
+        Int of shape (n, 3).
     """
     over = lengths.sum(axis=1) > budget
     if not over.any():
         return lengths
     budget = np.broadcast_to(budget, len(lengths))[over, None]
     rows = np.sort(lengths[over], axis=1)
-    shorter = np.cumsum(rows, axis=1) - rows  # sum of the segments that are shorter than each
+    shorter = np.cumsum(rows, axis=1) - rows  # The sum of the segments that are shorter than each one.
     level = ((budget - shorter) // np.array([3, 2, 1])).max(axis=1, keepdims=True)
     cut = np.minimum(lengths[over], level)
     left = budget - cut.sum(axis=1, keepdims=True)
@@ -213,6 +318,6 @@ def truncate(lengths: np.ndarray, budget: np.ndarray | int) -> np.ndarray:
 
 
 def _flatten(lists: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns all tokens one after the other, int32, and the length of each list, int64."""
+    """Returns all tokens, one list after the other, int32, and the length of each list, int64."""
     lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
     return np.fromiter(chain.from_iterable(lists), dtype=np.int32, count=int(lengths.sum())), lengths

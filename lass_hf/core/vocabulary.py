@@ -1,6 +1,6 @@
-"""Names of entities and relations: id, text, and the integer that stands for them everywhere else.
+"""Names of entities and relations: their ids, their texts, and the integers that stand for them everywhere else.
 
-It knows no triplets and no files; `named_triplets.py` turns names as they were read into integers.
+The module holds no triplets and reads no files; `graphs/named_triplets.py` turns the names of triplets into integers.
 """
 
 import difflib
@@ -12,18 +12,34 @@ import numpy as np
 
 from .errors import UnknownNameError
 
-SLOT_NAMES = ("head", "relation", "tail")
+SLOT_NAMES = ("head", "relation", "tail")  # the names of the slots 0, 1 and 2
 SPLITS = ("train", "validation", "test")
-SHORTLIST = 50_000  # names that are compared with one that is unknown, letter by letter
+SHORTLIST = 50_000  # the most names that are compared letter by letter with an unknown one
 
 
 def text_of_id(name: str) -> str:
-    """The text of an entity or relation that has no other: its id, underscores and slashes spaced."""
+    """Makes a text from an id, for an entity or relation without a text of its own.
+
+    Args:
+        name: the id.
+
+    Returns:
+        The id with runs of underscores, slashes and white space replaced by one space each; the id itself if nothing
+        else is left.
+    """
     return re.sub(r"[_/\s]+", " ", name).strip() or name
 
 
 class Vocabulary:
-    """Ids and texts of all entities, or of all relations; the position in the list is the integer used everywhere."""
+    """Ids and texts of all entities, or of all relations, of a graph.
+
+    The position of a name in the lists is the integer that stands for it in every array.
+
+    Args:
+        kind: "entities" or "relations"; error messages name it.
+        ids: the ids, all different.
+        texts: one text for each id, in the same order; several ids may share a text.
+    """
 
     def __init__(self, kind: str, ids: Sequence[str], texts: Sequence[str]):
         self.kind = kind
@@ -35,30 +51,48 @@ class Vocabulary:
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Integer of each id."""
+        """Maps each id to its integer."""
         return dict(zip(self.ids, range(len(self)), strict=True))
 
     @cached_property
     def _by_text(self) -> tuple[dict[str, int], set[str]]:
-        """The last integer of each text, and the texts that have several."""
+        """Maps each text to its last integer, and holds the texts that several ids share."""
         last = dict(zip(self.texts, range(len(self)), strict=True))
         return last, {text for number, text in enumerate(self.texts) if last[text] != number}
 
     def find(self, name: str) -> int:
-        """Integer of an entity or relation given by id, else by its exact text.
+        """Returns the integer of an entity or relation.
 
-        Raises UnknownNameError, with the closest matches, for an unknown name, and with the ids for an ambiguous text.
+        Args:
+            name: an id, or else the exact text of one entity or relation.
+
+        Returns:
+            The integer, from 0 to `len(self) - 1`.
+
+        Raises:
+            UnknownNameError: no id or text matches (the message lists the closest ones), or several ids share the
+                text (the message lists the ids).
         """
         if (number := self.find_exactly(name)) is None:
-            raise self.unknown(name, self._alike(name))
+            raise self.unknown(name, self._closest_names(name))
         return number
 
     def find_exactly(self, name: str) -> int | None:
-        """As `find`, but None for an unknown name, at once: its closest matches take long among many names."""
+        """Returns the integer of a name, or None, without the search for similar names that makes `find` slow.
+
+        Args:
+            name: an id, or else the exact text of one entity or relation.
+
+        Returns:
+            The integer; None for an unknown name.
+
+        Raises:
+            UnknownNameError: several ids share the text.
+        """
         if name in self.index:
             return self.index[name]
-        number_of, shared = self._by_text
-        if name in shared:
+        number_of, shared_texts = self._by_text
+        if name in shared_texts:
             numbers = [number for number, text in enumerate(self.texts) if text == name]
             ids = ", ".join(self.ids[number] for number in numbers[:20])
             raise UnknownNameError(
@@ -67,31 +101,36 @@ class Vocabulary:
         return number_of.get(name)
 
     def unknown(self, name: str, matches: Sequence[str]) -> UnknownNameError:
-        """The error that says that a name is unknown, and which ones are like it."""
+        """Makes the error for an unknown name; the caller raises it.
+
+        Args:
+            name: the unknown name.
+            matches: similar names, the closest first; the message suggests them.
+        """
         hint = f"; did you mean {', '.join(map(repr, matches))}?" if matches else ""
-        return UnknownNameError(f"{name!r} is no id or text of the graph's {len(self)} {self.kind}{hint}")
+        return UnknownNameError(f"{name!r} is not an id or text of the graph's {len(self)} {self.kind}{hint}")
 
-    def _alike(self, name: str) -> list[str]:
-        """Up to 5 ids and texts that are spelled like a name, the closest first."""
-        numbers = range(len(self)) if len(self) <= SHORTLIST else self._sharing_letters(name)
+    def _closest_names(self, name: str) -> list[str]:
+        """Returns up to 5 ids and texts with a spelling close to the name, the closest first."""
+        numbers = range(len(self)) if len(self) <= SHORTLIST else self._numbers_sharing_letters(name)
         ids, texts = [self.ids[number] for number in numbers], [self.texts[number] for number in numbers]
-        # A text may be "label, definition": its label is what a person types.
-        labels = {text.split(",")[0].lower(): name for name, text in zip(ids, texts, strict=True)}
-        lowered = labels | {key.lower(): key for key in [*texts, *ids]}
-        return [lowered[key] for key in difflib.get_close_matches(name.lower(), lowered, n=5, cutoff=0.5)]
+        # A text is often "label, definition", and people type the label.
+        id_of_label = {text.split(",")[0].lower(): name for name, text in zip(ids, texts, strict=True)}
+        original_of = id_of_label | {key.lower(): key for key in [*texts, *ids]}
+        return [original_of[key] for key in difflib.get_close_matches(name.lower(), original_of, n=5, cutoff=0.5)]
 
-    def _sharing_letters(self, name: str) -> list[int]:
-        """The entries whose ids or texts have most of the pairs of letters that a name begins with."""
+    def _numbers_sharing_letters(self, name: str) -> list[int]:
+        """Returns the SHORTLIST integers whose ids or texts contain most of the letter pairs at the name's start."""
         try:
             import pyarrow as pa
             import pyarrow.compute as pc
-        except ImportError:  # code that was saved with a model asks for no more than a model needs
+        except ImportError:  # The copy of this module beside a saved model must work without pyarrow.
             return []
         start = name.lower()[:21]
-        pairs = {start[place : place + 2] for place in range(max(1, len(start) - 1))}
-        shared = np.zeros((2, len(self)), dtype=np.int8)
-        for row, given in enumerate((self.ids, self.texts)):
-            strings = pc.utf8_lower(pa.array(given, pa.large_string()))
+        pairs = {start[position : position + 2] for position in range(max(1, len(start) - 1))}
+        num_shared = np.zeros((2, len(self)), dtype=np.int8)
+        for row, names in enumerate((self.ids, self.texts)):
+            strings = pc.utf8_lower(pa.array(names, pa.large_string()))
             for pair in pairs:
-                shared[row] += np.asarray(pc.match_substring(strings, pair))
-        return np.sort(np.argpartition(shared.max(axis=0), -SHORTLIST)[-SHORTLIST:]).tolist()
+                num_shared[row] += np.asarray(pc.match_substring(strings, pair))
+        return np.sort(np.argpartition(num_shared.max(axis=0), -SHORTLIST)[-SHORTLIST:]).tolist()

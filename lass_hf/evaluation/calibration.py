@@ -23,10 +23,14 @@ from .platt_scaling import PlattScaling, fit_platt
 
 @dataclass(frozen=True)
 class Calibration:
-    """When a score means true, and how probably: one threshold for all relations, and Platt's sigmoid.
+    """One threshold for all relations, and Platt scaling.
 
     The two are fitted to different ends (accuracy, likelihood), so a label may differ from "probability above 0.5" for
-    scores close to the threshold. Probabilities are those of a split with as many true triplets as validation had.
+    scores close to the threshold. Probabilities hold for triplets of which as many are true as in validation.
+
+    Attributes:
+        threshold: a score above it means true.
+        platt: the scaling that gives the probability of being true.
     """
 
     threshold: float
@@ -34,18 +38,18 @@ class Calibration:
 
     @classmethod
     def fit(cls, scores: np.ndarray, labels: np.ndarray) -> "Calibration":
-        """From scores and labels (1 / 0) of a validation split, both of shape (n,)."""
+        """Fits both to scores and labels (1 / 0) of a validation split, of shape (n,)."""
         exact = scores.astype(np.float64)  # float32 would round the threshold
         return cls(best_threshold(exact, labels), fit_platt(exact, labels))
 
     @classmethod
     def of(cls, model: LassForKGCompletion) -> "Calibration | None":
-        """The one that a model carries; None where none was fitted."""
+        """Returns the calibration in a model's configuration; None where none was fitted."""
         values = model.config.calibration
         return None if values is None else cls(values["threshold"], PlattScaling(values["slope"], values["intercept"]))
 
     def to_dict(self) -> dict[str, float]:
-        """What `LassConfig.calibration` holds."""
+        """Returns the values that `LassConfig.calibration` holds."""
         return {"threshold": self.threshold, **asdict(self.platt)}
 
     def __call__(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,9 +69,22 @@ def fit_calibration(
 
     `model.save_pretrained` saves them; predictors and pipelines made from then on give labels and probabilities.
     `LassTrainer.train` and `lass-hf classify` do this by themselves. Several processes share the triplets, and must all
-    call it. Raises GraphError for a validation split without true or without false triplets.
+    call it.
+
+    Args:
+        model: the model; its configuration is changed.
+        processor: its processor.
+        graph: a graph whose validation split has labels.
+        dtype: precision of scoring, as in `evaluate_link_prediction`.
+        quiet: show no progress bar.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        GraphError: the validation split has no true or no false triplets.
     """
-    validation = labeled(graph, "validation")
+    validation = labeled_split(graph, "validation")
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
     assert validation.labels is not None
     quiet = quiet or not processes().is_main_process
@@ -79,12 +96,16 @@ def fit_calibration(
 
 
 def keep_calibration(folder: str | Path, calibration: Calibration) -> None:
-    """Writes a calibration into the configuration of a saved model, unless it cannot be written."""
+    """Writes a calibration into the configuration of the model in a folder, unless that cannot be written."""
     keep_in_config(folder, calibration=calibration.to_dict())
 
 
-def labeled(graph: KnowledgeGraph, name: str) -> GraphSplit:
-    """A split with labels 1 and 0; raises GraphError for any other."""
+def labeled_split(graph: KnowledgeGraph, name: str) -> GraphSplit:
+    """Returns a split that has true and false triplets.
+
+    Raises:
+        GraphError: the graph has no such split, or it lacks true or false triplets.
+    """
     split = graph[name]
     labels = np.ones(1) if split.labels is None else split.labels
     if missing := [word for label, word in ((1, "true"), (0, "false")) if label not in labels]:

@@ -1,4 +1,4 @@
-"""The baseline to beat: an entity scores by how often it stands in that slot of that relation in training. No text."""
+"""The baseline to beat: an entity's score is how often it stands in a slot of the relation in training; no text."""
 
 import numpy as np
 
@@ -8,7 +8,15 @@ from ..scoring.entity_frequencies import AnswerFrequencies
 
 
 def frequency_scores(graph: KnowledgeGraph) -> ScoreFunction:
-    """A score function, for heads and tails: the number of training triplets with that entity in the asked slot."""
+    """Returns a score function that counts training triplets, to rank with `rank_split(by_triplets(...), split)`.
+
+    Args:
+        graph: a graph with a training split.
+
+    Returns:
+        A function of triplets, int of shape (n, 3), and a slot, 0 or 2: the number of training triplets of the
+        relation with that entity in that slot, float32, shape (n,).
+    """
     frequencies = AnswerFrequencies(graph["train"].positives, graph.num_entities)
 
     def score(triplets: np.ndarray, slot: int, progress=None) -> np.ndarray:

@@ -11,7 +11,7 @@ from .metrics import ranking_metrics
 
 DESCRIPTION = """\
 Filtered link prediction (entity or relation prediction): MR, MRR, Hits@1, Hits@3, Hits@10 and the adjusted mean rank \
-index (AMRI; 1 is perfect, 0 is chance). One query is one triplet with one slot to be found again.
+index (AMRI; 1 is perfect, 0 is chance). A query is a triplet with one slot left out.
 """
 INPUTS = """
 Args:
@@ -21,8 +21,8 @@ Args:
 Returns:
     dict of floats: `mr`, `mrr`, `hits@1`, `hits@3`, `hits@10`, `amri`.
 Raises:
-    ValueError: no queries, or a rank that is no number from 1 to
-    the query's number of candidates. All that was added is dropped then.
+    ValueError: no queries, or a rank that is not between 1 and the query's number of candidates. Everything that was
+        added is dropped then.
 Example:
     >>> metric = LinkPredictionMetric()
     >>> metric.add_batch(predictions=[1.0, 2.5], references=[135, 133])
@@ -42,7 +42,10 @@ CITATION = """\
 
 
 class LinkPredictionMetric(evaluate.Metric):
-    """MR, MRR, Hits@1/3/10 and AMRI from realistic ranks (float) and each query's number of candidates (int)."""
+    """MR, MRR, Hits@1/3/10 and AMRI from realistic ranks (float) and numbers of candidates (int), batch by batch.
+
+    `evaluate.load` takes the path of this file, too.
+    """
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(

@@ -1,4 +1,4 @@
-"""Numbers from ranks, and from scores with labels. Arrays in, plain dicts out; no model, no graph."""
+"""Metrics of ranks, and of scores with labels: arrays in, plain dicts out; no model, no graph."""
 
 import numpy as np
 
@@ -6,11 +6,17 @@ HITS_AT = (1, 3, 10)
 
 
 def ranking_metrics(ranks: np.ndarray, num_candidates: np.ndarray) -> dict[str, float]:
-    """MR, MRR, Hits@1/3/10 and the adjusted mean rank index (AMRI) of ranks (1 is best), shape (n,).
+    """Computes MR, MRR, Hits@1/3/10 and the adjusted mean rank index (AMRI).
 
-    `num_candidates`: candidates of each query after filtering, the true one included. AMRI is
-    1 - (MR - 1) / (E[MR] - 1), E[MR] being the mean rank of a random order (Berrendorf et al., 2020): 1 is perfect,
-    0 is chance; it is 0 where no query has a second candidate.
+    AMRI is 1 - (MR - 1) / (E[MR] - 1), where E[MR] is the mean rank of a random order (Berrendorf et al., 2020): 1 is
+    perfect, 0 is chance. It is 0 where no query has a second candidate.
+
+    Args:
+        ranks: rank of the target of each query, 1 is best, shape (n,).
+        num_candidates: candidates of each query after filtering, the target included, shape (n,).
+
+    Returns:
+        `mr`, `mrr`, `hits@1`, `hits@3`, `hits@10`, `amri`.
     """
     ranks = np.asarray(ranks, dtype=np.float64)
     metrics = {"mr": float(ranks.mean()), "mrr": float((1 / ranks).mean())}
@@ -21,9 +27,16 @@ def ranking_metrics(ranks: np.ndarray, num_candidates: np.ndarray) -> dict[str, 
 
 
 def classification_metrics(scores: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    """Accuracy, precision, recall, F1 of predictions, and ROC-AUC of scores; all of shape (n,), labels 1 / 0.
+    """Computes accuracy, precision, recall and F1 of predictions, and ROC-AUC of scores.
 
-    ROC-AUC is left out when all labels are equal: it is not defined then.
+    Args:
+        scores: float, shape (n,).
+        labels: 1 (true) or 0 (false), shape (n,).
+        predictions: 1 or 0, shape (n,).
+
+    Returns:
+        `accuracy`, `precision`, `recall`, `f1`, and `roc_auc`, which is left out when all labels are equal: it is not
+        defined then.
     """
     from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
 
@@ -40,13 +53,18 @@ def classification_metrics(scores: np.ndarray, labels: np.ndarray, predictions: 
 
 
 def best_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The threshold that maximizes accuracy when `score > threshold` means true: exact, over all cut points.
+    """Returns the threshold with the highest accuracy when `score > threshold` means true, over all cut points.
 
-    Cuts lie half-way between neighboring distinct scores, or beyond either end; of equally good ones the lowest.
+    A cut point lies half-way between neighboring distinct scores, or beyond either end; of equally good ones the
+    lowest is returned.
+
+    Args:
+        scores: float, shape (n,).
+        labels: 1 (true) or 0 (false), shape (n,).
     """
     order = np.argsort(scores, kind="stable")
     ordered, positive = np.asarray(scores, dtype=np.float64)[order], np.asarray(labels)[order] == 1
-    # Right when the lowest i are called false: negatives among them, and positives among the rest.
+    # Triplets called right when the lowest i are called false: negatives among them, and positives among the rest.
     right = np.concatenate([[0], np.cumsum(~positive)]) + positive.sum() - np.concatenate([[0], np.cumsum(positive)])
     padded = np.concatenate([[ordered[0] - 1], ordered, [ordered[-1] + 1]])
     right[padded[1:] == padded[:-1]] = -1  # no cut between equal scores

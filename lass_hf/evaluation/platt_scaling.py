@@ -1,4 +1,7 @@
-"""Scores into probabilities, and how far those can be believed. Arrays in, numbers out; no model, no graph, no plot."""
+"""Platt scaling: scores into probabilities, and how reliable those are.
+
+Arrays in, numbers out; no model, no graph, no plot.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,23 +13,31 @@ NUM_BINS = 10  # of equal width on [0, 1]
 
 @dataclass(frozen=True)
 class PlattScaling:
-    """Probability that a triplet is true: sigmoid(slope * score + intercept) (Platt, 1999)."""
+    """Probability that a triplet is true: sigmoid(slope * score + intercept) (Platt, 1999).
+
+    Attributes:
+        slope: factor of the score.
+        intercept: summand.
+    """
 
     slope: float
     intercept: float
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """Probabilities of scores of any shape, float64."""
+        """Returns the probabilities of scores, of the same shape, float64."""
         return sigmoid(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept)
 
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """What probabilities claim and what is true, bin by bin; arrays of shape (NUM_BINS,).
+    """Predicted probabilities beside the share of true triplets, bin by bin; arrays of shape (NUM_BINS,).
 
-    `counts`: int64, triplets in each bin. `claimed`: mean probability of a bin, `observed`: its share of true triplets;
-    float64, NaN in an empty bin. `ece`: the expected calibration error, the mean of |claimed - observed| over triplets
-    (Naeini et al., 2015, for the probability of "true").
+    Attributes:
+        counts: number of triplets in each bin, int64.
+        claimed: mean probability of each bin, float64; NaN in an empty bin.
+        observed: share of true triplets in each bin, float64; NaN in an empty bin.
+        ece: the expected calibration error: the mean of |claimed - observed| over triplets (Naeini et al., 2015, for
+            the probability of "true").
     """
 
     counts: np.ndarray
@@ -35,7 +46,7 @@ class ReliabilityCurve:
     ece: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain lists, for JSON: None in an empty bin."""
+        """Returns the curve as plain lists, for JSON, with None in an empty bin."""
         claimed, observed = (
             [float(share) if count else None for share, count in zip(shares, self.counts, strict=True)]
             for shares in (self.claimed, self.observed)
@@ -44,17 +55,21 @@ class ReliabilityCurve:
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), float64, without overflow. Of a score it is the model's own Pr(1 | h, r, t) (Eq. 4)."""
+    """Computes 1 / (1 + exp(-x)), float64, without overflow; of a score it is the model's Pr(1 | h, r, t) (Eq. 4)."""
     values = np.asarray(values, dtype=np.float64)
     small = np.exp(-np.abs(values))
     return np.where(values >= 0, 1, small) / (1 + small)
 
 
 def fit_platt(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
-    """The scaling that is most likely given scores and labels (1 / 0) of a validation split, both of shape (n,).
+    """Fits the scaling with the highest likelihood.
 
     Platt's targets, (m + 1) / (m + 2) instead of 1 and 1 / (k + 2) instead of 0 for m true and k false triplets, keep
     the slope finite where a threshold separates all of them.
+
+    Args:
+        scores: scores of a validation split, shape (n,).
+        labels: 1 (true) or 0 (false), shape (n,).
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -72,9 +87,13 @@ def fit_platt(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
 
 
 def reliability_curve(probabilities: np.ndarray, labels: np.ndarray) -> ReliabilityCurve:
-    """Bins probabilities of "true", shape (n,), n > 0, and compares them with labels (1 / 0).
+    """Bins probabilities of "true" and compares them with labels.
 
-    Bin i holds [i / NUM_BINS, (i + 1) / NUM_BINS), the last also 1.
+    Bin i holds [i / NUM_BINS, (i + 1) / NUM_BINS), the last one also 1.
+
+    Args:
+        probabilities: shape (n,), n > 0.
+        labels: 1 (true) or 0 (false), shape (n,).
     """
     probabilities, true = np.asarray(probabilities, dtype=np.float64), np.asarray(labels) == 1
     bins = np.minimum((probabilities * NUM_BINS).astype(np.int64), NUM_BINS - 1)

@@ -1,7 +1,7 @@
-"""A ranking in chunks of work, which processes share, and its progress on disk: a killed evaluation goes on.
+"""A ranking in chunks of work, which processes share, and its progress on disk, so that a killed one continues.
 
-Each process appends to a file of its own, `process-N.jsonl` in one folder: a line that says which evaluation this is,
-then a line per finished unit. It knows no scores and no models.
+Each process appends to a file of its own, `process-N.jsonl` in one folder: a line that identifies the evaluation, then
+a line for each finished chunk.
 """
 
 import json
@@ -16,34 +16,42 @@ from tqdm.auto import tqdm
 from ..core.errors import LassError
 from ..utils.distributed import processes, sum_over_processes
 
-Unit = tuple[int, int]  # slot, number of the unit among the slot's
+Chunk = tuple[int, int]  # slot, number of the chunk among those of the slot
 
 
 class RankingProgress:
-    """Finished chunks of one evaluation, kept in `folder`, which all processes must see.
+    """Finished chunks of one evaluation, kept in a folder.
 
-    `identity` names everything that ranks depend on (model, texts, graph, split, ...). Raises LassError when the folder
-    holds finished chunks of an evaluation with another identity. A line that a kill cut off is dropped, with what is
-    behind it. Nothing is written before the first unit is finished.
+    A line that a kill cut off is dropped, with the lines behind it. Nothing is written before the first chunk is
+    finished.
 
-    `finished`: for each unit an int64 array of shape (3, triplets of the unit): optimistic ranks, pessimistic ranks,
-    numbers of candidates.
+    Args:
+        folder: the folder, which all processes must see.
+        identity: everything that ranks depend on (model, texts, graph, split, ...), as JSON values.
+
+    Attributes:
+        folder: the folder.
+        finished: for each chunk an int64 array of shape (3, triplets of the chunk): optimistic ranks, pessimistic
+            ranks, numbers of candidates.
+
+    Raises:
+        LassError: the folder holds finished chunks of an evaluation with another identity.
     """
 
     def __init__(self, folder: str | Path, identity: dict[str, Any]):
         self.folder = Path(folder)
         self._identity = json.loads(json.dumps(identity))
-        self.finished: dict[Unit, np.ndarray] = {}
+        self.finished: dict[Chunk, np.ndarray] = {}
         self._state = processes()
         self._path = self.folder / f"process-{self._state.process_index}.jsonl"
         whole = {file: self._read(file) for file in sorted(self.folder.glob("process-*.jsonl"))}
         self._whole = whole.get(self._path, 0)
         self._size = self._size_on_disk()
         self._file: BufferedWriter | None = None
-        self._state.wait_for_everyone()  # all have read the same; from here on files grow
+        self._state.wait_for_everyone()  # every process has read the same files; from here on they grow
 
     def _read(self, file: Path) -> int:
-        """Takes over the chunks of a file; returns how many of its bytes are whole lines, 0 for one without chunks."""
+        """Takes over the chunks of a file and returns the size of its whole lines in bytes, 0 without chunks."""
         size, identity, chunks = 0, None, {}
         with file.open("rb") as lines:
             for line in lines:
@@ -52,7 +60,7 @@ class RankingProgress:
                     if identity is None:
                         identity = dict(content["evaluation"])
                     else:
-                        chunks[content["slot"], content["unit"]] = np.array(content["ranks"], dtype=np.int64)
+                        chunks[content["slot"], content["chunk"]] = np.array(content["ranks"], dtype=np.int64)
                 except (ValueError, KeyError, TypeError):
                     break
                 size += len(line)
@@ -74,8 +82,16 @@ class RankingProgress:
                 "this evaluation's progress elsewhere"
             )
 
-    def record(self, unit: Unit, ranks: np.ndarray) -> None:
-        """Keeps a finished unit: int array of shape (3, triplets)."""
+    def record(self, chunk: Chunk, ranks: np.ndarray) -> None:
+        """Writes a finished chunk.
+
+        Args:
+            chunk: slot and number of the chunk.
+            ranks: optimistic ranks, pessimistic ranks, numbers of candidates, int, shape (3, triplets of the chunk).
+
+        Raises:
+            LassError: another evaluation writes into the same file.
+        """
         if self._file is None:
             if self._size_on_disk() != self._size:
                 raise LassError(
@@ -86,7 +102,7 @@ class RankingProgress:
             self._file.truncate(self._whole)
             if not self._whole:
                 self._write({"evaluation": self._identity})
-        self._write({"slot": unit[0], "unit": unit[1], "ranks": ranks.tolist()})
+        self._write({"slot": chunk[0], "chunk": chunk[1], "ranks": ranks.tolist()})
 
     def _size_on_disk(self) -> int:
         return self._path.stat().st_size if self._path.exists() else 0
@@ -107,22 +123,33 @@ def rank_chunks(
     quiet: bool = True,
     progress: RankingProgress | None = None,
 ) -> np.ndarray:
-    """Ranks of all chunks, int64 (3, rows): optimistic, pessimistic, candidates. Several processes share the chunks.
+    """Ranks all chunks of a slot; several processes share them, and chunks that `progress` holds are left out.
 
-    `rank_chunk(unit, bar)` gives those of one unit, int64 (3, its rows), and moves the bar by the unit's size, in
-    what is `counted`; chunks that `progress` has are not ranked again.
+    Args:
+        rank_chunk: called with the number of a chunk and the progress bar, which it advances by the chunk's size;
+            returns int64 of shape (3, rows of the chunk).
+        rows_of_chunk: the rows of each chunk.
+        sizes: size of each chunk, int, in the unit of the progress bar.
+        slot: the slot that is asked for.
+        title: title of the progress bar.
+        counted: unit of the progress bar.
+        quiet: show no progress bar.
+        progress: finished chunks, and a place for new ones.
+
+    Returns:
+        Optimistic ranks, pessimistic ranks and numbers of candidates, int64, shape (3, rows).
     """
     state = processes()
-    done = {} if progress is None else {unit: ranks for (of, unit), ranks in progress.finished.items() if of == slot}
-    found = np.zeros((3, sum(map(len, rows_of_chunk))), dtype=np.int64)
-    if state.is_main_process:  # summed over processes below
-        for unit, ranks in done.items():
-            found[:, rows_of_chunk[unit]] = ranks
-    waiting = [unit for unit in range(len(rows_of_chunk)) if unit not in done]
-    mine = waiting[state.process_index :: state.num_processes]
+    done = {} if progress is None else {chunk: ranks for (of, chunk), ranks in progress.finished.items() if of == slot}
+    every = np.zeros((3, sum(map(len, rows_of_chunk))), dtype=np.int64)
+    if state.is_main_process:  # the sum over processes below must count them once
+        for chunk, ranks in done.items():
+            every[:, rows_of_chunk[chunk]] = ranks
+    waiting = [chunk for chunk in range(len(rows_of_chunk)) if chunk not in done]
+    local = waiting[state.process_index :: state.num_processes]
     before = int(sizes[list(done)].sum())
     with tqdm(
-        total=before + int(sizes[mine].sum()),
+        total=before + int(sizes[local].sum()),
         initial=before,
         desc=title,
         unit=f" {counted}",
@@ -130,16 +157,16 @@ def rank_chunks(
         disable=quiet or not state.is_main_process,
         mininterval=0.5,
     ) as bar:
-        for unit in mine:
-            ranks = rank_chunk(unit, bar)
-            found[:, rows_of_chunk[unit]] = ranks
+        for chunk in local:
+            ranks = rank_chunk(chunk, bar)
+            every[:, rows_of_chunk[chunk]] = ranks
             if progress is not None:
-                progress.record((slot, unit), ranks)
-    return sum_over_processes(found)
+                progress.record((slot, chunk), ranks)
+    return sum_over_processes(every)
 
 
 def remove_progress(folder: str | Path) -> None:
-    """Removes what evaluations have kept in a folder; other files stay."""
+    """Removes the progress of evaluations from a folder; other files stay, and so does a folder that has any."""
     for file in Path(folder).glob("process-*.jsonl"):
         file.unlink()
     if Path(folder).is_dir() and not any(Path(folder).iterdir()):

@@ -1,4 +1,4 @@
-"""The best answers of a bi-encoder to each query, with the rank of the true one: what is reranked."""
+"""The first stage of a reranking: the best candidates of a bi-encoder for each query, and the rank of the true one."""
 
 from dataclasses import dataclass
 
@@ -13,59 +13,78 @@ from ..utils.distributed import place, processes, sum_over_processes
 
 @dataclass
 class Retrieved:
-    """What the retriever says of n queries of one slot: one for each triplet.
+    """The retriever's best candidates for n queries of one slot, one query for each triplet.
 
-    `rivals`: int64 (n, k'), the best other candidates, best first, with `rival_scores`, float32; -inf where there are
-    fewer. `own_scores`: float32 (n,), of the true answers. `ranks`: int64 (3, n): optimistic, pessimistic, candidates.
+    Attributes:
+        triplets: int64, shape (n, 3).
+        slot: the slot that is asked for.
+        candidates: the k' best candidates beside the target, best first, int64, shape (n, k').
+        candidate_scores: their scores, float32; -inf where there are fewer.
+        target_scores: scores of the targets, which are the true values of the slot, float32, shape (n,).
+        ranks: optimistic ranks, pessimistic ranks and numbers of candidates of the targets, int64, shape (3, n).
     """
 
     triplets: np.ndarray
     slot: int
-    rivals: np.ndarray
-    rival_scores: np.ndarray
-    own_scores: np.ndarray
+    candidates: np.ndarray
+    candidate_scores: np.ndarray
+    target_scores: np.ndarray
     ranks: np.ndarray
 
 
 def retrieve(
-    scores: CandidateScores, graph: KnowledgeGraph, triplets: np.ndarray, slot: int, top_k: int, quiet: bool = True
+    score_candidates: CandidateScores,
+    graph: KnowledgeGraph,
+    triplets: np.ndarray,
+    slot: int,
+    top_k: int,
+    quiet: bool = True,
 ) -> Retrieved:
-    """Ranks each triplet's value in `slot` among all candidates, and keeps its best rivals, filtered.
+    """Ranks each triplet's value in a slot among all candidates, filtered, and keeps the best of these.
 
-    Several processes share the triplets.
+    Several processes share the triplets and must all call this.
+
+    Args:
+        score_candidates: scores all candidates of some queries.
+        graph: the graph, which gives candidates and filter.
+        triplets: int64, shape (n, 3).
+        slot: the slot to ask for.
+        top_k: number of candidates to keep for each query.
+        quiet: show no progress bar.
     """
     candidates, count = graph.candidates[slot], len(triplets)
     per_chunk = max(1, CHUNK_SIZE["bi-encoder"] // len(candidates))
     kept = min(top_k, len(candidates))
-    found = Retrieved(
+    retrieved = Retrieved(
         triplets,
         slot,
-        rivals=np.zeros((count, kept), dtype=np.int64),
-        rival_scores=np.zeros((count, kept), dtype=np.float32),
-        own_scores=np.zeros(count, dtype=np.float32),
+        candidates=np.zeros((count, kept), dtype=np.int64),
+        candidate_scores=np.zeros((count, kept), dtype=np.float32),
+        target_scores=np.zeros(count, dtype=np.float32),
         ranks=np.zeros((3, count), dtype=np.int64),
     )
     rank, num_processes = place()
     starts = range(0, count, per_chunk)[rank::num_processes]
     title = f"retrieving {SLOT_NAMES[slot]}s"
     for start in tqdm(starts, desc=title, disable=quiet or not processes().is_main_process):
-        mine = slice(start, start + per_chunk)
-        part = triplets[mine]
-        rows = np.arange(len(part))
-        wanted = np.ones((len(part), len(candidates)), dtype=bool)
-        known_rows, known_values = graph.known.values(slot, part)
-        wanted[known_rows, np.searchsorted(candidates, known_values)] = False
-        own = np.searchsorted(candidates, part[:, slot])
-        wanted[rows, own] = True
-        matrix = scores(part, slot, candidates, wanted, None)
-        own_scores = matrix[rows, own].copy()
-        wanted[rows, own] = False
-        matrix[~wanted] = -np.inf
-        above = [matrix > own_scores[:, None], matrix >= own_scores[:, None], wanted]
-        ranks = [1 + better.sum(axis=1) for better in above]
-        top = np.stack([best(row, kept) for row in matrix])  # of equal scores the lower entity comes first
-        found.rivals[mine], found.rival_scores[mine] = candidates[top], np.take_along_axis(matrix, top, 1)
-        found.own_scores[mine], found.ranks[:, mine] = own_scores, ranks
-    for name in ("rivals", "rival_scores", "own_scores", "ranks"):
-        setattr(found, name, sum_over_processes(getattr(found, name)))
-    return found
+        chunk = slice(start, start + per_chunk)
+        queries = triplets[chunk]
+        rows = np.arange(len(queries))
+        mask = np.ones((len(queries), len(candidates)), dtype=bool)
+        known_rows, known_values = graph.known.values(slot, queries)
+        mask[known_rows, np.searchsorted(candidates, known_values)] = False
+        targets = np.searchsorted(candidates, queries[:, slot])
+        mask[rows, targets] = True
+        scores = score_candidates(queries, slot, candidates, mask, None)
+        target_scores = scores[rows, targets].copy()
+        mask[rows, targets] = False
+        scores[~mask] = -np.inf
+        above = [scores > target_scores[:, None], scores >= target_scores[:, None], mask]
+        top = np.stack([best(row, kept) for row in scores])  # of equal scores the lower entity comes first
+        retrieved.candidates[chunk] = candidates[top]
+        retrieved.candidate_scores[chunk] = np.take_along_axis(scores, top, 1)
+        retrieved.target_scores[chunk] = target_scores
+        retrieved.ranks[:, chunk] = [1 + better.sum(axis=1) for better in above]
+    for name in ("candidates", "candidate_scores", "target_scores", "ranks"):
+        setattr(retrieved, name, sum_over_processes(getattr(retrieved, name)))
+    return retrieved

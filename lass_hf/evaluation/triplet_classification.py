@@ -1,4 +1,4 @@
-"""Triplet classification: true or false by a threshold on the score that the validation split fixes (paper, 3.2)."""
+"""Triplet classification: true or false by a threshold on the score, fitted on the validation split (paper, 3.2)."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,25 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
-from .calibration import Calibration, labeled
+from .calibration import Calibration, labeled_split
 from .metrics import best_threshold, classification_metrics
 from .platt_scaling import reliability_curve
 
 
 @dataclass
 class ClassificationResult:
-    """Decisions about the labeled triplets of a split.
+    """Predictions for the labeled triplets of a split.
 
-    `metrics`: `accuracy`, `precision`, `recall`, `f1`, `roc_auc` with one threshold for all relations, and
-    `per_relation_accuracy`, ... with one for each; `ece_platt`, the expected calibration error of the calibration's
-    probabilities. `calibration`: the one threshold, and Platt scaling, both from validation. `relation_thresholds`: by
-    relation id; relations that validation lacks use the one for all. `scores` float32, `labels` and `predictions` (one
-    threshold) 1 / 0: (n,). `validation_scores`: float32, those that all of this was fitted on.
+    Attributes:
+        metrics: `accuracy`, `precision`, `recall`, `f1` and `roc_auc` with one threshold for all relations,
+            `per_relation_accuracy`, ... with one for each relation, and `ece_platt`, the expected calibration error of
+            the probabilities.
+        calibration: the one threshold, and Platt scaling, both fitted on validation.
+        relation_thresholds: thresholds by relation id; relations that validation lacks use the one for all.
+        scores: scores of the triplets, float32, shape (n,).
+        labels: 1 (true) or 0 (false), shape (n,).
+        predictions: 1 or 0 by the one threshold, shape (n,).
+        validation_scores: the scores that thresholds and scaling were fitted on, float32.
     """
 
     metrics: dict[str, float]
@@ -36,6 +41,7 @@ class ClassificationResult:
 
     @property
     def threshold(self) -> float:
+        """The one threshold for all relations."""
         return self.calibration.threshold
 
 
@@ -49,23 +55,45 @@ def evaluate_triplet_classification(
 ) -> ClassificationResult:
     """Classifies a labeled split with thresholds that maximize accuracy on the labeled validation split.
 
-    Several processes share the triplets; each gets the whole result. Raises GraphError when either split has no labels.
+    Several processes share the triplets and must all call this; each gets the whole result.
+
+    Args:
+        model: the model to evaluate.
+        processor: its processor.
+        graph: a graph whose validation split and evaluated split have labels.
+        split: name of the split.
+        dtype: precision of scoring, as in `evaluate_link_prediction`.
+        quiet: show no progress bar.
+
+    Returns:
+        Metrics, thresholds, scores and predictions.
+
+    Raises:
+        GraphError: either split has no true or no false triplets.
     """
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
-    validation, test = labeled(graph, "validation"), labeled(graph, split)
+    validation, test = labeled_split(graph, "validation"), labeled_split(graph, split)
     total = len(validation) + (len(test) if split != "validation" else 0)
     with tqdm(
         total=total, desc="scoring", unit=" triplets", unit_scale=True, disable=quiet or not processes().is_main_process
     ) as bar:
-        fitted = scorer.score(validation.triplets, progress=bar, shared=True)
-        scores = fitted if split == "validation" else scorer.score(test.triplets, progress=bar, shared=True)
-    return classify(scores, test, fitted, validation)
+        validation_scores = scorer.score(validation.triplets, progress=bar, shared=True)
+        scores = validation_scores if split == "validation" else scorer.score(test.triplets, progress=bar, shared=True)
+    return classify(scores, test, validation_scores, validation)
 
 
-def classify(scores: np.ndarray, split: GraphSplit, fitted: np.ndarray, validation: GraphSplit) -> ClassificationResult:
-    """Decisions from scores of a split and of the validation split."""
-    validation_scores = fitted
-    exact, fitted = (values.astype(np.float64) for values in (scores, fitted))  # float32 would round the thresholds
+def classify(
+    scores: np.ndarray, split: GraphSplit, validation_scores: np.ndarray, validation: GraphSplit
+) -> ClassificationResult:
+    """Fits thresholds and Platt scaling on one split, and classifies the triplets of another with them.
+
+    Args:
+        scores: scores of the triplets of `split`, float32, shape (n,).
+        split: a split with labels.
+        validation_scores: scores of the triplets of `validation`, float32.
+        validation: a split with labels; it may be the same.
+    """
+    exact, fitted = (values.astype(np.float64) for values in (scores, validation_scores))  # float32 would round
     assert split.labels is not None
     assert validation.labels is not None
     calibration = Calibration.fit(fitted, validation.labels)

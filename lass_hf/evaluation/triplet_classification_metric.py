@@ -22,8 +22,8 @@ Args:
 Returns:
     dict of floats: `accuracy`, `precision`, `recall`, `f1`, `roc_auc` (not when all labels are equal), `threshold`.
 Raises:
-    ValueError: no triplets, labels other than 1 and 0, scores or a
-    threshold that are NaN or infinite. All that was added is dropped then.
+    ValueError: no triplets, labels other than 1 and 0, scores or a threshold that are NaN or infinite. Everything that
+        was added is dropped then.
 Example:
     >>> metric = TripletClassificationMetric()
     >>> threshold = metric.compute(predictions=[4.0, 2.5, -1.0], references=[1, 1, 0])["threshold"]  # validation
@@ -44,9 +44,10 @@ CITATION = """\
 
 
 class TripletClassificationMetric(evaluate.Metric):
-    """Accuracy, precision, recall, F1 and ROC-AUC from scores (float) and labels (1 / 0).
+    """Accuracy, precision, recall, F1 and ROC-AUC from scores (float) and labels (1 / 0), batch by batch.
 
-    `compute(threshold=...)` takes the threshold that validation fixed; without one, the best of these very scores.
+    `compute(threshold=...)` takes the threshold that was fitted on validation; without one it uses the best threshold
+    of these very scores. `evaluate.load` takes the path of this file, too.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -54,7 +55,7 @@ class TripletClassificationMetric(evaluate.Metric):
             description=DESCRIPTION,
             citation=CITATION,
             inputs_description=INPUTS,
-            # Labels as floats, because integers would cut 0.5 down to a 0 that nobody gave.
+            # Labels are floats, because integers would round 0.5 down to a 0 that nobody gave.
             features=datasets.Features(
                 {"predictions": datasets.Value("float64"), "references": datasets.Value("float64")}
             ),

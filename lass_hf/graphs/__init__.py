@@ -1,1 +1,1 @@
-"""Reading, writing, describing and splitting graphs. It imports no model."""
+"""Reading, writing, describing and splitting graphs, without torch and transformers."""

@@ -1,6 +1,6 @@
-"""A graph as tables and back: Arrow strings on one side, vocabularies and integer arrays on the other.
+"""Converts a graph to Arrow tables or `datasets`, and back: strings there, vocabularies and integer arrays here.
 
-Nothing here loops over triplets in Python. It knows no files; `dataset_folder.py` writes and reads those.
+No Python loop runs over triplets. The module touches no files; `dataset_folder.py` writes and reads them.
 """
 
 from collections import Counter
@@ -10,26 +10,35 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..core.errors import GraphError
-from ..core.vocabulary import SPLITS, Vocabulary, text_of_id
-from .named_triplets import NamedTriplets, is_blank, to_integers, used_names
+from ..core.vocabulary import SLOT_NAMES, SPLITS, Vocabulary, text_of_id
+from .named_triplets import NamedTriplets, collect_names, first_true, is_blank, to_integers
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..core.knowledge_graph import KnowledgeGraph
 
-COLUMNS = ("head", "relation", "tail")
-BLOCK = 2**20  # rows of a chunk of strings: Arrow's hold 2 GB
-Arrays = dict[str, tuple[np.ndarray, np.ndarray | None]]
+BLOCK = 2**20  # rows in a chunk of strings; the offsets of an Arrow string array reach 2 GB only
+Arrays = dict[str, tuple[np.ndarray, np.ndarray | None]]  # split -> (triplets (n, 3), labels (n,) or None)
 
 
 # Tables of a graph
 
 
 def to_arrow(graph: "KnowledgeGraph", shared_schema: bool = False) -> dict[str, Any]:
-    """`{"triplets": {split: table}, "entities": table, "relations": table}` as Arrow tables: strings, labels int8.
+    """Converts a graph to Arrow tables.
 
-    `shared_schema`: if any split has labels, the others have the column too, all null.
+    Args:
+        graph: the graph.
+        shared_schema: give all splits the column `label` if one of them has labels; it is null in the others.
+
+    Returns:
+        `{"triplets": {split: table}, "entities": table, "relations": table}`. Triplets have the string columns `head`,
+        `relation` and `tail`, and `label` (int8, 1 or 0) if the split has labels. The other tables have the string
+        columns `id` and `text`, in the order of the graph's integers.
+
+    Raises:
+        GraphError: an id or text is not valid Unicode.
     """
     import pyarrow as pa
 
@@ -45,7 +54,7 @@ def to_arrow(graph: "KnowledgeGraph", shared_schema: bool = False) -> dict[str, 
     labeled = any(split.labels is not None for split in graph.splits.values())
     for name, split in graph.splits.items():
         columns = {
-            COLUMNS[slot]: _take(ids[kind], split.triplets[:, slot])
+            SLOT_NAMES[slot]: _take(ids[kind], split.triplets[:, slot])
             for slot, kind in enumerate(("entities", "relations", "entities"))
         }
         if split.labels is not None:
@@ -64,7 +73,17 @@ def _take(strings: "pa.StringArray", positions: np.ndarray) -> "pa.ChunkedArray"
 
 
 def to_datasets(graph: "KnowledgeGraph") -> dict[str, Any]:
-    """The tables of `to_arrow` as `datasets.DatasetDict` and `Dataset`."""
+    """Converts a graph to `datasets` objects.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        `{"triplets": DatasetDict, "entities": Dataset, "relations": Dataset}`, with the columns of `to_arrow`.
+
+    Raises:
+        GraphError: an id or text is not valid Unicode.
+    """
     import datasets
 
     tables = to_arrow(graph)
@@ -78,9 +97,21 @@ def to_datasets(graph: "KnowledgeGraph") -> dict[str, Any]:
 def from_arrow(
     triplets: Mapping[str, "pa.Table"], entities: "pa.Table | None", relations: "pa.Table | None"
 ) -> tuple[Vocabulary, Vocabulary, Arrays]:
-    """Vocabularies, and triplets (int64, shape (n, 3)) with labels (int8, shape (n,), or None) of each split.
+    """Converts Arrow tables to the parts of a graph.
 
-    Without a table of its own, a vocabulary is what the triplets use, in order, and an id is its own text.
+    Args:
+        triplets: split -> table with the string columns `head`, `relation`, `tail`, and optionally `label`.
+        entities: table with the string columns `id` and `text`; None: the ids that the triplets use, in order of
+            first occurrence, with texts made from the ids.
+        relations: the same for relations.
+
+    Returns:
+        The vocabulary of the entities, that of the relations, and for each split its triplets (int64 of shape (n, 3))
+        and its labels (int8 of shape (n,), or None).
+
+    Raises:
+        GraphError: a column is missing or of another type, or an id is null, empty, unknown or listed twice; the
+            message names the table and the row, counted from 0.
     """
     if not triplets:
         raise GraphError("no triplets were given")
@@ -89,52 +120,66 @@ def from_arrow(
     triplets = {split: triplets[split] for split in SPLITS if split in triplets}
     named = {}
     for split, table in triplets.items():
-        columns = _string_columns(split, table, COLUMNS)
+        columns = _string_columns(split, table, SLOT_NAMES)
         if not len(table):
             raise GraphError(f"{split}: no triplets; leave the split out")
         named[split] = NamedTriplets.from_columns(columns, _labels(split, table))
     vocabularies = {
-        kind: _vocabulary_in_use(kind, named) if table is None else _vocabulary(kind, table)
+        kind: _vocabulary_of_triplets(kind, named) if table is None else _vocabulary_of_table(kind, table)
         for kind, table in (("entities", entities), ("relations", relations))
     }
     numbered = to_integers(named, vocabularies.values())
     for split, part in numbered.items():
         if (part < 0).any():
-            _refuse(split, named[split], part < 0)
+            _raise_for_name(split, named[split], part < 0)
     splits = {split: (part, named[split].labels) for split, part in numbered.items()}
     return vocabularies["entities"], vocabularies["relations"], splits
 
 
 def from_datasets(triplets: Any, entities: Any, relations: Any) -> tuple[Vocabulary, Vocabulary, Arrays]:
-    """`from_arrow` of `datasets.Dataset`s; a `DatasetDict` of one split stands for its only table."""
+    """Converts `datasets` objects to the parts of a graph.
+
+    Args:
+        triplets: a `DatasetDict`, or a dict of `Dataset`s, by split; columns that `to_arrow` does not have are ignored.
+        entities: a `Dataset`, a `DatasetDict` with one split, or None, as in `from_arrow`.
+        relations: the same for relations.
+
+    Returns:
+        As `from_arrow`.
+
+    Raises:
+        GraphError: an argument has another type; otherwise as `from_arrow`.
+    """
     if not isinstance(triplets, Mapping):
         raise GraphError(f"triplets: a {type(triplets).__name__}; expected a DatasetDict, or {{'train': Dataset, ...}}")
-    tables = [_arrow(name, table, (*COLUMNS, "label")) for name, table in triplets.items()]
-    rest = []
+    tables = [_to_table(name, table, (*SLOT_NAMES, "label")) for name, table in triplets.items()]
+    vocabularies = []
     for kind, given in (("entities", entities), ("relations", relations)):
         table = next(iter(given.values())) if isinstance(given, Mapping) and len(given) == 1 else given
-        rest.append(None if table is None else _arrow(kind, table, ("id", "text")))
-    return from_arrow(dict(zip(triplets, tables, strict=True)), *rest)
+        vocabularies.append(None if table is None else _to_table(kind, table, ("id", "text")))
+    return from_arrow(dict(zip(triplets, tables, strict=True)), *vocabularies)
 
 
-def _arrow(name: str, table: Any, columns: tuple[str, ...]) -> "pa.Table":
+def _to_table(name: str, dataset: Any, columns: tuple[str, ...]) -> "pa.Table":
+    """Returns the Arrow table of a dataset, cut down to those of the columns that it has."""
     import datasets
 
-    if not isinstance(table, datasets.Dataset):
-        raise GraphError(f"{name}: a {type(table).__name__}; expected a datasets.Dataset (not a streaming one)")
-    wanted = [column for column in columns if column in table.column_names]
-    return table.select_columns(wanted).with_format("arrow")[:]  # not `.data`: that ignores select and filter
+    if not isinstance(dataset, datasets.Dataset):
+        raise GraphError(f"{name}: a {type(dataset).__name__}; expected a datasets.Dataset (not a streaming one)")
+    existing = [column for column in columns if column in dataset.column_names]
+    # `.data` would ignore what `select` and `filter` left out of the dataset.
+    return dataset.select_columns(existing).with_format("arrow")[:]
 
 
 def _string_columns(name: str, table: "pa.Table", columns: tuple[str, ...]) -> "list[pa.ChunkedArray]":
-    """Some columns of a table as large strings, none of them null."""
+    """Returns columns of a table as large strings; raises GraphError if one is missing, has nulls or another type."""
     import pyarrow as pa
 
-    found = []
+    strings = []
     for column in columns:
         if column not in table.column_names:
-            given = ", ".join(table.column_names) or "none of them"
-            raise GraphError(f"{name}: no column {column!r}; expected {', '.join(columns)}, found {given}")
+            existing = ", ".join(table.column_names) or "none of them"
+            raise GraphError(f"{name}: no column {column!r}; expected {', '.join(columns)}, found {existing}")
         values = table[column]
         kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
@@ -143,21 +188,16 @@ def _string_columns(name: str, table: "pa.Table", columns: tuple[str, ...]) -> "
                 "so that an id such as 007 stays what it is)"
             )
         if values.null_count:
-            raise GraphError(f"{name}, row {_first(values.is_null())}: {column} is null; expected a string")
-        found.append(values.cast(pa.large_string()))
-    return found
+            raise GraphError(f"{name}, row {first_true(values.is_null())}: {column} is null; expected a string")
+        strings.append(values.cast(pa.large_string()))
+    return strings
 
 
-def _first(mask: Any) -> int:
-    """Position of the first true value."""
-    return int(np.argmax(np.asarray(mask)))
-
-
-def _vocabulary(kind: str, table: "pa.Table") -> Vocabulary:
+def _vocabulary_of_table(kind: str, table: "pa.Table") -> Vocabulary:
     columns = _string_columns(kind, table, ("id", "text"))
     for column, values in zip(("id", "text"), columns, strict=True):
         if (blank := is_blank(values)).any():
-            row = _first(blank)
+            row = first_true(blank)
             raise GraphError(f"{kind}, row {row}: {column} is {values[row].as_py()!r}; expected a name or text")
     ids, texts = (values.to_pylist() for values in columns)
     if len(columns[0].unique()) < len(ids):
@@ -166,31 +206,31 @@ def _vocabulary(kind: str, table: "pa.Table") -> Vocabulary:
     return Vocabulary(kind, ids, texts)
 
 
-def _vocabulary_in_use(kind: str, splits: Mapping[str, NamedTriplets]) -> Vocabulary:
-    ids = [name for name in used_names(splits, kind).to_pylist() if name.strip()]
+def _vocabulary_of_triplets(kind: str, splits: Mapping[str, NamedTriplets]) -> Vocabulary:
+    ids = [name for name in collect_names(splits, kind).to_pylist() if name.strip()]
     return Vocabulary(kind, ids, [text_of_id(name) for name in ids])
 
 
-def _refuse(split: str, triplets: NamedTriplets, wrong: np.ndarray) -> NoReturn:
-    """Raises GraphError for the first row that has a wrong name; `wrong` is bool, shape (n, 3)."""
-    row = _first(wrong.any(axis=1))
-    slot = _first(wrong[row])
+def _raise_for_name(split: str, triplets: NamedTriplets, is_unknown: np.ndarray) -> NoReturn:
+    """Raises GraphError for the first row that has an unknown or empty name; `is_unknown` is bool of shape (n, 3)."""
+    row = first_true(is_unknown.any(axis=1))
+    slot = first_true(is_unknown[row])
     name = triplets.names[int(triplets.codes[row, slot])].as_py()
     kind = "relations" if slot == 1 else "entities"
     fault = f"has no row in the table {kind!r}" if name.strip() else "is empty; expected a name"
-    raise GraphError(f"{split}, row {row}: {COLUMNS[slot]} {name!r} {fault}")
+    raise GraphError(f"{split}, row {row}: {SLOT_NAMES[slot]} {name!r} {fault}")
 
 
 def _labels(split: str, table: "pa.Table") -> np.ndarray | None:
-    """Labels 1 / 0 (-1 counts as 0), int8; None for a split whose labels are all null."""
+    """Returns the labels 1 and 0 (given as 1, and 0 or -1) as int8, or None for a split whose labels are all null."""
     if "label" not in table.column_names or table["label"].null_count == len(table):
         return None
     column = table["label"]
     if column.null_count:
-        row = _first(column.is_null())
+        row = first_true(column.is_null())
         raise GraphError(f"{split}, row {row}: label is null; expected a label in each row of the split, or in none")
     labels = column.to_numpy()
-    if not (right := np.isin(labels, (1, 0, -1))).all():
-        row = _first(~right)
+    if not (valid := np.isin(labels, (1, 0, -1))).all():
+        row = first_true(~valid)
         raise GraphError(f"{split}, row {row}: label {column[row].as_py()!r}; expected 1 (true) or 0 or -1 (false)")
     return (labels == 1).astype(np.int8)

@@ -1,6 +1,6 @@
-"""A graph as a dataset folder: Parquet files, and a card that tells `datasets.load_dataset` which is which.
+"""Writes and reads a graph as a dataset folder: Parquet files, and a card from which `datasets` learns the tables.
 
-It writes the folder whole or not at all, and reads what the card lists; `graph_datasets.py` makes and checks tables.
+A folder is written completely or not at all. `arrow_tables.py` converts between the tables and a graph.
 """
 
 import os
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from ..core.knowledge_graph import KnowledgeGraph
 
-CARD_FILE = "README.md"
+DATASET_CARD = "README.md"
 VOCABULARIES = ("entities", "relations")
-CARD = """---
+CARD_TEMPLATE = """---
 {metadata}
 ---
 
@@ -51,11 +51,19 @@ tables = {{name: load_dataset(path, name) for name in ("triplets", "entities", "
 graph = KnowledgeGraph.from_datasets(**tables)  # a folder also: KnowledgeGraph.from_directory(path)
 ```
 """
-LABEL = "; `label`: int8, 1 (true) or 0 (false), null in a split without labels"
+LABEL_COLUMN = "; `label`: int8, 1 (true) or 0 (false), null in a split without labels"
 
 
 def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
-    """Writes Parquet files and the card; see `KnowledgeGraph.save_dataset`."""
+    """Writes the Parquet files and the card of a graph; replaces an older dataset folder of a graph.
+
+    Args:
+        graph: the graph; each of its splits needs at least one triplet.
+        folder: the folder to write: a new one, an empty one, or an older dataset folder of a graph.
+
+    Raises:
+        GraphError: the folder holds something else or cannot be written, or a split has no triplets.
+    """
     import pyarrow.parquet as pq
 
     folder = Path(folder).resolve()
@@ -65,16 +73,17 @@ def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
     tables = to_arrow(graph, shared_schema=True)
     files = {f"triplets/{split}.parquet": table for split, table in tables["triplets"].items()}
     files |= {f"{kind}.parquet": tables[kind] for kind in VOCABULARIES}
-    old = folder.with_name(f".{folder.name}-{uuid4().hex}")  # not in scratch, whose end would be its end
+    # The old folder must not lie in `scratch`, because it would be deleted with it if it could not be moved back.
+    old = folder.with_name(f".{folder.name}-{uuid4().hex}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the folder, so on its file system: what is whole is moved into place.
+        # The scratch folder is on the same file system as the target, so that a rename puts complete files into place.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
             new = Path(scratch, "new")
             Path(new, "triplets").mkdir(parents=True)
             for name, table in files.items():
                 pq.write_table(table, new / name)
-            (new / CARD_FILE).write_text(_card(graph, folder.name), encoding="utf-8")
+            (new / DATASET_CARD).write_text(_card(graph, folder.name), encoding="utf-8")
             try:
                 if folder.exists():
                     folder.rename(old)
@@ -84,21 +93,26 @@ def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
                     old.rename(folder)
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        kept = f"; what it held is in {old}" if os.path.exists(old) else ""  # that of Path may raise
+        kept = f"; what it held is in {old}" if os.path.exists(old) else ""  # Path.exists may raise here.
         raise GraphError(f"{folder}: cannot be written ({error.strerror or first_line(error)}){kept}") from None
 
 
 def _check_replaceable(folder: Path) -> None:
+    """Raises GraphError if the folder holds anything but an older dataset folder of a graph."""
     if folder.exists() and not folder.is_dir():
         raise GraphError(f"{folder}: a file; expected a folder, or a name that does not exist yet")
-    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    ours = {CARD_FILE, "triplets", *(f"{kind}.parquet" for kind in VOCABULARIES)}
-    if found and found != ours:
-        odd = [f"it holds {name}" for name in sorted(found - ours)] + [f"no {name}" for name in sorted(ours - found)]
-        raise GraphError(f"{folder}: not empty, and not the dataset folder of a graph ({odd[0]}); name a new folder")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    expected = {DATASET_CARD, "triplets", *(f"{kind}.parquet" for kind in VOCABULARIES)}
+    if names and names != expected:
+        differences = [f"it holds {name}" for name in sorted(names - expected)]
+        differences += [f"no {name}" for name in sorted(expected - names)]
+        raise GraphError(
+            f"{folder}: not empty, and not the dataset folder of a graph ({differences[0]}); name a new folder"
+        )
 
 
 def _card(graph: "KnowledgeGraph", name: str) -> str:
+    """Returns the text of the dataset card."""
     summary = graph.summary()
     files = {"triplets": [{"split": split, "path": f"triplets/{split}.parquet"} for split in graph.splits]}
     files |= {kind: [{"split": "train", "path": f"{kind}.parquet"}] for kind in VOCABULARIES}
@@ -108,48 +122,62 @@ def _card(graph: "KnowledgeGraph", name: str) -> str:
         f"| {split} | {counts['triplets']:,} | {counts['positives']:,} | {counts['duplicates']:,} |"
         for split, counts in summary["splits"].items()
     ]
-    return CARD.format(
+    return CARD_TEMPLATE.format(
         metadata=DatasetCardData(pretty_name=name, tags=["knowledge-graph"], configs=configs).to_yaml(),
         name=name,
         entities=summary["entities"],
         relations=summary["relations"],
         counts="\n".join(rows),
-        label=LABEL if any(split.labels is not None for split in graph.splits.values()) else "",
+        label=LABEL_COLUMN if any(split.labels is not None for split in graph.splits.values()) else "",
     )
 
 
 def is_dataset_folder(folder: str | Path) -> bool:
-    """Has the folder a card with tables `triplets`, `entities` and `relations`?"""
-    return {"triplets", *VOCABULARIES} <= set(_listed(Path(folder)))
+    """Checks whether a folder has a card that lists the tables `triplets`, `entities` and `relations`."""
+    return {"triplets", *VOCABULARIES} <= set(_read_card(Path(folder)))
 
 
 def read_folder(folder: str | Path) -> tuple[Vocabulary, Vocabulary, dict[str, tuple[np.ndarray, np.ndarray | None]]]:
-    """Vocabularies and splits from the Parquet files that the card lists; raises GraphError that names the file."""
+    """Reads the Parquet files that the card of a dataset folder lists.
+
+    Args:
+        folder: a folder for which `is_dataset_folder` returns True.
+
+    Returns:
+        Entities, relations and splits, as `arrow_tables.from_arrow`.
+
+    Raises:
+        GraphError: a file is missing or wrong; the message names it.
+    """
     folder = Path(folder)
-    listed = _listed(folder)
-    tables = {split: _read(folder, patterns) for split, patterns in listed["triplets"].items()}
-    entities, relations = (_read(folder, next(iter(listed[kind].values()))) for kind in VOCABULARIES)
+    listed = _read_card(folder)
+    tables = {split: _read_table(folder, patterns) for split, patterns in listed["triplets"].items()}
+    entities, relations = (_read_table(folder, next(iter(listed[kind].values()))) for kind in VOCABULARIES)
     try:
         return from_arrow(tables, entities, relations)
     except GraphError as error:
         raise GraphError(f"{folder}: {error}") from None
 
 
-def listed_files(folder: str | Path) -> list[Path]:
-    """The files that `read_folder` would read, sorted; none if this is no dataset folder of a graph."""
+def list_files(folder: str | Path) -> list[Path]:
+    """Lists the files that `read_folder` would read, sorted; the list is empty for any other folder.
+
+    Raises:
+        GraphError: the card lists something else than files, or patterns of files, in the folder.
+    """
     folder = Path(folder)
     if not is_dataset_folder(folder):
         return []
-    listed = _listed(folder)
+    listed = _read_card(folder)
     splits = [patterns for table in ("triplets", *VOCABULARIES) for patterns in listed[table].values()]
-    return sorted({file for patterns in splits for file in _files(folder, patterns)})
+    return sorted({file for patterns in splits for file in _match_files(folder, patterns)})
 
 
-def _listed(folder: Path) -> dict[str, dict[str, list[str]]]:
-    """What the card says: table -> split -> files, or patterns of files; nothing where there is no such card."""
+def _read_card(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """Returns table -> split -> files, or patterns of files, as the card lists them; {} without such a card."""
     tables: dict[str, dict[str, list[str]]] = {}
     try:
-        for config in DatasetCard.load(folder / CARD_FILE).data.to_dict()["configs"]:
+        for config in DatasetCard.load(folder / DATASET_CARD).data.to_dict()["configs"]:
             parts = {part["split"]: part["path"] for part in config["data_files"]}
             tables[config["config_name"]] = {
                 split: [path] if isinstance(path, str) else list(path) for split, path in parts.items()
@@ -159,22 +187,22 @@ def _listed(folder: Path) -> dict[str, dict[str, list[str]]]:
     return tables
 
 
-def _files(folder: Path, patterns: list[str]) -> list[Path]:
+def _match_files(folder: Path, patterns: list[str]) -> list[Path]:
     try:
         return [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]
     except (NotImplementedError, TypeError, ValueError):
         raise GraphError(
-            f"{folder}: {CARD_FILE} lists {patterns}; expected files, or patterns of files, relative to the folder"
+            f"{folder}: {DATASET_CARD} lists {patterns}; expected files, or patterns of files, relative to the folder"
         ) from None
 
 
-def _read(folder: Path, patterns: list[str]) -> "pa.Table":
+def _read_table(folder: Path, patterns: list[str]) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    files = _files(folder, patterns)
+    files = _match_files(folder, patterns)
     if not files:
-        raise GraphError(f"{folder}: no file {' '.join(patterns)}, but {CARD_FILE} lists it")
+        raise GraphError(f"{folder}: no file {' '.join(patterns)}, but {DATASET_CARD} lists it")
     try:
         return pa.concat_tables([pq.read_table(file) for file in files])
     except (OSError, pa.ArrowException) as error:

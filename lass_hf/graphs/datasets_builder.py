@@ -1,6 +1,7 @@
-"""The `datasets` builder of a graph folder: tables `triplets`, `entities`, `relations`, as Arrow files in its cache.
+"""The `datasets` builder of a graph folder; it keeps the tables `triplets`, `entities` and `relations` in its cache.
 
-It knows folders only; `benchmark_sources.py` downloads them. Importing it imports `datasets`.
+`loading.py` uses it for the paper's benchmarks, which `benchmark_downloads.py` downloads. Importing this module imports
+`datasets`.
 """
 
 import hashlib
@@ -14,10 +15,11 @@ from datasets.exceptions import DatasetGenerationError
 from ..core.errors import GraphError, first_line
 from ..core.knowledge_graph import KnowledgeGraph
 from .arrow_tables import to_arrow
-from .dataset_folder import listed_files
+from .dataset_folder import list_files
 
 TABLES = ("triplets", "entities", "relations")
-# The modules that decide what a folder means: cached tables are those of this code.
+# The modules that turn a folder into tables. Their contents are part of the cache's key, so that no table of older code
+# is loaded.
 READING_CODE = [
     *(Path(__file__).with_name(f"{name}.py") for name in ("arrow_tables", "dataset_folder", "named_triplets")),
     *(Path(__file__).with_name(f"{name}.py") for name in ("datasets_builder", "readers", "text_files")),
@@ -26,10 +28,20 @@ READING_CODE = [
 
 
 def fingerprint(folder: str | Path) -> str:
-    """A hash of names and contents of a folder's graph files, wherever its card has them, and of the reading code."""
+    """Hashes the names and contents of a folder's graph files, and the code that reads them.
+
+    Args:
+        folder: a folder in KG-BERT layout, or a dataset folder, whose card may list files in subfolders.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        GraphError: a file cannot be read.
+    """
     digest = hashlib.sha256()
     files = [path for path in Path(folder).glob("*") if path.suffix in (".tsv", ".txt", ".md") and path.is_file()]
-    names = {path: path.relative_to(folder).as_posix() for path in sorted([*files, *listed_files(folder)])}
+    names = {path: path.relative_to(folder).as_posix() for path in sorted([*files, *list_files(folder)])}
     for path, name in (names | {path: path.name for path in READING_CODE}).items():
         try:
             digest.update(f"{name!r} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
@@ -38,14 +50,19 @@ def fingerprint(folder: str | Path) -> str:
     return digest.hexdigest()[:32]
 
 
-@lru_cache(maxsize=1)  # three tables, one reading
-def _read(folder: str, long_text: bool, _: str) -> dict[str, Any]:
+@lru_cache(maxsize=1)  # The builders of the three tables share one reading of the folder.
+def _read_folder(folder: str, long_text: bool, _fingerprint: str) -> dict[str, Any]:
     tables = to_arrow(KnowledgeGraph.from_directory(folder, long_text=long_text), shared_schema=True)
     return {"triplets": tables["triplets"], **{name: {"train": tables[name]} for name in TABLES[1:]}}
 
 
 class GraphConfig(datasets.BuilderConfig):
-    """A table of a graph: its `name` is `triplets`, `entities` or `relations`."""
+    """Configuration of `GraphBuilder`: which table to build, and from which texts.
+
+    Args:
+        long_text: as in `KnowledgeGraph.from_directory`.
+        **kwargs: arguments of `datasets.BuilderConfig`; `name` is `triplets`, `entities` or `relations`.
+    """
 
     def __init__(self, long_text: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
@@ -53,12 +70,20 @@ class GraphConfig(datasets.BuilderConfig):
 
 
 class GraphBuilder(datasets.ArrowBasedBuilder):
-    """`GraphBuilder(config_name="triplets", data_dir=folder)`, then `download_and_prepare()`, then `as_dataset()`.
+    """Builds one table of a graph folder, the way `datasets` builds every dataset.
 
-    `triplets` has splits train, validation, test with string columns head, relation, tail, and, if any split has
-    labels, label (int8; 1, 0, or null in a split without labels). `entities` and `relations` have one split, train,
-    with string columns id and text, in the order of the graph's integers. What is cached is found again only for the
-    same contents of the folder and the same code. Raises GraphError, naming file and line, for bad files.
+    Call `GraphBuilder(config_name="triplets", data_dir=folder)`, then `download_and_prepare()`, which raises GraphError
+    for a wrong file, and then `as_dataset()`.
+
+    The table `triplets` has the splits train, validation and test. Its string columns are `head`, `relation` and
+    `tail`; if any split has labels, there is also `label` (int8: 1, 0, or null in a split without labels). The tables
+    `entities` and `relations` have one split, train, with the string columns `id` and `text`, in the order of the
+    graph's integers. A cached table is used again only for the same contents of the folder and the same code.
+
+    Args:
+        data_dir: a folder that `KnowledgeGraph.from_directory` reads.
+        hash: the result of `fingerprint(data_dir)`, if the caller has it already.
+        **kwargs: arguments of `datasets.ArrowBasedBuilder`.
     """
 
     BUILDER_CONFIG_CLASS = GraphConfig
@@ -68,10 +93,10 @@ class GraphBuilder(datasets.ArrowBasedBuilder):
         super().__init__(data_dir=str(data_dir), hash=hash or fingerprint(data_dir), **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo()  # its features are those of the tables
+        return datasets.DatasetInfo()  # `datasets` takes the features from the tables.
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        tables = _read(self.config.data_dir, self.config.long_text, self.hash)[self.config.name]
+        tables = _read_folder(self.config.data_dir, self.config.long_text, self.hash)[self.config.name]
         return [datasets.SplitGenerator(name=name, gen_kwargs={"table": table}) for name, table in tables.items()]
 
     def _generate_tables(self, table: Any):
@@ -79,29 +104,40 @@ class GraphBuilder(datasets.ArrowBasedBuilder):
 
 
 def load_tables(name: str, folder: str | Path, *, long_text: bool = False) -> dict[str, datasets.DatasetDict]:
-    """The three tables of a graph folder, as `KnowledgeGraph.from_datasets` takes them; the cache has them as `name`.
+    """Loads the three tables of a graph folder, from the cache of `datasets` if it holds them.
 
-    Raises GraphError for bad files, and for a cache that cannot be written.
+    Args:
+        name: the name of the dataset in the cache.
+        folder: a folder that `KnowledgeGraph.from_directory` reads.
+        long_text: as in `KnowledgeGraph.from_directory`.
+
+    Returns:
+        `{"triplets": ..., "entities": ..., "relations": ...}`, the arguments of `KnowledgeGraph.from_datasets`.
+
+    Raises:
+        GraphError: a file of the folder is wrong, or the cache cannot be written.
     """
-    given: dict[str, Any] = {
+    choices: dict[str, Any] = {
         "dataset_name": name,
         "data_dir": folder,
         "hash": fingerprint(folder),
         "long_text": long_text,
     }
     tables = {}
-    bars = not datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()  # ten of them, of milliseconds
+    bars_were_enabled = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()  # `datasets` would show ten bars of some milliseconds each.
     try:
         for table in TABLES:
-            builder = GraphBuilder(config_name=table, **given)
+            builder = GraphBuilder(config_name=table, **choices)
             builder.download_and_prepare()
             tables[table] = builder.as_dataset()
     except (OSError, DatasetGenerationError) as error:
-        cache, why = datasets.config.HF_DATASETS_CACHE, first_line(error.__cause__ or error)
-        raise GraphError(f"{name}: the cache {cache} cannot be used ({why}); HF_DATASETS_CACHE names another") from None
+        cache, reason = datasets.config.HF_DATASETS_CACHE, first_line(error.__cause__ or error)
+        raise GraphError(
+            f"{name}: the cache {cache} cannot be used ({reason}); set HF_DATASETS_CACHE to another folder"
+        ) from None
     finally:
-        _read.cache_clear()
-        if bars:
+        _read_folder.cache_clear()
+        if bars_were_enabled:
             datasets.enable_progress_bars()
     return tables

@@ -1,4 +1,7 @@
-"""Graphs as datasets of the Hugging Face hub; `KnowledgeGraph.push_to_hub` and `from_hub` have the documentation."""
+"""Uploads graphs to the Hugging Face hub as datasets, and downloads them.
+
+`KnowledgeGraph.push_to_hub` and `KnowledgeGraph.from_hub` are the public way here.
+"""
 
 import tempfile
 from pathlib import Path
@@ -10,19 +13,34 @@ from ..core.errors import GraphError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import SPLITS
 from ..utils.hub_client import api, create_repository, hub_errors
-from .dataset_folder import CARD_FILE, VOCABULARIES, write_folder
+from .dataset_folder import DATASET_CARD, VOCABULARIES, write_folder
 from .readers import SPLIT_FILES, TEXT_FILES, Parts, from_directory
 
-FILES = [CARD_FILE, "*.parquet", "*.tsv", "*2text*.txt"]
-# What a push replaces: its own tables, and the text files, which `from_directory` would read instead of them.
-OWN = [*(f"triplets/{split}.parquet" for split in SPLITS), *(f"{kind}.parquet" for kind in VOCABULARIES)]
-REPLACED = [*OWN, *(file for files in SPLIT_FILES.values() for file in files), *TEXT_FILES]
+FILES_TO_DOWNLOAD = [DATASET_CARD, "*.parquet", "*.tsv", "*2text*.txt"]
+WRITTEN_FILES = [*(f"triplets/{split}.parquet" for split in SPLITS), *(f"{kind}.parquet" for kind in VOCABULARIES)]
+# A push removes older tables of a graph, and also text files, because `from_directory` prefers them to the tables.
+FILES_TO_REPLACE = [*WRITTEN_FILES, *(file for files in SPLIT_FILES.values() for file in files), *TEXT_FILES]
 
 
 def push_graph(graph: KnowledgeGraph, repo_id: str, *, private, token, commit_message: str) -> CommitInfo:
-    """Uploads a dataset folder; what is there of another graph, and would be read with it or instead of it, goes."""
+    """Uploads a graph as a dataset folder, in one commit that also removes the files of another graph.
+
+    Args:
+        graph: the graph.
+        repo_id: the dataset's name on the hub; the repository is made if it does not exist.
+        private: whether a new repository is private; None: the default of the account.
+        token: the access token; None: that of `hf auth login`, or of HF_TOKEN.
+        commit_message: the subject of the commit.
+
+    Returns:
+        The commit.
+
+    Raises:
+        GraphError: the graph has no triplets.
+        HubError: the hub refuses, or the connection breaks off.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch, repo_id.rpartition("/")[2])  # the card has its name
+        folder = Path(scratch, repo_id.rpartition("/")[2])  # The card is titled with the folder's name.
         write_folder(graph, folder)
         repo_id = create_repository(repo_id, private=private, token=token, repo_type="dataset")
         with hub_errors(f"{repo_id}: not pushed"):
@@ -32,12 +50,24 @@ def push_graph(graph: KnowledgeGraph, repo_id: str, *, private, token, commit_me
                 folder_path=folder,
                 token=token,
                 commit_message=commit_message,
-                delete_patterns=REPLACED,
+                delete_patterns=FILES_TO_REPLACE,
             )
 
 
 def pull_graph(repo_id: str, long_text: bool, **kwargs: Any) -> Parts:
-    """Downloads a dataset's files of a graph, and reads them; `kwargs` are those of `HfApi.snapshot_download`."""
+    """Downloads the files of a graph from a dataset of the hub, and reads them.
+
+    Args:
+        repo_id: the dataset's name on the hub.
+        long_text: as in `readers.from_directory`.
+        **kwargs: arguments of `HfApi.snapshot_download` (`revision`, `token`, `cache_dir`, ...).
+
+    Returns:
+        Entities, relations and splits, as `readers.from_directory`.
+
+    Raises:
+        GraphError: there is no such dataset, it cannot be reached, or its files are not those of a graph.
+    """
     with hub_errors(f"{repo_id}: no graph could be loaded from the hub", kind=GraphError):
-        folder = api().snapshot_download(repo_id, repo_type="dataset", allow_patterns=FILES, **kwargs)
+        folder = api().snapshot_download(repo_id, repo_type="dataset", allow_patterns=FILES_TO_DOWNLOAD, **kwargs)
     return from_directory(folder, long_text)

@@ -1,4 +1,4 @@
-"""A split to test what a model makes of entities that it has never seen: known by their texts only."""
+"""Splits a graph for inductive link prediction: the test queries are about entities that the training never saw."""
 
 import numpy as np
 
@@ -8,42 +8,58 @@ from ..core.vocabulary import Vocabulary
 
 
 def inductive_split(graph: KnowledgeGraph, share: float = 0.2, seed: int = 42) -> tuple[KnowledgeGraph, KnowledgeGraph]:
-    """Takes a seeded share of the entities out of a graph: the graph to train on, and the one to test on.
+    """Takes a random share of the entities out of a graph, and returns a graph to train on and a graph to test on.
 
-    The first has the other entities only, and those triplets of each split that are among them; its own test split is
-    the transductive measure to compare with. The second has all entities. Its train split is the first's; its test
-    split holds every true triplet, of any split, between two entities that were taken out; its validation split holds
-    the first's and every true triplet with one such entity, which is known, so no wrong answer, but not trained on. So
-    test and training share no entity, and queries are ranked among the entities of both. False triplets are left out.
-    Raises GraphError for a share that is not between 0 and 1, or that leaves a train or test split empty.
+    The training graph has the other entities only, and the triplets of each split among them. Its own test split gives
+    the transductive result to compare with.
+
+    The test graph has all entities. Its train split is that of the training graph. Its test split holds every true
+    triplet, of any split, between two of the entities that were taken out. Its validation split holds that of the
+    training graph, and every true triplet with one such entity: these count as known answers in the filtered setting,
+    but are not trained on. So test and training share no entity, and queries are ranked among the entities of both.
+    Triplets labeled false are left out of both graphs.
+
+    Args:
+        graph: the graph; it needs a train split.
+        share: the share of the entities to take out, between 0 and 1.
+        seed: the seed of their choice.
+
+    Returns:
+        The training graph and the test graph.
+
+    Raises:
+        GraphError: the share is not between 0 and 1, or a train or test split would be empty.
     """
     if not 0 < share < 1:
         raise GraphError(f"share={share}; expected more than 0 and less than 1")
     count = round(share * graph.num_entities)
-    unseen = np.zeros(graph.num_entities, dtype=bool)
-    unseen[np.random.default_rng(seed).permutation(graph.num_entities)[:count]] = True
-    inside, across, both = {}, [], []
+    is_unseen = np.zeros(graph.num_entities, dtype=bool)
+    is_unseen[np.random.default_rng(seed).permutation(graph.num_entities)[:count]] = True
+    among_seen, with_one_unseen, among_unseen = {}, [], []
     for name, split in graph.splits.items():
-        ends = unseen[split.positives[:, [0, 2]]].sum(axis=1)
-        inside[name] = split.positives[ends == 0]
-        across.append(split.positives[ends == 1])
-        both.append(split.positives[ends == 2])
-    test = np.unique(np.concatenate(both), axis=0)
-    if "train" not in inside or not len(inside["train"]) or not len(test):
+        num_unseen = is_unseen[split.positives[:, [0, 2]]].sum(axis=1)
+        among_seen[name] = split.positives[num_unseen == 0]
+        with_one_unseen.append(split.positives[num_unseen == 1])
+        among_unseen.append(split.positives[num_unseen == 2])
+    test = np.unique(np.concatenate(among_unseen), axis=0)
+    if "train" not in among_seen or not len(among_seen["train"]) or not len(test):
         raise GraphError(
-            f"share={share}: {len(inside.get('train', []))} triplets to train on and {len(test)} to test are left; "
+            f"share={share}: {len(among_seen.get('train', []))} triplets to train on and {len(test)} to test are left; "
             "choose another share or seed"
         )
-    kept = np.flatnonzero(~unseen)
-    number = np.cumsum(~unseen) - 1  # of each entity among those that stay
+    kept = np.flatnonzero(~is_unseen)
+    new_number = np.cumsum(~is_unseen) - 1  # of each entity in the training graph; meaningless for those taken out
     ids, texts = ([values[entity] for entity in kept.tolist()] for values in (graph.entities.ids, graph.entities.texts))
-    seen = {name: (_renumbered(triplets, number), None) for name, triplets in inside.items() if len(triplets)}
-    training = KnowledgeGraph(Vocabulary("entities", ids, texts), graph.relations, seen)
-    validation = np.concatenate([*across, *([inside["validation"]] if "validation" in inside else [])])
-    splits = {"train": inside["train"], "validation": np.unique(validation, axis=0), "test": test}
-    named = {name: (triplets, None) for name, triplets in splits.items() if len(triplets)}
-    return training, KnowledgeGraph(graph.entities, graph.relations, named)
+    training_splits = {
+        name: (_renumber(triplets, new_number), None) for name, triplets in among_seen.items() if len(triplets)
+    }
+    training_graph = KnowledgeGraph(Vocabulary("entities", ids, texts), graph.relations, training_splits)
+    seen_validation = [among_seen["validation"]] if "validation" in among_seen else []
+    validation = np.unique(np.concatenate([*with_one_unseen, *seen_validation]), axis=0)
+    splits = {"train": among_seen["train"], "validation": validation, "test": test}
+    test_splits = {name: (triplets, None) for name, triplets in splits.items() if len(triplets)}
+    return training_graph, KnowledgeGraph(graph.entities, graph.relations, test_splits)
 
 
-def _renumbered(triplets: np.ndarray, number: np.ndarray) -> np.ndarray:
-    return np.stack([number[triplets[:, 0]], triplets[:, 1], number[triplets[:, 2]]], axis=1)
+def _renumber(triplets: np.ndarray, new_number: np.ndarray) -> np.ndarray:
+    return np.stack([new_number[triplets[:, 0]], triplets[:, 1], new_number[triplets[:, 2]]], axis=1)

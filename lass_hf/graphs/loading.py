@@ -1,6 +1,7 @@
-"""Graphs by name: the one that ships with the package, the paper's five benchmarks, and folders.
+"""Loads a graph by name: the one that ships with the package, a benchmark of the paper, a folder, or a hub dataset.
 
-It finds folders; a benchmark goes through `graph_builder.py` too, and only that imports `datasets`.
+The module finds the folder; `readers.py` reads it. The paper's benchmarks also pass through `datasets_builder.py`, so
+that only they import `datasets`.
 """
 
 from pathlib import Path
@@ -8,33 +9,59 @@ from pathlib import Path
 from ..core.encoders import HUB_NAME
 from ..core.errors import GraphError
 from ..core.knowledge_graph import KnowledgeGraph
-from .benchmark_downloads import BENCHMARKS, download
+from .benchmark_downloads import download
+from .benchmark_sources import BENCHMARKS
 
-EMBEDDED = {"countries": Path(__file__).parents[1] / "data" / "countries"}
+EMBEDDED = {"countries": Path(__file__).parents[1] / "data" / "countries"}  # graphs that ship with the package
 
 
 def load_benchmark(name: str, data_dir: str | Path | None = None, *, long_text: bool = False) -> KnowledgeGraph:
-    """Loads `countries`, part of the package, or one of the paper's: `umls`, `wn18rr`, `fb15k-237`, `wn11`, `fb13`.
+    """Loads a benchmark by its name.
 
-    These are read from `data_dir`, a folder in KG-BERT layout, or downloaded from their public sources on first use.
-    They go through `datasets`: `GraphBuilder` keeps tables in the cache of `datasets` (`HF_DATASETS_CACHE`), until
-    files or code change. The graph is that of `KnowledgeGraph.from_directory`. `long_text`: as there. Raises GraphError
-    for an unknown name, listing the known ones, for bad files, and for a download that fails, which leaves no file.
+    `countries` is part of the package. The paper's five benchmarks are downloaded from their public sources on first
+    use, unless `data_dir` holds them. They pass through `datasets`, whose cache (`HF_DATASETS_CACHE`) keeps their
+    tables until the files or the code that reads them change. The graph is the same as that of
+    `KnowledgeGraph.from_directory`.
+
+    Args:
+        name: `countries`, `umls`, `wn18rr`, `fb15k-237`, `wn11` or `fb13`.
+        data_dir: a folder that holds the benchmark in KG-BERT layout; None: the package or the download.
+        long_text: as in `KnowledgeGraph.from_directory`.
+
+    Returns:
+        The graph.
+
+    Raises:
+        GraphError: the name is unknown (the message lists the known ones), a file is wrong, or the download fails,
+            which leaves no file.
     """
     if name in EMBEDDED:
         return KnowledgeGraph.from_directory(data_dir or EMBEDDED[name], long_text=long_text)
     if name not in BENCHMARKS:
-        raise GraphError(f"unknown graph {name!r}; {_known()}, or pass a folder")
-    from .datasets_builder import load_tables  # here: a graph in a folder needs no `datasets`
+        raise GraphError(f"unknown graph {name!r}; {_known_names()}, or pass a folder")
+    # This import is here because a graph in a folder does not need `datasets`, which takes a second to import.
+    from .datasets_builder import load_tables
 
     folder = data_dir or download(name, long_text=long_text)
     return KnowledgeGraph.from_datasets(**load_tables(name, folder, long_text=long_text))
 
 
 def load_graph(name_or_folder: str | Path, *, long_text: bool = False) -> KnowledgeGraph:
-    """Loads a graph by name, else a folder, else `user/name`, a dataset of the hub (`KnowledgeGraph.from_hub`).
+    """Loads a graph from whatever `--graph` accepts: a benchmark's name, a folder, or a dataset of the hub.
 
-    A folder called like a benchmark goes first, one called countries not.
+    A local folder takes precedence over a benchmark of the same name, except over `countries`, which always is the
+    graph in the package (write `./countries` for a folder of that name).
+
+    Args:
+        name_or_folder: a name of `load_benchmark`; or a folder, as `KnowledgeGraph.from_directory` reads it; or
+            `user/name`, a dataset of the hub, as `KnowledgeGraph.from_hub` reads it.
+        long_text: as in `KnowledgeGraph.from_directory`.
+
+    Returns:
+        The graph.
+
+    Raises:
+        GraphError: there is no graph of that name, or its files are wrong.
     """
     name = str(name_or_folder)
     if name in EMBEDDED or (name in BENCHMARKS and not Path(name).is_dir()):
@@ -46,8 +73,8 @@ def load_graph(name_or_folder: str | Path, *, long_text: bool = False) -> Knowle
             raise GraphError(f"{name}: no such folder, and {str(error).removeprefix(f'{name}: ')}") from error
     if Path(name).is_dir() or len(Path(name).parts) > 1:
         return KnowledgeGraph.from_directory(name_or_folder, long_text=long_text)
-    raise GraphError(f"{name}: no such folder, and no graph of that name; {_known()}")
+    raise GraphError(f"{name}: no such folder, and no graph of that name; {_known_names()}")
 
 
-def _known() -> str:
+def _known_names() -> str:
     return f"known are {', '.join([*EMBEDDED, *BENCHMARKS])}"

@@ -1,6 +1,6 @@
-"""Triplets and vocabularies as they were read: Arrow strings, for which Arrow finds the integers.
+"""Triplets as a reader found them, in names, and their conversion to integers by Arrow.
 
-No loop runs over triplets. What becomes of them is in `vocabulary.py` and `knowledge_graph.py`.
+No Python loop runs over triplets. `core/vocabulary.py` holds the names, `core/knowledge_graph.py` the integers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,15 +15,17 @@ from ..core.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SLOTS = {"entities": (0, 2), "relations": (1,)}
+SLOTS_OF_KIND = {"entities": (0, 2), "relations": (1,)}
 
 
 @dataclass
 class NamedTriplets:
-    """Triplets of one split, in names.
+    """The n triplets of one split, in names.
 
-    `names`: Arrow large strings, all different; `codes`: int32 of shape (n, 3), where among them head, relation and
-    tail stand; `labels`: int8 of shape (n,), 1 or 0, or None.
+    Attributes:
+        names: Arrow large strings, all different; entities and relations share this list.
+        codes: int32 of shape (n, 3): the positions of head, relation and tail in `names`.
+        labels: int8 of shape (n,), 1 (true) or 0 (false); None if the split has no labels.
     """
 
     names: "pa.LargeStringArray"
@@ -32,22 +34,35 @@ class NamedTriplets:
 
     @classmethod
     def from_columns(cls, columns: "Sequence[pa.ChunkedArray]", labels: np.ndarray | None) -> "NamedTriplets":
-        """From heads, relations and tails, three columns of large strings of the same length."""
+        """Encodes three columns of names.
+
+        Args:
+            columns: heads, relations and tails: large strings without nulls, n in each column.
+            labels: int8 of shape (n,), or None.
+        """
         import pyarrow as pa
 
         chunks = [chunk for column in columns for chunk in column.chunks]
         encoded = pa.chunked_array(chunks).dictionary_encode().combine_chunks()
         return cls(encoded.dictionary, encoded.indices.to_numpy().reshape(3, -1).T, labels)
 
-    def used(self, kind: str) -> "pa.LargeStringArray":
-        """The different names of entities, or of relations, as they come: head, tail, next head, ..."""
+    def distinct_names(self, kind: str) -> "pa.LargeStringArray":
+        """Lists the different names of "entities" or "relations" by first occurrence: head, tail, next head, ..."""
         import pyarrow as pa
 
-        return self.names.take(pa.array(self.codes[:, SLOTS[kind]].ravel()).unique())
+        return self.names.take(pa.array(self.codes[:, SLOTS_OF_KIND[kind]].ravel()).unique())
 
 
 def to_arrow_strings(kind: str, names: Sequence[str]) -> "pa.LargeStringArray":
-    """Python strings as Arrow strings; raises GraphError for what is not valid Unicode."""
+    """Converts Python strings to Arrow large strings.
+
+    Args:
+        kind: "entities" or "relations"; the error message names it.
+        names: the strings.
+
+    Raises:
+        GraphError: a string is not valid Unicode.
+    """
     import pyarrow as pa
 
     try:
@@ -57,21 +72,46 @@ def to_arrow_strings(kind: str, names: Sequence[str]) -> "pa.LargeStringArray":
 
 
 def is_blank(strings: Any) -> np.ndarray:
-    """Which Arrow strings are empty or white space: bool, shape (n,)."""
+    """Checks which Arrow strings are empty or white space only.
+
+    Args:
+        strings: n Arrow strings.
+
+    Returns:
+        bool of shape (n,).
+    """
     import pyarrow.compute as pc
 
     return np.asarray(pc.equal(pc.utf8_trim_whitespace(strings), ""))
 
 
-def used_names(splits: Mapping[str, NamedTriplets], kind: str) -> "pa.LargeStringArray":
-    """The different names of entities, or of relations, in all splits, as they come."""
+def first_true(mask: Any) -> int:
+    """Returns the position of the first true value, or the length of the mask if no value is true.
+
+    Args:
+        mask: booleans of shape (n,), as a NumPy or Arrow array.
+    """
+    values = np.asarray(mask)
+    return int(values.argmax()) if values.any() else len(values)
+
+
+def collect_names(splits: Mapping[str, NamedTriplets], kind: str) -> "pa.LargeStringArray":
+    """Lists the different names of "entities" or "relations" in all splits, by first occurrence."""
     import pyarrow as pa
 
-    return pa.concat_arrays([split.used(kind) for split in splits.values()]).unique()
+    return pa.concat_arrays([split.distinct_names(kind) for split in splits.values()]).unique()
 
 
 def to_integers(splits: Mapping[str, NamedTriplets], vocabularies: Iterable[Vocabulary]) -> dict[str, np.ndarray]:
-    """The triplets of each split as integers: int64 of shape (n, 3), -1 for a name that its vocabulary lacks."""
+    """Replaces names by the integers of the vocabularies.
+
+    Args:
+        splits: the triplets of each split.
+        vocabularies: the vocabulary of the entities and that of the relations.
+
+    Returns:
+        The triplets of each split, int64 of shape (n, 3); -1 stands for a name that is not in its vocabulary.
+    """
     import pyarrow.compute as pc
 
     triplets = {name: np.empty(split.codes.shape, dtype=np.int64) for name, split in splits.items()}
@@ -79,6 +119,6 @@ def to_integers(splits: Mapping[str, NamedTriplets], vocabularies: Iterable[Voca
         ids = to_arrow_strings(vocabulary.kind, vocabulary.ids)
         for name, split in splits.items():
             numbers = pc.index_in(split.names, value_set=ids).fill_null(-1).to_numpy()
-            for slot in SLOTS[vocabulary.kind]:
+            for slot in SLOTS_OF_KIND[vocabulary.kind]:
                 triplets[name][:, slot] = numbers[split.codes[:, slot]]
     return triplets

@@ -1,6 +1,6 @@
-"""What is in a graph and what is odd about it, from its arrays and texts: the numbers behind `lass-hf info`.
+"""Counts what a graph holds, and reports on the quality of its data; `lass-hf info` prints the result.
 
-It only counts; it changes and repairs nothing.
+The module only counts. It changes and repairs nothing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,34 +15,50 @@ if TYPE_CHECKING:
 
 
 def summarize(graph: "KnowledgeGraph") -> dict[str, Any]:
-    """Counts of a graph, as a nested dict of ints.
+    """Counts the entities, relations and triplets of a graph, and the data-quality problems among them.
 
-    `reversed_in_train` counts triplets (h, r, t) whose pair occurs in train as (t, any, h); `other_relation_in_train`
-    those whose pair occurs there as (h, another relation, t); both make a test easier than it looks.
+    For each split the counts of `splits` are:
+
+    - `triplets`, `positives` (labeled true, or without labels), `duplicates`, `self_loops` (head and tail are equal);
+    - with labels, `contradictory_labels` (triplets that the split holds as true and as false) and
+      `negatives_true_elsewhere` (labeled false, but true somewhere in the graph);
+    - if the graph has a train split, for the others: `entities_unseen_in_train`, `relations_unseen_in_train`,
+      `triplets_with_unseen_entity`, and the leaks `positives_in_train`, `reversed_in_train` (for (h, r, t), train holds
+      some (t, any relation, h)) and `other_relation_in_train` (train holds some (h, another relation, t)). The last two
+      make a test easier than it looks;
+    - for test, if there is a validation split, `positives_in_validation`.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        A nested dict of integers: `entities`, `relations`, `entities_in_no_triplet`, `entities_sharing_a_text` (of
+        those in triplets), `texts_shared` (the number of such texts), `most_shared_text` (its first 80 characters, or
+        None) and `splits`.
     """
     occurring = graph.candidates[0]
     texts = to_arrow_strings("entities", graph.entities.texts).take(occurring).value_counts()
     counts = texts.field("counts").to_numpy()
     shared = counts[counts > 1]
-    most = texts.field("values")[int(counts.argmax())].as_py() if len(shared) else None
+    most_shared = texts.field("values")[int(counts.argmax())].as_py() if len(shared) else None
     return {
         "entities": graph.num_entities,
         "relations": graph.num_relations,
         "entities_in_no_triplet": graph.num_entities - len(occurring),
         "entities_sharing_a_text": int(shared.sum()),
         "texts_shared": len(shared),
-        "most_shared_text": most and most[:80],
+        "most_shared_text": most_shared and most_shared[:80],
         "splits": {name: _summarize_split(graph, split) for name, split in graph.splits.items()},
     }
 
 
-def _distinct(graph: "KnowledgeGraph", triplets: np.ndarray) -> int:
+def _count_distinct(graph: "KnowledgeGraph", triplets: np.ndarray) -> int:
     return len(KnownTriplets(triplets, graph.num_entities, graph.num_relations))
 
 
 def _summarize_split(graph: "KnowledgeGraph", split: "GraphSplit") -> dict[str, int]:
     triplets, positives = split.triplets, split.positives
-    distinct_positives = _distinct(graph, positives)
+    distinct_positives = _count_distinct(graph, positives)
     counts = {
         "triplets": len(triplets),
         "positives": len(positives),
@@ -51,18 +67,18 @@ def _summarize_split(graph: "KnowledgeGraph", split: "GraphSplit") -> dict[str, 
     }
     if split.labels is not None:
         negatives = triplets[split.labels == 0]
-        distinct_negatives = _distinct(graph, negatives)
+        distinct_negatives = _count_distinct(graph, negatives)
         counts["duplicates"] += len(negatives) - distinct_negatives
-        counts["contradictory_labels"] = distinct_positives + distinct_negatives - _distinct(graph, triplets)
+        counts["contradictory_labels"] = distinct_positives + distinct_negatives - _count_distinct(graph, triplets)
         counts["negatives_true_elsewhere"] = int(graph.known.contains(negatives).sum())
     if split.name == "train" or "train" not in graph:
         return counts
-    known_entities, known_relations = graph.occurs_in_train()
-    entities, relations = graph.occurring(split.name)
-    seen = known_entities[triplets[:, 0]] & known_entities[triplets[:, 2]]
-    counts["entities_unseen_in_train"] = int((entities & ~known_entities).sum())
-    counts["relations_unseen_in_train"] = int((relations & ~known_relations).sum())
-    counts["triplets_with_unseen_entity"] = int((~seen).sum())
+    entity_in_train, relation_in_train = graph.occurs_in_train()
+    entity_in_split, relation_in_split = graph.occurring(split.name)
+    both_in_train = entity_in_train[triplets[:, 0]] & entity_in_train[triplets[:, 2]]
+    counts["entities_unseen_in_train"] = int((entity_in_split & ~entity_in_train).sum())
+    counts["relations_unseen_in_train"] = int((relation_in_split & ~relation_in_train).sum())
+    counts["triplets_with_unseen_entity"] = int((~both_in_train).sum())
     in_train = graph.known_in_train.contains(positives)
     counts["positives_in_train"] = int(in_train.sum())
     same_pair, reversed_pair = (graph.known_in_train.count(1, pairs) > 0 for pairs in (positives, positives[:, ::-1]))

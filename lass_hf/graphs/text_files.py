@@ -1,6 +1,7 @@
-"""Reads the text files of a graph folder (KG-BERT layout) with errors that name file and line.
+"""Reads the text files of a graph folder (KG-BERT layout): tab-separated triplets, and texts of ids.
 
-Files in, names out; `knowledge_graph.py` turns them into integers. Arrow splits the lines: triplets may be many.
+Each function takes a file and returns names; `readers.py` turns the names of a folder into a graph. Errors name the
+file and the line. Arrow splits the lines, because a file may hold many millions of triplets.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import GraphError
-from .named_triplets import NamedTriplets, is_blank
+from .named_triplets import NamedTriplets, first_true, is_blank
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,7 +19,17 @@ LABELS = {"1": 1, "-1": 0, "0": 0}
 
 
 def read_lines(path: str | Path) -> "pa.LargeStringArray":
-    """The lines of a UTF-8 file, without byte-order mark, carriage returns and trailing blank lines."""
+    """Reads the lines of a UTF-8 file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        One string for each line, without byte-order mark, carriage returns and trailing blank lines.
+
+    Raises:
+        GraphError: the file cannot be read, is not UTF-8 or is empty.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -30,7 +41,7 @@ def read_lines(path: str | Path) -> "pa.LargeStringArray":
         raise GraphError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
     except OSError as error:
         raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
-    # Only a newline ends a line: neither str.splitlines nor Arrow's CSV reader knows that (U+2028, a lone \r).
+    # Only a newline ends a line here. str.splitlines and Arrow's CSV reader would also split at U+2028 or a lone \r.
     text = text.replace("\r\n", "\n").rstrip("\n")
     lines = pc.split_pattern(pa.array([text], pa.large_string()), "\n").flatten()
     count = len(lines)
@@ -42,9 +53,17 @@ def read_lines(path: str | Path) -> "pa.LargeStringArray":
 
 
 def read_triplets(path: str | Path) -> NamedTriplets:
-    """Reads `head, relation, tail[, label]` lines separated by tabs; labels are None when there are three columns.
+    """Reads a file of triplets: lines of `head, relation, tail` or `head, relation, tail, label`, separated by tabs.
 
-    Raises GraphError, naming the line, for any other number of columns, empty fields and unknown labels.
+    Args:
+        path: the file; it has no header. A label is 1 (true), or -1 or 0 (false).
+
+    Returns:
+        The triplets in names; their labels are None if the file has three columns.
+
+    Raises:
+        GraphError: a line has another number of columns, an empty field or an unknown label; the message names the
+            first such line.
     """
     import pyarrow as pa
 
@@ -54,55 +73,65 @@ def read_triplets(path: str | Path) -> NamedTriplets:
         raise GraphError(
             f"{path}, line 1: {columns} tab-separated column(s), expected 3 (head, relation, tail) or 4 (and a label)"
         )
-    whole = _first(widths != columns)
-    fields = rows[:whole].flatten().dictionary_encode()
+    num_complete = first_true(widths != columns)  # Lines before the first one of another width.
+    fields = rows[:num_complete].flatten().dictionary_encode()
     names, codes = fields.dictionary, fields.indices.to_numpy().reshape(-1, columns)
     if (blank := is_blank(names)).any():
-        line = _first(blank[codes].any(axis=1)) + 1
+        line = first_true(blank[codes].any(axis=1)) + 1
         raise GraphError(f"{path}, line {line}: an empty field; expected head, relation and tail")
-    if whole < len(rows):
-        raise GraphError(f"{path}, line {whole + 1}: {widths[whole]} column(s), expected {columns} as in line 1")
+    if num_complete < len(rows):
+        raise GraphError(
+            f"{path}, line {num_complete + 1}: {widths[num_complete]} column(s), expected {columns} as in line 1"
+        )
     if columns == 3:
         return NamedTriplets(names, codes, None)
-    used = pa.array(codes[:, 3]).unique()
+    label_codes = pa.array(codes[:, 3]).unique()
     label_of = np.full(len(names), -1, dtype=np.int8)
-    label_of[used.to_numpy()] = [LABELS.get(label.strip(), -1) for label in names.take(used).to_pylist()]
+    label_of[label_codes.to_numpy()] = [LABELS.get(label.strip(), -1) for label in names.take(label_codes).to_pylist()]
     labels = label_of[codes[:, 3]]
-    if (row := _first(labels == -1)) < len(labels):
+    if (row := first_true(labels == -1)) < len(labels):
         label = names[int(codes[row, 3])].as_py()
         raise GraphError(f"{path}, line {row + 1}: label {label!r}; expected 1 (true) or -1 or 0 (false)")
     return NamedTriplets(names, codes[:, :3], labels)
 
 
 def read_texts(path: str | Path) -> dict[str, str]:
-    """Reads `id, text` lines separated by a tab; raises GraphError for anything else, or two texts for one id."""
+    """Reads a file of texts: lines of `id, text`, separated by a tab.
+
+    Args:
+        path: the file; it has no header.
+
+    Returns:
+        The text of each id, stripped of white space at both ends, in the order of the file.
+
+    Raises:
+        GraphError: a line has another number of columns, an empty field, or a second, different text for an id; the
+            message names the first such line.
+    """
     import pyarrow.compute as pc
 
     rows, widths = _split_lines(path)
-    whole = _first(widths != 2)
-    fields = rows[:whole].flatten()
-    ids, given = fields[::2], pc.utf8_trim_whitespace(fields[1::2])
-    filled = _first((blank := is_blank(ids)) | is_blank(given))
+    num_complete = first_true(widths != 2)
+    fields = rows[:num_complete].flatten()
+    ids, stripped = fields[::2], pc.utf8_trim_whitespace(fields[1::2])
+    num_filled = first_true((blank := is_blank(ids)) | is_blank(stripped))
     texts: dict[str, str] = {}
-    pairs = zip(ids[:filled].to_pylist(), given[:filled].to_pylist(), strict=True)
-    for number, (name, text) in enumerate(pairs, start=1):
+    pairs = zip(ids[:num_filled].to_pylist(), stripped[:num_filled].to_pylist(), strict=True)
+    for line, (name, text) in enumerate(pairs, start=1):
         if texts.setdefault(name, text) != text:
-            raise GraphError(f"{path}, line {number}: a second, different text for {name!r}; keep one line per id")
-    if filled < whole:
-        raise GraphError(f"{path}, line {filled + 1}: an empty {'id' if blank[filled] else 'text'}")
-    if whole < len(rows):
-        raise GraphError(f"{path}, line {whole + 1}: {widths[whole]} tab-separated column(s), expected 2 (id, text)")
+            raise GraphError(f"{path}, line {line}: a second, different text for {name!r}; keep one line per id")
+    if num_filled < num_complete:
+        raise GraphError(f"{path}, line {num_filled + 1}: an empty {'id' if blank[num_filled] else 'text'}")
+    if num_complete < len(rows):
+        raise GraphError(
+            f"{path}, line {num_complete + 1}: {widths[num_complete]} tab-separated column(s), expected 2 (id, text)"
+        )
     return texts
 
 
 def _split_lines(path: str | Path) -> "tuple[pa.ListArray, np.ndarray]":
-    """The tab-separated fields of each line, and how many there are."""
+    """Returns the tab-separated fields of each line, and the number of fields of each line: integers of shape (n,)."""
     import pyarrow.compute as pc
 
     rows = pc.split_pattern(read_lines(path), "\t")
     return rows, pc.list_value_length(rows).to_numpy()
-
-
-def _first(wrong: np.ndarray) -> int:
-    """Position of the first true value; the length where there is none."""
-    return int(wrong.argmax()) if wrong.any() else len(wrong)

@@ -1,1 +1,1 @@
-"""Model cards, and the upload to the Hugging Face hub."""
+"""Model cards, and the upload of models to the Hugging Face hub."""

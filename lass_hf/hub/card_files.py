@@ -1,6 +1,7 @@
-"""The model card in a model's folder: README.md, and `model_card.json` with the facts that it is made of.
+"""The model card of a saved model: README.md, and `model_card.json` with the data from which it is made.
 
-It measures nothing, and writes no text; a README.md that somebody else wrote, or changed, is left alone.
+`card_text.py` makes the text; this module reads and writes the files. A README.md that was changed, or that lass-hf did
+not write, is never overwritten.
 """
 
 import json
@@ -8,13 +9,14 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from transformers.utils import CONFIG_NAME
 
-from ..core.configuration_lass import RANKING_CHOICES, SCORE_CHOICES, LassConfig
+from ..core.choices import ModelChoices, SequenceChoices, choice_names
 from ..core.encoders import encoder_name, hub_name
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -22,21 +24,30 @@ from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
 from ..utils.atomic_files import locked, write_whole
 from ..utils.fingerprints import digest
 from ..utils.saved_config import keep_in_config
-from .card_text import model_card
+from .card_text import render_model_card
 
 logger = logging.getLogger(__name__)
 
 CARD_FILE = "README.md"
-FACTS_FILE = "model_card.json"
+CARD_DATA_FILE = "model_card.json"
 MARKER = "<!-- Written by lass-hf ({}). Once anything here is changed, it is yours, and not written again. -->\n"
 
 
-def model_facts(model: LassForKGCompletion, processor: LassProcessor) -> dict[str, Any]:
-    """What a card says of a model, and of the graph that its processor has; plain values, for JSON."""
+def model_card_data(model: LassForKGCompletion, processor: LassProcessor) -> dict[str, Any]:
+    """Collects the part of the card data that describes a model, and the graph of its processor.
+
+    Args:
+        model: the model.
+        processor: its processor, with or without a graph.
+
+    Returns:
+        Values that JSON can hold: the choices of the model, its encoder, its number of parameters, and under `graph`
+        the counts of the graph's entities, relations and triplets, or None.
+    """
     encoder, graph = model.encoder.config, processor.graph
     facts: dict[str, Any] = {
-        **{name: getattr(model.config, name) for name in SCORE_CHOICES},
-        **{name: getattr(processor, name) for name in ("separators", "max_length")},
+        **{name: getattr(model.config, name) for name in choice_names(ModelChoices)},
+        **{name: getattr(processor, name) for name in choice_names(SequenceChoices)},
         "encoder": encoder_name(encoder._name_or_path),
         "base_model": hub_name(encoder._name_or_path),
         "encoder_type": encoder.model_type,
@@ -50,119 +61,159 @@ def model_facts(model: LassForKGCompletion, processor: LassProcessor) -> dict[st
     return facts
 
 
-def with_evaluation(evaluations: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Evaluations with another, which takes the place of one of the same task, graph and split, unless it saw less.
+def merge_evaluation(evaluations: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Adds an evaluation to those of a card.
 
-    Rankings by other weights are apart.
+    It replaces an evaluation of the same task, graph, split and ranking weights, unless that one was measured on more
+    triplets; then it is dropped.
+
+    Args:
+        evaluations: the evaluations of the card.
+        new: the evaluation to add.
+
+    Returns:
+        A new list.
     """
-    what = ("task", "graph", "split", "ranking_weights")
-    same = [old for old in evaluations if all(old.get(name) == new.get(name) for name in what)]
-    if any(old["triplets"] > new["triplets"] for old in same):
+    key = ("task", "graph", "split", "ranking_weights")
+    replaceable = [old for old in evaluations if all(old.get(name) == new.get(name) for name in key)]
+    if any(old["triplets"] > new["triplets"] for old in replaceable):
         return list(evaluations)
-    return [old for old in evaluations if old not in same] + [new]
+    return [old for old in evaluations if old not in replaceable] + [new]
 
 
 def write_card(
     folder: str | Path,
-    facts: Mapping[str, Any],
+    card_data: Mapping[str, Any],
     graph: KnowledgeGraph | None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes card and facts into the folder of a saved model.
+    """Writes the card and its data into the folder of a saved model.
 
-    `facts`: those of `model_facts`, `training` (None: nothing is known of it) and `evaluations`. `graph`: the one that
-    the model was saved with, for an example. `metadata`: for the hub (license, language, ...); it is kept with the
-    facts, and stays until it is given again.
+    Args:
+        folder: the folder.
+        card_data: the result of `model_card_data`, with `training` (a description of the training; None if unknown) and
+            `evaluations` (a list of evaluations with their protocols).
+        graph: the graph that the model was saved with; the card takes the names of its example from there.
+        metadata: metadata for the hub (license, language, ...). It is kept in `model_card.json`, so that later cards
+            have it too.
     """
     with locked(folder):
-        _write_card(Path(folder), facts, graph, metadata)
+        _write_card(Path(folder), card_data, graph, metadata)
 
 
 def _write_card(
-    folder: Path, facts: Mapping[str, Any], graph: KnowledgeGraph | None, metadata: Mapping[str, Any] | None = None
+    folder: Path, card_data: Mapping[str, Any], graph: KnowledgeGraph | None, metadata: Mapping[str, Any] | None = None
 ) -> None:
-    before = _read(folder / FACTS_FILE).get("metadata", {})
+    earlier = _read(folder / CARD_DATA_FILE).get("metadata", {})
     given = {name: value for name, value in (metadata or {}).items() if value is not None}
-    inside = not folder.is_absolute() and folder.parts and ".." not in folder.parts
-    name = folder.as_posix() if inside else folder.resolve().name  # what loads it from here; no path of this machine
-    facts = {**facts, "folder": name, "metadata": {**before, **given}, "weights": _weights(folder)}
-    write_whole(folder / FACTS_FILE, json.dumps(facts, indent=1) + "\n")
-    if (folder / CARD_FILE).exists() and not _is_ours(folder / CARD_FILE):
+    # The card shows how to load the folder from the working directory, and no other path of this machine.
+    below_working_directory = not folder.is_absolute() and folder.parts and ".." not in folder.parts
+    name = folder.as_posix() if below_working_directory else folder.resolve().name
+    card_data = {**card_data, "folder": name, "metadata": {**earlier, **given}, "weights": _hash_weights(folder)}
+    write_whole(folder / CARD_DATA_FILE, json.dumps(card_data, indent=1) + "\n")
+    if (folder / CARD_FILE).exists() and not _is_unchanged(folder / CARD_FILE):
         logger.warning("%s was changed, or not written by lass-hf: it stays as it is", folder / CARD_FILE)
         return
-    write_whole(folder / CARD_FILE, _card(folder, facts, graph, graph_in(folder)))
+    write_whole(folder / CARD_FILE, _card(folder, card_data, graph, _find_included_graph(folder)))
 
 
-def read_facts(folder: str | Path, weights_in: str | Path | None = None) -> dict[str, Any]:
-    """The facts in a model's folder; {} where there are none, or those of other weights.
+def read_card_data(folder: str | Path, weights_folder: str | Path | None = None) -> dict[str, Any]:
+    """Reads the card data of a saved model.
 
-    `weights_in`: the folder with the weights, when these were saved again elsewhere.
+    Args:
+        folder: the folder with `model_card.json`.
+        weights_folder: the folder with the weights, if they were saved again elsewhere; None: the same folder.
+
+    Returns:
+        The card data; {} if there is none, or if it describes other weights.
     """
-    facts = _read(Path(folder, FACTS_FILE))
-    return facts if facts.get("weights") == _weights(weights_in or folder) else {}
+    card_data = _read(Path(folder, CARD_DATA_FILE))
+    return card_data if card_data.get("weights") == _hash_weights(weights_folder or folder) else {}
 
 
 def add_evaluation(folder: str | Path, evaluation: Mapping[str, Any], graph: KnowledgeGraph | None) -> None:
-    """Adds what was measured to the card of a model's folder; `graph`: the one that the model was saved with.
+    """Adds an evaluation to the card of a saved model.
 
-    Nothing happens where there is no card of this model, as on the hub, or where it cannot be written.
+    Nothing is written if the folder has no card data for these weights (as for a model of the hub), or is read-only.
+
+    Args:
+        folder: the folder of the model.
+        evaluation: an evaluation with its protocol.
+        graph: the graph that the model was saved with.
     """
     if not os.access(folder, os.W_OK):
         return
-    with locked(folder):  # another command may add its own
-        if facts := read_facts(folder):
-            evaluations = with_evaluation(facts["evaluations"], evaluation)
-            _write_card(Path(folder), {**facts, "evaluations": evaluations}, graph)
+    with locked(folder):  # Another command may add an evaluation at the same time.
+        if card_data := read_card_data(folder):
+            evaluations = merge_evaluation(card_data["evaluations"], evaluation)
+            _write_card(Path(folder), {**card_data, "evaluations": evaluations}, graph)
 
 
 def keep_ranking_weights(folder: str | Path, weights: Mapping[str, float], graph: KnowledgeGraph | None) -> None:
-    """Makes other `neighbor_weight` and `frequency_weight` the own ones of the model in a folder.
+    """Writes other `neighbor_weight` and `frequency_weight` into the configuration of a saved model.
 
-    Its card then tells of them, and of rankings that were made with them only. `graph`: as in `add_evaluation`.
+    Its card then shows the new weights, and only rankings that were made with them.
+
+    Args:
+        folder: the folder of the model.
+        weights: the new values by name.
+        graph: the graph that the model was saved with.
     """
     keep_in_config(folder, **weights)
     with locked(folder):
-        if facts := read_facts(folder):
-            _write_card(Path(folder), facts, graph)
+        if card_data := read_card_data(folder):
+            _write_card(Path(folder), card_data, graph)
 
 
-def shared_card(folder: str | Path, repo_id: str, include_graph: str) -> str | None:
-    """The card of a model's folder as it is to be on the hub; None where there is none that we wrote.
+def render_shared_card(folder: str | Path, repo_id: str, include_graph: str) -> str | None:
+    """Returns the card of a saved model for the hub.
 
-    It tells of as much of the graph as `include_graph` says and the folder has.
+    Args:
+        folder: the folder of the model.
+        repo_id: the name of the model on the hub.
+        include_graph: how much of the graph is uploaded: "full", "vocabulary" or "none"; the card describes at most
+            as much as the folder holds.
+
+    Returns:
+        The text; None if lass-hf did not write the folder's card, or if it was changed since.
     """
-    facts = read_facts(folder)
-    if not facts or not _is_ours(Path(folder, CARD_FILE)):
+    card_data = read_card_data(folder)
+    if not card_data or not _is_unchanged(Path(folder, CARD_FILE)):
         return None
-    graph, included = None, graph_in(folder, include_graph)
+    graph, included = None, _find_included_graph(folder, include_graph)
     if included != "none":
         triplets = Path(folder, TRIPLETS_FILE) if included == "full" else None
         graph = KnowledgeGraph.from_files(Path(folder, VOCABULARY_FILE), triplets)
-    return _card(Path(folder), facts, graph, included, repo_id)
+    return _card(Path(folder), card_data, graph, included, repo_id)
 
 
-def graph_in(folder: str | Path, include_graph: str = "full") -> str:
-    """How much of the graph a model's folder has, as in `LassProcessor.save_pretrained`; `include_graph` at most."""
-    names, triplets = (Path(folder, file).is_file() for file in (VOCABULARY_FILE, TRIPLETS_FILE))
-    there = "none" if not names else "full" if triplets else "vocabulary"
-    return max(there, include_graph, key=INCLUDE_GRAPH.index)
+def _find_included_graph(folder: str | Path, include_graph: str = "full") -> str:
+    """Returns how much of the graph a folder holds ("full", "vocabulary" or "none"), but at most `include_graph`."""
+    has_names, has_triplets = (Path(folder, file).is_file() for file in (VOCABULARY_FILE, TRIPLETS_FILE))
+    held = "none" if not has_names else "full" if has_triplets else "vocabulary"
+    return max(held, include_graph, key=INCLUDE_GRAPH.index)
 
 
 def _card(folder: Path, facts: Mapping[str, Any], *choices: Any) -> str:
     """The card, with the digest of its text behind the metadata, by which a change is seen."""
-    config = {"calibration": None, **_read(folder / CONFIG_NAME)}  # what was decided after the training
-    later = {name: config[name] for name in ("calibration", *RANKING_CHOICES) if name in config}
-    untold = {name: getattr(LassConfig, name) for name in SCORE_CHOICES}  # by facts that are older than a choice
-    known = {**untold, **facts, **later}
-    own = {name: known[name] for name in RANKING_CHOICES}
+    weights = choice_names(ModelChoices, affects="ranking")
+    config = {"calibration": None, **_read(folder / CONFIG_NAME)}  # Commands change these after the training.
+    later = {name: config[name] for name in ("calibration", *weights) if name in config}
+    known = {
+        **asdict(ModelChoices()),
+        **facts,
+        **later,
+    }  # Facts may be older than a choice, which has its default then.
+    own = {name: known[name] for name in weights}
     if known["architecture"] == "bi-encoder":  # a cross-encoder has none; what it reranked tells those of the retriever
         known["evaluations"] = [one for one in facts["evaluations"] if one.get("ranking_weights", own) == own]
-    text = model_card(known, *choices)
+    text = render_model_card(known, *choices)
     end = text.index("\n---\n") + 5
     return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"
 
 
 def _read(file: Path) -> dict[str, Any]:
+    """Returns the JSON object in a file; {} if there is none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -170,16 +221,16 @@ def _read(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _weights(folder: str | Path) -> str:
-    """Of the weights in a folder, so that no other model's figures are shown for them."""
+def _hash_weights(folder: str | Path) -> str:
+    """Returns a digest of the weights in a folder, so that a card never shows figures of other weights."""
     return digest(np.memmap(file, np.uint8, "r") for file in sorted(Path(folder).glob("model*.safetensors")))
 
 
-def _is_ours(card: Path) -> bool:
-    """Is there a card that we wrote, and nobody changed?"""
+def _is_unchanged(card: Path) -> bool:
+    """Checks whether lass-hf wrote this card and nobody changed it, by the digest in it."""
     try:
         text = card.read_bytes().decode()
     except (OSError, UnicodeDecodeError):
         return False
-    found = re.search(r"\n{}(\w+){}".format(*map(re.escape, MARKER.split("{}"))), text)
-    return found is not None and found[1] == digest([text.replace(found[0], "", 1).encode()])
+    marker = re.search(r"\n{}(\w+){}".format(*map(re.escape, MARKER.split("{}"))), text)
+    return marker is not None and marker[1] == digest([text.replace(marker[0], "", 1).encode()])

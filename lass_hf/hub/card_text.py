@@ -1,6 +1,7 @@
-"""The text of a model card, from facts: metadata for the hub in YAML, and Markdown from `templates/model_card.md`.
+"""Makes the text of a model card from its data: metadata for the hub in YAML, and Markdown by a template.
 
-It knows no folder and no model. What the facts lack is not in the card; no figure comes from anywhere else.
+The card data are the only source of figures. The module reads no folder and no model; the template is
+`templates/model_card.md`.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.configuration_lass import RANKING_CHOICES
+from ..core.choices import ModelChoices, choice_names
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.presets import PRESETS
 
@@ -24,43 +25,50 @@ METRICS = {
 }
 
 
-def model_card(
-    facts: Mapping[str, Any], graph: KnowledgeGraph | None, include_graph: str = "full", repo_id: str | None = None
+def render_model_card(
+    card_data: Mapping[str, Any], graph: KnowledgeGraph | None, include_graph: str = "full", repo_id: str | None = None
 ) -> str:
-    """The card of a model.
+    """Makes the card of a model.
 
-    `facts`: as `card_folder.write_card` keeps them. `graph` gives names to the examples. `include_graph`: how much of
-    it goes with the model, as in `LassProcessor.save_pretrained`; without the triplets the example is no fact of
-    theirs. `repo_id`: the model's name on the hub; by default that of its folder.
+    Args:
+        card_data: the content of `model_card.json`, as `card_files.write_card` keeps it.
+        graph: the graph that the model is saved with; it gives the names of the examples. None: no example.
+        include_graph: how much of the graph is shared with the model: "full", "vocabulary" or "none". Unless it is
+            "full", the example does not reveal a triplet of the graph.
+        repo_id: the model's name on the hub; None: the name of its folder.
+
+    Returns:
+        The text of the card, with the metadata for the hub at its top.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
     environment.filters |= {"inline": _inline, "repr": repr, "shell": shlex.quote, "duration": _duration}
-    training, metadata, repo = facts["training"] or {}, facts["metadata"], repo_id or _line(facts["folder"])
+    training, metadata = card_data["training"] or {}, card_data["metadata"]
+    repo = repo_id or _line(card_data["folder"])
     graph_name = metadata.get("dataset") or training.get("graph")
-    data = _metadata(facts, repo)
+    data = _metadata(card_data, repo)
     body = environment.get_template("model_card.md").render(
-        **{name: facts[name] for name in ("training", "evaluations", "graph")},
-        model=facts,
+        **{name: card_data[name] for name in ("training", "evaluations", "graph")},
+        model=card_data,
         name=data.model_name,
         repo=repo,
         include_graph=include_graph,
         load_graph=_line(training.get("load_graph")),
         graph_name="the graph " + _inline(graph_name) if graph_name else "a graph",
         example=_example(graph, include_graph),
-        reading=_reading(facts),
+        reading=_reading(card_data),
         choices=_choices(training.get("choices", {})),
     )
-    body = re.sub("\n{3,}", "\n\n", body)  # what branches of the template leave behind
+    body = re.sub("\n{3,}", "\n\n", body)  # Branches of the template leave empty lines behind.
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
 
 
-def _metadata(facts: Mapping[str, Any], repo: str) -> Any:
-    """A `ModelCardData`. Language and license are the user's to give; a base model or dataset is one of the hub."""
+def _metadata(card_data: Mapping[str, Any], repo: str) -> Any:
+    """Returns the hub's `ModelCardData`; only the user gives a language and a license."""
     from huggingface_hub import ModelCardData
 
-    given, training, evaluations = facts["metadata"], facts["training"] or {}, facts["evaluations"]
+    given, training, evaluations = card_data["metadata"], card_data["training"] or {}, card_data["evaluations"]
     dataset = training.get("load_graph") or ""
     return ModelCardData(
         model_name=_line(given.get("model_name") or repo.rpartition("/")[2]) or "model",
@@ -68,16 +76,16 @@ def _metadata(facts: Mapping[str, Any], repo: str) -> Any:
         license=given.get("license"),
         library_name="transformers",
         pipeline_tag="graph-ml",
-        tags=list(dict.fromkeys([*TAGS, *_listed(given.get("tags")), *_listed(given.get("tasks"))])),
-        base_model=given.get("finetuned_from") or facts["base_model"],
-        datasets=_listed(given.get("dataset_tags")) or ([dataset] if "/" in dataset else None),
+        tags=list(dict.fromkeys([*TAGS, *_as_list(given.get("tags")), *_as_list(given.get("tasks"))])),
+        base_model=given.get("finetuned_from") or card_data["base_model"],
+        datasets=_as_list(given.get("dataset_tags")) or ([dataset] if "/" in dataset else None),
         metrics=list(dict.fromkeys(name for result in evaluations for name in METRICS[result["task"]])) or None,
         eval_results=[one for result in evaluations for one in _eval_results(result)] or None,
     )
 
 
 def _eval_results(result: Mapping[str, Any]) -> list[Any]:
-    """For the hub's `model-index`: the metrics of an evaluation, with its protocol, unless it saw a part of a split."""
+    """Returns the entries of an evaluation for the hub's `model-index`; none if it covered a part of a split only."""
     from huggingface_hub import EvalResult
 
     if result["triplets"] < result["of"]:
@@ -86,7 +94,7 @@ def _eval_results(result: Mapping[str, Any]) -> list[Any]:
         protocol = {"threshold from": result["threshold_from"]}
     else:
         protocol = {"filtered": "+".join(result["filtered"]), "ties": "realistic", "queries": result["queries"]}
-    told = ", ".join(f"{name}: {value}" for name, value in protocol.items())
+    description = ", ".join(f"{name}: {value}" for name, value in protocol.items())
     return [
         EvalResult(
             task_type=result["task"].replace(" ", "-"),
@@ -95,7 +103,7 @@ def _eval_results(result: Mapping[str, Any]) -> list[Any]:
             dataset_name=_line(result["graph"]) or "unknown",
             dataset_split=result["split"],
             metric_type=name,
-            metric_name=f"{name} ({told})",
+            metric_name=f"{name} ({description})",
             metric_value=result["metrics"][name],
             metric_args=protocol,
         )
@@ -105,9 +113,9 @@ def _eval_results(result: Mapping[str, Any]) -> list[Any]:
 
 
 def _reading(facts: Mapping[str, Any]) -> str:
-    """Which reading of the method the choices are."""
+    """Returns the sentence that says which variant of the method the choices are."""
     if facts["architecture"] == "bi-encoder":
-        return "The architecture is separate, which the paper does not have: entities are encoded apart from the query."
+        return "The model is a bi-encoder, which the paper does not have: entities are encoded apart from the query."
     chosen = (facts["training"] or {}).get("choices", {})
     apart = [[f"`{name}`" for name in preset if chosen.get(name) != preset[name]] for preset in PRESETS.values()]
     for different, preset, title in zip(apart, PRESETS, ("the paper", "the paper's published code"), strict=True):
@@ -118,22 +126,27 @@ def _reading(facts: Mapping[str, Any]) -> str:
 
 
 def _choices(chosen: Mapping[str, Any]) -> list[list[str]]:
-    """Rows of the table of choices: name, value here, value in each reading."""
+    """Returns the rows of the table of choices: name, value here, value in each preset."""
     presets = list(PRESETS.values())
-    told = [name for name in chosen if name not in RANKING_CHOICES]  # the text has those that hold by now
+    told = [
+        name for name in chosen if name not in choice_names(ModelChoices, affects="ranking")
+    ]  # The card's text has those that hold now.
     names = sorted(told, key=lambda name: name not in presets[0])
     return [[name, *(_told(values[name]) if name in values else "" for values in (chosen, *presets))] for name in names]
 
 
 def _told(value: Any) -> str:
-    """A choice in words; of a path the last part only."""
+    """Returns a choice in words; of a path the last part only."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "default" if value is None else Path(value).name if str(value).startswith(("/", "~", ".")) else str(value)
 
 
 def _example(graph: KnowledgeGraph | None, include_graph: str) -> dict[str, dict[str, str]] | None:
-    """Names to ask about: a triplet's if triplets are shared, else no fact's; None without a graph."""
+    """Returns ids and texts for the card's examples; None if no names are shared.
+
+    They are those of a triplet if the triplets are shared, and otherwise of names that form no known triplet by choice.
+    """
     if graph is None or include_graph == "none" or not graph.num_entities or not graph.num_relations:
         return None
     triplets = [split.positives for split in graph.splits.values() if len(split.positives)]
@@ -146,19 +159,20 @@ def _example(graph: KnowledgeGraph | None, include_graph: str) -> dict[str, dict
 
 
 def _duration(seconds: float) -> str:
+    """Returns a duration in hours, minutes or seconds."""
     unit, size = next((unit, size) for unit, size in (("h", 3600), ("min", 60), ("s", 0)) if seconds >= size)
     return f"{seconds / (size or 1):.1f} {unit}"
 
 
-def _listed(value: str | Sequence[str] | None) -> list[str]:
+def _as_list(value: str | Sequence[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or [])
 
 
 def _line(text: Any) -> str:
-    """Text as one line of printable characters; of None nothing."""
+    """Returns a text as one line of printable characters; "" for None."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text or "")).split())
 
 
 def _inline(text: Any) -> str:
-    """Text as it stands in a paragraph, or in a cell of a table, of Markdown."""
+    """Returns a text as one line in which Markdown's special characters are escaped."""
     return re.sub(r"([\\`*_\[\]<>|~&$#])", r"\\\1", _line(text))

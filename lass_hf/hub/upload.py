@@ -1,6 +1,6 @@
-"""Uploads models to the Hugging Face hub: by name: processor, code and card go along, all else stays here.
+"""Uploads models to the Hugging Face hub, with their processor, code and card, and no other file of the folder.
 
-`from_pretrained` loads what it sent; `hub_trainer.py` is the Trainer's way to it, `hub_graphs.py` has the graphs.
+`from_pretrained` loads what was uploaded. `graphs/hub.py` uploads graphs.
 """
 
 import json
@@ -19,19 +19,21 @@ from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
 from ..utils.hub_client import api, create_repository, hub_errors
-from .card_files import CARD_FILE, FACTS_FILE, model_facts, read_facts, shared_card, write_card
+from .card_files import CARD_DATA_FILE, CARD_FILE, model_card_data, read_card_data, render_shared_card, write_card
 
 logger = logging.getLogger(__name__)
 
-GRAPH_FILES = {"full": (), "vocabulary": (TRIPLETS_FILE,), "none": (VOCABULARY_FILE, TRIPLETS_FILE)}  # what stays here
+# The files of the graph that are not uploaded, by `include_graph`.
+GRAPH_FILES = {"full": (), "vocabulary": (TRIPLETS_FILE,), "none": (VOCABULARY_FILE, TRIPLETS_FILE)}
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 CONFIGS = ("config.json", "processor_config.json")
-TOKENIZER = (  # the files that tokenizers of transformers are made of
+TOKENIZER = (  # every file that a tokenizer of transformers may save
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
     *("vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "dict.txt"),
     *("tokenizer.model", "spiece.model", "spm.model", "sentencepiece.bpe.model"),
 )
-SHARED = (CARD_FILE, *CONFIGS, *WEIGHTS, *TOKENIZER, VOCABULARY_FILE, TRIPLETS_FILE)  # and the code
+# Names or patterns of the files that are uploaded, besides the code.
+SHARED = (CARD_FILE, *CONFIGS, *WEIGHTS, *TOKENIZER, VOCABULARY_FILE, TRIPLETS_FILE)
 
 
 def push_to_hub(
@@ -43,102 +45,150 @@ def push_to_hub(
     token: str | bool | None = None,
     commit_message: str = "Upload a LASS model",
 ) -> CommitInfo:
-    """Uploads a model with its processor, code and card, in one call; makes the repository if there is none.
+    """Uploads a model with its processor, code and card, in one call.
 
-    `source`: the folder of a saved model, or (model, processor). `include_graph`: "vocabulary" for the graph's names
-    and texts, "full" for its triplets too, "none" for neither; what an earlier push sent and this one leaves out is
-    removed from the repository's newest state (its history keeps it). The folder stays as it is. `token`: by default
-    that of `hf auth login`, or of HF_TOKEN. Raises HubError when the hub refuses or the connection breaks off; to push
-    again completes it.
+    The repository is made if it does not exist. The local folder is not changed.
+
+    Args:
+        source: the folder of a saved model, or a tuple of model and processor.
+        repo_id: the model's name on the hub.
+        include_graph: how much of the graph to upload: "vocabulary" (names and texts), "full" (the triplets too) or
+            "none". What an earlier push uploaded and this one leaves out is removed from the newest state of the
+            repository; its history keeps it.
+        private: whether a new repository is private; None: the default of the account.
+        token: the access token; None: that of `hf auth login`, or of HF_TOKEN.
+        commit_message: the subject of the commit.
+
+    Returns:
+        The commit.
+
+    Raises:
+        HubError: the folder holds no model with its processor, `include_graph` is unknown, the hub refuses, or the
+            connection breaks off; another push then completes the upload.
     """
     if isinstance(source, tuple):
         model, processor = source
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
             processor.save_pretrained(folder)
-            # What is known of the model that it was loaded from, if these are still its weights.
-            known = read_facts(model.name_or_path or folder, weights_in=folder)
-            facts = known or {**model_facts(model, processor), "training": None, "evaluations": []}
-            write_card(folder, facts, processor.graph, known.get("metadata"))
+            # If the weights are those of the folder that the model was loaded from, its card data hold for this card.
+            earlier = read_card_data(model.name_or_path or folder, weights_folder=folder)
+            card_data = earlier or {**model_card_data(model, processor), "training": None, "evaluations": []}
+            write_card(folder, card_data, processor.graph, earlier.get("metadata"))
             choices: Any = {"private": private, "token": token, "commit_message": commit_message}
             return push_to_hub(folder, repo_id, include_graph=include_graph, **choices)
-    shared_files(source, include_graph)  # before a repository is made
+    list_shared_files(source, include_graph)  # This raises for a bad folder before a repository is made.
     repo_id = create_repository(repo_id, private=private, token=token)
     return upload(source, repo_id, include_graph, token=token, commit_message=commit_message)
 
 
 def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **kwargs: Any) -> CommitInfo:
-    """Uploads what is to be shared of a model's folder as one commit; `kwargs` are those of `HfApi.create_commit`.
+    """Uploads the files of a saved model that are shared, as one commit to an existing repository.
 
-    A card that says nothing of training and evaluation takes no other's place, unless that may quote what goes.
+    A card without training and evaluation never replaces an existing card, unless the existing one may contain names of
+    the graph that this commit removes.
+
+    Args:
+        folder: the folder of the saved model.
+        repo_id: the model's name on the hub.
+        include_graph: as in `push_to_hub`.
+        token: as in `push_to_hub`.
+        **kwargs: arguments of `HfApi.create_commit` (`revision`, `commit_message`, ...).
+
+    Returns:
+        The commit.
+
+    Raises:
+        HubError: as in `push_to_hub`.
     """
-    files, card = shared_files(folder, include_graph), shared_card(folder, repo_id, include_graph)
+    files, card = list_shared_files(folder, include_graph), render_shared_card(folder, repo_id, include_graph)
     if include_graph == "vocabulary" and LassConfig.from_pretrained(folder).ranks_by_triplets:
         logger.warning(
-            "%s ranks entities by their neighbors or frequencies too, which the graph's triplets tell: without "
+            "%s ranks entities by their neighbors or frequencies too, which needs the graph's triplets: without "
             "include_graph='full' it will rank them by their texts alone",
             repo_id,
         )
-    facts, sent = read_facts(folder), {path.name for path in files}
-    with hub_errors(f"{repo_id}: not pushed", "; what is here is as it was, and another push sends it"):
-        there = api().list_repo_files(repo_id, revision=kwargs.get("revision"), token=token)
-        stale = [name for name in there if name not in sent and _replaced(name, include_graph)]  # of an earlier push
-        quoted = any(Path(name).name in GRAPH_FILES["none"] for name in stale)
+    card_data, names = read_card_data(folder), {path.name for path in files}
+    with hub_errors(f"{repo_id}: not pushed", "; the local files are unchanged, and another push uploads them"):
+        existing = api().list_repo_files(repo_id, revision=kwargs.get("revision"), token=token)
+        stale = [name for name in existing if name not in names and _is_replaced(name, include_graph)]
+        removes_graph = any(Path(name).name in GRAPH_FILES["none"] for name in stale)
         operations: list[Any] = [CommitOperationAdd(path.name, path) for path in files if path.name != CARD_FILE]
         operations += map(CommitOperationDelete, stale)
         if card is None:
             operations += [CommitOperationAdd(path.name, path) for path in files if path.name == CARD_FILE]
-        elif facts["training"] or facts["evaluations"] or quoted or CARD_FILE not in there:
+        elif card_data["training"] or card_data["evaluations"] or removes_graph or CARD_FILE not in existing:
             operations.append(CommitOperationAdd(CARD_FILE, card.encode()))
         return api().create_commit(repo_id, operations, token=token, **kwargs)
 
 
-def _replaced(name: str, include_graph: str) -> bool:
-    """Does a file that this push does not send go: old weights, and what it leaves out of the graph, anywhere?"""
-    if name in GRAPH_FILES["none"] or any(fnmatchcase(name, one) for one in WEIGHTS):
+def _is_replaced(name: str, include_graph: str) -> bool:
+    """Checks whether a push removes a file that it does not upload: old weights, or a file of the graph anywhere."""
+    if name in GRAPH_FILES["none"] or any(fnmatchcase(name, pattern) for pattern in WEIGHTS):
         return True
     return Path(name).name in GRAPH_FILES[include_graph]
 
 
 def upload_checkpoint(folder: str | Path, repo_id: str, include_graph: str, **kwargs: Any) -> CommitInfo:
-    """Uploads a checkpoint, to resume from, without its card; `kwargs` are those of `HfApi.upload_folder`.
+    """Uploads a checkpoint without its card, so that training can be resumed elsewhere (with the graph's triplets).
 
-    Optimizer and random states are files that torch reads without running code. To resume elsewhere needs the triplets.
+    Optimizer and random states are files that torch loads without running code; `training_args.bin`, a pickle, stays.
+
+    Args:
+        folder: the folder of the checkpoint.
+        repo_id: the model's name on the hub; the repository exists.
+        include_graph: as in `push_to_hub`.
+        **kwargs: arguments of `HfApi.upload_folder` (`path_in_repo`, `token`, `commit_message`, ...).
+
+    Returns:
+        The commit.
+
+    Raises:
+        HubError: the hub refuses, or the connection breaks off.
     """
-    left_out = [CARD_FILE, FACTS_FILE, *GRAPH_FILES[include_graph]]  # the card may quote the graph
+    left_out = [CARD_FILE, CARD_DATA_FILE, *GRAPH_FILES[include_graph]]  # The card may contain names of the graph.
     choices: Any = {"ignore_patterns": ["training_args.bin", *left_out], "delete_patterns": left_out}
     with hub_errors(f"{repo_id}: not pushed"):
         return api().upload_folder(repo_id=repo_id, folder_path=folder, **choices, **kwargs)
 
 
-def shared_files(folder: str | Path, include_graph: str) -> list[Path]:
-    """The files of a model's folder that are uploaded, sorted.
+def list_shared_files(folder: str | Path, include_graph: str) -> list[Path]:
+    """Lists the files of a saved model that `upload` uploads.
 
-    Raises HubError for a folder without model and processor, and for an unknown `include_graph`.
+    Args:
+        folder: the folder of the saved model.
+        include_graph: as in `push_to_hub`.
+
+    Returns:
+        The paths, sorted.
+
+    Raises:
+        HubError: the folder holds no model with its processor, or `include_graph` is unknown.
     """
     if include_graph not in INCLUDE_GRAPH:
         raise HubError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
     if not all(Path(folder, name).is_file() for name in ("config.json", "processor_config.json")):
         raise HubError(f"{folder}: no saved model with its processor; expected config.json and processor_config.json")
-    names = (*SHARED, *_code(Path(folder)))
+    patterns = (*SHARED, *_find_code(Path(folder)))
     return sorted(
         path
         for path in Path(folder).iterdir()
-        if path.is_file() and any(map(path.match, names)) and path.name not in GRAPH_FILES[include_graph]
+        if path.is_file() and any(map(path.match, patterns)) and path.name not in GRAPH_FILES[include_graph]
     )
 
 
-def _code(folder: Path) -> set[str]:
-    """The modules that a save wrote: those that `auto_map` names, and what they import of each other."""
+def _find_code(folder: Path) -> set[str]:
+    """Returns the names of the modules in a folder that `auto_map` names, and of those that they import there."""
     classes: list[str] = []
     for name in (*CONFIGS, "tokenizer_config.json"):
         if (folder / name).is_file():
             try:
                 mapped = json.loads((folder / name).read_bytes()).get("auto_map", {}).values()
             except (ValueError, AttributeError):
-                raise HubError(f"{folder / name}: no JSON object; save the model again") from None
-            classes += [one for value in mapped for one in ([value] if isinstance(value, str) else value) if one]
-    modules = [folder / f"{name.partition('.')[0]}.py" for name in classes if "--" not in name]  # not another's code
+                raise HubError(f"{folder / name}: not a JSON object; save the model again") from None
+            classes += [item for value in mapped for item in ([value] if isinstance(value, str) else value) if item]
+    # A name with "--" refers to the code of another repository.
+    modules = [folder / f"{name.partition('.')[0]}.py" for name in classes if "--" not in name]
     modules = [module for module in modules if module.is_file()]
     files = [str(file) for module in modules for file in (module, *get_relative_import_files(module))]
     return {Path(file).name for file in files}

@@ -4,12 +4,13 @@ Names and texts are the business of `name_resolver.py` and `predictor.py`. Entit
 integers behind its own.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..core.known_triplets import KnownTriplets
-from ..scoring.candidate_scores import CandidateScores, ScoreFunction, best
+from ..scoring.candidate_scores import CandidateScores, best
 
 # One record for each triplet that was scored. `known`: the graph holds it. `probability` of being true is NaN, and
 # `label` means nothing, where no calibration was applied. A ranking is one array, which is cut, filtered and cached
@@ -82,7 +83,13 @@ def top_predictions(
     return rankings
 
 
-def rerank(rankings: list[np.ndarray], slot: int, score: ScoreFunction, depth: int, retriever_weight: float) -> None:
+def rerank(
+    rankings: list[np.ndarray],
+    slot: int,
+    score: Callable[[np.ndarray, int], np.ndarray],
+    depth: int,
+    retriever_weight: float,
+) -> None:
     """Puts the `depth` best of each ranking in the order of a second score, in place.
 
     Args:

@@ -1,1 +1,1 @@
-"""The scoring engine, and the entity index of a bi-encoder."""
+"""Scores of triplets and of candidates: the scoring engine, and the entity index of a bi-encoder."""

@@ -1,13 +1,14 @@
-"""Scores of all candidates of queries, as a matrix: triplet by triplet, or against the vectors of an entity index.
+"""Scores of all candidates of queries, as a matrix with a row for each query and a column for each candidate.
 
-It knows no ranks and no filter; what need not be scored it is told.
+There are two ways to compute the matrix: triplet by triplet, with any function that scores triplets, or by comparing
+the vectors of queries with the vectors of entities, as a bi-encoder can. This module computes no ranks, and it filters
+no candidates: its caller chooses which pairs are scored.
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -19,76 +20,162 @@ from .candidate_vectors import CandidateVectors, candidate_vectors
 from .entity_frequencies import AnswerFrequencies
 from .entity_index import EntityIndex
 from .index_building import entity_index
-from .triplet_scorer import TripletScorer
+from .triplet_scorer import Progress, TripletScorer
 
-# (triplets of shape (n, 3), the slot asked for, a progress bar or None) -> float32 scores of shape (n,)
-ScoreFunction = Callable[..., np.ndarray]
-# (queries (q, 3), the slot asked for, candidates (c,), which to score (q, c), a progress bar or None) -> float32 (q, c)
-CandidateScores = Callable[..., np.ndarray]
-
-# Candidates ranked together; fixed, so that ranks do not depend on the number of processes.
+# Pairs of a query and a candidate that are scored together, for each architecture. The numbers are fixed, so that the
+# ranks do not depend on the number of processes.
 CHUNK_SIZE = {"cross-encoder": 2**12, "bi-encoder": 2**22}
 
 logger = logging.getLogger(__name__)
 
 
-def by_triplets(score: ScoreFunction) -> CandidateScores:
-    """The matrix of any score function of triplets; what is not wanted is not scored, and NaN."""
+class TripletScoreFunction(Protocol):
+    """Any function that scores triplets, such as `TripletScorer.score`; its parameters may have other names."""
 
-    def scores(queries: np.ndarray, slot: int, candidates: np.ndarray, wanted: np.ndarray, bar: Any) -> np.ndarray:
-        rows, columns = np.nonzero(wanted)
+    def __call__(self, triplets: np.ndarray, slot: int, progress: Progress | None, /) -> np.ndarray:
+        """Scores triplets.
+
+        Args:
+            triplets: Int of shape (n, 3).
+            slot: The slot (0, 1, 2 = head, relation, tail) whose candidates are compared.
+            progress: A progress bar to advance by n, or None.
+
+        Returns:
+            Floating-point scores of shape (n,), higher for more plausible triplets.
+        """
+        ...
+
+
+class CandidateScorer(Protocol):
+    """Any function that scores the candidates of queries; its parameters may have other names."""
+
+    def __call__(
+        self, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray, progress: Progress | None, /
+    ) -> np.ndarray:
+        """Scores candidates for the same slot of several queries.
+
+        Args:
+            queries: Int triplets of shape (q, 3). Their values in `slot` are ignored.
+            slot: The slot (0, 1, 2 = head, relation, tail) that the candidates are put into.
+            candidates: Int entities, or relations for slot 1, of shape (c,).
+            mask: Bool of shape (q, c), True for the pairs that must be scored.
+            progress: A progress bar to advance by the number of these pairs, or None.
+
+        Returns:
+            Float32 of shape (q, c). Where `mask` is False, the value is NaN or the score.
+        """
+        ...
+
+
+ScoreFunction = TripletScoreFunction  # To be removed: the old name.
+CandidateScores = CandidateScorer  # To be removed: the old name.
+
+
+def by_triplets(score: TripletScoreFunction) -> CandidateScorer:
+    """Makes a candidate scorer of a function that scores triplets.
+
+    Args:
+        score: The function. It receives only the triplets that the mask selects.
+
+    Returns:
+        A candidate scorer, whose matrices are NaN where the mask is False.
+    """
+
+    def score_candidates(
+        queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray, progress: Progress | None
+    ) -> np.ndarray:
+        rows, columns = np.nonzero(mask)
         triplets = queries[rows]
         triplets[:, slot] = candidates[columns]
-        matrix = np.full(wanted.shape, np.nan, dtype=np.float32)
-        matrix[rows, columns] = score(triplets, slot, bar)
+        matrix = np.full(mask.shape, np.nan, dtype=np.float32)
+        matrix[rows, columns] = score(triplets, slot, progress)
         return matrix
 
-    return scores
+    return score_candidates
 
 
-def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScores:
-    """The matrix of a bi-encoder; entities with the same vector and frequency tie exactly."""
+def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScorer:
+    """Makes a candidate scorer that compares the vectors of queries with those of entities.
 
-    def scores(queries: np.ndarray, slot: int, candidates: np.ndarray, wanted: np.ndarray, bar: Any) -> np.ndarray:
+    Args:
+        scorer: The scorer of a bi-encoder.
+        vectors: The vectors of the entities that the scorer's store holds.
+
+    Returns:
+        A candidate scorer. Entities with the same vector and frequency have exactly the same score. It scores all pairs
+        of heads or tails, whatever the mask is, because a matrix product computes them all. It raises NonFiniteError
+        for scores that are NaN or infinite.
+    """
+
+    def score_candidates(
+        queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray, progress: Progress | None
+    ) -> np.ndarray:
         if slot == 1:
-            return by_triplets(scorer.score)(queries, slot, candidates, wanted, bar)
-        asked = queries[:, 2 - slot]
-        encoded = vectors.mixed(scorer.encode_queries(queries, slot), asked)
-        index, places = vectors.among(candidates)
+            return by_triplets(scorer.score)(queries, slot, candidates, mask, progress)
+        query_entities = queries[:, 2 - slot]
+        query_vectors = vectors.mixed(scorer.encode_queries(queries, slot), query_entities)
+        index, positions = vectors.among(candidates)
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
-        for start, energy in index.energies(encoded, scorer.model.score_function):
+        for start, energy in index.energies(query_vectors, scorer.model.score_function):
             matrix[:, start : start + energy.shape[1]] = scorer.score_energies(energy).cpu().numpy()
-        matrix = matrix[:, places]
+        matrix = matrix[:, positions]
         if scorer.self_match_bonus:
-            texts = scorer.store.same_text[0]
-            matrix[texts[asked][:, None] == texts[candidates]] += scorer.self_match_bonus
-        for relation in np.unique(queries[:, 1]).tolist() if vectors.frequencies is not None else ():
-            matrix[queries[:, 1] == relation] += vectors.bonus(slot, relation, candidates)
-        if not np.isfinite(matrix).all():  # the vectors are finite, so it is what they are scaled by
+            same_text = scorer.store.same_text[0]
+            matrix[same_text[query_entities][:, None] == same_text[candidates]] += scorer.self_match_bonus
+        if vectors.frequencies is not None:
+            for relation in np.unique(queries[:, 1]).tolist():
+                matrix[queries[:, 1] == relation] += vectors.bonus(slot, relation, candidates)
+        # The vectors are finite, so only a weight of the score can be the cause.
+        if not np.isfinite(matrix).all():
             raise NonFiniteError(
                 "scores are NaN or infinite: the model's weights are damaged, or its training diverged; if it was "
                 'trained in another precision, score with dtype="float32"'
             )
-        if bar is not None:
-            bar.update(int(wanted.sum()))
+        if progress is not None:
+            progress.update(int(mask.sum()))
         return matrix
 
-    return scores
+    return score_candidates
 
 
 def candidate_scores(
     scorer: TripletScorer, split: GraphSplit, folder: str | Path | None = None, quiet: bool = True
-) -> CandidateScores:
-    """The matrix of any model, to rank a split; `folder` keeps the index that one with a bi-encoder needs."""
+) -> CandidateScorer:
+    """Makes the candidate scorer of a model, to rank a split.
+
+    Args:
+        scorer: The scorer of the model, over the texts of the split's graph.
+        split: The split that is ranked. Training triplets of its graph give neighbors and frequencies.
+        folder: The folder that keeps the entity index of a bi-encoder. None keeps it in memory.
+        quiet: Whether no progress bar is shown while entities are encoded.
+
+    Returns:
+        A candidate scorer: `by_index` for a bi-encoder, `by_triplets` for a cross-encoder.
+
+    Raises:
+        LassError: The folder holds the index of another model or graph, or cannot be written.
+    """
     if not scorer.is_bi_encoder:
         return by_triplets(scorer.score)
     if split.name == "train" and scorer.model.config.ranks_by_triplets and processes().is_main_process:
-        logger.warning("the ranks of training triplets are too good: neighbors and frequencies tell right answers")
+        logger.warning(
+            "the ranks of training triplets are too good: neighbors and frequencies, which are counted in these very "
+            "triplets, give their entities away"
+        )
     return by_index(scorer, vectors_of(scorer, entity_index(scorer, folder, quiet), split.graph))
 
 
 def vectors_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph) -> CandidateVectors:
-    """What all entities of a graph are ranked by, with the neighbors and frequencies that training triplets give."""
+    """Makes the candidate vectors of a graph's entities, with the neighbors and frequencies that the model uses.
+
+    Args:
+        scorer: The scorer of a bi-encoder, over the texts of the graph.
+        index: The vectors of all entities.
+        graph: The graph whose training triplets give neighbors and frequencies.
+
+    Returns:
+        The candidate vectors of all entities of the graph.
+    """
     config: LassConfig = scorer.model.config  # type: ignore[assignment]
     train = graph.splits.get("train")
     triplets = np.empty((0, 3), dtype=np.int64) if train is None else train.positives
@@ -102,7 +189,15 @@ def vectors_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph)
 
 
 def best(scores: np.ndarray, count: int) -> np.ndarray:
-    """Positions of the `count` highest scores, highest first, of equal ones the first."""
+    """Returns the positions of the highest scores.
+
+    Args:
+        scores: Scores of shape (n,).
+        count: The number of positions.
+
+    Returns:
+        Int64 of shape (min(count, n),), highest score first; of equal scores the first position comes first.
+    """
     if count < len(scores):
         kept = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
     else:

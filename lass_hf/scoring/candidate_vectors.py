@@ -1,8 +1,9 @@
-"""`CandidateVectors`: one vector for each candidate, mixed with those of the entity's neighbors in the graph.
+"""One vector for each candidate, mixed with the vectors of the entity's neighbors in the graph.
 
-Text says what an entity is, training triplets what it belongs to: with `LassConfig.neighbor_weight` w the vector of an
-answer becomes (t + w * mean(t of its neighbors)) / (1 + w), and that of a query (u + w * mean(t of its entity's
-neighbors)) / (1 + w); then of unit length, where vectors are. It encodes no text and ranks nothing.
+The text describes an entity, and the training triplets place it among others. With the weight w
+(`LassConfig.neighbor_weight`) the vector t of a candidate becomes (t + w * mean(t of its neighbors)) / (1 + w), and the
+vector u of a query becomes (u + w * mean(t of its entity's neighbors)) / (1 + w). Mixed vectors are brought to unit
+length again if the model's vectors have unit length. This module encodes no text and ranks nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -15,34 +16,51 @@ from torch.nn.functional import embedding_bag, normalize
 from .entity_frequencies import AnswerFrequencies
 from .entity_index import EntityIndex
 
-ENTITIES_AT_ONCE = 2**16  # mixed together: with 20 neighbors each 2 GB of 384 dimensions
+ENTITIES_AT_ONCE = 2**16  # Entities mixed together. With 20 neighbors each they take 2 GB at 384 dimensions.
 
 
 @dataclass
 class Neighborhoods:
-    """The neighbors of each entity e: `entities[offsets[e] : offsets[e + 1]]`, int64, ascending, none twice."""
+    """The neighbors of all entities, in one array.
+
+    Attributes:
+        offsets: Int64 of shape (E + 1,): the neighbors of entity e are `entities[offsets[e] : offsets[e + 1]]`.
+        entities: Int64: the neighbors of each entity, ascending, without repetition.
+    """
 
     offsets: np.ndarray
     entities: np.ndarray
 
-    def count(self, asked: np.ndarray | int) -> np.ndarray:
-        """How many neighbors the entities `asked`, (n,), have, int64 (n,)."""
-        return self.offsets[asked + 1] - self.offsets[asked]
+    def count(self, entities: np.ndarray | int) -> np.ndarray:
+        """Returns the number of neighbors of each of `entities`, int64 of the same shape."""
+        return self.offsets[entities + 1] - self.offsets[entities]
 
-    def of(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All neighbors of the entities `asked`, (n,), one after the other, and where those of each begin, (n,)."""
-        counts = self.count(asked)
+    def gather(self, entities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the neighbors of several entities.
+
+        Args:
+            entities: Int of shape (n,).
+
+        Returns:
+            The neighbors of the first entity, of the second one, and so on, int64; and the position at which those of
+            each entity begin, int64 of shape (n,).
+        """
+        counts = self.count(entities)
         starts = np.cumsum(counts) - counts
-        return self.entities[np.arange(counts.sum()) + np.repeat(self.offsets[asked] - starts, counts)], starts
+        return self.entities[np.arange(counts.sum()) + np.repeat(self.offsets[entities] - starts, counts)], starts
 
 
 @dataclass
 class CandidateVectors:
-    """Entities as candidates of the queries of a bi-encoder.
+    """The vectors, and the frequencies, of all entities as candidates for the queries of a bi-encoder.
 
-    `index`: one vector for each entity, as answer. `same_vector`: for each entity the first one with the same vector,
-    int64 (E,), so that ties are exact. `mixing`: how queries are mixed as the index was, None where it was not.
-    `frequencies`: of entities as answers in training, None where they do not count; `frequency_weight`: how much.
+    Attributes:
+        index: One vector for each entity as a candidate.
+        same_vector: The first entity with the same vector, for each entity, int64 of shape (E,). Reading the vector of
+            that one makes ties exact.
+        mixing: Mixes queries as the index was mixed. None if it was not.
+        frequencies: Counts of entities in training triplets. None if they do not count.
+        frequency_weight: The weight of log(1 + frequency) in a score.
     """
 
     index: EntityIndex
@@ -52,43 +70,81 @@ class CandidateVectors:
     frequency_weight: float = 0.0
 
     def bonus(self, slot: int, relation: int, entities: np.ndarray) -> np.ndarray:
-        """What `entities`, (c,), old or new ones, get for their frequency as answers: float32 (c,)."""
+        """Returns what is added to the scores of entities for their frequency.
+
+        Args:
+            slot: The slot of the entities, 0 or 2.
+            relation: The relation.
+            entities: Int of shape (c,), entities of the graph or new ones.
+
+        Returns:
+            Float32 of shape (c,).
+        """
         if self.frequencies is None:
             return np.zeros(len(entities), dtype=np.float32)
         counts = self.frequencies.of(slot, relation, self.index.num_entities)[entities]
         return np.float32(self.frequency_weight) * np.log1p(counts)
 
     def mixed(self, queries: Tensor, entities: np.ndarray) -> Tensor:
-        """The vectors of queries about `entities`, (q, k); of those that are new to the graph they stay as they are."""
+        """Returns the vectors of queries, mixed with those of their entities' neighbors.
+
+        Args:
+            queries: Float32 of shape (q, k).
+            entities: The entity of each query, int of shape (q,). The vector of a query about an entity that is new to
+                the graph stays as it is.
+
+        Returns:
+            Float32 of shape (q, k).
+        """
         return queries if self.mixing is None else self.mixing(queries, entities)
 
     def among(self, candidates: np.ndarray) -> tuple[EntityIndex, np.ndarray]:
-        """An index for candidates, int (c,), and the place of each in it: the whole one, unless they are few."""
-        places = self.same_vector[candidates]
+        """Returns an index that holds the vectors of candidates.
+
+        Args:
+            candidates: Int of shape (c,).
+
+        Returns:
+            The whole index, or a small one if the candidates are few; and the position of each candidate's vector in
+            it, int64 of shape (c,).
+        """
+        positions = self.same_vector[candidates]
         if 2 * len(candidates) > self.index.num_entities:
-            return self.index, places  # a copy of the rest would be as large
-        distinct, places = np.unique(places, return_inverse=True)
-        return EntityIndex([self.index.vectors(distinct)]), places
+            return self.index, positions  # A copy of so many vectors would save little.
+        distinct, positions = np.unique(positions, return_inverse=True)
+        return EntityIndex([self.index.vectors(distinct)]), positions
 
     def extended(self, vectors: Tensor, same_text: np.ndarray) -> "CandidateVectors":
-        """With n new entities behind the others, which have no neighbors, from their vectors as answers, (n, k).
+        """Returns the candidate vectors with those of new entities, which have no neighbors, after the others.
 
-        `same_text`: for each entity, old or new, the first that reads the same, int64 (E + n,).
+        Args:
+            vectors: The vectors of n new entities, float32 of shape (n, k).
+            same_text: The first entity with the same text, for each entity, old or new, int64 of shape (E + n,).
+
+        Returns:
+            The candidate vectors of E + n entities.
         """
-        known = self.index.num_entities
+        num_known = self.index.num_entities
         first: dict[int, int] = {}
         index = EntityIndex([*self.index.blocks, vectors.to(self.index.blocks[0].device)])
-        for entity in range(known, index.num_entities):
+        for entity in range(num_known, index.num_entities):
             text = int(same_text[entity])
-            mixed = text < known and self.mixing is not None and self.mixing.neighborhoods.count(text) > 0
-            first.setdefault(text, entity if mixed else text)
-        new = np.array([first[text] for text in same_text[known:].tolist()], dtype=np.int64)
+            is_mixed = text < num_known and self.mixing is not None and self.mixing.neighborhoods.count(text) > 0
+            first.setdefault(text, entity if is_mixed else text)
+        new = np.array([first[text] for text in same_text[num_known:].tolist()], dtype=np.int64)
         return replace(self, index=index, same_vector=np.concatenate([self.same_vector, new]))
 
 
 @dataclass
 class Mixing:
-    """Mixes vectors with `weight` times the mean of what the neighbors' `texts` give; `unit`: to unit length."""
+    """Mixes vectors with the mean of the vectors of neighbors.
+
+    Attributes:
+        texts: The vectors of all entities, as their texts give them.
+        neighborhoods: The neighbors of all entities.
+        weight: The weight w of the mean.
+        unit: Whether mixed vectors are brought to unit length.
+    """
 
     texts: EntityIndex
     neighborhoods: Neighborhoods
@@ -96,56 +152,82 @@ class Mixing:
     unit: bool
 
     def __call__(self, vectors: Tensor, entities: np.ndarray) -> Tensor:
-        """Vectors about `entities`, (n, k), mixed; one that has no neighbors or is new to the graph is left alone."""
+        """Returns vectors of entities, or of queries about them, mixed.
+
+        Args:
+            vectors: Float32 of shape (n, k).
+            entities: Int of shape (n,). The vector of an entity without neighbors, or of one that is new to the graph,
+                stays as it is.
+
+        Returns:
+            Float32 of shape (n, k).
+        """
         known = np.minimum(entities, self.texts.num_entities - 1)
         rows = np.flatnonzero((self.neighborhoods.count(known) > 0) & (known == entities))
         if not len(rows):
             return vectors
-        near, starts = self.neighborhoods.of(entities[rows])
-        distinct, places = np.unique(near, return_inverse=True)
-        near_vectors = self.texts.vectors(distinct).cpu()
-        means = embedding_bag(torch.from_numpy(places), near_vectors, torch.from_numpy(starts), mode="mean")
-        result, at = vectors.clone(), torch.from_numpy(rows).to(vectors.device)
-        mixed = (result[at] + self.weight * means.to(vectors.device)) / (1 + self.weight)
-        result[at] = normalize(mixed, dim=-1) if self.unit else mixed
+        neighbors, starts = self.neighborhoods.gather(entities[rows])
+        distinct, positions = np.unique(neighbors, return_inverse=True)
+        neighbor_vectors = self.texts.vectors(distinct).cpu()
+        means = embedding_bag(torch.from_numpy(positions), neighbor_vectors, torch.from_numpy(starts), mode="mean")
+        result, row_tensor = vectors.clone(), torch.from_numpy(rows).to(vectors.device)
+        mixed = (result[row_tensor] + self.weight * means.to(vectors.device)) / (1 + self.weight)
+        result[row_tensor] = normalize(mixed, dim=-1) if self.unit else mixed
         return result
 
 
 def candidate_vectors(
     index: EntityIndex, same_text: np.ndarray, triplets: np.ndarray, weight: float, unit: bool
 ) -> CandidateVectors:
-    """The entities of an index as answers, mixed with `weight` of those that `triplets`, int (n, 3), make neighbors.
+    """Makes candidate vectors of an entity index and of the neighbors that triplets give.
 
-    `same_text`: for each entity the first that reads the same, int64 (E,): they have one vector, and differ by their
-    neighbors. `unit` brings the mixed vectors to unit length. With a weight they are a copy of the index in memory.
+    Args:
+        index: The vectors of all entities.
+        same_text: The first entity with the same text, for each entity, int64 of shape (E,). Entities with the same
+            text have the same vector in the index, and differ by their neighbors.
+        triplets: Int of shape (n, 3), whose heads and tails are neighbors of each other.
+        weight: The weight w of neighbors. With 0 the index is used as it is; else a mixed copy of it is in memory.
+        unit: Whether mixed vectors are brought to unit length.
+
+    Returns:
+        The candidate vectors of all entities, without frequencies.
     """
     if not weight or not len(triplets):
         return CandidateVectors(index, same_text)
-    found = neighbors(triplets, same_text)
-    mixing = Mixing(index, found, weight, unit)
-    spans = np.array_split(np.arange(len(same_text)), range(ENTITIES_AT_ONCE, len(same_text), ENTITIES_AT_ONCE))
-    mixed = EntityIndex([mixing(index.vectors(same_text[span]).cpu(), span) for span in spans])
-    return CandidateVectors(mixed, _same_vector(same_text, found), mixing)
+    neighborhoods = find_neighbors(triplets, same_text)
+    mixing = Mixing(index, neighborhoods, weight, unit)
+    parts = np.array_split(np.arange(len(same_text)), range(ENTITIES_AT_ONCE, len(same_text), ENTITIES_AT_ONCE))
+    mixed = EntityIndex([mixing(index.vectors(same_text[part]).cpu(), part) for part in parts])
+    return CandidateVectors(mixed, _first_with_same_vector(same_text, neighborhoods), mixing)
 
 
-def neighbors(triplets: np.ndarray, same_text: np.ndarray) -> Neighborhoods:
-    """Of each entity those that share a triplet with it, in any relation and direction, and do not read like it.
+def find_neighbors(triplets: np.ndarray, same_text: np.ndarray) -> Neighborhoods:
+    """Finds the neighbors of each entity: those that share a triplet with it, in any relation and direction.
 
-    Of entities that read the same the first stands for all as a neighbor.
+    An entity with the same text is no neighbor. The first of several entities with the same text stands for all of them
+    as a neighbor.
+
+    Args:
+        triplets: Int of shape (n, 3).
+        same_text: The first entity with the same text, for each entity, int64 of shape (E,).
+
+    Returns:
+        The neighbors of all E entities.
     """
     heads, tails = triplets[:, 0], triplets[:, 2]
-    of, near = np.concatenate([heads, tails]), same_text[np.concatenate([tails, heads])]
-    others = same_text[of] != near
-    keys = np.sort(of[others] * len(same_text) + near[others])  # not by np.unique, which hashes: 50 times slower
-    of, near = np.divmod(keys[np.diff(keys, prepend=-1) > 0], len(same_text))
-    return Neighborhoods(np.searchsorted(of, np.arange(len(same_text) + 1)), near)
+    entities, neighbors = np.concatenate([heads, tails]), same_text[np.concatenate([tails, heads])]
+    others = same_text[entities] != neighbors
+    # Sorting finds the distinct pairs: np.unique, which hashes, takes 50 times as long.
+    keys = np.sort(entities[others] * len(same_text) + neighbors[others])
+    entities, neighbors = np.divmod(keys[np.diff(keys, prepend=-1) > 0], len(same_text))
+    return Neighborhoods(np.searchsorted(entities, np.arange(len(same_text) + 1)), neighbors)
 
 
-def _same_vector(same_text: np.ndarray, found: Neighborhoods) -> np.ndarray:
-    """For each entity the first one that reads the same and has the same neighbors."""
-    same = np.arange(len(same_text))
+def _first_with_same_vector(same_text: np.ndarray, neighborhoods: Neighborhoods) -> np.ndarray:
+    """Returns, for each entity, the first one with the same text and the same neighbors: int64 of shape (E,)."""
+    result = np.arange(len(same_text))
     first: dict[tuple[int, bytes], int] = {}
     for entity in np.flatnonzero(np.bincount(same_text, minlength=len(same_text))[same_text] > 1).tolist():
-        near = found.entities[found.offsets[entity] : found.offsets[entity + 1]]
-        same[entity] = first.setdefault((int(same_text[entity]), near.tobytes()), entity)
-    return same
+        neighbors = neighborhoods.entities[neighborhoods.offsets[entity] : neighborhoods.offsets[entity + 1]]
+        result[entity] = first.setdefault((int(same_text[entity]), neighbors.tobytes()), entity)
+    return result

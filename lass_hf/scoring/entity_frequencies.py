@@ -1,12 +1,19 @@
-"""How often an entity answers a relation in training: what no text tells, and a baseline ranks by alone."""
+"""Counts of the training triplets of a relation that have an entity as head, or as tail.
+
+A bi-encoder with `frequency_weight` adds them to its scores, and the frequency baseline ranks by them alone.
+"""
 
 import numpy as np
 
 
 class AnswerFrequencies:
-    """Counts entities in the head slot (0) and the tail slot (2) of each relation of int triplets, shape (n, 3).
+    """Counts of entities in the head slot and the tail slot of each relation.
 
-    Memory goes with the triplets, not with relations times entities.
+    The memory grows with the number of triplets, not with the number of relations times entities.
+
+    Args:
+        triplets: Int of shape (n, 3).
+        num_entities: The number of entities of the graph.
     """
 
     def __init__(self, triplets: np.ndarray, num_entities: int):
@@ -18,9 +25,18 @@ class AnswerFrequencies:
             self._keys[slot], self._counts[slot] = keys[first], np.diff(first, append=len(keys))
 
     def of(self, slot: int, relation: int, size: int | None = None) -> np.ndarray:
-        """How many triplets of a relation have each entity in the slot: float32, (E,), or (size,) with new entities."""
-        first = relation * self.num_entities
-        found = slice(*np.searchsorted(self._keys[slot], [first, first + self.num_entities]))
+        """Returns the number of triplets of a relation that have each entity in a slot.
+
+        Args:
+            slot: 0 for heads, 2 for tails.
+            relation: The relation.
+            size: The number of entities, if some are new to the graph; their counts are 0. None: those of the graph.
+
+        Returns:
+            Float32 of shape (size,).
+        """
+        first_key = relation * self.num_entities
+        part = slice(*np.searchsorted(self._keys[slot], [first_key, first_key + self.num_entities]))
         counts = np.zeros(size or self.num_entities, dtype=np.float32)
-        counts[self._keys[slot][found] - first] = self._counts[slot][found]
+        counts[self._keys[slot][part] - first_key] = self._counts[slot][part]
         return counts

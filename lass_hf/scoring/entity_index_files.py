@@ -1,7 +1,7 @@
-"""The files of an entity index: one for each block of vectors, whole or not there, with what it was made from.
+"""The files of an entity index: one for each block of vectors, which is there as a whole or not at all.
 
-A file's name says which entities; its metadata says of which model and texts, at each length that it has had. It
-encodes and compares nothing.
+The name of a file tells which entities it holds. Its metadata holds the fingerprint of the model, and a digest of the
+texts of these entities for each number of entities that the file has had.
 """
 
 import contextlib
@@ -19,65 +19,48 @@ from ..core.errors import LOADING_ERRORS, IndexFolderError, LassError, first_lin
 from ..utils.atomic_files import write_whole
 
 FORMAT = "3"
-BLOCK = 2**14  # entities in a block and in a file: the unit that is kept, compared and moved to a device
-STALE = 3600  # seconds after which a half-written file is one that a kill left
+BLOCK_SIZE = 2**14  # Entities in a block and in its file, which are written, compared and moved to a device together.
+STALE_SECONDS = 3600  # A half-written file that is older was left by a process that was killed.
 
-Texts = Callable[[int, int], str]
+DigestTexts = Callable[[int, int], str]
 Blocks = list[torch.Tensor | None]
 Spans = list[tuple[int, int]]
 
 
-def spans_of(num_entities: int) -> Spans:
-    """First entity and end of each block."""
-    return [(start, min(start + BLOCK, num_entities)) for start in range(0, num_entities, BLOCK)]
+def spans_of_blocks(num_entities: int) -> Spans:
+    """Returns the first entity and the end of each block, for a number of entities."""
+    return [(start, min(start + BLOCK_SIZE, num_entities)) for start in range(0, num_entities, BLOCK_SIZE)]
 
 
-def _file(folder: Path, number: int) -> Path:
-    return folder / f"{number:05}.safetensors"
+def read_blocks(folder: Path, spans: Spans, texts: DigestTexts, model: str) -> Blocks:
+    """Opens the blocks of a folder, memory-mapped.
 
+    Args:
+        folder: The folder.
+        spans: The first entity and the end of each block.
+        texts: Function of `start` and `stop` that digests the texts of the entities from start to stop - 1.
+        model: The fingerprint of the encoder.
 
-def read_blocks(folder: Path, spans: Spans, texts: Texts, model: str) -> Blocks:
-    """The blocks that are there, memory-mapped, float32 (entities, dim); None for those that are not.
+    Returns:
+        Float32 of shape (entities, dim) for each block, which can hold fewer entities than its span; None for a block
+        that has no file.
 
-    `texts(start, stop)` digests what entities start to stop - 1 are encoded from, `model` is the fingerprint of their
-    encoder. Raises LassError for a damaged file; IndexFolderError for the index of another model or graph.
+    Raises:
+        LassError: A file is damaged.
+        IndexFolderError: A file is that of another model or graph.
     """
     return [_read_block(folder, number, *span, texts, model) for number, span in enumerate(spans)]
 
 
-def _read_block(folder: Path, number: int, start: int, stop: int, texts: Texts, model: str) -> torch.Tensor | None:
-    """The block of entities start to stop - 1, memory-mapped: whole, or its first part; None if it is not there.
-
-    A file with more entities, of a graph that has grown, serves the one that it has grown from.
-    """
-    file = _file(folder, number)
-    if not file.exists():
-        return None
-    try:
-        with safe_open(file, "pt") as content:  # on the CPU its tensors are views of the mapped file
-            found = content.metadata() or {}
-            block = content.get_tensor("vectors")
-    except LOADING_ERRORS as error:
-        raise LassError(f"{file}: damaged ({first_line(error)}); delete it, its entities are encoded again") from None
-    what, size = None, len(block)
-    if found.get("format") != FORMAT:
-        what = f"format (it is {found.get('format')}, expected {FORMAT})"
-    elif found.get("model") != model:
-        what = "model"
-    else:
-        digests = json.loads(found["texts"])
-        size = stop - start if str(stop - start) in digests else size
-        if size > stop - start or digests[str(size)] != texts(start, start + size):
-            what = f"graph (other texts among the entities from {start} on)"
-    if what:
-        raise IndexFolderError(
-            f"{folder}: the index of another {what}; name another folder, or delete it to build it anew"
-        )
-    return block[:size]
-
-
 def make_writable(folder: Path) -> None:
-    """Makes the folder, or fails before the work, not after it."""
+    """Makes the folder, so that a folder that cannot be written is an error before the work begins.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        IndexFolderError: The folder cannot be made, or cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -86,8 +69,20 @@ def make_writable(folder: Path) -> None:
         raise IndexFolderError(f"{folder}: cannot be written; name another folder")
 
 
-def write_block(folder: Path, number: int, block: torch.Tensor, start: int, texts: Texts, model: str) -> None:
-    """Writes the block of entities `start` and after, in place of a shorter one; a file is whole or not there."""
+def write_block(folder: Path, number: int, block: torch.Tensor, start: int, texts: DigestTexts, model: str) -> None:
+    """Writes a block, in place of a shorter one if there is one.
+
+    Args:
+        folder: The folder.
+        number: The number of the block.
+        block: The vectors, float32 of shape (entities, dim).
+        start: The first entity of the block.
+        texts: Function of `start` and `stop` that digests the texts of the entities from start to stop - 1.
+        model: The fingerprint of the encoder.
+
+    Raises:
+        LassError: The file cannot be written.
+    """
     file = _file(folder, number)
     sizes = {str(len(block))}
     if file.exists():
@@ -105,8 +100,51 @@ def write_block(folder: Path, number: int, block: torch.Tensor, start: int, text
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes half-written files of builds that were killed; young ones may be another build's that goes on."""
+    """Removes the half-written files of builds that were killed.
+
+    Young files stay, because another build may be writing them.
+
+    Args:
+        folder: The folder.
+    """
     for leftover in folder.glob("*.safetensors.*.tmp"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime > STALE:
+            if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
                 leftover.unlink()
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"{number:05}.safetensors"
+
+
+def _read_block(
+    folder: Path, number: int, start: int, stop: int, texts: DigestTexts, model: str
+) -> torch.Tensor | None:
+    """Opens the block of the entities from start to stop - 1, or of the first ones; returns None if it has no file.
+
+    A file with more entities, written for a graph that has grown, also serves the graph before it grew.
+    """
+    file = _file(folder, number)
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, "pt") as content:  # On the CPU its tensors are views of the mapped file.
+            metadata = content.metadata() or {}
+            block = content.get_tensor("vectors")
+    except LOADING_ERRORS as error:
+        raise LassError(f"{file}: damaged ({first_line(error)}); delete it, its entities are encoded again") from None
+    difference, size = None, len(block)
+    if metadata.get("format") != FORMAT:
+        difference = f"format (it is {metadata.get('format')}, expected {FORMAT})"
+    elif metadata.get("model") != model:
+        difference = "model"
+    else:
+        digests = json.loads(metadata["texts"])
+        size = stop - start if str(stop - start) in digests else size
+        if size > stop - start or digests[str(size)] != texts(start, start + size):
+            difference = f"graph (other texts among the entities from {start} on)"
+    if difference:
+        raise IndexFolderError(
+            f"{folder}: the index of another {difference}; name another folder, or delete it to build it anew"
+        )
+    return block[:size]

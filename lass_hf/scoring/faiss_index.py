@@ -1,6 +1,7 @@
-"""Approximate nearest entities with FAISS (`pip install lass-hf[faiss]`), and how many of the exact ones it finds.
+"""An approximate search for the nearest entities with FAISS (`pip install lass-hf[faiss]`).
 
-FAISS proposes entities, the vectors of an `EntityIndex` put them in order: distances are exact, answers can be missing.
+FAISS proposes entities, and the vectors of an `EntityIndex` put them in order. So the distances are exact, but some of
+the nearest entities can be missing; `FaissIndex.recall` measures how many are found.
 """
 
 from typing import Any
@@ -10,19 +11,31 @@ import torch
 from tqdm.auto import tqdm
 
 from ..core.errors import LassError, first_line
-from .entity_index import EntityIndex, Pairs, from_sort_keys, sort_keys
+from .block_distances import from_sort_keys, sort_keys
+from .entity_index import EntityIndex
+from .search_inputs import Pairs, check_exclusions, check_queries
 
-SAMPLE = 2**18  # entities that FAISS is trained on; 403 MB at 384 dimensions
-PROPOSALS = 10  # FAISS proposes this many times k
-GATHERED = 2**16  # vectors gathered at a time; 100 MB at 384 dimensions
+SAMPLE_SIZE = 2**18  # Entities that FAISS is trained on. Their vectors take 403 MB at 384 dimensions.
+PROPOSAL_FACTOR = 10  # FAISS proposes this many times k entities.
+VECTORS_AT_ONCE = 2**16  # Vectors of proposals in memory together. They take 100 MB at 384 dimensions.
 
 
 class FaissIndex:
     """Searches an `EntityIndex` through FAISS, on the CPU.
 
-    `description`: of FAISS's index factory, such as "Flat", "IVF2048,PQ48", "HNSW32". `parameters`: of the search, such
-    as "nprobe=32". `faiss` is the FAISS index itself, numbered like the entities. Raises LassError when FAISS is not
-    installed, or refuses description, parameters or the number of entities.
+    Args:
+        index: The vectors of all entities.
+        description: A description for FAISS's index factory, such as "Flat", "IVF2048,PQ48" or "HNSW32".
+        parameters: Parameters of the search, such as "nprobe=32".
+        seed: Seed of the sample of entities that FAISS is trained on.
+        quiet: Whether no progress bar is shown.
+
+    Attributes:
+        index: The vectors of all entities.
+        faiss: The FAISS index, whose numbers are the entities.
+
+    Raises:
+        LassError: FAISS is not installed, or refuses the description, the parameters or the number of entities.
     """
 
     def __init__(
@@ -37,7 +50,7 @@ class FaissIndex:
             self.faiss = faiss.index_factory(index.dim, description, faiss.METRIC_L2)
             if not self.faiss.is_trained:
                 random = np.random.default_rng(seed)
-                sample = random.choice(index.num_entities, min(SAMPLE, index.num_entities), replace=False)
+                sample = random.choice(index.num_entities, min(SAMPLE_SIZE, index.num_entities), replace=False)
                 self.faiss.train(index.vectors(np.sort(sample)).cpu().numpy())
             with tqdm(
                 total=index.num_entities, desc="filling FAISS", unit=" entities", unit_scale=True, disable=quiet
@@ -56,29 +69,52 @@ class FaissIndex:
 
     @torch.no_grad()
     def nearest(self, queries: torch.Tensor, k: int, exclude: Pairs | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """As `EntityIndex.nearest`, but some answers can be missing; places left over have entity -1, distance inf."""
-        queries = self.index.checked(queries).cpu()
-        pairs = self.index.excluded(len(queries), k, exclude)
+        """Finds near entities of each query, as `EntityIndex.nearest` does, but some of the nearest can be missing.
+
+        Args:
+            queries: Float32 of shape (q, dim).
+            k: The number of entities for each query.
+            exclude: Rows of queries and entities, two int arrays of equal length: pairs that are not found.
+
+        Returns:
+            Squared distances, float32, and entities, int64, both of shape (q, k), nearest first. Where fewer than k
+            entities are found, the last distances are infinite and their entities -1.
+
+        Raises:
+            LassError: The queries have another shape, or `k` is less than 1 or more than the entities that a query has
+                left.
+            NonFiniteError: A query is NaN or infinite.
+        """
+        queries = check_queries(queries, self.index.dim).cpu()
         size = self.index.num_entities
-        most = int(np.bincount(pairs // size, minlength=1).max())
-        proposals = min(PROPOSALS * k + most, size)
+        pairs = check_exclusions(len(queries), size, k, exclude)
+        most_excluded = int(np.bincount(pairs // size, minlength=1).max())
+        num_proposals = min(PROPOSAL_FACTOR * k + most_excluded, size)
         distances = np.empty((len(queries), k), dtype=np.float32)
         entities = np.empty((len(queries), k), dtype=np.int64)
-        step = max(1, GATHERED // proposals)
-        for at in range(0, len(queries), step):
-            part = queries[at : at + step]
-            found = self.faiss.search(part.numpy(), proposals)[1]
-            rows = np.arange(at, at + len(part))[:, None]
-            absent = (found < 0) | np.isin(rows * size + found, pairs)
-            found[absent] = 0
-            exact = (self.index.vectors(found).cpu() - part[:, None]).square().sum(2)
+        step = max(1, VECTORS_AT_ONCE // num_proposals)
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            proposals = self.faiss.search(queries[part].numpy(), num_proposals)[1]
+            rows = np.arange(start, start + len(proposals))[:, None]
+            absent = (proposals < 0) | np.isin(rows * size + proposals, pairs)
+            proposals[absent] = 0
+            exact = (self.index.vectors(proposals).cpu() - queries[part, None]).square().sum(2)
             exact[torch.from_numpy(absent)] = torch.inf
-            keys = sort_keys(exact, torch.from_numpy(found)).topk(k, largest=False).values
-            distances[at : at + step], entities[at : at + step] = (each.numpy() for each in from_sort_keys(keys))
+            keys = sort_keys(exact, torch.from_numpy(proposals)).topk(k, largest=False).values
+            distances[part], entities[part] = (tensor.numpy() for tensor in from_sort_keys(keys))
         entities[np.isinf(distances)] = -1
         return distances, entities
 
     def recall(self, queries: torch.Tensor, k: int = 10) -> float:
-        """The share of the exact k nearest entities of these queries that it finds."""
-        exact, found = self.index.nearest(queries, k)[1], self.nearest(queries, k)[1]
-        return float((exact[:, :, None] == found[:, None, :]).any(2).mean())
+        """Returns the share of the k nearest entities of queries that the search finds.
+
+        Args:
+            queries: Float32 of shape (q, dim).
+            k: The number of entities for each query.
+
+        Returns:
+            A number from 0 to 1.
+        """
+        exact, approximate = self.index.nearest(queries, k)[1], self.nearest(queries, k)[1]
+        return float((exact[:, :, None] == approximate[:, None, :]).any(2).mean())

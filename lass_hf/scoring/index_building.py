@@ -1,4 +1,4 @@
-"""Makes the entity index of a graph, or reads what is there of it; decides where it is kept."""
+"""Makes the entity index of a graph, or reads it from the folder in which it is kept."""
 
 import logging
 import os
@@ -12,57 +12,82 @@ from .triplet_scorer import TripletScorer
 
 logger = logging.getLogger(__name__)
 
-INDEX_FOLDER = "entity_index"  # in the model's
+INDEX_FOLDER = "entity_index"  # The name of the folder inside a model's folder.
 
 
 def index_folder(model: str | Path) -> Path | None:
-    """Where the index of a model's own graph is kept: in its folder; None for a model of the hub."""
+    """Returns the folder that keeps the index of a model's own graph.
+
+    Args:
+        model: The model's folder, or its name on the hub.
+
+    Returns:
+        A folder inside the model's folder, or None for a model of the hub.
+    """
     return Path(model, INDEX_FOLDER) if Path(model).is_dir() else None
 
 
 def index_folder_of(model: str | Path, own: KnowledgeGraph | None, graph: KnowledgeGraph) -> Path | None:
-    """Where the index of a graph is kept: with the model, for its own graph and for one that adds entities to it."""
+    """Returns the folder that keeps the index of a graph, which is the model's for its own graph.
+
+    Args:
+        model: The model's folder, or its name on the hub.
+        own: The graph that was saved with the model, or None.
+        graph: The graph.
+
+    Returns:
+        The folder of the model's index, if the graph is the model's own or adds entities to it, else None.
+    """
     if own is None:
         return None
-    known = slice(own.num_entities)
-    same = (own.entities.ids, own.entities.texts) == (graph.entities.ids[known], graph.entities.texts[known])
+    first = slice(own.num_entities)
+    same = (own.entities.ids, own.entities.texts) == (graph.entities.ids[first], graph.entities.texts[first])
     return index_folder(model) if same else None
 
 
 def entity_index(
     scorer: TripletScorer, folder: str | Path | None = None, quiet: bool = True, shared: bool = True
 ) -> EntityIndex:
-    """All entities of the scorer's texts, encoded, or read from `folder` as far as they are there, and kept there.
+    """Returns the entity index of the scorer's texts; it encodes the entities that the folder lacks, and keeps them.
 
-    Each precision of scoring has a folder of its own in it; where that is not there and cannot be made, the index is in
-    memory only. Several processes share the work, and must all call it, unless `shared` is False.
+    Args:
+        scorer: The scorer of a bi-encoder.
+        folder: The folder, in which each precision of scoring has a folder of its own. None keeps the index in memory,
+            and so does a folder that cannot be made, with a warning.
+        quiet: Whether no progress bar is shown.
+        shared: Whether several processes, which must all call this function, share the work.
 
-    Raises LassError for a cross-encoder, whose vectors of an entity depend on the whole triplet.
+    Returns:
+        The vectors of all entities.
+
+    Raises:
+        LassError: The scorer is that of a cross-encoder, whose vectors of an entity depend on the whole triplet.
+        IndexFolderError: The folder holds the index of another model or graph, or cannot be written.
     """
     if not scorer.is_bi_encoder:
         raise LassError("an entity index needs a bi-encoder: a cross-encoder's vectors depend on the whole triplet")
     store = scorer.store
 
-    def texts(start: int, stop: int) -> str:
+    def digest_texts(start: int, stop: int) -> str:
         offsets = store.offsets[store.num_relations + start : store.num_relations + stop + 1]
         template = repr(store.template).encode()
         return digest([template, offsets - offsets[0], store.tokens[offsets[0] : offsets[-1]]])
 
-    kept = None if folder is None else Path(folder, str(scorer.model.encoder.dtype).removeprefix("torch."))
-    if kept is not None and not kept.is_dir() and not _can_be_made(kept):
-        logger.warning("%s cannot be made: the vectors of entities are kept in memory, and made again next time", kept)
-        kept = None
+    path = None if folder is None else Path(folder, str(scorer.model.encoder.dtype).removeprefix("torch."))
+    if path is not None and not path.is_dir() and not _can_be_made(path):
+        logger.warning("%s cannot be made: the vectors of entities are kept in memory, and made again next time", path)
+        path = None
     return EntityIndex.build(
         scorer.encode_entities,
         store.num_entities,
-        texts,
+        digest_texts,
         vectors_fingerprint(scorer.model),
-        kept,
+        path,
         quiet,
         shared,
     )
 
 
 def _can_be_made(folder: Path) -> bool:
-    there = next(parent for parent in folder.absolute().parents if parent.exists())
-    return there.is_dir() and os.access(there, os.W_OK)
+    existing = next(parent for parent in folder.absolute().parents if parent.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)

@@ -1,13 +1,13 @@
-"""The scoring engine: integer triplets in, float32 scores out. Evaluation, prediction and training evaluations call it.
+"""The scoring engine: integer triplets in, float32 scores out. Everything that scores triplets calls it.
 
-It batches sequences of nearly equal length, so that next to no padding is computed, encodes sequences that read the
-same once, and works in bfloat16 where the hardware multiplies bfloat16 natively. For a bi-encoder it also makes the
-vectors that an `EntityIndex` holds.
+It batches sequences of nearly equal length, so that next to no padding is computed, encodes sequences with the same
+texts once, and works in bfloat16 where the hardware multiplies bfloat16 natively. For a bi-encoder it also makes the
+vectors of an `EntityIndex`.
 """
 
 import copy
 import math
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,11 +23,34 @@ from .length_buckets import batch_cost, batches_by_length
 MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
 DTYPES = ("auto", "float32", "bfloat16")
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
-PAIRS_AT_ONCE = 2**14  # whose difference vectors are in memory together
+PAIRS_AT_ONCE = 2**14  # Pairs of a query and an entity whose difference vectors are in memory together.
+
+
+class Progress(Protocol):
+    """A progress bar: a `tqdm` bar, or any object with its `update`."""
+
+    def update(self, count: int, /) -> object:
+        """Advances the bar.
+
+        Args:
+            count: The number of triplets or entities that are done since the last call.
+        """
+        ...
 
 
 def scoring_dtype(dtype: str, device: torch.device) -> torch.dtype | None:
-    """The dtype to score in, None for the model's own: "auto" is bfloat16 where the hardware multiplies it natively."""
+    """Returns the precision to score in.
+
+    Args:
+        dtype: "float32", "bfloat16", or "auto" for bfloat16 where the hardware multiplies it natively.
+        device: The device of the model.
+
+    Returns:
+        The torch dtype, or None for that of the model.
+
+    Raises:
+        LassError: The name is none of these.
+    """
     if dtype not in DTYPES:
         raise LassError(f"dtype={dtype!r}; expected one of {', '.join(DTYPES)}")
     if dtype != "auto":
@@ -52,6 +75,11 @@ class TripletScorer:
             memory is halved until it does, and so are later ones of its size. (After that, the last bits of scores
             depend on where it happened.)
 
+    Attributes:
+        model: The model, or its copy.
+        store: The graph's texts as token ids.
+        tokens: The number of tokens that went through the encoder so far, padding included.
+
     Raises:
         LassError: The store was made for the other architecture, or the dtype is unknown.
     """
@@ -60,48 +88,58 @@ class TripletScorer:
         self, model: LassForKGCompletion, store: TokenStore, dtype: str = "auto", token_budget: int | None = None
     ):
         check_same_architecture(model, store.template)
-        if "_original_forward" in vars(model):  # accelerate's autocast around forward, left by a training
+        if "_original_forward" in vars(model):  # A training leaves the autocast of accelerate around forward.
             model = copy.copy(model)
             del model.__dict__["forward"]
-        wanted = scoring_dtype(dtype, model.device)
-        if wanted is not None and wanted != model.dtype:
+        torch_dtype = scoring_dtype(dtype, model.device)
+        if torch_dtype is not None and torch_dtype != model.dtype:
             model = copy.deepcopy(model)
-            for parameter in model.encoder.parameters():  # not the buffers: rotary frequencies need their precision
-                parameter.data = parameter.data.to(wanted)
+            for parameter in model.encoder.parameters():  # Not the buffers: rotary frequencies need their precision.
+                parameter.data = parameter.data.to(torch_dtype)
         self.model = model
         self.store = store
         self.token_budget = token_budget or TOKENS_PER_BATCH.get(model.device.type, TOKENS_PER_BATCH["cuda"])
-        self.tokens = 0  # run through the encoder so far, padding included
-        self._too_large: float = float("inf")  # tokens of the smallest batch that did not fit
+        self.tokens = 0
+        self._too_large: float = float("inf")  # The tokens of the smallest batch that did not fit the memory.
 
     def with_store(self, store: TokenStore) -> "TripletScorer":
-        """The same model over other texts."""
+        """Returns a scorer of the same model over other texts.
+
+        Args:
+            store: The other texts as token ids.
+
+        Returns:
+            Another scorer, which shares the model.
+        """
         other = copy.copy(self)
         other.store = store
         return other
 
     @property
     def is_bi_encoder(self) -> bool:
-        """Whether queries and entities are encoded apart, so that an entity index can keep the entities."""
+        """True if queries and entities are encoded apart, so that an entity index can keep the entities."""
         return self.model.architecture.encodes_entities
 
     @property
     def self_match_bonus(self) -> np.float32:
-        """What is added to the score where head and tail read the same; see `LassConfig.self_match_weight`."""
+        """The number that is added to the score of a triplet whose head and tail have the same text.
+
+        It is the logarithm of `LassConfig.self_match_weight`.
+        """
         return np.float32(math.log(self.model.config.self_match_weight))
 
     def score(
-        self, triplets: np.ndarray, slot: int | None = None, progress: Any = None, shared: bool = False
+        self, triplets: np.ndarray, slot: int | None = None, progress: Progress | None = None, shared: bool = False
     ) -> np.ndarray:
-        """Scores triplets by Eq. 1. Triplets that read the same get exactly the same score.
+        """Scores triplets by Eq. 1. Triplets with the same texts get exactly the same score.
 
         Args:
             triplets: Int of shape (n, 3).
-            slot: The slot that is asked for. A bi-encoder has one query for the head (0) and one for the tail (2); the
-                score for another slot, or None, is the mean of both.
-            progress: A `tqdm` bar to advance by n, or anything else with its `update`.
-            shared: Whether several processes, which must all call this with the same triplets, run a part of the
-                batches each. All get the scores that one process would compute.
+            slot: The slot whose candidates are compared. A bi-encoder has one query for the head (0) and one for the
+                tail (2); the score for another slot, or for None, is the mean of both. A cross-encoder ignores it.
+            progress: A progress bar to advance by n, or None.
+            shared: Whether several processes compute a part of the batches each. All of them must call this method with
+                the same triplets, and all get the scores that one process would compute.
 
         Returns:
             Float32 of shape (n,).
@@ -115,29 +153,37 @@ class TripletScorer:
             return np.empty(0, dtype=np.float32)
         if not self.is_bi_encoder:
             values, inverse = self._run(triplets, "scores", progress, shared)
-            return self._checked(values.cpu().numpy()[inverse], triplets)
-        scores = [self._score_queries(triplets, side, shared) for side in ((slot,) if slot in (0, 2) else (2, 0))]
+            return self._check_finite(values.cpu().numpy()[inverse], triplets)
+        query_slots = (slot,) if slot in (0, 2) else (2, 0)
+        scores = [self._score_queries(triplets, query_slot, shared) for query_slot in query_slots]
         if progress is not None:
             progress.update(len(triplets))
-        same = np.equal(*self.store.of_texts(triplets)[:, [0, 2]].T)
-        mean = np.stack(scores).mean(axis=0, dtype=np.float32) + np.where(same, self.self_match_bonus, np.float32(0))
-        return self._checked(mean, triplets)
+        is_self_match = np.equal(*self.store.of_texts(triplets)[:, [0, 2]].T)
+        bonus = np.where(is_self_match, self.self_match_bonus, np.float32(0))
+        return self._check_finite(np.stack(scores).mean(axis=0, dtype=np.float32) + bonus, triplets)
 
     @torch.inference_mode()
     def _score_queries(self, triplets: np.ndarray, slot: int, shared: bool) -> np.ndarray:
-        """Returns the scores that a bi-encoder gives the entities in `slot` as answers to the triplets' queries."""
+        """Returns the scores that a bi-encoder gives the entities in `slot` as candidates for the triplets' queries."""
         queries, entities = self.store.queries(triplets, slot), self.store.candidates(triplets[:, slot])
         vectors, inverse = self._run(np.concatenate([queries, entities]), "embeddings", shared=shared)
         function = self.model.score_function
-        pairs = zip(*(torch.from_numpy(half).to(vectors.device).split(PAIRS_AT_ONCE) for half in np.split(inverse, 2)))
-        energies = [
-            function.compare(vectors[query], function.entity_vectors(vectors[entity])) for query, entity in pairs
-        ]
+        energies = []
+        for pairs in torch.from_numpy(inverse.reshape(2, -1)).to(vectors.device).split(PAIRS_AT_ONCE, dim=1):
+            query_vectors, entity_vectors = vectors[pairs[0]], function.entity_vectors(vectors[pairs[1]])
+            energies.append(function.compare(query_vectors, entity_vectors))
         return self.score_energies(torch.cat(energies)).cpu().numpy()
 
     @torch.inference_mode()
     def score_energies(self, energies: torch.Tensor) -> torch.Tensor:
-        """Returns the scores of energies of any shape (Eq. 1), float32."""
+        """Returns the scores of energies (Eq. 1).
+
+        Args:
+            energies: Float32 of any shape.
+
+        Returns:
+            Float32 of the same shape.
+        """
         return self.model.score_of_energy(energies)
 
     def encode_queries(self, triplets: np.ndarray, slot: int) -> torch.Tensor:
@@ -145,18 +191,26 @@ class TripletScorer:
 
         Args:
             triplets: Int of shape (n, 3); their values in `slot` are ignored.
-            slot: The slot that is asked for, 0 or 2.
+            slot: The slot that the queries leave open, 0 or 2.
 
         Returns:
             Float32 of shape (n, k) on the model's device ((n, 2k) for a score function without a query vector).
         """
         return self._encode(self.store.queries(triplets, slot))
 
-    def encode_entities(self, entities: np.ndarray, progress: Any = None) -> torch.Tensor:
-        """Encodes entities, int of shape (n,), as candidates: float32 of shape (n, k) on the model's device."""
+    def encode_entities(self, entities: np.ndarray, progress: Progress | None = None) -> torch.Tensor:
+        """Encodes entities as candidates, with a bi-encoder.
+
+        Args:
+            entities: Int of shape (n,).
+            progress: A progress bar to advance by n, or None.
+
+        Returns:
+            Float32 of shape (n, k) on the model's device.
+        """
         return self.model.score_function.entity_vectors(self._encode(self.store.candidates(entities), progress))
 
-    def _encode(self, rows: np.ndarray, progress: Any = None) -> torch.Tensor:
+    def _encode(self, rows: np.ndarray, progress: Progress | None = None) -> torch.Tensor:
         if not len(rows):
             return torch.empty((0, *self._shape("embeddings")), device=self.model.device)
         vectors, inverse = self._run(rows, "embeddings", progress)
@@ -169,18 +223,19 @@ class TripletScorer:
         size = self.model.config.get_text_config().hidden_size
         return (size,) if self.model.score_function.query is not None else (2 * size,)
 
-    def _checked(self, scores: np.ndarray, triplets: np.ndarray) -> np.ndarray:
+    def _check_finite(self, scores: np.ndarray, triplets: np.ndarray) -> np.ndarray:
+        """Returns the scores, or raises NonFiniteError if some of them are NaN or infinite."""
         if not np.isfinite(scores).all():
             bad = np.unique(triplets[~np.isfinite(scores)], axis=0)
             raise NonFiniteError(
-                f"{len(bad)} of {len(scores)} scores are NaN or infinite, first for the triplet numbers (head, "
-                f"relation, tail) {tuple(bad[0].tolist())}: the model's weights are damaged, or its training diverged; "
+                f"{len(bad)} of {len(scores)} scores are NaN or infinite, first for the integers (head, relation, "
+                f"tail) {tuple(bad[0].tolist())}: the model's weights are damaged, or its training diverged; "
                 'if it was trained in another precision, score with dtype="float32"'
             )
         return scores
 
     def _run(
-        self, rows: np.ndarray, output: str, progress: Any = None, shared: bool = False
+        self, rows: np.ndarray, output: str, progress: Progress | None = None, shared: bool = False
     ) -> tuple[torch.Tensor, np.ndarray]:
         """Returns an output of the model for the distinct rows, and the position of each row among them."""
         rank, count = place(shared)
@@ -191,7 +246,7 @@ class TripletScorer:
         was_training = self.model.training
         self.model.eval()
         try:
-            parts = []  # stay on the device until the end, so that it never waits for the next batch
+            parts = []  # They stay on the device until the end, so that it never waits for the next batch.
             for number, batch in enumerate(batches):
                 if number % count == rank:
                     parts += self._forward(distinct[batch], lengths[batch], output)
@@ -200,8 +255,8 @@ class TripletScorer:
         finally:
             self.model.train(was_training)
         values = torch.zeros((len(distinct), *self._shape(output)), device=self.model.device)
-        if local := batches[rank::count]:
-            values[torch.from_numpy(np.concatenate(local)).to(values.device)] = torch.cat(parts)
+        if batches_of_process := batches[rank::count]:
+            values[torch.from_numpy(np.concatenate(batches_of_process)).to(values.device)] = torch.cat(parts)
         return sum_over_processes(values) if shared else values, inverse
 
     @torch.inference_mode()
@@ -213,7 +268,7 @@ class TripletScorer:
                 batch = self.store.assemble(rows)
                 self.tokens += tokens
                 if lengths.min() == lengths.max():
-                    del batch["attention_mask"]  # attention is faster without one
+                    del batch["attention_mask"]  # Attention is faster without a mask.
                 inputs = {name: value.to(self.model.device, non_blocking=True) for name, value in batch.items()}
                 return [getattr(self.model(**inputs), output)]
             except (RuntimeError, MemoryError) as error:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
 from ..core.encoders import encoder_name
 from ..core.errors import GraphError
-from ..evaluation.calibration import fit_calibration, labeled
-from ..hub.card_files import model_facts, read_facts, with_evaluation, write_card
+from ..evaluation.calibration import fit_calibration, labeled_split
+from ..hub.card_files import merge_evaluation, model_card_data, read_card_data, write_card
 from ..utils.environment import machine, versions
-from .run_metadata import record_by_hand
+from .run_metadata import trainer_metadata
 
 
 class EpochCallback(TrainerCallback):
@@ -78,7 +78,7 @@ class CalibrationCallback(TrainerCallback):
 
     def on_train_end(self, args, state, control, model=None, processing_class=None, **kwargs):
         try:
-            labeled(processing_class.graph, "validation")
+            labeled_split(processing_class.graph, "validation")
         except GraphError:
             return
         fit_calibration(model, processing_class, processing_class.graph, quiet=args.disable_tqdm)
@@ -105,35 +105,35 @@ class ModelCardCallback(TrainerCallback):
         """Takes over the evaluations of the best checkpoint, if its weights were loaded."""
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
             self._best_step = state.best_global_step
-            self._evaluations = read_facts(str(state.best_model_checkpoint)).get("evaluations", [])
+            self._evaluations = read_card_data(str(state.best_model_checkpoint)).get("evaluations", [])
             self._evaluated_step = state.global_step
 
     def record(self, evaluation: Mapping[str, Any], step: int) -> None:
         """Keeps an evaluation of the weights at a step."""
         before = self._evaluations if self._evaluated_step == step else []
-        self._evaluations, self._evaluated_step = with_evaluation(before, evaluation), step
+        self._evaluations, self._evaluated_step = merge_evaluation(before, evaluation), step
 
-    def write(self, folder: str | Path, trainer: Trainer, metadata: Mapping[str, Any] | None = None) -> None:
+    def write(self, folder: str | Path, trainer: Any, metadata: Mapping[str, Any] | None = None) -> None:
         """Writes the card of the model that a trainer has saved into a folder.
 
         Args:
             folder: The folder.
-            trainer: The trainer.
+            trainer: The `LassTrainer`.
             metadata: Metadata for the hub, see `LassTrainer.create_model_card`.
         """
         current = self._evaluated_step == trainer.state.global_step
         card_data = {
-            **model_facts(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class),
+            **model_card_data(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class),
             "training": self._training_data(trainer),
             "evaluations": self._evaluations if current else [],
         }
         write_card(str(folder), card_data, trainer.processing_class.graph, metadata)
 
-    def _training_data(self, trainer: Trainer) -> dict[str, Any]:
+    def _training_data(self, trainer: Any) -> dict[str, Any]:
         """Returns what is known of the training so far; of folders on this machine only their names."""
         state, args = trainer.state, trainer.args
-        run = self.run_metadata or record_by_hand(trainer.model.config, trainer.processing_class, args)
-        end = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})
+        run = self.run_metadata or trainer_metadata(trainer.model.config, trainer.processing_class, args)
+        end: dict[str, Any] = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})
         choices = {name: _without_folder(value) for name, value in run["choices"].items()}
         return {
             **{name: run.get(name) for name in ("graph", "load_graph", "recipe", "changed", "seed", "bf16")},

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
@@ -16,10 +17,19 @@ from ..utils.fingerprints import config_fingerprint, graph_fingerprint, texts_fi
 
 
 def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
-    """The folder of the checkpoint `name`; "last" is the newest whole one in `output_dir`, None when there is none.
+    """Finds the checkpoint to resume from.
 
-    A checkpoint is whole when its last file is: a kill in mid-write leaves one that is not. Raises LassError for a
-    folder that holds no whole checkpoint.
+    A checkpoint is whole when its last file is: a kill while it is written leaves one that is not.
+
+    Args:
+        name: Folder of a checkpoint, or "last" for the newest whole one in the output folder.
+        output_dir: The output folder.
+
+    Returns:
+        The checkpoint's folder; None if the last one is asked for and there is none.
+
+    Raises:
+        LassError: The folder holds no whole checkpoint.
     """
     if name == "last":
         steps = [folder.name.rpartition("-")[2] for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")]
@@ -32,7 +42,7 @@ def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
 
 
 def _lacks(checkpoint: Path) -> str | None:
-    """The file without which a checkpoint is not whole; the Trainer writes its state last."""
+    """Returns a file that is missing or cut off; the Trainer writes its state last."""
     for name in (CONFIG_NAME, SAFE_WEIGHTS_NAME, OPTIMIZER_NAME):
         if not (checkpoint / name).is_file():
             return name
@@ -73,3 +83,17 @@ def loading_checkpoint(folder: str | Path | None, part: str) -> Iterator[None]:
         if isinstance(error, LassError):
             raise
         raise LassError(f"{folder}: its {part} cannot be loaded ({first_line(error)})") from error
+
+
+@contextmanager
+def saving(folder: str | Path | None) -> Iterator[None]:
+    """Turns the errors of a disk that takes no more into a LassError: safetensors and torch raise their own kinds."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if type(error) is RuntimeError and "inline_container" not in str(error):  # torch's file writer
+            raise
+        raise LassError(
+            f"{folder}: cannot be saved ({first_line(error)}); make room there, and go on from the last whole "
+            "checkpoint with --resume_from_checkpoint last"
+        ) from error

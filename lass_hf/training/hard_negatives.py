@@ -1,6 +1,6 @@
-"""Hard negatives: for each query of training triplets the wrong answers that an entity index finds nearest.
+"""Hard negatives: for each query of training triplets the nearest entities that are no known ones.
 
-It chooses no negatives for a step; `NegativeSampler` draws from what is found here.
+A bi-encoder finds them with its entity index. `NegativeSampler` draws the negatives of a training step from them.
 """
 
 from dataclasses import dataclass
@@ -12,37 +12,50 @@ from tqdm.auto import tqdm
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit
 from ..core.known_triplets import KnownTriplets
+from ..core.token_store import TokenStore
+from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import entity_index
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes, sum_over_processes
 
-QUERIES_AT_ONCE = 2**12
+QUERIES_AT_ONCE = 2**12  # Queries encoded and compared together, by one process.
 
 
 @dataclass(frozen=True)
 class HardNegatives:
-    """Wrong answers of the queries of training triplets, for the slots 0 (head) and 2 (tail).
+    """Hard negatives of the queries of training triplets, for the slots 0 (head) and 2 (tail).
 
-    `queries[slot]`: int64 (q, 2), the distinct queries, ascending: (relation, tail) or (relation, head).
-    `entities[slot]`: int32 (q, depth), nearest first; known training answers are not among them.
+    Attributes:
+        queries: For each slot the distinct queries, (relation, tail) or (relation, head), int64 of shape (q, 2),
+            ascending.
+        entities: For each slot the hard negatives of each query, int32 of shape (q, depth), nearest first.
+        num_entities: The number of entities of the graph.
     """
 
     queries: dict[int, np.ndarray]
     entities: dict[int, np.ndarray]
     num_entities: int
 
-    def of(self, slot: int, triplets: np.ndarray) -> np.ndarray:
-        """The wrong answers for `slot` of training triplets, shape (n, 3): int64 (n, depth).
+    def lookup(self, slot: int, triplets: np.ndarray) -> np.ndarray:
+        """Returns the hard negatives for a slot of training triplets.
 
-        Raises LassError for a triplet that is not one of those that were mined for.
+        Args:
+            slot: 0 or 2.
+            triplets: Int of shape (n, 3).
+
+        Returns:
+            Int64 of shape (n, depth), nearest first.
+
+        Raises:
+            LassError: The query of a triplet is none of those that hard negatives were mined for.
         """
-        keys, wanted = (
+        keys, keys_of_triplets = (
             pairs[:, 0] * self.num_entities + pairs[:, 1] for pairs in (self.queries[slot], triplets[:, [1, 2 - slot]])
         )
-        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        if not (keys[places] == wanted).all():
-            raise LassError("no mined negatives for a triplet: they were mined for other training triplets")
-        return self.entities[slot][places].astype(np.int64)
+        positions = np.minimum(np.searchsorted(keys, keys_of_triplets), len(keys) - 1)
+        if not (keys[positions] == keys_of_triplets).all():
+            raise LassError("no hard negatives for a triplet: they were mined for other training triplets")
+        return self.entities[slot][positions].astype(np.int64)
 
 
 def mine_negatives(
@@ -52,39 +65,69 @@ def mine_negatives(
     index_folder: str | Path | None = None,
     quiet: bool = False,
 ) -> HardNegatives:
-    """The `depth` nearest wrong answers of each query of a split's true triplets, all or some of those of training.
+    """Finds the nearest entities of each query of a split that are no known entities of it.
 
-    Nearest by text: neighbors and frequencies, which training triplets give right answers away by, do not count, nor
-    does `self_match_weight`. An entity that reads like a right answer is no wrong one: a text model cannot tell them
-    apart. `scorer`: of a bi-encoder, over the texts of the split's graph. `index_folder`: keeps the
-    entities' vectors. Fewer than `depth` for all, where a query has fewer wrong answers; raises LassError for one that
-    has none. Several processes share the queries.
+    Entities are near by their texts alone: neighbors and frequencies are not used, because they are counted in training
+    triplets and give the known entities away, and neither is `self_match_weight`. An entity with the same text as a
+    known one is no hard negative, because a text model cannot tell them apart. Several processes share the queries.
+
+    Args:
+        scorer: The scorer of a bi-encoder, over the texts of the split's graph.
+        split: The training split of a graph, or a part of it. Triplets that are labeled 0 are left out.
+        depth: The number of entities for each query. It is smaller if a query has fewer entities that are not known.
+        index_folder: The folder that keeps the vectors of the entities. None keeps them in memory.
+        quiet: Whether no progress bar is shown.
+
+    Returns:
+        The hard negatives of the queries for the heads and for the tails of the split's triplets.
+
+    Raises:
+        LassError: A query has all entities as known ones, or the scorer is that of a cross-encoder.
     """
-    index, state = entity_index(scorer, index_folder, quiet), processes()
+    index = entity_index(scorer, index_folder, quiet)
     graph, store = split.graph, scorer.store
     known = KnownTriplets(store.of_texts(graph["train"].positives), graph.num_entities, graph.num_relations)
     queries, entities = {}, {}
-    for slot, name in ((0, "heads"), (2, "tails")):
-        pairs, first = np.unique(split.positives[:, [1, 2 - slot]], axis=0, return_index=True)
-        asked = split.positives[first]
-        rows, right = _entities_of(store.same_text[0], *known.values(slot, store.of_texts(asked)))
-        left = graph.num_entities - int(np.bincount(rows).max())
-        if left < 1:
-            raise LassError("a query of the training triplets has every entity as an answer: nothing is wrong for it")
-        found = np.zeros((len(asked), min(depth, left)), dtype=np.int32)
-        starts = range(0, len(asked), QUERIES_AT_ONCE)[state.process_index :: state.num_processes]
-        for start in tqdm(starts, desc=f"mining {name}", unit=" blocks", disable=quiet or not state.is_main_process):
-            part = slice(start, start + QUERIES_AT_ONCE)
-            vectors = scorer.encode_queries(asked[part], slot)
-            first, last = np.searchsorted(rows, [start, start + QUERIES_AT_ONCE])
-            found[part] = index.nearest(vectors, found.shape[1], (rows[first:last] - start, right[first:last]))[1]
-        queries[slot], entities[slot] = pairs, sum_over_processes(found)
+    for slot in (0, 2):
+        queries[slot], first = np.unique(split.positives[:, [1, 2 - slot]], axis=0, return_index=True)
+        triplets = split.positives[first]
+        excluded = _with_same_text(store, *known.values(slot, store.of_texts(triplets)))
+        entities[slot] = _nearest(scorer, index, triplets, slot, depth, excluded, quiet)
     return HardNegatives(queries, entities, graph.num_entities)
 
 
-def _entities_of(same: np.ndarray, rows: np.ndarray, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of a row and a text, the first entity's that has it, as pairs of a row and each entity that has it."""
-    entities, counts = np.argsort(same, kind="stable"), np.bincount(same, minlength=len(same))
-    sizes, starts = counts[texts], np.cumsum(counts)[texts]
+def _nearest(
+    scorer: TripletScorer,
+    index: EntityIndex,
+    triplets: np.ndarray,
+    slot: int,
+    depth: int,
+    excluded: tuple[np.ndarray, np.ndarray],
+    quiet: bool,
+) -> np.ndarray:
+    """Returns the nearest entities, int32, for a slot of triplets, without excluded pairs of a row and an entity."""
+    rows, entities = excluded
+    num_left = index.num_entities - int(np.bincount(rows).max())
+    if num_left < 1:
+        raise LassError(
+            "all entities are known ones of a query of the training triplets, which leaves no hard negatives: train "
+            "without them"
+        )
+    state, name = processes(), "heads" if slot == 0 else "tails"
+    nearest = np.zeros((len(triplets), min(depth, num_left)), dtype=np.int32)
+    starts = range(0, len(triplets), QUERIES_AT_ONCE)[state.process_index :: state.num_processes]
+    for start in tqdm(starts, desc=f"mining {name}", unit=" blocks", disable=quiet or not state.is_main_process):
+        part = slice(start, start + QUERIES_AT_ONCE)
+        vectors = scorer.encode_queries(triplets[part], slot)
+        first, last = np.searchsorted(rows, [start, start + QUERIES_AT_ONCE])
+        nearest[part] = index.nearest(vectors, nearest.shape[1], (rows[first:last] - start, entities[first:last]))[1]
+    return sum_over_processes(nearest)
+
+
+def _with_same_text(store: TokenStore, rows: np.ndarray, entities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Replaces each pair of a row and the first entity with some text by pairs with all entities with that text."""
+    same_text = store.same_text[0]
+    by_text, counts = np.argsort(same_text, kind="stable"), np.bincount(same_text, minlength=len(same_text))
+    sizes, ends_of_texts = counts[entities], np.cumsum(counts)[entities]
     ends = np.cumsum(sizes)
-    return np.repeat(rows, sizes), entities[np.arange(sizes.sum()) - np.repeat(ends - starts, sizes)]
+    return np.repeat(rows, sizes), by_text[np.arange(sizes.sum()) - np.repeat(ends - ends_of_texts, sizes)]

@@ -18,8 +18,8 @@ from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
 from ..core.errors import first_line
-from ..hub.card_files import FACTS_FILE
-from ..hub.upload import shared_files, upload, upload_checkpoint
+from ..hub.card_files import CARD_DATA_FILE
+from ..hub.upload import list_shared_files, upload, upload_checkpoint
 from ..utils.hub_client import api, create_repository
 from .training_args import LassTrainingArguments
 
@@ -130,7 +130,7 @@ def _linked(checkpoint: Path) -> tempfile.TemporaryDirectory:
 def _copied(output: Path) -> tempfile.TemporaryDirectory:
     """Returns a folder with copies of what is shared of a model's folder: the next save writes into the same files."""
     folder = tempfile.TemporaryDirectory(dir=output, prefix=PREFIX)
-    for path in (*shared_files(output, "full"), output / FACTS_FILE):
+    for path in (*list_shared_files(output, "full"), output / CARD_DATA_FILE):
         shutil.copy2(path, folder.name)
     return folder
 

@@ -1,11 +1,12 @@
-"""Corrupted triplets: vectorized, filtered, without replacement, and the same for the same (seed, epoch, triplet).
+"""Corrupted triplets, drawn by array operations: never known training triplets, and without replacement.
 
-Random numbers are hashes of (seed, epoch, triplet, slot, counter), so a triplet's negatives depend neither on its batch
-nor on the process that draws them, and a resumed run draws what it would have drawn. Arrays in, arrays out.
+Random numbers are hashes of (seed, epoch, triplet, slot, counter). So the negatives of a triplet depend neither on its
+batch nor on the process that draws them, and a training that is resumed draws what it would have drawn.
 """
 
 import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,37 +17,48 @@ from .hard_negatives import HardNegatives
 logger = logging.getLogger(__name__)
 
 CORRUPTIONS = ("each_slot", "head_or_tail", "tail")
-SMALL_VOCABULARY = 256  # up to here all values are put in random order at once, which also finds the last valid one
-MAX_ROUNDS = 4
-LAST = np.uint64(2**64 - 1)
+SMALL_VOCABULARY = 256  # Up to so many values are put in random order all at once, which also finds the last valid one.
+MAX_ROUNDS = 4  # Rounds of rejection, each with twice as many draws, before all values are put in random order.
+VALUES_AT_ONCE = 2**20  # Values that are put in random order together.
+LAST = np.uint64(2**64 - 1)  # The sort key of values that are not valid.
+
+RowsAndValues = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass
 class CorruptedTriplets:
-    """`triplets`: int64 of shape (m, 3). `rows`: int64 of shape (m,), ascending, the positive each was made from."""
+    """Corrupted triplets of positives.
+
+    Attributes:
+        triplets: Int64 of shape (m, 3).
+        rows: The positive that each was made from, int64 of shape (m,), ascending.
+    """
 
     triplets: np.ndarray
     rows: np.ndarray
 
 
 class NegativeSampler:
-    """Draws corrupted triplets uniformly from what is neither the triplet itself nor a known training triplet.
+    """Draws corrupted triplets uniformly, except the triplet itself and the known training triplets.
+
+    A slot with fewer valid values than `num_negatives` gives all of them, and logs a warning once.
 
     Args:
-        graph: the graph whose training triplets are never drawn.
-        num_negatives: per slot (the paper: 5).
-        corruption: "each_slot" corrupts head, relation and tail (Eq. 4); "head_or_tail" one of head and tail by coin
-            flip (the published code's classification form, there with one negative); "tail" the tail, as the false
-            triplets of WN11 and FB13 were made (Socher et al., 2013).
-        replacement: draw with replacement, as the published code does; the paper draws without.
-        seed: key of the random numbers.
-        mined: wrong answers to draw from for heads and tails; relations are drawn as without.
-        num_mined: how many of a slot's negatives come from there, no more than `num_negatives`; the rest is drawn
-            uniformly, and may repeat one of them.
-        pseudo_typed: draw heads and tails from the entities that stand in that slot of that relation in training
-            (PyKEEN's PseudoTypedNegativeSampler); the false tails of FB13 are such ones.
+        graph: The graph whose training triplets are never drawn.
+        num_negatives: The number of negatives for each corrupted slot (the paper: 5).
+        corruption: "each_slot" corrupts head, relation and tail (Eq. 4). "head_or_tail" corrupts one of head and tail,
+            chosen by coin flip (the published code's classification form, there with one negative). "tail" corrupts the
+            tail, as the false triplets of WN11 and FB13 were made (Socher et al., 2013).
+        replacement: Whether to draw with replacement, as the published code does; the paper draws without.
+        seed: Key of the random numbers.
+        hard_negatives: Hard negatives to draw from for heads and tails. Relations are always drawn uniformly.
+        num_mined: The number of a slot's negatives that are hard negatives, at most `num_negatives`. The rest are drawn
+            uniformly, and can repeat one of them.
+        pseudo_typed: Whether to draw heads and tails from the entities that occur in that slot of that relation in
+            training (PyKEEN's PseudoTypedNegativeSampler), as the false tails of FB13 do.
 
-    A slot with fewer valid values than `num_negatives` gives those there are, and says so once.
+    Raises:
+        LassError: A number or the corruption is not one of these.
     """
 
     def __init__(
@@ -64,7 +76,7 @@ class NegativeSampler:
             raise LassError(f"num_negatives={num_negatives}; expected 1 or more")
         if not 0 <= num_mined <= num_negatives or (num_mined and hard_negatives is None):
             raise LassError(
-                f"num_mined={num_mined}; expected 0 to num_negatives ({num_negatives}), and a retriever to mine with"
+                f"num_mined={num_mined}; expected 0 to num_negatives ({num_negatives}), and hard negatives to draw from"
             )
         if corruption not in CORRUPTIONS:
             raise LassError(f"corruption={corruption!r}; expected one of {', '.join(CORRUPTIONS)}")
@@ -76,125 +88,161 @@ class NegativeSampler:
         self.hard_negatives = hard_negatives
         self.num_mined = num_mined
         self.pseudo_typed = pseudo_typed
-        self._every = np.arange(max(graph.num_entities, graph.num_relations))
-        self._pools: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._told = False
+        self._all_values = np.arange(max(graph.num_entities, graph.num_relations))
+        self._typed_values: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._has_warned = False
 
     @property
     def num_slots(self) -> int:
-        """How many slots of a positive are corrupted: how often it counts in Eq. 4."""
+        """The number of slots of a positive that are corrupted, which is its weight in Eq. 4."""
         return 3 if self.corruption == "each_slot" else 1
 
     def corrupt(self, triplets: np.ndarray, epoch: int = 0) -> CorruptedTriplets:
-        """Corrupted triplets of positives of shape (n, 3)."""
+        """Draws corrupted triplets of positives.
+
+        Args:
+            triplets: Int of shape (n, 3).
+            epoch: The epoch, which is a part of the key of the random numbers.
+
+        Returns:
+            The corrupted triplets of each positive in turn: those of the head, of the relation, and of the tail.
+        """
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         keys = _mix(np.full(len(triplets), self.seed, dtype=np.uint64))
         for value in (np.full(len(triplets), epoch), *triplets.T):
             keys = _mix(keys ^ value.astype(np.uint64))
-        if self.corruption == "each_slot":
-            slots = [np.arange(len(triplets))] * 3
-        elif self.corruption == "tail":
-            slots = [np.empty(0, np.int64), np.empty(0, np.int64), np.arange(len(triplets))]
-        else:
-            heads = _mix(keys ^ np.uint64(3)) >> np.uint64(63) == 0
-            slots = [np.flatnonzero(heads), np.empty(0, np.int64), np.flatnonzero(~heads)]
-        rows, values, corrupted_slots = [], [], []
-        for slot, chosen in enumerate(slots):
-            slot_keys, count = _mix(keys[chosen] ^ np.uint64(slot)), self.num_negatives
-            parts = []
-            if self.hard_negatives is not None and slot != 1 and len(chosen):
-                parts.append(self._draw_mined(self.hard_negatives.of(slot, triplets[chosen]), slot_keys))
-                count -= self.num_mined
-            if count:
-                parts.append(self._draw(slot, triplets[chosen], slot_keys, count))
-            for found, drawn in parts:
-                rows.append(chosen[found])
-                values.append(drawn)
-                corrupted_slots.append(np.full(len(drawn), slot))
+        rows, values, slots = [], [], []
+        for slot, positives in enumerate(self._positives_of_slots(keys)):
+            slot_keys = _mix(keys[positives] ^ np.uint64(slot))
+            for part_rows, part_values in self._draw(slot, triplets[positives], slot_keys):
+                rows.append(positives[part_rows])
+                values.append(part_values)
+                slots.append(np.full(len(part_values), slot))
         row = np.concatenate(rows)
         order = np.argsort(row, kind="stable")
         corrupted = triplets[row[order]]
-        corrupted[np.arange(len(order)), np.concatenate(corrupted_slots)[order]] = np.concatenate(values)[order]
-        if len(order) < self.num_slots * self.num_negatives * len(triplets) and not self._told:
-            self._told = True
+        corrupted[np.arange(len(order)), np.concatenate(slots)[order]] = np.concatenate(values)[order]
+        if len(order) < self.num_slots * self.num_negatives * len(triplets) and not self._has_warned:
+            self._has_warned = True
             logger.warning(
-                "Some triplets have fewer than %d valid corruptions in a slot (few relations or entities, or nearly "
-                "all of them known): those that there are, are used.",
+                "Some triplets have fewer than %d valid corruptions in a slot, because the graph has few entities or "
+                "relations, or nearly all of them are known there. All valid ones are used.",
                 self.num_negatives,
             )
         return CorruptedTriplets(corrupted, row[order])
 
-    def _draw_mined(self, mined: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`num_mined` of the mined values of each row, without repetition, or all where there are fewer."""
-        count = min(self.num_mined, mined.shape[1])
-        random = _mix(_mix(keys[:, None] ^ np.uint64(4)) + np.arange(mined.shape[1], dtype=np.uint64))
+    def _positives_of_slots(self, keys: np.ndarray) -> list[np.ndarray]:
+        """Returns the positives whose head, relation and tail is corrupted, given the keys of all positives."""
+        every_positive, none = np.arange(len(keys)), np.empty(0, np.int64)
+        if self.corruption == "each_slot":
+            return [every_positive] * 3
+        if self.corruption == "tail":
+            return [none, none, every_positive]
+        is_head = _mix(keys ^ np.uint64(3)) >> np.uint64(63) == 0
+        return [np.flatnonzero(is_head), none, np.flatnonzero(~is_head)]
+
+    def _draw(self, slot: int, triplets: np.ndarray, keys: np.ndarray) -> list[RowsAndValues]:
+        """Returns the negatives for a slot of triplets: hard ones, then uniform ones, each as rows and values."""
+        parts, count = [], self.num_negatives
+        if self.hard_negatives is not None and slot != 1 and len(triplets):
+            parts.append(self._draw_hard(self.hard_negatives.lookup(slot, triplets), keys))
+            count -= self.num_mined
+        if count:
+            parts.append(self._draw_uniform(slot, triplets, keys, count))
+        return parts
+
+    def _draw_hard(self, hard_negatives: np.ndarray, keys: np.ndarray) -> RowsAndValues:
+        """Draws `num_mined` of the hard negatives of each row, without repetition, or all if there are fewer."""
+        count = min(self.num_mined, hard_negatives.shape[1])
+        random = _mix(_mix(keys[:, None] ^ np.uint64(4)) + np.arange(hard_negatives.shape[1], dtype=np.uint64))
         chosen = np.argsort(random, axis=1)[:, :count]
-        return np.repeat(np.arange(len(mined)), count), np.take_along_axis(mined, chosen, axis=1).ravel()
+        values = np.take_along_axis(hard_negatives, chosen, axis=1).ravel()
+        return np.repeat(np.arange(len(hard_negatives)), count), values
 
-    def _draw(self, slot: int, triplets: np.ndarray, keys: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-        """Up to `wanted` valid values for `slot` of each triplet: row numbers and values, rows ascending."""
-        pool, starts, counts = self._pool(slot, triplets)
-        waiting, rows, values = np.arange(len(triplets)), [], []
-        # Rejection: each row draws until it has enough; values come with repetitions, which are dropped.
-        draws = 2 * wanted
-        for _ in range(MAX_ROUNDS if counts.max(initial=0) > SMALL_VOCABULARY or self.replacement else 0):
-            places = _mix(keys[waiting, None] + np.arange(draws, dtype=np.uint64))
-            places %= np.maximum(counts[waiting, None], np.uint64(1))
-            drawn = pool[starts[waiting, None] + places]
-            valid = self._valid(slot, triplets[waiting], drawn) & (places < counts[waiting, None])
-            if not self.replacement:
-                valid &= ~_repeats(drawn)
-            enough = valid.sum(axis=1) >= wanted
-            kept = valid[enough] & (np.cumsum(valid[enough], axis=1) <= wanted)
-            rows.append(waiting[enough][np.nonzero(kept)[0]])
-            values.append(drawn[enough][kept])
-            waiting = waiting[~enough]
-            draws *= 2
-            if not len(waiting):
-                break
-        # Few values, or few valid ones: put all of them in random order, a bounded number of rows at a time.
-        step = max(1, 2**20 // max(1, int(counts.max(initial=0))))
-        for start in range(0, len(waiting), step):
-            block = waiting[start : start + step]
-            size = max(1, int(counts[block].max()))
-            places = np.arange(size, dtype=np.uint64)
-            every = pool[np.minimum(starts[block, None] + places, np.uint64(len(pool) - 1))]
-            order = _mix(_mix(keys[block, None]) + places)
-            order[~self._valid(slot, triplets[block], every) | (places >= counts[block, None])] = LAST
-            best = np.argsort(order, axis=1)[:, :wanted]
-            kept = np.take_along_axis(order, best, 1) != LAST
-            rows.append(block[np.nonzero(kept)[0]])
-            values.append(np.take_along_axis(every, best, 1)[kept])
-        if not rows:
+    def _draw_uniform(self, slot: int, triplets: np.ndarray, keys: np.ndarray, count: int) -> RowsAndValues:
+        """Draws up to `count` valid values for a slot of each triplet; rows ascend."""
+        pool, left = self._pool(slot, triplets), np.arange(len(triplets))
+        parts: list[RowsAndValues] = []
+        if pool.counts.max(initial=0) > SMALL_VOCABULARY or self.replacement:
+            left, parts = self._draw_by_rejection(slot, triplets, keys, count, pool)
+        parts += self._draw_from_all(slot, triplets, keys, count, pool, left)
+        if not parts:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        row = np.concatenate(rows)
-        by_row = np.argsort(row, kind="stable")
-        return row[by_row], np.concatenate(values)[by_row]
+        rows, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        by_row = np.argsort(rows, kind="stable")
+        return rows[by_row], values[by_row]
 
-    def _pool(self, slot: int, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Values to draw from, int64, and each triplet's part of them: first place and number, uint64 of shape (n,)."""
-        known = self.graph.known_in_train
+    def _draw_by_rejection(
+        self, slot: int, triplets: np.ndarray, keys: np.ndarray, count: int, pool: "_Pool"
+    ) -> tuple[np.ndarray, list[RowsAndValues]]:
+        """Draws values with repetition until `count` are valid and distinct; also returns the other rows."""
+        left, parts = np.arange(len(triplets)), []
+        draws = 2 * count
+        for _ in range(MAX_ROUNDS):
+            positions = _mix(keys[left, None] + np.arange(draws, dtype=np.uint64))
+            positions %= np.maximum(pool.counts[left, None], np.uint64(1))
+            drawn = pool.values[pool.starts[left, None] + positions]
+            valid = self._is_valid(slot, triplets[left], drawn) & (positions < pool.counts[left, None])
+            if not self.replacement:
+                valid &= ~_is_repeated(drawn)
+            enough = valid.sum(axis=1) >= count
+            kept = valid[enough] & (np.cumsum(valid[enough], axis=1) <= count)
+            parts.append((left[enough][np.nonzero(kept)[0]], drawn[enough][kept]))
+            left = left[~enough]
+            draws *= 2
+            if not len(left):
+                break
+        return left, parts
+
+    def _draw_from_all(
+        self, slot: int, triplets: np.ndarray, keys: np.ndarray, count: int, pool: "_Pool", rows: np.ndarray
+    ) -> list[RowsAndValues]:
+        """Puts all values of some rows in random order, and takes the first `count` valid ones."""
+        parts = []
+        step = max(1, VALUES_AT_ONCE // max(1, int(pool.counts.max(initial=0))))
+        for start in range(0, len(rows), step):
+            block = rows[start : start + step]
+            positions = np.arange(max(1, int(pool.counts[block].max())), dtype=np.uint64)
+            values = pool.values[np.minimum(pool.starts[block, None] + positions, np.uint64(len(pool.values) - 1))]
+            order = _mix(_mix(keys[block, None]) + positions)
+            order[~self._is_valid(slot, triplets[block], values) | (positions >= pool.counts[block, None])] = LAST
+            first = np.argsort(order, axis=1)[:, :count]
+            kept = np.take_along_axis(order, first, 1) != LAST
+            parts.append((block[np.nonzero(kept)[0]], np.take_along_axis(values, first, 1)[kept]))
+        return parts
+
+    def _pool(self, slot: int, triplets: np.ndarray) -> "_Pool":
+        """Returns the values to draw from for a slot of triplets."""
         if slot == 1 or not self.pseudo_typed:
-            size = known.sizes[slot]
-            return self._every, np.zeros(len(triplets), np.uint64), np.full(len(triplets), size, np.uint64)
-        if slot not in self._pools:
+            size = self.graph.known_in_train.sizes[slot]
+            return _Pool(self._all_values, np.zeros(len(triplets), np.uint64), np.full(len(triplets), size, np.uint64))
+        if slot not in self._typed_values:
             pairs = np.unique(self.graph["train"].positives[:, [1, slot]], axis=0)
             bounds = np.searchsorted(pairs[:, 0], np.arange(self.graph.num_relations + 1)).astype(np.uint64)
-            self._pools[slot] = np.append(pairs[:, 1], 0), bounds  # one more, for relations that have none
-        pool, bounds = self._pools[slot]
+            # One more value, so that a relation without values has a position to read from.
+            self._typed_values[slot] = np.append(pairs[:, 1], 0), bounds
+        values, bounds = self._typed_values[slot]
         starts = bounds[triplets[:, 1]]
-        return pool, starts, bounds[triplets[:, 1] + 1] - starts
+        return _Pool(values, starts, bounds[triplets[:, 1] + 1] - starts)
 
-    def _valid(self, slot: int, triplets: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Which of `values`, shape (n, m), make a triplet other than the given one and the known training triplets."""
+    def _is_valid(self, slot: int, triplets: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Returns whether values, (n, m), make triplets other than the n given ones and the known training triplets."""
         candidates = np.repeat(triplets[:, None], values.shape[1], axis=1)
         candidates[:, :, slot] = values
         known = self.graph.known_in_train.contains(candidates.reshape(-1, 3)).reshape(values.shape)
         return ~known & (values != triplets[:, None, slot])
 
 
+class _Pool(NamedTuple):
+    """Values to draw from, int64, and the part of them for each row: its start and its length, uint64 of shape (n,)."""
+
+    values: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
+
+
 def _mix(values: np.ndarray) -> np.ndarray:
-    """The finalizer of splitmix64 (Steele et al., 2014): a bijection of 64-bit integers that looks random."""
+    """Returns 64-bit integers that look random, by a bijection: the finalizer of splitmix64 (Steele et al., 2014)."""
     with np.errstate(over="ignore"):
         values = values + np.uint64(0x9E3779B97F4A7C15)
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -202,12 +250,12 @@ def _mix(values: np.ndarray) -> np.ndarray:
         return values ^ (values >> np.uint64(31))
 
 
-def _repeats(values: np.ndarray) -> np.ndarray:
-    """Which entries of each row, shape (n, m), occurred earlier in it."""
+def _is_repeated(values: np.ndarray) -> np.ndarray:
+    """Returns whether each value, of shape (n, m), occurred earlier in its row."""
     order = np.argsort(values, axis=1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=1)
-    again = np.zeros(values.shape, dtype=bool)
-    again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
-    repeats = np.empty_like(again)
-    np.put_along_axis(repeats, order, again, axis=1)
-    return repeats
+    equals_previous = np.zeros(values.shape, dtype=bool)
+    equals_previous[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    repeated = np.empty_like(equals_previous)
+    np.put_along_axis(repeated, order, equals_previous, axis=1)
+    return repeated

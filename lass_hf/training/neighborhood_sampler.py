@@ -1,7 +1,7 @@
-"""The order of an epoch in which triplets that share entities share batches. It makes no batches.
+"""The order of an epoch in which triplets that share entities are in the same batch.
 
-With a bi-encoder a batch encodes each of its queries and answers once, so neighbors cost fewer tokens; and they
-are each other's hard negatives.
+A bi-encoder encodes each query and each entity of a batch once. Triplets that are neighbors in the graph therefore cost
+fewer tokens together, and their entities are hard negatives of each other.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,14 @@ from torch.utils.data import Sampler
 
 
 class NeighborhoodSampler(Sampler[int]):
-    """All positions of `triplets`, int64 of shape (n, 3), in blocks of `size` neighbors; other ones in each epoch.
+    """Draws all positions of triplets in blocks of neighbors, in another order in each epoch.
 
-    Seed and epoch say which, so a resumed training has the order of one that was never cut.
+    The order depends on seed and epoch alone, so a training that is resumed has the order of one that never stopped.
+
+    Args:
+        triplets: Int64 of shape (n, 3).
+        size: The number of triplets of a block.
+        seed: Seed of the random numbers.
     """
 
     def __init__(self, triplets: np.ndarray, size: int, seed: int):
@@ -21,28 +26,43 @@ class NeighborhoodSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
+        """Sets the epoch whose order is drawn from now on.
+
+        Args:
+            epoch: The epoch, counted from 0.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:
+        """Returns the number of triplets."""
         return len(self.triplets)
 
     def __iter__(self) -> Iterator[int]:
+        """Yields each position once."""
         rng = np.random.default_rng([self.seed, self.epoch])
         yield from neighborhood_order(self.triplets, self.size, rng).tolist()
 
 
 def neighborhood_order(triplets: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A random permutation of n triplets, (n, 3), in which blocks of `size` are close in the graph: int64, shape (n,).
+    """Draws a permutation of triplets in which the triplets of a block are close to each other in the graph.
 
-    Each entity draws a number, and joins the neighbor with the smallest one; triplets are sorted by whom their
-    entities join, then by the entities, and blocks of the sorted ones are shuffled.
+    Each entity draws a random number and joins its neighbor with the smallest one. Triplets are sorted by the entities
+    that their own entities join, then by their own entities; blocks of sorted triplets are shuffled.
+
+    Args:
+        triplets: Int64 of shape (n, 3).
+        size: The number of triplets of a block.
+        rng: The random numbers.
+
+    Returns:
+        The permutation, int64 of shape (n,).
     """
     heads, tails = triplets[:, 0], triplets[:, 2]
-    number = rng.permutation(triplets[:, [0, 2]].max(initial=-1) + 1)
-    smallest = number.copy()
-    np.minimum.at(smallest, heads, number[tails])
-    np.minimum.at(smallest, tails, number[heads])
-    pairs = [(key[heads], key[tails]) for key in (number, smallest)]
+    drawn = rng.permutation(triplets[:, [0, 2]].max(initial=-1) + 1)
+    smallest = drawn.copy()
+    np.minimum.at(smallest, heads, drawn[tails])
+    np.minimum.at(smallest, tails, drawn[heads])
+    pairs = [(key[heads], key[tails]) for key in (drawn, smallest)]
     order = np.lexsort([extreme(*pair) for pair in pairs for extreme in (np.maximum, np.minimum)])
     starts = rng.permutation(np.arange(0, len(order), size))
     positions = (starts[:, None] + np.arange(size)).reshape(-1)

@@ -1,129 +1,123 @@
-"""Arguments of a training: presets give way to recipes (YAML), recipes to flags. It parses; it trains nothing."""
+"""Arguments of a training. Recipes (YAML) override presets, and flags override recipes."""
 
-import argparse
+import copy
 import json
+from argparse import Action, ArgumentParser
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 from transformers import HfArgumentParser
 
+from ..core.choices import ModelChoices, SequenceChoices, check, choice, choice_names
 from ..core.errors import LassError, first_line
+from ..core.old_names import refuse_old_names
 from ..core.presets import PRESETS
-from ..core.processing_lass import INVERSE
+from ..utils.arguments import Parser
 from .training_args import LassTrainingArguments
-
-BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
-# What a recipe names, itself or by its preset: every choice that a model depends on, and that a results file records.
-CHOICES = (
-    "encoder",
-    *PRESETS["paper"],
-    "dropout",
-    "max_length",
-    "long_text",
-    "learning_rate",
-    "lr_scheduler_type",
-    "warmup_steps",
-    "weight_decay",
-    "adam_epsilon",
-    "num_train_epochs",
-    "max_steps",
-    *BATCH,
-)
 
 
 @dataclass
-class TrainArguments:
-    """What `lass-hf train` takes besides the training arguments."""
+class TrainArguments(ModelChoices, SequenceChoices):
+    """What `lass-hf train` takes besides the training arguments: the data, the choices of model and sequences, output.
+
+    Raises:
+        LassError: a choice has a value that is not allowed, or would change nothing.
+    """
 
     graph: str = field(metadata={"help": "Folder of the graph, or a name: countries, umls, wn18rr, ..."})
-    encoder: str = field(metadata={"help": "Pre-trained encoder: hub name or folder."})
-    preset: str | None = field(
-        default=None, metadata={"help": f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}."}
+    encoder: str = choice(MISSING, "Pre-trained encoder: hub name or folder.", "vectors")
+    preset: str | None = choice(
+        None, f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}.", "scores"
     )
-    margin: float = field(default=7.0, metadata={"help": "b of Eq. 1."})
-    distance_scale: str = field(default="sqrt_dim", metadata={"help": "sqrt_dim, or none (Eq. 1 as printed)."})
-    score_function: str = field(default="translation", metadata={"help": "How h, r and t are compared."})
-    separators: bool = field(default=True, metadata={"help": "Separator tokens between the segments."})
-    architecture: str = field(
-        default="cross-encoder",
-        metadata={"help": "joint, or separate: entities encoded once, answers in milliseconds."},
+    fraction: float = choice(
+        1.0, "Train on a seeded share of the training triplets; neighbors and frequencies are those of all.", "data"
     )
-    inverse: str = field(default=INVERSE, metadata={"help": "Text of an inverse relation; bi-encoder only."})
-    normalize: bool = field(default=False, metadata={"help": "Vectors of unit length; bi-encoder only."})
-    scale: float = field(default=20.0, metadata={"help": "Of the squared distance of vectors of unit length."})
-    learn_scale: bool = field(default=True, metadata={"help": "Learn that scale; else it stays what it is."})
-    self_match_weight: float = field(
-        default=1.0,
-        metadata={"help": "Its log is added to the score where head and tail read the same; bi-encoder only."},
+    retriever: str | None = choice(
+        None, "A trained bi-encoder to mine negatives with.", "negatives", architecture="cross-encoder"
     )
-    neighbor_weight: float = field(
-        default=0.0,
-        metadata={"help": "Of the vectors of neighbors, added to an entity's in rankings; bi-encoder only."},
+    num_mined: int = choice(
+        4, "How many of a slot's negatives the retriever gives.", "negatives", at_least=1, needs="retriever"
     )
-    frequency_weight: float = field(
-        default=0.0,
-        metadata={"help": "Of log(1 + how often an entity answers the relation) in rankings; bi-encoder only."},
+    mining_depth: int = choice(
+        50,
+        "Mined negatives are drawn from so many of its best wrong answers.",
+        "negatives",
+        at_least=1,
+        needs="retriever",
     )
-    fraction: float = field(
-        default=1.0,
-        metadata={
-            "help": "Train on a seeded share of the training triplets; neighbors and frequencies are those of all."
-        },
-    )
-    retriever: str | None = field(
-        default=None, metadata={"help": "Model with a bi-encoder, to mine negatives with, for a joint one."}
-    )
-    num_mined: int = field(default=4, metadata={"help": "How many of a slot's negatives it gives."})
-    mining_depth: int = field(default=50, metadata={"help": "They are drawn from so many of its best wrong answers."})
-    dropout: float | None = field(default=None, metadata={"help": "Of the encoder; the checkpoint's own by default."})
-    max_length: int | None = field(default=None, metadata={"help": "Longest sequence in tokens."})
-    long_text: bool = field(default=False, metadata={"help": "Texts from entity2textlong.txt."})
+    dropout: float | None = choice(None, "Of the encoder; the checkpoint's own by default.", "vectors")
+    long_text: bool = choice(False, "Texts from entity2textlong.txt.", "data")
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
     recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
 
+    def __post_init__(self):
+        check(self)
 
-class OneLineErrors:
-    """An argument parser whose errors are one line: the usage is what --help is for."""
+    def processor_choices(self) -> dict[str, Any]:
+        """Returns the choices that `LassProcessor.from_encoder` takes, by name."""
+        return {"architecture": self.architecture, **self.chosen(SequenceChoices)}
 
-    def error(self, message: str):
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")  # type: ignore[attr-defined]
+    def model_choices(self) -> dict[str, Any]:
+        """Returns the choices that `LassForKGCompletion.from_encoder` takes, by name."""
+        return {"dropout": self.dropout, **self.chosen(ModelChoices)}
+
+    def chosen(self, kind: type) -> dict[str, Any]:
+        """Returns the values of the choices of `kind`, such as `ModelChoices`, by name."""
+        return {name: getattr(self, name) for name in choice_names(kind)}
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    pass
+class DataclassParser(Parser, HfArgumentParser):
+    """A parser of dataclasses, some of whose fields are choices (`lass_hf.core.choices`)."""
 
-
-class TrainParser(OneLineErrors, HfArgumentParser):
-    pass
+    @staticmethod
+    def _parse_dataclass_field(parser: ArgumentParser, field: Field) -> None:
+        """Adds the option of a field; `float | int`, which a configuration accepts, is parsed as a float."""
+        plain = copy.copy(field)  # Dataclasses share the field, and the parser changes it.
+        if "affects" in field.metadata:  # What `choice` adds means nothing to argparse.
+            plain.metadata = {"help": field.metadata["help"]}  # type: ignore[assignment]
+        if plain.type == float | int:
+            plain.type = float
+        HfArgumentParser._parse_dataclass_field(parser, plain)
 
 
 def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train") -> tuple[Any, ...]:
-    """TrainArguments and LassTrainingArguments from a recipe (YAML), whose values flags override, and flags.
+    """Parses the arguments of a training: a recipe (YAML), whose values flags override, and flags.
 
-    A preset is a flag for several; the output folder is `runs/` and the recipe's name, unless one is given. `more`
-    dataclasses add a script's own arguments, and are returned behind the two.
-    Raises LassError for a recipe that cannot be read, or that has an unknown key or a bad value.
+    A preset stands for several flags. The output folder is `runs/` and the recipe's name, unless one is given.
+
+    Args:
+        argv: the recipe's file, if any, then flags.
+        *more: dataclasses of a script's own arguments.
+        prog: the program's name in messages.
+
+    Returns:
+        `TrainArguments`, `LassTrainingArguments`, and an instance of each of `more`.
+
+    Raises:
+        LassError: the recipe cannot be read, or an argument is unknown, has an old name or a bad value.
     """
     kinds = [TrainArguments, LassTrainingArguments, *more]
-    parser = TrainParser(kinds, prog=prog, allow_abbrev=False)
+    parser = DataclassParser(kinds, prog=prog, allow_abbrev=False)
     parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
-    known = {field.name for kind in kinds[:2] for field in fields(kind) if field.init}  # of a training only
+    known = {field.name for kind in kinds[:2] for field in fields(kind) if field.init}  # not those of `more`
     recipe_file = argv[0] if argv and not argv[0].startswith("-") else None
     recipe = _read_recipe(recipe_file, known) if recipe_file else {}
     first = Parser(prog=prog, add_help=False, allow_abbrev=False)
     first.add_argument("--preset")
     defaults = recipe
-    if preset := recipe.get("preset"):  # the recipe's own values win over its preset
+    if preset := recipe.get("preset"):  # The recipe's own values win over its preset.
         defaults = {**_preset(preset), **defaults}
-    if preset := first.parse_known_args(list(argv))[0].preset:  # a flag like any other, so it wins over the recipe
+    if preset := first.parse_known_args(list(argv))[
+        0
+    ].preset:  # It is a flag like any other, so it wins over the recipe.
         defaults = {**defaults, **_preset(preset)}
     if recipe_file:
         defaults = {"output_dir": f"runs/{Path(recipe_file).stem}", **defaults}
-    # Through the parser's defaults, so that flags win; as strings, so that argparse checks and converts the values.
+    # They become the parser's defaults, so that flags win; as strings, so that argparse checks and converts them.
     for action in parser._actions:
         if action.dest in defaults:
             action.required = False
@@ -142,8 +136,8 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
     return tuple(parsed)
 
 
-def _default(action: argparse.Action, value: Any) -> Any:
-    """A recipe's value as the argument's default: a string, which argparse checks and converts, or a list of values."""
+def _default(action: Action, value: Any) -> Any:
+    """Returns a recipe's value as a parser's default: a string, which argparse checks and converts, or a list."""
     if isinstance(value, dict) and action.dest.endswith("kwargs"):
         return json.dumps(value)
     if isinstance(value, list) and action.nargs == "+":
@@ -166,6 +160,7 @@ def _read_recipe(path: str, known: set[str]) -> dict[str, Any]:
         raise LassError(f"{path}: no valid YAML ({first_line(error)})") from None
     if not isinstance(recipe, dict):
         raise LassError(f"{path}: expected lines of the form `argument: value`")
+    refuse_old_names(recipe, where=path)
     if unknown := sorted(str(key) for key in set(recipe) - known):
         raise LassError(f"{path}: unknown argument {', '.join(map(repr, unknown))}; see lass-hf train --help")
     return recipe

@@ -3,93 +3,89 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import PrinterCallback
 
-from ..core.configuration_lass import RANKING_CHOICES
+from ..core.choices import check
 from ..core.errors import LassError, first_line
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
-from ..graphs.loading import EMBEDDED, load_graph
+from ..graphs.loading import load_graph
 from ..scoring.index_building import INDEX_FOLDER, index_folder_of
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
-from ..utils.result_files import read_results, write_results
+from ..utils.result_files import TRAINING_FILE, read_results, read_training, write_results
 from .checkpoints import find_checkpoint
 from .data_collators import KGDataCollator
 from .hard_negatives import mine_negatives
-from .recipes import TrainArguments
-from .run_metadata import record
+from .recipes import TrainArguments, parse_training
+from .run_metadata import run_metadata
 from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
 
-TRAINING_FILE = "training.json"
-# Arguments that mean something only with another one.
-NEEDED = {"scale": "normalize", "learn_scale": "normalize", "num_mined": "retriever", "mining_depth": "retriever"}
-OF_JOINT = ("num_negatives", "corruption", "replacement", "pseudo_typed")
-RECORDED = ("graph", "graph_fingerprint", "graph_texts_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
+
+@dataclass
+class TrainingRun:
+    """A training that ended.
+
+    Attributes:
+        trainer: holds the model, the processor and the log.
+        metadata: what identifies the training, as `run_metadata` returns it, and whether it was resumed.
+    """
+
+    trainer: LassTrainer
+    metadata: dict[str, Any]
+
+
+def parse_script(*more: Any, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+    """Parses the command line of a training script, like that of `lass-hf train`.
+
+    Args:
+        *more: dataclasses of the script's own arguments.
+        argv: the command line; None: the one that runs.
+
+    Returns:
+        `TrainArguments`, `LassTrainingArguments`, and an instance of each class in `more`.
+
+    Raises:
+        LassError: arguments that cannot be parsed, or do not fit together.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    arguments, training, *others = parse_training(argv, *more, prog=Path(sys.argv[0]).name)
+    _prepare(arguments, training)
+    return arguments, training, *others
 
 
 def train(
     arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph | None = None
-) -> LassTrainer:
-    """Trains and saves a model into `training.output_dir`; its trainer holds model, processor and log.
+) -> TrainingRun:
+    """Makes graph, processor, model and trainer from arguments, trains the model and saves it.
 
-    `graph`: the graph to train on, when it is not simply the one that `arguments.graph` names. Raises LassError for
-    arguments that do not fit, before the training begins.
+    Args:
+        arguments: encoder, graph and the choices of model and sequences.
+        training: the training arguments; the model is saved into `training.output_dir`.
+        graph: the graph to train on, when it is not simply the one that `arguments.graph` names.
+
+    Returns:
+        The trainer and the run metadata.
+
+    Raises:
+        LassError: arguments do not fit; this is so before the training begins.
     """
-    if training.max_steps <= 0 and not training.num_train_epochs > 0:
-        raise LassError(
-            f"num_train_epochs={training.num_train_epochs}; expected a number above 0, or max_steps of 1 or more"
-        )
-    output_dir = Path(training.output_dir or "trainer_output")
-    output_dir.mkdir(parents=True, exist_ok=True)
-    if not os.access(output_dir, os.W_OK):
-        raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
-    _check_needed(arguments, training)
-    if arguments.quiet:
-        quieten()
-        training.disable_tqdm = True
+    _prepare(arguments, training)
     graph = graph or load_graph(arguments.graph, long_text=arguments.long_text)
-    processor = LassProcessor.from_encoder(
-        arguments.encoder,
-        graph=graph,
-        separators=arguments.separators,
-        max_length=arguments.max_length,
-        architecture=arguments.architecture,
-        inverse=arguments.inverse,
-    )
-    model = LassForKGCompletion.from_encoder(
-        arguments.encoder,
-        margin=arguments.margin,
-        distance_scale=arguments.distance_scale,
-        dropout=arguments.dropout,
-        architecture=arguments.architecture,
-        normalize=arguments.normalize,
-        scale=arguments.scale,
-        learn_scale=arguments.learn_scale,
-        self_match_weight=arguments.self_match_weight,
-        neighbor_weight=arguments.neighbor_weight,
-        frequency_weight=arguments.frequency_weight,
-    )
+    processor = LassProcessor.from_encoder(arguments.encoder, graph, **arguments.processor_choices())
+    model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
     train_dataset = graph["train"].sample(arguments.fraction, training.seed)
-    collator = None if arguments.retriever is None else _mining_collator(arguments, training, processor, train_dataset)
-    checkpoint = None
-    about = record(arguments, training, graph)
-    if training.resume_from_checkpoint is not None:
-        checkpoint = find_checkpoint(training.resume_from_checkpoint, output_dir)
-        if checkpoint is None and training.process_index == 0:
-            print(f"lass-hf: {output_dir} has no whole checkpoint; training from the start", file=sys.stderr)
-        if checkpoint is not None:
-            _check_same(checkpoint, about)
-    processes().wait_for_everyone()
-    about["resumed"] = checkpoint is not None  # its run time is then that of the rest
-    named = arguments.graph in EMBEDDED or not Path(arguments.graph).is_dir()  # so others can load it by that name, too
+    collator = make_collator(arguments, training, processor, train_dataset)
+    metadata = run_metadata(arguments, training, graph)
     try:
         trainer = LassTrainer(
             model=model,
@@ -98,59 +94,112 @@ def train(
             processing_class=processor,
             train_dataset=train_dataset,
             eval_dataset=graph.splits.get("validation"),
-            run_metadata={**about, "load_graph": arguments.graph if named else None},
+            run_metadata=metadata,
         )
-        trainer.create_optimizer_and_scheduler(num_training_steps=1)  # only to see that their arguments are right
     except (ValueError, TypeError) as error:  # such as an eval_strategy without a validation split
         raise LassError(first_line(error)) from error
+    return train_and_record(trainer)
+
+
+def train_and_record(trainer: LassTrainer) -> TrainingRun:
+    """Trains, saves the model, and writes the run metadata beside it, into training.json.
+
+    With `resume_from_checkpoint` the training continues from a checkpoint of the same choices and graph.
+
+    Args:
+        trainer: a trainer with `run_metadata`.
+
+    Returns:
+        The trainer and its run metadata.
+
+    Raises:
+        LassError: the trainer has no metadata, the checkpoint is of another training, or arguments do not fit; this is
+            so before the training begins.
+    """
+    training = trainer.args
+    output_dir = _output_dir(training)
+    if trainer.card.run_metadata is None:
+        raise LassError("the trainer has no run metadata: make it with run_metadata=run_metadata(...)")
+    metadata = dict(trainer.card.run_metadata)
+    checkpoint = None
+    if training.resume_from_checkpoint is not None:
+        checkpoint = find_checkpoint(training.resume_from_checkpoint, output_dir)
+        if checkpoint is None and training.process_index == 0:
+            print(f"lass-hf: {output_dir} has no whole checkpoint; training from the start", file=sys.stderr)
+        if checkpoint is not None:
+            _check_same(checkpoint, metadata)
+    processes().wait_for_everyone()
+    metadata["resumed"] = checkpoint is not None  # The run time is then that of the rest.
+    try:
+        # transformers checks the arguments of optimizer and schedule only by making them; the training makes its own.
+        trainer.create_optimizer_and_scheduler(num_training_steps=1)
+    except (ValueError, TypeError) as error:
+        raise LassError(first_line(error)) from error
     trainer.optimizer = trainer.lr_scheduler = None
-    if arguments.quiet:
+    if training.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
     file = output_dir / TRAINING_FILE
     begins = checkpoint is None or Path(checkpoint).parent.resolve() != output_dir.resolve()
     if begins and trainer.is_world_process_zero():
-        write_results(file, {}, task="training", **about)  # what a resumed training must be the same as
+        write_results(file, {}, task="training", **metadata)  # A resumed training is compared with this.
     trainer.train(resume_from_checkpoint=checkpoint)
     if trainer.is_world_process_zero():
-        shutil.rmtree(output_dir / INDEX_FOLDER, ignore_errors=True)  # of the model that is there so far
-    trainer.save_model(_internal_call=True)  # a push may fail, so all is here before
+        shutil.rmtree(output_dir / INDEX_FOLDER, ignore_errors=True)  # It is the index of the folder's earlier model.
+    trainer.save_model(_internal_call=True)  # A push may fail, so everything is saved before.
     if trainer.is_world_process_zero():
         log = trainer.state.log_history
-        write_results(file, log[-1], task="training", **about, log=log)
+        write_results(file, log[-1], task="training", **metadata, log=log)
     if training.push_to_hub:
         trainer.push_to_hub()
-    trainer.accelerator.wait_for_everyone()  # what comes next may read the folder
-    return trainer
+    trainer.accelerator.wait_for_everyone()  # What comes next may read the folder.
+    return TrainingRun(trainer, metadata)
 
 
-def _check_needed(arguments: TrainArguments, training: LassTrainingArguments) -> None:
-    """Refuses arguments that would change nothing."""
-    for name in OF_JOINT if arguments.architecture == "bi-encoder" else ():
-        if getattr(training, name) != getattr(LassTrainingArguments, name):
-            raise LassError(
-                f"{name}={getattr(training, name)} is about the cross-encoder; with a bi-encoder the candidates are "
-                "those of the batch"
-            )
-    for name, needs in NEEDED.items():
-        if getattr(arguments, name) != getattr(TrainArguments, name) and not getattr(arguments, needs):
-            raise LassError(f"{name}={getattr(arguments, name)} is about {needs}, which is not given")
-
-
-def _mining_collator(
-    arguments: TrainArguments, training: LassTrainingArguments, processor: LassProcessor, split: GraphSplit
-) -> KGDataCollator:
-    """A collator that also draws from what the retriever takes for answers."""
-    if arguments.architecture != "cross-encoder":
-        raise LassError("--retriever is for the cross-encoder: the bi-encoder has the candidates of its batch")
-    if arguments.mining_depth < 1:
-        raise LassError(f"mining_depth={arguments.mining_depth}; expected 1 or more")
-    folder, graph = str(arguments.retriever), split.graph
-    KGDataCollator(processor, graph, **training.sampling())  # only to see that its arguments are right
-    if not 1 <= arguments.num_mined <= training.num_negatives:
+def _prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
+    """Checks arguments that depend on each other, makes the output folder, and switches output off with `quiet`."""
+    if training.max_steps <= 0 and not training.num_train_epochs > 0:
+        raise LassError(
+            f"num_train_epochs={training.num_train_epochs}; expected a number above 0, or max_steps of 1 or more"
+        )
+    check(training, arguments.architecture)
+    if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
         raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
+    output_dir = _output_dir(training)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    if not os.access(output_dir, os.W_OK):
+        raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
+    if arguments.quiet:
+        quieten()
+        training.disable_tqdm = True
+
+
+def _output_dir(training: LassTrainingArguments) -> Path:
+    return Path(training.output_dir or "trainer_output")
+
+
+def make_collator(
+    arguments: TrainArguments, training: LassTrainingArguments, processor: LassProcessor, split: GraphSplit
+) -> KGDataCollator | None:
+    """Makes a collator that also draws hard negatives: the best wrong answers of the model in `arguments.retriever`.
+
+    Args:
+        arguments: `retriever`, `num_mined` and `mining_depth` say where hard negatives come from, and how many.
+        training: says how the other negatives are drawn.
+        processor: the processor of the model that is trained.
+        split: the training triplets.
+
+    Returns:
+        The collator; None without a retriever, which lets `LassTrainer` make its own.
+
+    Raises:
+        LassError: the retriever is no bi-encoder.
+    """
+    if arguments.retriever is None:
+        return None
+    folder, graph = arguments.retriever, split.graph
     model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
     if model.config.architecture != "bi-encoder":
-        raise LassError(f"--retriever {folder}: a cross-encoder; expected one with a bi-encoder")
+        raise LassError(f"--retriever {folder}: a cross-encoder; expected a bi-encoder")
     of_retriever = LassProcessor.from_pretrained(folder)
     scorer = TripletScorer(model, of_retriever.token_store(graph))
     kept = index_folder_of(folder, of_retriever.graph, graph)
@@ -158,15 +207,15 @@ def _mining_collator(
     return KGDataCollator(processor, graph, **training.sampling(), hard_negatives=mined, num_mined=arguments.num_mined)
 
 
-def _check_same(checkpoint: str, about: dict[str, Any]) -> None:
-    """Refuses to go on with other choices than those that the checkpoint's training began with."""
+def _check_same(checkpoint: str, metadata: dict[str, Any]) -> None:
+    """Refuses to resume with other choices than those that the checkpoint's training began with."""
     file = Path(checkpoint).parent / TRAINING_FILE
     if not file.is_file():
         return
     before = read_results(file)
-    if before["graph_fingerprint"] != about["graph_fingerprint"]:
+    if before["graph_fingerprint"] != metadata["graph_fingerprint"]:
         raise LassError(f"{checkpoint}: the checkpoint of a training on another graph, {before['graph']}")
-    old, new = ({"seed": content["seed"], **content["choices"]} for content in (before, about))
+    old, new = ({"seed": run["seed"], **run["choices"]} for run in (before, metadata))
     if different := [name for name in {**old, **new} if old.get(name) != new.get(name)]:
         name = different[0]
         raise LassError(
@@ -175,44 +224,31 @@ def _check_same(checkpoint: str, about: dict[str, Any]) -> None:
         )
 
 
-def training_of(folder: str | Path) -> dict[str, Any] | None:
-    """What `train` recorded of the training that made the model in `folder`; None where none ended."""
-    file = Path(folder, TRAINING_FILE)
-    if not file.is_file():
-        return None
-    made = read_results(file)
-    if not made["metrics"]:  # it has not ended
-        return None
-    how = ("command", "resumed", "metrics", "num_processes", "machine", "versions", "git_commit")
-    return {name: made.get(name) for name in (*RECORDED, *how)}
+def load_trained_model(folder: str | Path, graph: KnowledgeGraph) -> tuple[LassForKGCompletion, LassProcessor]:
+    """Loads a model that `train` or `train_and_record` saved, onto this process's device.
 
+    Args:
+        folder: the output folder of the training.
+        graph: the graph that the model was trained on.
 
-def trained_model(
-    arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph, folder: str | None = None
-) -> tuple[LassForKGCompletion, LassProcessor, dict[str, Any]]:
-    """A model, its processor, and what it was made of: trained now, or by an earlier `train` into `folder`.
+    Returns:
+        The model and its processor.
 
-    Raises LassError for a folder of a training on another graph, or on other texts of it.
+    Raises:
+        LassError: no training ended in the folder, or it was on another graph, or on other texts of it.
     """
-    if folder is None:
-        train(arguments, training, graph)
-        folder = str(training.output_dir)
-    made = training_of(folder)
-    if made is None:
+    training = read_training(folder)
+    if training is None:
         raise LassError(f"{folder}: no {TRAINING_FILE} of a training that ended; expected the folder of one that did")
-    model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
-    about = {name: made.pop(name) for name in RECORDED}
-    weights = {name: getattr(model.config, name) for name in RANKING_CHOICES}
-    kept = {name: weight for name, weight in weights.items() if weight != about["choices"].get(name, 0)}  # since then
-    about |= {name: {**about[name], **kept} for name in ("choices", "changed")}
-    if about["graph_fingerprint"] != graph_fingerprint(graph):
+    if training["graph_fingerprint"] != graph_fingerprint(graph):
         raise LassError(
-            f"{folder}: trained on {about['graph']}, whose names or triplets are not those of {arguments.graph}"
+            f"{folder}: trained on {training['graph']}, whose names or triplets are not those of this graph; evaluate "
+            "it on the graph that it was trained on"
         )
     processor = LassProcessor.from_pretrained(folder)
     if texts_fingerprint(processor.token_store()) != texts_fingerprint(processor.token_store(graph)):
         raise LassError(
-            f"{folder}: trained on other texts than those of {arguments.graph}, with --long_text "
-            f"{about['choices']['long_text']}; evaluate it with the same"
+            f"{folder}: trained on other texts than those of this graph, with --long_text "
+            f"{training['choices']['long_text']}; evaluate it with the same"
         )
-    return model, processor, {**about, "training": made}
+    return LassForKGCompletion.from_pretrained(folder).to(processes().device), processor

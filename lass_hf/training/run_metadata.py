@@ -1,59 +1,69 @@
-"""What a results file says of the training that it depends on: graph, recipe, seed, every choice, the command line."""
+"""Run metadata: what identifies a training, in results files and model cards: graph, recipe, seed, choices, command."""
 
-import os
-import re
-import shlex
-import sys
 from dataclasses import asdict, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..core.configuration_lass import SCORE_CHOICES, LassConfig
+from transformers import TrainingArguments
+
+from ..core.choices import ModelChoices, SequenceChoices, choice_names
+from ..core.configuration_lass import LassConfig
 from ..core.knowledge_graph import KnowledgeGraph
+from ..core.presets import PRESETS
 from ..core.processing_lass import LassProcessor
+from ..graphs.loading import EMBEDDED
+from ..utils.environment import command_line
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
-from .recipes import CHOICES, TrainArguments, parse_training
+from .recipes import TrainArguments, parse_training
 from .training_args import LassTrainingArguments
 
-# Training arguments that a model does not depend on: where things go, what is shown, saved and measured on the way.
-NO_CHOICE = (
-    *("output_dir", "seed", "bf16", "per_device_train_batch_size", "gradient_accumulation_steps", "use_cpu"),
-    *("per_device_eval_batch_size", "do_", "eval_", "log", "save_", "report_to", "run_name", "project", "trackio"),
-    *("hub_", "push_to_hub", "dataloader_num_workers", "dataloader_pin", "dataloader_persistent", "disable_tqdm"),
-    *(
-        "graph",
-        "quiet",
-        "json",
-        "recipe",
-        "resume_from_checkpoint",
-        "restore_callback",
-        "skip_memory",
-        "ddp_",
-        "local_rank",
-        "include_",
-        "greater_is",
-    ),
+# Choices that are recorded at their defaults, too: those that the paper and recipes name. `dropout` and `long_text`
+# are unknown of a Trainer that was made by hand.
+COMMAND_LINE_ONLY = ("dropout", "long_text")
+ALWAYS = (
+    *("encoder", *PRESETS["paper"], "max_length", *COMMAND_LINE_ONLY),
+    *("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_epsilon"),
+    *("num_train_epochs", "max_steps"),
 )
-TOKEN = "--hub[_-]token"
+# How the names begin of transformers' training arguments that no model depends on: where files go, what is logged,
+# saved and evaluated on the way. The batch size is recorded as `positives_per_step`, seed and bf16 beside the choices.
+BOOKKEEPING = (
+    *("output_dir", "resume_from", "restore_callback", "seed", "bf16", "use_cpu", "local_rank", "ddp_"),
+    *("per_device_", "gradient_accumulation_steps", "do_", "eval_", "log", "save_", "disable_tqdm", "include_"),
+    *("report_to", "run_name", "project", "trackio", "hub_", "push_to_hub", "skip_memory", "greater_is"),
+    *("dataloader_num_workers", "dataloader_pin", "dataloader_persistent"),
+)
 
 
-def record(arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph) -> dict[str, Any]:
-    """What identifies a training. Trainings that differ in nothing but `seed` and `command` are the same experiment.
+def run_metadata(arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph) -> dict[str, Any]:
+    """Returns what identifies a training.
 
-    `choices` holds what a recipe names and every other training argument that is not at its default. The batch size is
-    that of a step over all processes, in positives. `changed`: what flags set otherwise than the recipe (not: encoder).
+    Trainings that differ in nothing but `seed` and `command` are the same experiment.
+
+    Args:
+        arguments: what the command line or the recipe gave besides the training arguments.
+        training: the training arguments.
+        graph: the graph that is trained on.
+
+    Returns:
+        Plain values: `graph` (its name), `load_graph` (the name that others can load it by, or None),
+        `graph_fingerprint`, `graph_texts_fingerprint`, `recipe` (its name, or None), `changed` (choices that flags set
+        otherwise than the recipe; not the encoder), `seed`, `bf16`, `choices` (all that a model depends on; the batch
+        size is that of a step over all processes, in positives) and `command`.
     """
-    choices = chosen(arguments, training, training.world_size)
+    default = LassTrainingArguments(output_dir=training.output_dir).to_dict()
+    choices = _choices(arguments, training, default, training.world_size)
     changed = {}
     if arguments.recipe:
         own = ["--graph", arguments.graph, "--encoder", arguments.encoder, "--output_dir", str(training.output_dir)]
         recipe_arguments, recipe_training = parse_training([arguments.recipe, *own])
-        recipe = chosen(recipe_arguments, recipe_training, num_processes=1)
+        recipe = _choices(recipe_arguments, recipe_training, default, num_processes=1)
         names = [name for name in {**recipe, **choices} if recipe.get(name) != choices.get(name)]
         changed = {name: choices.get(name, "default") for name in names}
+    named = arguments.graph in EMBEDDED or not Path(arguments.graph).is_dir()
     return {
         "graph": Path(arguments.graph).resolve().name,
+        "load_graph": arguments.graph if named else None,
         "graph_fingerprint": graph_fingerprint(graph),
         "graph_texts_fingerprint": graph_texts_fingerprint(graph),
         "recipe": Path(arguments.recipe).stem if arguments.recipe else None,
@@ -61,57 +71,31 @@ def record(arguments: TrainArguments, training: LassTrainingArguments, graph: Kn
         "seed": training.seed,
         "bf16": training.bf16,
         "choices": choices,
-        "command": command(),
+        "command": command_line(),
     }
 
 
-def record_by_hand(config: LassConfig, processor: LassProcessor, training: LassTrainingArguments) -> dict[str, Any]:
-    """The same, as far as model, processor and arguments tell, for a Trainer that was made by hand."""
-    encoder = config.encoder_config
-    given: dict[str, Any] = {name: getattr(config, name) for name in SCORE_CHOICES}
-    given |= {name: getattr(processor, name) for name in ("separators", "max_length", "inverse")}
-    arguments = TrainArguments(graph="", encoder=getattr(encoder, "_name_or_path", ""), **given)
-    # Not the defaults of an instance: to make one resets the state of accelerate, which a Trainer needs.
-    default = {field.name: field.default for field in fields(LassTrainingArguments)} | training.derived
-    choices = chosen(arguments, training, training.world_size, default)
-    untold = ("dropout", "long_text")
-    told = {
-        name: value for name, value in choices.items() if name not in untold and not isinstance(value, (dict, list))
-    }
-    return {"seed": training.seed, "bf16": training.bf16, "choices": told}
+def trainer_metadata(config: LassConfig, processor: LassProcessor, training: LassTrainingArguments) -> dict[str, Any]:
+    """Returns the run metadata of a Trainer that was made by hand: seed, bf16 and the choices that are known."""
+    values = {name: getattr(config, name) for name in choice_names(ModelChoices)}
+    values |= {name: getattr(processor, name) for name in choice_names(SequenceChoices)}
+    encoder = getattr(config.encoder_config, "_name_or_path", "")
+    # These are not the defaults of an instance: making one resets the state of accelerate, which the Trainer needs.
+    default = {one.name: one.default for one in fields(LassTrainingArguments)} | training.derived
+    choices = _choices(TrainArguments(graph="", encoder=encoder, **values), training, default, training.world_size)
+    plain = {name: value for name, value in choices.items() if not isinstance(value, (dict, list))}
+    choices = {name: value for name, value in plain.items() if name not in COMMAND_LINE_ONLY}
+    return {"seed": training.seed, "bf16": training.bf16, "choices": choices}
 
 
-def chosen(
-    arguments: TrainArguments,
-    training: LassTrainingArguments,
-    num_processes: int,
-    default: dict[str, Any] | None = None,
+def _choices(
+    arguments: TrainArguments, training: LassTrainingArguments, default: dict[str, Any], num_processes: int
 ) -> dict[str, Any]:
-    """Every choice that a model depends on: what a recipe names, and what else is not at its default."""
+    """Returns the choices that a model depends on: those that are always recorded, others if not at their defaults."""
+    known = (*choice_names(TrainArguments), *choice_names(LassTrainingArguments))
+    known += tuple(one.name for one in fields(TrainingArguments) if not one.name.startswith(BOOKKEEPING))
     given = {**training.to_dict(), **asdict(arguments)}
-    default = {
-        **(default or LassTrainingArguments(output_dir=training.output_dir).to_dict()),
-        **asdict(TrainArguments(graph=arguments.graph, encoder=arguments.encoder)),
-    }
-    choices = {name: given[name] for name in CHOICES if not name.startswith(NO_CHOICE)}
-    per_process = training.train_batch_size * training.gradient_accumulation_steps
-    choices["positives_per_step"] = per_process * num_processes
-    others = {name: value for name, value in given.items() if value != default.get(name)}
-    return choices | {
-        name: value for name, value in others.items() if name not in choices and not name.startswith(NO_CHOICE)
-    }
-
-
-def command() -> str:
-    """The command line that runs, as a shell takes it, to be shown beside its results; without a token."""
-    program = sys.argv[0]
-    rest = [
-        "..." if re.fullmatch(TOKEN, before) else re.sub(f"^({TOKEN}=).*", r"\1...", word, flags=re.DOTALL)
-        for before, word in pairwise(sys.argv)
-    ]
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    launcher = f"torchrun --nproc_per_node {count}" if count > 1 else "python"
-    if Path(program).suffix == ".py":
-        words = ["-m", "lass_hf.cli"] if Path(program).name == "__main__.py" else [os.path.relpath(program)]
-        return f"{launcher} {shlex.join([*words, *rest])}"
-    return shlex.join([Path(program).name, *rest])
+    default = {**default, **asdict(TrainArguments(graph=arguments.graph, encoder=arguments.encoder))}
+    choices = {name: given[name] for name in ALWAYS}
+    choices["positives_per_step"] = training.train_batch_size * training.gradient_accumulation_steps * num_processes
+    return choices | {name: given[name] for name in known if name in given and given[name] != default.get(name)}

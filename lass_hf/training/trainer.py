@@ -1,37 +1,29 @@
 """`LassTrainer`: the Hugging Face Trainer with the loss of LASS, its negatives, and ranking as evaluation."""
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import DistributedType
 from accelerate.data_loader import BatchSamplerShard
-from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer
 from transformers.trainer_utils import EvalLoopOutput, HubStrategy
 from transformers.utils.hub import PushInProgress
 
 from ..core.architectures import check_same_architecture
-from ..core.errors import LassError, NonFiniteError, first_line
-from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
-from ..core.losses import mean_bce_loss
+from ..core.errors import LassError, NonFiniteError
+from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import LassProcessor
-from ..evaluation.link_prediction import rank_split
-from ..evaluation.result_facts import classification_facts, ranking_facts, scored
-from ..evaluation.triplet_classification import classify
-from ..scoring.candidate_scores import CHUNK_SIZE, candidate_scores
-from ..scoring.triplet_scorer import TripletScorer
 from ..utils.eager_attention import eager_attention
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
-from .checkpoints import check_checkpoint, loading_checkpoint
+from .checkpoints import check_checkpoint, loading_checkpoint, saving
+from .evaluation import evaluate_split
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .neighborhood_sampler import NeighborhoodSampler
-from .objectives import OBJECTIVES
+from .objectives import OBJECTIVES, Objective
 from .shared_batches import SharedBatches
 from .training_args import LassTrainingArguments
 
@@ -101,7 +93,7 @@ class LassTrainer(Trainer):
                 f"label_smoothing_factor={args.label_smoothing_factor} has no meaning for the losses of LASS, which "
                 "compare scores and no classes; leave it at 0"
             )
-        self.objective = OBJECTIVES[processor.architecture](processor, args)
+        self.objective: Objective = OBJECTIVES[processor.architecture](processor, args)
         if train_dataset is not None:
             train_dataset = self.objective.training_split(train_dataset)
             processor.graph = train_dataset.graph
@@ -193,9 +185,10 @@ class LassTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     @property
-    def _graph(self) -> KnowledgeGraph:
+    def _graph(self) -> Any:
         """The graph that is trained on, or else the processor's."""
-        return self.processing_class.graph if self.train_dataset is None else self.train_dataset.graph  # type: ignore
+        split: Any = self.train_dataset
+        return self.processing_class.graph if split is None else split.graph
 
     # Evaluation
 
@@ -219,37 +212,20 @@ class LassTrainer(Trainer):
                 "LassTrainer evaluates on splits of the graph that it trains on; for another graph use "
                 "evaluate_link_prediction"
             )
-        model = self.accelerator.unwrap_model(self.model)
-        scorer = TripletScorer(model, self.processing_class.token_store(split.graph))
-        protocol = scored((self.card.run_metadata or {}).get("graph"), "auto", model)
-        started = time.perf_counter()
-        if split.labels is not None and not split.labels.all():
-            predictions = scorer.score(split.triplets, shared=True)
-            label_ids, num_samples, num_scored = split.labels, len(split), len(split)
-            seconds = time.perf_counter() - started
-            loss = mean_bce_loss(torch.from_numpy(predictions), torch.from_numpy(split.labels))
-            metrics = dict(classify(predictions, split, predictions, split).metrics)
-            record = classification_facts(metrics, split, split.name, protocol)
-        else:
-            quiet, chunk_size = bool(self.args.disable_tqdm), CHUNK_SIZE[model.config.architecture]
-            choices = {
-                "limit": self.args.eval_triplets,
-                "seed": self.args.seed,
-                "quiet": quiet,
-                "chunk_size": chunk_size,
-            }
-            result = rank_split(candidate_scores(scorer, split, None, quiet), split, **choices)
-            predictions, label_ids, metrics = result.ranks, result.num_candidates, result.metrics
-            num_samples, num_scored = len(result.triplets), result.num_scored
-            seconds = time.perf_counter() - started
-            loss = self.objective.evaluation_loss(scorer, result.triplets, split.graph, self.data_collator)
-            record = ranking_facts(result, split, protocol)
-        self.card.record(record, self.state.global_step)
-        metrics = {"loss": loss.item(), **metrics, "triplets_per_second": round(num_scored / seconds, 3)}
+        found = evaluate_split(
+            self.accelerator.unwrap_model(self.model),
+            split,
+            self.objective,
+            self.data_collator,
+            graph_name=(self.card.run_metadata or {}).get("graph"),
+        )
+        self.card.record(found.card_data, self.state.global_step)
+        metrics = found.metrics
         if self.compute_metrics is not None:
-            metrics |= self.compute_metrics(EvalPrediction(predictions=predictions, label_ids=label_ids))
+            given = EvalPrediction(predictions=found.predictions, label_ids=found.label_ids)
+            metrics = metrics | self.compute_metrics(given)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
-        return EvalLoopOutput(np.asarray(predictions), label_ids, metrics, num_samples)
+        return EvalLoopOutput(found.predictions, found.label_ids, metrics, found.num_samples)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs also the positives, and the triplets with their negatives, that all processes trained on in a second.
@@ -270,11 +246,11 @@ class LassTrainer(Trainer):
         Raises:
             LassError: The disk is full, or the folder cannot be written.
         """
-        with _save_errors(output_dir or self.args.output_dir):
+        with saving(output_dir or self.args.output_dir):
             super().save_model(output_dir, _internal_call)
 
     def _save_checkpoint(self, model, trial):
-        with _save_errors(self.args.output_dir):
+        with saving(self.args.output_dir):
             super()._save_checkpoint(model, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
@@ -300,7 +276,7 @@ class LassTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         """Loads the weights of a checkpoint of this model and graph."""
         folder = Path(resume_from_checkpoint)
-        check_checkpoint(folder, self.model.config, self.processing_class)  # type: ignore[union-attr,arg-type]
+        check_checkpoint(folder, self.model.config, self.processing_class)
         with loading_checkpoint(folder, "weights"):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
@@ -373,17 +349,3 @@ def _check_split(split: Any) -> None:
         raise LassError(
             f"LassTrainer trains on splits of a KnowledgeGraph, such as graph['train']; got {type(split).__name__}"
         )
-
-
-@contextmanager
-def _save_errors(folder: str | Path | None) -> Iterator[None]:
-    """Turns the errors of a disk that takes no more into a LassError: safetensors and torch raise their own kinds."""
-    try:
-        yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if type(error) is RuntimeError and "inline_container" not in str(error):  # torch's file writer
-            raise
-        raise LassError(
-            f"{folder}: cannot be saved ({first_line(error)}); make room there, and go on from the last whole "
-            "checkpoint with --resume_from_checkpoint last"
-        ) from error

@@ -1,1 +1,1 @@
-"""Files that are written whole, processes, fingerprints, result files, the console, the hub client."""
+"""Atomic files, processes, fingerprints, result files, the environment of a run, the console, the hub client."""

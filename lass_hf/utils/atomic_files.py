@@ -1,7 +1,4 @@
-"""Files that others may read or change meanwhile: written whole or not at all, changed by one at a time.
-
-It knows only bytes and folders; what is in a file is its caller's business.
-"""
+"""Files that other processes may read or change meanwhile: written whole or not at all, changed by one at a time."""
 
 import contextlib
 import os
@@ -11,9 +8,17 @@ from pathlib import Path
 
 
 def write_whole(file: str | Path, content: str | bytes) -> None:
-    """Writes text (UTF-8, lines end as they are) or bytes beside the file's place, and moves them there.
+    """Writes a file whole or not at all: to a temporary file beside it, which then takes its place.
 
-    Several may write one file: the last one's is there, and whole. A kill leaves `NAME.*.tmp`. Raises OSError.
+    Several processes may write one file; the last one's content is there, and whole. A killed process leaves
+    `NAME.*.tmp`.
+
+    Args:
+        file: the file to write, or to replace.
+        content: bytes, or text, which is written in UTF-8 with its line ends unchanged.
+
+    Raises:
+        OSError: the file cannot be written; one that was there is unchanged.
     """
     temporary = Path(f"{file}.{uuid.uuid4().hex}.tmp")
     try:
@@ -29,10 +34,10 @@ def write_whole(file: str | Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def locked(folder: str | Path) -> Iterator[None]:
-    """For reading a file of a folder, changing it and writing it: others that ask for the same folder wait.
+    """Locks a folder while a file in it is read, changed and written; others that lock it wait.
 
-    No file is left, and a killed process holds no lock. Nobody waits where the system or the disk has no such locks.
-    Not to be asked for again inside.
+    The lock leaves no file, and ends with the process. Nobody waits where the system or the disk has no such locks. A
+    process that holds the lock must not take it again.
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(ImportError, OSError):

@@ -1,4 +1,7 @@
-"""What the command line and the example scripts share: errors in one line, quiet, metrics printed and written once."""
+"""The terminal of the command line and of the example scripts: errors in one line, quiet, metrics printed once.
+
+It imports no library at import, so that `lass-hf --help` answers at once.
+"""
 
 import logging
 import os
@@ -8,62 +11,94 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
-from transformers.utils import logging as transformers_logging
-
 from ..core.errors import LassError, first_line
-from .distributed import processes
+from .environment import process_rank
 from .result_files import write_results
 
 
-def run_program(program: str, work: Callable[[], None]) -> int:
-    """Runs a program; its exit code: 0, or 2 after one line on standard error for what the user can mend.
+def run_program(program: str, work: Callable[[], None], debug: bool = False) -> int:
+    """Runs a program and turns the errors that its user can correct into one line on standard error.
 
-    Of several processes the first that fails says so; it ends the others.
+    Of several processes only the first that fails prints its error; it ends the others.
+
+    Args:
+        program: name to print before an error.
+        work: the program.
+        debug: print the traceback of the error too.
+
+    Returns:
+        The exit code: 0; 2 after an error that the user can correct; 130 after an interrupt.
     """
     try:
         work()
         return 0
-    except LassError as error:
-        message = str(error)
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else first_line(error)
     except KeyboardInterrupt:
         return 130
-    except RuntimeError as error:
-        if not lost_another(error):
+    except Exception as error:
+        message = _message_for_user(error)
+        if message is None:
             raise
-        message = f"another process of this run ended, by itself or killed ({first_line(error)})"
-    if first_to_fail():
-        print(f"{program}: error: {message}", file=sys.stderr)
-    return 2
+        if first_to_fail():
+            if debug:
+                _print_traceback(error)
+            print(f"{program}: error: {message}", file=sys.stderr)
+        return 2
+
+
+def _message_for_user(error: Exception) -> str | None:
+    """Returns the one line for an error that the user can correct; None for a mistake in the program."""
+    if isinstance(error, LassError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else first_line(error)
+    if isinstance(error, RuntimeError) and lost_another(error):
+        return f"another process of this run ended, by itself or killed ({first_line(error)})"
+    return None
+
+
+def _print_traceback(error: Exception) -> None:
+    import traceback
+
+    traceback.print_exception(error)
 
 
 def quieten() -> None:
-    """No progress bars of libraries, errors only; for the whole process."""
+    """Switches progress bars and warnings of the libraries off, and warnings of this package, for the whole process."""
+    from transformers.utils import logging as transformers_logging
+
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("lass_hf").setLevel(logging.ERROR)
 
 
 def check_writable(file: str | Path) -> None:
-    """Fails before the work, not after it, when `file` cannot be written."""
+    """Makes sure before the work that a file can be written after it, and makes its folder.
+
+    Raises:
+        LassError: the file, or its folder, cannot be written.
+    """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
         raise LassError(f"{file}: cannot be written; choose another file")
 
 
-def report(file: str | None, metrics: dict[str, Any], **more: Any) -> None:
-    """Prints metrics (nested ones with a heading) and writes them to `file` when given, on the main process only."""
-    if processes().is_main_process:
+def report(file: str | Path | None, metrics: dict[str, Any], **more: Any) -> None:
+    """Prints metrics and writes them with `more` to a results file, on the main process only.
+
+    Args:
+        file: the results file; None to print only.
+        metrics: the figures; nested ones are printed with a heading.
+        more: further keys of the results file.
+    """
+    if process_rank()[0] == 0:
         print_metrics(metrics)
         if file:
             write_results(file, metrics, **more)
 
 
 def print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
-    """One line per metric, nested ones with a heading."""
+    """Prints one line for each metric, and nested ones with a heading; None is left out."""
     width = max((len(name) for name, value in metrics.items() if not isinstance(value, dict)), default=0)
     for name, value in metrics.items():
         if isinstance(value, dict):
@@ -84,10 +119,12 @@ def print_predictions(predictions: Sequence[Mapping[str, Any]]) -> None:
 
 
 def first_to_fail() -> bool:
-    """Whether no other process has asked before: then this one says what went wrong, and the others need not."""
+    """Returns whether this process is the first of its run to fail, so that only one prints its error."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return True
-    try:  # the launcher's store, which is there before the processes have found each other, and after they lost touch
+    import torch.distributed as dist
+
+    try:  # the launcher's store exists before the processes have found each other, and after they lost touch
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = dist.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=5))
         return store.add(f"lass_hf/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT')}", 1) == 1
@@ -96,5 +133,9 @@ def first_to_fail() -> bool:
 
 
 def lost_another(error: RuntimeError) -> bool:
-    """Whether an error is that of a collective that another process has left by ending."""
+    """Returns whether an error is that of a collective operation that another process left by ending."""
+    if "torch" not in sys.modules:
+        return False
+    import torch.distributed as dist
+
     return isinstance(error, dist.DistError) or (dist.is_initialized() and "/gloo/" in str(error))

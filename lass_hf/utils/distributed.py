@@ -1,7 +1,6 @@
-"""Several processes, as torchrun and accelerate launch start them: who is there, sums over all, batches for each, and
-which of them says what went wrong.
+"""The processes of a run, as torchrun and accelerate launch start them: this process's rank, and sums over all.
 
-Without a launcher there is one process, and all of this changes nothing. It starts no process.
+Without a launcher there is one process, and nothing here changes anything. No process is started here.
 """
 
 from typing import TypeVar
@@ -15,19 +14,25 @@ Values = TypeVar("Values", np.ndarray, torch.Tensor)
 
 
 def processes() -> PartialState:
-    """The processes; on the CPU too, where a plain PartialState would see only one."""
+    """Returns the state of the processes; on the CPU too, where a plain PartialState would see only one."""
     return PartialState(cpu=True) if not torch.accelerator.is_available() else PartialState()
 
 
 def place(shared: bool = True) -> tuple[int, int]:
-    """The number of this process, and how many there are; (0, 1) for work that is not shared."""
+    """Returns the rank of this process and the number of processes; (0, 1) for work that is not shared."""
     return (processes().process_index, processes().num_processes) if shared else (0, 1)
 
 
 def sum_over_processes(values: Values) -> Values:
-    """The sum of arrays of equal shape, one of each process; exact where all but one of them are 0.
+    """Sums arrays of equal shape, one of each process; exact where all but one of them are 0.
 
-    All processes must call it. A tensor must be on the process's device, an array is moved there and back.
+    All processes must call this.
+
+    Args:
+        values: an array, which is moved to the process's device and back, or a tensor on that device.
+
+    Returns:
+        The sum, of the same kind and shape.
     """
     state = processes()
     if state.num_processes == 1:

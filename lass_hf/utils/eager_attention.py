@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 @contextmanager
 def eager_attention(encoder: PreTrainedModel) -> Iterator[None]:
-    """Inside, the encoder computes attention step by step ("eager"); it has its own again afterwards."""
+    """Switches an encoder to step by step ("eager") attention inside the `with` block, and back after it."""
     before = encoder.config._attn_implementation
     if before != "eager":
         encoder.set_attn_implementation("eager")

@@ -1,20 +1,33 @@
-"""What a measured figure depends on besides the code's arguments: library versions, hardware, commit."""
+"""The environment of a run: its command line, library versions, hardware, commit, and number of processes.
+
+A measured figure depends on these besides the code's arguments. Nothing is probed at import; a run probes once, with
+`environment()`. No function imports torch: a program that has not imported it measures nothing that depends on it.
+"""
 
 import os
 import platform
+import re
+import shlex
 import subprocess
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
-
 LIBRARIES = ("lass-hf", "torch", "transformers", "accelerate", "datasets")
+TOKEN = "--hub[_-]token"
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Returns `versions`, `machine` and `git_commit` as they are at the first call, which belongs at a run's start."""
+    return {"versions": versions(), "machine": machine(), "git_commit": git_commit()}
 
 
 def versions() -> dict[str, str]:
-    """Of Python, this package and the libraries that its numbers depend on; those not installed are left out."""
+    """Returns the versions of Python, of this package and of the installed libraries that its numbers depend on."""
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -25,7 +38,10 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """The hardware that a figure was measured on."""
+    """Returns the hardware that a figure is measured on; without torch only the processor and its cores."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {"cpu": platform.processor(), "cores": os.cpu_count()}
     capabilities = torch.cpu.get_capabilities()
     return {
         "cpu": capabilities.get("cpu_name") or platform.processor(),
@@ -36,11 +52,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-@cache
 def git_commit() -> str | None:
-    """The commit that this package runs from, "+" behind it when its files, or the examples', differ or are new.
+    """Returns the commit that this package runs from; None outside of git.
 
-    None outside of git.
+    A "+" behind the commit means that files of the package or of the examples are new or changed.
     """
     folder = Path(__file__).parents[1]
 
@@ -49,11 +64,36 @@ def git_commit() -> str | None:
         return done.stdout.strip()
 
     try:
-        git(
-            "ls-files", "--error-unmatch", str(Path(__file__).relative_to(folder))
-        )  # else it is installed inside of another repository
-        return git("rev-parse", "--short=12", "HEAD") + (
-            "+" if git("status", "--porcelain", ".", "../examples") else ""
-        )
+        # This fails where the package is installed inside of another project's repository.
+        git("ls-files", "--error-unmatch", str(Path(__file__).relative_to(folder)))
+        commit = git("rev-parse", "--short=12", "HEAD")
+        return commit + ("+" if git("status", "--porcelain", ".", "../examples") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def command_line() -> str:
+    """Returns the running command line as a shell reads it, to be shown beside its results; a token is left out."""
+    program = sys.argv[0]
+    rest = [
+        "..." if re.fullmatch(TOKEN, before) else re.sub(f"^({TOKEN}=).*", r"\1...", word, flags=re.DOTALL)
+        for before, word in pairwise(sys.argv)
+    ]
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    launcher = f"torchrun --nproc_per_node {count}" if count > 1 else "python"
+    if Path(program).suffix == ".py":
+        words = ["-m", "lass_hf.cli"] if Path(program).name == "__main__.py" else [os.path.relpath(program)]
+        return f"{launcher} {shlex.join([*words, *rest])}"
+    return shlex.join([Path(program).name, *rest])
+
+
+def process_rank() -> tuple[int, int]:
+    """Returns the rank of this process and the number of processes that share the work.
+
+    Without torch no work is shared: each process of a launcher does all of it, and the first one reports.
+    """
+    if "torch" not in sys.modules:
+        return int(os.environ.get("RANK", "0")), 1
+    from .distributed import place
+
+    return place()

@@ -1,4 +1,4 @@
-"""The client of the Hugging Face hub, and its errors as ours. It does not know what is uploaded."""
+"""The client of the Hugging Face hub, and its errors as errors of this package."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,19 +15,36 @@ OUTSIDE = (OSError, HTTPError, EntryNotFoundError, RevisionResolutionError, HFVa
 
 @lru_cache(maxsize=1)
 def api() -> HfApi:
-    """The client of all uploads: those in the background wait for each other."""
+    """Returns the one client of all uploads: those in the background wait for each other."""
     return HfApi(library_name="lass_hf")
 
 
 def create_repository(repo_id: str, **kwargs: Any) -> str:
-    """Makes a repository unless it is there; its whole name, `user/name`. `kwargs`: as of `HfApi.create_repo`."""
+    """Creates a repository on the hub unless it exists.
+
+    Args:
+        repo_id: `name` or `user/name`.
+        kwargs: further arguments of `HfApi.create_repo`.
+
+    Returns:
+        The whole name, `user/name`.
+
+    Raises:
+        HubError: the hub refused, or could not be reached.
+    """
     with hub_errors(f"{repo_id}: not pushed"):
         return api().create_repo(repo_id, exist_ok=True, **kwargs).repo_id
 
 
 @contextmanager
 def hub_errors(failed: str, hint: str = "", kind: type[LassError] = HubError) -> Iterator[None]:
-    """Turns what the hub, the way to it, or the disk causes into an error of one line; our own errors and bugs pass."""
+    """Turns errors of the hub, the network and the disk into an error of one line; other errors pass.
+
+    Args:
+        failed: beginning of the line: what was not done.
+        hint: end of the line: what to do.
+        kind: class of the error to raise.
+    """
     try:
         yield
     except LassError:
@@ -39,7 +56,7 @@ def hub_errors(failed: str, hint: str = "", kind: type[LassError] = HubError) ->
 
 
 def _is_outside(error: BaseException | None) -> bool:
-    """Is it of the hub, the network or the disk, or raised from such an error? The hub's client wraps some."""
+    """Returns whether an error comes from hub, network or disk; the hub's client wraps some of these."""
     while error is not None and not isinstance(error, OUTSIDE):
         error = error.__cause__
     return error is not None

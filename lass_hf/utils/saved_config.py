@@ -1,4 +1,4 @@
-"""What is decided about a saved model after its training, kept in its configuration."""
+"""Changes to the configuration of a saved model, for what is decided after its training."""
 
 import json
 import os
@@ -11,7 +11,12 @@ from .atomic_files import locked, write_whole
 
 
 def keep_in_config(folder: str | Path, **values: Any) -> None:
-    """Writes values into the configuration of the model in a folder, unless it cannot be written."""
+    """Writes values into the configuration of a saved model; does nothing where the folder cannot be written.
+
+    Args:
+        folder: folder of the model.
+        values: configuration fields and their new values, as JSON holds them.
+    """
     if not os.access(folder, os.W_OK):
         return
     file = Path(folder, CONFIG_NAME)

@@ -1,4 +1,4 @@
-"""Errors by relation, confident answers and worst-ranked queries against counting them one by one."""
+"""Errors by relation, confident predictions and worst-ranked queries, against counting them one by one."""
 
 import os
 from collections import Counter
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lass_hf import KnowledgeGraph, load_benchmark
-from lass_hf.analysis.error_analysis import confident_answers, errors_by_relation, worst_queries
+from lass_hf.analysis.error_analysis import count_errors_by_relation, find_confident_predictions, find_worst_queries
 from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.platt_scaling import sigmoid
@@ -23,22 +23,22 @@ RELATIONS = Vocabulary("relations", ["_a", "_b", "_c", "_d"], ["a text", "b text
 
 # Errors by relation (Table 5)
 
-decisions = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=40)
+classifications = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=40)
 
 
-@given(rows=decisions)
+@given(rows=classifications)
 @settings(max_examples=100, deadline=None)
 def test_errors_are_those_that_one_counts(rows):
-    found = errors_by_relation(*(np.array(column) for column in zip(*rows, strict=True)), RELATIONS)
+    found = count_errors_by_relation(*(np.array(column) for column in zip(*rows, strict=True)), RELATIONS)
     triplets = Counter(relation for relation, _, _ in rows)
-    wrong = Counter((relation, calibration) for relation, label, calibration in rows if label != calibration)
+    wrong = Counter((relation, prediction) for relation, label, prediction in rows if label != prediction)
     total = sum(wrong.values())
     assert {row["id"] for row in found} == {RELATIONS.ids[relation] for relation in triplets}
     for row in found:
         relation = RELATIONS.index[row["id"]]
         assert row["text"] == RELATIONS.texts[relation]
         assert row["triplets"] == triplets[relation]
-        assert (row["called_true"], row["called_false"]) == (wrong[relation, 1], wrong[relation, 0])
+        assert (row["false_positives"], row["false_negatives"]) == (wrong[relation, 1], wrong[relation, 0])
         assert row["errors"] == wrong[relation, 0] + wrong[relation, 1]
         assert row["accuracy"] == pytest.approx(1 - row["errors"] / triplets[relation])
         assert row["error_rate"] == pytest.approx(100 * row["errors"] / triplets[relation])
@@ -51,7 +51,7 @@ def test_errors_are_those_that_one_counts(rows):
 def test_a_rare_relation_with_a_high_rate_comes_before_a_frequent_one_with_more_errors():
     relations, labels = np.array([0] * 10 + [1] * 2), np.ones(12, dtype=int)
     predictions = np.array([0] * 3 + [1] * 7 + [0, 1])
-    found = errors_by_relation(relations, labels, predictions, RELATIONS)
+    found = count_errors_by_relation(relations, labels, predictions, RELATIONS)
     assert [(row["id"], row["errors"], row["error_rate"], row["share_of_errors"]) for row in found] == [
         ("_b", 1, 50, 25),
         ("_a", 3, 30, 75),
@@ -59,7 +59,7 @@ def test_a_rare_relation_with_a_high_rate_comes_before_a_frequent_one_with_more_
 
 
 def test_a_perfect_model_has_no_percentages():
-    found = errors_by_relation(np.array([2, 2]), np.array([1, 0]), np.array([1, 0]), RELATIONS)
+    found = count_errors_by_relation(np.array([2, 2]), np.array([1, 0]), np.array([1, 0]), RELATIONS)
     assert found == [
         {
             "id": "_c",
@@ -67,8 +67,8 @@ def test_a_perfect_model_has_no_percentages():
             "triplets": 2,
             "accuracy": 1.0,
             "errors": 0,
-            "called_true": 0,
-            "called_false": 0,
+            "false_positives": 0,
+            "false_negatives": 0,
             "error_rate": 0.0,
             "share_of_errors": 0.0,
         }
@@ -97,20 +97,22 @@ def test_table_5_of_the_paper_holds_error_rates():
     test, names = graph["test"], graph.relations
     relations, counts = test.triplets[:, 1], np.bincount(test.triplets[:, 1], minlength=len(names))
     rates = np.array([TABLE_5[text] for text in names.texts])
-    assert rates @ counts / len(test) == pytest.approx(100 - 93.3, abs=0.1)  # not so if they were shares of all errors
+    assert rates @ counts / len(test) == pytest.approx(
+        100 - 93.3, abs=0.1
+    )  # This fails if the rates are shares of all errors.
     predictions = test.labels.copy()
     for relation, errors in enumerate(np.rint(rates / 100 * counts).astype(int)):
         predictions[np.flatnonzero(relations == relation)[:errors]] ^= 1
-    rows = errors_by_relation(relations, test.labels, predictions, names)
+    rows = count_errors_by_relation(relations, test.labels, predictions, names)
     assert [(row["text"], round(row["error_rate"], 1)) for row in rows] == list(TABLE_5.items())
 
 
-# Confident answers (Table 3's form)
+# Confident predictions (Table 3's form)
 
 
 @pytest.fixture(scope="module")
 def judged():
-    """Eight test triplets with scores; the threshold is 0. Wrong are -3 (true) and 2, 5 (false)."""
+    """Classifies eight triplets with the threshold 0; -3 (true), 2 and 5 (false) are wrong."""
     names = "abcdefgh"
     labels = [1, 1, 1, 1, 0, 0, 0, 0]
     graph = KnowledgeGraph.from_triplets(
@@ -129,24 +131,24 @@ def heads(rows):
     return [row["ids"][0] for row in rows]
 
 
-def test_the_surest_decisions_of_each_label_come_first(judged):
+def test_the_most_confident_predictions_of_each_label_come_first(judged):
     split, result = judged
-    found = confident_answers(split, result, sigmoid(result.scores), top_k=10)
+    found = find_confident_predictions(split, result, sigmoid(result.scores), top_k=10)
     assert heads(found["right"]) == ["b", "d", "a", "e", "h"]
     assert heads(found["wrong"]) == ["c", "g", "f"]
     assert [row["label"] for row in found["right"]] == [1, 1, 1, 0, 0]
     assert [row["label"] for row in found["wrong"]] == [1, 0, 0]
 
 
-def test_top_k_counts_answers_of_each_label(judged):
+def test_top_k_limits_the_predictions_of_each_label(judged):
     split, result = judged
-    found = confident_answers(split, result, sigmoid(result.scores), top_k=1)
+    found = find_confident_predictions(split, result, sigmoid(result.scores), top_k=1)
     assert (heads(found["right"]), heads(found["wrong"])) == (["b", "e"], ["c", "g"])
 
 
 def test_a_row_has_texts_ids_label_score_and_probability(judged):
     split, result = judged
-    row = confident_answers(split, result, sigmoid(result.scores), top_k=1)["wrong"][0]
+    row = find_confident_predictions(split, result, sigmoid(result.scores), top_k=1)["wrong"][0]
     assert row == {
         "head": "text of c",
         "relation": "relates to",
@@ -158,17 +160,17 @@ def test_a_row_has_texts_ids_label_score_and_probability(judged):
     }
 
 
-def test_among_probabilities_that_are_all_one_the_score_decides(judged):
+def test_the_score_orders_predictions_with_equal_probabilities(judged):
     split, result = judged
-    found = confident_answers(split, result, (result.scores > 0).astype(np.float64), top_k=10)
+    found = find_confident_predictions(split, result, (result.scores > 0).astype(np.float64), top_k=10)
     assert heads(found["right"]) == ["b", "d", "a", "e", "h"]
     assert heads(found["wrong"]) == ["c", "g", "f"]
 
 
-def test_without_errors_the_list_of_wrong_answers_is_empty(judged):
+def test_without_errors_the_list_of_wrong_predictions_is_empty(judged):
     split, result = judged
     result = classify(split.labels * 2.0 - 1, split, np.array([1.0, -1.0]), split.graph["validation"])
-    assert confident_answers(split, result, sigmoid(result.scores), 3)["wrong"] == []
+    assert find_confident_predictions(split, result, sigmoid(result.scores), 3)["wrong"] == []
 
 
 # Worst-ranked queries
@@ -182,14 +184,14 @@ def ranked(request, graph):
 
 def test_worst_queries_are_those_with_the_highest_ranks(ranked, graph):
     table, result = ranked
-    rows = worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=4)
+    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=4)
     assert [row["rank"] for row in rows] == sorted(result.ranks.tolist(), reverse=True)[:4]
 
 
-def test_what_outranks_the_truth_is_found_by_looking_at_every_entity(ranked, graph):
+def test_outranking_candidates_agree_with_a_loop_over_all_entities(ranked, graph):
     table, result = ranked
     known = {tuple(row) for split in graph.splits.values() for row in split.triplets.tolist()}
-    rows = worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=6)
+    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=6)
     assert len(rows) == 6
     for row in rows:
         head, relation, tail = (
@@ -198,30 +200,30 @@ def test_what_outranks_the_truth_is_found_by_looking_at_every_entity(ranked, gra
         )
         truth = table.scores[head, relation, tail]
         assert row["score"] == truth
-        rivals = {}
+        outranking = {}
         for entity in range(graph.num_entities):
-            asked = (entity, relation, tail) if row["asked"] == "head" else (head, relation, entity)
-            if asked not in known and table.scores[asked] >= truth:
-                rivals[graph.entities.ids[entity]] = float(table.scores[asked])
-        assert row["outranked"] == len(rivals)
-        assert len(row["outranked_by"]) == min(6, len(rivals))
-        scores = [rival["score"] for rival in row["outranked_by"]]
-        assert scores == sorted(rivals.values(), reverse=True)[:6]
-        for rival in row["outranked_by"]:
-            assert rival["score"] == rivals[rival["id"]]
-            assert rival["text"] == graph.entities.texts[graph.entities.index[rival["id"]]]
+            triplet = (entity, relation, tail) if row["slot"] == "head" else (head, relation, entity)
+            if triplet not in known and table.scores[triplet] >= truth:
+                outranking[graph.entities.ids[entity]] = float(table.scores[triplet])
+        assert row["outranked"] == len(outranking)
+        assert len(row["outranked_by"]) == min(6, len(outranking))
+        scores = [candidate["score"] for candidate in row["outranked_by"]]
+        assert scores == sorted(outranking.values(), reverse=True)[:6]
+        for candidate in row["outranked_by"]:
+            assert candidate["score"] == outranking[candidate["id"]]
+            assert candidate["text"] == graph.entities.texts[graph.entities.index[candidate["id"]]]
 
 
 def test_candidates_are_counted_as_in_the_evaluation(ranked, graph):
     table, result = ranked
-    rows = worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=6)
+    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=6)
     numbers = sorted(result.num_candidates.tolist())
     assert sorted(row["candidates"] for row in rows) == numbers
 
 
 def test_outranked_is_the_pessimistic_rank_less_one(ranked, graph):
     table, result = ranked
-    rows = worst_queries(by_triplets(table), graph, result.triplets, result.pessimistic_ranks, top_k=6)
+    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.pessimistic_ranks, top_k=6)
     assert [row["outranked"] for row in rows] == [row["rank"] - 1 for row in rows]
 
 
@@ -229,14 +231,14 @@ def test_a_triplet_that_the_split_has_twice_is_listed_once(graph):
     table = Table.random(graph)
     twice = np.repeat(graph["test"].triplets, 2, axis=0)
     ranks = np.arange(len(twice) * 2, dtype=np.float64) + 1
-    rows = worst_queries(by_triplets(table), graph, twice, ranks, top_k=20)
+    rows = find_worst_queries(by_triplets(table), graph, twice, ranks, top_k=20)
     assert len(rows) == 2 * len(graph["test"])
     assert [row["rank"] for row in rows] == [12, 10, 8, 6, 4, 2]
 
 
-def test_a_true_answer_on_rank_one_is_outranked_by_nobody(graph):
+def test_a_true_entity_on_rank_one_is_outranked_by_no_candidate(graph):
     table = Table.random(graph)
     table.scores[tuple(graph["test"].triplets.T)] = 99
     result = rank_split(by_triplets(table), graph["test"], quiet=True)
-    rows = worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=2)
+    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=2)
     assert [(row["rank"], row["outranked"], row["outranked_by"]) for row in rows] == [(1.0, 0, [])] * 2

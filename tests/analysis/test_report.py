@@ -1,4 +1,4 @@
-"""`analyze` and `lass-hf analyze`: the folder they write, whether its numbers are the evaluations', and bad input."""
+"""`analyze` and `lass-hf analyze`: the files that they write, the numbers against the evaluations, and bad input."""
 
 import base64
 import json
@@ -10,8 +10,7 @@ from helpers.pages import EVIL, Loads
 from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_model, make_processor, write_graph
 
 from lass_hf import KnowledgeGraph, LassProcessor, evaluate_link_prediction, evaluate_triplet_classification
-from lass_hf.analysis import plots
-from lass_hf.analysis import report as analysis_folder
+from lass_hf.analysis import plots, report
 from lass_hf.analysis.report import analyze
 from lass_hf.cli.commands import main
 from lass_hf.core.errors import GraphError, LassError, UnknownNameError
@@ -41,7 +40,7 @@ def classified(tmp_path_factory, labeled_graph, processor):
     folder = tmp_path_factory.mktemp("classified") / "new" / "folder"
     model = make_model()
     return folder, analyze(
-        model, processor, labeled_graph, folder, dtype="float32", quiet=True, top_k=2, about={"model": "mine"}
+        model, processor, labeled_graph, folder, dtype="float32", quiet=True, top_k=2, metadata={"model": "mine"}
     )
 
 
@@ -53,7 +52,7 @@ def test_a_labeled_split_is_classified(classified):
     assert (written["task"], written["split"], written["model"]) == ("triplet_classification", "test", "mine")
 
 
-def test_decisions_are_those_of_the_evaluation(classified, labeled_graph, processor):
+def test_predictions_are_those_of_the_evaluation(classified, labeled_graph, processor):
     _, analysis = classified
     result = evaluate_triplet_classification(make_model(), processor, labeled_graph, dtype="float32", quiet=True)
     assert analysis["metrics"].items() >= result.metrics.items()
@@ -79,12 +78,12 @@ def test_probabilities_come_from_the_validation_split(classified, labeled_graph,
     assert analysis["metrics"]["ece_sigmoid"] == reliability_curve(sigmoid(scores["test"]), labels).ece
 
 
-def test_the_attention_is_that_of_the_surest_right_true_triplet(classified, labeled_graph):
+def test_the_attention_is_that_of_the_most_confident_right_true_triplet(classified, labeled_graph):
     _, analysis = classified
-    surest = [row for row in analysis["confident"]["right"] if row["label"] == 1]
+    confident = [row for row in analysis["confident"]["right"] if row["label"] == 1]
     head, relation, tail = labeled_graph["test"].positives[0].tolist()
     entities, relations = labeled_graph.entities.ids, labeled_graph.relations.ids
-    expected = surest[0]["ids"] if surest else [entities[head], relations[relation], entities[tail]]
+    expected = confident[0]["ids"] if confident else [entities[head], relations[relation], entities[tail]]
     assert analysis["attention"]["ids"] == expected
     assert np.sum(analysis["attention"]["between_segments"], axis=1) == pytest.approx(np.ones(4), abs=1e-5)
 
@@ -145,21 +144,21 @@ def test_a_split_without_labels_is_ranked(ranked, graph, processor):
     assert {name: numbers_of(folder)[name] for name in analysis} == analysis
 
 
-def test_the_attention_is_that_of_the_first_triplet_and_of_the_layer_asked_for(ranked):
+def test_the_attention_is_that_of_the_first_triplet_in_the_given_layer(ranked):
     _, analysis = ranked
     assert analysis["attention"]["ids"] == list(TEST[0])
     assert (analysis["attention"]["layer"], analysis["attention"]["num_layers"]) == (1, 2)
 
 
-def test_the_report_shows_every_relation_and_what_outranked_the_truth(ranked):
+def test_the_report_shows_every_relation_and_the_candidates_that_outranked_the_true_entity(ranked):
     folder, analysis = ranked
     page = page_of(folder)
     assert Loads(page).tags.count("details") == len(analysis["worst_queries"]) == 6
     for name in [*analysis["by_relation"], *analysis["by_category"]]:
         assert f"<td>{name}</td>" in page
-    rival = analysis["worst_queries"][0]["outranked_by"][0]
-    assert f">{rival['text']}</td>" in page
-    assert f"{rival['score']:.3f}" in page
+    candidate = analysis["worst_queries"][0]["outranked_by"][0]
+    assert f">{candidate['text']}</td>" in page
+    assert f"{candidate['score']:.3f}" in page
 
 
 def test_the_triplet_is_found_by_id_or_text(graph, processor, tmp_path):
@@ -180,7 +179,7 @@ def test_the_triplet_is_found_by_id_or_text(graph, processor, tmp_path):
 
 @pytest.fixture
 def evaluation(tmp_path, model_folder, graph_folder):
-    """The --json file of `lass-hf evaluate`."""
+    """Writes the --json file of `lass-hf evaluate`."""
     file = tmp_path / "evaluation.json"
     assert (
         main(["evaluate", "--model", model_folder, "--graph", str(graph_folder), "--quiet", "--json", str(file)]) == 0
@@ -189,7 +188,7 @@ def evaluation(tmp_path, model_folder, graph_folder):
 
 
 def test_ranks_of_an_earlier_evaluation_are_not_computed_again(evaluation, graph, processor, tmp_path, monkeypatch):
-    monkeypatch.delattr(analysis_folder, "evaluate_link_prediction")
+    monkeypatch.delattr(report, "evaluate_link_prediction")
     content = json.loads(evaluation.read_text(encoding="utf-8"))
     analysis = analyze(make_model(), processor, graph, tmp_path / "out", ranks_file=evaluation, quiet=True)
     assert analysis["ranks"] == content["ranks"]
@@ -201,7 +200,7 @@ def test_a_killed_ranking_goes_on(graph, processor, tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(analysis_folder, "worst_queries", stop)
+    monkeypatch.setattr(report, "find_worst_queries", stop)
     with pytest.raises(KeyboardInterrupt):
         analyze(make_model(), processor, graph, tmp_path, quiet=True)
     assert files_of(tmp_path) == {"ranking.progress"}
@@ -214,7 +213,7 @@ def test_texts_with_markup_stay_texts(processor, tmp_path):
     texts = {**ENTITY_TEXT, "cat": EVIL, "garden": f"garden {EVIL}"}
     graph = KnowledgeGraph.from_triplets(TRAIN, VALIDATION, TEST, entity_text=texts, relation_text=RELATION_TEXT)
     processor = LassProcessor(processor.tokenizer, max_length=30)
-    analyze(make_model(), processor, graph, tmp_path, quiet=True, about={"graph": EVIL})
+    analyze(make_model(), processor, graph, tmp_path, quiet=True, metadata={"graph": EVIL})
     for name, scripts in (("index.html", 0), ("attention.html", 1)):
         loads = Loads((tmp_path / name).read_text(encoding="utf-8"))
         assert loads.tags.count("script") == scripts
@@ -231,7 +230,7 @@ def no_scoring(monkeypatch):
         raise AssertionError("scored before the input was checked")
 
     for name in ("evaluate_link_prediction", "evaluate_triplet_classification", "TripletScorer"):
-        monkeypatch.setattr(analysis_folder, name, never)
+        monkeypatch.setattr(report, name, never)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +328,7 @@ def test_the_command_writes_the_folder_and_prints_a_summary(model_folder, graph_
     assert str(output / "index.html") in out
     assert files_of(output) == PAGES
     content = json.loads(file.read_text(encoding="utf-8"))
-    assert {**content, "seconds": 0} == {**numbers_of(output), "seconds": 0}  # since the start, until each was written
+    assert {**content, "seconds": 0} == {**numbers_of(output), "seconds": 0}  # Each file has its own time.
     assert (content["model"], content["limit"]) == (model_folder, 2)
     assert len(content["worst_queries"]) == 1
     assert content["attention"]["ids"] == ["cat", "eats", "milk"]
@@ -374,10 +373,10 @@ def test_a_wrong_layer_is_one_line(model_folder, graph_folder, tmp_path, capsys)
     assert capsys.readouterr().err == "lass-hf: error: layer 9; expected 1 to 2, the layers of this BertModel\n"
 
 
-# A bi-encoder has no attention over a triplet to show
+# Bi-encoder
 
 
-def test_a_separate_model_is_analyzed_without_attention(graph, tmp_path):
+def test_a_bi_encoder_is_analyzed_without_attention(graph, tmp_path):
     processor = make_processor(graph, architecture="bi-encoder")
     model = make_model(architecture="bi-encoder", normalize=True)
     analysis = analyze(model, processor, graph, tmp_path, quiet=True)

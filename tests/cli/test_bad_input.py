@@ -1,5 +1,8 @@
 """One line for each bad graph, model, question, file and flag."""
 
+import json
+import shutil
+
 import pytest
 import torch
 from helpers.command_line import SUBCOMMANDS, run
@@ -201,15 +204,15 @@ def test_predict_of_less_than_two_slots_says_what_two_and_three_do(question, mod
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--scale", 3), "scale=3.0 is about normalize, which is not given"),
-        (("--learn_scale", "false"), "learn_scale=False is about normalize"),
-        (("--num_mined", 2), "num_mined=2 is about retriever"),
-        (("--mining_depth", 2), "mining_depth=2 is about retriever"),
-        (("--temperature", 0.5), "temperature=0.5 with loss='negative_sampling'"),
+        (("--scale", 3), "scale=3.0 needs normalize, without which it changes nothing"),
+        (("--learn_scale", "false"), "learn_scale=False needs normalize"),
+        (("--num_mined", 2), "num_mined=2 needs retriever"),
+        (("--mining_depth", 2), "mining_depth=2 needs retriever"),
         (("--self_match_weight", 0.5), 'self_match_weight=0.5 needs architecture="bi-encoder"'),
-        (("--architecture", "bi-encoder"), "num_negatives=2 is about the cross-encoder"),
+        (("--architecture", "bi-encoder"), 'num_negatives=2 needs architecture="cross-encoder"'),
         (("--retriever", "nowhere", "--num_mined", 9), "num_mined=9; expected 1 to num_negatives, 2"),
         (("--retriever", "nowhere", "--num_negatives", 0), "num_negatives=0"),
+        (("--retriever", "nowhere", "--architecture", "bi-encoder"), "retriever='nowhere' needs architecture="),
     ],
 )
 def test_choices_that_would_change_nothing(flags, message, training, bad_input, graph_folder):
@@ -330,6 +333,53 @@ def test_missing_and_empty_model_folders_are_told_apart(tmp_path, bad_input):
     question = ("--head", "cat", "--relation", "eats")
     assert "no such folder" in bad_input("predict", "--model", tmp_path / "nowhere", *question)
     assert "no config.json" in bad_input("predict", "--model", tmp_path, *question)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "--own_weight", "0.1"), "--own_weight is now called --self_match_weight"),
+        (("train", "--own-weight=0.1"), "--own_weight is now called --self_match_weight"),
+        (
+            ("train", "--encoding", "separate"),
+            '--encoding is now called --architecture, "joint" is now "cross-encoder"',
+        ),
+        (("train", "--architecture", "separate"), "architecture='separate'; expected one of cross-encoder, bi-encoder"),
+        (("train", "--temperature", "0.5"), "--temperature was removed, and --scale takes its place"),
+        (("train", "--inverse", "{} of"), "--inverse was removed: leave it out"),
+        (("evaluate", "--neighbour_weight", "0.3"), "--neighbour_weight is now called --neighbor_weight"),
+        (("predict", "--blend=0.5"), "--blend is now called --retriever_weight"),
+    ],
+)
+def test_an_option_by_an_old_name_is_told_its_new_one(words, message, bad_input):
+    required = ("--graph", "nowhere", "--encoder", "nowhere") if words[0] == "train" else ("--model", "nowhere")
+    assert message in bad_input(words[0], *required, *words[1:], quiet=False)
+
+
+def test_a_recipe_key_by_an_old_name_is_told_its_new_one(training, tmp_path, bad_input):
+    recipe = tmp_path / "old.yaml"
+    recipe.write_text("neighbourhood_size: 4\nadditive_margin: 0.0\n", encoding="utf-8")
+    line = bad_input("train", recipe, *training)
+    assert f"{recipe}: neighbourhood_size is now called neighborhood_size; additive_margin was removed" in line
+
+
+def test_a_model_saved_under_old_names_is_told_what_to_edit(model_folder, tmp_path, bad_input):
+    folder = shutil.copytree(model_folder, tmp_path / "old")
+    question = ("--head", "cat", "--relation", "eats")
+    for name, old in (
+        ("config.json", {"encoding": "joint", "own_weight": 1.0, "decision": None}),
+        ("processor_config.json", {"encoding": "joint", "inverse": "inverse of {}"}),
+    ):
+        new = json.loads((folder / name).read_text(encoding="utf-8"))
+        saved = {key: value for key, value in new.items() if key not in ("architecture", "self_match_weight")}
+        (folder / name).write_text(json.dumps({**saved, **old}), encoding="utf-8")
+        line = bad_input("predict", "--model", folder, *question)
+        assert str(folder) in line
+        assert "encoding is now called architecture" in line
+        assert f"in a saved {name} edit these keys" in line
+        assert all(f"{key} " in line for key in old)
+        (folder / name).write_text(json.dumps(new), encoding="utf-8")  # as the line says
+    assert run("predict", "--model", folder, *question) == 0
 
 
 def test_unknown_training_flag_is_named(training, bad_input):

@@ -180,12 +180,16 @@ def test_info_prints_and_writes_counts_and_token_lengths(graph_folder, encoder_f
     assert "tokens:" in out
 
 
-def test_info_without_a_tokenizer_still_counts(graph_folder, tmp_path, capsys):
-    assert run("info", "--graph", graph_folder, "--encoder", tmp_path / "nothing", "--quiet") == 0
-    captured = capsys.readouterr()
-    (line,) = captured.err.splitlines()
-    assert "no token lengths" in line
-    assert "relations" in captured.out
+def test_info_without_an_encoder_counts_and_measures_no_tokens(graph_folder, tmp_path, capsys):
+    assert run("info", "--graph", graph_folder, "--json", tmp_path / "info.json") == 0
+    assert "--encoder" in capsys.readouterr().out
+    metrics = content_of(tmp_path / "info.json")["metrics"]
+    assert metrics["entities"] == 10
+    assert "tokens" not in metrics
+
+
+def test_info_with_an_encoder_that_does_not_exist_is_one_line(graph_folder, tmp_path, bad_input):
+    assert "nothing" in bad_input("info", "--graph", graph_folder, "--encoder", tmp_path / "nothing")
 
 
 def test_info_knows_the_package_s_own_graph(encoder_folder, capsys):

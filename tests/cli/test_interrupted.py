@@ -45,7 +45,10 @@ def interrupt(monkeypatch):
 def places(own_model, tmp_path):
     """--json or not, and a pattern for where the progress then lies."""
     file = tmp_path / "results" / "evaluate.json"
-    return {"json": (["--json", file], Path(f"{file}.progress")), "model": ([], own_model / "links-test.progress")}
+    return {
+        "json": (["--json", file], Path(f"{file}.progress")),
+        "model": ([], own_model / "link_prediction-test.progress"),
+    }
 
 
 @pytest.mark.parametrize("place", ["json", "model"])
@@ -65,7 +68,7 @@ def test_interrupted_evaluation_continues_with_the_same_ranks(
     place, own_model, graph_folder, places, interrupt, tmp_path, capsys
 ):
     flags, folder = places[place]
-    folder = folder.with_name(folder.name.replace("links-test", "links-train"))
+    folder = folder.with_name(folder.name.replace("link_prediction-test", "link_prediction-train"))
     command = ["evaluate", "--model", own_model, "--graph", graph_folder, "--split", "train"]
     whole = interrupt()
     assert run(*command, "--json", tmp_path / "whole.json") == 0

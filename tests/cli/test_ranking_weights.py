@@ -7,10 +7,9 @@ import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import run
 
-from lass_hf import KnowledgeGraph, LassForKGCompletion, evaluate_link_prediction
-from lass_hf.hub.card_files import model_facts, write_card
-from lass_hf.training.recipes import parse_training
-from lass_hf.training.run import trained_model
+from lass_hf import LassForKGCompletion, evaluate_link_prediction
+from lass_hf.hub.card_files import model_card_data, write_card
+from lass_hf.utils.result_files import read_results
 from lass_hf.utils.saved_config import keep_in_config
 
 WEIGHTS = {"neighbor_weight": 0.4, "frequency_weight": 0.7}
@@ -23,7 +22,7 @@ def saved(tmp_path_factory, graph):
     model, processor = bi_encoder_model(neighbor_weight=0.1), bi_encoder_processor(graph)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    write_card(folder, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
+    write_card(folder, {**model_card_data(model, processor), "training": None, "evaluations": []}, graph)
     return folder
 
 
@@ -58,7 +57,7 @@ def test_weights_that_are_kept_are_the_models_own_and_its_cards(asked, folder, e
     config = LassForKGCompletion.from_pretrained(folder).config
     assert {name: getattr(config, name) for name in WEIGHTS} == WEIGHTS
     card = (folder / "README.md").read_text()
-    assert "0.4 of the mean vector" in card
+    assert "0.4 times the mean vector" in card
     assert "0.7 · log(1 + n)" in card
     assert f"| {expected.metrics['mr']:.3f} | {expected.metrics['mrr']:.3f} |" in card
     assert "validation split" not in card
@@ -102,12 +101,13 @@ def test_the_training_table_leaves_weights_to_the_text(graph_folder, encoder_fol
     evaluate = ("evaluate", "--model", out, "--graph", graph_folder, "--quiet", "--split", "validation")
     assert run(*evaluate, "--neighbor_weight", 0.5, "--keep_weights") == 0
     card = (out / "README.md").read_text()
-    assert "In rankings 0.5 of the mean vector" in card
+    assert "In rankings, 0.5 times the mean vector" in card
     assert "`neighbor_weight` |" not in card
-    arguments, training = parse_training([str(part) for part in (*given, *flags)])
-    _, _, about = trained_model(arguments, training, KnowledgeGraph.from_directory(graph_folder), str(out))
-    assert about["choices"]["neighbor_weight"] == about["changed"]["neighbor_weight"] == 0.5
-    assert "frequency_weight" not in about["changed"]
+    file = out / "link_prediction.json"
+    assert run(*evaluate, "--json", file) == 0
+    content = read_results(file)
+    assert content["ranking_weights"] == {"neighbor_weight": 0.5, "frequency_weight": 0.0}
+    assert content["training"]["choices"]["neighbor_weight"] == 0.3  # what it was trained with
 
 
 @pytest.mark.parametrize("other", [False, True])
@@ -123,7 +123,7 @@ def test_reranking_by_weights_that_are_only_tried_says_nothing_of_predict(other,
     [
         (("--keep_weights",), "--keep_weights is about --neighbor_weight and --frequency_weight; none is given"),
         (("--frequency_weight", "1", "--relations"), "--frequency_weight is about heads and tails"),
-        (("--frequency_weight", "-1"), "'-1' is no number of 0 or more"),
+        (("--frequency_weight", "-1"), "'-1' is not a number of 0 or more"),
     ],
 )
 def test_weights_that_are_refused(flags, message, asked, bad_input):
@@ -137,4 +137,4 @@ def test_a_joint_model_has_no_such_weights(model_folder, graph_folder, bad_input
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(asked, folder, monkeypatch, bad_input):
     monkeypatch.setattr("lass_hf.cli.loading.os.access", lambda path, mode: str(path) != str(folder))
-    assert "is no folder that can be written" in bad_input(*asked, *FLAGS, "--keep_weights")
+    assert "is not a folder that can be written" in bad_input(*asked, *FLAGS, "--keep_weights")

@@ -8,7 +8,7 @@ import pytest
 from helpers.command_line import run
 from helpers.tiny import ENTITY_TEXT, make_model, make_processor, write_graph
 
-from lass_hf.hub.card_files import model_facts, write_card
+from lass_hf.hub.card_files import model_card_data, write_card
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 QUESTION = ("--head", "cat", "--relation", "eats")
@@ -22,7 +22,7 @@ def saved(tmp_path_factory, graph):
         model, processor = make_model(architecture=architecture), make_processor(graph, architecture=architecture)
         model.save_pretrained(folder / name)
         processor.save_pretrained(folder / name)
-        write_card(folder / name, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
+        write_card(folder / name, {**model_card_data(model, processor), "training": None, "evaluations": []}, graph)
     return folder
 
 
@@ -43,8 +43,8 @@ def test_an_evaluation_of_two_models_is_told_and_on_both_cards(two, models, grap
     assert np.mean(1 / np.array(content["retrieval_ranks"])) == pytest.approx(content["retrieval"]["mrr"])
     assert content["top_k"] == len(ENTITY_TEXT)  # all, of a graph with fewer than 100
     assert f"retriever_weight: {content['retriever_weight']:.4g}, fitted on 6 validation queries" in out
-    following = f"--rerank_top_k {content['top_k']} --retriever_weight {content['retriever_weight']:.4g} --head ... --relation ..."
-    assert following in out
+    fusion = f"--rerank_top_k {content['top_k']} --retriever_weight {content['retriever_weight']:.4g}"
+    assert f"{fusion} --head ... --relation ..." in out
     for name in ("retriever", "reranker"):
         card = (models / name / "README.md").read_text(encoding="utf-8")
         assert "### Reranked link prediction: test split" in card
@@ -81,7 +81,7 @@ def test_models_in_each_others_place(command, models, graph_folder, bad_input):
 
 def test_a_retriever_with_cross_encoder(models, training, bad_input):
     line = bad_input("train", *training, "--retriever", models / "reranker", "--num_mined", 2)
-    assert "reranker: a cross-encoder; expected one with a bi-encoder" in line
+    assert "reranker: a cross-encoder; expected a bi-encoder" in line
 
 
 def test_training_a_reranker_says_how_to_measure_it(models, training, tmp_path, capsys):

@@ -21,6 +21,12 @@ def test_config_refuses_an_unknown_distance_scale(distance_scale):
         LassConfig(encoder_config=ENCODER_CONFIGS["bert"](), distance_scale=distance_scale)
 
 
+@pytest.mark.parametrize("name", ["encoding", "own_weight", "neighbour_weight", "decision"])
+def test_config_tells_the_new_name_of_a_field(name):
+    with pytest.raises(LassError, match=f"^{name} is now called .*config.json"):
+        LassConfig(encoder_config=ENCODER_CONFIGS["bert"](), **{name: None})
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_config_survives_json(kind, tmp_path):
     config = LassConfig(encoder_config=ENCODER_CONFIGS[kind](), margin=4, distance_scale="none")

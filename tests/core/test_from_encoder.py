@@ -7,7 +7,7 @@ from helpers.tiny import ENCODER_CONFIGS, one_line, wordpiece_tokenizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, BertConfig, BertForMaskedLM, BertModel
 
-from lass_hf import LassConfig, LassForKGCompletion
+from lass_hf import LassConfig, LassForKGCompletion, LassProcessor
 from lass_hf.core.errors import LassError, ModelError
 
 
@@ -99,6 +99,13 @@ def test_from_encoder_takes_the_encoder_of_a_lass_model(model_folder):
 def test_from_encoder_refuses_a_bad_distance_scale(encoder_folder):
     with pytest.raises(LassError, match=r"distance_scale='cosine'.*sqrt_dim, none"):
         LassForKGCompletion.from_encoder(encoder_folder, distance_scale="cosine")
+
+
+def test_from_encoder_tells_the_new_name_of_a_choice(encoder_folder):
+    for kind in (LassForKGCompletion, LassProcessor):
+        with pytest.raises(LassError, match="encoding is now called architecture") as error:
+            kind.from_encoder(encoder_folder, encoding="separate")
+        one_line(error)
 
 
 def test_from_encoder_refuses_a_checkpoint_that_lacks_weights(encoder_folder, tmp_path):

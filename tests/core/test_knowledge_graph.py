@@ -1,4 +1,4 @@
-"""KnowledgeGraph from lists and arrays; its splits, candidates, parts, and the files of a model folder."""
+"""KnowledgeGraph: lists and arrays, splits, candidates, parts, and the files of a model folder."""
 
 from itertools import pairwise
 
@@ -121,7 +121,7 @@ def test_select_keeps_triplets_with_their_labels(labeled_graph):
     assert chosen.graph is labeled_graph
 
 
-def test_an_unknown_split_names_those_there_are(graph):
+def test_the_error_of_an_unknown_split_names_the_existing_ones(graph):
     with pytest.raises(GraphError, match=r"'dev'.*train, validation, test"):
         graph["dev"]
 
@@ -142,7 +142,7 @@ def test_saved_files_hold_true_triplets_only(labeled_graph, tmp_path):
     assert again["test"].labels is None
 
 
-def test_a_graph_saved_without_triplets_has_its_vocabulary_and_knows_nothing(graph, tmp_path):
+def test_a_graph_saved_without_triplets_has_its_vocabulary_and_no_known_triplets(graph, tmp_path):
     graph.save_pretrained(tmp_path, include_triplets=False)
     assert not (tmp_path / TRIPLETS_FILE).exists()
     again = KnowledgeGraph.from_files(tmp_path / VOCABULARY_FILE, None)
@@ -161,7 +161,7 @@ def test_texts_outside_ascii_survive_saving(tmp_path):
 # Candidates
 
 
-def test_candidates_are_what_occurs_in_a_triplet_of_any_split():
+def test_candidates_occur_in_a_triplet_of_any_split():
     graph = KnowledgeGraph.from_triplets(
         [("b", "r", "a")],
         test=[("a", "s", "c", 1), ("d", "s", "a", 0)],
@@ -174,7 +174,7 @@ def test_candidates_are_what_occurs_in_a_triplet_of_any_split():
     assert (graph.num_entities, graph.num_relations) == (6, 3)
 
 
-def test_what_occurs_is_counted_over_the_splits_named(graph):
+def test_occurring_looks_at_the_named_splits(graph):
     entities, relations = graph.occurring("validation", "test")
     rows = [*VALIDATION, *TEST]
     assert {graph.entities.ids[number] for number in np.flatnonzero(entities)} == {
@@ -182,7 +182,7 @@ def test_what_occurs_is_counted_over_the_splits_named(graph):
     }
     assert {graph.relations.ids[number] for number in np.flatnonzero(relations)} == {r for _, r, _ in rows}
     assert all(np.array_equal(*pair) for pair in zip(graph.occurring("train"), graph.occurs_in_train(), strict=True))
-    assert not any(found.any() for found in graph.occurring("other"))
+    assert not any(occurs.any() for occurs in graph.occurring("other"))
 
 
 def test_nested_parts_of_a_graph(graph):

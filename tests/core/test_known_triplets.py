@@ -1,4 +1,4 @@
-"""Known triplets: membership and answers against sets, at any size, over the right splits."""
+"""The index of known triplets: membership and values of a slot against Python sets, and the splits that it covers."""
 
 import numpy as np
 import pytest
@@ -44,14 +44,14 @@ def test_values_of_a_slot_agree_with_a_set(slot, case):
 
 
 @pytest.mark.parametrize("slot", [0, 1, 2])
-def test_an_empty_index_knows_nothing(slot):
+def test_an_empty_index_contains_nothing(slot):
     known = KnownTriplets(np.empty((0, 3)), 5, 2)
     rows, values = known.values(slot, np.array([[0, 0, 0], [4, 1, 4]]))
     assert (len(known), len(rows), len(values)) == (0, 0, 0)
     assert known.contains(np.array([[0, 0, 0], [4, 1, 4]])).tolist() == [False, False]
 
 
-def test_an_index_is_asked_for_no_triplets():
+def test_a_query_of_no_triplets_has_no_results():
     known = KnownTriplets(np.array([[0, 0, 1]]), 5, 2)
     assert known.contains(np.empty((0, 3), np.int64)).shape == (0,)
 
@@ -69,7 +69,7 @@ def test_vocabularies_too_large_for_the_keys_are_an_error():
         KnownTriplets(np.empty((0, 3)), 2**31, 4)
 
 
-def test_known_holds_the_true_triplets_of_all_splits(labeled_graph):
+def test_the_index_of_all_splits_holds_the_true_triplets_of_all_splits(labeled_graph):
     for name in labeled_graph.splits:
         assert labeled_graph.known.contains(labeled_graph[name].positives).all()
     assert len(labeled_graph.known) == len(TRAIN + VALIDATION + TEST)

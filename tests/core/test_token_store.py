@@ -1,4 +1,4 @@
-"""The token store: truncation and sequences against those put together token by token."""
+"""Truncation and sequences of the token store are compared with those made token by token."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from lass_hf.core.token_store import SequenceTemplate, TokenStore, truncate
 
 
 def shorten(lengths, budget):
-    """One token at a time off the longest segment, the last of equals."""
+    """Cuts one token at a time off the longest segment, or off the last of several longest ones."""
     lengths = list(lengths)
     while sum(lengths) > budget:
         longest = max(range(3), key=lambda segment: (lengths[segment], segment))
@@ -59,7 +59,7 @@ def stores(draw):
 
 
 def assemble_one_by_one(template, relations, entities, triplets):
-    """The sequences of the triplets as lists, put together token by token."""
+    """Returns the sequences of the triplets as lists, made token by token."""
     rows = []
     for head, relation, tail in triplets:
         texts = [entities[head], relations[relation], entities[tail]]
@@ -82,7 +82,7 @@ def assemble_one_by_one(template, relations, entities, triplets):
 
 @given(case=stores())
 @settings(max_examples=50, deadline=None)
-def test_sequences_agree_with_those_put_together_one_by_one(case):
+def test_sequences_agree_with_those_made_token_by_token(case):
     template, relations, entities, triplets = case
     batch = TokenStore.from_lists(template, relations, entities).assemble(np.array(triplets))
     assert {name: batch[name].tolist() for name in batch} == assemble_one_by_one(*case)

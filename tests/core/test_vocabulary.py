@@ -1,4 +1,4 @@
-"""Names: found by id or text, also among many, and handed to Arrow."""
+"""Names: the search by id or text, suggestions for unknown names, and the conversion to Arrow."""
 
 import difflib
 
@@ -14,7 +14,7 @@ WORDS = ["Berlin, a city", "Bern, a city", "Merlin, a wizard", "Lisbon, a city",
 
 
 def cities(count=300):
-    """Cities among numbered texts that share few letters with them."""
+    """Returns a vocabulary of cities and of numbered texts that share few letters with them."""
     texts = [*WORDS, *(f"thing {number}" for number in range(count))]
     return Vocabulary("entities", [f"Q{number}" for number in range(len(texts))], texts)
 
@@ -84,13 +84,13 @@ def test_index_gives_the_number_of_each_id():
     assert list(vocabulary.index.values()) == list(range(len(vocabulary)))
 
 
-def test_blank_is_what_python_strips_to_nothing():
+def test_a_string_is_blank_if_python_strips_it_to_nothing():
     characters = [chr(code) for code in range(0x3100) if not 0xD800 <= code < 0xE000]
     expected = [not character.strip() for character in characters]
     assert np.array_equal(is_blank(to_arrow_strings("entities", characters)), expected)
     assert is_blank(to_arrow_strings("entities", ["", " \u2028\t", " a "])).tolist() == [True, True, False]
 
 
-def test_what_is_no_unicode_is_refused_by_kind():
+def test_a_string_that_is_not_unicode_is_an_error_that_names_its_kind():
     with pytest.raises(GraphError, match=r"relations: 'a.ud800' is not valid Unicode"):
         to_arrow_strings("relations", ["b", "a\ud800"])

@@ -276,7 +276,7 @@ def test_nothing_added_and_unequal_lengths_are_errors(kind, tmp_path):
 
 
 def test_after_an_error_a_metric_starts_afresh(link_prediction):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="rank 11 of 10 candidates"):
         link_prediction.compute(predictions=[1.0, 11.0], references=[10, 10])
     link_prediction.add_batch(predictions=[2.0], references=[3])
     assert link_prediction.compute()["mr"] == 2

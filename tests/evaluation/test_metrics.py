@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lass_hf import KnowledgeGraph
-from lass_hf.evaluation.link_prediction import rank_split, relation_categories
+from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.metrics import ranking_metrics
+from lass_hf.evaluation.ranking_result import relation_categories
 from lass_hf.scoring.candidate_scores import by_triplets
 
 query_lists = st.lists(

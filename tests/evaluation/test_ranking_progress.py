@@ -23,32 +23,32 @@ def folder(tmp_path):
 
 def record(folder, chunks, identity=IDENTITY):
     progress = RankingProgress(folder, identity)
-    for unit, ranks in chunks.items():
-        progress.record(unit, ranks)
+    for chunk, ranks in chunks.items():
+        progress.record(chunk, ranks)
     return progress
 
 
 def assert_finished(progress, chunks):
     assert sorted(progress.finished) == sorted(chunks)
-    for unit, ranks in chunks.items():
-        assert progress.finished[unit].dtype == np.int64
-        assert progress.finished[unit].tolist() == ranks.tolist()
+    for chunk, ranks in chunks.items():
+        assert progress.finished[chunk].dtype == np.int64
+        assert progress.finished[chunk].tolist() == ranks.tolist()
 
 
-def test_nothing_is_written_before_a_unit_is_finished(folder):
+def test_nothing_is_written_before_a_chunk_is_finished(folder):
     assert RankingProgress(folder, IDENTITY).finished == {}
     assert not folder.exists()
 
 
-def test_recorded_units_come_back_while_the_process_that_wrote_them_still_has_the_file_open(folder):
+def test_recorded_chunks_come_back_while_the_process_that_wrote_them_still_has_the_file_open(folder):
     writer = record(folder, CHUNKS)
     assert_finished(RankingProgress(str(folder), IDENTITY), CHUNKS)
     assert writer.finished == {}
 
 
-def test_units_recorded_in_several_runs_add_up(folder):
-    for number, unit in enumerate(CHUNKS):
-        assert len(record(folder, {unit: CHUNKS[unit]}).finished) == number
+def test_chunks_recorded_in_several_runs_add_up(folder):
+    for number, chunk in enumerate(CHUNKS):
+        assert len(record(folder, {chunk: CHUNKS[chunk]}).finished) == number
     assert_finished(RankingProgress(folder, IDENTITY), CHUNKS)
 
 
@@ -61,16 +61,16 @@ def test_a_file_cut_at_any_byte_resumes_with_its_whole_lines_and_goes_on(folder)
         kept = dict(list(CHUNKS.items())[: max(0, whole[:size].count(b"\n") - 1)])  # the first line is the identity
         progress = RankingProgress(folder, IDENTITY)
         assert_finished(progress, kept)
-        for unit in CHUNKS.keys() - kept.keys():
-            progress.record(unit, CHUNKS[unit])
+        for chunk in CHUNKS.keys() - kept.keys():
+            progress.record(chunk, CHUNKS[chunk])
         assert_finished(RankingProgress(folder, IDENTITY), CHUNKS)
 
 
 @pytest.mark.parametrize(
     "garbage",
     [
-        *(b"\0\0\0\0", b"\xff\xfe", b"", b"[1, 2]", b"{}", b'{"slot": 0, "unit": 9}'),
-        *(b'{"slot": 0, "unit": 9, "ranks": ' + ranks for ranks in (b"[", b"null}", b"[[1], [1, 2]]}")),
+        *(b"\0\0\0\0", b"\xff\xfe", b"", b"[1, 2]", b"{}", b'{"slot": 0, "chunk": 9}'),
+        *(b'{"slot": 0, "chunk": 9, "ranks": ' + ranks for ranks in (b"[", b"null}", b"[[1], [1, 2]]}")),
     ],
 )
 def test_what_is_behind_a_damaged_line_is_dropped_and_recorded_anew(garbage, folder):
@@ -79,7 +79,7 @@ def test_what_is_behind_a_damaged_line_is_dropped_and_recorded_anew(garbage, fol
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*lines[:2], garbage + b"\n", *lines[2:]]))
     first, *others = CHUNKS
-    progress = record(folder, {unit: CHUNKS[unit] for unit in others})
+    progress = record(folder, {chunk: CHUNKS[chunk] for chunk in others})
     assert_finished(progress, {first: CHUNKS[first]})
     assert file.read_bytes() == b"".join(lines)
 
@@ -107,7 +107,7 @@ def test_the_progress_of_another_evaluation_is_refused_and_kept(change, message,
 
 def test_the_files_of_all_processes_are_read_and_only_the_own_one_grows(folder):
     folder.mkdir(parents=True)
-    lines = [{"evaluation": IDENTITY}, {"slot": 2, "unit": 5, "ranks": [[1, 2], [3, 4], [5, 6]]}]
+    lines = [{"evaluation": IDENTITY}, {"slot": 2, "chunk": 5, "ranks": [[1, 2], [3, 4], [5, 6]]}]
     other = folder / "process-1.jsonl"
     other.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"slot": 2, "un')
     before = other.read_bytes()
@@ -136,8 +136,8 @@ def test_removing_the_progress_leaves_files_of_others(folder):
 
 def test_two_evaluations_at_once_do_not_share_a_file(folder):
     first, second = RankingProgress(folder, IDENTITY), RankingProgress(folder, IDENTITY | {"split": "other"})
-    unit, ranks = next(iter(CHUNKS.items()))
-    first.record(unit, ranks)
+    chunk, ranks = next(iter(CHUNKS.items()))
+    first.record(chunk, ranks)
     with pytest.raises(LassError, match="another evaluation is writing there"):
-        second.record(unit, ranks)
-    assert_finished(RankingProgress(folder, IDENTITY), {unit: ranks})
+        second.record(chunk, ranks)
+    assert_finished(RankingProgress(folder, IDENTITY), {chunk: ranks})

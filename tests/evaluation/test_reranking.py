@@ -1,4 +1,4 @@
-"""Retrieve, then rerank: ranks against a brute force over all candidates, the retriever_weight, progress, and what is refused."""
+"""Retrieve, then rerank: ranks against a brute force over all candidates, the weight, progress, bad input."""
 
 import contextlib
 from unittest.mock import patch
@@ -9,8 +9,9 @@ from helpers.tiny import make_graph, make_model, make_processor
 
 from lass_hf import LassPredictor, evaluate_link_prediction
 from lass_hf.core.errors import LassError
-from lass_hf.evaluation.reranking import WEIGHTS, evaluate_reranking, fit_retriever_weight, rerank
+from lass_hf.evaluation.reranking import evaluate_reranking, rerank
 from lass_hf.evaluation.retrieval import Retrieved, retrieve
+from lass_hf.evaluation.score_fusion import WEIGHTS, fit_retriever_weight
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 GRAPH = make_graph()
@@ -90,7 +91,7 @@ def test_retrieval_ranks_are_those_of_link_prediction(slot, models):
     assert result.retrieval.metrics == pytest.approx(expected.metrics)
 
 
-def test_reranking_all_candidates_without_blend_is_the_cross_encoder(models):
+def test_reranking_all_candidates_by_weight_0_is_the_cross_encoder(models):
     result = both_stages(models, top_k=10, retriever_weight=0.0, split="train")
     expected = evaluate_link_prediction(models[1], JOINT, GRAPH, "train", dtype="float32", quiet=True)
     np.testing.assert_array_equal(result.reranked.ranks, expected.ranks)
@@ -134,7 +135,7 @@ def test_the_entities_vectors_are_kept_in_a_folder(models, tmp_path):
     np.testing.assert_array_equal(first.reranked.ranks, again.reranked.ranks)
 
 
-def test_the_blend_is_the_best_of_the_grid():
+def test_the_weight_is_the_best_of_the_grid():
     rng = np.random.default_rng(0)
     count, top_k = 200, 5
     helpful, noise = rng.normal(size=(count, top_k)), rng.normal(size=(count, top_k)) * 7
@@ -197,7 +198,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_encoded(choices, mess
         both_stages(models, **{"top_k": 5, **choices})
 
 
-def test_the_validation_split_is_ranked_with_a_blend_that_is_given(models):
+def test_the_validation_split_is_ranked_with_a_weight_that_is_given(models):
     result = both_stages(models, split="validation", retriever_weight=0.5, top_k=3)
     assert result.reranked.metrics["num_queries"] == 2 * len(GRAPH["validation"].triplets)
 
@@ -205,9 +206,9 @@ def test_the_validation_split_is_ranked_with_a_blend_that_is_given(models):
 def test_encodings_that_do_not_fit(models):
     retriever, joint = models
     for first, second in (((joint, JOINT), (joint, JOINT)), ((retriever, SEPARATE), (retriever, SEPARATE))):
-        with pytest.raises(LassError, match=r"the bi-encoder \(it is .*\), and one with joint"):
+        with pytest.raises(LassError, match=r"a bi-encoder \(it is .*\), and a cross-encoder"):
             evaluate_reranking(*first, *second, GRAPH)
-        with pytest.raises(LassError, match=r"the bi-encoder \(it is .*\), and one with joint"):
+        with pytest.raises(LassError, match=r"a bi-encoder \(it is .*\), and a cross-encoder"):
             LassPredictor(*first, rerank=LassPredictor(*second))
 
 

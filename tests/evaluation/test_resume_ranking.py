@@ -48,7 +48,7 @@ class Stopping(Table):
     [*((chunks, KeyboardInterrupt()) for chunks in (0, 1, 9, [2, 0, 5, 3])), (9, RuntimeError("stop"))],
     ids=str,
 )
-def test_a_stopped_ranking_goes_on_with_the_units_that_are_missing(chunks, error, chunk_size, dense_graph, tmp_path):
+def test_a_stopped_ranking_goes_on_with_the_chunks_that_are_missing(chunks, error, chunk_size, dense_graph, tmp_path):
     folder = tmp_path / "progress"
     whole = Table.random(dense_graph)
     expected = rank_split(by_triplets(whole), dense_graph["test"], quiet=True, chunk_size=chunk_size)

@@ -1,4 +1,4 @@
-"""A graph as tables and as a dataset folder: the same graph comes back, and what is wrong is named."""
+"""A graph as tables: converting it and back gives the same graph, and an error names the table and row at fault."""
 
 import datasets
 import numpy as np
@@ -9,7 +9,7 @@ from helpers.tiny import ENTITY_TEXT, assert_same_graph
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError
-from lass_hf.graphs import arrow_tables as graph_datasets
+from lass_hf.graphs import arrow_tables
 
 STRINGS = dict.fromkeys(("head", "relation", "tail"), Value("string"))
 
@@ -20,7 +20,7 @@ def any_graph(request):
 
 
 def shared(tables):
-    """The tables with the label column in each split, null where there are no labels: what one schema asks for."""
+    """Returns the datasets of a graph with the label column in each split, null in a split without labels."""
     features = Features(STRINGS | {"label": Value("int8")})
     triplets = {
         name: table if "label" in table.column_names else table.add_column("label", [None] * len(table)).cast(features)
@@ -125,8 +125,8 @@ def test_tables_survive_parquet_files(any_graph, tmp_path):
 
 
 def test_strings_of_many_rows_are_in_chunks(any_graph, monkeypatch):
-    """An Arrow array of strings holds 2 GB."""
-    monkeypatch.setattr(graph_datasets, "BLOCK", 3)
+    """An Arrow array of strings holds 2 GB at most, so longer columns need chunks."""
+    monkeypatch.setattr(arrow_tables, "BLOCK", 3)
     tables = any_graph.to_datasets()
     assert tables["triplets"]["train"].data["head"].num_chunks == -(-len(any_graph["train"]) // 3)
     assert_same_graph(KnowledgeGraph.from_datasets(**tables), any_graph)
@@ -165,7 +165,7 @@ BAD_TABLES = {
 
 @pytest.mark.parametrize(("rows", "entities", "relations", "what"), BAD_TABLES.values(), ids=BAD_TABLES)
 def test_bad_tables_are_one_line_that_names_table_and_row(rows, entities, relations, what):
-    """The fault is in the second of two splits: rows are counted within a split."""
+    """The fault is in the second of two splits, because rows are counted within a split."""
 
     def changed(table, changes):
         return Dataset.from_dict({key: values for key, values in (table | changes).items() if values is not None})
@@ -214,6 +214,6 @@ def test_two_texts_for_one_id_in_a_table_are_an_error(graph):
         KnowledgeGraph.from_datasets(**tables)
 
 
-def test_text_that_is_no_unicode_is_an_error():
+def test_text_that_is_not_unicode_is_an_error():
     with pytest.raises(GraphError, match=r"entities: .*not valid Unicode"):
         KnowledgeGraph.from_triplets([("a\ud800", "r", "b")]).to_datasets()

@@ -1,4 +1,4 @@
-"""The paper's five benchmarks as files: the counts of its Table 1, and the data_quality that `summary()` must find.
+"""The paper's five benchmarks as files, against the counts of its Table 1 and known problems of their data.
 
 Needs `LASS_DATA_DIR`, a folder that holds umls, wn18rr, fb15k-237, wn11 and fb13 in KG-BERT layout; skipped without.
 """
@@ -68,7 +68,7 @@ def test_splits_for_link_prediction_have_no_labels(name):
     assert all(split.labels is None for split in benchmark(name).splits.values())
 
 
-ODDITIES = [
+DATA_QUALITY = [
     ("umls", "test", "duplicates", 0),
     ("umls", "test", "positives_in_train", 0),
     ("wn18rr", "test", "entities_unseen_in_train", 209),
@@ -88,18 +88,18 @@ ODDITIES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "split", "what", "count"), ODDITIES, ids=str)
-def test_summary_finds_the_oddities_of_a_split(name, split, what, count):
-    assert summary(name)["splits"][split][what] == count
+@pytest.mark.parametrize(("name", "split", "key", "count"), DATA_QUALITY, ids=str)
+def test_summary_counts_the_problems_of_a_split(name, split, key, count):
+    assert summary(name)["splits"][split][key] == count
 
 
 @pytest.mark.parametrize(
-    ("name", "what", "percent"), [("umls", "other_relation_in_train", 52), ("wn18rr", "reversed_in_train", 34.9)]
+    ("name", "key", "percent"), [("umls", "other_relation_in_train", 52), ("wn18rr", "reversed_in_train", 34.9)]
 )
-def test_summary_finds_test_triplets_with_a_relative_in_train(name, what, percent):
+def test_summary_finds_test_triplets_with_a_relative_in_train(name, key, percent):
     test = summary(name)["splits"]["test"]
     digits = 1 if isinstance(percent, float) else 0
-    assert round(100 * test[what] / test["triplets"], digits) == percent
+    assert round(100 * test[key] / test["triplets"], digits) == percent
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The benchmarks' sources: how files are made, and downloads from a server of our own, most of them failing."""
+"""Benchmark downloads: how files are made from their sources, and downloads from a local server that often fails."""
 
 import gzip
 import hashlib
@@ -18,16 +18,16 @@ import pytest
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError
-from lass_hf.graphs import benchmark_downloads as benchmark_sources
-from lass_hf.graphs.benchmark_downloads import (
+from lass_hf.graphs import benchmark_downloads
+from lass_hf.graphs.benchmark_downloads import download
+from lass_hf.graphs.benchmark_sources import (
     BENCHMARKS,
     LONG_TEXT,
     BenchmarkFile,
     decode_ids,
-    download,
-    first_sentences,
-    member,
-    names_in_use,
+    extract_descriptions,
+    extract_member,
+    select_names,
     tidy,
 )
 
@@ -58,7 +58,7 @@ def test_a_tidied_file_ends_in_one_newline_and_no_line_in_a_tab():
 
 @pytest.mark.parametrize("folder", ["", "./", "Release/"])
 def test_a_member_of_an_archive_is_found_in_any_folder(folder):
-    assert member("valid.txt", archive(folder, train=b"no\n", valid=b"yes\n")) == b"yes\n"
+    assert extract_member("valid.txt", archive(folder, train=b"no\n", valid=b"yes\n")) == b"yes\n"
 
 
 def test_ids_become_names_in_the_order_of_the_lines():
@@ -70,7 +70,7 @@ def test_ids_become_names_in_the_order_of_the_lines():
 
 def test_names_of_unused_entities_go_and_underscores_become_spaces():
     names = b"/m/c\tSan_Jos\xc3\xa9__(city)\n/m/unused\tNobody\n/m/a\tA-GB\n/m/b\tB\n"
-    assert names_in_use(names, TRIPLETS).decode() == "/m/c\tSan José  (city)\n/m/a\tA-GB\n/m/b\tB\n"
+    assert select_names(names, TRIPLETS).decode() == "/m/c\tSan José  (city)\n/m/a\tA-GB\n/m/b\tB\n"
 
 
 def test_a_description_loses_the_name_and_its_escapes():
@@ -80,7 +80,7 @@ def test_a_description_loses_the_name_and_its_escapes():
         r"/m/c" + "\t" + "A name without description",
         r"/m/b" + "\t" + r"B -- John \"B" + "\\",
     ]
-    made = first_sentences("\n".join(lines).encode(), TRIPLETS).decode()
+    made = extract_descriptions("\n".join(lines).encode(), TRIPLETS).decode()
     assert made == '/m/a\tA is "the first" -- or not. It is "so" é\n/m/b\tJohn "B\n'
 
 
@@ -106,7 +106,7 @@ def test_the_pinned_checksums_are_those_of_the_benchmarks(name):
 @needs_data
 @pytest.mark.parametrize(("name", "sizes"), [("wn11", (1462370, 815745)), ("fb13", (3829833, 1730405))])
 def test_openke_numbers_names_by_first_occurrence_and_decodes_to_the_pinned_file(name, sizes):
-    """OpenKE's files, written anew by that rule, have the sizes of its own, and give train.tsv to the byte."""
+    """Files written by that rule have the sizes of OpenKE's, and are decoded to train.tsv byte by byte."""
     rows = [line.split("\t")[:3] for file in REQUIRED[:3] for line in Path(DATA, name, file).read_text().splitlines()]
     files = {file.name: file for file in BENCHMARKS[name]}
     train = rows[: len(Path(DATA, name, "train.tsv").read_text().splitlines())]
@@ -126,12 +126,12 @@ def test_openke_numbers_names_by_first_occurrence_and_decodes_to_the_pinned_file
 
 
 class Server:
-    """A server on loopback: `content[path]` is sent, `faults[path]` says how it fails."""
+    """A server on loopback that sends `content[path]`, or fails in the way of `faults[path]`."""
 
     def __init__(self):
         self.content: dict[str, bytes] = {}
         self.faults: dict[str, str] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.done = threading.Event()
         server = self
 
@@ -149,7 +149,7 @@ class Server:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = request.path.removeprefix("/")
-        self.asked.append(path)
+        self.requests.append(path)
         fault, content = self.faults.get(path), self.content.get(path, b"")
         if fault == "404":
             request.send_error(404)
@@ -174,7 +174,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch):
     server = Server()
-    monkeypatch.setattr(benchmark_sources, "BASE_URL", server.url)
+    monkeypatch.setattr(benchmark_downloads, "BASE_URL", server.url)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     yield server
@@ -189,13 +189,13 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def umls(server, graph_folder, monkeypatch):
-    """`umls` is the tiny graph: texts as files, triplets in an archive; and one long text."""
+    """Replaces the files of `umls` by those of the tiny graph: texts as files, triplets in an archive, a long text."""
     contents = {path.name: path.read_bytes() for path in graph_folder.iterdir()}
     contents[LONG_TEXT] = b"cat\ta cat, at length\n"
     members = {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"}
     server.content = {f"o/r/c/{name}": content.rstrip(b"\n") for name, content in contents.items()}
     server.content["o/r/c/all.tar.gz"] = archive(**{key: contents[name] for key, name in members.items()})
-    make = {name: (partial(member, f"{key}.txt"), ("o/r/c/all.tar.gz",)) for key, name in members.items()}
+    make = {name: (partial(extract_member, f"{key}.txt"), ("o/r/c/all.tar.gz",)) for key, name in members.items()}
     files = [
         BenchmarkFile(name, hashlib.sha256(content).hexdigest(), *make.get(name, (tidy, (f"o/r/c/{name}",))))
         for name, content in contents.items()
@@ -212,35 +212,35 @@ def files_in(folder: Path) -> list[str]:
 def test_a_download_gives_the_files_and_asks_for_each_source_once(server, umls, cache, graph):
     folder = download("umls")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {name: umls[name] for name in REQUIRED}
-    assert sorted(server.asked) == ["o/r/c/all.tar.gz", "o/r/c/entity2text.txt", "o/r/c/relation2text.txt"]
+    assert sorted(server.requests) == ["o/r/c/all.tar.gz", "o/r/c/entity2text.txt", "o/r/c/relation2text.txt"]
     assert (KnowledgeGraph.from_directory(folder)["train"].triplets == graph["train"].triplets).all()
 
 
-def test_what_is_there_is_not_downloaded_again(server, umls, cache):
+def test_a_file_in_the_cache_is_not_downloaded_again(server, umls, cache):
     download("umls")
-    server.asked.clear()
+    server.requests.clear()
     download("umls")
-    assert server.asked == []
+    assert server.requests == []
     download("umls", long_text=True)
-    assert server.asked == [f"o/r/c/{LONG_TEXT}"]
+    assert server.requests == [f"o/r/c/{LONG_TEXT}"]
 
 
-def test_a_file_that_was_harmed_in_the_cache_is_downloaded_again(server, umls, cache):
+def test_a_damaged_file_in_the_cache_is_downloaded_again(server, umls, cache):
     folder = download("umls")
     (folder / "entity2text.txt").write_bytes(b"cat\ta dog\n")
-    server.asked.clear()
+    server.requests.clear()
     assert (download("umls") / "entity2text.txt").read_bytes() == umls["entity2text.txt"]
-    assert server.asked == ["o/r/c/entity2text.txt"]
+    assert server.requests == ["o/r/c/entity2text.txt"]
 
 
-def test_of_many_that_ask_at_once_one_downloads(server, umls, cache):
+def test_one_of_many_threads_downloads_and_the_others_wait(server, umls, cache):
     with ThreadPoolExecutor(6) as threads:
         folders = list(threads.map(download, ["umls"] * 6))
     assert {tuple(files_in(folder)) for folder in folders} == {tuple(sorted(REQUIRED))}
-    assert sorted(server.asked) == ["o/r/c/all.tar.gz", "o/r/c/entity2text.txt", "o/r/c/relation2text.txt"]
+    assert sorted(server.requests) == ["o/r/c/all.tar.gz", "o/r/c/entity2text.txt", "o/r/c/relation2text.txt"]
 
 
-def test_who_waited_for_a_download_that_failed_tries_too(server, umls, cache):
+def test_a_thread_that_waited_for_a_failed_download_tries_too(server, umls, cache):
     server.faults["o/r/c/all.tar.gz"] = "404"
 
     def outcome(_):
@@ -266,7 +266,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_download_that_fails_says_why_and_leaves_no_file(server, umls, cache, monkeypatch, fault, source):
     server.faults[f"o/r/c/{source}"] = fault
-    monkeypatch.setattr(benchmark_sources, "TIMEOUT", 0.1 if fault == "silent" else 10)
+    monkeypatch.setattr(benchmark_downloads, "TIMEOUT", 0.1 if fault == "silent" else 10)
     with pytest.raises(GraphError, match=FAULTS[fault]) as raised:
         download("umls")
     message = str(raised.value)
@@ -280,7 +280,7 @@ def test_a_download_that_fails_says_why_and_leaves_no_file(server, umls, cache, 
     assert files_in(download("umls")) == sorted(REQUIRED)
 
 
-def test_a_wrong_checksum_is_told_with_both(server, umls, cache):
+def test_the_error_for_a_wrong_checksum_names_both(server, umls, cache):
     server.faults["o/r/c/relation2text.txt"] = "changed"
     wanted = hashlib.sha256(umls["relation2text.txt"]).hexdigest()[:12]
     found = hashlib.sha256(b"<html>something else</html>\n").hexdigest()[:12]
@@ -293,7 +293,7 @@ def test_a_host_that_cannot_be_reached(server, umls, cache, monkeypatch):
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     with monkeypatch.context() as patch:
-        patch.setattr(benchmark_sources, "BASE_URL", f"http://127.0.0.1:{port}")
+        patch.setattr(benchmark_downloads, "BASE_URL", f"http://127.0.0.1:{port}")
         with pytest.raises(
             GraphError, match=rf"umls: http://127.0.0.1:{port}/.* \(Connection refused\); .* as data_dir"
         ):
@@ -302,7 +302,7 @@ def test_a_host_that_cannot_be_reached(server, umls, cache, monkeypatch):
     assert files_in(download("umls")) == sorted(REQUIRED)
 
 
-def test_a_long_text_that_cannot_be_had_spoils_only_what_asked_for_it(server, umls, cache):
+def test_a_long_text_that_cannot_be_downloaded_fails_only_loads_with_long_texts(server, umls, cache):
     server.faults[f"o/r/c/{LONG_TEXT}"] = "changed"
     with pytest.raises(GraphError, match=f"leave long_text out, or give a folder of your own that holds {LONG_TEXT}"):
         download("umls", long_text=True)
@@ -313,7 +313,7 @@ def test_a_long_text_that_cannot_be_had_spoils_only_what_asked_for_it(server, um
 def test_a_benchmark_without_long_texts_says_so(server, cache):
     with pytest.raises(GraphError, match="wn18rr: no source has long texts"):
         download("wn18rr", long_text=True)
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_full_disk_leaves_no_file(server, umls, cache, monkeypatch):
@@ -333,24 +333,24 @@ def test_a_full_disk_leaves_no_file(server, umls, cache, monkeypatch):
     assert files_in(download("umls")) == sorted(REQUIRED)
 
 
-def test_offline_mode_takes_what_is_there_and_asks_nobody(server, umls, cache, monkeypatch):
+def test_offline_mode_uses_the_cache_and_makes_no_request(server, umls, cache, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(GraphError, match=r"offline mode .* forbids to download; give a folder of your own"):
         download("umls")
-    assert server.asked == []
+    assert server.requests == []
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     download("umls")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    server.asked.clear()
+    server.requests.clear()
     assert files_in(download("umls")) == sorted(REQUIRED)
-    assert server.asked == []
+    assert server.requests == []
 
 
 BLOCK = 1 << 17
 
 
 def damaged_archives() -> dict[str, bytes]:
-    """Archives of many blocks, damaged at the begin or in the midst of a file: gzip, deflate or tar find it."""
+    """Returns archives damaged in different places, so that gzip, deflate or tar detects the damage."""
     tar = gzip.decompress(archive(**dict.fromkeys(("train", "valid", "test"), b"cat\tis_a\tanimal\n" * 20_000)))
     deflate = zlib.compressobj(wbits=31)
     blocks = [
@@ -374,7 +374,7 @@ DAMAGED = damaged_archives()
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_damaged_archive_is_an_error_of_ours(server, umls, cache, damage):
+def test_a_damaged_archive_is_a_graph_error(server, umls, cache, damage):
     server.content["o/r/c/all.tar.gz"] = DAMAGED[damage]
     with pytest.raises(GraphError, match=r"all.tar.gz gave another content than the one that is known: ") as raised:
         download("umls")
@@ -382,13 +382,13 @@ def test_a_damaged_archive_is_an_error_of_ours(server, umls, cache, damage):
     assert files_in(cache) == []
 
 
-def test_damage_shows_as_all_of_these_errors():
-    """Else the test above would not test what it says."""
+def test_damaged_archives_raise_all_of_these_errors():
+    """Without this, the test above might try one kind of damage only."""
     shown = set()
     for damaged in DAMAGED.values():
         for name in ("train", "valid", "test"):
             try:
-                member(f"{name}.txt", damaged)
+                extract_member(f"{name}.txt", damaged)
             except Exception as error:
                 shown.add(type(error))
     assert {zlib.error, gzip.BadGzipFile, EOFError, tarfile.ReadError} <= shown

@@ -1,4 +1,4 @@
-"""The graph that ships with the package: what its README promises, and that it loads without network."""
+"""The graph that ships with the package: it has the properties that its README states, and loads without network."""
 
 import re
 import socket
@@ -8,7 +8,7 @@ import pytest
 
 from lass_hf import KnowledgeGraph, load_benchmark
 from lass_hf.core.errors import GraphError
-from lass_hf.graphs.benchmark_downloads import BENCHMARKS
+from lass_hf.graphs.benchmark_sources import BENCHMARKS
 from lass_hf.graphs.loading import EMBEDDED, load_graph
 
 FOLDER = EMBEDDED["countries"]
@@ -46,7 +46,7 @@ def test_there_are_8_to_12_relations_and_about_200_entities(countries):
     assert 190 <= countries.num_entities <= 240
 
 
-def test_no_triplet_is_there_twice(countries):
+def test_no_triplet_is_a_duplicate(countries):
     every = every_triplet(countries)
     assert len(np.unique(every, axis=0)) == len(every)
 
@@ -85,7 +85,7 @@ def test_no_description_contains_the_label_of_an_entity_or_the_name_of_a_languag
     assert {label: found for label, found in given_away.items() if found} == {}
 
 
-def test_borders_are_there_in_both_directions_and_in_one_split(countries):
+def test_borders_exist_in_both_directions_and_in_one_split(countries):
     relation = countries.relations.index["shares_border_with"]
     for split in countries.splits.values():
         borders = {(h, t) for h, r, t in split.triplets.tolist() if r == relation}

@@ -1,4 +1,4 @@
-"""A graph as a dataset folder: any reader gives the same graph back, and no failure leaves a wrong one."""
+"""A graph as a dataset folder: every reader returns the same graph, and no failure leaves a damaged folder."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def folder(labeled_graph, tmp_path):
 
 @pytest.fixture
 def load(tmp_path):
-    """`load_dataset` with a cache of the test's own."""
+    """Returns `load_dataset` with a cache in the folder of the test."""
     return lambda *given, **choices: datasets.load_dataset(
         *map(str, given), cache_dir=str(tmp_path / "cache"), **choices
     )
@@ -66,14 +66,14 @@ def test_load_dataset_needs_no_names(folder, labeled_graph, load):
     assert len({str(table.features) for table in load(folder).values()}) == 1  # a hub asks for one schema
 
 
-def test_the_card_says_what_is_in_the_folder(folder):
+def test_the_card_counts_what_is_in_the_folder(folder):
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "10 entities and 3 relations" in card
     assert "| test | 6 | 3 | 0 |" in card
     assert "`label`: int8" in card
 
 
-def test_a_card_without_labels_speaks_of_none(graph, tmp_path):
+def test_the_card_of_a_graph_without_labels_has_no_label_column(graph, tmp_path):
     graph.save_dataset(tmp_path / "shared")
     assert "label" not in (tmp_path / "shared" / "README.md").read_text(encoding="utf-8")
 
@@ -87,7 +87,7 @@ def test_the_code_on_the_card_runs(folder, labeled_graph, tmp_path, monkeypatch)
 
 
 def test_a_graph_pushed_in_several_files_is_read(folder, labeled_graph):
-    """The layout that `push_to_hub` makes."""
+    """`datasets.DatasetDict.push_to_hub` makes this layout."""
     train = pq.read_table(folder / "triplets" / "train.parquet")
     for number, part in enumerate((train[:5], train[5:])):
         pq.write_table(part, folder / "triplets" / f"train-{number:05}-of-00002.parquet")
@@ -161,7 +161,7 @@ def test_a_write_that_breaks_off_changes_nothing(folder, labeled_graph, graph, m
 
 
 def fail_to_rename(monkeypatch, *calls, error):
-    """`Path.rename` raises at these calls, counted from 0; returns the list of all calls."""
+    """Makes `Path.rename` raise at these calls, counted from 0; returns the list of all calls."""
     made, rename = [], Path.rename
 
     def fail(path, target):
@@ -233,7 +233,7 @@ def test_long_texts_of_a_dataset_folder_are_an_error(folder):
 
 
 @pytest.mark.parametrize("pattern", ["/entities.parquet", "''", "1", "[1]"])
-def test_a_card_that_lists_no_pattern_of_files_is_an_error(folder, pattern):
+def test_a_card_that_lists_something_else_than_files_is_an_error(folder, pattern):
     card = (folder / "README.md").read_text(encoding="utf-8")
     (folder / "README.md").write_text(card.replace("path: entities.parquet", f"path: {pattern}"), encoding="utf-8")
     for load in (KnowledgeGraph.from_directory, lambda path: load_benchmark("umls", path)):
@@ -242,7 +242,7 @@ def test_a_card_that_lists_no_pattern_of_files_is_an_error(folder, pattern):
 
 
 @pytest.mark.parametrize("card", ["", "# no metadata", "---\nconfigs: 3\n---\n", "---\na: [\n---\n", "---\n- a\n---\n"])
-def test_a_folder_with_another_card_is_no_graph(folder, card):
+def test_a_folder_with_another_card_is_not_a_graph(folder, card):
     (folder / "README.md").write_text(card)
     with pytest.raises(GraphError, match=r"no train\.tsv"):
         KnowledgeGraph.from_directory(folder)

@@ -1,4 +1,4 @@
-"""Graphs as datasets of a hub: pushed, loaded back, loaded by `datasets` alone in a fresh process, and what fails."""
+"""Graphs as datasets of a hub: pushing, loading, loading by `datasets` alone in a fresh process, and failures."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def test_hub_gives_back_the_graph_that_was_pushed(labeled, hub, graph, labeled_g
     assert_same_graph(load_graph(NAME), given)
 
 
-def test_hub_forgets_a_split_that_the_graph_has_no_more(hub, graph):
+def test_hub_push_removes_a_split_that_the_graph_no_longer_has(hub, graph):
     graph.push_to_hub(NAME)
     train = {"train": (graph["train"].triplets, None)}
     KnowledgeGraph(graph.entities, graph.relations, train).push_to_hub(NAME)
@@ -40,7 +40,7 @@ def test_hub_forgets_a_split_that_the_graph_has_no_more(hub, graph):
     assert "triplets/test.parquet" not in hub.files(NAME, "datasets")
 
 
-def test_hub_graph_that_is_pushed_takes_the_place_of_text_files_and_of_no_other_table(hub, graph, tmp_path):
+def test_hub_push_replaces_text_files_of_a_graph_and_keeps_other_tables(hub, graph, tmp_path):
     hub.repos["datasets", NAME] = repo = Repo()
     folder = write_graph(tmp_path / "graph")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -132,7 +132,7 @@ def test_hub_push_of_a_graph_that_breaks_off_is_completed_by_a_second(method, ca
     assert_same_graph(KnowledgeGraph.from_hub(NAME), graph)
 
 
-def test_hub_pull_of_a_graph_that_is_not_there_says_so(hub):
+def test_hub_pull_of_a_missing_graph_says_so(hub):
     for load in (KnowledgeGraph.from_hub, load_graph):
         with pytest.raises(GraphError) as caught:
             load("user/nothing")

@@ -1,4 +1,4 @@
-"""The inductive split: test and training share no entity, and nothing else is lost or invented."""
+"""The inductive split, against a split by sets of names: test and training share no entity, and no triplet is lost."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_test_and_training_share_no_entity_and_split_the_triplets(seed, share):
     assert seen.entities.texts == [texts[name] for name in seen.entities.ids]
 
 
-def test_the_seed_chooses():
+def test_the_seed_decides_which_entities_are_taken_out():
     splits = [inductive_split(make_graph(), 0.5, seed)[0].entities.ids for seed in (1, 1, 4)]
     assert splits[0] == splits[1] != splits[2]
 
@@ -62,18 +62,18 @@ def _false(split):
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.5, float("nan")])
-def test_a_share_that_is_none(share):
+def test_a_share_outside_0_to_1_is_an_error(share):
     with pytest.raises(GraphError, match="expected more than 0 and less than 1"):
         inductive_split(make_graph(), share)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.99])
-def test_a_share_that_leaves_nothing(share):
+def test_a_share_that_leaves_a_split_empty_is_an_error(share):
     with pytest.raises(GraphError, match="choose another share or seed"):
         inductive_split(make_graph(), share)
 
 
-def test_a_graph_without_train_split():
+def test_a_graph_without_train_split_is_an_error():
     with pytest.raises(GraphError, match="0 triplets to train on"):
         inductive_split(KnowledgeGraph.from_triplets(test=[("a", "r", "b"), ("c", "r", "d")]), 0.5)
 

@@ -1,4 +1,4 @@
-"""Graphs by name: what goes through `datasets` is the graph of the folder, and its cache is never out of date."""
+"""Graphs by name: a graph that passes through `datasets` equals that of the folder, and its cache is never outdated."""
 
 import hashlib
 import os
@@ -16,9 +16,7 @@ from helpers.tiny import RELATION_TEXT, TEST, TRAIN, VALIDATION, assert_same_gra
 
 from lass_hf import KnowledgeGraph, load_benchmark
 from lass_hf.core.errors import GraphError
-from lass_hf.graphs import benchmark_downloads as benchmark_sources
-from lass_hf.graphs import datasets_builder as graph_builder
-from lass_hf.graphs import loading as builders
+from lass_hf.graphs import benchmark_sources, datasets_builder, loading
 from lass_hf.graphs.datasets_builder import READING_CODE, GraphBuilder, fingerprint, load_tables
 from lass_hf.graphs.loading import load_graph
 
@@ -38,7 +36,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The folders that were read as text."""
+    """Records the folders that were read as text."""
     read, folders = KnowledgeGraph.from_directory.__func__, []
 
     def counted(cls, path, **options):
@@ -78,7 +76,7 @@ def test_a_benchmark_is_the_graph_of_its_folder_the_first_and_the_second_time(tm
     assert reads == [str(folder)]  # once, for three tables and two calls
 
 
-def test_ids_and_texts_stay_the_strings_they_are(tmp_path):
+def test_ids_and_texts_stay_the_same_strings(tmp_path):
     names = ["007", "null", "NaN", "1e5", "true", '"quoted', "a,b", " space ", "é\u2028x"]
     rows = [(head, "0", tail) for head in names for tail in names]
     texts = {name: f"text of {name}" for name in names}
@@ -117,7 +115,7 @@ def test_a_real_benchmark_is_the_graph_of_its_folder(name):
         assert_same_graph(load_benchmark(name, folder, long_text=long_text), graph)
 
 
-def test_a_card_of_other_tables_beside_the_texts_is_not_minded(folder, graph):
+def test_a_card_of_other_tables_beside_the_texts_is_ignored(folder, graph):
     card = "---\nconfigs:\n- config_name: raw\n  data_files: [{split: train, path: /raw/*}]\n---\n"
     (folder / "README.md").write_text(card)
     assert_same_graph(load_benchmark("umls", folder), graph)
@@ -192,7 +190,7 @@ def test_errors_name_file_and_line_and_leave_no_table(folder, cache, file, conte
     assert len(load_benchmark("umls", folder)["train"]) == 14
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(GraphError, match="nowhere: no such folder"):
         load_benchmark("umls", tmp_path / "nowhere")
 
@@ -204,7 +202,7 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path, monkeypatch, load):
         load("freebase")
 
 
-def test_a_mistyped_folder_is_said_to_be_none(monkeypatch):
+def test_a_mistyped_folder_is_an_error_about_folders(monkeypatch):
     def refuse(name, **_):
         raise GraphError(f"{name}: no graph could be loaded from the hub (no such dataset)")
 
@@ -216,7 +214,7 @@ def test_a_mistyped_folder_is_said_to_be_none(monkeypatch):
 def test_a_cache_that_cannot_be_written_is_named(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(GraphError, match=r"umls: the cache .*file/cache cannot be used .*; HF_DATASETS_CACHE names"):
+    with pytest.raises(GraphError, match=r"umls: the cache .*file/cache cannot be used .*; set HF_DATASETS_CACHE"):
         load_benchmark("umls", folder)
 
 
@@ -256,7 +254,7 @@ def test_a_new_or_lost_file_is_noticed(folder):
 
 
 def test_a_changed_file_is_noticed_wherever_the_card_has_it(graph, tmp_path):
-    """The layout of `push_to_hub`, without the suffix of Parquet files, with other files beside them."""
+    """The folder has the layout of `push_to_hub`, Parquet files without a suffix, and unrelated files."""
     folder = tmp_path / "data"
     graph.save_dataset(folder)
     (folder / "entities").mkdir()
@@ -287,26 +285,26 @@ def test_a_changed_file_is_noticed_wherever_the_card_has_it(graph, tmp_path):
     assert fingerprint(folder) != both
 
 
-def test_changed_code_is_not_served_what_older_code_made(folder, reads, monkeypatch, tmp_path):
+def test_changed_code_does_not_load_tables_of_older_code(folder, reads, monkeypatch, tmp_path):
     module = tmp_path / "reader.py"
-    monkeypatch.setattr(graph_builder, "READING_CODE", [*READING_CODE, module])
+    monkeypatch.setattr(datasets_builder, "READING_CODE", [*READING_CODE, module])
     for code, times in (("old", 1), ("new", 2), ("old", 2)):
         module.write_text(code)
         load_benchmark("umls", folder)
         assert len(reads) == times
 
 
-def test_the_code_that_counts_is_all_that_reads_a_folder():
+def test_the_hashed_code_is_all_code_that_reads_a_folder():
     waiting, reached = (
-        [Path(graph_builder.__file__).with_name("readers.py")],
-        {Path(graph_builder.__file__), READING_CODE[-2]},
+        [Path(datasets_builder.__file__).with_name("readers.py")],
+        {Path(datasets_builder.__file__), READING_CODE[-2]},
     )
     while waiting:
         module = waiting.pop()
         reached.add(module)
         for wing, name in re.findall(r"^from \.(\.core)?\.?(\w+) import", module.read_text(), re.MULTILINE):
             found = (module.parents[1] / "core" if wing else module.parent) / f"{name}.py"
-            if found not in reached and name not in ("errors", "known_triplets"):  # they read no file
+            if found not in reached and name not in ("errors", "known_triplets"):  # These modules read no file.
                 waiting.append(found)
     assert {path.resolve() for path in READING_CODE} == {path.resolve() for path in reached}
 
@@ -314,17 +312,17 @@ def test_the_code_that_counts_is_all_that_reads_a_folder():
 # Downloaded, offline, and without `datasets`
 
 
-def test_a_downloaded_benchmark_goes_the_same_way(folder, graph, monkeypatch, reads):
-    asked = []
+def test_a_downloaded_benchmark_passes_through_datasets_too(folder, graph, monkeypatch, reads):
+    calls = []
 
     def download(name, *, long_text):
-        asked.append((name, long_text))
+        calls.append((name, long_text))
         return folder
 
-    monkeypatch.setattr(builders, "download", download)
+    monkeypatch.setattr(loading, "download", download)
     assert_same_graph(load_benchmark("wn11"), graph)
     assert_same_graph(load_graph("wn11"), graph)
-    assert asked == [("wn11", False)] * 2
+    assert calls == [("wn11", False)] * 2
     assert reads == [str(folder)]
 
 
@@ -347,17 +345,41 @@ def test_a_warm_cache_needs_no_network(folder, graph, cache, monkeypatch):
         assert_same_graph(load_benchmark("umls"), graph)
 
 
-def test_a_folder_called_like_a_benchmark_goes_first(folder, graph, monkeypatch):
+def test_a_local_folder_takes_precedence_over_a_benchmark_of_the_same_name(folder, graph, monkeypatch):
     monkeypatch.chdir(folder.parent)
     folder.rename("wn18rr")
     assert_same_graph(load_graph("wn18rr"), graph)
 
 
-def test_countries_and_folders_load_without_datasets(folder):
-    code = (
-        "import sys; from lass_hf import KnowledgeGraph, load_benchmark; from lass_hf.graphs.loading import load_graph;"
-        f"load_benchmark('countries'); load_graph({str(folder)!r}); KnowledgeGraph.from_directory("
-        f"{str(folder)!r}); print('datasets' in sys.modules)"
-    )
+def modules_after(code):
+    """Returns the names of the modules that a fresh process has imported after the code."""
+    code += "\nimport sys\nprint(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "False"
+    return set(result.stdout.split())
+
+
+def test_countries_and_folders_load_without_datasets(folder):
+    code = f"""
+from lass_hf import KnowledgeGraph, load_benchmark
+from lass_hf.graphs.loading import load_graph
+load_benchmark("countries")
+load_graph({str(folder)!r})
+KnowledgeGraph.from_directory({str(folder)!r})
+"""
+    assert "datasets" not in modules_after(code)
+
+
+def test_graphs_are_loaded_summarized_and_saved_without_torch_and_transformers(folder, tmp_path):
+    code = f"""
+import datasets
+from lass_hf.graphs import hub
+from lass_hf.graphs.inductive_split import inductive_split
+from lass_hf.graphs.loading import load_benchmark, load_graph
+datasets.config.HF_DATASETS_CACHE = {str(tmp_path / "tables")!r}
+graph = load_graph({str(folder)!r})
+assert graph.summary()["splits"]["train"]["triplets"] == {len(TRAIN)}
+load_benchmark("umls", {str(folder)!r})
+graph.save_dataset({str(tmp_path / "saved")!r})
+inductive_split(graph, 0.5, 1)
+"""
+    assert not {"torch", "transformers"} & modules_after(code)

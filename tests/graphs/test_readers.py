@@ -1,4 +1,4 @@
-"""Graphs from folders of text files: triplets, labels, texts, and one line for each fault."""
+"""Graphs from folders of text files: triplets, labels, texts, and a one-line error for each fault."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def write(folder, **files):
 
 
 def names_of(graph, split):
-    """The triplets of a split as ids."""
+    """Returns the triplets of a split as ids."""
     entities, relations = graph.entities.ids, graph.relations.ids
     return [(entities[h], relations[r], entities[t]) for h, r, t in graph[split].triplets.tolist()]
 
@@ -108,7 +108,7 @@ def test_duplicate_lines_of_a_split_are_kept(tmp_path):
     assert graph["train"].triplets.tolist() == [[0, 0, 1]] * 2
 
 
-def test_the_same_text_twice_for_one_id_is_no_error(tmp_path):
+def test_the_same_text_twice_for_one_id_is_accepted(tmp_path):
     write(tmp_path, train="a\tr\tb\n", entity2text="a\tone\nb\ttwo\na\tone\n")
     assert KnowledgeGraph.from_directory(tmp_path).entities.ids == ["a", "b"]
 
@@ -217,7 +217,7 @@ def test_a_bad_line_of_the_long_texts_is_named(tmp_path):
         KnowledgeGraph.from_directory(tmp_path, long_text=True)
 
 
-def test_long_texts_asked_for_but_missing_are_an_error(graph_folder):
+def test_a_missing_file_of_long_texts_is_an_error(graph_folder):
     with pytest.raises(GraphError, match=r"entity2textlong\.txt"):
         KnowledgeGraph.from_directory(graph_folder, long_text=True)
 

@@ -1,4 +1,4 @@
-"""The summary of a graph: what is odd in it, counted."""
+"""The summary of a graph: counts of its parts and of its data-quality problems, against counts made by hand."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from lass_hf import KnowledgeGraph
 
 
 @pytest.fixture(scope="module")
-def odd_graph():
-    """Every oddity once or twice; the counts below are made by hand."""
+def flawed_graph():
+    """Returns a graph that has each data-quality problem once or twice."""
     return KnowledgeGraph.from_triplets(
         [
             ("a", "r", "b"),
@@ -37,8 +37,8 @@ def odd_graph():
     )
 
 
-def test_summary_counts_vocabularies_and_shared_texts(odd_graph):
-    summary = odd_graph.summary()
+def test_summary_counts_vocabularies_and_shared_texts(flawed_graph):
+    summary = flawed_graph.summary()
     del summary["splits"]
     assert summary == {
         "entities": 7,
@@ -50,8 +50,8 @@ def test_summary_counts_vocabularies_and_shared_texts(odd_graph):
     }
 
 
-def test_summary_of_train(odd_graph):
-    assert odd_graph.summary()["splits"]["train"] == {
+def test_summary_of_train(flawed_graph):
+    assert flawed_graph.summary()["splits"]["train"] == {
         "triplets": 5,
         "positives": 5,
         "duplicates": 1,
@@ -59,8 +59,8 @@ def test_summary_of_train(odd_graph):
     }
 
 
-def test_summary_of_validation(odd_graph):
-    assert odd_graph.summary()["splits"]["validation"] == {
+def test_summary_of_validation(flawed_graph):
+    assert flawed_graph.summary()["splits"]["validation"] == {
         "triplets": 2,
         "positives": 2,
         "duplicates": 0,
@@ -74,8 +74,8 @@ def test_summary_of_validation(odd_graph):
     }
 
 
-def test_summary_of_a_labeled_test_split(odd_graph):
-    assert odd_graph.summary()["splits"]["test"] == {
+def test_summary_of_a_labeled_test_split(flawed_graph):
+    assert flawed_graph.summary()["splits"]["test"] == {
         "triplets": 11,
         "positives": 7,
         "duplicates": 2,

@@ -1,4 +1,4 @@
-"""Files of triplets and texts: whatever bytes they hold, what a reader that goes line by line makes of them."""
+"""Files of triplets and texts, with any bytes in them, against a plain reader that goes line by line."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from lass_hf.graphs.text_files import read_texts, read_triplets
 
 
 class RefusedError(Exception):
-    """The number of the first line that is wrong, or None for a file that has none."""
+    """Carries the number of the first wrong line, or None for an empty file."""
 
 
 def lines_of(content):
@@ -45,7 +45,7 @@ def triplets_of(content):
 def texts_of(content):
     texts = {}
     for number, line in enumerate(lines_of(content), start=1):
-        row = [field if place == 0 else field.strip() for place, field in enumerate(line.split("\t"))]
+        row = [field if column == 0 else field.strip() for column, field in enumerate(line.split("\t"))]
         if len(row) != 2 or not row[0].strip() or not row[1] or texts.setdefault(*row) != row[1]:
             raise RefusedError(number)
     return texts
@@ -60,7 +60,7 @@ def read_triplets_as_lists(file):
     return [tuple(names[code] for code in row) for row in split.codes], labels
 
 
-# Mostly right, so that what is wrong is found behind lines that are right.
+# Most fields are right, so that wrong lines often follow right ones.
 NAMES = ["a", "b", "é", "null", "007", " a", "x y", "\u2028x", "x\ry", '"q', "1"]
 FIELDS = st.sampled_from([*NAMES * 5, "", " ", "\u3000"])
 LABELS = st.sampled_from([*["1", "0", "-1", " 1 "] * 5, "2", ""])
@@ -69,7 +69,7 @@ ENDS = st.sampled_from(["", "\n", "\n\n \n", "\r\n\r\n", "\t\n"])
 
 @st.composite
 def contents(draw, columns):
-    """Bytes of a file of mostly so many columns."""
+    """Draws the bytes of a file in which most lines have this number of columns."""
     right = st.tuples(*[FIELDS] * min(columns, 3), *[LABELS] * (columns - 3)).map("\t".join)
     any_width = st.lists(FIELDS, max_size=5).map("\t".join)
     lines = draw(st.lists(right if draw(st.booleans()) else st.one_of(right, right, any_width), min_size=1, max_size=6))
@@ -77,8 +77,8 @@ def contents(draw, columns):
     content = (draw(st.sampled_from(["", "", "\ufeff"])) + text).encode()
     if draw(st.integers(0, 9)):
         return content
-    place = draw(st.integers(0, len(content)))
-    return content[:place] + draw(st.sampled_from([b"\xff", b"\xed\xa0\x80"])) + content[place:]
+    position = draw(st.integers(0, len(content)))
+    return content[:position] + draw(st.sampled_from([b"\xff", b"\xed\xa0\x80"])) + content[position:]
 
 
 def agree(content, read, expected, tmp_path_factory):
@@ -117,7 +117,7 @@ def test_a_carriage_return_inside_a_line_is_part_of_a_name(tmp_path):
 
 
 def test_a_name_may_be_of_an_entity_and_a_relation(tmp_path):
-    """Entities are numbered as they occur, whatever stands between them as a relation."""
+    """Entities are numbered by first occurrence, also if a relation between them has the same name."""
     (tmp_path / "train.tsv").write_bytes(b"a\tb\tc\nb\tr\ta\n")
     graph = KnowledgeGraph.from_directory(tmp_path)
     assert (graph.entities.ids, graph.relations.ids) == (["a", "c", "b"], ["b", "r"])

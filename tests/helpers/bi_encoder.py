@@ -43,7 +43,7 @@ def pooled(model, processor, *texts_and_segments):
 def score_by_hand(model, processor, head, relation, tail):
     """Eq. 1 of the tail's query, and of the head's."""
     config, scores = model.config, []
-    inverse = processor.inverse.format(relation)
+    inverse = f"inverse of {relation}"
     for entity, name, answer in ((head, relation, tail), (tail, inverse, head)):
         h, r = pooled(model, processor, (entity, 1), (name, 2))
         (t,) = pooled(model, processor, (answer, 3))

@@ -1,10 +1,13 @@
-"""A graph with every oddity that a table may have."""
+"""A graph with every name and text that a table format may change."""
 
 from lass_hf import KnowledgeGraph
 
 
 def make_odd_graph():
-    """What type inference, quoting or line splitting would break; duplicates, an unused entity, one labeled split."""
+    """Returns a graph that type inference, quoting or line splitting would break.
+
+    It has duplicates, an unused entity and one labeled split too.
+    """
     names = [
         "0123",
         "123",

@@ -1,4 +1,4 @@
-"""The card of a folder: figures are added to it and leave it, and a README.md of the user's stays."""
+"""The card of a saved model: figures are added and removed with the weights, and a README.md of the user stays."""
 
 import json
 from dataclasses import replace
@@ -14,16 +14,16 @@ from lass_hf.cli.commands import main
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation.calibration import keep_calibration
 from lass_hf.hub.card_files import (
+    CARD_DATA_FILE,
     CARD_FILE,
-    FACTS_FILE,
     add_evaluation,
-    model_facts,
-    read_facts,
-    shared_card,
-    with_evaluation,
+    merge_evaluation,
+    model_card_data,
+    read_card_data,
+    render_shared_card,
     write_card,
 )
-from lass_hf.training.run_metadata import command
+from lass_hf.utils.environment import command_line
 
 
 def test_classification_of_a_folder_is_added_to_its_card(tmp_path, labeled_graph, capsys):
@@ -47,23 +47,23 @@ def test_classification_of_a_folder_is_added_to_its_card(tmp_path, labeled_graph
     assert "flatters" not in text
     assert f"true above the score {expected.threshold:.4f}" in text
     keep_calibration(tmp_path / "mine", replace(expected.calibration, threshold=0.25))
-    assert "true above the score 0.2500" in shared_card(tmp_path / "mine", "me/pets", "full")
+    assert "true above the score 0.2500" in render_shared_card(tmp_path / "mine", "me/pets", "full")
 
 
 def test_metrics_of_earlier_weights_are_not_in_the_card(tmp_path, graph):
     trainer = card_trainer(tmp_path, graph)
     trainer.evaluate()
     trainer.save_model()
-    assert len(read_facts(tmp_path)["evaluations"]) == 1
+    assert len(read_card_data(tmp_path)["evaluations"]) == 1
     trainer.train()
     trainer.save_model()
-    assert read_facts(tmp_path)["evaluations"] == []
+    assert read_card_data(tmp_path)["evaluations"] == []
     trainer.evaluate()
     trainer.save_model()
-    assert len(read_facts(tmp_path)["evaluations"]) == 1
-    trainer.train()  # again, to the same step
+    assert len(read_card_data(tmp_path)["evaluations"]) == 1
+    trainer.train()  # The second training ends at the same step.
     trainer.save_model()
-    assert read_facts(tmp_path)["evaluations"] == []
+    assert read_card_data(tmp_path)["evaluations"] == []
 
 
 def test_evaluation_of_a_folder_is_added_to_its_card(tmp_path, graph, graph_folder, capsys):
@@ -72,13 +72,13 @@ def test_evaluation_of_a_folder_is_added_to_its_card(tmp_path, graph, graph_fold
     assert main([*line, "--limit", "2", "--quiet"]) == 0
     text = text_of(tmp_path / "mine")
     assert "2 of 3 true triplets (a seeded choice)" in text
-    assert "model-index" not in text  # of a choice of triplets
+    assert "model-index" not in text  # The evaluation is of a choice of triplets.
     assert main([*line, "--quiet"]) == 0
-    assert main([*line, "--limit", "2", "--quiet"]) == 0  # does not take the place of all
+    assert main([*line, "--limit", "2", "--quiet"]) == 0  # It does not replace the evaluation of all triplets.
     assert main([*line, "--relations", "--quiet"]) == 0
     trainer = card_trainer(tmp_path / "other", graph)
     expected = evaluate_link_prediction(trainer.model, trainer.processing_class, graph, dtype="float32").metrics
-    links, relations = read_facts(tmp_path / "mine")["evaluations"]
+    links, relations = read_card_data(tmp_path / "mine")["evaluations"]
     assert (links["task"], links["split"], links["dtype"]) == ("link prediction", "test", "float32")
     assert links["metrics"]["head_mrr"] == expected["head_mrr"]
     assert (relations["task"], list(relations["sides"])) == ("relation prediction", ["relation"])
@@ -87,15 +87,15 @@ def test_evaluation_of_a_folder_is_added_to_its_card(tmp_path, graph, graph_fold
 
 
 @pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
-def test_facts_older_than_a_choice_do_without_it(architecture, tmp_path, graph):
+def test_card_data_older_than_a_choice_give_the_same_card(architecture, tmp_path, graph):
     model, processor = make_model(architecture=architecture), make_processor(graph, architecture=architecture)
     model.save_pretrained(tmp_path)
-    write_card(tmp_path, {**model_facts(model, processor), "training": None, "evaluations": []}, graph)
+    write_card(tmp_path, {**model_card_data(model, processor), "training": None, "evaluations": []}, graph)
     card = (tmp_path / CARD_FILE).read_text(encoding="utf-8")
-    facts = json.loads((tmp_path / FACTS_FILE).read_text(encoding="utf-8"))
+    card_data = json.loads((tmp_path / CARD_DATA_FILE).read_text(encoding="utf-8"))
     for name in ("self_match_weight", "neighbor_weight", "frequency_weight"):
-        del facts[name]
-    write_card(tmp_path, facts, graph)
+        del card_data[name]
+    write_card(tmp_path, card_data, graph)
     assert (tmp_path / CARD_FILE).read_text(encoding="utf-8") == card
 
 
@@ -103,19 +103,19 @@ def test_figures_of_other_weights_leave_the_card(tmp_path, graph, graph_folder):
     trainer = card_trainer(tmp_path, graph)
     trainer.evaluate()
     trainer.save_model()
-    assert len(read_facts(tmp_path)["evaluations"]) == 1
+    assert len(read_card_data(tmp_path)["evaluations"]) == 1
     make_model(seed=1).save_pretrained(tmp_path)
-    assert read_facts(tmp_path) == {}
-    assert shared_card(tmp_path, "user/mine", "full") is None
+    assert read_card_data(tmp_path) == {}
+    assert render_shared_card(tmp_path, "user/mine", "full") is None
     before = text_of(tmp_path)
     assert main(["evaluate", "--model", str(tmp_path), "--graph", str(graph_folder), "--quiet"]) == 0
-    assert text_of(tmp_path) == before  # no facts to tell with the new figures
+    assert text_of(tmp_path) == before  # There are no card data of these weights to add the figures to.
 
 
-@pytest.mark.parametrize("own", ["# My own words\n", "", "---\nlicense: mit\n---\n\xe9", b"\xff\xfe"])
-def test_readme_of_the_user_is_left_alone(own, tmp_path, graph, caplog):
+@pytest.mark.parametrize("readme", ["# My own words\n", "", "---\nlicense: mit\n---\n\xe9", b"\xff\xfe"])
+def test_readme_of_the_user_is_left_alone(readme, tmp_path, graph, caplog):
     caplog.set_level("WARNING", logger="lass_hf")
-    content = own if isinstance(own, bytes) else own.encode()
+    content = readme if isinstance(readme, bytes) else readme.encode()
     (tmp_path / CARD_FILE).write_bytes(content)
     trainer = card_trainer(tmp_path, graph)
     trainer.save_model()
@@ -134,7 +134,7 @@ def test_card_that_was_changed_is_left_alone_and_an_unchanged_one_is_not(tmp_pat
     (tmp_path / CARD_FILE).write_text(changed, encoding="utf-8")
     trainer.save_model()
     assert text_of(tmp_path) == changed
-    assert shared_card(tmp_path, "user/mine", "full") is None
+    assert render_shared_card(tmp_path, "user/mine", "full") is None
 
 
 def test_metadata_that_was_given_stays_in_later_cards(tmp_path, graph):
@@ -151,30 +151,30 @@ def test_metadata_that_was_given_stays_in_later_cards(tmp_path, graph):
         trainer.create_model_card(color="red")
 
 
-def test_evaluations_take_each_others_place():
+def test_a_larger_evaluation_replaces_a_smaller_one_of_the_same_split():
     one = {"task": "link prediction", "graph": "a", "split": "test", "triplets": 3, "metrics": {}}
     more, other = {**one, "triplets": 5}, {**one, "graph": "b"}
-    assert with_evaluation([one], more) == [more]
-    assert with_evaluation([more], one) == [more]
-    assert with_evaluation([one, other], {**one, "new": True}) == [other, {**one, "new": True}]
+    assert merge_evaluation([one], more) == [more]
+    assert merge_evaluation([more], one) == [more]
+    assert merge_evaluation([one, other], {**one, "new": True}) == [other, {**one, "new": True}]
 
 
-def test_card_and_record_keep_the_token_to_themselves(tmp_path, graph, monkeypatch):
+def test_card_and_run_metadata_do_not_contain_the_token(tmp_path, graph, monkeypatch):
     for words in (["--hub_token", "hf_secret"], ["--hub-token=hf_secret"], ["--hub_token=hf secret"]):
         monkeypatch.setattr("sys.argv", ["lass-hf", "train", *words, "--seed", "7"])
-        assert "secret" not in command()
-        assert command().endswith("--seed 7")
+        assert "secret" not in command_line()
+        assert command_line().endswith("--seed 7")
     card_trainer(tmp_path, graph, hub_token="hf_secret").save_model()
-    for file in (CARD_FILE, FACTS_FILE):
+    for file in (CARD_FILE, CARD_DATA_FILE):
         assert "hf_secret" not in (tmp_path / file).read_text()
 
 
-def test_evaluation_goes_nowhere_without_a_card(tmp_path):
+def test_an_evaluation_is_not_written_without_a_card(tmp_path):
     add_evaluation(tmp_path, {}, None)
     add_evaluation("user/name", {}, None)
-    (tmp_path / FACTS_FILE).write_text("[1]")
+    (tmp_path / CARD_DATA_FILE).write_text("[1]")
     add_evaluation(tmp_path, {}, None)
-    assert [path.name for path in tmp_path.iterdir()] == [FACTS_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [CARD_DATA_FILE]
 
 
 @pytest.mark.parametrize(("given", "named"), [("runs/mine", "runs/mine"), (".", "here"), ("../here/mine", "mine")])

@@ -1,4 +1,4 @@
-"""The model card: what it says, that its snippets run, and that its metadata is valid."""
+"""The model card: it describes the training and the evaluation, its snippets run, and its metadata is valid."""
 
 import json
 import re
@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor
 from lass_hf.cli.commands import main
-from lass_hf.hub.card_files import CARD_FILE, FACTS_FILE, read_facts, shared_card
-from lass_hf.hub.card_text import model_card
+from lass_hf.hub.card_files import CARD_DATA_FILE, CARD_FILE, read_card_data, render_shared_card
+from lass_hf.hub.card_text import render_model_card
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, graph_folder, encoder_folder):
-    """A model of `lass-hf train`; do not change it."""
+    """Trains a model with `lass-hf train`; tests must not change the folder."""
     folder = tmp_path_factory.mktemp("trained") / "animals"
     short = {"num_train_epochs": 1, "per_device_train_batch_size": 7, "save_strategy": "no", "report_to": "none"}
     flags = [f"--{name}={value}" for name, value in short.items()]
@@ -30,12 +30,17 @@ def folder(tmp_path_factory, graph_folder, encoder_folder):
     return folder
 
 
-def test_card_says_what_the_training_was(folder, encoder_folder):
+def test_card_describes_the_training(folder, encoder_folder):
     text = text_of(folder)
     assert text.startswith("---\n")
     assert "# animals\n" in text
-    for told in ("10 entities and 3 relations", "Seed: 7", "2 steps, 1 epoch of 14 triplets", "[SEP] relation [SEP]"):
-        assert told in text, told
+    for statement in (
+        "10 entities and 3 relations",
+        "Seed: 7",
+        "2 steps, 1 epoch of 14 triplets",
+        "[SEP] relation [SEP]",
+    ):
+        assert statement in text, statement
     split_table = next(table for table in tables(text) if table[0][0] == "split")
     assert split_table[2:] == [["train", "14", "14", "0"], ["validation", "3", "3", "0"], ["test", "3", "3", "0"]]
     choices = {row[0]: row[1:] for row in next(table for table in tables(text) if table[0][0] == "choice")[2:]}
@@ -46,7 +51,7 @@ def test_card_says_what_the_training_was(folder, encoder_folder):
     training = json.loads((folder / "training.json").read_text())
     assert f"Duration: {training['metrics']['train_runtime']:.1f} s" in text
     assert f"torch {training['versions']['torch']}" in text
-    for file in (CARD_FILE, FACTS_FILE):  # nobody needs to know where it was made
+    for file in (CARD_FILE, CARD_DATA_FILE):  # A shared card names no path of this machine.
         assert str(folder.parent) not in (folder / file).read_text()
         assert encoder_folder not in (folder / file).read_text()
 
@@ -55,13 +60,13 @@ def test_card_has_the_evaluation_of_these_weights_with_its_protocol(folder):
     log = json.loads((folder / "training.json").read_text())["log"]
     last = next(entry for entry in reversed(log) if "eval_mrr" in entry)
     text = text_of(folder)
-    for told in (
+    for statement in (
         "Link prediction: validation split",
         "6 queries",
         "train + validation + test (filtered)",
         "(realistic)",
     ):
-        assert told in text, told
+        assert statement in text, statement
     both = next(table for table in tables(text) if table[0][1] == "MR")[2]
     names = ("mr", "mrr", "hits@1", "hits@3", "hits@10", "amri")
     assert both == ["both sides", *(f"{last[f'eval_{name}']:.3f}" for name in names)]
@@ -71,11 +76,11 @@ def test_card_has_the_evaluation_of_these_weights_with_its_protocol(folder):
     assert result[0].metric_args == {"filtered": "train+validation+test", "ties": "realistic", "queries": 6}
 
 
-def test_metadata_of_the_card_is_what_a_hub_takes(folder):
+def test_metadata_of_the_card_are_valid_for_the_hub(folder):
     data = ModelCard(text_of(folder)).data
     assert (data.library_name, data.pipeline_tag, data.model_name) == ("transformers", "graph-ml", "animals")
     assert "knowledge-graph-completion" in data.tags
-    assert not {"license", "language", "datasets"} & set(data.to_dict())  # nobody gave them
+    assert not {"license", "language", "datasets"} & set(data.to_dict())  # The user did not give these.
 
 
 @pytest.mark.parametrize("include_graph", ["full", "vocabulary", "none"])
@@ -86,7 +91,7 @@ def test_snippets_of_the_card_run(architecture, include_graph, tmp_path, graph_f
     trainer.train()
     trainer.save_model()
     trainer.processing_class.save_pretrained("mine", include_graph=include_graph)
-    text = shared_card("mine", "user/mine", include_graph)
+    text = render_shared_card("mine", "user/mine", include_graph)
     text = text.replace("user/mine", "mine").replace("my_graph", str(graph_folder))
     capsys.readouterr()
     predict, *complete, score = fences(text, "python")
@@ -151,47 +156,47 @@ def test_card_of_the_best_model_has_its_own_metrics(tmp_path, graph):
     log = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
     best = max(log, key=lambda entry: entry["eval_loss"])
     assert best["step"] < trainer.state.global_step
-    (evaluation,) = read_facts(tmp_path)["evaluations"]
+    (evaluation,) = read_card_data(tmp_path)["evaluations"]
     assert evaluation["metrics"]["mrr"] == best["eval_mrr"]
     assert f"The weights are those of step {best['step']}, the best." in text_of(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("include_graph", "told"), [("vocabulary", "without the triplets"), ("none", "comes without names")]
+    ("include_graph", "statement"), [("vocabulary", "without the triplets"), ("none", "comes without names")]
 )
-def test_shared_card_says_what_goes_along_and_tells_no_fact(include_graph, told, folder):
+def test_shared_card_describes_what_is_shared_and_reveals_no_triplet(include_graph, statement, folder):
     assert "with the true triplets" in text_of(folder)
-    shared = shared_card(folder, "user/pets", include_graph)
-    assert told in shared
+    shared = render_shared_card(folder, "user/pets", include_graph)
+    assert statement in shared
     assert "with the true triplets" not in shared
     assert "from_pretrained('user/pets')" in shared
-    asked = re.search(r"head='(\w+)', relation='(\w+)'", shared)
-    assert (asked is None) == (include_graph == "none")
-    facts = {(head, relation, ENTITY_TEXT[tail]) for head, relation, tail in TRAIN + VALIDATION + TEST}
-    assert asked is None or (*asked.groups(), re.search(r"^tail = '(.*)'$", shared, re.MULTILINE)[1]) not in facts
+    query = re.search(r"head='(\w+)', relation='(\w+)'", shared)
+    assert (query is None) == (include_graph == "none")
+    triplets = {(head, relation, ENTITY_TEXT[tail]) for head, relation, tail in TRAIN + VALIDATION + TEST}
+    assert query is None or (*query.groups(), re.search(r"^tail = '(.*)'$", shared, re.MULTILINE)[1]) not in triplets
 
 
 @pytest.fixture(scope="module")
-def facts(folder):
-    return {**read_facts(folder), "calibration": None}
+def card_data(folder):
+    return {**read_card_data(folder), "calibration": None}
 
 
 @pytest.fixture(scope="module")
-def plain(facts):
-    return ModelCard(model_card(facts, make_graph()))
+def plain(card_data):
+    return ModelCard(render_model_card(card_data, make_graph()))
 
 
 @given(name=st.text(min_size=1), graph_name=st.text(min_size=1), encoder=st.text(), entity=st.text(min_size=1))
 @example(name="---\n# x", graph_name="a|b\n| c |\n", encoder="`x`_*", entity="```\n'\"\\")
 @example(name="yes", graph_name="- [x]: {y}\u2028\x85", encoder="<!-- ", entity="$x$\t")
 @settings(max_examples=25, deadline=None)
-def test_odd_names_break_neither_metadata_nor_tables_of_the_card(facts, plain, name, graph_name, encoder, entity):
-    training = {**facts["training"], "graph": graph_name, "load_graph": graph_name}
-    odd = {**facts, "folder": name, "encoder": encoder, "training": training, "metadata": {}}
-    odd["evaluations"] = [{**facts["evaluations"][0], "graph": graph_name}]
+def test_unusual_names_break_neither_metadata_nor_tables(card_data, plain, name, graph_name, encoder, entity):
+    training = {**card_data["training"], "graph": graph_name, "load_graph": graph_name}
+    unusual = {**card_data, "folder": name, "encoder": encoder, "training": training, "metadata": {}}
+    unusual["evaluations"] = [{**card_data["evaluations"][0], "graph": graph_name}]
     graph = make_graph()
     graph.entities.ids[0] = graph.entities.texts[0] = entity
-    text = model_card(odd, graph)
+    text = render_model_card(unusual, graph)
     text.encode()
     card = ModelCard(text)
     assert card.data.to_dict().keys() - {"base_model", "datasets"} == plain.data.to_dict().keys() - {

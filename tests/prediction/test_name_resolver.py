@@ -65,6 +65,6 @@ def test_suggestions_may_come_from_elsewhere(graph):
     asked = []
     resolver = NameResolver(graph, lambda name, slot: asked.append((name, slot)) or ["dog"])
     assert resolver.resolve("cat", 0) == graph.entities.find("cat")
-    with pytest.raises(UnknownNameError, match=r"'catt' is no id or text .* did you mean 'dog'\?"):
+    with pytest.raises(UnknownNameError, match=r"'catt' is not an id or text .* did you mean 'dog'\?"):
         resolver.resolve("catt", 2)
     assert asked == [("catt", 2)]

@@ -376,7 +376,7 @@ def test_a_name_that_the_graph_lacks_is_named(name, error, words, pipes):
         ({"top_k": "3"}, "top_k='3'"),
         ({"candidates": []}, r"candidates=\[\]; expected a list"),
         ({"candidates": "cat"}, "candidates='cat'; expected a list"),
-        ({"candidates": ["cta"]}, "'cta' is no id or text"),
+        ({"candidates": ["cta"]}, "'cta' is not an id or text"),
         ({"topk": 3}, "topk=3 for a kg-completion pipeline; expected top_k, exclude_known, candidates, batch_size"),
     ],
 )

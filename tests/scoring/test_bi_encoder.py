@@ -1,4 +1,4 @@
-"""The bi-encoder: queries and answers apart, the same Eq. 1, the same engine and ranks."""
+"""The bi-encoder encodes queries and entities apart, with the same Eq. 1, the same engine and the same ranks."""
 
 import numpy as np
 import pytest
@@ -39,6 +39,9 @@ def tokens_of(processor, batch, row):
 # Sequences
 
 
+INVERSE_OF = "in ##v ##e ##r ##s ##e of"  # as the tokenizer splits it
+
+
 @pytest.mark.parametrize(
     ("separators", "expected"),
     [
@@ -46,12 +49,10 @@ def tokens_of(processor, batch, row):
         (False, ("[CLS] cat eats [SEP]", "[CLS] milk [SEP]", "[CLS] milk {} eats [SEP]", "[CLS] cat [SEP]")),
     ],
 )
-def test_a_triplet_is_two_queries_and_two_answers(separators, expected):
+def test_a_triplet_is_two_queries_and_two_candidates(separators, expected):
     processor = bi_encoder_processor(separators=separators)
     batch = processor([("cat", "eats", "milk")])
-    assert [tokens_of(processor, batch, row) for row in range(4)] == [
-        text.format("in ##v ##e ##r ##s ##e of") for text in expected
-    ]
+    assert [tokens_of(processor, batch, row) for row in range(4)] == [text.format(INVERSE_OF) for text in expected]
     assert batch["pairs"].tolist() == [[[0, 1], [2, 3]]]
     gap = [0] if separators else []
     assert batch["segment_ids"][0][: 4 + len(gap)].tolist() == [0, 1, *gap, 2, 0]
@@ -79,7 +80,7 @@ def test_long_texts_are_cut_to_max_length():
         assert (store.lengths(rows) == batch["attention_mask"].sum(1).numpy()).all()
 
 
-def test_the_processor_keeps_its_encoding(tmp_path):
+def test_the_processor_keeps_its_architecture(tmp_path):
     bi_encoder_processor().save_pretrained(tmp_path)
     again = LassProcessor.from_pretrained(tmp_path)
     assert again.architecture == "bi-encoder"
@@ -91,7 +92,7 @@ def test_the_processor_keeps_its_encoding(tmp_path):
 
 @pytest.mark.parametrize("kind", ["bert", "modernbert"])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_scores_are_eq_1_over_separate_vectors(kind, geometry, processor):
+def test_scores_are_eq_1_over_vectors_of_the_bi_encoder(kind, geometry, processor):
     model = make_model(kind, architecture="bi-encoder", **GEOMETRIES[geometry])
     graph = processor.graph
     triplets = np.concatenate([graph["train"].triplets, graph["test"].triplets])
@@ -107,7 +108,7 @@ def test_scores_are_eq_1_over_separate_vectors(kind, geometry, processor):
     assert output.scores.dtype == torch.float32
 
 
-def test_a_querys_own_entity_counts_less(processor):
+def test_the_entity_of_a_query_counts_less_as_its_candidate(processor):
     model = bi_encoder_model(self_match_weight=0.01)
     scorer = TripletScorer(model, processor.token_store(), "float32")
     triplets = np.array([[0, 0, 0], [3, 1, 3], [0, 0, 3]])
@@ -115,28 +116,30 @@ def test_a_querys_own_entity_counts_less(processor):
     expected = np.array([score_by_hand(model, processor, *text) for text in texts])
     np.testing.assert_allclose(scorer.score(triplets, 2), expected[:, 0], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(scorer.score(triplets), expected.mean(axis=1), rtol=1e-4, atol=1e-4)
-    every = np.ones((3, 10), dtype=bool)
+    mask = np.ones((3, 10), dtype=bool)
     for slot in (0, 2):
-        matrix = candidate_scores(scorer, processor.graph["test"])(triplets, slot, np.arange(10), every, None)
-        hand = by_triplets(scorer.score)(triplets, slot, np.arange(10), every, None)
-        np.testing.assert_allclose(matrix, hand, rtol=1e-4, atol=1e-4)
+        matrix = candidate_scores(scorer, processor.graph["test"])(triplets, slot, np.arange(10), mask, None)
+        expected_matrix = by_triplets(scorer.score)(triplets, slot, np.arange(10), mask, None)
+        np.testing.assert_allclose(matrix, expected_matrix, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("weights", [{}, {"neighbor_weight": 0.3}])
-def test_an_entity_that_reads_like_the_querys_own_counts_less_too(weights):
+def test_an_entity_with_the_text_of_the_query_entity_counts_less_too(weights):
     graph = KnowledgeGraph.from_triplets(
         [*TRAIN, ("tom", "eats", "milk")], TRAIN[:1], TRAIN[:1], entity_text={**ENTITY_TEXT, "tom": ENTITY_TEXT["cat"]}
     )
-    processor, asked = bi_encoder_processor(graph), np.array([[graph.entities.ids.index("cat"), 0, 0]])
-    every, found = np.arange(graph.num_entities), {}
+    processor, query = bi_encoder_processor(graph), np.array([[graph.entities.ids.index("cat"), 0, 0]])
+    entities, scores_by_weight = np.arange(graph.num_entities), {}
     for self_match_weight in (1.0, 0.01):
         model = bi_encoder_model(self_match_weight=self_match_weight, **weights)
         scorer = TripletScorer(model, processor.token_store(), "float32")
-        triplets = np.column_stack([np.repeat(asked[:, :2], len(every), axis=0), every])
-        matrix = candidate_scores(scorer, graph["test"])(asked, 2, every, np.ones((1, len(every)), dtype=bool), None)
-        found[self_match_weight] = [scorer.score(triplets, 2), scorer.score(triplets), matrix[0]]
+        triplets = np.column_stack([np.repeat(query[:, :2], len(entities), axis=0), entities])
+        matrix = candidate_scores(scorer, graph["test"])(
+            query, 2, entities, np.ones((1, len(entities)), dtype=bool), None
+        )
+        scores_by_weight[self_match_weight] = [scorer.score(triplets, 2), scorer.score(triplets), matrix[0]]
     alike = np.isin(graph.entities.ids, ["cat", "tom"])
-    for without, scores in zip(*found.values(), strict=True):
+    for without, scores in zip(*scores_by_weight.values(), strict=True):
         np.testing.assert_allclose(scores - without, np.where(alike, np.log(0.01), 0), atol=1e-5)
 
 
@@ -149,16 +152,16 @@ def test_unit_scores_are_a_cosine_up_to_constants(model, processor):
     np.testing.assert_allclose(u.norm(dim=1).numpy(), 1, rtol=1e-5)
 
 
-def test_an_entity_has_one_vector_whatever_is_asked(model, processor):
+def test_an_entity_has_one_vector_in_all_calls(model, processor):
     scorer = TripletScorer(model, processor.token_store(), "float32")
-    every = scorer.encode_entities(np.arange(10))
+    all_vectors = scorer.encode_entities(np.arange(10))
     some = scorer.encode_entities(np.array([7, 3, 7]))
-    torch.testing.assert_close(some, every[[7, 3, 7]])
+    torch.testing.assert_close(some, all_vectors[[7, 3, 7]])
     assert torch.equal(some[0], some[2])
     assert scorer.encode_entities(np.empty(0, dtype=np.int64)).shape == (0, 32)
 
 
-def test_the_model_keeps_its_encoding_and_its_scale(model, processor, tmp_path):
+def test_the_model_keeps_its_architecture_and_its_scale(model, processor, tmp_path):
     with torch.no_grad():
         model.log_scale.fill_(3.0)
     model.save_pretrained(tmp_path)
@@ -197,10 +200,12 @@ def test_ranks_are_those_of_the_scores_of_all_triplets(geometry, monkeypatch):
 
     score_energies = TripletScorer.score_energies
 
-    def exact(triplets, slot, bar):  # float64 would differ in its last bits, so rounded: what is equal stays equal
-        return np.round(scorer.score(triplets, slot, bar), 4)
+    def rounded(
+        triplets, slot, progress
+    ):  # float64 would differ in the last bits; equal scores stay equal when rounded.
+        return np.round(scorer.score(triplets, slot, progress), 4)
 
-    expected = rank_split(by_triplets(exact), processor.graph["test"], quiet=True)
+    expected = rank_split(by_triplets(rounded), processor.graph["test"], quiet=True)
     monkeypatch.setattr(
         "lass_hf.scoring.triplet_scorer.TripletScorer.score_energies",
         lambda self, squared: torch.round(score_energies(self, squared), decimals=4),
@@ -214,7 +219,7 @@ def test_ranks_are_those_of_the_scores_of_all_triplets(geometry, monkeypatch):
 def test_entities_with_the_same_text_are_tied_exactly(dtype, model):
     processor = bi_encoder_processor(duplicate_graph())
     result = evaluate_link_prediction(model, processor, processor.graph, dtype=dtype, quiet=True)
-    # Of the queries (?, eats, milk), (mouse, eats, ?) and (?, lives_in, garden), with a twin that is not known.
+    # The queries (?, eats, milk), (mouse, eats, ?) and (?, lives_in, garden): the entity has a twin that is not known.
     differ = result.optimistic_ranks != result.pessimistic_ranks
     assert differ.tolist() == [True, False, True, False, False, False]
 
@@ -229,7 +234,7 @@ def test_the_candidates_of_a_ranking_are_encoded_once(model, processor):
     assert sum(rows) == 10 + heads + tails
 
 
-def test_a_ranking_that_ended_is_read_and_scores_no_query_again(model, processor, tmp_path, monkeypatch):
+def test_a_finished_ranking_is_read_again_and_scores_no_query(model, processor, tmp_path, monkeypatch):
     monkeypatch.setitem(evaluate_link_prediction.__globals__["CHUNK_SIZE"], "bi-encoder", 10)
     choices = {"dtype": "float32", "quiet": True}
     expected = evaluate_link_prediction(model, processor, processor.graph, **choices)
@@ -256,7 +261,7 @@ def test_classification_takes_the_mean_of_both_directions(model, labeled_graph):
     np.testing.assert_allclose(result.scores, both, rtol=1e-6)
 
 
-def test_a_scale_that_is_no_number_is_no_perfect_rank(model, processor):
+def test_a_scale_that_is_not_a_number_is_an_error_and_not_a_perfect_rank(model, processor):
     with torch.no_grad():
         model.log_scale.fill_(torch.nan)
     with pytest.raises(NonFiniteError, match="scores are NaN or infinite"):
@@ -277,15 +282,15 @@ def test_an_index_is_kept_and_read_again(model, processor, tmp_path):
     scorer = TripletScorer(model, processor.token_store(), "float32")
     index = entity_index(scorer, tmp_path)
     calls = []
-    monkeypatched = TripletScorer(model, processor.token_store(), "float32")
-    monkeypatched.encode_entities = lambda *arguments: calls.append(arguments)
-    again = entity_index(monkeypatched, tmp_path)
+    second_scorer = TripletScorer(model, processor.token_store(), "float32")
+    second_scorer.encode_entities = lambda *arguments: calls.append(arguments)
+    again = entity_index(second_scorer, tmp_path)
     assert calls == []
     torch.testing.assert_close(torch.cat(again.blocks), torch.cat(index.blocks), rtol=0, atol=0)
 
 
 def test_an_index_that_cannot_be_kept_is_in_memory(model, processor, tmp_path, monkeypatch, caplog):
-    """In a folder that others share, say, made on a machine with another precision."""
+    """Such a folder is one that other users share, made on a machine with another precision."""
     scorer = TripletScorer(model, processor.token_store(), "float32")
     monkeypatch.setattr("lass_hf.scoring.index_building.os.access", lambda *_: False)
     index = entity_index(scorer, tmp_path)
@@ -304,7 +309,7 @@ def test_an_index_of_another_model_or_graph_is_refused(model, processor, tmp_pat
         entity_index(TripletScorer(model, other.token_store(), "float32"), tmp_path)
 
 
-def test_an_index_serves_whatever_is_made_of_its_distances(processor, tmp_path):
+def test_an_index_serves_models_that_use_its_distances_in_other_ways(processor, tmp_path):
     entity_index(TripletScorer(bi_encoder_model(), processor.token_store(), "float32"), tmp_path)
     choices = {"scale": 3.0, "learn_scale": False, "margin": 1.0}
     weights = {"self_match_weight": 0.1, "neighbor_weight": 0.2, "frequency_weight": 0.3}
@@ -323,8 +328,8 @@ def test_entities_that_are_new_to_the_graph_are_the_only_ones_encoded(model, pro
         KnowledgeGraph.from_triplets([*TRAIN, ("bird", "eats", "fish")], entity_text=text, relation_text=RELATION_TEXT)
     )
     scorer = TripletScorer(model, more.token_store(), "float32")
-    encode, asked = scorer.encode_entities, []
-    scorer.encode_entities = lambda entities: asked.extend(entities.tolist()) or encode(entities)
+    encode, encoded = scorer.encode_entities, []
+    scorer.encode_entities = lambda entities: encoded.extend(entities.tolist()) or encode(entities)
     index = entity_index(scorer, tmp_path)
-    assert asked == [10, 11]
+    assert encoded == [10, 11]
     torch.testing.assert_close(torch.cat(index.blocks), encode(np.arange(12)), rtol=1e-5, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What training triplets add to vectors and scores in rankings, against loops in float64."""
+"""Neighbors and frequencies of training triplets in vectors and scores, compared with loops in float64."""
 
 import numpy as np
 import pytest
@@ -13,21 +13,21 @@ from lass_hf import KnowledgeGraph, LassPredictor, evaluate_link_prediction
 from lass_hf.core.errors import NonFiniteError
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.scoring.candidate_scores import by_triplets, candidate_scores
-from lass_hf.scoring.candidate_vectors import candidate_vectors, neighbors
+from lass_hf.scoring.candidate_vectors import candidate_vectors, find_neighbors
 from lass_hf.scoring.entity_index import EntityIndex
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 COUNT, DIM = 6, 3
-TEXTS = np.array([0, 1, 2, 1, 4, 2])  # 3 reads like 1, and 5 like 2
+TEXTS = np.array([0, 1, 2, 1, 4, 2])  # Entity 3 has the text of 1, and 5 that of 2.
 VECTORS = torch.randn((COUNT, DIM), generator=torch.Generator().manual_seed(0))[TEXTS]
 
 
-def by_hand(entity: int, triplets: np.ndarray) -> list[int]:
-    found = set()
+def neighbors_one_by_one(entity: int, triplets: np.ndarray) -> list[int]:
+    neighbors = set()
     for head, _, tail in triplets.tolist():
-        found |= {int(TEXTS[tail])} if head == entity else set()
-        found |= {int(TEXTS[head])} if tail == entity else set()
-    return sorted(found - {int(TEXTS[entity])})
+        neighbors |= {int(TEXTS[tail])} if head == entity else set()
+        neighbors |= {int(TEXTS[head])} if tail == entity else set()
+    return sorted(neighbors - {int(TEXTS[entity])})
 
 
 GRAPHS = arrays(np.int64, st.tuples(st.integers(0, 9), st.just(3)), elements=st.integers(0, COUNT - 1))
@@ -36,10 +36,9 @@ GRAPHS = arrays(np.int64, st.tuples(st.integers(0, 9), st.just(3)), elements=st.
 @settings(deadline=None)
 @given(GRAPHS)
 def test_neighbors_are_those_of_any_relation_and_direction(triplets):
-    found = neighbors(triplets, TEXTS)
-    assert [part.tolist() for part in np.split(found.entities, found.offsets[1:-1])] == [
-        by_hand(e, triplets) for e in range(COUNT)
-    ]
+    result = find_neighbors(triplets, TEXTS)
+    parts = [part.tolist() for part in np.split(result.entities, result.offsets[1:-1])]
+    assert parts == [neighbors_one_by_one(entity, triplets) for entity in range(COUNT)]
 
 
 @pytest.mark.parametrize("unit", [True, False])
@@ -47,70 +46,67 @@ def test_neighbors_are_those_of_any_relation_and_direction(triplets):
 @given(GRAPHS)
 def test_vectors_are_mixed_with_the_mean_of_the_neighbors(unit, triplets):
     index = EntityIndex([VECTORS[:4], VECTORS[4:]])
-    answers = candidate_vectors(index, TEXTS, triplets, 0.5, unit)
+    candidates = candidate_vectors(index, TEXTS, triplets, 0.5, unit)
     queries = torch.randn((4, DIM), generator=torch.Generator().manual_seed(1))
-    asked = np.array([3, 0, 7, 5])  # 7 is new to the graph
-    found = answers.mixed(queries, asked)
+    entities = np.array([3, 0, 7, 5])  # Entity 7 is new to the graph.
+    mixed_queries = candidates.mixed(queries, entities)
     texts = VECTORS.double().numpy()[TEXTS]
-    cases = [(e, texts[e], answers.index.vectors(np.array(e))) for e in range(COUNT)]
-    cases += [(e, queries[row].double().numpy(), found[row]) for row, e in enumerate(asked) if e < COUNT]
-    for entity, own, mixed in cases:
-        near = by_hand(entity, triplets)
-        expected = (own + 0.5 * texts[near].mean(axis=0)) / 1.5 if near else own
-        if unit and near:
+    cases = [(e, texts[e], candidates.index.vectors(np.array(e))) for e in range(COUNT)]
+    cases += [(e, queries[row].double().numpy(), mixed_queries[row]) for row, e in enumerate(entities) if e < COUNT]
+    for entity, vector, mixed in cases:
+        neighbors = neighbors_one_by_one(entity, triplets)
+        expected = (vector + 0.5 * texts[neighbors].mean(axis=0)) / 1.5 if neighbors else vector
+        if unit and neighbors:
             expected = expected / np.linalg.norm(expected)
         np.testing.assert_allclose(mixed.numpy(), expected, atol=1e-5)
-    assert torch.equal(found[2], queries[2])
-    same = [
-        min(f for f in range(COUNT) if (TEXTS[f], by_hand(f, triplets)) == (TEXTS[e], by_hand(e, triplets)))
-        for e in range(COUNT)
-    ]
-    assert answers.same_vector.tolist() == same
+    assert torch.equal(mixed_queries[2], queries[2])
+    keys = [(TEXTS[entity], neighbors_one_by_one(entity, triplets)) for entity in range(COUNT)]
+    assert candidates.same_vector.tolist() == [keys.index(key) for key in keys]
 
 
 def test_without_a_weight_the_index_is_used_as_it_is():
     index = EntityIndex([VECTORS])
-    answers = candidate_vectors(index, TEXTS, np.array([[0, 0, 1]]), 0.0, True)
-    assert answers.index is index
-    assert answers.mixed(VECTORS, TEXTS) is VECTORS
+    candidates = candidate_vectors(index, TEXTS, np.array([[0, 0, 1]]), 0.0, True)
+    assert candidates.index is index
+    assert candidates.mixed(VECTORS, TEXTS) is VECTORS
 
 
 def test_rankings_are_those_of_the_mixed_vectors():
-    text = {**ENTITY_TEXT, "stone": "a stone"}  # which occurs in no triplet, and is no candidate
+    text = {**ENTITY_TEXT, "stone": "a stone"}  # It occurs in no triplet, so it is no candidate.
     graph = KnowledgeGraph.from_triplets(TRAIN, VALIDATION, TEST, entity_text=text, relation_text=RELATION_TEXT)
     weights = {"neighbor_weight": 0.4, "self_match_weight": 0.02, "frequency_weight": 0.7}
     processor, model = bi_encoder_processor(graph), bi_encoder_model(**weights)
     store = processor.token_store()
     scorer = TripletScorer(model, store, "float32")
     entities = scorer.encode_entities(np.arange(graph.num_entities)).double()
-    near = neighbors(graph["train"].triplets, store.same_text[0])
+    neighborhoods = find_neighbors(graph["train"].triplets, store.same_text[0])
 
     def mixed(vector, entity):
-        others = near.of(np.array([entity]))[0]
+        others = neighborhoods.gather(np.array([entity]))[0]
         vector = vector + 0.4 * entities[others].mean(dim=0) if len(others) else vector
         return vector / vector.norm()
 
-    def score(triplets, slot, bar):
+    def score(triplets, slot, progress):
         scores = []
         for triplet in triplets:
             query = scorer.encode_queries(triplet[None], slot)[0].double()
             u, t = mixed(query, triplet[2 - slot]), mixed(entities[triplet[slot]], triplet[slot])
-            own = np.log(0.02) if triplet[0] == triplet[2] else 0
-            often = sum((one[1], one[slot]) == (triplet[1], triplet[slot]) for one in graph["train"].triplets)
+            bonus = np.log(0.02) if triplet[0] == triplet[2] else 0
+            frequency = sum((one[1], one[slot]) == (triplet[1], triplet[slot]) for one in graph["train"].triplets)
             distance = model.distance_factor().item() / 2 * (u - t).square().sum().item()
-            scores.append(model.config.margin - distance + own + 0.7 * np.log(1 + often))
+            scores.append(model.config.margin - distance + bonus + 0.7 * np.log(1 + frequency))
         return np.array(scores)
 
     expected = rank_split(by_triplets(score), graph["test"], quiet=True)
-    found = evaluate_link_prediction(model, processor, graph, dtype="float32", quiet=True)
-    np.testing.assert_array_equal(found.ranks, expected.ranks)
+    result = evaluate_link_prediction(model, processor, graph, dtype="float32", quiet=True)
+    np.testing.assert_array_equal(result.ranks, expected.ranks)
     predictor = LassPredictor(model, processor, dtype="float32")
-    answer = predictor.predict(head="cat", relation="eats", top_k=1, exclude_known=False)[0]
+    prediction = predictor.predict(head="cat", relation="eats", top_k=1, exclude_known=False)[0]
     names = graph.entities.ids
     triplets = np.array([[names.index("cat"), graph.relations.ids.index("eats"), e] for e in graph.candidates[2]])
-    best = score(triplets, 2, None)
-    assert answer.id == names[graph.candidates[2][int(best.argmax())]]
-    assert answer.score == pytest.approx(best.max(), rel=1e-5)
+    scores = score(triplets, 2, None)
+    assert prediction.id == names[graph.candidates[2][int(scores.argmax())]]
+    assert prediction.score == pytest.approx(scores.max(), rel=1e-5)
 
 
 @pytest.mark.parametrize("frequency_weight", [0, 0.7])
@@ -118,26 +114,28 @@ def test_chosen_candidates_have_the_scores_that_they_have_among_all(frequency_we
     processor = bi_encoder_processor()
     model = bi_encoder_model(neighbor_weight=0.4, frequency_weight=frequency_weight)
     predictor = LassPredictor(model, processor, dtype="float32")
-    question = {"head": "cat", "relation": "eats", "top_k": 20, "exclude_known": False}
-    every = {answer.id: answer.score for answer in predictor.predict(**question)}
+    query = {"head": "cat", "relation": "eats", "top_k": 20, "exclude_known": False}
+    all_scores = {prediction.id: prediction.score for prediction in predictor.predict(**query)}
     text = {"text": "a small animal"}
-    chosen = predictor.predict(**question, candidates=["milk", text, "dog"])
-    assert {"milk", "dog", "a small animal"} == {answer.id for answer in chosen}
-    scores = {answer.id: answer.score for answer in chosen}
+    chosen = predictor.predict(**query, candidates=["milk", text, "dog"])
+    assert {"milk", "dog", "a small animal"} == {prediction.id for prediction in chosen}
+    scores = {prediction.id: prediction.score for prediction in chosen}
     for name in ("milk", "dog"):
-        assert scores[name] == pytest.approx(every[name], rel=1e-5)
+        assert scores[name] == pytest.approx(all_scores[name], rel=1e-5)
     graph, scorer = predictor.graph, predictor.scorer
     cat = graph.entities.ids.index("cat")
-    query = predictor.candidate_vectors.mixed(scorer.encode_queries(np.array([[cat, 1, 0]]), 2), np.array([cat]))[0]
-    new = model(**processor([("cat", "eats", text["text"])])).embeddings[1]  # it has no neighbors
-    by_hand = model.config.margin - model.distance_factor() / 2 * (query - new).square().sum()
-    assert scores[text["text"]] == pytest.approx(by_hand.item(), rel=1e-5)
+    query_vector = predictor.candidate_vectors.mixed(
+        scorer.encode_queries(np.array([[cat, 1, 0]]), 2), np.array([cat])
+    )[0]
+    new = model(**processor([("cat", "eats", text["text"])])).embeddings[1]  # A new entity has no neighbors.
+    expected = model.config.margin - model.distance_factor() / 2 * (query_vector - new).square().sum()
+    assert scores[text["text"]] == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_new_candidates_tie_with_those_that_read_the_same():
-    """An entity without neighbors, or another new one; one with neighbors has another vector."""
-    answers = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
-    more = answers.extended(VECTORS[[4, 0, 0]], np.append(TEXTS, [4, 0, 0]))
+def test_new_candidates_tie_with_those_with_the_same_text():
+    """They tie with an entity without neighbors, or another new one; one with neighbors has another vector."""
+    candidates = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
+    more = candidates.extended(VECTORS[[4, 0, 0]], np.append(TEXTS, [4, 0, 0]))
     assert more.same_vector[COUNT:].tolist() == [4, 7, 7]
     torch.testing.assert_close(more.index.vectors(np.array([7, 8])), VECTORS[[0, 0]])
     plain = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0, True)
@@ -145,14 +143,14 @@ def test_new_candidates_tie_with_those_that_read_the_same():
 
 
 def test_few_candidates_are_compared_alone():
-    answers = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
-    for chosen, count in (([5, 1, 2], 2), ([3], 1)):  # 5 and 2 read the same, and neither has neighbors
-        index, places = answers.among(np.array(chosen))
+    candidates = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
+    for chosen, count in (([5, 1, 2], 2), ([3], 1)):  # 5 and 2 have the same text, and no neighbors.
+        index, positions = candidates.among(np.array(chosen))
         assert index.num_entities == count
-        torch.testing.assert_close(index.vectors(places), answers.index.vectors(np.array(chosen)))
-    index, places = answers.among(np.array([5, 1, 2, 3]))
-    assert index is answers.index
-    assert places.tolist() == [2, 1, 2, 3]
+        torch.testing.assert_close(index.vectors(positions), candidates.index.vectors(np.array(chosen)))
+    index, positions = candidates.among(np.array([5, 1, 2, 3]))
+    assert index is candidates.index
+    assert positions.tolist() == [2, 1, 2, 3]
 
 
 def test_vectors_are_mixed_in_parts(monkeypatch):
@@ -167,21 +165,21 @@ def test_vectors_are_mixed_in_parts(monkeypatch):
 @pytest.mark.parametrize("weight", ["neighbor_weight", "frequency_weight"])
 def test_one_weight_is_enough_for_chosen_candidates_to_be_scored_as_all_are(weight):
     predictor = LassPredictor(bi_encoder_model(**{weight: 0.4}), bi_encoder_processor(), dtype="float32")
-    question = {"head": "cat", "relation": "eats", "exclude_known": False}
-    every = {answer.id: answer.score for answer in predictor.predict(**question, top_k=20)}
-    for answer in predictor.predict(**question, candidates=["milk", "dog"]):
-        assert answer.score == pytest.approx(every[answer.id], rel=1e-5)
+    query = {"head": "cat", "relation": "eats", "exclude_known": False}
+    all_scores = {prediction.id: prediction.score for prediction in predictor.predict(**query, top_k=20)}
+    for prediction in predictor.predict(**query, candidates=["milk", "dog"]):
+        assert prediction.score == pytest.approx(all_scores[prediction.id], rel=1e-5)
 
 
-def test_chosen_candidates_need_no_index_where_no_training_triplets_tell_more(monkeypatch):
+def test_chosen_candidates_need_no_index_without_training_triplets(monkeypatch):
     monkeypatch.setattr("lass_hf.prediction.ranker.vectors_of", None)
     processor = bi_encoder_processor(KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT))
-    question = {"head": "cat", "relation": "eats", "candidates": ["milk", "dog"], "exclude_known": False}
-    found, expected = (
-        LassPredictor(bi_encoder_model(frequency_weight=weight), processor, dtype="float32").predict(**question)
+    query = {"head": "cat", "relation": "eats", "candidates": ["milk", "dog"], "exclude_known": False}
+    weighted, expected = (
+        LassPredictor(bi_encoder_model(frequency_weight=weight), processor, dtype="float32").predict(**query)
         for weight in (1.0, 0.0)
     )
-    assert found == expected
+    assert weighted == expected
 
 
 def test_scores_that_a_weight_makes_infinite_are_not_ranked(graph):
@@ -198,10 +196,10 @@ def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning
     graph_scores = candidate_scores(scorer, graph["test"])
     assert "no training triplets" in caplog.text
     plain = TripletScorer(bi_encoder_model(), scorer.store, "float32")
-    triplets, every = graph["test"].triplets, np.arange(graph.num_entities)
-    wanted = np.ones((len(triplets), len(every)), dtype=bool)
-    expected = candidate_scores(plain, graph["test"])(triplets, 2, every, wanted, None)
-    np.testing.assert_array_equal(graph_scores(triplets, 2, every, wanted, None), expected)
+    triplets, entities = graph["test"].triplets, np.arange(graph.num_entities)
+    mask = np.ones((len(triplets), len(entities)), dtype=bool)
+    expected = candidate_scores(plain, graph["test"])(triplets, 2, entities, mask, None)
+    np.testing.assert_array_equal(graph_scores(triplets, 2, entities, mask, None), expected)
 
 
 @pytest.mark.parametrize("weight", ["neighbor_weight", "frequency_weight"])

@@ -1,4 +1,4 @@
-"""How often entities answer relations, against counting one by one."""
+"""Frequencies of entities in the slots of relations, compared with counting one by one."""
 
 from collections import Counter
 
@@ -22,14 +22,14 @@ def test_counts_are_those_of_a_loop(triplets, dtype):
     counted = Counter((slot, triplet[1], triplet[slot]) for triplet in triplets for slot in (0, 2))
     for slot in (0, 2):
         for relation in range(RELATIONS):
-            found = frequencies.of(slot, relation)
-            assert found.tolist() == [counted[slot, relation, entity] for entity in range(ENTITIES)]
-            assert found.dtype == np.float32
+            counts = frequencies.of(slot, relation)
+            assert counts.tolist() == [counted[slot, relation, entity] for entity in range(ENTITIES)]
+            assert counts.dtype == np.float32
 
 
 @settings(deadline=None)
 @given(arrays(np.int64, st.tuples(st.integers(0, 9), st.just(3)), elements=st.integers(0, RELATIONS - 1)))
-def test_new_entities_answer_nothing(triplets):
+def test_new_entities_have_no_triplets(triplets):
     frequencies = AnswerFrequencies(triplets, ENTITIES)
     more = frequencies.of(2, 1, ENTITIES + 4)
     assert more[:ENTITIES].tolist() == frequencies.of(2, 1).tolist()

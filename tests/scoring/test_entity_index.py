@@ -1,4 +1,4 @@
-"""The entity index against brute force in float64; what a folder of blocks survives, and what it refuses."""
+"""The entity index is compared with brute force in float64; its folder survives kills and refuses other models."""
 
 import errno
 import json
@@ -25,9 +25,9 @@ ENTITIES = 30  # four blocks of 8, the last one of 6
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "BLOCK", 8)
-    monkeypatch.setattr(lass_hf.scoring.entity_index, "PIECE", 3)
-    monkeypatch.setattr(lass_hf.scoring.entity_index, "QUERIES", 4)
+    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "BLOCK_SIZE", 8)
+    monkeypatch.setattr(lass_hf.scoring.entity_index, "ENTITIES_AT_ONCE", 3)
+    monkeypatch.setattr(lass_hf.scoring.entity_index, "QUERIES_AT_ONCE", 4)
 
 
 def random_vectors(rows: int, dim: int = DIM, seed: int = 0) -> torch.Tensor:
@@ -35,12 +35,12 @@ def random_vectors(rows: int, dim: int = DIM, seed: int = 0) -> torch.Tensor:
 
 
 def whole_vectors(rows: int, dim: int = DIM, seed: int = 0) -> torch.Tensor:
-    """Small whole numbers: every distance is exact in float32, and many are equal."""
+    """Returns small whole numbers, so that every distance is exact in float32, and many are equal."""
     return torch.randint(-1, 2, (rows, dim), generator=torch.Generator().manual_seed(seed)).float()
 
 
 class Encoder:
-    """Gives rows of a table; remembers for which, and raises at entity `stop`."""
+    """Returns rows of a table, records their entities, and raises an error at entity `stop`."""
 
     def __init__(self, vectors: torch.Tensor, stop: int | None = None):
         self.vectors, self.stop, self.encoded = vectors, stop, []
@@ -73,7 +73,7 @@ def files(folder) -> list[str]:
 
 
 def brute_force(vectors, queries, exclude=()) -> np.ndarray:
-    """Squared distances in float64, inf for excluded pairs; shape (q, entities)."""
+    """Returns squared distances in float64, inf for excluded pairs; shape (q, entities)."""
     distances = ((queries.double()[:, None] - vectors.double()) ** 2).sum(2).numpy()
     for row, entity in exclude:
         distances[row, entity] = np.inf
@@ -89,18 +89,18 @@ def brute_force(vectors, queries, exclude=()) -> np.ndarray:
     st.data(),
 )
 def test_nearest_are_those_of_brute_force_ties_by_the_lower_entity(entities, queries, k, seed, data):
-    vectors, asked = whole_vectors(entities, 3, seed), whole_vectors(queries, 3, seed + 1)
+    vectors, query_vectors = whole_vectors(entities, 3, seed), whole_vectors(queries, 3, seed + 1)
     pair = st.tuples(st.integers(0, max(0, queries - 1)), st.integers(0, entities - 1))
     pairs = data.draw(st.lists(pair, max_size=30)) if queries else []
-    expected = brute_force(vectors, asked, pairs)
+    expected = brute_force(vectors, query_vectors, pairs)
     left = int(np.isfinite(expected).sum(1).min()) if queries else entities
     exclude = tuple(np.array(pairs, dtype=np.int64).reshape(-1, 2).T)
     index = build(Encoder(vectors), entities)
     if k > left:
         with pytest.raises(LassError, match=rf"k={k}; expected 1 to {left}: of {entities} "):
-            index.nearest(asked, k, exclude)
+            index.nearest(query_vectors, k, exclude)
         return
-    distances, found = index.nearest(asked, k, exclude)
+    distances, found = index.nearest(query_vectors, k, exclude)
     assert distances.shape == found.shape == (queries, k)
     assert (distances.dtype, found.dtype) == (np.float32, np.int64)
     assert found.tolist() == np.argsort(expected, axis=1, kind="stable")[:, :k].tolist()
@@ -124,7 +124,7 @@ def test_distances_agree_with_float64_up_to_the_rounding_of_the_norms(scale):
     assert np.abs(nearest - np.sort(expected, axis=1)[:, :7]).max() < 1e-6 * largest
 
 
-def test_the_distance_of_a_vector_to_itself_is_no_negative_number():
+def test_the_distance_of_a_vector_to_itself_is_not_negative():
     index = build(Encoder(random_vectors(ENTITIES)))
     distances, found = index.nearest(index.vectors(np.arange(ENTITIES)), 1)
     assert found[:, 0].tolist() == list(range(ENTITIES))
@@ -132,7 +132,7 @@ def test_the_distance_of_a_vector_to_itself_is_no_negative_number():
     assert distances.max() < 1e-4
 
 
-def test_nothing_of_a_search_keeps_a_graph_for_gradients():
+def test_a_search_keeps_no_graph_for_gradients():
     index, queries = build(Encoder(random_vectors(ENTITIES))), random_vectors(2, seed=1).requires_grad_()
     assert not any(part.requires_grad for _, part in index.distances(queries))
     assert index.nearest(queries, 2)[0].shape == (2, 2)
@@ -144,7 +144,7 @@ def test_vectors_come_back_in_any_order_and_shape():
     assert torch.equal(build(Encoder(vectors)).vectors(entities), vectors[torch.from_numpy(entities)])
 
 
-def test_an_index_that_was_moved_answers_the_same():
+def test_an_index_that_was_moved_finds_the_same():
     index, queries = build(Encoder(whole_vectors(ENTITIES))), whole_vectors(6, seed=1)
     moved = index.to("cpu")
     for one, other in zip(index.nearest(queries, 9), moved.nearest(queries, 9), strict=True):
@@ -161,7 +161,7 @@ def test_an_index_that_was_moved_answers_the_same():
         (1, ([0, 0], [-1, 30]), "entity -1 to 30; expected 0 to 29"),
     ],
 )
-def test_questions_without_an_answer_are_refused(k, exclude, message):
+def test_searches_for_too_many_or_unknown_entities_are_refused(k, exclude, message):
     with pytest.raises(LassError, match=message):
         build(Encoder(random_vectors(ENTITIES))).nearest(random_vectors(2), k, exclude)
 
@@ -191,7 +191,7 @@ def test_no_entities_are_no_index(tmp_path):
             build(Encoder(random_vectors(1)), 0, folder)
 
 
-def test_what_was_built_is_loaded_memory_mapped_and_answers_the_same(tmp_path):
+def test_an_index_that_was_built_is_loaded_memory_mapped_and_finds_the_same(tmp_path):
     folder = tmp_path / "new" / "index"
     vectors = whole_vectors(ENTITIES)
     built, loaded = build(Encoder(vectors), folder=str(folder)), load(folder)
@@ -235,7 +235,7 @@ def test_a_killed_build_goes_on_with_the_blocks_that_are_there(tmp_path, capsys)
     assert files(tmp_path) == [f"0000{number}.safetensors" for number in range(4)]
 
 
-def test_of_entities_added_at_the_end_only_these_are_encoded(tmp_path):
+def test_only_entities_added_at_the_end_are_encoded(tmp_path):
     vectors = random_vectors(100)
     old = build(Encoder(vectors), ENTITIES, tmp_path)
     for size, before in ((31, 30), (45, 31), (45, 45)):
@@ -324,7 +324,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_what_was_finished(call, tmp_p
         build(Encoder(vectors), folder=tmp_path)
     assert files(tmp_path) == ["00000.safetensors", "00001.safetensors"]
     monkeypatch.undo()
-    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "BLOCK", 8)
+    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "BLOCK_SIZE", 8)
     resumed = Encoder(vectors)
     assert torch.equal(torch.cat(build(resumed, folder=tmp_path).blocks), vectors)
     assert resumed.encoded == list(range(16, 30))
@@ -338,7 +338,7 @@ def test_a_folder_that_cannot_be_made_fails_before_anything_is_encoded(tmp_path)
     assert encoder.encoded == []
 
 
-def test_a_file_says_what_it_holds(tmp_path):
+def test_the_metadata_of_a_file_describe_its_content(tmp_path):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
     with safe_open(tmp_path / "00003.safetensors", "pt") as content:
         texts = json.dumps({"6": "|".join(NAMES[24:30])})
@@ -368,7 +368,7 @@ def test_flat_faiss_finds_what_the_exact_search_finds(faiss_index):
     assert flat.nearest(queries[:0], 3)[1].shape == (0, 3)
 
 
-def test_faiss_misses_answers_but_their_distances_are_exact(faiss_index):
+def test_faiss_misses_entities_but_the_distances_are_exact(faiss_index):
     index = build(Encoder(random_vectors(600)), 600, names=["x"] * 600)
     queries = random_vectors(20, seed=1)
     narrow, wide = (faiss_index(index, "IVF16,Flat", f"nprobe={probes}", quiet=True) for probes in (1, 16))
@@ -386,7 +386,7 @@ def test_faiss_misses_answers_but_their_distances_are_exact(faiss_index):
 
 
 @pytest.mark.parametrize(("description", "parameters"), [("nonsense", ""), ("IVF64,Flat", ""), ("Flat", "nprobe=many")])
-def test_what_faiss_refuses_is_one_clear_error(description, parameters, faiss_index):
+def test_choices_that_faiss_refuses_are_one_clear_error(description, parameters, faiss_index):
     with pytest.raises(LassError, match=r"FAISS refuses .* for 30 entities \(.*; name another description") as error:
         faiss_index(build(Encoder(random_vectors(ENTITIES))), description, parameters, quiet=True)
     assert "\n" not in str(error.value)

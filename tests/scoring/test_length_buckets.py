@@ -1,4 +1,4 @@
-"""Batches of sequences of nearly equal length: each sequence once, within the budget, at the least cost there is."""
+"""Length buckets hold each sequence once, stay within the budget, and cost least."""
 
 from itertools import combinations, pairwise
 
@@ -19,7 +19,7 @@ def cost_of(groups, cost):
 
 
 def least_cost(lengths, cost):
-    """Of every way to cut the distinct lengths, in ascending order, into runs."""
+    """Returns the least cost of all ways to cut the distinct lengths, in ascending order, into runs."""
     distinct = sorted(set(lengths))
     ways = []
     for number in range(len(distinct)):
@@ -33,8 +33,8 @@ def least_cost(lengths, cost):
 @settings(max_examples=200, deadline=None)
 def test_each_position_is_in_one_batch_and_shorter_sequences_come_first(lengths, token_budget, cost):
     batches = batches_by_length(lengths, cost, token_budget)
-    found = [position for batch in batches for position in batch.tolist()]
-    assert found == sorted(range(len(lengths)), key=lambda position: (lengths[position], position))
+    positions = [position for batch in batches for position in batch.tolist()]
+    assert positions == sorted(range(len(lengths)), key=lambda position: (lengths[position], position))
     assert all(len(batch) and batch.dtype == np.int64 for batch in batches)
 
 
@@ -76,8 +76,8 @@ def test_padding_is_accepted_where_one_more_batch_costs_more(device, sizes):
 
 
 @pytest.mark.parametrize("token_budget", [None, 4096])
-def test_little_of_what_is_computed_for_realistic_lengths_is_padding(token_budget):
-    """As of the short texts of WordNet: most sequences have 20 to 60 tokens, a few many more."""
+def test_realistic_lengths_need_little_padding(token_budget):
+    """The lengths are like those of the short texts of WordNet: mostly 20 to 60 tokens, a few many more."""
     lengths = np.random.default_rng(0).lognormal(3.6, 0.4, size=4096).astype(np.int64) + 5
     batches = batches_by_length(lengths, batch_cost("cpu"), token_budget)
     computed = sum(len(batch) * lengths[batch].max() for batch in batches)

@@ -1,4 +1,4 @@
-"""The scoring engine: order, batches, precision, memory, and what it refuses."""
+"""The scoring engine: order, batches, precision, memory, and the input that it refuses."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def forward_one_by_one(model, store, triplets):
 
 
 class Bar:
-    """Counts what a tqdm bar would be told."""
+    """A progress bar that records its steps."""
 
     def __init__(self):
         self.steps = []
@@ -217,7 +217,7 @@ def test_other_runtime_errors_pass_through(model, store, graph):
         TripletScorer(model, store, "float32").score(graph["train"].triplets)
 
 
-# What it refuses
+# Input that is refused
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -266,7 +266,7 @@ def test_bfloat16_scores_are_close(model, store, every_triplet):
     assert (fast != exact).any()
 
 
-def test_model_of_the_wanted_dtype_is_used_as_it_is(model, store):
+def test_model_that_has_the_dtype_is_used_as_it_is(model, store):
     assert TripletScorer(model, store, "float32").model is model
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor, score_by_hand, texts_of_triplets
-from helpers.tiny import ENTITY_TEXT, TRAIN, make_graph, make_model, make_processor, wordpiece_tokenizer
+from helpers.tiny import ENTITY_TEXT, TRAIN, make_graph, make_model, make_processor
 from helpers.trainings import trainer_of
 
-from lass_hf import KGDataCollator, KnowledgeGraph, LassConfig, LassPredictor, LassProcessor
+from lass_hf import KGDataCollator, KnowledgeGraph, LassConfig, LassPredictor
 from lass_hf.core.errors import LassError, ModelError
 from lass_hf.scoring.index_building import entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
@@ -171,9 +171,3 @@ def test_an_index_of_a_joint_model_is_refused(processor):
 def test_choices_that_do_not_exist(choices, message):
     with pytest.raises(LassError, match=message):
         LassConfig(**choices)
-
-
-@pytest.mark.parametrize("inverse", ["inverse", "{} {}", "{}", " {} "])
-def test_a_text_of_inverse_relations_names_the_relation_once(inverse):
-    with pytest.raises(LassError, match=r"expected a text with \{\}"):
-        LassProcessor(wordpiece_tokenizer(), architecture="bi-encoder", inverse=inverse)

@@ -1,4 +1,4 @@
-"""The batches that the collator makes of positives and their negatives."""
+"""The collators make batches of positives and their negatives."""
 
 import collections
 import itertools
@@ -19,7 +19,7 @@ def collator(**choices):
 
 
 def sequences(batch):
-    """The multiset of (label, tokens and segments without padding)."""
+    """Returns the multiset of (label, tokens and segments without padding)."""
     return collections.Counter(
         (label, tuple(tokens[mask].tolist()), tuple(segments[mask].tolist()))
         for label, tokens, segments, mask in zip(
@@ -46,15 +46,15 @@ def test_a_batch_holds_the_sequences_of_the_positives_and_of_their_negatives(gra
 
 
 @pytest.mark.parametrize(("positions", "several"), [((3,), False), (range(5), True), (range(14), True)])
-def test_micro_batches_are_the_rows_from_short_to_long_with_their_shortest_and_longest(graph, positions, several):
+def test_length_buckets_are_the_rows_from_short_to_long_with_their_shortest_and_longest(graph, positions, several):
     batch = collator(num_negatives=2)(items_of(graph, positions))
     rows = batch["attention_mask"].sum(1).tolist()
     assert rows == sorted(rows)
-    found = iter(rows)
+    remaining = iter(rows)
     for size, shortest, longest in batch["length_buckets"]:
-        part = list(itertools.islice(found, size))
+        part = list(itertools.islice(remaining, size))
         assert (len(part), part[0], part[-1]) == (size, shortest, longest)
-    assert not list(found)
+    assert not list(remaining)
     assert (len(batch["length_buckets"]) > 1) is several
 
 
@@ -122,18 +122,17 @@ def test_a_collator_needs_a_graph():
 
 
 @pytest.mark.parametrize("corruption", ["each_slot", "head_or_tail"])
-def test_groups_say_whose_negative_a_sequence_is(corruption, graph):
+def test_groups_name_the_positive_of_each_sequence(corruption, graph):
     processor = make_processor(graph)
     collate = KGDataCollator(processor, num_negatives=2, corruption=corruption)
-    collate.groups = True
     items = items_of(graph, [3, 0, 8])
     batch, (triplets, labels) = collate(items), collate.with_negatives(graph["train"].triplets[[3, 0, 8]])
     starts = [*np.flatnonzero(labels), len(labels)]
     for group, (start, stop) in enumerate(itertools.pairwise(starts)):
         rows = torch.argwhere(batch["groups"] == group).flatten()
-        found = [*batch["input_ids"][rows].tolist()], batch["labels"][rows].tolist()
+        group_rows = [*batch["input_ids"][rows].tolist()], batch["labels"][rows].tolist()
         alone = processor.token_store(graph).assemble(triplets[start:stop])["input_ids"]
         width = batch["input_ids"].shape[1]
         padded = torch.nn.functional.pad(alone, (0, width - alone.shape[1]), value=processor.tokenizer.pad_token_id)
         expected = padded.tolist(), labels[start:stop].tolist()
-        assert sorted(zip(*found, strict=True)) == sorted(zip(*expected, strict=True))
+        assert sorted(zip(*group_rows, strict=True)) == sorted(zip(*expected, strict=True))

@@ -1,4 +1,4 @@
-"""Mined negatives: the nearest wrong answers, by brute force; drawn from by key, and mixed with uniform ones."""
+"""Hard negatives are the nearest unknown entities, found by brute force; they are drawn by key, beside uniform ones."""
 
 import numpy as np
 import pytest
@@ -21,86 +21,86 @@ def scorer():
 
 
 @pytest.fixture(scope="module")
-def mined(scorer):
+def hard_negatives(scorer):
     return mine_negatives(scorer, GRAPH["train"], depth=5, quiet=True)
 
 
-def wrong_answers(triplet, slot):
+def unknown_triplets(triplet, slot):
     known = {tuple(row) for row in TRAIN.tolist()}
-    every = [[*triplet[:slot], entity, *triplet[slot + 1 :]] for entity in range(GRAPH.num_entities)]
-    return [row for row in every if tuple(row) not in known]
+    triplets = [[*triplet[:slot], entity, *triplet[slot + 1 :]] for entity in range(GRAPH.num_entities)]
+    return [row for row in triplets if tuple(row) not in known]
 
 
 @pytest.mark.parametrize("slot", [0, 2])
-def test_mined_are_the_best_wrong_answers(slot, scorer, mined):
-    for triplet, found in zip(TRAIN.tolist(), mined.of(slot, TRAIN).tolist(), strict=True):
-        wrong = np.array(wrong_answers(triplet, slot))
-        best = np.argsort(-scorer.score(wrong, slot), kind="stable")[:5]
-        assert found == wrong[best, slot].tolist()
+def test_hard_negatives_are_the_best_unknown_entities(slot, scorer, hard_negatives):
+    for triplet, hard in zip(TRAIN.tolist(), hard_negatives.lookup(slot, TRAIN).tolist(), strict=True):
+        unknown = np.array(unknown_triplets(triplet, slot))
+        best = np.argsort(-scorer.score(unknown, slot), kind="stable")[:5]
+        assert hard == unknown[best, slot].tolist()
 
 
-def test_some_of_the_training_triplets_are_mined_for_as_all_are(scorer, mined):
+def test_a_part_of_the_training_triplets_has_the_hard_negatives_of_the_whole(scorer, hard_negatives):
     some = mine_negatives(scorer, GRAPH["train"].sample(0.5, 0), depth=5, quiet=True)
     triplets = GRAPH["train"].sample(0.5, 0).triplets
     for slot in (0, 2):
-        assert len(some.queries[slot]) < len(mined.queries[slot])
-        np.testing.assert_array_equal(some.of(slot, triplets), mined.of(slot, triplets))
+        assert len(some.queries[slot]) < len(hard_negatives.queries[slot])
+        np.testing.assert_array_equal(some.lookup(slot, triplets), hard_negatives.lookup(slot, triplets))
 
 
-def test_fewer_are_found_where_there_are_fewer_wrong_answers(scorer):
+def test_fewer_hard_negatives_are_found_if_fewer_entities_are_unknown(scorer):
     most = max(
         len({row[2 - other] for row in TRAIN.tolist() if row[1] == triplet[1] and row[other] == triplet[other]})
         for triplet in TRAIN.tolist()
         for other in (0, 2)
     )
-    mined = mine_negatives(scorer, GRAPH["train"], depth=100, quiet=True)
-    assert min(mined.entities[slot].shape[1] for slot in (0, 2)) == GRAPH.num_entities - most
+    hard_negatives = mine_negatives(scorer, GRAPH["train"], depth=100, quiet=True)
+    assert min(hard_negatives.entities[slot].shape[1] for slot in (0, 2)) == GRAPH.num_entities - most
 
 
-def test_an_entity_that_reads_like_a_right_answer_is_no_wrong_one(scorer):
-    """Nor one that is an answer to a question that reads the same."""
+def test_an_entity_with_the_text_of_a_known_one_is_no_hard_negative(scorer):
+    """Neither is a known entity of another query with the same texts."""
     text = {"cat": "a pet", "dog": "a pet", "milk": "a drink", "tea": "a drink", "fish": "a fish", "oak": "a tree"}
     rows = [("cat", "eats", "milk"), ("dog", "eats", "fish"), ("oak", "eats", "oak"), ("tea", "eats", "fish")]
     graph = KnowledgeGraph.from_triplets(rows, entity_text=text)
     store = LassProcessor(wordpiece_tokenizer(), architecture="bi-encoder").token_store(graph)
-    mined = mine_negatives(TripletScorer(scorer.model, store, "float32"), graph["train"], depth=9, quiet=True)
+    hard_negatives = mine_negatives(TripletScorer(scorer.model, store, "float32"), graph["train"], depth=9, quiet=True)
     train = graph["train"].triplets
-    found = [[graph.entities.ids[entity] for entity in row] for row in mined.of(2, train).tolist()]
-    assert found[0] != []
-    for head, row in zip(("cat", "dog"), found[:2], strict=True):
+    hard = [[graph.entities.ids[entity] for entity in row] for row in hard_negatives.lookup(2, train).tolist()]
+    assert hard[0] != []
+    for head, row in zip(("cat", "dog"), hard[:2], strict=True):
         assert not {"milk", "tea", "fish"} & set(row), head
 
 
-def test_a_query_that_every_entity_answers(scorer):
+def test_a_query_for_which_every_entity_is_known_is_refused(scorer):
     processor = LassProcessor(wordpiece_tokenizer(), architecture="bi-encoder")
     full = KnowledgeGraph.from_triplets([("cat", "eats", "cat"), ("cat", "eats", "dog")])
-    with pytest.raises(LassError, match="every entity as an answer"):
+    with pytest.raises(LassError, match="leaves no hard negatives"):
         mine_negatives(TripletScorer(scorer.model, processor.token_store(full)), full["train"], quiet=True)
 
 
-def test_triplets_that_were_not_mined_for(mined):
+def test_triplets_without_hard_negatives_are_refused(hard_negatives):
     with pytest.raises(LassError, match="mined for other training triplets"):
-        mined.of(2, np.array([[9, 0, 9]]))
+        hard_negatives.lookup(2, np.array([[9, 0, 9]]))
 
 
 @pytest.mark.parametrize("num_mined", [0, 1, 3, 5])
-def test_so_many_of_a_slots_negatives_are_mined_and_none_is_known(num_mined, mined):
-    corrupted = NegativeSampler(GRAPH, 5, hard_negatives=mined, num_mined=num_mined).corrupt(TRAIN, epoch=1)
+def test_num_mined_negatives_of_a_slot_are_hard_and_none_is_known(num_mined, hard_negatives):
+    corrupted = NegativeSampler(GRAPH, 5, hard_negatives=hard_negatives, num_mined=num_mined).corrupt(TRAIN, epoch=1)
     known = {tuple(row) for row in TRAIN.tolist()}
     assert not known & {tuple(row) for row in corrupted.triplets.tolist()}
     for row, triplet in enumerate(TRAIN):
-        mine = corrupted.triplets[corrupted.rows == row]
+        negatives = corrupted.triplets[corrupted.rows == row]
         for slot in (0, 2):
-            values = mine[mine[:, slot] != triplet[slot], slot]
-            nearest = mined.of(slot, triplet[None])[0]
+            values = negatives[negatives[:, slot] != triplet[slot], slot]
+            nearest = hard_negatives.lookup(slot, triplet[None])[0]
             assert np.isin(values, nearest).sum() >= num_mined
             assert len(np.unique(values[:num_mined])) == num_mined
             assert np.isin(values[:num_mined], nearest).all()
 
 
-def test_every_mined_answer_is_drawn_equally_often(mined):
+def test_every_hard_negative_is_drawn_equally_often(hard_negatives):
     draws = [
-        NegativeSampler(GRAPH, 1, seed=seed, hard_negatives=mined, num_mined=1).corrupt(TRAIN[:1]).triplets
+        NegativeSampler(GRAPH, 1, seed=seed, hard_negatives=hard_negatives, num_mined=1).corrupt(TRAIN[:1]).triplets
         for seed in range(400)
     ]
     heads = [row[0] for rows in draws for row in rows.tolist() if row[0] != TRAIN[0, 0]]
@@ -109,23 +109,23 @@ def test_every_mined_answer_is_drawn_equally_often(mined):
     assert counts.min() > 50  # 80 expected, standard deviation 8
 
 
-def test_the_same_seed_epoch_and_triplet_give_the_same(mined):
-    sampler = NegativeSampler(GRAPH, 5, hard_negatives=mined, num_mined=4)
-    every = sampler.corrupt(TRAIN, epoch=2)
+def test_the_same_seed_epoch_and_triplet_give_the_same(hard_negatives):
+    sampler = NegativeSampler(GRAPH, 5, hard_negatives=hard_negatives, num_mined=4)
+    together = sampler.corrupt(TRAIN, epoch=2)
     alone = sampler.corrupt(TRAIN[3:4], epoch=2)
-    np.testing.assert_array_equal(every.triplets[every.rows == 3], alone.triplets)
-    assert not np.array_equal(sampler.corrupt(TRAIN, epoch=3).triplets, every.triplets)
+    np.testing.assert_array_equal(together.triplets[together.rows == 3], alone.triplets)
+    assert not np.array_equal(sampler.corrupt(TRAIN, epoch=3).triplets, together.triplets)
 
 
 @pytest.mark.parametrize("num_mined", [-1, 6])
-def test_more_mined_than_negatives_is_refused(num_mined, mined):
+def test_more_hard_negatives_than_negatives_are_refused(num_mined, hard_negatives):
     with pytest.raises(LassError, match=r"expected 0 to num_negatives \(5\)"):
-        NegativeSampler(GRAPH, 5, hard_negatives=mined, num_mined=num_mined)
+        NegativeSampler(GRAPH, 5, hard_negatives=hard_negatives, num_mined=num_mined)
 
 
-def test_an_evaluation_draws_uniformly(mined):
+def test_an_evaluation_draws_uniformly(hard_negatives):
     processor = LassProcessor(wordpiece_tokenizer())
-    collate = KGDataCollator(processor, GRAPH, hard_negatives=mined, num_mined=4)
+    collate = KGDataCollator(processor, GRAPH, hard_negatives=hard_negatives, num_mined=4)
     validation = GRAPH["validation"].triplets
     triplets, labels = collate.with_negatives(validation, uniform=True)
     expected = KGDataCollator(processor, GRAPH).with_negatives(validation)

@@ -1,4 +1,4 @@
-"""Corrupted triplets: valid, distinct, uniform, reproducible, and of the asked kind."""
+"""Corrupted triplets are valid, distinct, uniform, reproducible, and of the chosen kind."""
 
 import collections
 import itertools
@@ -27,7 +27,7 @@ def graphs(draw):
 
 @pytest.fixture(params=["small vocabulary", "rejection"])
 def path(request, monkeypatch):
-    """Both ways of drawing, whatever the size of the vocabulary."""
+    """Draws in one of both ways, for vocabularies of any size."""
     monkeypatch.setattr(negative_sampling, "SMALL_VOCABULARY", 10**9 if request.param == "small vocabulary" else 0)
     return request.param
 
@@ -36,14 +36,14 @@ small_vocabularies = st.sampled_from([0, 10**9])
 
 
 def valid_values(graph, triplet, slot):
-    """The corruptions of a slot that are neither the triplet nor a training triplet, by trying all."""
+    """Returns the values of a slot that give neither the triplet nor a training triplet, by trying all."""
     train = {tuple(row) for row in graph["train"].positives.tolist()} | {tuple(triplet)}
     size = graph.num_relations if slot == 1 else graph.num_entities
     return {value for value in range(size) if (*triplet[:slot], value, *triplet[slot + 1 :]) not in train}
 
 
 def by_slot(triplet, corrupted):
-    """The drawn values of each slot; every corrupted triplet must differ from the triplet in one slot exactly."""
+    """Returns the drawn values of each slot; each corrupted triplet must differ from the triplet in one slot."""
     values = {slot: [] for slot in SLOTS}
     for row in corrupted.tolist():
         (slot,) = (slot for slot in SLOTS if row[slot] != triplet[slot])
@@ -51,12 +51,12 @@ def by_slot(triplet, corrupted):
     return values
 
 
-# What may be drawn
+# Valid values
 
 
 @given(graph=graphs(), num_negatives=st.integers(1, 7), epoch=st.integers(0, 5), small=small_vocabularies)
 @settings(max_examples=50, deadline=None)
-def test_each_slot_gets_distinct_valid_values_as_many_as_asked_or_all_there_are(graph, num_negatives, epoch, small):
+def test_each_slot_gets_distinct_valid_values_as_many_as_chosen_or_all_valid_ones(graph, num_negatives, epoch, small):
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(negative_sampling, "SMALL_VOCABULARY", small)
         triplets = graph["train"].triplets
@@ -86,7 +86,11 @@ def test_a_triplet_of_another_split_is_corrupted_too_and_never_into_itself():
     graph = integer_graph([(0, 0, 1)], 6, 2, test=[(2, 1, 3)])
     drawn = NegativeSampler(graph, 5).corrupt(graph["test"].triplets)
     values = by_slot([2, 1, 3], drawn.triplets)
-    assert {slot: set(found) for slot, found in values.items()} == {0: {0, 1, 3, 4, 5}, 1: {0}, 2: {0, 1, 2, 4, 5}}
+    assert {slot: set(drawn_values) for slot, drawn_values in values.items()} == {
+        0: {0, 1, 3, 4, 5},
+        1: {0},
+        2: {0, 1, 2, 4, 5},
+    }
 
 
 def test_a_true_triplet_of_another_split_may_be_drawn():
@@ -282,7 +286,7 @@ def test_a_slot_without_valid_values_gives_none(path):
     assert drawn.triplets.shape == (0, 3)
 
 
-def test_few_valid_values_are_told_once(caplog):
+def test_few_valid_values_are_logged_once(caplog):
     graph = integer_graph([(0, 0, 1), (1, 0, 2)], 3, 1)
     sampler = NegativeSampler(graph, 5)
     with caplog.at_level(logging.WARNING, logger="lass_hf"):
@@ -292,7 +296,7 @@ def test_few_valid_values_are_told_once(caplog):
     assert "fewer than 5" in record.getMessage()
 
 
-def test_enough_valid_values_are_not_told(caplog, large_graph):
+def test_enough_valid_values_are_not_logged(caplog, large_graph):
     with caplog.at_level(logging.WARNING, logger="lass_hf"):
         NegativeSampler(large_graph, 5).corrupt(large_graph["train"].triplets[:100])
     assert caplog.records == []
@@ -328,7 +332,7 @@ def test_head_or_tail_corrupts_one_slot_with_all_negatives(large_graph):
     drawn = NegativeSampler(large_graph, 4, "head_or_tail").corrupt(triplets)
     for row, triplet in enumerate(triplets.tolist()):
         values = by_slot(triplet, drawn.triplets[drawn.rows == row])
-        assert sorted(len(found) for found in values.values()) == [0, 0, 4]
+        assert sorted(len(drawn_values) for drawn_values in values.values()) == [0, 0, 4]
 
 
 @pytest.mark.parametrize(("corruption", "slots"), [("each_slot", 3), ("head_or_tail", 1)])

@@ -1,4 +1,4 @@
-"""Blocks of neighbors: every triplet once in an epoch, another order in each, and fewer texts to encode in a batch."""
+"""Blocks of neighbors: each epoch has every triplet once, in another order, and a batch has fewer texts to encode."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from lass_hf.training.neighborhood_sampler import NeighborhoodSampler, neighborh
 
 
 def chain(count):
-    """0 - 1 - 2 - ...: its neighborhoods are known."""
+    """Returns the triplets of the graph 0 - 1 - 2 - ..., whose neighborhoods are known."""
     numbers = np.arange(count)
     return np.stack([numbers, np.zeros_like(numbers), numbers + 1], axis=1)
 
@@ -58,13 +58,13 @@ def test_the_trainer_takes_the_order_of_each_epoch(tmp_path, graph):
     training.data_collator = lambda features: seen.append(collate(features)["triplets"]) or collate(features)
     training.train()
     triplets, epochs = training.train_dataset.triplets, np.split(np.concatenate(seen), 2)
-    for epoch, had in enumerate(epochs):
+    for epoch, drawn in enumerate(epochs):
         sampler = NeighborhoodSampler(triplets, 3, training.args.seed)
         sampler.set_epoch(epoch)
-        np.testing.assert_array_equal(had, triplets[list(sampler)])
+        np.testing.assert_array_equal(drawn, triplets[list(sampler)])
 
 
-def test_cross_encoder_has_nothing_to_share(tmp_path, graph):
+def test_blocks_of_neighbors_with_a_cross_encoder_are_refused(tmp_path, graph):
     with pytest.raises(LassError, match="neighborhood_size=3 with a cross-encoder"):
         trainer_of(tmp_path, graph, "cross-encoder", neighborhood_size=3)
     with pytest.raises(LassError, match="neighborhood_size=0"):

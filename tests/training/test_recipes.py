@@ -1,17 +1,16 @@
-"""Every recipe that ships parses, names every choice, and trains: with the tiny encoder in place of its own."""
+"""Recipes that ship name only what differs from the defaults, and train: here with the tiny encoder."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers.tiny import ENTITY_TEXT, make_model, make_processor, write_graph
 
-from lass_hf import KnowledgeGraph
+from lass_hf import KnowledgeGraph, LassTrainingArguments
 from lass_hf.core.presets import PRESETS
-from lass_hf.training.recipes import CHOICES, parse_training
+from lass_hf.training.recipes import TrainArguments, parse_training
 from lass_hf.training.run import train
-from lass_hf.training.run_metadata import record
 
 EVERY_RECIPE = sorted((Path(__file__).parents[2] / "examples" / "recipes").glob("*.yaml"))
 RERANKERS = [path for path in EVERY_RECIPE if path.stem.endswith("_reranker")]  # trained behind another model
@@ -34,13 +33,6 @@ def long_folder(tmp_path_factory):
     return folder
 
 
-# Choices that change something with one of the architectures only.
-OF_JOINT = {"distance_scale", "num_negatives", "corruption", "replacement"}
-OF_LOSS = {"additive_margin", "temperature"}
-WEIGHTS = {"self_match_weight", "neighbor_weight", "frequency_weight"}
-OF_SEPARATE = {"normalize", "scale", "learn_scale", "neighborhood_size", *WEIGHTS, *OF_LOSS}
-
-
 def test_each_row_of_the_papers_tables_has_a_recipe_and_each_benchmark_one_for_the_offline_encoder():
     names = {path.stem for path in RECIPES}
     joint = {name for name in names if not name.endswith("_bi-encoder")}
@@ -48,16 +40,18 @@ def test_each_row_of_the_papers_tables_has_a_recipe_and_each_benchmark_one_for_t
     assert {name.removesuffix("_bi-encoder") for name in names - joint} <= joint
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_names_every_choice_and_trains(path, long_folder, encoder_folder, tmp_path):
+@pytest.mark.parametrize("path", EVERY_RECIPE, ids=lambda path: path.stem)
+def test_recipe_has_no_line_that_changes_nothing(path):
     recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    named = {*recipe, *PRESETS.get(recipe.get("preset"), ())}
-    separate = "bi-encoder" in path.stem
-    assert separate == (recipe.get("architecture") == "bi-encoder")
-    if separate:
-        assert named >= OF_SEPARATE
-        assert not named & OF_JOINT
-    assert set(CHOICES) - named == {"max_steps", *(OF_JOINT if separate else ())}
+    defaults = {one.name: one.default for kind in (TrainArguments, LassTrainingArguments) for one in fields(kind)}
+    defaults |= PRESETS.get(recipe.get("preset"), {})
+    assert [name for name, value in recipe.items() if defaults[name] == value] == []
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_trains_as_it_says(path, long_folder, encoder_folder, tmp_path):
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert ("bi-encoder" in path.stem) == (recipe.get("architecture") == "bi-encoder")
     model = path.stem.split("_")[1]
     assert recipe["encoder"] == PUBLISHED.get(model, "sentence-transformers/all-MiniLM-L6-v2")
 
@@ -75,20 +69,17 @@ def test_recipe_names_every_choice_and_trains(path, long_folder, encoder_folder,
     for name, value in recipe.items():
         if name not in flags:
             assert given[name] == (pytest.approx(value) if isinstance(value, float) else value), name
-    trainer = train(arguments, training)
-    about = record(arguments, training, trainer.train_dataset.graph)
-    assert about["recipe"] == path.stem
-    assert set(about["changed"]) == {"max_steps", "max_length", "positives_per_step"} - (
+    run = train(arguments, training)
+    assert run.metadata["recipe"] == path.stem
+    assert set(run.metadata["changed"]) == {"max_steps", "max_length", "positives_per_step"} - (
         {"max_length"} if recipe["max_length"] == 64 else set()
     )
-    assert trainer.state.global_step == 1
+    assert run.trainer.state.global_step == 1
 
 
 @pytest.mark.parametrize("path", RERANKERS, ids=lambda path: path.stem)
-def test_recipe_of_a_reranker_names_every_choice_and_trains_behind_its_retriever(path, long_folder, tmp_path):
+def test_recipe_of_a_reranker_trains_behind_its_retriever(path, long_folder, tmp_path):
     recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert set(CHOICES) - set(recipe) == {"max_steps"}
-    assert set(recipe) >= {"retriever", "num_mined", "mining_depth", "fraction", *OF_LOSS}
     assert recipe["retriever"] == recipe["encoder"]  # where it begins
     graph = KnowledgeGraph.from_directory(long_folder)
     retriever = tmp_path / "retriever"
@@ -98,9 +89,9 @@ def test_recipe_of_a_reranker_names_every_choice_and_trains_behind_its_retriever
     flags |= {"max_steps": 1, "max_length": 64, "save_strategy": "no", "report_to": "none"}
     argv = [str(path), *(text for name, value in flags.items() for text in (f"--{name}", str(value))), "--quiet"]
     arguments, training = parse_training(argv)
-    trainer = train(arguments, training)
+    trainer = train(arguments, training).trainer
     assert trainer.state.global_step == 1
-    assert trainer.data_collator.sampler.num_mined == recipe["num_mined"]
+    assert trainer.data_collator.sampler.num_mined == arguments.num_mined
     assert len(trainer.train_dataset) == round(recipe["fraction"] * len(graph["train"]))
 
 
@@ -132,8 +123,9 @@ def expected_setting(benchmark: str, model: str) -> dict:
 
 
 @pytest.mark.parametrize("path", [path for path in RECIPES if "minilm" not in path.stem], ids=lambda path: path.stem)
-def test_published_recipes_are_the_published_setting(path):
+def test_published_recipes_are_the_published_setting(path, tmp_path):
     benchmark, _, model = path.stem.rpartition("_")
-    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    arguments, training = parse_training([str(path), "--graph", "nowhere", "--output_dir", str(tmp_path)])
+    given = {**training.to_dict(), **asdict(arguments)}
     expected = expected_setting(benchmark, model)
-    assert {name: recipe[name] for name in expected} == expected
+    assert {name: given[name] for name in expected} == expected

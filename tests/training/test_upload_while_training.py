@@ -206,7 +206,7 @@ def test_hub_that_fails_in_training_stops_nothing(hub, folder, graph, processor,
     assert set(hub.files(NAME)) == {".gitattributes"}
     with pytest.raises(HubError, match="the connection to the hub broke off") as caught:
         trainer.save_model()
-    assert "another push sends it" in str(caught.value)
+    assert "another push uploads them" in str(caught.value)
     assert "\n" not in str(caught.value)
     hub.faults.clear()
     trainer.push_to_hub()

@@ -16,7 +16,7 @@ from helpers.tiny import make_model
 from lass_hf.evaluation.calibration import Calibration, keep_calibration
 from lass_hf.evaluation.platt_scaling import PlattScaling
 from lass_hf.hub import card_files as card_folder
-from lass_hf.hub.card_files import FACTS_FILE, add_evaluation, read_facts, write_card
+from lass_hf.hub.card_files import CARD_DATA_FILE, add_evaluation, read_card_data, write_card
 from lass_hf.utils import atomic_files as whole_files
 from lass_hf.utils.atomic_files import locked, write_whole
 from lass_hf.utils.result_files import read_results, write_results
@@ -120,8 +120,9 @@ def test_evaluations_that_are_added_at_once_are_all_in_the_card(tmp_path, monkey
     write_card(tmp_path, {"evaluations": []}, None)
     new = {"task": "link prediction", "split": "test", "triplets": 1, "metrics": {}}
     at_once(8, lambda number: add_evaluation(tmp_path, {**new, "graph": f"graph {number}"}, None))
-    assert {one["graph"] for one in read_facts(tmp_path)["evaluations"]} == {f"graph {number}" for number in range(8)}
-    assert json.loads((tmp_path / FACTS_FILE).read_text())["metadata"] == {}
+    evaluations = read_card_data(tmp_path)["evaluations"]
+    assert {evaluation["graph"] for evaluation in evaluations} == {f"graph {number}" for number in range(8)}
+    assert json.loads((tmp_path / CARD_DATA_FILE).read_text())["metadata"] == {}
     assert not list(tmp_path.glob("*.tmp"))
 
 

@@ -9,8 +9,8 @@ import pytest
 
 import lass_hf
 from lass_hf.core.errors import LassError
-from lass_hf.utils.environment import git_commit
-from lass_hf.utils.result_files import FORMAT, read_results, write_results
+from lass_hf.utils.environment import environment, git_commit
+from lass_hf.utils.result_files import FORMAT, TRAINING_FILE, read_results, read_training, write_results
 
 
 def test_file_records_metrics_versions_machine_and_commit(tmp_path):
@@ -27,7 +27,7 @@ def test_file_records_metrics_versions_machine_and_commit(tmp_path):
     assert content["versions"]["lass-hf"] == lass_hf.__version__
     assert {"python", "torch", "transformers"} <= set(content["versions"])
     assert content["machine"]["cores"] >= 1
-    assert content["git_commit"] == git_commit()
+    assert content["git_commit"] == environment()["git_commit"]
 
 
 def test_commit_is_that_of_the_checkout():
@@ -36,12 +36,6 @@ def test_commit_is_that_of_the_checkout():
     if head.returncode:
         pytest.skip("the package does not run from a git checkout")
     assert head.stdout.startswith(git_commit().rstrip("+"))
-
-
-@pytest.fixture(autouse=True)
-def _forget_the_commit():
-    yield
-    git_commit.cache_clear()
 
 
 @pytest.mark.parametrize("changed", [None, "lass_hf/utils/environment.py", "examples/recipes/new.yaml"])
@@ -59,14 +53,12 @@ def test_a_commit_says_whether_code_or_recipes_differ_from_it(changed, monkeypat
     if changed:
         (tmp_path / changed).write_text("changed", encoding="utf-8")
     monkeypatch.setattr(lass_hf.utils.environment, "__file__", str(tmp_path / "lass_hf" / "utils" / "environment.py"))
-    git_commit.cache_clear()
     assert re.fullmatch("[0-9a-f]{12}" + (r"\+" if changed else ""), git_commit())
 
 
 def test_a_package_outside_a_checkout_has_no_commit(monkeypatch, tmp_path):
     monkeypatch.setattr(lass_hf.utils.environment, "__file__", str(tmp_path / "lass_hf" / "utils" / "environment.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    git_commit.cache_clear()
     assert git_commit() is None
 
 
@@ -98,3 +90,21 @@ def test_other_files_are_refused_by_name(tmp_path, content, message):
     with pytest.raises(LassError, match=message) as caught:
         read_results(file)
     assert str(file) in str(caught.value)
+
+
+def test_a_training_that_has_not_ended_has_no_metadata(tmp_path):
+    assert read_training(tmp_path) is None
+    write_results(tmp_path / TRAINING_FILE, {}, task="training", seed=3)
+    assert read_training(tmp_path) is None
+    write_results(tmp_path / TRAINING_FILE, {"train_loss": 1.0}, task="training", seed=3, log=[{}])
+    metadata = read_training(tmp_path)
+    assert (metadata["seed"], metadata["metrics"], metadata["num_processes"]) == (3, {"train_loss": 1.0}, 1)
+    assert not {"log", "task", "format"} & set(metadata)
+
+
+def test_a_run_probes_its_environment_once(tmp_path, monkeypatch):
+    write_results(tmp_path / "a.json", {})
+    monkeypatch.setattr("lass_hf.utils.environment.git_commit", lambda: pytest.fail("a second probe"))
+    write_results(tmp_path / "b.json", {})
+    first, second = (read_results(tmp_path / name) for name in ("a.json", "b.json"))
+    assert first["git_commit"] == second["git_commit"]

@@ -143,9 +143,9 @@ def test_serve_looks_for_unknown_names_beside_the_questions(client, slow, applic
     threads, _ = in_threads(lambda head: ask(client, head=head, relation="eats"), ["dog"])
     started.acquire()
     sentence = problem(client.post("/api/complete", json={"head": "moused", "relation": "eats"}), 404)
-    assert sentence == "'moused' is no id or text of the graph's 10 entities; did you mean 'mouse'?"
+    assert sentence == "'moused' is not an id or text of the graph's 10 entities; did you mean 'mouse'?"
     sentence = problem(client.post("/api/check", json={"head": "cat", "relation": "xyz", "tail": "cat"}), 404)
-    assert sentence == "'xyz' is no id or text of the graph's 3 relations"
+    assert sentence == "'xyz' is not an id or text of the graph's 3 relations"
     go.set()
     threads[0].join()
 

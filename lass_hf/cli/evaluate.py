@@ -1,0 +1,101 @@
+"""`lass-hf evaluate`: link and relation prediction, by one model or by a retriever and a reranker."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..core.errors import LassError
+from .options import RANKING_WEIGHTS, add_graph, add_model, add_output, not_negative, positive, weight
+
+if TYPE_CHECKING:
+    from ..evaluation.reranking import RerankingResult
+
+HELP = "link prediction, filtered"
+USES_MODELS = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `lass-hf evaluate`."""
+    add_model(parser)
+    add_graph(parser)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--limit", type=positive, metavar="N", help="rank a seeded choice of N triplets")
+    parser.add_argument("--seed", type=not_negative, default=42, help="seed of that choice (default: %(default)s)")
+    parser.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
+    for name in RANKING_WEIGHTS:
+        parser.add_argument(f"--{name}", type=weight, help="rank by this weight, not by the model's own (bi-encoder)")
+    parser.add_argument("--keep_weights", action="store_true", help="make these weights the model's own")
+    parser.add_argument("--rerank", metavar="DIR_OR_NAME", help="cross-encoder that reranks the best candidates")
+    parser.add_argument("--top_k", type=positive, help="number of candidates to rerank (default: 100, or all)")
+    parser.add_argument(
+        "--retriever_weight", type=weight, help="weight of the first model's score (default: fitted on validation)"
+    )
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Ranks the triplets of a split; with `--keep_weights` the given weights become the model's own."""
+    if arguments.rerank and arguments.relations:
+        raise LassError("--rerank and --relations exclude each other: only heads and tails are reranked")
+    if not arguments.rerank and (arguments.top_k or arguments.retriever_weight is not None):
+        raise LassError("--top_k and --retriever_weight are about --rerank, which is not given")
+    from ..evaluation.evaluate_and_record import Reranker, evaluate_and_record, has_graph
+    from ..evaluation.reranking import RerankingResult
+    from ..hub.card_files import keep_ranking_weights
+    from ..utils.distributed import processes
+    from .loading import load, load_with_graph, set_ranking_weights
+
+    model, processor, graph = load_with_graph(arguments)
+    weights = set_ranking_weights(model, arguments)
+    reranker = None
+    if arguments.rerank:
+        reranker = Reranker(
+            arguments.rerank,
+            *load(arguments.rerank),
+            top_k=arguments.top_k,
+            retriever_weight=arguments.retriever_weight,
+        )
+    is_own = arguments.keep_weights or not weights  # else the model on disk ranks by other weights
+    result = evaluate_and_record(
+        "relation_prediction" if arguments.relations else "link_prediction",
+        model,
+        processor,
+        graph,
+        folder=arguments.model,
+        graph_name=arguments.graph,
+        file=arguments.json,
+        split=arguments.split,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        dtype=arguments.dtype,
+        quiet=arguments.quiet,
+        reranker=reranker,
+        on_card=is_own,
+    )
+    if not processes().is_main_process:
+        return
+    if arguments.keep_weights:
+        keep_ranking_weights(arguments.model, weights, processor.graph)
+    if isinstance(result, RerankingResult):
+        _print_stages(result)
+        if is_own:
+            models = f"--model {arguments.model} --rerank {arguments.rerank} --rerank_top_k {result.top_k}"
+            fusion = f"--retriever_weight {result.retriever_weight:.4g}"
+            where = "" if has_graph(processor, graph) else f" --graph {arguments.graph}"
+            print(f"next: lass-hf predict {models} {fusion}{where} --head ... --relation ...")
+
+
+def _print_stages(result: "RerankingResult") -> None:
+    """Prints the stages of a reranking with the tokens and seconds that each of them took."""
+
+    def spent(stage: str) -> str:
+        return f"{result.tokens[stage]:,} tokens, {result.seconds[stage]:.1f} s"
+
+    found = "" if result.tokens["indexing"] else "; the vectors were there"
+    print(f"indexing: {spent('indexing')}{found}")
+    fitted = f"fitted on {result.num_fitted} validation queries ({spent('fitting')})"
+    print(f"retriever_weight: {result.retriever_weight:.4g}, {fitted if result.num_fitted else 'not fitted'}")
+    for name, ranked in (("retrieval", result.retrieval), ("reranking", result.reranked)):
+        values = "  ".join(f"{key} {ranked.metrics[key]:.4f}" for key in ("mr", "mrr", "hits@1", "hits@3", "hits@10"))
+        print(f"{name}: {values}  ({spent(name)})")
+    num_queries = result.reranked.metrics["num_queries"]
+    print(f"recall@{result.top_k} {result.recall:.4f}: {result.num_reranked} of {num_queries} queries reranked")

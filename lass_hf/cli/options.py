@@ -1,0 +1,75 @@
+"""Options that several subcommands share, and the types of their values. It imports no library."""
+
+import argparse
+
+DTYPES = ("auto", "float32", "bfloat16")
+RANKING_WEIGHTS = ("neighbor_weight", "frequency_weight")
+GRAPH = "folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Adds `--debug`, which every subcommand has."""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Adds `--quiet`."""
+    parser.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Adds `--quiet` and `--json`."""
+    add_quiet(parser)
+    parser.add_argument("--json", metavar="FILE", help="write the results to this file")
+
+
+def add_graph(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Adds `--graph` and `--long_text`; a graph that is not required is the model's own by default."""
+    default = "" if required else " (default: the one that the model has)"
+    parser.add_argument("--graph", required=required, metavar="DIR_OR_NAME", help=GRAPH + default)
+    parser.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds `--model` and `--dtype`."""
+    parser.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
+    parser.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
+
+
+def add_reranker(parser: argparse.ArgumentParser) -> None:
+    """Adds `--rerank`, `--rerank_top_k` and `--retriever_weight`, for predictions."""
+    parser.add_argument("--rerank", metavar="DIR_OR_NAME", help="cross-encoder that reranks the best predictions")
+    parser.add_argument(
+        "--rerank_top_k", type=positive, default=100, help="number of predictions to rerank (default: %(default)s)"
+    )
+    parser.add_argument("--retriever_weight", type=weight, default=0.0, help="weight of the first model's score")
+
+
+def positive(text: str) -> int:
+    """Reads an integer of 1 or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return int(text)
+
+
+def not_negative(text: str) -> int:
+    """Reads an integer of 0 or more."""
+    return 0 if text == "0" else positive(text)
+
+
+def port(text: str) -> int:
+    """Reads a port, 0 to 65535."""
+    if (number := not_negative(text)) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; expected 0 to 65535")
+    return number
+
+
+def weight(text: str) -> float:
+    """Reads a finite number of 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return value

@@ -1,0 +1,74 @@
+"""`lass-hf predict`: the best entities or relations for the slot that is not given, or the verdict on a triplet."""
+
+import argparse
+from typing import Any
+
+from ..core.errors import LassError
+from .options import add_graph, add_model, add_output, add_reranker, positive
+
+HELP = "predictions for the slot that is not given, or the verdict on a whole triplet"
+USES_MODELS = True
+SLOTS = ("head", "relation", "tail")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `lass-hf predict`."""
+    add_model(parser)
+    add_graph(parser, required=False)
+    add_reranker(parser)
+    for slot in SLOTS:
+        parser.add_argument(f"--{slot}", help="by id or text")
+    for slot in ("head", "tail"):
+        parser.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
+    parser.add_argument("--top_k", type=positive, default=10, help="number of predictions (default: %(default)s)")
+    parser.add_argument("--include_known", action="store_true", help="also triplets that the graph holds, marked")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the predictions for two given slots, or label and probability of a whole triplet."""
+    query = _query(arguments)
+    count = sum(name is not None for name in query.values())
+    if count < 2:
+        raise LassError(
+            "give exactly two of --head, --relation and --tail, to get predictions for the third, or all three, to get "
+            f"a verdict on that triplet; {count or 'none'} given"
+        )
+    if arguments.rerank and (count == 3 or query["relation"] is None):
+        raise LassError("--rerank puts heads or tails in order; relations and whole triplets are scored by one model")
+    from ..utils.console import print_predictions, report
+    from ..utils.distributed import processes
+    from ..utils.result_files import write_results
+    from .loading import load_predictor
+
+    predictor = load_predictor(arguments)
+    if count == 3:
+        (verdict,) = predictor.classify([(query["head"], query["relation"], query["tail"])])
+        report(arguments.json, verdict, triplet=query)
+        return
+    (predictions,) = predictor.complete(
+        [query], top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
+    )
+    if not processes().is_main_process:
+        return
+    print_predictions(predictions)
+    if arguments.rerank and len(predictions) > arguments.rerank_top_k:
+        print(f"Scores of the first {arguments.rerank_top_k} are reranked; the others, with their scores, stay below.")
+    is_new = any(isinstance(name, dict) for name in query.values())  # the graph holds no triplet of a new entity
+    if not predictions:
+        print("no prediction: every candidate is known (--include_known shows them)")
+    elif not is_new and not arguments.include_known and not arguments.quiet:
+        print("Predictions that the graph holds, in any split, are left out; --include_known shows and marks them.")
+    if arguments.json:
+        write_results(arguments.json, {}, query=query, predictions=predictions)
+
+
+def _query(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns what is given for each slot: a name, a new entity's text as a dict, or None."""
+    query: dict[str, Any] = {slot: getattr(arguments, slot) for slot in SLOTS}
+    for slot in ("head", "tail"):
+        if text := getattr(arguments, f"{slot}_text"):
+            if query[slot]:
+                raise LassError(f"--{slot} and --{slot}_text exclude each other")
+            query[slot] = {"text": text}
+    return query

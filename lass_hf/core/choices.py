@@ -1,0 +1,204 @@
+"""The choices of the method. Each is defined here once; everything else derives what it needs from the definition.
+
+A choice is a dataclass field with a default, a help text, the values that it can have, the architecture that it is for
+and what it affects. `LassConfig` has the fields of `ModelChoices`, `LassProcessor` takes those of `SequenceChoices`,
+and `LassTrainingArguments` has those of `TrainingChoices`. Options of `lass-hf train`, recipe keys, fingerprints,
+model cards and run metadata follow from them.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .architectures import ARCHITECTURES
+from .errors import LassError
+from .score_functions import DISTANCE_SCALES, SCORE_FUNCTIONS
+
+
+def choice(
+    default: Any,
+    help: str,
+    affects: str,
+    *,
+    allowed: Collection[str] | None = None,
+    above: float | None = None,
+    at_least: float | None = None,
+    architecture: str | None = None,
+    needs: str | None = None,
+) -> Any:
+    """Returns a dataclass field that `check` can validate.
+
+    Args:
+        default: the value of those who choose nothing.
+        help: one or two sentences for `--help` and the site; the architecture is added to them.
+        affects: "sequences", "vectors" of the encoder, "scores" made of the vectors' distances, "ranking" of all
+            candidates, "loss", "negatives", or "data" (which triplets and texts are trained on).
+        allowed: the values that it can have; None for any of its type.
+        above: a bound that a number must exceed.
+        at_least: a bound that a number must reach.
+        architecture: the only architecture that it is for.
+        needs: another choice, without which this one changes nothing.
+    """
+    rules = {"affects": affects, "allowed": allowed, "above": above, "at_least": at_least, "needs": needs}
+    text = f"{help} Only for the {architecture}." if architecture else help
+    return field(default=default, metadata={"help": text, "architecture": architecture, **rules})
+
+
+@dataclass(kw_only=True, repr=False)
+class ModelChoices:
+    """What scores and rankings depend on besides the weights."""
+
+    architecture: str = choice(
+        "cross-encoder",
+        "cross-encoder (one forward pass over the whole triplet), or bi-encoder (the query h [S] r gives u = h + r, "
+        "the answer gives t; each entity is encoded once, and answers take milliseconds).",
+        "vectors",
+        allowed=ARCHITECTURES,
+    )
+    margin: float | int = choice(7.0, "b of Eq. 1 (the paper: 7).", "scores")
+    distance_scale: str = choice(
+        "sqrt_dim",
+        "sqrt_dim (the squared norm divided by sqrt(k), as in the published code), or none (Eq. 1 as printed).",
+        "scores",
+        allowed=DISTANCE_SCALES,
+    )
+    score_function: str = choice(
+        "translation",
+        "How h, r and t are compared: translation is ||h + r - t||^2 (Eq. 1).",
+        "scores",
+        allowed=SCORE_FUNCTIONS,
+    )
+    normalize: bool = choice(
+        False,
+        "Bring u and t to unit length: Eq. 1 is then b - scale * (1 - cos(u, t)).",
+        "vectors",
+        architecture="bi-encoder",
+    )
+    scale: float | int = choice(
+        20.0,
+        "Factor of the squared distance of vectors of unit length, 1 / the temperature of Eq. 3; its first value when "
+        "it is learned.",
+        "scores",
+        above=0,
+        needs="normalize",
+    )
+    learn_scale: bool = choice(True, "Learn the scale; otherwise it stays as it is.", "scores", needs="normalize")
+    self_match_weight: float | int = choice(
+        1.0,
+        "Its log is added to the score of a triplet whose head and tail have the same text: a query's own entity is "
+        "the nearest, and hardly ever the answer.",
+        "scores",
+        above=0,
+        architecture="bi-encoder",
+    )
+    neighbor_weight: float | int = choice(
+        0.0,
+        "Weight of the mean vector of an entity's neighbors in the training graph, added to the entity's own vector "
+        "where all candidates are ranked.",
+        "ranking",
+        at_least=0,
+        architecture="bi-encoder",
+    )
+    frequency_weight: float | int = choice(
+        0.0,
+        "Weight of log(1 + n) in the score of an answer that n training triplets of the relation have in that slot, "
+        "where all candidates are ranked.",
+        "ranking",
+        at_least=0,
+        architecture="bi-encoder",
+    )
+
+    @property
+    def ranking_weights(self) -> dict[str, float]:
+        """The choices that change the ranking of all candidates, and no training: any model can be given others."""
+        return {name: getattr(self, name) for name in choice_names(ModelChoices, affects="ranking")}
+
+
+@dataclass(kw_only=True, repr=False)
+class SequenceChoices:
+    """How texts become sequences of tokens, besides the architecture."""
+
+    separators: bool = choice(
+        True, "Separator tokens between the segments (the paper); the published code has none.", "sequences"
+    )
+    max_length: int | None = choice(
+        None, "Longest sequence in tokens; by default the tokenizer's limit, or 512.", "sequences"
+    )
+
+
+@dataclass(kw_only=True, repr=False)
+class TrainingChoices:
+    """What the loss compares, and how."""
+
+    loss: str = choice(
+        "negative_sampling",
+        "negative_sampling (Eq. 4, a positive counts once per slot), mean_bce (published code; cross-encoder) or "
+        "softmax (Eq. 3). The cross-encoder compares a positive with its negatives, the bi-encoder with the batch.",
+        "loss",
+        allowed=("negative_sampling", "mean_bce", "softmax"),
+    )
+    num_negatives: int = choice(
+        5, "Corrupted triplets per positive and slot.", "negatives", at_least=1, architecture="cross-encoder"
+    )
+    corruption: str = choice(
+        "each_slot",
+        "each_slot (head, relation and tail), head_or_tail (one of the two by coin flip) or tail.",
+        "negatives",
+        allowed=("each_slot", "head_or_tail", "tail"),
+        architecture="cross-encoder",
+    )
+    replacement: bool = choice(
+        False, "Draw negatives with replacement (published code).", "negatives", architecture="cross-encoder"
+    )
+    pseudo_typed: bool = choice(
+        False,
+        "Draw heads and tails from the entities that stand in that slot of that relation in training.",
+        "negatives",
+        architecture="cross-encoder",
+    )
+    neighborhood_size: int = choice(
+        1,
+        "Triplets of a batch that come from one neighborhood of the graph.",
+        "negatives",
+        at_least=1,
+        architecture="bi-encoder",
+    )
+
+
+def choice_names(kind: type, affects: str | None = None) -> tuple[str, ...]:
+    """Returns the names of a dataclass's choices, in order; with `affects` of those that affect just that."""
+    rules = {one.name: one.metadata.get("affects") for one in fields(kind)}
+    return tuple(name for name, what in rules.items() if what is not None and affects in (None, what))
+
+
+def check(choices: Any, architecture: str | None = None) -> None:
+    """Validates the choices of a dataclass instance by their definitions.
+
+    Args:
+        choices: an instance of a dataclass with choices.
+        architecture: of the model that they are for; by default the instance's own, if it has one.
+
+    Raises:
+        LassError: a value is not allowed, or would change nothing. The message has its name and value, and what was
+            expected.
+    """
+    rules = [(one.name, getattr(choices, one.name), one.default, one.metadata) for one in fields(choices)]
+    rules = [rule for rule in rules if rule[3].get("affects")]
+    for name, value, default, rule in rules:
+        if value is default:
+            continue
+        if rule["allowed"] and value not in rule["allowed"]:
+            raise LassError(f"{name}={value!r}; expected one of {', '.join(rule['allowed'])}")
+        if rule["above"] is not None and not rule["above"] < value < float("inf"):
+            raise LassError(f"{name}={value}; expected a number above {rule['above']}")
+        if rule["at_least"] is not None and not rule["at_least"] <= value < float("inf"):
+            raise LassError(f"{name}={value}; expected {rule['at_least']} or more")
+    architecture = architecture or getattr(choices, "architecture", None)
+    for name, value, default, rule in rules:
+        if value == default:
+            continue
+        if architecture and rule["architecture"] not in (None, architecture):
+            needed = f'{name}={value!r} needs architecture="{rule["architecture"]}"'
+            raise LassError(f"{needed}; with a {architecture} it changes nothing")
+        if rule["needs"] and not getattr(choices, rule["needs"]):
+            raise LassError(f"{name}={value!r} needs {rule['needs']}, without which it changes nothing")

@@ -1,0 +1,97 @@
+"""Model card data of an evaluation: its protocol and metrics as plain values, for `hub/`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.encoders import encoder_name
+from ..core.knowledge_graph import GraphSplit
+from ..core.modeling_lass import LassForKGCompletion
+from ..scoring.triplet_scorer import scoring_dtype
+from .ranking_result import RankingResult
+from .reranking import RerankingResult
+
+
+def scoring_card_data(graph: str | Path | None, dtype: str, model: LassForKGCompletion) -> dict[str, Any]:
+    """Returns what the data of every evaluation have in common.
+
+    Args:
+        graph: name or folder of the graph, of which the last part is kept; None where it is unknown.
+        dtype: precision that was asked for; the one that was used is returned.
+        model: the model that scored.
+
+    Returns:
+        `graph`, `dtype`, and `ranking_weights`, the weights that rankings depend on.
+    """
+    return {
+        "graph": None if graph is None else Path(graph).resolve().name,
+        "dtype": str(scoring_dtype(dtype, model.device) or model.dtype).removeprefix("torch."),
+        "ranking_weights": model.config.ranking_weights,
+    }
+
+
+def ranking_card_data(result: RankingResult, split: GraphSplit, scoring: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the card data of link or relation prediction.
+
+    Args:
+        result: ranks and metrics.
+        split: the split that was ranked.
+        scoring: the result of `scoring_card_data`.
+    """
+    by_relation = result.slots == (1,)
+    return {
+        "task": "relation prediction" if by_relation else "link prediction",
+        "split": split.name,
+        **scoring,
+        "triplets": len(result.triplets),
+        "of": len(split.positives),
+        "queries": len(result.ranks),
+        "filtered": list(split.graph.splits),
+        "sides": {"relation": ""} if by_relation else {"both sides": "", "head": "head_", "tail": "tail_"},
+        "metrics": {
+            name: value for name, value in result.metrics.items() if not name.startswith(("optimistic", "pessimistic"))
+        },
+    }
+
+
+def reranking_card_data(
+    result: RerankingResult, retriever: str, reranker: str, split: GraphSplit, scoring: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the card data of link prediction by two models, for the cards of both.
+
+    Args:
+        result: both stages.
+        retriever: folder or hub name of the retriever; only its last part is shown.
+        reranker: folder or hub name of the reranker.
+        split: the split that was ranked.
+        scoring: the result of `scoring_card_data`, for the retriever.
+    """
+    return {
+        **ranking_card_data(result.reranked, split, scoring),
+        "task": "reranked link prediction",
+        "retriever": encoder_name(retriever),
+        "reranker": encoder_name(reranker),
+        **{"top_k": result.top_k, "retriever_weight": result.retriever_weight},
+    }
+
+
+def classification_card_data(
+    metrics: Mapping[str, float], split: GraphSplit, threshold_from: str, scoring: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the card data of triplet classification.
+
+    Args:
+        metrics: the metrics.
+        split: the split that was classified.
+        threshold_from: name of the split that the threshold was fitted on.
+        scoring: the result of `scoring_card_data`.
+    """
+    return {
+        "task": "triplet classification",
+        "split": split.name,
+        **{name: scoring[name] for name in ("graph", "dtype")},
+        "triplets": len(split),
+        "of": len(split),
+        "threshold_from": threshold_from,
+        "metrics": dict(metrics),
+    }

@@ -1,0 +1,275 @@
+"""One evaluation from the model to its records: figures, results file, model card; the same for every caller.
+
+`lass-hf evaluate`, `lass-hf classify` and the example scripts call it, so their results files have the same keys.
+"""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import LassError
+from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
+from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
+from ..hub.card_files import add_evaluation
+from ..scoring.index_building import index_folder_of
+from ..scoring.triplet_scorer import DTYPES
+from ..utils.console import check_writable, print_metrics, report
+from ..utils.distributed import processes
+from ..utils.environment import command_line, environment
+from ..utils.fingerprints import model_fingerprint
+from ..utils.result_files import read_training
+from .calibration import keep_calibration, labeled_split
+from .card_data import classification_card_data, ranking_card_data, reranking_card_data, scoring_card_data
+from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
+from .ranking_progress import remove_progress
+from .ranking_result import RankingResult
+from .reranking import RerankingResult, evaluate_reranking
+from .triplet_classification import ClassificationResult, evaluate_triplet_classification
+
+TASKS = ("link_prediction", "relation_prediction", "triplet_classification")
+Result = RankingResult | RerankingResult | ClassificationResult
+
+
+@dataclass
+class EvaluationArguments:
+    """Arguments of a script that trains a model and evaluates it, for `parse_script`."""
+
+    model: str | None = field(
+        default=None, metadata={"help": "Folder of a model that was trained before: evaluate it, train none."}
+    )
+    split: str = field(default="test", metadata={"help": "Split to evaluate on."})
+    limit: int | None = field(default=None, metadata={"help": "Rank a seeded choice of this many triplets only."})
+    dtype: str = field(default="auto", metadata={"help": f"Precision of scoring: {', '.join(DTYPES)}."})
+
+    def __post_init__(self):
+        if self.dtype not in DTYPES:
+            raise LassError(f"dtype={self.dtype!r}; expected one of {', '.join(DTYPES)}")
+        if self.limit is not None and self.limit < 1:
+            raise LassError(f"limit={self.limit}; expected 1 or more")
+        if self.model is not None and read_training(self.model) is None:
+            raise LassError(
+                f"{self.model}: no training.json of a training that ended; expected the folder of one that did"
+            )
+
+    def results_file(self, task: str, output_dir: str) -> str:
+        """Returns the results file of a task, beside the model; another split or a limit has a file of its own."""
+        parts = [task, *([] if self.split == "test" else [self.split]), *([str(self.limit)] if self.limit else [])]
+        return f"{self.model or output_dir}/{'-'.join(parts)}.json"
+
+
+@dataclass(frozen=True)
+class Reranker:
+    """A cross-encoder that reranks the best candidates of the evaluated model.
+
+    Args:
+        folder: folder or hub name that model and processor were loaded from.
+        model: the cross-encoder.
+        processor: its processor.
+        top_k: number of candidates to rerank; None: 100, or all of fewer.
+        retriever_weight: weight of the evaluated model's score; None: fitted on validation triplets.
+    """
+
+    folder: str
+    model: LassForKGCompletion
+    processor: LassProcessor
+    top_k: int | None = None
+    retriever_weight: float | None = None
+
+
+def evaluate_and_record(
+    task: str,
+    model: LassForKGCompletion,
+    processor: LassProcessor,
+    graph: KnowledgeGraph,
+    *,
+    folder: str,
+    graph_name: str,
+    file: str | Path | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    seed: int = 42,
+    dtype: str = "auto",
+    quiet: bool = False,
+    reranker: Reranker | None = None,
+    on_card: bool = True,
+) -> Result:
+    """Evaluates a model, prints the metrics, writes a results file and adds the result to the model's card.
+
+    The evaluation itself is `evaluate_link_prediction`, `evaluate_relation_prediction`, `evaluate_reranking` or
+    `evaluate_triplet_classification`. A ranking keeps its progress on disk until it ends, so one that was killed
+    continues. Several processes share the work and must all call this; the main process writes.
+
+    Args:
+        task: "link_prediction", "relation_prediction" or "triplet_classification".
+        model: the model to evaluate.
+        processor: the processor that was saved with the model.
+        graph: the graph whose split is evaluated.
+        folder: folder or hub name that the model was loaded from; a folder gets the result on its card.
+        graph_name: folder or name of the graph; its last part is recorded.
+        file: results file to write; None writes none.
+        split: name of the split.
+        limit: rank a seeded choice of this many triplets; None ranks all.
+        seed: seed of that choice.
+        dtype: precision of scoring, as in `evaluate_link_prediction`.
+        quiet: show no progress bars.
+        reranker: a cross-encoder for link prediction in two stages.
+        on_card: add the result to the model's card.
+
+    Returns:
+        The result of the evaluation; a `RerankingResult` with a reranker.
+
+    Raises:
+        LassError: an unknown task, or arguments that the evaluation refuses.
+    """
+    if task not in TASKS:
+        raise LassError(f"task={task!r}; expected one of {', '.join(TASKS)}")
+    environment()  # as it is before the work
+    started = time.perf_counter()
+    progress = None if task == "triplet_classification" else _progress_folder(folder, file, task, split)
+    choices: dict[str, Any] = {"split": split, "dtype": dtype, "quiet": quiet}
+    ranking = {**choices, "limit": limit, "seed": seed, "resume_dir": progress}
+    result: Result
+    if task == "triplet_classification":
+        result = evaluate_triplet_classification(model, processor, graph, **choices)
+    elif task == "relation_prediction":
+        result = evaluate_relation_prediction(model, processor, graph, **ranking)
+    else:
+        ranking["index_folder"] = index_folder_of(folder, processor.graph, graph)
+        result = _predict_links(model, processor, graph, reranker, ranking)
+    ranked = result.reranked if isinstance(result, RerankingResult) else result
+    if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"] and processes().is_main_process:
+        print_metrics({"queries with an entity unseen in training": ranked.unseen})
+    report(
+        file,
+        ranked.metrics,
+        task=task,
+        protocol=_protocol(task, graph),
+        graph=Path(graph_name).resolve().name,
+        split=split,
+        limit=limit if limit is not None and limit < len(graph[split].positives) else None,
+        seed=seed,
+        dtype=dtype,
+        seconds=round(time.perf_counter() - started, 3),
+        command=command_line(),
+        model=folder,
+        fingerprint=model_fingerprint(model),
+        ranking_weights=model.config.ranking_weights,
+        training=read_training(folder),
+        **_details(result, reranker),
+    )
+    if not processes().is_main_process:
+        return result
+    if isinstance(result, ClassificationResult) and has_graph(processor, graph):
+        keep_calibration(folder, result.calibration)  # a threshold from another graph would mislead
+    if on_card:
+        scoring = scoring_card_data(graph_name, dtype, model)
+        add_evaluation(folder, _card_data(result, graph[split], scoring), processor.graph)
+        if isinstance(result, RerankingResult) and reranker is not None:
+            both = reranking_card_data(result, folder, reranker.folder, graph[split], scoring)
+            add_evaluation(folder, both, processor.graph)
+            add_evaluation(reranker.folder, both, reranker.processor.graph)
+    if progress is not None:
+        remove_progress(progress)
+    if file:
+        print(f"results in {file}")
+    return result
+
+
+def has_graph(processor: LassProcessor, graph: KnowledgeGraph) -> bool:
+    """Returns whether a processor was saved with a graph of the same entities and texts."""
+    own = processor.graph
+    return own is not None and (own.entities.ids, own.entities.texts) == (graph.entities.ids, graph.entities.texts)
+
+
+def check_evaluation(task: str, graph: KnowledgeGraph, split: str, file: str | Path) -> None:
+    """Makes sure before a training that its model can be evaluated, and the results be written.
+
+    Args:
+        task: as in `evaluate_and_record`.
+        graph: the graph.
+        split: the split to evaluate on.
+        file: the results file.
+
+    Raises:
+        LassError: the file cannot be written.
+        GraphError: the graph has no such split, or the splits that classification needs have no labels.
+    """
+    check_writable(file)
+    graph[split]
+    if task == "triplet_classification":
+        labeled_split(graph, "validation")
+        labeled_split(graph, split)
+
+
+def _protocol(task: str, graph: KnowledgeGraph) -> str:
+    if task == "triplet_classification":
+        return "one threshold, the best on validation"
+    candidates = "all relations" if task == "relation_prediction" else "both sides, all candidates"
+    return f"filtered ({' + '.join(graph.splits)}), realistic ranks, {candidates}"
+
+
+def _progress_folder(folder: str, file: str | Path | None, task: str, split: str) -> Path | None:
+    """Returns where a ranking keeps its progress until it ends; None for a model that cannot be written beside."""
+    if file:
+        return Path(f"{file}.progress")
+    if not os.access(folder, os.W_OK):
+        return None
+    return Path(folder, f"{task}-{Path(split).name}.progress")
+
+
+def _predict_links(
+    model: LassForKGCompletion,
+    processor: LassProcessor,
+    graph: KnowledgeGraph,
+    reranker: Reranker | None,
+    choices: dict[str, Any],
+) -> RankingResult | RerankingResult:
+    if reranker is None:
+        return evaluate_link_prediction(model, processor, graph, **choices)
+    return evaluate_reranking(
+        model,
+        processor,
+        reranker.model,
+        reranker.processor,
+        graph,
+        top_k=reranker.top_k,
+        retriever_weight=reranker.retriever_weight,
+        **choices,
+    )
+
+
+def _details(result: Result, reranker: Reranker | None) -> dict[str, Any]:
+    """Returns what a results file holds of one kind of result, beside the metrics."""
+    if isinstance(result, ClassificationResult):
+        return {
+            "threshold": result.threshold,
+            "calibration": result.calibration.to_dict(),
+            "relation_thresholds": result.relation_thresholds,
+            "scores": result.scores.tolist(),
+        }
+    if isinstance(result, RankingResult):
+        return {
+            **{name: getattr(result, name) for name in ("by_relation", "by_category", "unseen")},
+            "ranks": result.ranks.tolist(),
+        }
+    assert reranker is not None
+    return {
+        **_details(result.reranked, None),
+        "rerank": reranker.folder,
+        "reranker_training": read_training(reranker.folder),
+        **{name: getattr(result, name) for name in ("top_k", "recall", "num_reranked", "retriever_weight", "tokens")},
+        "retrieval": result.retrieval.metrics,
+        "retrieval_ranks": result.retrieval.ranks.tolist(),
+        "stage_seconds": result.seconds,
+    }
+
+
+def _card_data(result: Result, split: GraphSplit, scoring: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the card of the evaluated model says; of a reranking the first stage."""
+    if isinstance(result, ClassificationResult):
+        return classification_card_data(result.metrics, split, "validation", scoring)
+    ranked = result.retrieval if isinstance(result, RerankingResult) else result
+    return ranking_card_data(ranked, split, scoring)

@@ -1,0 +1,77 @@
+"""Evaluates a split for the Trainer: ranks or classifies it by the scoring engine, with the loss of the training."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..core.knowledge_graph import GraphSplit
+from ..core.losses import mean_bce_loss
+from ..core.modeling_lass import LassForKGCompletion
+from ..evaluation.card_data import classification_card_data, ranking_card_data, scoring_card_data
+from ..evaluation.link_prediction import rank_split
+from ..evaluation.triplet_classification import classify
+from ..scoring.candidate_scores import CHUNK_SIZE, candidate_scores
+from ..scoring.triplet_scorer import TripletScorer
+from .objectives import Collator, Objective
+
+
+@dataclass
+class SplitEvaluation:
+    """What an evaluation of a split found.
+
+    Attributes:
+        predictions: Of a ranking the realistic ranks, float64 of shape (2n,); of a classification the scores, float32
+            (n,).
+        label_ids: Of a ranking the numbers of candidates, int64 of shape (2n,); of a classification the labels (1 / 0).
+        metrics: Loss, metrics of the task, and `triplets_per_second`.
+        num_samples: Number of triplets that were ranked or classified.
+        card_data: The evaluation with its protocol, for the model card.
+    """
+
+    predictions: np.ndarray
+    label_ids: np.ndarray
+    metrics: dict[str, float]
+    num_samples: int
+    card_data: dict[str, Any]
+
+
+def evaluate_split(
+    model: LassForKGCompletion, split: GraphSplit, objective: Objective, collator: Collator, graph_name: str | None
+) -> SplitEvaluation:
+    """Classifies a split that has false triplets, at its own best threshold, and ranks any other.
+
+    Args:
+        model: The model, without wrappers.
+        split: The split.
+        objective: The objective of the training; its arguments say how many triplets are ranked (`eval_triplets`).
+        collator: The collator of the training, which draws the negatives of the loss.
+        graph_name: Name of the graph for the model card.
+
+    Returns:
+        What was found.
+    """
+    args, scorer = objective.args, TripletScorer(model, objective.processor.token_store(split.graph))
+    protocol = scoring_card_data(graph_name, "auto", model)
+    started = time.perf_counter()
+    if split.labels is not None and not split.labels.all():
+        scores = scorer.score(split.triplets, shared=True)
+        seconds = time.perf_counter() - started
+        loss = mean_bce_loss(torch.from_numpy(scores), torch.from_numpy(split.labels))
+        metrics = dict(classify(scores, split, scores, split).metrics)
+        card_data = classification_card_data(metrics, split, split.name, protocol)
+        predictions, label_ids, num_samples, num_scored = scores, split.labels, len(split), len(split)
+    else:
+        quiet, chunk_size = bool(args.disable_tqdm), CHUNK_SIZE[model.config.architecture]
+        choices: dict[str, Any] = {"limit": args.eval_triplets, "seed": args.seed, "quiet": quiet}
+        candidates = candidate_scores(scorer, split, None, quiet)
+        result = rank_split(candidates, split, chunk_size=chunk_size, **choices)
+        seconds = time.perf_counter() - started
+        loss = objective.evaluation_loss(scorer, result.triplets, split.graph, collator)
+        metrics, card_data = result.metrics, ranking_card_data(result, split, protocol)
+        predictions, label_ids = result.ranks, result.num_candidates
+        num_samples, num_scored = len(result.triplets), result.num_scored
+    metrics = {"loss": loss.item(), **metrics, "triplets_per_second": round(num_scored / seconds, 3)}
+    return SplitEvaluation(predictions, label_ids, metrics, num_samples, card_data)

@@ -1,0 +1,23 @@
+"""The parser of command lines: errors in one line, old names of options refused. It imports no library."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from ..core.old_names import refuse_old_names
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and that refuses options by old names; `--help` shows the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parses arguments as any parser; raises LassError for an option by an old name."""
+        words = sys.argv[1:] if args is None else list(args)
+        flags = (word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--"))
+        refuse_old_names(flags, dashes="--")
+        return super().parse_known_args(words, namespace)

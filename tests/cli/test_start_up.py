@@ -1,0 +1,64 @@
+"""The command line starts at once: which libraries help and `info` import; what `--debug` shows."""
+
+import subprocess
+import sys
+
+import pytest
+from helpers.command_line import run
+
+from lass_hf.cli import options
+from lass_hf.cli.commands import COMMANDS
+from lass_hf.core.choices import ModelChoices, choice_names
+from lass_hf.scoring.triplet_scorer import DTYPES
+
+HEAVY = {"torch", "transformers", "huggingface_hub", "datasets", "pyarrow", "pandas", "numpy", "sklearn"}
+
+
+def imported_by(*argv):
+    """The top-level modules that a command line imports, in a process of its own."""
+    code = (
+        "import sys; from lass_hf.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, *map(str, argv)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return set(done.stderr.splitlines()[-1].split()), done.stdout
+
+
+@pytest.mark.parametrize("command", [None, *(name for name in COMMANDS if name != "train")])
+def test_help_imports_no_library(command):
+    modules, shown = imported_by(*filter(None, [command]), "--help")
+    assert "usage: lass-hf" in shown
+    assert not HEAVY & modules
+
+
+@pytest.mark.parametrize("graph", ["countries", "folder"])
+def test_info_imports_neither_torch_nor_transformers(graph, graph_folder, tmp_path):
+    place = graph_folder if graph == "folder" else graph
+    modules, shown = imported_by("info", "--graph", place, "--json", tmp_path / "info.json")
+    assert "entities" in shown
+    assert (tmp_path / "info.json").is_file()
+    assert not {"torch", "transformers", "datasets"} & modules
+
+
+def test_every_subcommand_with_a_parser_of_its_own_has_debug():
+    for command in set(COMMANDS) - {"train"}:
+        assert "--debug" in imported_by(command, "--help")[1]
+
+
+def test_values_that_the_parser_repeats_are_those_of_the_package():
+    """The modules that define them import torch, which help must not wait for."""
+    assert tuple(DTYPES) == options.DTYPES
+    assert tuple(choice_names(ModelChoices, affects="ranking")) == options.RANKING_WEIGHTS
+
+
+@pytest.mark.parametrize("command", ["info", "train"])
+def test_debug_shows_the_traceback_before_the_line(command, training, capsys):
+    arguments = training if command == "train" else []
+    assert run(command, *arguments, "--graph", "nowhere", "--debug") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert "GraphError" in lines[-2]
+    assert lines[-1].startswith("lass-hf: error: nowhere: no such folder")

@@ -1,0 +1,109 @@
+"""One evaluation with all its records: the same keys for every task, the card, and what is refused."""
+
+import json
+from inspect import signature
+
+import pytest
+from helpers.tiny import make_model, make_processor
+
+from lass_hf import EvaluationArguments, GraphError, LassError, Reranker, check_evaluation, evaluate_and_record
+from lass_hf.hub.card_files import model_card_data, read_card_data, write_card
+
+COMMON = ["metrics", "num_processes", "task", "protocol", "graph", "split", "limit", "seed", "dtype", "seconds"]
+COMMON += ["command", "model", "fingerprint", "training", "ranking_weights", "versions", "machine", "git_commit"]
+
+
+@pytest.fixture
+def saved(labeled_graph, tmp_path):
+    """Gives a model of an architecture, its processor and its folder, which has a card."""
+
+    def save(architecture="cross-encoder"):
+        model = make_model(architecture=architecture)
+        processor = make_processor(labeled_graph, architecture=architecture)
+        folder = tmp_path / architecture
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        write_card(folder, {**model_card_data(model, processor), "training": None, "evaluations": []}, labeled_graph)
+        return model, processor, str(folder)
+
+    return save
+
+
+def record(task, saved, graph, file=None, **choices):
+    model, processor, folder = saved
+    choices = {"folder": folder, "graph_name": "data/animals", "quiet": True, **choices}
+    return evaluate_and_record(task, model, processor, graph, file=file, **choices)
+
+
+@pytest.mark.parametrize(
+    ("task", "own"),
+    [
+        ("link_prediction", {"by_relation", "by_category", "unseen", "ranks"}),
+        ("relation_prediction", {"by_relation", "by_category", "unseen", "ranks"}),
+        ("triplet_classification", {"threshold", "calibration", "relation_thresholds", "scores"}),
+    ],
+)
+def test_every_task_writes_the_same_keys_and_its_own(task, own, saved, labeled_graph, tmp_path):
+    file = tmp_path / "results.json"
+    model = saved()
+    result = record(task, model, labeled_graph, file)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert content.keys() == {"format", *COMMON, *own}
+    assert (content["task"], content["graph"], content["model"]) == (task, "animals", model[2])
+    assert content["metrics"] == result.metrics
+    (evaluation,) = read_card_data(model[2])["evaluations"]
+    assert evaluation["task"] == task.replace("_", " ")
+    assert not list(tmp_path.rglob("*.progress"))
+
+
+def test_a_reranking_is_on_the_cards_of_both_models(saved, labeled_graph, tmp_path):
+    retriever, reranker = saved("bi-encoder"), saved()
+    second = Reranker(reranker[2], *reranker[:2], top_k=4, retriever_weight=0.5)
+    record("link_prediction", retriever, labeled_graph, tmp_path / "results.json", reranker=second)
+    content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert (content["rerank"], content["top_k"], content["retriever_weight"]) == (reranker[2], 4, 0.5)
+    tasks = [[one["task"] for one in read_card_data(model[2])["evaluations"]] for model in (retriever, reranker)]
+    assert tasks == [["link prediction", "reranked link prediction"], ["reranked link prediction"]]
+
+
+def test_an_evaluation_by_other_weights_leaves_the_card(saved, labeled_graph):
+    model = saved()
+    record("link_prediction", model, labeled_graph, on_card=False)
+    assert read_card_data(model[2])["evaluations"] == []
+
+
+def test_a_limit_that_leaves_nothing_out_is_not_recorded(saved, labeled_graph, tmp_path):
+    model, count = saved(), len(labeled_graph["test"].positives)
+    for limit, expected in ((count, None), (count - 1, count - 1)):
+        record("link_prediction", model, labeled_graph, tmp_path / "results.json", limit=limit)
+        assert json.loads((tmp_path / "results.json").read_text())["limit"] == expected
+
+
+def test_an_unknown_task_is_refused(saved, labeled_graph):
+    with pytest.raises(LassError, match="task='ranking'; expected one of link_prediction"):
+        record("ranking", saved(), labeled_graph)
+
+
+@pytest.mark.parametrize(
+    ("choices", "name"),
+    [({}, "t"), ({"split": "validation"}, "t-validation"), ({"limit": 3}, "t-3")],
+)
+def test_results_of_other_triplets_have_files_of_their_own(choices, name):
+    assert EvaluationArguments(**choices).results_file("t", "out") == f"out/{name}.json"
+
+
+def test_what_cannot_be_evaluated_is_refused_before_a_training(graph, tmp_path):
+    check_evaluation("link_prediction", graph, "test", tmp_path / "results.json")
+    for task, split, error in (
+        ("link_prediction", "dev", "no split 'dev'"),
+        ("triplet_classification", "test", "no false triplet"),
+    ):
+        with pytest.raises(GraphError, match=error):
+            check_evaluation(task, graph, split, tmp_path / "results.json")
+    with pytest.raises(LassError, match="cannot be written"):
+        check_evaluation("link_prediction", graph, "test", tmp_path)
+
+
+def test_every_argument_is_documented():
+    documented = evaluate_and_record.__doc__.split("Args:")[1].split("Returns:")[0]
+    assert all(f"        {name}: " in documented for name in signature(evaluate_and_record).parameters)
