@@ -13,7 +13,7 @@ import common
 import torch
 
 from lass_hf import LassForKGCompletion, LassProcessor, LassTrainer, LassTrainingArguments
-from lass_hf.training.neighborhood_sampler import NeighborhoodSampler
+from lass_hf.training.samplers import NeighborhoodSampler
 
 
 def main() -> None:

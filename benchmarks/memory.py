@@ -14,7 +14,7 @@ import numpy as np
 
 from lass_hf import LassProcessor, evaluate_link_prediction
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.scoring.candidate_scores import by_triplets
+from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
 
 def measure_peak() -> float:
@@ -40,7 +40,7 @@ def main() -> None:
     loaded = measure_peak()
     evaluate_link_prediction(model, processor, graph, limit=arguments.limit)
     encoder = measure_peak()
-    result = rank_split(by_triplets(score_by_hash), graph["test"])
+    result = rank_split(scorer_from_triplets(score_by_hash), graph["test"])
     streamed = measure_peak()
     rows = [
         {"what": "libraries, graph and model loaded", "peak MB": loaded, "over it": 0.0},

@@ -17,8 +17,8 @@ import numpy as np
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassPredictor, LassProcessor
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.scoring.candidate_scores import CHUNK_SIZE, by_index, vectors_of
-from lass_hf.scoring.index_building import entity_index
+from lass_hf.scoring.candidate_scores import CHUNK_SIZE, make_candidate_vectors, scorer_from_index
+from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 
@@ -52,10 +52,10 @@ def main() -> None:
 
     scorer.tokens = 0
     start = time.perf_counter()
-    index = entity_index(scorer)
+    index = build_entity_index(scorer)
     encoded = time.perf_counter()
-    vectors = vectors_of(scorer, index, graph)
-    result = rank_split(by_index(scorer, vectors), graph["test"], chunk_size=CHUNK_SIZE["bi-encoder"])
+    vectors = make_candidate_vectors(scorer, index, graph)
+    result = rank_split(scorer_from_index(scorer, vectors), graph["test"], chunk_size=CHUNK_SIZE["bi-encoder"])
     ranked = time.perf_counter()
 
     processor.graph = graph

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .graphs.loading import load_graph as load_graph
     from .hub.upload import push_to_hub as push_to_hub
     from .prediction.predictor import LassPredictor as LassPredictor
-    from .scoring.candidate_scores import by_triplets as by_triplets
+    from .scoring.candidate_scores import scorer_from_triplets as scorer_from_triplets
     from .scoring.entity_index import EntityIndex as EntityIndex
     from .scoring.triplet_scorer import TripletScorer as TripletScorer
     from .training.data_collators import InBatchCollator as InBatchCollator
@@ -101,7 +101,7 @@ _LAZY = _LIGHT | {
     "TrainArguments": "training.recipes",
     "TripletClassificationMetric": "evaluation.triplet_classification_metric",
     "TripletScorer": "scoring.triplet_scorer",
-    "by_triplets": "scoring.candidate_scores",
+    "scorer_from_triplets": "scoring.candidate_scores",
     "check_evaluation": "evaluation.evaluate_and_record",
     "check_plots": "analysis.plots",
     "run_metadata": "training.run_metadata",

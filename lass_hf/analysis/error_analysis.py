@@ -10,7 +10,7 @@ import numpy as np
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.vocabulary import SLOT_NAMES, Vocabulary
 from ..evaluation.triplet_classification import ClassificationResult
-from ..scoring.candidate_scores import CandidateScores
+from ..scoring.candidate_scores import CandidateScorer
 
 
 def count_errors_by_relation(
@@ -90,7 +90,7 @@ def find_confident_predictions(
 
 
 def find_worst_queries(
-    scores_of: CandidateScores,
+    scores_of: CandidateScorer,
     graph: KnowledgeGraph,
     triplets: np.ndarray,
     ranks: np.ndarray,

@@ -20,7 +20,7 @@ from ..evaluation.link_prediction import evaluate_link_prediction
 from ..evaluation.platt_scaling import reliability_curve, sigmoid
 from ..evaluation.ranking_progress import remove_progress
 from ..evaluation.triplet_classification import evaluate_triplet_classification
-from ..scoring.candidate_scores import candidate_scores
+from ..scoring.candidate_scores import make_candidate_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from ..utils.fingerprints import model_fingerprint
@@ -117,7 +117,7 @@ def analyze(
         triplets, scorer = ranks.pop("triplets"), TripletScorer(model, processor.token_store(graph), dtype)
         with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet or not is_main) as bar:
             worst = find_worst_queries(
-                candidate_scores(scorer, graph[split]), graph, triplets, np.array(ranks["ranks"]), top_k, bar
+                make_candidate_scorer(scorer, graph[split]), graph, triplets, np.array(ranks["ranks"]), top_k, bar
             )
         results = {**ranks, "worst_queries": worst}
     analysis = {"task": task, "split": split, **results, "attention": None}

@@ -11,7 +11,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import load_graph
 from ..prediction.predictor import LassPredictor
-from ..scoring.index_building import index_folder, index_folder_of
+from ..scoring.index_building import index_folder, index_folder_for_graph
 from ..utils.distributed import processes
 from .options import RANKING_WEIGHTS
 
@@ -70,7 +70,7 @@ def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
         raise LassError("--rerank_top_k and --retriever_weight are about --rerank, which is not given")
     if arguments.graph:
         model, processor, graph = load_with_graph(arguments)
-        folder = index_folder_of(arguments.model, processor.graph, graph)
+        folder = index_folder_for_graph(arguments.model, processor.graph, graph)
         processor.graph = graph
     elif arguments.long_text:
         raise LassError("--long_text is about --graph, which is not given")

@@ -144,6 +144,6 @@ def check_same_architecture(model: Any, processor: Any) -> None:
     """Raises ModelError when a model and a processor, or a token store's template, have different architectures."""
     if model.config.architecture != processor.architecture:
         raise ModelError(
-            f"the model's architecture is {model.config.architecture!r}, the processor's {processor.architecture!r}: make "
-            "both with the same architecture="
+            f"the model's architecture is {model.config.architecture!r}, the processor's {processor.architecture!r}: "
+            "make both with the same architecture="
         )

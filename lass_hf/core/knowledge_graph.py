@@ -140,7 +140,7 @@ class KnowledgeGraph(GraphFormats):
         splits = ", ".join(f"{name}: {len(split)}" for name, split in self.splits.items())
         return f"KnowledgeGraph({self.num_entities} entities, {self.num_relations} relations, {splits})"
 
-    def index_of(self, *names: str) -> KnownTriplets:
+    def index_splits(self, *names: str) -> KnownTriplets:
         """Makes an index of the true triplets of some splits.
 
         Args:
@@ -156,12 +156,12 @@ class KnowledgeGraph(GraphFormats):
     @cached_property
     def known(self) -> KnownTriplets:
         """The index of the true triplets of all splits: the filter of the filtered setting."""
-        return self.index_of(*SPLITS)
+        return self.index_splits(*SPLITS)
 
     @cached_property
     def known_in_train(self) -> KnownTriplets:
         """The index of the true training triplets, none of which is drawn as a corrupted triplet."""
-        return self.index_of("train")
+        return self.index_splits("train")
 
     @cached_property
     def candidates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

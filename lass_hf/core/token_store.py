@@ -126,7 +126,7 @@ class TokenStore:
         return len(self.offsets) - 1 - self.num_relations
 
     @cached_property
-    def same_text(self) -> tuple[np.ndarray, np.ndarray]:
+    def first_with_same_text(self) -> tuple[np.ndarray, np.ndarray]:
         """The first entity with the same tokens, for each entity, and the same for relations: two int64 arrays.
 
         A text model gives the same vector to texts with the same tokens.
@@ -134,7 +134,7 @@ class TokenStore:
         relations = self._first_with_same_tokens(0, self.num_relations)
         return self._first_with_same_tokens(self.num_relations, len(self.offsets) - 1), relations
 
-    def of_texts(self, triplets: np.ndarray) -> np.ndarray:
+    def canonical_triplets(self, triplets: np.ndarray) -> np.ndarray:
         """Replaces the entities of triplets by the first entity with the same text.
 
         Args:
@@ -144,7 +144,7 @@ class TokenStore:
             Other triplets, of the same shape. A text model gives them the same scores.
         """
         triplets = triplets.copy()
-        triplets[:, [0, 2]] = self.same_text[0][triplets[:, [0, 2]]]
+        triplets[:, [0, 2]] = self.first_with_same_text[0][triplets[:, [0, 2]]]
         return triplets
 
     def _first_with_same_tokens(self, start: int, end: int) -> np.ndarray:
@@ -170,7 +170,7 @@ class TokenStore:
             The positions of m distinct rows, int64 of shape (m,); for each row, which of them it equals, int64 of shape
             (n,); and for each distinct row, how many rows equal it, int64 of shape (m,).
         """
-        entity, relation = (np.append(same, -1) for same in self.same_text)
+        entity, relation = (np.append(same, -1) for same in self.first_with_same_text)
         keys = ((entity[rows[:, 0]] + 1) * len(relation) + relation[rows[:, 1]] + 1) * len(entity) + entity[rows[:, 2]]
         _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
         return first, inverse, counts

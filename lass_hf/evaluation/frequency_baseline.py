@@ -3,12 +3,12 @@
 import numpy as np
 
 from ..core.knowledge_graph import KnowledgeGraph
-from ..scoring.candidate_scores import ScoreFunction
-from ..scoring.entity_frequencies import AnswerFrequencies
+from ..scoring.candidate_scores import TripletScoreFunction
+from ..scoring.entity_frequencies import EntityFrequencies
 
 
-def frequency_scores(graph: KnowledgeGraph) -> ScoreFunction:
-    """Returns a score function that counts training triplets, to rank with `rank_split(by_triplets(...), split)`.
+def frequency_scores(graph: KnowledgeGraph) -> TripletScoreFunction:
+    """Returns a score function that counts training triplets; `scorer_from_triplets` makes it rank candidates.
 
     Args:
         graph: a graph with a training split.
@@ -17,13 +17,13 @@ def frequency_scores(graph: KnowledgeGraph) -> ScoreFunction:
         A function of triplets, int of shape (n, 3), and a slot, 0 or 2: the number of training triplets of the
         relation with that entity in that slot, float32, shape (n,).
     """
-    frequencies = AnswerFrequencies(graph["train"].positives, graph.num_entities)
+    frequencies = EntityFrequencies(graph["train"].positives, graph.num_entities)
 
     def score(triplets: np.ndarray, slot: int, progress=None) -> np.ndarray:
         scores = np.empty(len(triplets), dtype=np.float32)
         for relation in np.unique(triplets[:, 1]).tolist():
             rows = triplets[:, 1] == relation
-            scores[rows] = frequencies.of(slot, relation)[triplets[rows, slot]]
+            scores[rows] = frequencies.counts(slot, relation)[triplets[rows, slot]]
         return scores
 
     return score

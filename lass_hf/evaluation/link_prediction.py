@@ -16,7 +16,7 @@ from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
-from ..scoring.candidate_scores import CHUNK_SIZE, CandidateScores, by_triplets, candidate_scores
+from ..scoring.candidate_scores import CHUNK_SIZE, CandidateScorer, make_candidate_scorer, scorer_from_triplets
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
@@ -86,9 +86,9 @@ def evaluate_link_prediction(
         }
         progress = RankingProgress(resume_dir, identity)
     if slots == (1,):
-        score_candidates = by_triplets(scorer.score)
+        score_candidates = scorer_from_triplets(scorer.score)
     else:
-        score_candidates = candidate_scores(scorer, graph_split, index_folder, quiet)
+        score_candidates = make_candidate_scorer(scorer, graph_split, index_folder, quiet)
     return rank_split(score_candidates, graph_split, slots, limit, seed, quiet, chunk_size, progress)
 
 
@@ -111,7 +111,7 @@ def evaluate_relation_prediction(
 
 
 def rank_split(
-    score_candidates: CandidateScores,
+    score_candidates: CandidateScorer,
     split: GraphSplit,
     slots: tuple[int, ...] = (0, 2),
     limit: int | None = None,
@@ -123,7 +123,7 @@ def rank_split(
     """Ranks the true triplets of a split by any score function of candidates.
 
     Args:
-        score_candidates: scores all candidates of some queries; `by_triplets` makes one of a score function of
+        score_candidates: scores all candidates of some queries; `scorer_from_triplets` makes one of a score function of
             triplets.
         split: the split to rank.
         slots: slots to ask for; 0, 1, 2 = head, relation, tail.
@@ -173,7 +173,7 @@ def choose_triplets(split: GraphSplit, limit: int | None, seed: int) -> np.ndarr
 
 
 def rank_slot(
-    score_candidates: CandidateScores,
+    score_candidates: CandidateScorer,
     graph: KnowledgeGraph,
     triplets: np.ndarray,
     slot: int,

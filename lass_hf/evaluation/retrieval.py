@@ -7,7 +7,7 @@ from tqdm.auto import tqdm
 
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import SLOT_NAMES
-from ..scoring.candidate_scores import CHUNK_SIZE, CandidateScores, best
+from ..scoring.candidate_scores import CHUNK_SIZE, CandidateScorer, top_positions
 from ..utils.distributed import place, processes, sum_over_processes
 
 
@@ -33,7 +33,7 @@ class Retrieved:
 
 
 def retrieve(
-    score_candidates: CandidateScores,
+    score_candidates: CandidateScorer,
     graph: KnowledgeGraph,
     triplets: np.ndarray,
     slot: int,
@@ -80,7 +80,7 @@ def retrieve(
         mask[rows, targets] = False
         scores[~mask] = -np.inf
         above = [scores > target_scores[:, None], scores >= target_scores[:, None], mask]
-        top = np.stack([best(row, kept) for row in scores])  # of equal scores the lower entity comes first
+        top = np.stack([top_positions(row, kept) for row in scores])  # of equal scores the lower entity comes first
         retrieved.candidates[chunk] = candidates[top]
         retrieved.candidate_scores[chunk] = np.take_along_axis(scores, top, 1)
         retrieved.target_scores[chunk] = target_scores

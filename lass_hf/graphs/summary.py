@@ -85,5 +85,5 @@ def _summarize_split(graph: "KnowledgeGraph", split: "GraphSplit") -> dict[str, 
     counts["other_relation_in_train"] = int((same_pair & ~in_train).sum())
     counts["reversed_in_train"] = int(reversed_pair.sum())
     if split.name == "test" and "validation" in graph:
-        counts["positives_in_validation"] = int(graph.index_of("validation").contains(positives).sum())
+        counts["positives_in_validation"] = int(graph.index_splits("validation").contains(positives).sum())
     return counts

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.choices import ModelChoices, choice_names
+from ..core.choices import PRESETS, ModelChoices, choice_names
 from ..core.knowledge_graph import KnowledgeGraph
-from ..core.presets import PRESETS
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 TAGS = ["lass", "lass-hf", "knowledge-graph", "knowledge-graph-completion", "link-prediction", "triplet-classification"]

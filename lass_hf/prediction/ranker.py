@@ -18,10 +18,16 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
 from ..evaluation.calibration import Calibration
-from ..scoring.candidate_scores import CHUNK_SIZE, CandidateScores, by_index, by_triplets, vectors_of
+from ..scoring.candidate_scores import (
+    CHUNK_SIZE,
+    CandidateScorer,
+    make_candidate_vectors,
+    scorer_from_index,
+    scorer_from_triplets,
+)
 from ..scoring.candidate_vectors import CandidateVectors
 from ..scoring.entity_index import EntityIndex
-from ..scoring.index_building import entity_index
+from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
 from .top_predictions import is_known, known_positions, rerank, scored_triplets, top_predictions
 
@@ -94,12 +100,12 @@ class CandidateRanker:
     def index(self) -> EntityIndex:
         """The vectors of all entities, for a bi-encoder; computed, or read from the index folder, at first use."""
         # Not shared: each process may have other queries, or none.
-        return entity_index(self.scorer, self._index_folder, quiet=False, shared=False)
+        return build_entity_index(self.scorer, self._index_folder, quiet=False, shared=False)
 
     @cached_property
     def candidate_vectors(self) -> CandidateVectors:
         """The vectors that entities are ranked by: the index, combined with what training triplets contribute."""
-        return vectors_of(self.scorer, self.index, self.graph)
+        return make_candidate_vectors(self.scorer, self.index, self.graph)
 
     def judge(
         self, triplets: np.ndarray, new_texts: Sequence[str] = (), on_progress: OnProgress | None = None
@@ -207,7 +213,7 @@ class CandidateRanker:
     def _all_candidates(self, slot: int) -> np.ndarray:
         return np.arange(self.graph.num_relations if slot == 1 else self.graph.num_entities)
 
-    def _candidate_scores(self, scorer: TripletScorer, slot: int, is_all: bool, num_new: int) -> CandidateScores:
+    def _candidate_scores(self, scorer: TripletScorer, slot: int, is_all: bool, num_new: int) -> CandidateScorer:
         """Returns the function that scores candidates.
 
         Chosen candidates (not `is_all`) are scored as triplets. All entities are scored by the index, with `num_new`
@@ -216,12 +222,12 @@ class CandidateRanker:
         train = self.graph.splits.get("train")
         counts_triplets = scorer.model.config.ranks_by_triplets and train is not None and len(train.positives) > 0
         if not scorer.is_bi_encoder or slot == 1 or not (is_all or counts_triplets):
-            return by_triplets(scorer.score)
+            return scorer_from_triplets(scorer.score)
         vectors = self.candidate_vectors
         if num_new:
             new = np.arange(self.graph.num_entities, self.graph.num_entities + num_new)
-            vectors = vectors.extended(scorer.encode_entities(new), scorer.store.same_text[0])
-        return by_index(scorer, vectors)
+            vectors = vectors.with_entities(scorer.encode_entities(new), scorer.store.first_with_same_text[0])
+        return scorer_from_index(scorer, vectors)
 
     def _scorer_with(self, new_texts: Sequence[str], scorer: TripletScorer | None = None) -> TripletScorer:
         """Returns this ranker's scorer, or another one, with the texts of entities that are new to the graph."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.known_triplets import KnownTriplets
-from ..scoring.candidate_scores import CandidateScores, best
+from ..scoring.candidate_scores import CandidateScorer, top_positions
 
 # One record for each triplet that was scored. `known`: the graph holds it. `probability` of being true is NaN, and
 # `label` means nothing, where no calibration was applied. A ranking is one array, which is cut, filtered and cached
@@ -43,7 +43,7 @@ def as_rows(scored: np.ndarray) -> list[dict[str, Any]]:
 
 
 def top_predictions(
-    score_candidates: CandidateScores,
+    score_candidates: CandidateScorer,
     queries: np.ndarray,
     slot: int,
     candidates: np.ndarray,
@@ -76,7 +76,7 @@ def top_predictions(
         matrix = score_candidates(chunk, slot, candidates, wanted, progress)
         for query, row, scores in zip(chunk, wanted, matrix, strict=True):
             positions = np.flatnonzero(row)
-            kept = positions[best(scores[positions], count)]
+            kept = positions[top_positions(scores[positions], count)]
             triplets = np.repeat(query[None], len(kept), axis=0)
             triplets[:, slot] = candidates[kept]
             rankings.append(scored_triplets(triplets, scores[kept]))
@@ -104,7 +104,7 @@ def rerank(
     ends = np.cumsum([len(ranking[:depth]) for ranking in rankings])[:-1]
     for ranking, new in zip(rankings, np.split(scores, ends), strict=True):
         ranking["score"][: len(new)] = new
-        ranking[: len(new)] = ranking[best(new, len(new))]
+        ranking[: len(new)] = ranking[top_positions(new, len(new))]
 
 
 def is_known(known: KnownTriplets, triplets: np.ndarray) -> np.ndarray:

@@ -16,10 +16,10 @@ from ..core.configuration_lass import LassConfig
 from ..core.errors import NonFiniteError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..utils.distributed import processes
-from .candidate_vectors import CandidateVectors, candidate_vectors
-from .entity_frequencies import AnswerFrequencies
+from .candidate_vectors import CandidateVectors, mix_candidate_vectors
+from .entity_frequencies import EntityFrequencies
 from .entity_index import EntityIndex
-from .index_building import entity_index
+from .index_building import build_entity_index
 from .triplet_scorer import Progress, TripletScorer
 
 # Pairs of a query and a candidate that are scored together, for each architecture. The numbers are fixed, so that the
@@ -67,11 +67,7 @@ class CandidateScorer(Protocol):
         ...
 
 
-ScoreFunction = TripletScoreFunction  # To be removed: the old name.
-CandidateScores = CandidateScorer  # To be removed: the old name.
-
-
-def by_triplets(score: TripletScoreFunction) -> CandidateScorer:
+def scorer_from_triplets(score: TripletScoreFunction) -> CandidateScorer:
     """Makes a candidate scorer of a function that scores triplets.
 
     Args:
@@ -94,7 +90,7 @@ def by_triplets(score: TripletScoreFunction) -> CandidateScorer:
     return score_candidates
 
 
-def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScorer:
+def scorer_from_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScorer:
     """Makes a candidate scorer that compares the vectors of queries with those of entities.
 
     Args:
@@ -111,20 +107,22 @@ def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScore
         queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray, progress: Progress | None
     ) -> np.ndarray:
         if slot == 1:
-            return by_triplets(scorer.score)(queries, slot, candidates, mask, progress)
+            return scorer_from_triplets(scorer.score)(queries, slot, candidates, mask, progress)
         query_entities = queries[:, 2 - slot]
-        query_vectors = vectors.mixed(scorer.encode_queries(queries, slot), query_entities)
-        index, positions = vectors.among(candidates)
+        query_vectors = vectors.mix_queries(scorer.encode_queries(queries, slot), query_entities)
+        index, positions = vectors.select(candidates)
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
         for start, energy in index.energies(query_vectors, scorer.model.score_function):
             matrix[:, start : start + energy.shape[1]] = scorer.score_energies(energy).cpu().numpy()
         matrix = matrix[:, positions]
         if scorer.self_match_bonus:
-            same_text = scorer.store.same_text[0]
-            matrix[same_text[query_entities][:, None] == same_text[candidates]] += scorer.self_match_bonus
+            first_with_same_text = scorer.store.first_with_same_text[0]
+            matrix[first_with_same_text[query_entities][:, None] == first_with_same_text[candidates]] += (
+                scorer.self_match_bonus
+            )
         if vectors.frequencies is not None:
             for relation in np.unique(queries[:, 1]).tolist():
-                matrix[queries[:, 1] == relation] += vectors.bonus(slot, relation, candidates)
+                matrix[queries[:, 1] == relation] += vectors.frequency_bonus(slot, relation, candidates)
         # The vectors are finite, so only a weight of the score can be the cause.
         if not np.isfinite(matrix).all():
             raise NonFiniteError(
@@ -138,7 +136,7 @@ def by_index(scorer: TripletScorer, vectors: CandidateVectors) -> CandidateScore
     return score_candidates
 
 
-def candidate_scores(
+def make_candidate_scorer(
     scorer: TripletScorer, split: GraphSplit, folder: str | Path | None = None, quiet: bool = True
 ) -> CandidateScorer:
     """Makes the candidate scorer of a model, to rank a split.
@@ -150,22 +148,24 @@ def candidate_scores(
         quiet: Whether no progress bar is shown while entities are encoded.
 
     Returns:
-        A candidate scorer: `by_index` for a bi-encoder, `by_triplets` for a cross-encoder.
+        A candidate scorer: `scorer_from_index` for a bi-encoder, `scorer_from_triplets` for a cross-encoder.
 
     Raises:
         LassError: The folder holds the index of another model or graph, or cannot be written.
     """
     if not scorer.is_bi_encoder:
-        return by_triplets(scorer.score)
+        return scorer_from_triplets(scorer.score)
     if split.name == "train" and scorer.model.config.ranks_by_triplets and processes().is_main_process:
         logger.warning(
             "the ranks of training triplets are too good: neighbors and frequencies, which are counted in these very "
             "triplets, give their entities away"
         )
-    return by_index(scorer, vectors_of(scorer, entity_index(scorer, folder, quiet), split.graph))
+    return scorer_from_index(
+        scorer, make_candidate_vectors(scorer, build_entity_index(scorer, folder, quiet), split.graph)
+    )
 
 
-def vectors_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph) -> CandidateVectors:
+def make_candidate_vectors(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph) -> CandidateVectors:
     """Makes the candidate vectors of a graph's entities, with the neighbors and frequencies that the model uses.
 
     Args:
@@ -181,14 +181,16 @@ def vectors_of(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph)
     triplets = np.empty((0, 3), dtype=np.int64) if train is None else train.positives
     if config.ranks_by_triplets and not len(triplets) and processes().is_main_process:
         logger.warning("the graph has no training triplets, so entities are ranked by their texts alone")
-    vectors = candidate_vectors(index, scorer.store.same_text[0], triplets, config.neighbor_weight, config.normalize)
+    vectors = mix_candidate_vectors(
+        index, scorer.store.first_with_same_text[0], triplets, config.neighbor_weight, config.normalize
+    )
     if not config.frequency_weight:
         return vectors
-    frequencies = AnswerFrequencies(triplets, graph.num_entities)
+    frequencies = EntityFrequencies(triplets, graph.num_entities)
     return replace(vectors, frequencies=frequencies, frequency_weight=config.frequency_weight)
 
 
-def best(scores: np.ndarray, count: int) -> np.ndarray:
+def top_positions(scores: np.ndarray, count: int) -> np.ndarray:
     """Returns the positions of the highest scores.
 
     Args:

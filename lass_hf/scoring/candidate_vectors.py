@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
-from .entity_frequencies import AnswerFrequencies
+from .entity_frequencies import EntityFrequencies
 from .entity_index import EntityIndex
 
 ENTITIES_AT_ONCE = 2**16  # Entities mixed together. With 20 neighbors each they take 2 GB at 384 dimensions.
@@ -66,10 +66,10 @@ class CandidateVectors:
     index: EntityIndex
     same_vector: np.ndarray
     mixing: "Mixing | None" = None
-    frequencies: AnswerFrequencies | None = None
+    frequencies: EntityFrequencies | None = None
     frequency_weight: float = 0.0
 
-    def bonus(self, slot: int, relation: int, entities: np.ndarray) -> np.ndarray:
+    def frequency_bonus(self, slot: int, relation: int, entities: np.ndarray) -> np.ndarray:
         """Returns what is added to the scores of entities for their frequency.
 
         Args:
@@ -82,10 +82,10 @@ class CandidateVectors:
         """
         if self.frequencies is None:
             return np.zeros(len(entities), dtype=np.float32)
-        counts = self.frequencies.of(slot, relation, self.index.num_entities)[entities]
+        counts = self.frequencies.counts(slot, relation, self.index.num_entities)[entities]
         return np.float32(self.frequency_weight) * np.log1p(counts)
 
-    def mixed(self, queries: Tensor, entities: np.ndarray) -> Tensor:
+    def mix_queries(self, queries: Tensor, entities: np.ndarray) -> Tensor:
         """Returns the vectors of queries, mixed with those of their entities' neighbors.
 
         Args:
@@ -98,7 +98,7 @@ class CandidateVectors:
         """
         return queries if self.mixing is None else self.mixing(queries, entities)
 
-    def among(self, candidates: np.ndarray) -> tuple[EntityIndex, np.ndarray]:
+    def select(self, candidates: np.ndarray) -> tuple[EntityIndex, np.ndarray]:
         """Returns an index that holds the vectors of candidates.
 
         Args:
@@ -114,12 +114,13 @@ class CandidateVectors:
         distinct, positions = np.unique(positions, return_inverse=True)
         return EntityIndex([self.index.vectors(distinct)]), positions
 
-    def extended(self, vectors: Tensor, same_text: np.ndarray) -> "CandidateVectors":
+    def with_entities(self, vectors: Tensor, first_with_same_text: np.ndarray) -> "CandidateVectors":
         """Returns the candidate vectors with those of new entities, which have no neighbors, after the others.
 
         Args:
             vectors: The vectors of n new entities, float32 of shape (n, k).
-            same_text: The first entity with the same text, for each entity, old or new, int64 of shape (E + n,).
+            first_with_same_text: The first entity with the same text, for each entity, old or new, int64 of shape (E +
+                n,).
 
         Returns:
             The candidate vectors of E + n entities.
@@ -128,10 +129,10 @@ class CandidateVectors:
         first: dict[int, int] = {}
         index = EntityIndex([*self.index.blocks, vectors.to(self.index.blocks[0].device)])
         for entity in range(num_known, index.num_entities):
-            text = int(same_text[entity])
+            text = int(first_with_same_text[entity])
             is_mixed = text < num_known and self.mixing is not None and self.mixing.neighborhoods.count(text) > 0
             first.setdefault(text, entity if is_mixed else text)
-        new = np.array([first[text] for text in same_text[num_known:].tolist()], dtype=np.int64)
+        new = np.array([first[text] for text in first_with_same_text[num_known:].tolist()], dtype=np.int64)
         return replace(self, index=index, same_vector=np.concatenate([self.same_vector, new]))
 
 
@@ -176,15 +177,15 @@ class Mixing:
         return result
 
 
-def candidate_vectors(
-    index: EntityIndex, same_text: np.ndarray, triplets: np.ndarray, weight: float, unit: bool
+def mix_candidate_vectors(
+    index: EntityIndex, first_with_same_text: np.ndarray, triplets: np.ndarray, weight: float, unit: bool
 ) -> CandidateVectors:
     """Makes candidate vectors of an entity index and of the neighbors that triplets give.
 
     Args:
         index: The vectors of all entities.
-        same_text: The first entity with the same text, for each entity, int64 of shape (E,). Entities with the same
-            text have the same vector in the index, and differ by their neighbors.
+        first_with_same_text: The first entity with the same text, for each entity, int64 of shape (E,). Entities with
+            the same text have the same vector in the index, and differ by their neighbors.
         triplets: Int of shape (n, 3), whose heads and tails are neighbors of each other.
         weight: The weight w of neighbors. With 0 the index is used as it is; else a mixed copy of it is in memory.
         unit: Whether mixed vectors are brought to unit length.
@@ -193,15 +194,17 @@ def candidate_vectors(
         The candidate vectors of all entities, without frequencies.
     """
     if not weight or not len(triplets):
-        return CandidateVectors(index, same_text)
-    neighborhoods = find_neighbors(triplets, same_text)
+        return CandidateVectors(index, first_with_same_text)
+    neighborhoods = find_neighbors(triplets, first_with_same_text)
     mixing = Mixing(index, neighborhoods, weight, unit)
-    parts = np.array_split(np.arange(len(same_text)), range(ENTITIES_AT_ONCE, len(same_text), ENTITIES_AT_ONCE))
-    mixed = EntityIndex([mixing(index.vectors(same_text[part]).cpu(), part) for part in parts])
-    return CandidateVectors(mixed, _first_with_same_vector(same_text, neighborhoods), mixing)
+    parts = np.array_split(
+        np.arange(len(first_with_same_text)), range(ENTITIES_AT_ONCE, len(first_with_same_text), ENTITIES_AT_ONCE)
+    )
+    mixed = EntityIndex([mixing(index.vectors(first_with_same_text[part]).cpu(), part) for part in parts])
+    return CandidateVectors(mixed, _first_with_same_vector(first_with_same_text, neighborhoods), mixing)
 
 
-def find_neighbors(triplets: np.ndarray, same_text: np.ndarray) -> Neighborhoods:
+def find_neighbors(triplets: np.ndarray, first_with_same_text: np.ndarray) -> Neighborhoods:
     """Finds the neighbors of each entity: those that share a triplet with it, in any relation and direction.
 
     An entity with the same text is no neighbor. The first of several entities with the same text stands for all of them
@@ -209,25 +212,27 @@ def find_neighbors(triplets: np.ndarray, same_text: np.ndarray) -> Neighborhoods
 
     Args:
         triplets: Int of shape (n, 3).
-        same_text: The first entity with the same text, for each entity, int64 of shape (E,).
+        first_with_same_text: The first entity with the same text, for each entity, int64 of shape (E,).
 
     Returns:
         The neighbors of all E entities.
     """
     heads, tails = triplets[:, 0], triplets[:, 2]
-    entities, neighbors = np.concatenate([heads, tails]), same_text[np.concatenate([tails, heads])]
-    others = same_text[entities] != neighbors
+    entities, neighbors = np.concatenate([heads, tails]), first_with_same_text[np.concatenate([tails, heads])]
+    others = first_with_same_text[entities] != neighbors
     # Sorting finds the distinct pairs: np.unique, which hashes, takes 50 times as long.
-    keys = np.sort(entities[others] * len(same_text) + neighbors[others])
-    entities, neighbors = np.divmod(keys[np.diff(keys, prepend=-1) > 0], len(same_text))
-    return Neighborhoods(np.searchsorted(entities, np.arange(len(same_text) + 1)), neighbors)
+    keys = np.sort(entities[others] * len(first_with_same_text) + neighbors[others])
+    entities, neighbors = np.divmod(keys[np.diff(keys, prepend=-1) > 0], len(first_with_same_text))
+    return Neighborhoods(np.searchsorted(entities, np.arange(len(first_with_same_text) + 1)), neighbors)
 
 
-def _first_with_same_vector(same_text: np.ndarray, neighborhoods: Neighborhoods) -> np.ndarray:
+def _first_with_same_vector(first_with_same_text: np.ndarray, neighborhoods: Neighborhoods) -> np.ndarray:
     """Returns, for each entity, the first one with the same text and the same neighbors: int64 of shape (E,)."""
-    result = np.arange(len(same_text))
+    result = np.arange(len(first_with_same_text))
     first: dict[tuple[int, bytes], int] = {}
-    for entity in np.flatnonzero(np.bincount(same_text, minlength=len(same_text))[same_text] > 1).tolist():
+    for entity in np.flatnonzero(
+        np.bincount(first_with_same_text, minlength=len(first_with_same_text))[first_with_same_text] > 1
+    ).tolist():
         neighbors = neighborhoods.entities[neighborhoods.offsets[entity] : neighborhoods.offsets[entity + 1]]
-        result[entity] = first.setdefault((int(same_text[entity]), neighbors.tobytes()), entity)
+        result[entity] = first.setdefault((int(first_with_same_text[entity]), neighbors.tobytes()), entity)
     return result

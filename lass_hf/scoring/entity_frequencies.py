@@ -6,7 +6,7 @@ A bi-encoder with `frequency_weight` adds them to its scores, and the frequency 
 import numpy as np
 
 
-class AnswerFrequencies:
+class EntityFrequencies:
     """Counts of entities in the head slot and the tail slot of each relation.
 
     The memory grows with the number of triplets, not with the number of relations times entities.
@@ -24,7 +24,7 @@ class AnswerFrequencies:
             first = np.flatnonzero(np.diff(keys, prepend=-1) > 0)
             self._keys[slot], self._counts[slot] = keys[first], np.diff(first, append=len(keys))
 
-    def of(self, slot: int, relation: int, size: int | None = None) -> np.ndarray:
+    def counts(self, slot: int, relation: int, size: int | None = None) -> np.ndarray:
         """Returns the number of triplets of a relation that have each entity in a slot.
 
         Args:

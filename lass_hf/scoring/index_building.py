@@ -27,7 +27,7 @@ def index_folder(model: str | Path) -> Path | None:
     return Path(model, INDEX_FOLDER) if Path(model).is_dir() else None
 
 
-def index_folder_of(model: str | Path, own: KnowledgeGraph | None, graph: KnowledgeGraph) -> Path | None:
+def index_folder_for_graph(model: str | Path, own: KnowledgeGraph | None, graph: KnowledgeGraph) -> Path | None:
     """Returns the folder that keeps the index of a graph, which is the model's for its own graph.
 
     Args:
@@ -45,7 +45,7 @@ def index_folder_of(model: str | Path, own: KnowledgeGraph | None, graph: Knowle
     return index_folder(model) if same else None
 
 
-def entity_index(
+def build_entity_index(
     scorer: TripletScorer, folder: str | Path | None = None, quiet: bool = True, shared: bool = True
 ) -> EntityIndex:
     """Returns the entity index of the scorer's texts; it encodes the entities that the folder lacks, and keeps them.

@@ -158,7 +158,7 @@ class TripletScorer:
         scores = [self._score_queries(triplets, query_slot, shared) for query_slot in query_slots]
         if progress is not None:
             progress.update(len(triplets))
-        is_self_match = np.equal(*self.store.of_texts(triplets)[:, [0, 2]].T)
+        is_self_match = np.equal(*self.store.canonical_triplets(triplets)[:, [0, 2]].T)
         bonus = np.where(is_self_match, self.self_match_bonus, np.float32(0))
         return self._check_finite(np.stack(scores).mean(axis=0, dtype=np.float32) + bonus, triplets)
 

@@ -139,7 +139,7 @@ class InBatchCollator:
 
     def __call__(self, features: Features) -> dict[str, Any]:
         """Makes a batch of the triplets, all of them taken as true, of a part of a `GraphSplit`, or of its items."""
-        triplets = self.store.of_texts(_triplets_and_labels(features)[0])
+        triplets = self.store.canonical_triplets(_triplets_and_labels(features)[0])
         candidates = np.unique(triplets[:, [0, 2]])
         queries = np.concatenate([self.store.queries(triplets, slot) for slot in QUERY_SLOTS])
         distinct, row_of_query = np.unique(queries, axis=0, return_inverse=True)
@@ -159,7 +159,7 @@ class InBatchCollator:
 
 
 def groups_of(labels: np.ndarray) -> np.ndarray:
-    """Returns the positive that each triplet belongs to, int64, if each positive (1) is followed by its negatives (0)."""
+    """Returns the number of each triplet's positive, int64, if positives (1) are followed by their negatives (0)."""
     return np.cumsum(labels) - 1
 
 

@@ -13,7 +13,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..evaluation.card_data import classification_card_data, ranking_card_data, scoring_card_data
 from ..evaluation.link_prediction import rank_split
 from ..evaluation.triplet_classification import classify
-from ..scoring.candidate_scores import CHUNK_SIZE, candidate_scores
+from ..scoring.candidate_scores import CHUNK_SIZE, make_candidate_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from .objectives import Collator, Objective
 
@@ -66,7 +66,7 @@ def evaluate_split(
     else:
         quiet, chunk_size = bool(args.disable_tqdm), CHUNK_SIZE[model.config.architecture]
         choices: dict[str, Any] = {"limit": args.eval_triplets, "seed": args.seed, "quiet": quiet}
-        candidates = candidate_scores(scorer, split, None, quiet)
+        candidates = make_candidate_scorer(scorer, split, None, quiet)
         result = rank_split(candidates, split, chunk_size=chunk_size, **choices)
         seconds = time.perf_counter() - started
         loss = objective.evaluation_loss(scorer, result.triplets, split.graph, collator)

@@ -14,7 +14,7 @@ from ..core.knowledge_graph import GraphSplit
 from ..core.known_triplets import KnownTriplets
 from ..core.token_store import TokenStore
 from ..scoring.entity_index import EntityIndex
-from ..scoring.index_building import entity_index
+from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes, sum_over_processes
 
@@ -58,7 +58,7 @@ class HardNegatives:
         return self.entities[slot][positions].astype(np.int64)
 
 
-def mine_negatives(
+def mine_hard_negatives(
     scorer: TripletScorer,
     split: GraphSplit,
     depth: int = 50,
@@ -84,14 +84,14 @@ def mine_negatives(
     Raises:
         LassError: A query has all entities as known ones, or the scorer is that of a cross-encoder.
     """
-    index = entity_index(scorer, index_folder, quiet)
+    index = build_entity_index(scorer, index_folder, quiet)
     graph, store = split.graph, scorer.store
-    known = KnownTriplets(store.of_texts(graph["train"].positives), graph.num_entities, graph.num_relations)
+    known = KnownTriplets(store.canonical_triplets(graph["train"].positives), graph.num_entities, graph.num_relations)
     queries, entities = {}, {}
     for slot in (0, 2):
         queries[slot], first = np.unique(split.positives[:, [1, 2 - slot]], axis=0, return_index=True)
         triplets = split.positives[first]
-        excluded = _with_same_text(store, *known.values(slot, store.of_texts(triplets)))
+        excluded = _with_same_text(store, *known.values(slot, store.canonical_triplets(triplets)))
         entities[slot] = _nearest(scorer, index, triplets, slot, depth, excluded, quiet)
     return HardNegatives(queries, entities, graph.num_entities)
 
@@ -126,8 +126,11 @@ def _nearest(
 
 def _with_same_text(store: TokenStore, rows: np.ndarray, entities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Replaces each pair of a row and the first entity with some text by pairs with all entities with that text."""
-    same_text = store.same_text[0]
-    by_text, counts = np.argsort(same_text, kind="stable"), np.bincount(same_text, minlength=len(same_text))
+    first_with_same_text = store.first_with_same_text[0]
+    by_text, counts = (
+        np.argsort(first_with_same_text, kind="stable"),
+        np.bincount(first_with_same_text, minlength=len(first_with_same_text)),
+    )
     sizes, ends_of_texts = counts[entities], np.cumsum(counts)[entities]
     ends = np.cumsum(sizes)
     return np.repeat(rows, sizes), by_text[np.arange(sizes.sum()) - np.repeat(ends - ends_of_texts, sizes)]

@@ -1,4 +1,4 @@
-"""The candidates of a bi-encoder's batch: gathered from all processes, and compared with what training knows of them."""
+"""The candidates of a bi-encoder's batch: gathers them from all processes, and masks false negatives among them."""
 
 from typing import Any
 

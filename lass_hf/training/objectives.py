@@ -178,7 +178,7 @@ class BiEncoderObjective(Objective):
         """The batches are as large as those of the training, in the order of the triplets."""
         losses, size = [], self.args.per_device_train_batch_size * self.args.world_size
         for start in range(0, len(triplets), size):
-            part = scorer.store.of_texts(triplets[start : start + size])
+            part = scorer.store.canonical_triplets(triplets[start : start + size])
             queries = torch.cat([scorer.encode_queries(part, slot) for slot in QUERY_SLOTS])
             candidates = np.unique(part[:, [0, 2]])
             vectors = scorer.encode_entities(candidates)
@@ -214,7 +214,7 @@ class BiEncoderObjective(Objective):
         """Returns the true training triplets; the first of several entities with the same text stands for all."""
         if self._known is None or self._known[0] is not graph:
             triplets = graph["train"].positives if "train" in graph else np.empty((0, 3), dtype=np.int64)
-            texts = self.processor.token_store(graph).of_texts(triplets)
+            texts = self.processor.token_store(graph).canonical_triplets(triplets)
             self._known = graph, KnownTriplets(texts, graph.num_entities, graph.num_relations)
         return self._known[1]
 

@@ -11,10 +11,9 @@ from typing import Any
 import yaml
 from transformers import HfArgumentParser
 
-from ..core.choices import ModelChoices, SequenceChoices, check, choice, choice_names
+from ..core.choices import PRESETS, ModelChoices, SequenceChoices, check, choice, choice_names
 from ..core.errors import LassError, first_line
 from ..core.old_names import refuse_old_names
-from ..core.presets import PRESETS
 from ..utils.arguments import Parser
 from .training_args import LassTrainingArguments
 

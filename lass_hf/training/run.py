@@ -16,7 +16,7 @@ from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import load_graph
-from ..scoring.index_building import INDEX_FOLDER, index_folder_of
+from ..scoring.index_building import INDEX_FOLDER, index_folder_for_graph
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.console import quieten
 from ..utils.distributed import processes
@@ -24,7 +24,7 @@ from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
 from ..utils.result_files import TRAINING_FILE, read_results, read_training, write_results
 from .checkpoints import find_checkpoint
 from .data_collators import KGDataCollator
-from .hard_negatives import mine_negatives
+from .hard_negatives import mine_hard_negatives
 from .recipes import TrainArguments, parse_training
 from .run_metadata import run_metadata
 from .trainer import LassTrainer
@@ -202,8 +202,8 @@ def make_collator(
         raise LassError(f"--retriever {folder}: a cross-encoder; expected a bi-encoder")
     of_retriever = LassProcessor.from_pretrained(folder)
     scorer = TripletScorer(model, of_retriever.token_store(graph))
-    kept = index_folder_of(folder, of_retriever.graph, graph)
-    mined = mine_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
+    kept = index_folder_for_graph(folder, of_retriever.graph, graph)
+    mined = mine_hard_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
     return KGDataCollator(processor, graph, **training.sampling(), hard_negatives=mined, num_mined=arguments.num_mined)
 
 

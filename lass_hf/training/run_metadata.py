@@ -6,10 +6,9 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from ..core.choices import ModelChoices, SequenceChoices, choice_names
+from ..core.choices import PRESETS, ModelChoices, SequenceChoices, choice_names
 from ..core.configuration_lass import LassConfig
 from ..core.knowledge_graph import KnowledgeGraph
-from ..core.presets import PRESETS
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import EMBEDDED
 from ..utils.environment import command_line

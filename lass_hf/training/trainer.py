@@ -22,9 +22,8 @@ from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, Th
 from .checkpoints import check_checkpoint, loading_checkpoint, saving
 from .evaluation import evaluate_split
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
-from .neighborhood_sampler import NeighborhoodSampler
 from .objectives import OBJECTIVES, Objective
-from .shared_batches import SharedBatches
+from .samplers import NeighborhoodSampler, SharedBatches
 from .training_args import LassTrainingArguments
 
 METADATA = ("language", "license", "tags", "model_name", "finetuned_from", "tasks", "dataset_tags", "dataset")
@@ -129,14 +128,14 @@ class LassTrainer(Trainer):
         return dataloader
 
     def _get_train_sampler(self, train_dataset=None):
-        """Returns a sampler of blocks of neighbors if `args.neighborhood_size` asks for them, else the Trainer's own."""
+        """Returns a sampler of blocks of neighbors if `args.neighborhood_size` is above 1, else the Trainer's own."""
         split = self.train_dataset if train_dataset is None else train_dataset
         if self.args.neighborhood_size == 1 or split is None:
             return super()._get_train_sampler(train_dataset)
         return NeighborhoodSampler(split.triplets, self.args.neighborhood_size, self.args.seed)
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
-        """Returns batches, and what the loss is a mean over: positives (or triplets) of the global, accumulated batch."""
+        """Returns batches, and the number of positives (or triplets) of the global, accumulated batch."""
         self.throughput.begin_step()
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not batches:

@@ -16,7 +16,7 @@ from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.platt_scaling import sigmoid
 from lass_hf.evaluation.triplet_classification import classify
-from lass_hf.scoring.candidate_scores import by_triplets
+from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
 DATA = os.environ.get("LASS_DATA_DIR")
 RELATIONS = Vocabulary("relations", ["_a", "_b", "_c", "_d"], ["a text", "b text", "c text", "d text"])
@@ -179,19 +179,19 @@ def test_without_errors_the_list_of_wrong_predictions_is_empty(judged):
 @pytest.fixture(scope="module", params=range(3))
 def ranked(request, graph):
     table = Table.random(graph, request.param, values=12)
-    return table, rank_split(by_triplets(table), graph["test"], quiet=True)
+    return table, rank_split(scorer_from_triplets(table), graph["test"], quiet=True)
 
 
 def test_worst_queries_are_those_with_the_highest_ranks(ranked, graph):
     table, result = ranked
-    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=4)
+    rows = find_worst_queries(scorer_from_triplets(table), graph, result.triplets, result.ranks, top_k=4)
     assert [row["rank"] for row in rows] == sorted(result.ranks.tolist(), reverse=True)[:4]
 
 
 def test_outranking_candidates_agree_with_a_loop_over_all_entities(ranked, graph):
     table, result = ranked
     known = {tuple(row) for split in graph.splits.values() for row in split.triplets.tolist()}
-    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=6)
+    rows = find_worst_queries(scorer_from_triplets(table), graph, result.triplets, result.ranks, top_k=6)
     assert len(rows) == 6
     for row in rows:
         head, relation, tail = (
@@ -216,14 +216,14 @@ def test_outranking_candidates_agree_with_a_loop_over_all_entities(ranked, graph
 
 def test_candidates_are_counted_as_in_the_evaluation(ranked, graph):
     table, result = ranked
-    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=6)
+    rows = find_worst_queries(scorer_from_triplets(table), graph, result.triplets, result.ranks, top_k=6)
     numbers = sorted(result.num_candidates.tolist())
     assert sorted(row["candidates"] for row in rows) == numbers
 
 
 def test_outranked_is_the_pessimistic_rank_less_one(ranked, graph):
     table, result = ranked
-    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.pessimistic_ranks, top_k=6)
+    rows = find_worst_queries(scorer_from_triplets(table), graph, result.triplets, result.pessimistic_ranks, top_k=6)
     assert [row["outranked"] for row in rows] == [row["rank"] - 1 for row in rows]
 
 
@@ -231,7 +231,7 @@ def test_a_triplet_that_the_split_has_twice_is_listed_once(graph):
     table = Table.random(graph)
     twice = np.repeat(graph["test"].triplets, 2, axis=0)
     ranks = np.arange(len(twice) * 2, dtype=np.float64) + 1
-    rows = find_worst_queries(by_triplets(table), graph, twice, ranks, top_k=20)
+    rows = find_worst_queries(scorer_from_triplets(table), graph, twice, ranks, top_k=20)
     assert len(rows) == 2 * len(graph["test"])
     assert [row["rank"] for row in rows] == [12, 10, 8, 6, 4, 2]
 
@@ -239,6 +239,6 @@ def test_a_triplet_that_the_split_has_twice_is_listed_once(graph):
 def test_a_true_entity_on_rank_one_is_outranked_by_no_candidate(graph):
     table = Table.random(graph)
     table.scores[tuple(graph["test"].triplets.T)] = 99
-    result = rank_split(by_triplets(table), graph["test"], quiet=True)
-    rows = find_worst_queries(by_triplets(table), graph, result.triplets, result.ranks, top_k=2)
+    result = rank_split(scorer_from_triplets(table), graph["test"], quiet=True)
+    rows = find_worst_queries(scorer_from_triplets(table), graph, result.triplets, result.ranks, top_k=2)
     assert [(row["rank"], row["outranked"], row["outranked_by"]) for row in rows] == [(1.0, 0, [])] * 2

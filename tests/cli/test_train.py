@@ -12,8 +12,8 @@ from lass_hf import (
     LassPredictor,
     LassProcessor,
 )
+from lass_hf.core.choices import PRESETS
 from lass_hf.core.errors import LassError
-from lass_hf.core.presets import PRESETS
 from lass_hf.training.recipes import parse_training
 
 # train

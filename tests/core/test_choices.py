@@ -7,6 +7,7 @@ from helpers.tiny import make_model, one_line
 
 from lass_hf import LassConfig, LassTrainingArguments
 from lass_hf.core.choices import (
+    PRESETS,
     ModelChoices,
     SequenceChoices,
     TrainingChoices,
@@ -16,7 +17,6 @@ from lass_hf.core.choices import (
 )
 from lass_hf.core.errors import LassError
 from lass_hf.core.old_names import OLD_NAMES, refuse_old_names
-from lass_hf.core.presets import PRESETS
 from lass_hf.core.processing_lass import PROCESSOR_CHOICES
 from lass_hf.training.recipes import TrainArguments
 from lass_hf.utils.fingerprints import config_fingerprint, vectors_fingerprint

@@ -1,4 +1,4 @@
-"""Another score function is one function and its name: registered here, it trains, ranks and predicts with both models."""
+"""Another score function is one function and its name: registered here, it trains, ranks and predicts."""
 
 import numpy as np
 import pytest

@@ -112,7 +112,7 @@ def test_entities_can_be_added_after_those_of_the_graph(case, more):
 def test_same_text_finds_the_first_entity_with_the_same_tokens():
     template = SequenceTemplate(1, 2, 3, True, 64)
     store = TokenStore.from_lists(template, [[7], [8], [7]], [[5], [7], [5], [5, 5], [7]])
-    entities, relations = store.same_text
+    entities, relations = store.first_with_same_text
     assert entities.tolist() == [0, 1, 0, 3, 1]
     assert relations.tolist() == [0, 1, 0]
 

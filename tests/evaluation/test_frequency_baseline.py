@@ -6,7 +6,7 @@ from helpers.tiny import integer_graph
 
 from lass_hf.evaluation.frequency_baseline import frequency_scores
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.scoring.candidate_scores import by_triplets
+from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_the_baseline_scores_an_entity_by_its_count_in_the_slot_of_the_relation(
 
 
 def test_the_baseline_is_ranked_like_a_model(counted):
-    result = rank_split(by_triplets(frequency_scores(counted)), counted["test"], (2,), quiet=True)
+    result = rank_split(scorer_from_triplets(frequency_scores(counted)), counted["test"], (2,), quiet=True)
     assert result.ranks.tolist() == [2.0, 1.0]  # the tail 2 is more frequent than 1; 0 is alone
 
 

@@ -11,7 +11,7 @@ from lass_hf import KnowledgeGraph
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.metrics import ranking_metrics
 from lass_hf.evaluation.ranking_result import relation_categories
-from lass_hf.scoring.candidate_scores import by_triplets
+from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
 query_lists = st.lists(
     st.integers(1, 50).flatmap(lambda count: st.tuples(st.integers(2, 2 * count), st.just(count))),
@@ -60,7 +60,7 @@ def test_metrics_agree_with_pykeen():
 
 
 def test_a_result_has_metrics_of_each_side_and_of_each_kind_of_rank(dense_graph):
-    result = rank_split(by_triplets(Table.random(dense_graph)), dense_graph["test"], quiet=True)
+    result = rank_split(scorer_from_triplets(Table.random(dense_graph)), dense_graph["test"], quiet=True)
     half = len(result.triplets)
     parts = {
         "": (result.ranks, result.num_candidates),
@@ -79,7 +79,7 @@ def test_a_result_has_metrics_of_each_side_and_of_each_kind_of_rank(dense_graph)
 
 
 def test_by_relation_names_each_relation_of_the_split_by_its_id(dense_graph):
-    result = rank_split(by_triplets(Table.random(dense_graph)), dense_graph["test"], quiet=True)
+    result = rank_split(scorer_from_triplets(Table.random(dense_graph)), dense_graph["test"], quiet=True)
     assert set(result.by_relation) == {
         dense_graph.relations.ids[number] for number in dense_graph["test"].triplets[:, 1]
     }
@@ -91,14 +91,14 @@ def test_by_relation_names_each_relation_of_the_split_by_its_id(dense_graph):
 
 def test_queries_of_unseen_entities_are_counted_apart():
     graph = integer_graph([(0, 0, 1), (1, 0, 2)], 5, 1, test=[(0, 0, 2), (0, 0, 3), (4, 0, 0), (2, 0, 0)])
-    result = rank_split(by_triplets(Table.random(graph)), graph["test"], quiet=True)
+    result = rank_split(scorer_from_triplets(Table.random(graph)), graph["test"], quiet=True)
     rows = [1, 2, 5, 6]  # of triplets with 3 or 4, head side and tail side
     expected = ranking_metrics(result.ranks[rows], result.num_candidates[rows])
     assert result.unseen == pytest.approx(expected | {"num_queries": 4})
 
 
 def test_without_unseen_entities_there_are_no_such_queries(dense_graph):
-    assert rank_split(by_triplets(Table.random(dense_graph)), dense_graph["test"], quiet=True).unseen == {
+    assert rank_split(scorer_from_triplets(Table.random(dense_graph)), dense_graph["test"], quiet=True).unseen == {
         "num_queries": 0
     }
 
@@ -137,7 +137,7 @@ def test_by_category_puts_the_queries_of_its_relations_together():
     train = [(head, category, tail) for category, pairs in CATEGORIES.items() for head, tail in pairs]
     train += [(head, "again 1-1", tail) for head, tail in CATEGORIES["1-1"]]
     graph = KnowledgeGraph.from_triplets(train, test=[row for row in train if row[1] != "N-1"][::2])
-    result = rank_split(by_triplets(Table.random(graph)), graph["test"], quiet=True)
+    result = rank_split(scorer_from_triplets(Table.random(graph)), graph["test"], quiet=True)
     assert set(result.by_category) == {"1-1", "1-N", "N-N"}
     names = np.array(graph.relations.ids)[result.triplets[:, 1]]
     for category, metrics in result.by_category.items():

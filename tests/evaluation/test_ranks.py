@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.evaluation.link_prediction import rank_slot, rank_split
-from lass_hf.scoring.candidate_scores import by_triplets
+from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
 ALL_SLOTS = (0, 2, 1)
 
@@ -60,7 +60,7 @@ def brute_force(graph, score, triplets, slot):
 def test_ranks_and_candidates_agree_with_brute_force(slot, graph, seed, values, chunk_size):
     score = Table.random(graph, seed, values)
     triplets = graph["test"].positives
-    ranked = rank_slot(by_triplets(score), graph, triplets, slot, chunk_size=chunk_size)
+    ranked = rank_slot(scorer_from_triplets(score), graph, triplets, slot, chunk_size=chunk_size)
     assert [array.tolist() for array in ranked] == brute_force(graph, score, triplets, slot)
 
 
@@ -68,7 +68,7 @@ def test_ranks_and_candidates_agree_with_brute_force(slot, graph, seed, values, 
 @settings(max_examples=50, deadline=None)
 def test_a_result_holds_the_head_side_and_then_the_tail_side(graph, seed):
     score = Table.random(graph, seed)
-    result = rank_split(by_triplets(score), graph["test"], quiet=True)
+    result = rank_split(scorer_from_triplets(score), graph["test"], quiet=True)
     heads, tails = (brute_force(graph, score, graph["test"].positives, slot) for slot in (0, 2))
     assert result.triplets.tolist() == graph["test"].positives.tolist()
     assert result.slots == (0, 2)
@@ -84,7 +84,7 @@ def test_a_known_answer_of_any_split_is_no_competitor():
     graph = integer_graph([(0, 0, 1)], 5, 1, validation=[(0, 0, 2)], test=[(0, 0, 3), (4, 0, 4)])
     score = Table(np.zeros((5, 1, 5)))
     score.scores[0, 0] = [5, 10, 10, 1, 2]  # tails 1 and 2 are known answers; 0 and 4 are wrong ones
-    optimistic, pessimistic, candidates = rank_slot(by_triplets(score), graph, np.array([[0, 0, 3]]), 2)
+    optimistic, pessimistic, candidates = rank_slot(scorer_from_triplets(score), graph, np.array([[0, 0, 3]]), 2)
     assert (optimistic.tolist(), pessimistic.tolist(), candidates.tolist()) == ([3], [3], [3])
 
 
@@ -92,14 +92,14 @@ def test_a_triplet_labeled_0_stays_a_competitor():
     graph = integer_graph([(0, 0, 1)], 4, 1, test=[(0, 0, 2, 1), (0, 0, 3, 0)])
     score = Table(np.zeros((4, 1, 4)))
     score.scores[0, 0] = [0, 0, 1, 2]
-    result = rank_split(by_triplets(score), graph["test"], (2,), quiet=True)
+    result = rank_split(scorer_from_triplets(score), graph["test"], (2,), quiet=True)
     assert result.ranks.tolist() == [2.0]
 
 
 def test_a_listed_entity_in_no_triplet_is_no_candidate():
     graph = integer_graph([(0, 0, 1)], 9, 1, test=[(1, 0, 2)])
     score = Table.random(graph)
-    result = rank_split(by_triplets(score), graph["test"], quiet=True)
+    result = rank_split(scorer_from_triplets(score), graph["test"], quiet=True)
     assert result.num_candidates.tolist() == [3, 3]
     assert {value for row in score.asked for value in (row[1], row[3])} == {0, 1, 2}
 
@@ -107,7 +107,7 @@ def test_a_listed_entity_in_no_triplet_is_no_candidate():
 @pytest.mark.parametrize("slots", [(0, 2), (1,)])
 def test_equal_scores_give_the_middle_rank_and_are_all_tied(graph, slots):
     score = Table(np.full((10, 3, 10), 1.5))
-    result = rank_split(by_triplets(score), graph["test"], slots, quiet=True)
+    result = rank_split(scorer_from_triplets(score), graph["test"], slots, quiet=True)
     assert result.ranks.tolist() == ((result.num_candidates + 1) / 2).tolist()
     assert result.metrics["tied_queries"] == result.metrics["num_queries"] == len(result.ranks)
     assert result.metrics["amri"] == pytest.approx(0)
@@ -116,7 +116,7 @@ def test_equal_scores_give_the_middle_rank_and_are_all_tied(graph, slots):
 def test_a_perfect_score_gives_rank_1_and_no_ties(graph):
     score = Table(np.zeros((10, 3, 10)))
     score.scores[tuple(graph["test"].triplets.T)] = 1
-    metrics = rank_split(by_triplets(score), graph["test"], quiet=True).metrics
+    metrics = rank_split(scorer_from_triplets(score), graph["test"], quiet=True).metrics
     assert (metrics["mr"], metrics["mrr"], metrics["hits@1"], metrics["amri"]) == (1, 1, 1, 1)
     assert metrics["tied_queries"] == 0
 
@@ -125,7 +125,7 @@ def test_scores_that_differ_by_one_float32_step_are_not_tied():
     graph = integer_graph([(0, 0, 1)], 3, 1, test=[(0, 0, 2)])
     score = Table(np.full((3, 1, 3), 7, dtype=np.float32))
     score.scores[0, 0, 2] = np.nextafter(np.float32(7), np.float32(0))
-    optimistic, pessimistic, _ = rank_slot(by_triplets(score), graph, np.array([[0, 0, 2]]), 2)
+    optimistic, pessimistic, _ = rank_slot(scorer_from_triplets(score), graph, np.array([[0, 0, 2]]), 2)
     assert optimistic.tolist() == pessimistic.tolist() == [2]
 
 
@@ -133,7 +133,7 @@ def test_each_question_is_scored_once_and_each_triplet_ranked():
     test = [(0, 0, 1), (0, 0, 2), (0, 0, 1), (3, 0, 1)]
     graph = integer_graph([(4, 0, 5)], 6, 1, test=test)
     score = Table.random(graph)
-    result = rank_split(by_triplets(score), graph["test"], (2,), quiet=True)
+    result = rank_split(scorer_from_triplets(score), graph["test"], (2,), quiet=True)
     assert len(score.asked) == len(set(score.asked))
     # Two questions, 6 candidates each; all answers known for them are asked for.
     assert sorted(score.asked) == [(2, head, 0, tail) for head in (0, 3) for tail in range(6)]
@@ -144,7 +144,7 @@ def test_each_question_is_scored_once_and_each_triplet_ranked():
 def test_known_answers_that_nobody_asks_for_are_not_scored():
     graph = integer_graph([(0, 0, 1), (0, 0, 3)], 5, 1, test=[(0, 0, 2), (4, 0, 4)])
     score = Table.random(graph)
-    rank_slot(by_triplets(score), graph, np.array([[0, 0, 2]]), 2)
+    rank_slot(scorer_from_triplets(score), graph, np.array([[0, 0, 2]]), 2)
     assert sorted(score.asked) == [(2, 0, 0, tail) for tail in (0, 2, 4)]
 
 
@@ -152,8 +152,8 @@ def test_known_answers_that_nobody_asks_for_are_not_scored():
 @pytest.mark.parametrize("slots", [(0, 2), (1,)])
 def test_ranks_do_not_depend_on_how_many_candidates_are_ranked_together(chunk_size, slots, dense_graph):
     scores = [Table.random(dense_graph), Table.random(dense_graph)]
-    expected = rank_split(by_triplets(scores[0]), dense_graph["test"], slots, quiet=True)
-    result = rank_split(by_triplets(scores[1]), dense_graph["test"], slots, quiet=True, chunk_size=chunk_size)
+    expected = rank_split(scorer_from_triplets(scores[0]), dense_graph["test"], slots, quiet=True)
+    result = rank_split(scorer_from_triplets(scores[1]), dense_graph["test"], slots, quiet=True, chunk_size=chunk_size)
     assert same(result, expected)
     assert scores[0].asked == scores[1].asked
 
@@ -173,14 +173,14 @@ def test_known_answers_are_as_many_as_brute_force_counts(slot, graph):
 def test_a_split_without_true_triplets_is_an_error():
     graph = integer_graph([(0, 0, 1)], 2, 1, test=[(1, 0, 0, 0)])
     with pytest.raises(GraphError, match="the test split has no true triplet"):
-        rank_split(by_triplets(Table.random(graph)), graph["test"])
+        rank_split(scorer_from_triplets(Table.random(graph)), graph["test"])
 
 
 # A limited number of triplets
 
 
 def test_limit_ranks_that_many_different_triplets_of_the_split(dense_graph):
-    result = rank_split(by_triplets(Table.random(dense_graph)), dense_graph["test"], limit=20, quiet=True)
+    result = rank_split(scorer_from_triplets(Table.random(dense_graph)), dense_graph["test"], limit=20, quiet=True)
     chosen = {tuple(row) for row in result.triplets.tolist()}
     assert len(chosen) == len(result.triplets) == result.metrics["num_triplets"] == 20
     assert chosen <= {tuple(row) for row in dense_graph["test"].triplets.tolist()}
@@ -188,16 +188,16 @@ def test_limit_ranks_that_many_different_triplets_of_the_split(dense_graph):
 
 
 def test_limit_gives_the_ranks_of_the_whole_split(dense_graph):
-    every = rank_split(by_triplets(Table.random(dense_graph)), dense_graph["test"], (2,), quiet=True)
+    every = rank_split(scorer_from_triplets(Table.random(dense_graph)), dense_graph["test"], (2,), quiet=True)
     rank_of = dict(zip(map(tuple, every.triplets.tolist()), every.ranks.tolist(), strict=True))
-    some = rank_split(by_triplets(Table.random(dense_graph)), dense_graph["test"], (2,), limit=20, quiet=True)
+    some = rank_split(scorer_from_triplets(Table.random(dense_graph)), dense_graph["test"], (2,), limit=20, quiet=True)
     assert some.ranks.tolist() == [rank_of[tuple(row)] for row in some.triplets.tolist()]
 
 
 def test_limit_chooses_by_its_seed(dense_graph):
     chosen = [
         rank_split(
-            by_triplets(Table.random(dense_graph)), dense_graph["test"], limit=20, seed=seed, quiet=True
+            scorer_from_triplets(Table.random(dense_graph)), dense_graph["test"], limit=20, seed=seed, quiet=True
         ).triplets
         for seed in (1, 1, 2)
     ]
@@ -206,12 +206,12 @@ def test_limit_chooses_by_its_seed(dense_graph):
 
 
 def test_limit_is_no_mere_beginning_of_the_file(dense_graph):
-    result = rank_split(by_triplets(Table.random(dense_graph)), dense_graph["test"], limit=20, quiet=True)
+    result = rank_split(scorer_from_triplets(Table.random(dense_graph)), dense_graph["test"], limit=20, quiet=True)
     assert not np.array_equal(result.triplets, dense_graph["test"].triplets[:20])
 
 
 def test_a_limit_above_the_number_of_triplets_takes_all(graph):
-    result = rank_split(by_triplets(Table.random(graph)), graph["test"], limit=1000, quiet=True)
+    result = rank_split(scorer_from_triplets(Table.random(graph)), graph["test"], limit=1000, quiet=True)
     assert np.array_equal(result.triplets, graph["test"].triplets)
 
 
@@ -219,5 +219,8 @@ def test_a_limit_above_the_number_of_triplets_takes_all(graph):
 def test_a_limit_below_one_or_a_negative_seed_is_refused(choice, graph):
     with pytest.raises(LassError, match="expected a limit of 1 or more"):
         rank_split(
-            by_triplets(lambda triplets, slot, bar: np.zeros(len(triplets))), graph["test"], quiet=True, **choice
+            scorer_from_triplets(lambda triplets, slot, bar: np.zeros(len(triplets))),
+            graph["test"],
+            quiet=True,
+            **choice,
         )

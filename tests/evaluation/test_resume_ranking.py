@@ -20,7 +20,7 @@ from lass_hf.core.errors import LassError
 from lass_hf.evaluation import ranking_progress
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.ranking_progress import RankingProgress, remove_progress
-from lass_hf.scoring.candidate_scores import by_triplets
+from lass_hf.scoring.candidate_scores import scorer_from_triplets
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 SLOTS = (0, 2, 1)
@@ -51,13 +51,13 @@ class Stopping(Table):
 def test_a_stopped_ranking_goes_on_with_the_chunks_that_are_missing(chunks, error, chunk_size, dense_graph, tmp_path):
     folder = tmp_path / "progress"
     whole = Table.random(dense_graph)
-    expected = rank_split(by_triplets(whole), dense_graph["test"], quiet=True, chunk_size=chunk_size)
+    expected = rank_split(scorer_from_triplets(whole), dense_graph["test"], quiet=True, chunk_size=chunk_size)
     asked = []
     for number in [chunks] if isinstance(chunks, int) else chunks:
         score = Stopping(whole.scores, number, error)
         with pytest.raises(type(error)):
             rank_split(
-                by_triplets(score),
+                scorer_from_triplets(score),
                 dense_graph["test"],
                 quiet=True,
                 chunk_size=chunk_size,
@@ -67,7 +67,11 @@ def test_a_stopped_ranking_goes_on_with_the_chunks_that_are_missing(chunks, erro
         assert (len(score.asked) > 0) == (number > 0)
     rest = Table(whole.scores)
     result = rank_split(
-        by_triplets(rest), dense_graph["test"], quiet=True, chunk_size=chunk_size, progress=RankingProgress(folder, {})
+        scorer_from_triplets(rest),
+        dense_graph["test"],
+        quiet=True,
+        chunk_size=chunk_size,
+        progress=RankingProgress(folder, {}),
     )
     assert same(result, expected)
     assert asked + rest.asked == whole.asked
@@ -93,7 +97,7 @@ def bars(monkeypatch):
 @pytest.mark.parametrize("limit", [None, 20])
 def test_the_progress_bar_ends_where_all_is_scored(limit, chunk_size, dense_graph, bars):
     score = Table.random(dense_graph)
-    rank_split(by_triplets(score), dense_graph["test"], SLOTS, limit, chunk_size=chunk_size)
+    rank_split(scorer_from_triplets(score), dense_graph["test"], SLOTS, limit, chunk_size=chunk_size)
     asked = Counter(row[0] for row in score.asked)
     assert [(bar.initial, bar.total, bar.n) for bar in bars] == [(0, asked[slot], asked[slot]) for slot in SLOTS]
 
@@ -105,7 +109,7 @@ def test_the_progress_bar_of_a_resumed_ranking_starts_with_what_was_scored(chunk
     for score in (first, whole):
         with contextlib.suppress(KeyboardInterrupt):
             rank_split(
-                by_triplets(score),
+                scorer_from_triplets(score),
                 dense_graph["test"],
                 chunk_size=1,
                 progress=RankingProgress(tmp_path / "progress", {}),

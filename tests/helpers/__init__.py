@@ -1,4 +1,4 @@
-"""What tests of several folders share. Importing it makes this process one of the tests: offline, float32, one thread."""
+"""Helpers of several test folders. Importing them makes a process one of the tests: offline, float32, one thread."""
 
 import os
 

@@ -26,9 +26,9 @@ from lass_hf import (
 from lass_hf.cli.commands import main
 from lass_hf.evaluation.reranking import evaluate_reranking
 from lass_hf.scoring.candidate_scores import CHUNK_SIZE
-from lass_hf.scoring.index_building import entity_index
+from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
-from lass_hf.training.hard_negatives import mine_negatives
+from lass_hf.training.hard_negatives import mine_hard_negatives
 from lass_hf.training.in_batch_candidates import gather_candidates
 from lass_hf.utils.distributed import processes
 
@@ -84,7 +84,7 @@ def evaluated(inputs: Path) -> dict:
         make_processor(ring, architecture=architecture) for architecture in ("cross-encoder", "bi-encoder")
     )
     scorer = TripletScorer(bi_encoder, of_bi_encoder.token_store(ring), "float32")
-    index = entity_index(scorer, inputs / "index")
+    index = build_entity_index(scorer, inputs / "index")
     found = {"vectors": index.vectors(np.arange(ring.num_entities)).tolist()}
     with counted() as sent:
         found["cross-encoder"] = evaluate_link_prediction(
@@ -120,7 +120,7 @@ def evaluated(inputs: Path) -> dict:
         both.retriever_weight,
         both.tokens,
     ]
-    mined = mine_negatives(scorer, ring["train"], depth=3, index_folder=inputs / "index", quiet=True)
+    mined = mine_hard_negatives(scorer, ring["train"], depth=3, index_folder=inputs / "index", quiet=True)
     found["mined"] = {slot: entities.tolist() for slot, entities in mined.entities.items()}
     return found
 

@@ -22,6 +22,7 @@ TEXTS = [("cat", "is a", "animal"), ("dog", "eats", "cheese, food made of milk")
 CODE = {
     *(
         "architectures.py",
+        "old_names.py",
         "choices.py",
         "configuration_lass.py",
         "encoders.py",

@@ -16,8 +16,8 @@ from lass_hf import (
 )
 from lass_hf.core.errors import LassError, NonFiniteError
 from lass_hf.evaluation.link_prediction import evaluate_relation_prediction, rank_split
-from lass_hf.scoring.candidate_scores import by_triplets, candidate_scores
-from lass_hf.scoring.index_building import entity_index
+from lass_hf.scoring.candidate_scores import make_candidate_scorer, scorer_from_triplets
+from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 
@@ -118,8 +118,8 @@ def test_the_entity_of_a_query_counts_less_as_its_candidate(processor):
     np.testing.assert_allclose(scorer.score(triplets), expected.mean(axis=1), rtol=1e-4, atol=1e-4)
     mask = np.ones((3, 10), dtype=bool)
     for slot in (0, 2):
-        matrix = candidate_scores(scorer, processor.graph["test"])(triplets, slot, np.arange(10), mask, None)
-        expected_matrix = by_triplets(scorer.score)(triplets, slot, np.arange(10), mask, None)
+        matrix = make_candidate_scorer(scorer, processor.graph["test"])(triplets, slot, np.arange(10), mask, None)
+        expected_matrix = scorer_from_triplets(scorer.score)(triplets, slot, np.arange(10), mask, None)
         np.testing.assert_allclose(matrix, expected_matrix, rtol=1e-4, atol=1e-4)
 
 
@@ -134,7 +134,7 @@ def test_an_entity_with_the_text_of_the_query_entity_counts_less_too(weights):
         model = bi_encoder_model(self_match_weight=self_match_weight, **weights)
         scorer = TripletScorer(model, processor.token_store(), "float32")
         triplets = np.column_stack([np.repeat(query[:, :2], len(entities), axis=0), entities])
-        matrix = candidate_scores(scorer, graph["test"])(
+        matrix = make_candidate_scorer(scorer, graph["test"])(
             query, 2, entities, np.ones((1, len(entities)), dtype=bool), None
         )
         scores_by_weight[self_match_weight] = [scorer.score(triplets, 2), scorer.score(triplets), matrix[0]]
@@ -205,7 +205,7 @@ def test_ranks_are_those_of_the_scores_of_all_triplets(geometry, monkeypatch):
     ):  # float64 would differ in the last bits; equal scores stay equal when rounded.
         return np.round(scorer.score(triplets, slot, progress), 4)
 
-    expected = rank_split(by_triplets(rounded), processor.graph["test"], quiet=True)
+    expected = rank_split(scorer_from_triplets(rounded), processor.graph["test"], quiet=True)
     monkeypatch.setattr(
         "lass_hf.scoring.triplet_scorer.TripletScorer.score_energies",
         lambda self, squared: torch.round(score_energies(self, squared), decimals=4),
@@ -248,7 +248,7 @@ def test_a_finished_ranking_is_read_again_and_scores_no_query(model, processor, 
 def test_relation_prediction_takes_the_mean_of_both_directions(model, processor):
     scorer = TripletScorer(model, processor.token_store(), "float32")
     result = evaluate_relation_prediction(model, processor, processor.graph, dtype="float32", quiet=True)
-    expected = rank_split(by_triplets(scorer.score), processor.graph["test"], (1,), quiet=True)
+    expected = rank_split(scorer_from_triplets(scorer.score), processor.graph["test"], (1,), quiet=True)
     np.testing.assert_array_equal(result.ranks, expected.ranks)
 
 
@@ -280,11 +280,11 @@ def test_relations_are_ranked_without_an_index(model, processor, monkeypatch):
 
 def test_an_index_is_kept_and_read_again(model, processor, tmp_path):
     scorer = TripletScorer(model, processor.token_store(), "float32")
-    index = entity_index(scorer, tmp_path)
+    index = build_entity_index(scorer, tmp_path)
     calls = []
     second_scorer = TripletScorer(model, processor.token_store(), "float32")
     second_scorer.encode_entities = lambda *arguments: calls.append(arguments)
-    again = entity_index(second_scorer, tmp_path)
+    again = build_entity_index(second_scorer, tmp_path)
     assert calls == []
     torch.testing.assert_close(torch.cat(again.blocks), torch.cat(index.blocks), rtol=0, atol=0)
 
@@ -293,36 +293,36 @@ def test_an_index_that_cannot_be_kept_is_in_memory(model, processor, tmp_path, m
     """Such a folder is one that other users share, made on a machine with another precision."""
     scorer = TripletScorer(model, processor.token_store(), "float32")
     monkeypatch.setattr("lass_hf.scoring.index_building.os.access", lambda *_: False)
-    index = entity_index(scorer, tmp_path)
+    index = build_entity_index(scorer, tmp_path)
     assert not list(tmp_path.iterdir())
     assert f"{tmp_path / 'float32'} cannot be made" in caplog.text
     torch.testing.assert_close(torch.cat(index.blocks), scorer.encode_entities(np.arange(10)), rtol=1e-5, atol=1e-5)
 
 
 def test_an_index_of_another_model_or_graph_is_refused(model, processor, tmp_path):
-    entity_index(TripletScorer(model, processor.token_store(), "float32"), tmp_path)
+    build_entity_index(TripletScorer(model, processor.token_store(), "float32"), tmp_path)
     with pytest.raises(LassError, match="another model"):
-        entity_index(TripletScorer(bi_encoder_model(seed=1), processor.token_store(), "float32"), tmp_path)
+        build_entity_index(TripletScorer(bi_encoder_model(seed=1), processor.token_store(), "float32"), tmp_path)
     changed = {**ENTITY_TEXT, "cat": "a bird"}
     other = bi_encoder_processor(KnowledgeGraph.from_triplets(TRAIN, entity_text=changed, relation_text=RELATION_TEXT))
     with pytest.raises(LassError, match="another graph"):
-        entity_index(TripletScorer(model, other.token_store(), "float32"), tmp_path)
+        build_entity_index(TripletScorer(model, other.token_store(), "float32"), tmp_path)
 
 
 def test_an_index_serves_models_that_use_its_distances_in_other_ways(processor, tmp_path):
-    entity_index(TripletScorer(bi_encoder_model(), processor.token_store(), "float32"), tmp_path)
+    build_entity_index(TripletScorer(bi_encoder_model(), processor.token_store(), "float32"), tmp_path)
     choices = {"scale": 3.0, "learn_scale": False, "margin": 1.0}
     weights = {"self_match_weight": 0.1, "neighbor_weight": 0.2, "frequency_weight": 0.3}
     scorer = TripletScorer(bi_encoder_model(**choices, **weights), processor.token_store(), "float32")
-    entity_index(scorer, tmp_path)
+    build_entity_index(scorer, tmp_path)
     assert scorer.tokens == 0
     scorer = TripletScorer(bi_encoder_model(normalize=False, scale=20.0), processor.token_store(), "float32")
     with pytest.raises(LassError, match="another model"):
-        entity_index(scorer, tmp_path)
+        build_entity_index(scorer, tmp_path)
 
 
 def test_entities_that_are_new_to_the_graph_are_the_only_ones_encoded(model, processor, tmp_path):
-    entity_index(TripletScorer(model, processor.token_store(), "float32"), tmp_path)
+    build_entity_index(TripletScorer(model, processor.token_store(), "float32"), tmp_path)
     text = {**ENTITY_TEXT, "bird": "a bird", "fish": "a fish"}
     more = bi_encoder_processor(
         KnowledgeGraph.from_triplets([*TRAIN, ("bird", "eats", "fish")], entity_text=text, relation_text=RELATION_TEXT)
@@ -330,6 +330,6 @@ def test_entities_that_are_new_to_the_graph_are_the_only_ones_encoded(model, pro
     scorer = TripletScorer(model, more.token_store(), "float32")
     encode, encoded = scorer.encode_entities, []
     scorer.encode_entities = lambda entities: encoded.extend(entities.tolist()) or encode(entities)
-    index = entity_index(scorer, tmp_path)
+    index = build_entity_index(scorer, tmp_path)
     assert encoded == [10, 11]
     torch.testing.assert_close(torch.cat(index.blocks), encode(np.arange(12)), rtol=1e-5, atol=1e-5)

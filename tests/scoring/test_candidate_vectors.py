@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from lass_hf import KnowledgeGraph, LassPredictor, evaluate_link_prediction
 from lass_hf.core.errors import NonFiniteError
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.scoring.candidate_scores import by_triplets, candidate_scores
-from lass_hf.scoring.candidate_vectors import candidate_vectors, find_neighbors
+from lass_hf.scoring.candidate_scores import make_candidate_scorer, scorer_from_triplets
+from lass_hf.scoring.candidate_vectors import find_neighbors, mix_candidate_vectors
 from lass_hf.scoring.entity_index import EntityIndex
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
@@ -46,10 +46,10 @@ def test_neighbors_are_those_of_any_relation_and_direction(triplets):
 @given(GRAPHS)
 def test_vectors_are_mixed_with_the_mean_of_the_neighbors(unit, triplets):
     index = EntityIndex([VECTORS[:4], VECTORS[4:]])
-    candidates = candidate_vectors(index, TEXTS, triplets, 0.5, unit)
+    candidates = mix_candidate_vectors(index, TEXTS, triplets, 0.5, unit)
     queries = torch.randn((4, DIM), generator=torch.Generator().manual_seed(1))
     entities = np.array([3, 0, 7, 5])  # Entity 7 is new to the graph.
-    mixed_queries = candidates.mixed(queries, entities)
+    mixed_queries = candidates.mix_queries(queries, entities)
     texts = VECTORS.double().numpy()[TEXTS]
     cases = [(e, texts[e], candidates.index.vectors(np.array(e))) for e in range(COUNT)]
     cases += [(e, queries[row].double().numpy(), mixed_queries[row]) for row, e in enumerate(entities) if e < COUNT]
@@ -66,9 +66,9 @@ def test_vectors_are_mixed_with_the_mean_of_the_neighbors(unit, triplets):
 
 def test_without_a_weight_the_index_is_used_as_it_is():
     index = EntityIndex([VECTORS])
-    candidates = candidate_vectors(index, TEXTS, np.array([[0, 0, 1]]), 0.0, True)
+    candidates = mix_candidate_vectors(index, TEXTS, np.array([[0, 0, 1]]), 0.0, True)
     assert candidates.index is index
-    assert candidates.mixed(VECTORS, TEXTS) is VECTORS
+    assert candidates.mix_queries(VECTORS, TEXTS) is VECTORS
 
 
 def test_rankings_are_those_of_the_mixed_vectors():
@@ -79,7 +79,7 @@ def test_rankings_are_those_of_the_mixed_vectors():
     store = processor.token_store()
     scorer = TripletScorer(model, store, "float32")
     entities = scorer.encode_entities(np.arange(graph.num_entities)).double()
-    neighborhoods = find_neighbors(graph["train"].triplets, store.same_text[0])
+    neighborhoods = find_neighbors(graph["train"].triplets, store.first_with_same_text[0])
 
     def mixed(vector, entity):
         others = neighborhoods.gather(np.array([entity]))[0]
@@ -97,7 +97,7 @@ def test_rankings_are_those_of_the_mixed_vectors():
             scores.append(model.config.margin - distance + bonus + 0.7 * np.log(1 + frequency))
         return np.array(scores)
 
-    expected = rank_split(by_triplets(score), graph["test"], quiet=True)
+    expected = rank_split(scorer_from_triplets(score), graph["test"], quiet=True)
     result = evaluate_link_prediction(model, processor, graph, dtype="float32", quiet=True)
     np.testing.assert_array_equal(result.ranks, expected.ranks)
     predictor = LassPredictor(model, processor, dtype="float32")
@@ -124,7 +124,7 @@ def test_chosen_candidates_have_the_scores_that_they_have_among_all(frequency_we
         assert scores[name] == pytest.approx(all_scores[name], rel=1e-5)
     graph, scorer = predictor.graph, predictor.scorer
     cat = graph.entities.ids.index("cat")
-    query_vector = predictor.candidate_vectors.mixed(
+    query_vector = predictor.candidate_vectors.mix_queries(
         scorer.encode_queries(np.array([[cat, 1, 0]]), 2), np.array([cat])
     )[0]
     new = model(**processor([("cat", "eats", text["text"])])).embeddings[1]  # A new entity has no neighbors.
@@ -134,30 +134,30 @@ def test_chosen_candidates_have_the_scores_that_they_have_among_all(frequency_we
 
 def test_new_candidates_tie_with_those_with_the_same_text():
     """They tie with an entity without neighbors, or another new one; one with neighbors has another vector."""
-    candidates = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
-    more = candidates.extended(VECTORS[[4, 0, 0]], np.append(TEXTS, [4, 0, 0]))
+    candidates = mix_candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
+    more = candidates.with_entities(VECTORS[[4, 0, 0]], np.append(TEXTS, [4, 0, 0]))
     assert more.same_vector[COUNT:].tolist() == [4, 7, 7]
     torch.testing.assert_close(more.index.vectors(np.array([7, 8])), VECTORS[[0, 0]])
-    plain = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0, True)
-    assert plain.extended(VECTORS[[4, 0]], np.append(TEXTS, [4, 0])).same_vector[COUNT:].tolist() == [4, 0]
+    plain = mix_candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0, True)
+    assert plain.with_entities(VECTORS[[4, 0]], np.append(TEXTS, [4, 0])).same_vector[COUNT:].tolist() == [4, 0]
 
 
 def test_few_candidates_are_compared_alone():
-    candidates = candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
+    candidates = mix_candidate_vectors(EntityIndex([VECTORS]), TEXTS, np.array([[3, 0, 0]]), 0.5, True)
     for chosen, count in (([5, 1, 2], 2), ([3], 1)):  # 5 and 2 have the same text, and no neighbors.
-        index, positions = candidates.among(np.array(chosen))
+        index, positions = candidates.select(np.array(chosen))
         assert index.num_entities == count
         torch.testing.assert_close(index.vectors(positions), candidates.index.vectors(np.array(chosen)))
-    index, positions = candidates.among(np.array([5, 1, 2, 3]))
+    index, positions = candidates.select(np.array([5, 1, 2, 3]))
     assert index is candidates.index
     assert positions.tolist() == [2, 1, 2, 3]
 
 
 def test_vectors_are_mixed_in_parts(monkeypatch):
     triplets = np.array([[0, 0, 1], [4, 0, 5], [3, 1, 4]])
-    whole = candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
+    whole = mix_candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
     monkeypatch.setattr("lass_hf.scoring.candidate_vectors.ENTITIES_AT_ONCE", 4)
-    parts = candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
+    parts = mix_candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
     assert len(parts.index.blocks) == 2
     torch.testing.assert_close(torch.cat(parts.index.blocks), whole.index.blocks[0])
 
@@ -172,7 +172,7 @@ def test_one_weight_is_enough_for_chosen_candidates_to_be_scored_as_all_are(weig
 
 
 def test_chosen_candidates_need_no_index_without_training_triplets(monkeypatch):
-    monkeypatch.setattr("lass_hf.prediction.ranker.vectors_of", None)
+    monkeypatch.setattr("lass_hf.prediction.ranker.make_candidate_vectors", None)
     processor = bi_encoder_processor(KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT))
     query = {"head": "cat", "relation": "eats", "candidates": ["milk", "dog"], "exclude_known": False}
     weighted, expected = (
@@ -193,12 +193,12 @@ def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning
     model = bi_encoder_model(**{weight: 0.4})
     graph = KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT)
     scorer = TripletScorer(model, bi_encoder_processor(make_graph()).token_store(graph), "float32")
-    graph_scores = candidate_scores(scorer, graph["test"])
+    graph_scores = make_candidate_scorer(scorer, graph["test"])
     assert "no training triplets" in caplog.text
     plain = TripletScorer(bi_encoder_model(), scorer.store, "float32")
     triplets, entities = graph["test"].triplets, np.arange(graph.num_entities)
     mask = np.ones((len(triplets), len(entities)), dtype=bool)
-    expected = candidate_scores(plain, graph["test"])(triplets, 2, entities, mask, None)
+    expected = make_candidate_scorer(plain, graph["test"])(triplets, 2, entities, mask, None)
     np.testing.assert_array_equal(graph_scores(triplets, 2, entities, mask, None), expected)
 
 
@@ -206,7 +206,7 @@ def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning
 def test_ranks_of_training_triplets_come_with_a_warning(weight, caplog):
     processor = bi_encoder_processor()
     scorer = TripletScorer(bi_encoder_model(**{weight: 0.4}), processor.token_store(), "float32")
-    candidate_scores(scorer, processor.graph["test"])
+    make_candidate_scorer(scorer, processor.graph["test"])
     assert not caplog.text
-    candidate_scores(scorer, processor.graph["train"])
+    make_candidate_scorer(scorer, processor.graph["train"])
     assert "too good" in caplog.text

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lass_hf.scoring.entity_frequencies import AnswerFrequencies
+from lass_hf.scoring.entity_frequencies import EntityFrequencies
 
 ENTITIES, RELATIONS = 7, 3
 TRIPLETS = st.lists(
@@ -18,11 +18,11 @@ TRIPLETS = st.lists(
 @settings(deadline=None)
 @given(TRIPLETS, st.sampled_from([np.int64, np.int32]))
 def test_counts_are_those_of_a_loop(triplets, dtype):
-    frequencies = AnswerFrequencies(np.array(triplets, dtype=dtype).reshape(-1, 3), ENTITIES)
+    frequencies = EntityFrequencies(np.array(triplets, dtype=dtype).reshape(-1, 3), ENTITIES)
     counted = Counter((slot, triplet[1], triplet[slot]) for triplet in triplets for slot in (0, 2))
     for slot in (0, 2):
         for relation in range(RELATIONS):
-            counts = frequencies.of(slot, relation)
+            counts = frequencies.counts(slot, relation)
             assert counts.tolist() == [counted[slot, relation, entity] for entity in range(ENTITIES)]
             assert counts.dtype == np.float32
 
@@ -30,7 +30,7 @@ def test_counts_are_those_of_a_loop(triplets, dtype):
 @settings(deadline=None)
 @given(arrays(np.int64, st.tuples(st.integers(0, 9), st.just(3)), elements=st.integers(0, RELATIONS - 1)))
 def test_new_entities_have_no_triplets(triplets):
-    frequencies = AnswerFrequencies(triplets, ENTITIES)
-    more = frequencies.of(2, 1, ENTITIES + 4)
-    assert more[:ENTITIES].tolist() == frequencies.of(2, 1).tolist()
+    frequencies = EntityFrequencies(triplets, ENTITIES)
+    more = frequencies.counts(2, 1, ENTITIES + 4)
+    assert more[:ENTITIES].tolist() == frequencies.counts(2, 1).tolist()
     assert more[ENTITIES:].tolist() == [0, 0, 0, 0]

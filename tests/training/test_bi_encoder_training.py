@@ -8,7 +8,7 @@ from helpers.trainings import trainer_of
 
 from lass_hf import KGDataCollator, KnowledgeGraph, LassConfig, LassPredictor
 from lass_hf.core.errors import LassError, ModelError
-from lass_hf.scoring.index_building import entity_index
+from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.training.data_collators import InBatchCollator
 
@@ -151,7 +151,7 @@ def test_a_loss_of_cross_encoder_is_refused(tmp_path):
 
 def test_an_index_of_a_joint_model_is_refused(processor):
     with pytest.raises(LassError, match="an entity index needs a bi-encoder"):
-        entity_index(TripletScorer(make_model(), processor.token_store()))
+        build_entity_index(TripletScorer(make_model(), processor.token_store()))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from helpers.tiny import make_graph, make_model, wordpiece_tokenizer
 from lass_hf import KGDataCollator, KnowledgeGraph, LassProcessor
 from lass_hf.core.errors import LassError
 from lass_hf.scoring.triplet_scorer import TripletScorer
-from lass_hf.training.hard_negatives import mine_negatives
+from lass_hf.training.hard_negatives import mine_hard_negatives
 from lass_hf.training.negative_sampling import NegativeSampler
 
 GRAPH = make_graph()
@@ -22,7 +22,7 @@ def scorer():
 
 @pytest.fixture(scope="module")
 def hard_negatives(scorer):
-    return mine_negatives(scorer, GRAPH["train"], depth=5, quiet=True)
+    return mine_hard_negatives(scorer, GRAPH["train"], depth=5, quiet=True)
 
 
 def unknown_triplets(triplet, slot):
@@ -40,7 +40,7 @@ def test_hard_negatives_are_the_best_unknown_entities(slot, scorer, hard_negativ
 
 
 def test_a_part_of_the_training_triplets_has_the_hard_negatives_of_the_whole(scorer, hard_negatives):
-    some = mine_negatives(scorer, GRAPH["train"].sample(0.5, 0), depth=5, quiet=True)
+    some = mine_hard_negatives(scorer, GRAPH["train"].sample(0.5, 0), depth=5, quiet=True)
     triplets = GRAPH["train"].sample(0.5, 0).triplets
     for slot in (0, 2):
         assert len(some.queries[slot]) < len(hard_negatives.queries[slot])
@@ -53,7 +53,7 @@ def test_fewer_hard_negatives_are_found_if_fewer_entities_are_unknown(scorer):
         for triplet in TRAIN.tolist()
         for other in (0, 2)
     )
-    hard_negatives = mine_negatives(scorer, GRAPH["train"], depth=100, quiet=True)
+    hard_negatives = mine_hard_negatives(scorer, GRAPH["train"], depth=100, quiet=True)
     assert min(hard_negatives.entities[slot].shape[1] for slot in (0, 2)) == GRAPH.num_entities - most
 
 
@@ -63,7 +63,9 @@ def test_an_entity_with_the_text_of_a_known_one_is_no_hard_negative(scorer):
     rows = [("cat", "eats", "milk"), ("dog", "eats", "fish"), ("oak", "eats", "oak"), ("tea", "eats", "fish")]
     graph = KnowledgeGraph.from_triplets(rows, entity_text=text)
     store = LassProcessor(wordpiece_tokenizer(), architecture="bi-encoder").token_store(graph)
-    hard_negatives = mine_negatives(TripletScorer(scorer.model, store, "float32"), graph["train"], depth=9, quiet=True)
+    hard_negatives = mine_hard_negatives(
+        TripletScorer(scorer.model, store, "float32"), graph["train"], depth=9, quiet=True
+    )
     train = graph["train"].triplets
     hard = [[graph.entities.ids[entity] for entity in row] for row in hard_negatives.lookup(2, train).tolist()]
     assert hard[0] != []
@@ -75,7 +77,7 @@ def test_a_query_for_which_every_entity_is_known_is_refused(scorer):
     processor = LassProcessor(wordpiece_tokenizer(), architecture="bi-encoder")
     full = KnowledgeGraph.from_triplets([("cat", "eats", "cat"), ("cat", "eats", "dog")])
     with pytest.raises(LassError, match="leaves no hard negatives"):
-        mine_negatives(TripletScorer(scorer.model, processor.token_store(full)), full["train"], quiet=True)
+        mine_hard_negatives(TripletScorer(scorer.model, processor.token_store(full)), full["train"], quiet=True)
 
 
 def test_triplets_without_hard_negatives_are_refused(hard_negatives):

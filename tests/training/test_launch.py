@@ -19,7 +19,7 @@ from lass_hf import KnowledgeGraph
 from lass_hf.cli.commands import main
 from lass_hf.evaluation.ranking_progress import RankingProgress
 from lass_hf.training.in_batch_candidates import gather_candidates
-from lass_hf.training.shared_batches import SharedBatches
+from lass_hf.training.samplers import SharedBatches
 from lass_hf.utils.console import first_to_fail
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import yaml
 from helpers.tiny import ENTITY_TEXT, make_model, make_processor, write_graph
 
 from lass_hf import KnowledgeGraph, LassTrainingArguments
-from lass_hf.core.presets import PRESETS
+from lass_hf.core.choices import PRESETS
 from lass_hf.training.recipes import TrainArguments, parse_training
 from lass_hf.training.run import train
 

@@ -11,7 +11,7 @@ from helpers.trainings import trainer_of
 from transformers import TrainerCallback
 
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.scoring.candidate_scores import by_triplets
+from lass_hf.scoring.candidate_scores import scorer_from_triplets
 from lass_hf.training.callbacks import ThroughputCallback
 
 POSITIVES, NEGATIVES = 14, 6  # of the graph's training split; of each positive
@@ -86,7 +86,7 @@ def test_trackers_get_the_rate_at_which_triplets_were_scored(tmp_path, graph, mo
         scored.append(len(triplets))
         return np.zeros(len(triplets), dtype=np.float32)
 
-    result = rank_split(by_triplets(count), graph["validation"], quiet=True)
+    result = rank_split(scorer_from_triplets(count), graph["validation"], quiet=True)
     assert result.num_scored == sum(scored)
     clock(monkeypatch, 0.5)
     assert trainer.evaluate()["eval_triplets_per_second"] == sum(scored) / 0.5
@@ -110,7 +110,7 @@ def test_number_of_scored_triplets_counts_equal_queries_once(split, graph):
 
     for slots in ((0, 2), (1,)):
         scored.clear()
-        assert rank_split(by_triplets(count), graph[split], slots, quiet=True).num_scored == sum(scored)
+        assert rank_split(scorer_from_triplets(count), graph[split], slots, quiet=True).num_scored == sum(scored)
 
 
 def test_samples_of_the_trainers_own_rates_are_positives(tmp_path, graph):

@@ -1,13 +1,9 @@
-"""The order of an epoch in which triplets that share entities are in the same batch.
-
-A bi-encoder encodes each query and each entity of a batch once. Triplets that are neighbors in the graph therefore cost
-fewer tokens together, and their entities are hard negatives of each other.
-"""
+"""The order of an epoch: neighborhoods of the graph in one batch, and batches for several processes."""
 
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler, Sampler
 
 
 class NeighborhoodSampler(Sampler[int]):
@@ -67,3 +63,39 @@ def neighborhood_order(triplets: np.ndarray, size: int, rng: np.random.Generator
     starts = rng.permutation(np.arange(0, len(order), size))
     positions = (starts[:, None] + np.arange(size)).reshape(-1)
     return order[positions[positions < len(order)]]
+
+
+class SharedBatches(BatchSampler):
+    """Draws batches for several processes, in turn.
+
+    As many batches as there are processes make a step. If the last step of an epoch has too few triplets, they are
+    shared out anew, as evenly as possible; accelerate would fill it up with the first triplets of the epoch. If it has
+    fewer triplets than there are processes, some of them occur twice.
+
+    Args:
+        batches: Draws the batches of one process.
+        num_processes: The number of processes.
+    """
+
+    def __init__(self, batches: BatchSampler, num_processes: int):
+        super().__init__(batches.sampler, batches.batch_size, batches.drop_last)
+        self.batches, self.num_processes = batches, num_processes
+
+    def __len__(self) -> int:
+        """Returns the number of batches of all processes together."""
+        steps, remainder = divmod(len(self.batches), self.num_processes)
+        return self.num_processes * (steps + (remainder > 0 and not self.drop_last))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yields lists of positions: a batch for the first process, one for the second, and so on."""
+        step: list[list[int]] = []
+        for batch in self.batches:
+            step.append(batch)
+            if len(step) == self.num_processes and len(batch) == self.batch_size:
+                yield from step
+                step = []
+        rest = [position for batch in step for position in batch]
+        if rest and not self.drop_last:
+            rest = (rest * self.num_processes)[: max(len(rest), self.num_processes)]
+            for part in np.array_split(np.array(rest), self.num_processes):
+                yield part.tolist()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lass_hf import LassError
-from lass_hf.training.neighborhood_sampler import NeighborhoodSampler, neighborhood_order
+from lass_hf.training.samplers import NeighborhoodSampler, neighborhood_order
 
 
 def chain(count):
