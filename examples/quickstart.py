@@ -22,11 +22,11 @@ from lass_hf import (
     LassProcessor,
     LassTrainer,
     LassTrainingArguments,
-    by_triplets,
     evaluate_link_prediction,
     frequency_scores,
     load_benchmark,
     rank_split,
+    scorer_from_triplets,
 )
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -55,7 +55,9 @@ def main() -> int:
         model.get_input_embeddings().requires_grad_(False)
 
     with stage("2. Rank test triplets by frequency and with the untrained model, to compare with"):
-        baseline = rank_split(by_triplets(frequency_scores(graph)), graph["test"], limit=options.limit, quiet=True)
+        baseline = rank_split(
+            scorer_from_triplets(frequency_scores(graph)), graph["test"], limit=options.limit, quiet=True
+        )
         limit = min(options.limit or UNTRAINED_LIMIT, UNTRAINED_LIMIT)
         untrained = evaluate_link_prediction(model, processor, graph, limit=limit)
 
