@@ -55,9 +55,8 @@ def main() -> int:
         model.get_input_embeddings().requires_grad_(False)
 
     with stage("2. Rank test triplets by frequency and with the untrained model, to compare with"):
-        baseline = rank_split(
-            scorer_from_triplets(frequency_scores(graph)), graph["test"], limit=options.limit, quiet=True
-        )
+        by_frequency = scorer_from_triplets(frequency_scores(graph))
+        baseline = rank_split(by_frequency, graph["test"], limit=options.limit, quiet=True)
         limit = min(options.limit or UNTRAINED_LIMIT, UNTRAINED_LIMIT)
         untrained = evaluate_link_prediction(model, processor, graph, limit=limit)
 
