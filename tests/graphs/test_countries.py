@@ -69,11 +69,11 @@ def test_at_most_a_tenth_of_the_test_triplets_are_reversed_in_train(countries):
     assert countries.summary()["splits"]["test"]["reversed_in_train"] == len(reversed_in_train)
 
 
-def test_every_text_is_a_label_and_a_description(countries):
+def test_every_text_is_a_label_and_a_short_description(countries):
     for text in countries.entities.texts:
         label, _, description = text.partition(", ")
         assert label, text
-        assert len(description.split()) >= 3, text
+        assert 3 <= len(description.split()) <= 6, text
 
 
 def test_no_description_contains_the_label_of_an_entity_or_the_name_of_a_language(countries):
@@ -112,6 +112,14 @@ def test_each_country_has_one_capital(countries):
     capitals = every_triplet(countries)
     capitals = capitals[capitals[:, 1] == countries.relations.index["has_capital"]]
     assert len(np.unique(capitals[:, 0])) == len(np.unique(capitals[:, 2])) == len(capitals)
+
+
+@pytest.mark.parametrize("country", ["france", "japan", "egypt", "italy", "canada"])
+def test_the_capital_of_a_well_known_country_is_in_the_test_split(countries, country):
+    asked = (countries.entities.find(country), countries.relations.find("has_capital"))
+    assert [name for name, split in countries.splits.items() if asked in [(h, r) for h, r, _ in split.triplets]] == [
+        "test"
+    ]
 
 
 def test_the_table_of_the_readme_has_the_counts_of_the_files(countries):
