@@ -4,27 +4,12 @@ The command line turns them into exit code 2. They do not cover mistakes in this
 no library, because `lass-hf --help` needs it.
 """
 
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    # An `except` clause of (*LOADING_ERRORS, another) needs their number.
-    LOADING_ERRORS: tuple[
-        type[OSError],
-        type[ValueError],
-        type[TypeError],
-        type[KeyError],
-        type[RuntimeError],
-        type[ImportError],
-        type[Exception],
-        type[Exception],
-        type[Exception],
-    ]
+def loading_errors() -> tuple[type[Exception], ...]:
+    """Returns the exceptions of the libraries that load models, for an `except` clause.
 
-
-def __getattr__(name: str) -> Any:
-    """Makes `LOADING_ERRORS`, the errors of the libraries that load models, when a module imports it."""
-    if name != "LOADING_ERRORS":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    They mean that something is missing, damaged, of another model, or out of reach.
+    """
     from huggingface_hub.errors import HTTPError, StrictDataclassError
     from safetensors import SafetensorError
 

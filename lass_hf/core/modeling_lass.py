@@ -13,7 +13,7 @@ from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names
 from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder, shared_name
-from .errors import LOADING_ERRORS, ModelError, first_line
+from .errors import ModelError, first_line, loading_errors
 from .losses import negative_sampling_loss
 from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
@@ -106,7 +106,7 @@ class LassForKGCompletion(PreTrainedModel):
             )
         except ModelError:
             raise  # The encoder is that of a trained LASS model, whose message is already the right one.
-        except LOADING_ERRORS as error:
+        except loading_errors() as error:
             raise ModelError(f"{name_or_path}: no encoder could be loaded ({_why(error)})") from error
         if isinstance(encoder, cls):
             encoder = encoder.encoder
@@ -133,7 +133,7 @@ class LassForKGCompletion(PreTrainedModel):
             check_model_source(name, **kwargs)
             try:
                 model_type = PreTrainedConfig.get_config_dict(name, **_hub(kwargs))[0].get("model_type")
-            except LOADING_ERRORS as error:
+            except loading_errors() as error:
                 raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
             if model_type != cls.config_class.model_type:
                 raise ModelError(
@@ -143,7 +143,7 @@ class LassForKGCompletion(PreTrainedModel):
         with_info = kwargs.pop("output_loading_info", False)
         try:
             loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **{**kwargs, **SAFE})
-        except LOADING_ERRORS as error:
+        except loading_errors() as error:
             raise ModelError(f"{name}: no model could be loaded ({_why(error)})") from error
         model, info = loaded
         _refuse_missing_weights(name, model, info)

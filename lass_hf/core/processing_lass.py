@@ -19,7 +19,7 @@ from .architectures import ARCHITECTURES
 from .choices import SequenceChoices, choice_names
 from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder
-from .errors import LOADING_ERRORS, LassError, ModelError, first_line
+from .errors import LassError, ModelError, first_line, loading_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .old_names import refuse_old_names
 from .token_store import SequenceTemplate, TokenStore
@@ -113,11 +113,11 @@ class LassProcessor(ProcessorMixin):
         check_model_source(resolve_encoder(name_or_path), **choices)
         try:
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **choices)
-        except LOADING_ERRORS as error:
+        except loading_errors() as error:
             raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({first_line(error)})") from error
         try:
             positions = usable_positions(AutoConfig.from_pretrained(resolve_encoder(name_or_path), **choices))
-        except LOADING_ERRORS:  # The folder holds a tokenizer only.
+        except loading_errors():  # The folder holds a tokenizer only.
             positions = None
         processor = cls(tokenizer, **own)
         if positions is not None and processor.max_length > positions:
@@ -260,7 +260,7 @@ class LassProcessor(ProcessorMixin):
             )
             if vocabulary is not None:
                 processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
-        except LOADING_ERRORS as error:
+        except loading_errors() as error:
             raise ModelError(
                 f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({first_line(error)})"
             ) from error

@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from ..core.errors import LOADING_ERRORS, IndexFolderError, LassError, first_line
+from ..core.errors import IndexFolderError, LassError, first_line, loading_errors
 from ..utils.atomic_files import write_whole
 
 FORMAT = "3"
@@ -131,7 +131,7 @@ def _read_block(
         with safe_open(file, "pt") as content:  # On the CPU its tensors are views of the mapped file.
             metadata = content.metadata() or {}
             block = content.get_tensor("vectors")
-    except LOADING_ERRORS as error:
+    except loading_errors() as error:
         raise LassError(f"{file}: damaged ({first_line(error)}); delete it, its entities are encoded again") from None
     difference, size = None, len(block)
     if metadata.get("format") != FORMAT:
