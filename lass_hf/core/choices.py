@@ -209,6 +209,7 @@ def check(choices: Any, architecture: str | None = None) -> None:
 # corruption="head_or_tail".
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
+        "score_function": "translation",
         "margin": 7.0,
         "distance_scale": "none",
         "separators": True,
@@ -218,6 +219,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "replacement": False,
     },
     "published_code": {
+        "score_function": "translation",
         "margin": 7.0,
         "distance_scale": "sqrt_dim",
         "separators": False,
