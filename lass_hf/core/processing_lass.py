@@ -132,7 +132,18 @@ class LassProcessor(ProcessorMixin):
         return ARCHITECTURES[self.architecture].input_names
 
     def tokenize(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts, without special tokens; raises LassError, with its name, for a text that gives none."""
+        """Tokenizes texts, without special tokens.
+
+        Args:
+            texts: The texts.
+            names: A name for each text, for error messages.
+
+        Returns:
+            The token ids of each text.
+
+        Raises:
+            LassError: A text has no tokens.
+        """
         if not len(texts):
             return []
         encoded = self.tokenizer(
@@ -150,7 +161,14 @@ class LassProcessor(ProcessorMixin):
         return encoded
 
     def token_store(self, graph: KnowledgeGraph | None = None) -> TokenStore:
-        """The graph's texts as token ids, made once per graph and kept. `graph` defaults to the processor's own."""
+        """Returns the texts of a graph as token ids, which are made once for each graph and kept.
+
+        Args:
+            graph: The graph; None for the processor's own.
+
+        Raises:
+            LassError: There is no graph, or one of its texts has no tokens.
+        """
         graph = graph or self.graph
         if graph is None:
             raise LassError("this processor has no graph: pass graph=..., or set processor.graph")

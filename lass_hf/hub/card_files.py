@@ -201,7 +201,7 @@ def _render_card(
     include_graph: str,
     repo_id: str | None = None,
 ) -> str:
-    """Returns the text of a card. After the metadata it has a digest, which shows later whether the text was changed."""
+    """Returns the text of a card, with a digest after the metadata, by which a change of the text is found."""
     weights = choice_names(ModelChoices, affects="ranking")
     # Commands change the calibration and the ranking weights in the configuration after the training.
     config = {"calibration": None, **_read(folder / CONFIG_NAME)}

@@ -112,7 +112,7 @@ def _eval_results(result: Mapping[str, Any]) -> list[Any]:
 
 
 def _variant_sentence(card_data: Mapping[str, Any]) -> str:
-    """Returns the sentence that names the variant of the method, or the choices in which it differs from both presets."""
+    """Returns a sentence that names the variant of the method, or the choices that differ from both presets."""
     if card_data["architecture"] == "bi-encoder":
         return "The model is a bi-encoder, which the paper does not have: entities are encoded apart from the query."
     chosen = (card_data["training"] or {}).get("choices", {})

@@ -1,4 +1,4 @@
-"""What the Trainer uploads: what `lass_hf.push_to_hub` does, with as much of the graph as `hub_include_graph` says.
+"""The upload of the Trainer: that of `lass_hf.push_to_hub`, with as much of the graph as `hub_include_graph` names.
 
 transformers' own Trainer would upload the whole output folder: the graph's triplets, the entity index, pickled
 arguments.

@@ -176,8 +176,8 @@ def test_encoder_folder_without_weights(tmp_path, training, bad_input):
 
 
 def test_a_trained_models_encoder_starts_another_model(model_folder, training):
-    separate = ("--architecture", "bi-encoder", "--loss", "softmax", "--num_negatives", 5)
-    assert run("train", *training, "--encoder", model_folder, *separate) == 0
+    bi_encoder = ("--architecture", "bi-encoder", "--loss", "softmax", "--num_negatives", 5)
+    assert run("train", *training, "--encoder", model_folder, *bi_encoder) == 0
 
 
 # Bad questions

@@ -106,9 +106,9 @@ def test_choices_of_an_evaluation_without_a_reranker(flags, model_folder, graph_
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--retriever_weight", 0.5), "--rerank_top_k and --retriever_weight are about --rerank"),
-        (("--rerank_top_k", 5), "--rerank_top_k and --retriever_weight are about --rerank"),
-        (("--long_text",), "--long_text is about --graph"),
+        (("--retriever_weight", 0.5), "--rerank_top_k and --retriever_weight need --rerank"),
+        (("--rerank_top_k", 5), "--rerank_top_k and --retriever_weight need --rerank"),
+        (("--long_text",), "--long_text needs --graph"),
     ],
 )
 def test_choices_of_a_prediction_that_would_change_nothing(flags, message, model_folder, bad_input):
@@ -116,7 +116,7 @@ def test_choices_of_a_prediction_that_would_change_nothing(flags, message, model
 
 
 def test_predict_asks_a_graph_that_has_grown(two, tmp_path, monkeypatch):
-    """Its new entities are answers and can be asked about, and only they are encoded."""
+    """The new entities of a larger graph are predicted and queried, and only they are encoded."""
     assert run("predict", *two, *QUESTION, "--quiet") == 0
     grown = write_graph(tmp_path / "grown", entity_text={**ENTITY_TEXT, "crow": "a crow"})
     asked, encode = [], TripletScorer.encode_entities
@@ -124,8 +124,8 @@ def test_predict_asks_a_graph_that_has_grown(two, tmp_path, monkeypatch):
         TripletScorer, "encode_entities", lambda *given: asked.extend(given[1].tolist()) or encode(*given)
     )
     file = tmp_path / "answers.json"
-    about = ("--graph", grown, "--json", file, "--top_k", 100, "--quiet")
-    assert run("predict", *two[:2], "--head", "crow", "--relation", "eats", *about) == 0
-    assert run("predict", *two, *QUESTION, *about) == 0
+    options = ("--graph", grown, "--json", file, "--top_k", 100, "--quiet")
+    assert run("predict", *two[:2], "--head", "crow", "--relation", "eats", *options) == 0
+    assert run("predict", *two, *QUESTION, *options) == 0
     assert "crow" in [answer["id"] for answer in json.loads(file.read_text())["predictions"]]
     assert asked == [len(ENTITY_TEXT)]

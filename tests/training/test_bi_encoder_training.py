@@ -131,15 +131,15 @@ def test_entities_that_read_the_same_are_one_candidate(loss, tmp_path):
 
 
 def test_encodings_that_differ_are_refused(tmp_path):
-    joint, processor = make_processor(make_graph()), bi_encoder_processor()
+    cross_encoder, processor = make_processor(make_graph()), bi_encoder_processor()
     with pytest.raises(LassError, match="architecture is 'bi-encoder', the processor's 'cross-encoder'"):
-        TripletScorer(bi_encoder_model(), joint.token_store())
+        TripletScorer(bi_encoder_model(), cross_encoder.token_store())
     with pytest.raises(LassError, match="architecture is 'cross-encoder', the processor's 'bi-encoder'"):
         bi_encoder_trainer(tmp_path, make_model())
     with pytest.raises(ModelError, match="cross-encoder"):
         make_model()(**processor([("cat", "eats", "milk")]))
     with pytest.raises(LassError, match="InBatchCollator"):
-        InBatchCollator(joint)
+        InBatchCollator(cross_encoder)
     with pytest.raises(LassError, match="InBatchCollator"):
         KGDataCollator(processor)
 

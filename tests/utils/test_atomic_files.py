@@ -126,7 +126,7 @@ def test_evaluations_that_are_added_at_once_are_all_in_the_card(tmp_path, monkey
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_decisions_that_are_kept_at_once_leave_a_whole_configuration(tmp_path):
+def test_calibrations_that_are_kept_at_once_leave_a_whole_configuration(tmp_path):
     make_model().save_pretrained(tmp_path)
     before = json.loads((tmp_path / "config.json").read_text())
     at_once(8, lambda number: keep_calibration(tmp_path, Calibration(float(number), PlattScaling(1.0, 0.0))))

@@ -26,7 +26,7 @@ EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.tit
 
 @pytest.fixture(scope="module")
 def predictor():
-    """Of a graph whose texts are HTML."""
+    """A predictor over a graph whose texts are HTML."""
     graph = KnowledgeGraph.from_triplets(
         [("a", "r", "b"), ("b", "r", "c"), ("c", "s", "a")], entity_text={"a": EVIL, "b": "the b", "c": "the c & co"}
     )
@@ -35,7 +35,7 @@ def predictor():
 
 @pytest.fixture(scope="module")
 def port(predictor):
-    """Of a server on a thread, which needs no second process."""
+    """The port of a server on a thread, which needs no second process."""
     with bind("127.0.0.1", 0) as listener:
         server = make_server(predictor, "my model", listener)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
