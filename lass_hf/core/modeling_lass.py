@@ -1,4 +1,4 @@
-"""`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It knows no graph and no negatives."""
+"""`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It uses no graph and no negatives."""
 
 import math
 from collections.abc import Sequence
@@ -51,12 +51,17 @@ class LassOutput(ModelOutput):
 
 
 class LassForKGCompletion(PreTrainedModel):
-    """LASS (COLING 2022): one forward pass over the texts of a triplet, h, r and t pooled from it, scored by Eq. 1.
+    """The LASS model (COLING 2022): an encoder, whose pooled outputs h, r and t give the score of Eq. 1.
 
-    With `config.architecture="bi-encoder"` h and r come from one forward pass, t from another (so that entities can be
-    encoded once); a sequence is then a query or an answer.
+    A cross-encoder makes h, r and t in one forward pass over the texts of a triplet. A bi-encoder
+    (`config.architecture="bi-encoder"`) makes h and r in one forward pass and t in another, so that each entity is
+    encoded once; a sequence is then a query or an entity.
 
-    Two doors: `from_pretrained` for a trained LASS model, `from_encoder` for a bare pre-trained encoder.
+    `from_encoder` makes a model from a pre-trained encoder, and `from_pretrained` loads a trained model.
+
+    Args:
+        config: The configuration.
+        encoder: The encoder; None to make one with random weights from `config.encoder_config`.
     """
 
     config_class = LassConfig
@@ -130,8 +135,17 @@ class LassForKGCompletion(PreTrainedModel):
 
         Weights are read from safetensors files only: nothing is unpickled.
 
+        Args:
+            pretrained_model_name_or_path: the folder, or the name on the hub.
+            *args: passed on to transformers' `from_pretrained`.
+            **kwargs: passed on to transformers' `from_pretrained`: `revision`, `token`, `dtype`, ...
+
+        Returns:
+            The model, in evaluation mode.
+
         Raises:
-            ModelError: the folder or repository holds no LASS model, or one saved by an earlier version.
+            ModelError: the folder or repository holds no LASS model, one saved by an earlier version, or one whose
+                score function is not registered.
         """
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):

@@ -83,7 +83,7 @@ def upload_output(
 def upload_checkpoint_in_background(
     args: LassTrainingArguments, repo_id: str, checkpoint: str, step: int, running: Any
 ) -> Any:
-    """Uploads a checkpoint's model and, as `hub_strategy` says, all that a resume needs.
+    """Uploads a checkpoint's model and, according to `hub_strategy`, all that a resume needs.
 
     Args:
         args: The training arguments.

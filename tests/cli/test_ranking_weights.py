@@ -130,7 +130,7 @@ def test_weights_that_are_refused(flags, message, asked, bad_input):
     assert message in bad_input(*asked, *flags)
 
 
-def test_a_joint_model_has_no_such_weights(model_folder, graph_folder, bad_input):
+def test_a_cross_encoder_has_no_such_weights(model_folder, graph_folder, bad_input):
     asked = ("evaluate", "--model", model_folder, "--graph", graph_folder, "--neighbor_weight", "0.3")
     assert "--neighbor_weight is for heads and tails, and for bi-encoders" in bad_input(*asked)
 

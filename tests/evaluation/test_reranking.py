@@ -206,7 +206,7 @@ def test_the_validation_split_is_ranked_with_a_weight_that_is_given(models):
     assert result.reranked.metrics["num_queries"] == 2 * len(GRAPH["validation"].triplets)
 
 
-def test_encodings_that_do_not_fit(models):
+def test_architectures_that_do_not_fit_are_refused(models):
     retriever, cross_encoder = models
     for first, second in (
         ((cross_encoder, CROSS_ENCODER), (cross_encoder, CROSS_ENCODER)),
@@ -235,7 +235,7 @@ def test_rerankers_that_cannot_be(choices, message, models):
 # The predictor
 
 
-def test_predictions_of_a_separate_model_are_the_best_of_all_scores(models, tmp_path):
+def test_predictions_of_a_bi_encoder_are_the_best_of_all_scores(models, tmp_path):
     predictor = LassPredictor(models[0], BI_ENCODER, "float32", index_folder=tmp_path)
     for question in ({"head": "cat", "relation": "eats"}, {"relation": "eats", "tail": "food"}):
         answers = predictor.predict(**question, top_k=4, exclude_known=False)
