@@ -14,7 +14,7 @@ from helpers.browser import BROWSER, Browser
 from helpers.tiny import make_model, make_processor
 
 from lass_hf import KnowledgeGraph, LassPredictor
-from lass_hf.cli import commands as cli
+from lass_hf.cli import loading
 from lass_hf.cli.commands import main
 
 pytest.importorskip("fastapi")
@@ -177,7 +177,7 @@ def refused(capsys):
 
 
 def test_serve_at_a_port_in_use(refused, monkeypatch):
-    monkeypatch.setattr(cli, "predictor_of", lambda arguments: pytest.fail("the model was loaded for nothing"))
+    monkeypatch.setattr(loading, "load_predictor", lambda arguments: pytest.fail("the model was loaded for nothing"))
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert f"port {port} of 127.0.0.1: " in (line := refused("--model", "x", "--port", port))
@@ -185,7 +185,7 @@ def test_serve_at_a_port_in_use(refused, monkeypatch):
 
 
 def test_serve_has_its_port_before_the_model(refused, monkeypatch):
-    monkeypatch.setattr(cli, "predictor_of", lambda arguments: pytest.fail("the model was loaded for nothing"))
+    monkeypatch.setattr(loading, "load_predictor", lambda arguments: pytest.fail("the model was loaded for nothing"))
     with bind("127.0.0.1", 0) as other:  # of a process that loads its own still
         port = other.getsockname()[1]
         assert f"port {port} of 127.0.0.1: " in refused("--model", "x", "--port", port)
@@ -194,7 +194,7 @@ def test_serve_has_its_port_before_the_model(refused, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--port", "65536"], "no port"),
+        (["--port", "65536"], "is not a port"),
         (["--port", "http"], "'http'"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
         (["--host", "192.0.2.1", "--port", "0"], "192.0.2.1"),
