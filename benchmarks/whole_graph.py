@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, metavar="DIR", help="trained bi-encoder")
     parser.add_argument("--graph", required=True, metavar="DIR", help="folder of its graph")
-    parser.add_argument("--questions", type=int, default=100, help="number of calls of predict")
+    parser.add_argument("--queries", type=int, default=100, help="number of calls of predict")
     parser.add_argument("--seed", type=int, default=42, help="seed of the choice of queries")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()
@@ -61,7 +61,7 @@ def main() -> None:
     processor.graph = graph
     predictor = LassPredictor(model, processor)
     predictor.candidate_vectors = vectors
-    chosen = np.random.default_rng(arguments.seed).choice(len(graph["test"]), arguments.questions)
+    chosen = np.random.default_rng(arguments.seed).choice(len(graph["test"]), arguments.queries)
     seconds = []
     for head, relation, _ in graph["test"].triplets[chosen].tolist():
         called = time.perf_counter()

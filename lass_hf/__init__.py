@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .core.modeling_lass import LassForKGCompletion as LassForKGCompletion
     from .core.modeling_lass import LassOutput as LassOutput
     from .core.processing_lass import LassProcessor as LassProcessor
+    from .core.score_functions import ScoreFunction as ScoreFunction
+    from .core.score_functions import register_score_function as register_score_function
     from .evaluation.calibration import fit_calibration as fit_calibration
     from .evaluation.evaluate_and_record import EvaluationArguments as EvaluationArguments
     from .evaluation.evaluate_and_record import Reranker as Reranker
@@ -98,13 +100,12 @@ _LAZY = _LIGHT | {
     "LinkPredictionMetric": "evaluation.link_prediction_metric",
     "NegativeSampler": "training.negative_sampling",
     "Reranker": "evaluation.evaluate_and_record",
+    "ScoreFunction": "core.score_functions",
     "TrainArguments": "training.recipes",
     "TripletClassificationMetric": "evaluation.triplet_classification_metric",
     "TripletScorer": "scoring.triplet_scorer",
-    "scorer_from_triplets": "scoring.candidate_scores",
     "check_evaluation": "evaluation.evaluate_and_record",
     "check_plots": "analysis.plots",
-    "run_metadata": "training.run_metadata",
     "evaluate_and_record": "evaluation.evaluate_and_record",
     "evaluate_link_prediction": "evaluation.link_prediction",
     "evaluate_relation_prediction": "evaluation.link_prediction",
@@ -113,11 +114,14 @@ _LAZY = _LIGHT | {
     "fit_calibration": "evaluation.calibration",
     "frequency_scores": "evaluation.frequency_baseline",
     "load_trained_model": "training.run",
-    "plot_low_resource": "analysis.plots",
     "make_collator": "training.run",
     "parse_script": "training.run",
+    "plot_low_resource": "analysis.plots",
     "push_to_hub": "hub.upload",
     "rank_split": "evaluation.link_prediction",
+    "register_score_function": "core.score_functions",
+    "run_metadata": "training.run_metadata",
+    "scorer_from_triplets": "scoring.candidate_scores",
     "train": "training.run",
     "train_and_record": "training.run",
 }

@@ -324,6 +324,7 @@ def chosen(run: Run) -> dict[str, Any]:
     """Returns everything in which two runs may differ, except the seed."""
     training = run["training"]
     return {
+        "score_function": "translation",  # Results files of earlier versions have no such choice.
         **training["choices"],
         **training["changed"],
         **{name: run.get(name) for name in ("limit", "dtype")},

@@ -19,6 +19,7 @@ from helpers.tiny import FALSE, TEST, VALIDATION, make_model, make_processor, wr
 import lass_hf
 from lass_hf import load_benchmark
 from lass_hf.cli.commands import COMMANDS, main
+from lass_hf.core.score_functions import SCORE_FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -71,7 +72,10 @@ def place(tmp_path, monkeypatch, model_folder):
     )
     shutil.copytree(model_folder, tmp_path / "runs" / "quickstart")
     make_processor(load_benchmark("countries")).save_pretrained(tmp_path / "runs" / "quickstart")
-    return tmp_path
+    score_functions = dict(SCORE_FUNCTIONS)
+    yield tmp_path
+    SCORE_FUNCTIONS.clear()  # A page registers some.
+    SCORE_FUNCTIONS.update(score_functions)
 
 
 def run_commands(text: str) -> None:

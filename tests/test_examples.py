@@ -42,8 +42,8 @@ def test_triplet_classification_trains_evaluates_and_records_both(run, labeled_f
 
 
 def test_the_inductive_script_writes_the_graph_that_it_tested_on(run, graph_folder, tmp_path):
-    separate = ("--architecture", "bi-encoder", "--normalize", "true", "--loss", "softmax", "--seed", 5)
-    assert run("inductive", graph_folder, "--share", 0.4, *separate) == 0
+    bi_encoder = ("--architecture", "bi-encoder", "--normalize", "true", "--loss", "softmax", "--seed", 5)
+    assert run("inductive", graph_folder, "--share", 0.4, *bi_encoder) == 0
     found = read_results(tmp_path / "out" / "inductive.json")["metrics"]
     file, model, graph = tmp_path / "cli.json", tmp_path / "out", tmp_path / "out" / "graph"
     assert main(["evaluate", "--model", str(model), "--graph", str(graph), "--json", str(file), "--quiet"]) == 0
@@ -58,8 +58,8 @@ def test_the_inductive_script_writes_the_graph_that_it_tested_on(run, graph_fold
 def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path, monkeypatch):
     file, graph = tmp_path / "cli.json", str(graph_folder)
     retriever = tmp_path / "retriever"
-    separate = ("--architecture", "bi-encoder", "--normalize", "true", "--loss", "softmax", "--output_dir", retriever)
-    assert run("link_prediction", graph_folder, *separate) == 0
+    bi_encoder = ("--architecture", "bi-encoder", "--normalize", "true", "--loss", "softmax", "--output_dir", retriever)
+    assert run("link_prediction", graph_folder, *bi_encoder) == 0
     mined = ("--encoder", retriever, "--retriever", retriever, "--num_mined", 2, "--num_negatives", 3)
     assert run("link_prediction", graph_folder, *mined, "--fraction", 0.5) == 0
     made = read_results(tmp_path / "out" / "link_prediction.json")["training"]["choices"]
@@ -170,7 +170,7 @@ def test_bad_arguments_of_a_ranking_end_before_the_training(run, graph_folder, t
 
 
 def test_training_is_not_resumed_with_other_choices(run, graph_folder, tmp_path, capsys):
-    """Its schedule and its record would be of neither."""
+    """Its schedule and its results file would describe neither training."""
     steps = ["--save_strategy", "steps", "--save_steps", 1]
     assert run("link_prediction", graph_folder, *steps, "--max_steps", 1) == 0
     resume = [*steps, "--resume_from_checkpoint", "last"]

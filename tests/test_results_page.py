@@ -168,7 +168,7 @@ def test_page_refuses_part_of_a_benchmark(results_folder, capsys, name):
     assert not page.exists()
 
 
-def test_readings_name_what_differs_and_what_they_share(results_folder):
+def test_variants_name_what_differs_and_what_they_share(results_folder):
     (results_folder / "variants").mkdir()
     content = read_results(results_folder / "umls.json")
     (results_folder / "umls.json").unlink()

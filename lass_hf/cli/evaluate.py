@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.rerank and arguments.relations:
         raise LassError("--rerank and --relations exclude each other: only heads and tails are reranked")
     if not arguments.rerank and (arguments.top_k or arguments.retriever_weight is not None):
-        raise LassError("--top_k and --retriever_weight are about --rerank, which is not given")
+        raise LassError("--top_k and --retriever_weight need --rerank, which is not given")
     from ..evaluation.evaluate_and_record import Reranker, evaluate_and_record, has_graph
     from ..evaluation.reranking import RerankingResult
     from ..hub.card_files import keep_ranking_weights

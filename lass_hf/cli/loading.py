@@ -50,11 +50,9 @@ def set_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespac
     """
     weights = {name: value for name in RANKING_WEIGHTS if (value := getattr(arguments, name)) is not None}
     if weights and (model.config.architecture != "bi-encoder" or arguments.relations):
-        raise LassError(f"--{next(iter(weights))} is about heads and tails, and bi-encoders")
+        raise LassError(f"--{next(iter(weights))} is for heads and tails, and for bi-encoders")
     if arguments.keep_weights and not weights:
-        raise LassError(
-            f"--keep_weights is about {' and '.join(f'--{name}' for name in RANKING_WEIGHTS)}; none is given"
-        )
+        raise LassError(f"--keep_weights needs {' and '.join(f'--{name}' for name in RANKING_WEIGHTS)}; none is given")
     if arguments.keep_weights and not os.access(arguments.model, os.W_OK):
         raise LassError(f"--keep_weights: {arguments.model} is not a folder that can be written")
     others = {name: value for name, value in weights.items() if value != getattr(model.config, name)}
@@ -67,13 +65,13 @@ def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
     """Makes the predictor of a model, for its own graph or for `--graph`, with a reranker or without."""
     choices: dict[str, Any] = {"rerank_top_k": arguments.rerank_top_k, "retriever_weight": arguments.retriever_weight}
     if not arguments.rerank and choices != {"rerank_top_k": 100, "retriever_weight": 0.0}:
-        raise LassError("--rerank_top_k and --retriever_weight are about --rerank, which is not given")
+        raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
     if arguments.graph:
         model, processor, graph = load_with_graph(arguments)
         folder = index_folder_for_graph(arguments.model, processor.graph, graph)
         processor.graph = graph
     elif arguments.long_text:
-        raise LassError("--long_text is about --graph, which is not given")
+        raise LassError("--long_text needs --graph, which is not given")
     else:
         model, processor = load(arguments.model)
         folder = index_folder(arguments.model)

@@ -1,1 +1,1 @@
-"""What a saved model carries with it: graph, tokens, model, processor. It imports nothing outside this folder."""
+"""The code that a saved model carries: graph, tokens, model, processor. It imports nothing outside this folder."""

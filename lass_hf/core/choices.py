@@ -1,9 +1,9 @@
 """The choices of the method. Each is defined here once; everything else derives what it needs from the definition.
 
-A choice is a dataclass field with a default, a help text, the values that it can have, the architecture that it is for
-and what it affects. `LassConfig` has the fields of `ModelChoices`, `LassProcessor` takes those of `SequenceChoices`,
-and `LassTrainingArguments` has those of `TrainingChoices`. Options of `lass-hf train`, recipe keys, fingerprints,
-model cards and run metadata follow from them.
+A choice is a dataclass field with a default, a help text, the values that it can have, the architecture that it is
+for, and the kind of thing that it affects. `LassConfig` has the fields of `ModelChoices`, `LassProcessor` takes those
+of `SequenceChoices`, and `LassTrainingArguments` has those of `TrainingChoices`. Options of `lass-hf train`, recipe
+keys, fingerprints, model cards and run metadata follow from them.
 """
 
 from collections.abc import Collection
@@ -46,7 +46,7 @@ def choice(
 
 @dataclass(kw_only=True, repr=False)
 class ModelChoices:
-    """What scores and rankings depend on besides the weights."""
+    """The choices, besides the weights, that scores and rankings depend on."""
 
     architecture: str = choice(
         "cross-encoder",
@@ -116,7 +116,7 @@ class ModelChoices:
 
 @dataclass(kw_only=True, repr=False)
 class SequenceChoices:
-    """How texts become sequences of tokens, besides the architecture."""
+    """The choices, besides the architecture, by which texts become sequences of tokens."""
 
     separators: bool = choice(
         True, "Separator tokens between the segments (the paper); the published code has none.", "sequences"
@@ -128,7 +128,7 @@ class SequenceChoices:
 
 @dataclass(kw_only=True, repr=False)
 class TrainingChoices:
-    """What the loss compares, and how."""
+    """The choices of a training: the loss, and the negatives that it compares."""
 
     loss: str = choice(
         "negative_sampling",
@@ -166,7 +166,7 @@ class TrainingChoices:
 
 
 def choice_names(kind: type, affects: str | None = None) -> tuple[str, ...]:
-    """Returns the names of a dataclass's choices, in order; with `affects` of those that affect just that."""
+    """Returns the names of a dataclass's choices, in order; with `affects` only those that affect that."""
     rules = {one.name: one.metadata.get("affects") for one in fields(kind)}
     return tuple(name for name, what in rules.items() if what is not None and affects in (None, what))
 
@@ -209,6 +209,7 @@ def check(choices: Any, architecture: str | None = None) -> None:
 # corruption="head_or_tail".
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
+        "score_function": "translation",
         "margin": 7.0,
         "distance_scale": "none",
         "separators": True,
@@ -218,6 +219,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "replacement": False,
     },
     "published_code": {
+        "score_function": "translation",
         "margin": 7.0,
         "distance_scale": "sqrt_dim",
         "separators": False,

@@ -49,7 +49,7 @@ class LassConfig(PreTrainedConfig, ModelChoices):
 
     @property
     def ranks_by_triplets(self) -> bool:
-        """Whether rankings depend on training triplets (neighbors or frequencies) besides the texts."""
+        """True if rankings depend on training triplets (neighbors or frequencies) besides the texts."""
         return any(self.ranking_weights.values())
 
     def get_text_config(self, decoder=None, encoder=None) -> PreTrainedConfig:

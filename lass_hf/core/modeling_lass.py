@@ -1,4 +1,4 @@
-"""`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It knows no graph and no negatives."""
+"""`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It uses no graph and no negatives."""
 
 import math
 from collections.abc import Sequence
@@ -23,15 +23,20 @@ SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it 
 
 @dataclass
 class LassOutput(ModelOutput):
-    """What a forward pass gives.
+    """The outputs of a forward pass.
 
-    loss: float32 scalar, Eq. 4 over the batch, when labels are given.
-    scores: float32 of shape (batch,), Eq. 1; higher is more plausible.
-    head_embeddings, relation_embeddings, tail_embeddings: float32 of shape (batch, k), the mean-pooled segments; with
-    the bi-encoder of the tail's query and its answer, when pairs are given.
-    embeddings: float32 of shape (rows, k), with a bi-encoder: u = h + r of a query, t of an answer.
-    factor: float32 scalar, what Eq. 1's squared distance is multiplied by.
-    hidden_states, attentions: the encoder's own, when asked for.
+    Attributes:
+        loss: Float32 scalar, Eq. 4 over the batch, if labels are given.
+        scores: Float32 of shape (batch,), Eq. 1; higher is more plausible.
+        head_embeddings: Float32 of shape (batch, k), the mean of the head's segment. For a bi-encoder, this and the
+            next two are those of the tail's query and of the tail, if pairs are given.
+        relation_embeddings: Float32 of shape (batch, k), the mean of the relation's segment.
+        tail_embeddings: Float32 of shape (batch, k), the mean of the tail's segment.
+        embeddings: Float32 of shape (rows, k), with a bi-encoder: u = h + r of a query, t of an entity. With a score
+            function that has no `query`, the shape is (rows, 2k); see `ScoreFunction.row_vectors`.
+        factor: Float32 scalar, the factor of the energy in Eq. 1.
+        hidden_states: Those of the encoder, if `output_hidden_states` is set.
+        attentions: Those of the encoder, if `output_attentions` is set.
     """
 
     loss: torch.Tensor | None = None
@@ -46,12 +51,17 @@ class LassOutput(ModelOutput):
 
 
 class LassForKGCompletion(PreTrainedModel):
-    """LASS (COLING 2022): one forward pass over the texts of a triplet, h, r and t pooled from it, scored by Eq. 1.
+    """The LASS model (COLING 2022): an encoder, whose pooled outputs h, r and t give the score of Eq. 1.
 
-    With `config.architecture="bi-encoder"` h and r come from one forward pass, t from another (so that entities can be
-    encoded once); a sequence is then a query or an answer.
+    A cross-encoder makes h, r and t in one forward pass over the texts of a triplet. A bi-encoder
+    (`config.architecture="bi-encoder"`) makes h and r in one forward pass and t in another, so that each entity is
+    encoded once; a sequence is then a query or an entity.
 
-    Two doors: `from_pretrained` for a trained LASS model, `from_encoder` for a bare pre-trained encoder.
+    `from_encoder` makes a model from a pre-trained encoder, and `from_pretrained` loads a trained model.
+
+    Args:
+        config: The configuration.
+        encoder: The encoder; None to make one with random weights from `config.encoder_config`.
     """
 
     config_class = LassConfig
@@ -74,7 +84,7 @@ class LassForKGCompletion(PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module):
-        """Nothing: the encoder initializes itself, and doing it again would undo pre-trained weights."""
+        """Does nothing: the encoder initializes itself, and doing it again would undo pre-trained weights."""
 
     @classmethod
     def from_encoder(cls, name_or_path: str, *, dropout: float | None = None, **choices: Any) -> "LassForKGCompletion":
@@ -125,8 +135,17 @@ class LassForKGCompletion(PreTrainedModel):
 
         Weights are read from safetensors files only: nothing is unpickled.
 
+        Args:
+            pretrained_model_name_or_path: the folder, or the name on the hub.
+            *args: passed on to transformers' `from_pretrained`.
+            **kwargs: passed on to transformers' `from_pretrained`: `revision`, `token`, `dtype`, ...
+
+        Returns:
+            The model, in evaluation mode.
+
         Raises:
-            ModelError: the folder or repository holds no LASS model, or one saved by an earlier version.
+            ModelError: the folder or repository holds no LASS model, one saved by an earlier version, or one whose
+                score function is not registered.
         """
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
@@ -220,7 +239,7 @@ class LassForKGCompletion(PreTrainedModel):
 
     @property
     def architecture(self) -> Architecture:
-        """What is particular to a cross-encoder, or to a bi-encoder."""
+        """The architecture, which does what differs between a cross-encoder and a bi-encoder."""
         return ARCHITECTURES[self.config.architecture]
 
     @property
@@ -271,7 +290,7 @@ def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _why(error: BaseException) -> str:
-    """Returns the first line of an error, or what to do about weights in another format."""
+    """Returns the first line of an error, or a remedy for weights in another format."""
     line = first_line(error)
     if "file named model.safetensors" in line:
         return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"

@@ -132,7 +132,18 @@ class LassProcessor(ProcessorMixin):
         return ARCHITECTURES[self.architecture].input_names
 
     def tokenize(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts, without special tokens; raises LassError, with its name, for a text that gives none."""
+        """Tokenizes texts, without special tokens.
+
+        Args:
+            texts: The texts.
+            names: A name for each text, for error messages.
+
+        Returns:
+            The token ids of each text.
+
+        Raises:
+            LassError: A text has no tokens.
+        """
         if not len(texts):
             return []
         encoded = self.tokenizer(
@@ -146,11 +157,20 @@ class LassProcessor(ProcessorMixin):
         )["input_ids"]
         for name, text, tokens in zip(names, texts, encoded, strict=True):
             if not tokens or not text.strip():
-                raise LassError(f"{name}: its text {text!r} has no token that this tokenizer knows; change the text")
+                raise LassError(
+                    f"{name}: its text {text!r} has no token in the vocabulary of this tokenizer; change the text"
+                )
         return encoded
 
     def token_store(self, graph: KnowledgeGraph | None = None) -> TokenStore:
-        """The graph's texts as token ids, made once per graph and kept. `graph` defaults to the processor's own."""
+        """Returns the texts of a graph as token ids, which are made once for each graph and kept.
+
+        Args:
+            graph: The graph; None for the processor's own.
+
+        Raises:
+            LassError: There is no graph, or one of its texts has no tokens.
+        """
         graph = graph or self.graph
         if graph is None:
             raise LassError("this processor has no graph: pass graph=..., or set processor.graph")
@@ -168,12 +188,18 @@ class LassProcessor(ProcessorMixin):
         return self.tokenize(*ARCHITECTURES[self.architecture].relation_texts(texts, names))
 
     def __call__(self, triplets: Sequence[tuple[str, str, str]]) -> BatchFeature:
-        """Sequences of (head text, relation text, tail text), padded to the longest, L tokens.
+        """Makes the sequences of triplets, padded to the longest, L tokens.
 
-        Returns int64 tensors of shape (n, L): `input_ids`, `attention_mask`, `segment_ids` (0 special or padding,
-        1 head, 2 relation, 3 tail). With a bi-encoder there are four sequences a triplet, and `pairs`, int64 of
-        shape (n, 2, 2): for the tail and the head, which sequences are query and answer. Raises LassError for an item
-        that is not three texts.
+        Args:
+            triplets: n triplets of texts: (head text, relation text, tail text).
+
+        Returns:
+            Int64 tensors of shape (n, L): `input_ids`, `attention_mask`, and `segment_ids` (0 special token or padding,
+            1 head, 2 relation, 3 tail). A bi-encoder has 4n sequences, and also `pairs`, int64 of shape (n, 2, 2): the
+            sequences of query and entity, for the tail and for the head.
+
+        Raises:
+            LassError: An item is not three texts, or a text has no tokens.
         """
         for number, triplet in enumerate(triplets):
             if isinstance(triplet, str) or len(triplet) != 3 or not all(isinstance(text, str) for text in triplet):
@@ -204,7 +230,7 @@ class LassProcessor(ProcessorMixin):
         return super().from_args_and_dict(args, processor_dict, **kwargs)
 
     def save_pretrained(self, save_directory, push_to_hub: bool = False, include_graph: str | None = None, **kwargs):
-        """Saves the tokenizer, the template, their code and, as `include_graph` says, the graph.
+        """Saves the tokenizer, the template, their code and as much of the graph as `include_graph` names.
 
         `include_graph`: "full" for vocabulary with texts and true triplets, "vocabulary" without triplets, or "none".
         By default "full" in the folder, and "vocabulary" in what `push_to_hub=True` sends. `kwargs`: those of
@@ -212,7 +238,7 @@ class LassProcessor(ProcessorMixin):
         """
         known = inspect.signature(super().push_to_hub).parameters
         if unknown := sorted(kwargs.keys() - known.keys()):
-            raise LassError(f"{unknown[0]}: no argument of save_pretrained; it knows include_graph, {', '.join(known)}")
+            raise LassError(f"{unknown[0]}: no argument of save_pretrained; expected include_graph, {', '.join(known)}")
         saved, sent = ("full", "vocabulary") if include_graph is None else (include_graph, include_graph)
         if saved not in INCLUDE_GRAPH:
             raise LassError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")

@@ -268,7 +268,7 @@ def _details(result: Result, reranker: Reranker | None) -> dict[str, Any]:
 
 
 def _card_data(result: Result, split: GraphSplit, scoring: dict[str, Any]) -> dict[str, Any]:
-    """Returns what the card of the evaluated model says; of a reranking the first stage."""
+    """Returns the evaluation as the card of the evaluated model has it; for a reranking, its first stage."""
     if isinstance(result, ClassificationResult):
         return classification_card_data(result.metrics, split, "validation", scoring)
     ranked = result.retrieval if isinstance(result, RerankingResult) else result

@@ -45,7 +45,7 @@ def model_card_data(model: LassForKGCompletion, processor: LassProcessor) -> dic
         the counts of the graph's entities, relations and triplets, or None.
     """
     encoder, graph = model.encoder.config, processor.graph
-    facts: dict[str, Any] = {
+    card_data: dict[str, Any] = {
         **{name: getattr(model.config, name) for name in choice_names(ModelChoices)},
         **{name: getattr(processor, name) for name in choice_names(SequenceChoices)},
         "encoder": encoder_name(encoder._name_or_path),
@@ -57,8 +57,8 @@ def model_card_data(model: LassForKGCompletion, processor: LassProcessor) -> dic
     }
     if graph is not None:
         counts = {name: {"triplets": len(split), "true": len(split.positives)} for name, split in graph.splits.items()}
-        facts["graph"] = {"entities": graph.num_entities, "relations": graph.num_relations, "splits": counts}
-    return facts
+        card_data["graph"] = {"entities": graph.num_entities, "relations": graph.num_relations, "splits": counts}
+    return card_data
 
 
 def merge_evaluation(evaluations: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -114,7 +114,7 @@ def _write_card(
     if (folder / CARD_FILE).exists() and not _is_unchanged(folder / CARD_FILE):
         logger.warning("%s was changed, or not written by lass-hf: it stays as it is", folder / CARD_FILE)
         return
-    write_whole(folder / CARD_FILE, _card(folder, card_data, graph, _find_included_graph(folder)))
+    write_whole(folder / CARD_FILE, _render_card(folder, card_data, graph, _find_included_graph(folder)))
 
 
 def read_card_data(folder: str | Path, weights_folder: str | Path | None = None) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def render_shared_card(folder: str | Path, repo_id: str, include_graph: str) -> 
     if included != "none":
         triplets = Path(folder, TRIPLETS_FILE) if included == "full" else None
         graph = KnowledgeGraph.from_files(Path(folder, VOCABULARY_FILE), triplets)
-    return _card(Path(folder), card_data, graph, included, repo_id)
+    return _render_card(Path(folder), card_data, graph, included, repo_id)
 
 
 def _find_included_graph(folder: str | Path, include_graph: str = "full") -> str:
@@ -194,20 +194,26 @@ def _find_included_graph(folder: str | Path, include_graph: str = "full") -> str
     return max(held, include_graph, key=INCLUDE_GRAPH.index)
 
 
-def _card(folder: Path, facts: Mapping[str, Any], *choices: Any) -> str:
-    """The card, with the digest of its text behind the metadata, by which a change is seen."""
+def _render_card(
+    folder: Path,
+    card_data: Mapping[str, Any],
+    graph: KnowledgeGraph | None,
+    include_graph: str,
+    repo_id: str | None = None,
+) -> str:
+    """Returns the text of a card, with a digest after the metadata, by which a change of the text is found."""
     weights = choice_names(ModelChoices, affects="ranking")
-    config = {"calibration": None, **_read(folder / CONFIG_NAME)}  # Commands change these after the training.
-    later = {name: config[name] for name in ("calibration", *weights) if name in config}
-    known = {
-        **asdict(ModelChoices()),
-        **facts,
-        **later,
-    }  # Facts may be older than a choice, which has its default then.
-    own = {name: known[name] for name in weights}
-    if known["architecture"] == "bi-encoder":  # a cross-encoder has none; what it reranked tells those of the retriever
-        known["evaluations"] = [one for one in facts["evaluations"] if one.get("ranking_weights", own) == own]
-    text = render_model_card(known, *choices)
+    # Commands change the calibration and the ranking weights in the configuration after the training.
+    config = {"calibration": None, **_read(folder / CONFIG_NAME)}
+    current = {name: config[name] for name in ("calibration", *weights) if name in config}
+    # A choice that is newer than the card data has its default.
+    card_data = {**asdict(ModelChoices()), **card_data, **current}
+    if card_data["architecture"] == "bi-encoder":  # A cross-encoder's evaluations have the weights of the retriever.
+        own = {name: card_data[name] for name in weights}
+        card_data["evaluations"] = [
+            evaluation for evaluation in card_data["evaluations"] if evaluation.get("ranking_weights", own) == own
+        ]
+    text = render_model_card(card_data, graph, include_graph, repo_id)
     end = text.index("\n---\n") + 5
     return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"
 

@@ -56,8 +56,8 @@ def render_model_card(
         load_graph=_line(training.get("load_graph")),
         graph_name="the graph " + _inline(graph_name) if graph_name else "a graph",
         example=_example(graph, include_graph),
-        reading=_reading(card_data),
-        choices=_choices(training.get("choices", {})),
+        variant=_variant_sentence(card_data),
+        choices=_choice_rows(training.get("choices", {})),
     )
     body = re.sub("\n{3,}", "\n\n", body)  # Branches of the template leave empty lines behind.
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
@@ -111,31 +111,31 @@ def _eval_results(result: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _reading(facts: Mapping[str, Any]) -> str:
-    """Returns the sentence that says which variant of the method the choices are."""
-    if facts["architecture"] == "bi-encoder":
+def _variant_sentence(card_data: Mapping[str, Any]) -> str:
+    """Returns a sentence that names the variant of the method, or the choices that differ from both presets."""
+    if card_data["architecture"] == "bi-encoder":
         return "The model is a bi-encoder, which the paper does not have: entities are encoded apart from the query."
-    chosen = (facts["training"] or {}).get("choices", {})
-    apart = [[f"`{name}`" for name in preset if chosen.get(name) != preset[name]] for preset in PRESETS.values()]
-    for different, preset, title in zip(apart, PRESETS, ("the paper", "the paper's published code"), strict=True):
-        if not different:
+    chosen = (card_data["training"] or {}).get("choices", {})
+    differences = [[f"`{name}`" for name in preset if chosen.get(name) != preset[name]] for preset in PRESETS.values()]
+    for names, preset, title in zip(differences, PRESETS, ("the paper", "the paper's published code"), strict=True):
+        if not names:
             return f"The method is that of {title}, in every choice that changes scores or loss (`--preset {preset}`)."
-    paper, code = map(", ".join, apart)
+    paper, code = map(", ".join, differences)
     return f"The method differs from the paper's in {paper}; from its published code's in {code}."
 
 
-def _choices(chosen: Mapping[str, Any]) -> list[list[str]]:
-    """Returns the rows of the table of choices: name, value here, value in each preset."""
+def _choice_rows(chosen: Mapping[str, Any]) -> list[list[str]]:
+    """Returns the rows of the table of choices: name, value here, value in each preset; those of the presets first."""
     presets = list(PRESETS.values())
-    told = [
-        name for name in chosen if name not in choice_names(ModelChoices, affects="ranking")
-    ]  # The card's text has those that hold now.
-    names = sorted(told, key=lambda name: name not in presets[0])
-    return [[name, *(_told(values[name]) if name in values else "" for values in (chosen, *presets))] for name in names]
+    # Ranking weights can change after the training, so the text of the card has them instead.
+    names = [name for name in chosen if name not in choice_names(ModelChoices, affects="ranking")]
+    names.sort(key=lambda name: name not in presets[0])
+    columns = (chosen, *presets)
+    return [[name, *(_as_text(column[name]) if name in column else "" for column in columns)] for name in names]
 
 
-def _told(value: Any) -> str:
-    """Returns a choice in words; of a path the last part only."""
+def _as_text(value: Any) -> str:
+    """Returns the value of a choice as text: yes or no, "default" for None, and only the last part of a path."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "default" if value is None else Path(value).name if str(value).startswith(("/", "~", ".")) else str(value)
@@ -144,7 +144,8 @@ def _told(value: Any) -> str:
 def _example(graph: KnowledgeGraph | None, include_graph: str) -> dict[str, dict[str, str]] | None:
     """Returns ids and texts for the card's examples; None if no names are shared.
 
-    They are those of a triplet if the triplets are shared, and otherwise of names that form no known triplet by choice.
+    The example is a triplet of the graph if the triplets are shared. Otherwise it is the first and the last entity with
+    the first relation, which reveals nothing about the triplets.
     """
     if graph is None or include_graph == "none" or not graph.num_entities or not graph.num_relations:
         return None

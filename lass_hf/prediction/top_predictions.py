@@ -12,7 +12,7 @@ import numpy as np
 from ..core.known_triplets import KnownTriplets
 from ..scoring.candidate_scores import CandidateScorer, top_positions
 
-# One record for each triplet that was scored. `known`: the graph holds it. `probability` of being true is NaN, and
+# One row for each triplet that was scored. `known`: the graph holds it. `probability` of being true is NaN, and
 # `label` means nothing, where no calibration was applied. A ranking is one array, which is cut, filtered and cached
 # whole: many small arrays between the large ones of scoring would keep memory from the system.
 SCORED_TRIPLET = np.dtype(

@@ -1,7 +1,7 @@
 """The files of an entity index: one for each block of vectors, which is there as a whole or not at all.
 
-The name of a file tells which entities it holds. Its metadata holds the fingerprint of the model, and a digest of the
-texts of these entities for each number of entities that the file has had.
+The name of a file contains the numbers of its entities. Its metadata holds the fingerprint of the model, and a digest
+of the texts of these entities for each number of entities that the file has had.
 """
 
 import contextlib

@@ -85,11 +85,11 @@ class CalibrationCallback(TrainerCallback):
 
 
 class ModelCardCallback(TrainerCallback):
-    """Collects what a model card says of the training and of the evaluations of the weights that are saved.
+    """Collects the data of a model card: the training, and the evaluations of the weights that are saved.
 
     Args:
-        run_metadata: Graph, recipe and choices of the run, as `run_metadata` makes them; None to take what the
-            Trainer's model, processor and arguments say.
+        run_metadata: Graph, recipe and choices of the run, as `run_metadata` makes them; None to make them
+            from the Trainer's model, processor and arguments.
     """
 
     def __init__(self, run_metadata: Mapping[str, Any] | None = None):
@@ -130,7 +130,7 @@ class ModelCardCallback(TrainerCallback):
         write_card(str(folder), card_data, trainer.processing_class.graph, metadata)
 
     def _training_data(self, trainer: Any) -> dict[str, Any]:
-        """Returns what is known of the training so far; of folders on this machine only their names."""
+        """Returns the data of the training so far, with folders of this machine by their last part only."""
         state, args = trainer.state, trainer.args
         run = self.run_metadata or trainer_metadata(trainer.model.config, trainer.processing_class, args)
         end: dict[str, Any] = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})

@@ -44,6 +44,10 @@ class KGDataCollator:
         num_mined: How many negatives of a slot are drawn from `hard_negatives`.
         pseudo_typed: Whether entities are drawn from those that occur in the slot of the relation.
 
+    Attributes:
+        sampler: The `NegativeSampler` of training batches. Assign another one to draw other negatives.
+        store: The graph's texts as token ids.
+
     Raises:
         LassError: There is no graph, or the processor is that of a bi-encoder.
     """

@@ -20,12 +20,13 @@ from .objectives import Collator, Objective
 
 @dataclass
 class SplitEvaluation:
-    """What an evaluation of a split found.
+    """The result of the evaluation of a split.
 
     Attributes:
-        predictions: Of a ranking the realistic ranks, float64 of shape (2n,); of a classification the scores, float32
-            (n,).
-        label_ids: Of a ranking the numbers of candidates, int64 of shape (2n,); of a classification the labels (1 / 0).
+        predictions: The realistic ranks of a ranking, float64 of shape (2n,), or the scores of a classification,
+            float32 of shape (n,).
+        label_ids: The numbers of candidates of a ranking, int64 of shape (2n,), or the labels of a
+            classification, 1 or 0.
         metrics: Loss, metrics of the task, and `triplets_per_second`.
         num_samples: Number of triplets that were ranked or classified.
         card_data: The evaluation with its protocol, for the model card.

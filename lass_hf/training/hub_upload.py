@@ -1,4 +1,4 @@
-"""What the Trainer uploads: what `lass_hf.push_to_hub` does, with as much of the graph as `hub_include_graph` says.
+"""The upload of the Trainer: that of `lass_hf.push_to_hub`, with as much of the graph as `hub_include_graph` names.
 
 transformers' own Trainer would upload the whole output folder: the graph's triplets, the entity index, pickled
 arguments.
@@ -83,7 +83,7 @@ def upload_output(
 def upload_checkpoint_in_background(
     args: LassTrainingArguments, repo_id: str, checkpoint: str, step: int, running: Any
 ) -> Any:
-    """Uploads a checkpoint's model and, as `hub_strategy` says, all that a resume needs.
+    """Uploads a checkpoint's model and, according to `hub_strategy`, all that a resume needs.
 
     Args:
         args: The training arguments.

@@ -1,4 +1,4 @@
-"""What is trained: for each architecture its collator, the loss of a batch, and the loss of an evaluated split.
+"""The objective of a training: the collator, the loss of a batch, and the loss of a split, for each architecture.
 
 A cross-encoder compares a positive with its own corrupted triplets. A bi-encoder compares each query with all entities
 of the batch. The losses themselves are plain functions of scores, in `core/losses.py`.
@@ -49,13 +49,13 @@ class Objective(ABC):
         self.processor, self.args = processor, args
 
     def split_batch(self, batch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Returns what a batch holds for the model, and what it holds for the loss."""
+        """Divides a batch into the inputs of the model and the inputs of the loss, two dicts."""
         model_inputs = dict(batch)
         return model_inputs, {name: model_inputs.pop(name) for name in self.loss_inputs if name in model_inputs}
 
     @property
     def mean_over(self) -> str:
-        """What the loss is a mean over: "positives" or, with `mean_bce`, "triplets"."""
+        """The items whose mean is the loss: "positives" or, with `mean_bce`, "triplets"."""
         return "triplets" if self.args.loss == "mean_bce" else "positives"
 
     def training_split(self, split: GraphSplit) -> GraphSplit:
@@ -90,11 +90,11 @@ class Objective(ABC):
 
         Args:
             model: The model, without wrappers.
-            outputs: What it returned for the batch.
+            outputs: Its outputs for the batch.
             loss_inputs: The batch's entries for the loss, as `split_batch` returns them.
             graph: The graph that is trained on.
-            collator: What made the batch.
-            count: What the summed loss is divided by; None for the batch's own number of positives (or triplets).
+            collator: The collator that made the batch.
+            count: The divisor of the summed loss; None for the number of positives (or triplets) of the batch.
         """
 
     @abstractmethod

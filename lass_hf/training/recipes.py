@@ -20,7 +20,7 @@ from .training_args import LassTrainingArguments
 
 @dataclass
 class TrainArguments(ModelChoices, SequenceChoices):
-    """What `lass-hf train` takes besides the training arguments: the data, the choices of model and sequences, output.
+    """The arguments of `lass-hf train` besides the training arguments: the data, the choices of model and sequences.
 
     Raises:
         LassError: a choice has a value that is not allowed, or would change nothing.

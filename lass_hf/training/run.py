@@ -183,8 +183,8 @@ def make_collator(
     """Makes a collator that also draws hard negatives: the best wrong answers of the model in `arguments.retriever`.
 
     Args:
-        arguments: `retriever`, `num_mined` and `mining_depth` say where hard negatives come from, and how many.
-        training: says how the other negatives are drawn.
+        arguments: the source and the number of the hard negatives: `retriever`, `num_mined` and `mining_depth`.
+        training: the choices by which the other negatives are drawn.
         processor: the processor of the model that is trained.
         split: the training triplets.
 

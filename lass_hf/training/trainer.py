@@ -44,6 +44,11 @@ class LassTrainer(Trainer):
     triplets it returns `eval_accuracy` and its relatives, at the best threshold of that very split, and the mean binary
     cross-entropy as `eval_loss`. It works without a train dataset, and with a dict of splits.
 
+    `compute_metrics` returns further metrics from an `EvalPrediction`. For a ranking, `predictions` are the realistic
+    ranks and `label_ids` the numbers of candidates; for a classification, the scores and the labels (1 / 0).
+    `compute_loss_func(outputs, labels, num_items_in_batch=...)` is a loss of your own for a cross-encoder, where
+    `outputs.scores` are the scores of the batch.
+
     Args:
         model: The model.
         args: `LassTrainingArguments`.
@@ -51,12 +56,8 @@ class LassTrainer(Trainer):
         train_dataset: A split of a `KnowledgeGraph`, such as `graph["train"]`.
         eval_dataset: A split of the same graph, or a dict of splits.
         processing_class: The model's `LassProcessor`. The graph that is trained on becomes its graph, which is saved.
-        compute_metrics: Further metrics, from an `EvalPrediction`: of a ranking `predictions` are the realistic ranks
-            and `label_ids` the numbers of candidates, of a classification scores and labels (1 / 0).
-        compute_loss_func: A loss of your own for a cross-encoder: `compute_loss_func(outputs, labels,
-            num_items_in_batch=...)`, where `outputs.scores` are the scores of the batch.
         run_metadata: Graph, recipe and choices of the run for the model card; `lass-hf train` passes it.
-        **kwargs: Other arguments of transformers' Trainer.
+        **kwargs: Other arguments of transformers' Trainer, such as `compute_metrics` and `callbacks`.
 
     Raises:
         LassError: The processor, a split or an argument does not fit.
@@ -331,7 +332,7 @@ class LassTrainer(Trainer):
         return pushed
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        """Uploads a checkpoint in the background, as `hub_strategy` says."""
+        """Uploads a checkpoint in the background, according to `hub_strategy`."""
         if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
             return
         running = None if self.push_in_progress is None or self.push_in_progress.is_done() else self.push_in_progress

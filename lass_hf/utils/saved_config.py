@@ -1,4 +1,4 @@
-"""Changes to the configuration of a saved model, for what is decided after its training."""
+"""Changes to the configuration of a saved model, for values that are fitted or chosen after its training."""
 
 import json
 import os

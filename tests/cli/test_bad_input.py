@@ -176,8 +176,8 @@ def test_encoder_folder_without_weights(tmp_path, training, bad_input):
 
 
 def test_a_trained_models_encoder_starts_another_model(model_folder, training):
-    separate = ("--architecture", "bi-encoder", "--loss", "softmax", "--num_negatives", 5)
-    assert run("train", *training, "--encoder", model_folder, *separate) == 0
+    bi_encoder = ("--architecture", "bi-encoder", "--loss", "softmax", "--num_negatives", 5)
+    assert run("train", *training, "--encoder", model_folder, *bi_encoder) == 0
 
 
 # Bad questions
@@ -329,7 +329,7 @@ def test_no_subcommand(bad_input):
     assert "COMMAND" in bad_input(quiet=False)
 
 
-def test_missing_and_empty_model_folders_are_told_apart(tmp_path, bad_input):
+def test_missing_and_empty_model_folders_have_different_errors(tmp_path, bad_input):
     question = ("--head", "cat", "--relation", "eats")
     assert "no such folder" in bad_input("predict", "--model", tmp_path / "nowhere", *question)
     assert "no config.json" in bad_input("predict", "--model", tmp_path, *question)
@@ -351,19 +351,19 @@ def test_missing_and_empty_model_folders_are_told_apart(tmp_path, bad_input):
         (("predict", "--blend=0.5"), "--blend is now called --retriever_weight"),
     ],
 )
-def test_an_option_by_an_old_name_is_told_its_new_one(words, message, bad_input):
+def test_an_old_name_of_an_option_is_refused_with_the_new_one(words, message, bad_input):
     required = ("--graph", "nowhere", "--encoder", "nowhere") if words[0] == "train" else ("--model", "nowhere")
     assert message in bad_input(words[0], *required, *words[1:], quiet=False)
 
 
-def test_a_recipe_key_by_an_old_name_is_told_its_new_one(training, tmp_path, bad_input):
+def test_an_old_name_of_a_recipe_key_is_refused_with_the_new_one(training, tmp_path, bad_input):
     recipe = tmp_path / "old.yaml"
     recipe.write_text("neighbourhood_size: 4\nadditive_margin: 0.0\n", encoding="utf-8")
     line = bad_input("train", recipe, *training)
     assert f"{recipe}: neighbourhood_size is now called neighborhood_size; additive_margin was removed" in line
 
 
-def test_a_model_saved_under_old_names_is_told_what_to_edit(model_folder, tmp_path, bad_input):
+def test_a_model_saved_under_old_names_is_refused_with_the_new_ones(model_folder, tmp_path, bad_input):
     folder = shutil.copytree(model_folder, tmp_path / "old")
     question = ("--head", "cat", "--relation", "eats")
     for name, old in (

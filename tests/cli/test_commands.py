@@ -99,18 +99,18 @@ def test_predict_prints_and_writes_predictions(question, model_folder, tmp_path,
 
 
 @pytest.fixture
-def decided_folder(tmp_path, processor):
+def calibrated_folder(tmp_path, processor):
     """A saved model with a threshold and a Platt scaling."""
     model = make_model()
     model.config.calibration = {"threshold": 0.0, "slope": 0.5, "intercept": 0.25}
-    model.save_pretrained(tmp_path / "decided")
-    processor.save_pretrained(tmp_path / "decided")
-    return tmp_path / "decided"
+    model.save_pretrained(tmp_path / "calibrated")
+    processor.save_pretrained(tmp_path / "calibrated")
+    return tmp_path / "calibrated"
 
 
 @pytest.mark.parametrize("fitted", [False, True])
-def test_predict_judges_a_whole_triplet(fitted, processor, decided_folder, tmp_path, capsys):
-    file, folder = tmp_path / "judged.json", decided_folder
+def test_predict_judges_a_whole_triplet(fitted, processor, calibrated_folder, tmp_path, capsys):
+    file, folder = tmp_path / "judged.json", calibrated_folder
     if not fitted:
         make_model().save_pretrained(folder)
     triplet = ["--head", "cat", "--relation", "eats", "--tail", "milk"]
@@ -124,12 +124,12 @@ def test_predict_judges_a_whole_triplet(fitted, processor, decided_folder, tmp_p
     assert not fitted or f"{expected['probability']:.4f}" in out
 
 
-def test_predict_shows_label_and_probability_where_they_are_fitted(decided_folder, tmp_path, capsys):
+def test_predict_shows_label_and_probability_where_they_are_fitted(calibrated_folder, tmp_path, capsys):
     file = tmp_path / "answers.json"
     question = ["--head", "cat", "--relation", "eats", "--top_k", 2, "--quiet", "--json", file]
-    assert run("predict", "--model", decided_folder, *question) == 0
+    assert run("predict", "--model", calibrated_folder, *question) == 0
     lines, answers = capsys.readouterr().out.splitlines(), content_of(file)["predictions"]
-    predictor = LassPredictor.from_pretrained(str(decided_folder))
+    predictor = LassPredictor.from_pretrained(str(calibrated_folder))
     for line, answer in zip(lines, answers, strict=True):
         (judged,) = predictor.classify([("cat", "eats", answer["id"])])
         assert answer["label"] == judged["label"]

@@ -121,8 +121,8 @@ def test_reranking_by_weights_that_are_only_tried_says_nothing_of_predict(other,
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--keep_weights",), "--keep_weights is about --neighbor_weight and --frequency_weight; none is given"),
-        (("--frequency_weight", "1", "--relations"), "--frequency_weight is about heads and tails"),
+        (("--keep_weights",), "--keep_weights needs --neighbor_weight and --frequency_weight; none is given"),
+        (("--frequency_weight", "1", "--relations"), "--frequency_weight is for heads and tails"),
         (("--frequency_weight", "-1"), "'-1' is not a number of 0 or more"),
     ],
 )
@@ -130,9 +130,9 @@ def test_weights_that_are_refused(flags, message, asked, bad_input):
     assert message in bad_input(*asked, *flags)
 
 
-def test_a_joint_model_has_no_such_weights(model_folder, graph_folder, bad_input):
+def test_a_cross_encoder_has_no_such_weights(model_folder, graph_folder, bad_input):
     asked = ("evaluate", "--model", model_folder, "--graph", graph_folder, "--neighbor_weight", "0.3")
-    assert "--neighbor_weight is about heads and tails, and bi-encoders" in bad_input(*asked)
+    assert "--neighbor_weight is for heads and tails, and for bi-encoders" in bad_input(*asked)
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(asked, folder, monkeypatch, bad_input):

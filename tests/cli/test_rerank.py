@@ -36,7 +36,7 @@ def two(models):
     return ("--model", models / "retriever", "--rerank", models / "reranker")
 
 
-def test_an_evaluation_of_two_models_is_told_and_on_both_cards(two, models, graph_folder, tmp_path, capsys):
+def test_an_evaluation_of_two_models_is_printed_and_on_both_cards(two, models, graph_folder, tmp_path, capsys):
     assert run("evaluate", *two, "--graph", graph_folder, "--json", tmp_path / "a.json", "--quiet") == 0
     content, out = json.loads((tmp_path / "a.json").read_text()), capsys.readouterr().out
     assert content["command"]
@@ -54,7 +54,7 @@ def test_an_evaluation_of_two_models_is_told_and_on_both_cards(two, models, grap
     assert f"| {retrieved['mr']:.3f} | {retrieved['mrr']:.3f} |" in (models / "retriever" / "README.md").read_text()
 
 
-def test_a_given_blend_is_not_fitted(two, graph_folder, capsys):
+def test_a_given_retriever_weight_is_not_fitted(two, graph_folder, capsys):
     assert run("evaluate", *two, "--graph", graph_folder, "--retriever_weight", 0.5, "--quiet") == 0
     assert "retriever_weight: 0.5, not fitted" in capsys.readouterr().out
 
@@ -65,21 +65,21 @@ def test_a_graph_without_validation_wants_a_retriever_weight(two, tmp_path, bad_
     assert run("evaluate", *two, "--graph", folder, "--retriever_weight", 0, "--quiet") == 0
 
 
-def test_scores_of_two_scales_are_told_apart(two, capsys):
-    for depth, told in ((2, True), (50, False)):
+def test_output_names_the_scores_that_are_reranked(two, capsys):
+    for depth, printed in ((2, True), (50, False)):
         assert run("predict", *two, *QUESTION, "--rerank_top_k", depth, "--top_k", 4) == 0
-        assert ("Scores of the first 2 are reranked" in capsys.readouterr().out) is told
+        assert ("Scores of the first 2 are reranked" in capsys.readouterr().out) is printed
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
-def test_models_in_each_others_place(command, models, graph_folder, bad_input):
+def test_retriever_and_reranker_that_are_swapped_are_refused(command, models, graph_folder, bad_input):
     more = ("--graph", graph_folder) if command == "evaluate" else QUESTION
     swapped = ("--model", models / "reranker", "--rerank", models / "retriever")
     line = bad_input(command, *swapped, *more)
     assert "a bi-encoder (it is cross-encoder), and a cross-encoder to rerank with (it is bi-encoder)" in line
 
 
-def test_a_retriever_with_cross_encoder(models, training, bad_input):
+def test_a_cross_encoder_as_retriever_is_refused(models, training, bad_input):
     line = bad_input("train", *training, "--retriever", models / "reranker", "--num_mined", 2)
     assert "reranker: a cross-encoder; expected a bi-encoder" in line
 
@@ -106,17 +106,17 @@ def test_choices_of_an_evaluation_without_a_reranker(flags, model_folder, graph_
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--retriever_weight", 0.5), "--rerank_top_k and --retriever_weight are about --rerank"),
-        (("--rerank_top_k", 5), "--rerank_top_k and --retriever_weight are about --rerank"),
-        (("--long_text",), "--long_text is about --graph"),
+        (("--retriever_weight", 0.5), "--rerank_top_k and --retriever_weight need --rerank"),
+        (("--rerank_top_k", 5), "--rerank_top_k and --retriever_weight need --rerank"),
+        (("--long_text",), "--long_text needs --graph"),
     ],
 )
 def test_choices_of_a_prediction_that_would_change_nothing(flags, message, model_folder, bad_input):
     assert message in bad_input("predict", "--model", model_folder, *QUESTION, *flags)
 
 
-def test_predict_asks_a_graph_that_has_grown(two, tmp_path, monkeypatch):
-    """Its new entities are answers and can be asked about, and only they are encoded."""
+def test_predict_uses_a_graph_that_has_grown(two, tmp_path, monkeypatch):
+    """The new entities of a larger graph are predicted and queried, and only they are encoded."""
     assert run("predict", *two, *QUESTION, "--quiet") == 0
     grown = write_graph(tmp_path / "grown", entity_text={**ENTITY_TEXT, "crow": "a crow"})
     asked, encode = [], TripletScorer.encode_entities
@@ -124,8 +124,8 @@ def test_predict_asks_a_graph_that_has_grown(two, tmp_path, monkeypatch):
         TripletScorer, "encode_entities", lambda *given: asked.extend(given[1].tolist()) or encode(*given)
     )
     file = tmp_path / "answers.json"
-    about = ("--graph", grown, "--json", file, "--top_k", 100, "--quiet")
-    assert run("predict", *two[:2], "--head", "crow", "--relation", "eats", *about) == 0
-    assert run("predict", *two, *QUESTION, *about) == 0
+    options = ("--graph", grown, "--json", file, "--top_k", 100, "--quiet")
+    assert run("predict", *two[:2], "--head", "crow", "--relation", "eats", *options) == 0
+    assert run("predict", *two, *QUESTION, *options) == 0
     assert "crow" in [answer["id"] for answer in json.loads(file.read_text())["predictions"]]
     assert asked == [len(ENTITY_TEXT)]

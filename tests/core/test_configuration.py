@@ -22,7 +22,7 @@ def test_config_refuses_an_unknown_distance_scale(distance_scale):
 
 
 @pytest.mark.parametrize("name", ["encoding", "own_weight", "neighbour_weight", "decision"])
-def test_config_tells_the_new_name_of_a_field(name):
+def test_config_refuses_an_old_name_with_the_new_one(name):
     with pytest.raises(LassError, match=f"^{name} is now called .*config.json"):
         LassConfig(encoder_config=ENCODER_CONFIGS["bert"](), **{name: None})
 

@@ -101,7 +101,7 @@ def test_from_encoder_refuses_a_bad_distance_scale(encoder_folder):
         LassForKGCompletion.from_encoder(encoder_folder, distance_scale="cosine")
 
 
-def test_from_encoder_tells_the_new_name_of_a_choice(encoder_folder):
+def test_from_encoder_refuses_an_old_name_with_the_new_one(encoder_folder):
     for kind in (LassForKGCompletion, LassProcessor):
         with pytest.raises(LassError, match="encoding is now called architecture") as error:
             kind.from_encoder(encoder_folder, encoding="separate")

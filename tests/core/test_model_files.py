@@ -133,7 +133,7 @@ def test_lass_checkpoint_with_a_weight_of_another_shape_raises(tmp_path):
     assert str(tmp_path) in one_line(error)
 
 
-def test_a_saved_model_tells_nobody_where_its_encoder_lay(encoder_folder, tmp_path):
+def test_a_saved_model_does_not_contain_the_path_of_its_encoder(encoder_folder, tmp_path):
     LassForKGCompletion.from_encoder(str(encoder_folder)).save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text(encoding="utf-8")
     assert f'"_name_or_path": "./{Path(encoder_folder).name}"' in text

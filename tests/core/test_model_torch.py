@@ -1,4 +1,4 @@
-"""What torch does to a model: attention implementations, compilation, bfloat16, checkpointing, copies."""
+"""A model under torch: attention implementations, compilation, bfloat16, checkpointing, copies."""
 
 import copy
 

@@ -55,7 +55,7 @@ def test_unpadded_sequences_need_no_attention_mask(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_micro_batches_change_neither_scores_nor_loss_nor_gradients(kind):
+def test_length_buckets_change_neither_scores_nor_loss_nor_gradients(kind):
     model = make_model(kind).train()
     whole, parts = with_length_buckets(make_batch(kind, [*TEXTS, *SHORT]))
     widths = []
@@ -71,7 +71,7 @@ def test_micro_batches_change_neither_scores_nor_loss_nor_gradients(kind):
     assert_close(found, {**loss_and_gradients(model, whole), "scores": score(model, whole)}, rtol=1e-5, atol=1e-5)
 
 
-def test_micro_batches_without_attention_mask_are_unpadded_sequences(model):
+def test_length_buckets_without_attention_mask_are_unpadded_sequences(model):
     batch = make_batch(texts=SHORT)
     del batch["attention_mask"]
     parts = [(1, 7, 7)] * len(SHORT)

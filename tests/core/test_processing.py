@@ -218,7 +218,7 @@ class CountingTokenizer:
         return self.tokenizer(texts, **kwargs)
 
 
-def test_each_text_is_tokenised_once_per_graph():
+def test_each_text_is_tokenized_once_per_graph():
     processor, graph = LassProcessor(wordpiece_tokenizer()), make_graph()
     processor.tokenizer = counting = CountingTokenizer(processor.tokenizer)
     for split in graph.splits.values():
@@ -226,7 +226,7 @@ def test_each_text_is_tokenised_once_per_graph():
     assert sorted(counting.texts) == sorted([*ENTITY_TEXT.values(), *RELATION_TEXT.values()])
 
 
-def test_another_graph_is_tokenised_anew():
+def test_another_graph_is_tokenized_anew():
     processor = LassProcessor(wordpiece_tokenizer())
     first, second = make_graph(), KnowledgeGraph.from_triplets([("cat", "eats", "milk")])
     assert processor.token_store(first).num_entities == 10

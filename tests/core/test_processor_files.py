@@ -94,7 +94,7 @@ def test_a_folder_with_a_tokenizer_only_makes_a_processor(tmp_path):
 
 def test_save_pretrained_refuses_what_it_does_not_know(processor, tmp_path):
     with pytest.raises(
-        LassError, match="inclde_graph: no argument of save_pretrained; it knows include_graph, repo_id"
+        LassError, match="inclde_graph: no argument of save_pretrained; expected include_graph, repo_id"
     ):
         processor.save_pretrained(tmp_path / "mine", inclde_graph="none")
     assert not (tmp_path / "mine").exists()

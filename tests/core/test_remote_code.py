@@ -79,11 +79,11 @@ def saved(folder, graph, **choices):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, graph):
-    """What a process without lass_hf makes of a joint and a bi-encoder's folder, and of one on the hub."""
+    """The results of a process without lass_hf, for the folders of both architectures and a hub repository."""
     home = tmp_path_factory.mktemp("remote")
     names = [
         saved(home / "cross-encoder", graph),
-        saved(home / "separate.v2", graph, architecture="bi-encoder"),
+        saved(home / "bi-encoder.v2", graph, architecture="bi-encoder"),
         "user/animals-1.0",
     ]
     with Hub() as hub, pytest.MonkeyPatch.context() as patch:

@@ -94,7 +94,7 @@ def test_a_graph_without_labels_is_refused_and_leaves_the_model_as_it_is(graph):
     assert Calibration.of(model) == CALIBRATION
 
 
-def test_evaluation_decides_by_the_same_and_measures_its_probabilities(labeled_graph):
+def test_evaluation_uses_the_same_threshold_and_measures_the_probabilities(labeled_graph):
     model, processor = make_model(), make_processor(labeled_graph)
     result = evaluate_triplet_classification(model, processor, labeled_graph, dtype="float32", quiet=True)
     calibration = fit_calibration(model, processor, labeled_graph, dtype="float32", quiet=True)
@@ -194,7 +194,7 @@ def test_a_checkpoint_on_the_way_has_no_calibration(tmp_path, labeled_graph):
     assert Calibration.of(last) is None  # it was saved before the training ended
 
 
-def test_the_best_checkpoints_weights_are_decided_upon(tmp_path, labeled_graph):
+def test_the_calibration_is_fitted_to_the_weights_of_the_best_checkpoint(tmp_path, labeled_graph):
     best = {"load_best_model_at_end": True, "metric_for_best_model": "accuracy", "greater_is_better": False}
     steps = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1}
     trainer = trained(tmp_path, labeled_graph, make_model(), num_train_epochs=2, **best, **steps)

@@ -170,7 +170,7 @@ def test_a_metric_is_loaded_by_path(kind, name, load, tmp_path):
 
 @pytest.mark.parametrize("name", PATHS)
 def test_a_metric_is_loaded_from_a_folder_of_its_name(name, load, tmp_path):
-    """As a Space on the hub has it: the file, and the siblings that it imports."""
+    """A Space on the hub has the file and the siblings that it imports."""
     (tmp_path / name).mkdir()
     for sibling in (name, "metrics"):
         (tmp_path / name / f"{sibling}.py").write_bytes((FOLDER / f"{sibling}.py").read_bytes())
@@ -182,7 +182,7 @@ def test_a_metric_is_loaded_from_a_folder_of_its_name(name, load, tmp_path):
 
 @pytest.mark.parametrize("name", PATHS)
 def test_a_file_imports_in_lines_that_evaluate_understands(name):
-    """It takes what follows an import in its line for an address to download from."""
+    """`evaluate` takes the rest of an import's line for an address to download from."""
     lines = (FOLDER / f"{name}.py").read_text(encoding="utf-8").splitlines()
     imports = [line for line in lines if line.startswith(("import ", "from "))]
     assert imports

@@ -33,12 +33,12 @@ def platt_loss(parameters, scores, labels):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("unit", [1, 1000, 1e-3])
-def test_platt_scaling_maximises_the_likelihood(seed, unit):
+@pytest.mark.parametrize("factor", [1, 1000, 1e-3])
+def test_platt_scaling_maximizes_the_likelihood(seed, factor):
     scores, labels = made_up(seed)
-    fitted = fit_platt(scores * unit, labels)
+    fitted = fit_platt(scores * factor, labels)
     found = minimize(platt_loss, [0.1, 0.0], args=(scores, labels), method="BFGS", options={"gtol": 1e-8}).x
-    assert fitted.slope * unit == pytest.approx(found[0], rel=1e-3)
+    assert fitted.slope * factor == pytest.approx(found[0], rel=1e-3)
     assert fitted.intercept == pytest.approx(found[1], rel=1e-3, abs=1e-3)
 
 

@@ -141,7 +141,7 @@ def test_each_question_is_scored_once_and_each_triplet_ranked():
     assert result.ranks[0] == result.ranks[2]
 
 
-def test_known_answers_that_nobody_asks_for_are_not_scored():
+def test_known_answers_that_are_no_targets_are_not_scored():
     graph = integer_graph([(0, 0, 1), (0, 0, 3)], 5, 1, test=[(0, 0, 2), (4, 0, 4)])
     score = Table.random(graph)
     rank_slot(scorer_from_triplets(score), graph, np.array([[0, 0, 2]]), 2)

@@ -15,7 +15,7 @@ from lass_hf.evaluation.score_fusion import WEIGHTS, fit_retriever_weight
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 GRAPH = make_graph()
-SEPARATE, JOINT = make_processor(GRAPH, architecture="bi-encoder"), make_processor(GRAPH)
+BI_ENCODER, CROSS_ENCODER = make_processor(GRAPH, architecture="bi-encoder"), make_processor(GRAPH)
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def models():
 
 
 def both_stages(models, **choices):
-    retriever, joint = models
+    retriever, cross_encoder = models
     choices = {"dtype": "float32", "quiet": True, **choices}
-    return evaluate_reranking(retriever, SEPARATE, joint, JOINT, GRAPH, **choices)
+    return evaluate_reranking(retriever, BI_ENCODER, cross_encoder, CROSS_ENCODER, GRAPH, **choices)
 
 
 class Tables:
@@ -36,7 +36,7 @@ class Tables:
         rng = np.random.default_rng(seed)
         shape = (GRAPH.num_entities, GRAPH.num_relations, GRAPH.num_entities)
         self.retriever = rng.integers(0, 6, (3, *shape)).astype(np.float32)
-        self.joint = rng.integers(0, 4, shape).astype(np.float32)
+        self.cross_encoder = rng.integers(0, 4, shape).astype(np.float32)
         self.asked = []
         self.tokens = 0
 
@@ -47,7 +47,7 @@ class Tables:
 
     def score(self, triplets, slot):
         self.asked.append(len(triplets))
-        return self.joint[tuple(triplets.T)]
+        return self.cross_encoder[tuple(triplets.T)]
 
 
 def by_brute_force(tables, triplet, slot, top_k, retriever_weight):
@@ -58,13 +58,16 @@ def by_brute_force(tables, triplet, slot, top_k, retriever_weight):
         other = list(triplet)
         other[slot] = entity
         if entity == own or tuple(other) not in known:
-            scores[entity] = (tables.retriever[(slot, *other)], tables.joint[tuple(other)])
+            scores[entity] = (tables.retriever[(slot, *other)], tables.cross_encoder[tuple(other)])
     rivals = sorted((entity for entity in scores if entity != own), key=lambda entity: (-scores[entity][0], entity))
     before = [sum(scores[entity][0] > scores[own][0] for entity in rivals)]
     before.append(sum(scores[entity][0] >= scores[own][0] for entity in rivals))
     if before[1] + 1 > top_k:
         return 1 + before[0], 1 + before[1], 1 + len(rivals)
-    fused = {entity: joint + retriever_weight * np.float64(retriever) for entity, (retriever, joint) in scores.items()}
+    fused = {
+        entity: cross_encoder + retriever_weight * np.float64(retriever)
+        for entity, (retriever, cross_encoder) in scores.items()
+    }
     best = rivals[: top_k - 1]
     above = sum(fused[entity] > fused[own] for entity in best)
     not_below = sum(fused[entity] >= fused[own] for entity in best)
@@ -86,14 +89,14 @@ def test_ranks_are_those_of_the_definition(slot, top_k, retriever_weight, seed):
 @pytest.mark.parametrize("slot", [0, 2])
 def test_retrieval_ranks_are_those_of_link_prediction(slot, models):
     result = both_stages(models, top_k=3, split="train")
-    expected = evaluate_link_prediction(models[0], SEPARATE, GRAPH, "train", dtype="float32", quiet=True)
+    expected = evaluate_link_prediction(models[0], BI_ENCODER, GRAPH, "train", dtype="float32", quiet=True)
     np.testing.assert_array_equal(result.retrieval.ranks, expected.ranks)
     assert result.retrieval.metrics == pytest.approx(expected.metrics)
 
 
 def test_reranking_all_candidates_by_weight_0_is_the_cross_encoder(models):
     result = both_stages(models, top_k=10, retriever_weight=0.0, split="train")
-    expected = evaluate_link_prediction(models[1], JOINT, GRAPH, "train", dtype="float32", quiet=True)
+    expected = evaluate_link_prediction(models[1], CROSS_ENCODER, GRAPH, "train", dtype="float32", quiet=True)
     np.testing.assert_array_equal(result.reranked.ranks, expected.ranks)
     assert result.recall == 1.0
 
@@ -120,7 +123,7 @@ def test_tokens_are_those_run_through_the_encoders(models):
     assert tuple(result.tokens) == tuple(result.seconds) == stages
     assert min(result.tokens.values()) > 0
     assert sum(result.tokens.values()) == sum(counts)
-    scorer = TripletScorer(models[0], SEPARATE.token_store(GRAPH), "float32")
+    scorer = TripletScorer(models[0], BI_ENCODER.token_store(GRAPH), "float32")
     scorer.encode_entities(np.arange(GRAPH.num_entities))
     assert result.tokens["indexing"] == scorer.tokens
     given = both_stages(models, top_k=3, retriever_weight=result.retriever_weight)
@@ -203,9 +206,12 @@ def test_the_validation_split_is_ranked_with_a_weight_that_is_given(models):
     assert result.reranked.metrics["num_queries"] == 2 * len(GRAPH["validation"].triplets)
 
 
-def test_encodings_that_do_not_fit(models):
-    retriever, joint = models
-    for first, second in (((joint, JOINT), (joint, JOINT)), ((retriever, SEPARATE), (retriever, SEPARATE))):
+def test_architectures_that_do_not_fit_are_refused(models):
+    retriever, cross_encoder = models
+    for first, second in (
+        ((cross_encoder, CROSS_ENCODER), (cross_encoder, CROSS_ENCODER)),
+        ((retriever, BI_ENCODER), (retriever, BI_ENCODER)),
+    ):
         with pytest.raises(LassError, match=r"a bi-encoder \(it is .*\), and a cross-encoder"):
             evaluate_reranking(*first, *second, GRAPH)
         with pytest.raises(LassError, match=r"a bi-encoder \(it is .*\), and a cross-encoder"):
@@ -223,14 +229,14 @@ def test_encodings_that_do_not_fit(models):
 )
 def test_rerankers_that_cannot_be(choices, message, models):
     with pytest.raises(LassError, match=message):
-        LassPredictor(models[0], SEPARATE, **{"rerank": LassPredictor(models[1], JOINT), **choices})
+        LassPredictor(models[0], BI_ENCODER, **{"rerank": LassPredictor(models[1], CROSS_ENCODER), **choices})
 
 
 # The predictor
 
 
-def test_predictions_of_a_separate_model_are_the_best_of_all_scores(models, tmp_path):
-    predictor = LassPredictor(models[0], SEPARATE, "float32", index_folder=tmp_path)
+def test_predictions_of_a_bi_encoder_are_the_best_of_all_scores(models, tmp_path):
+    predictor = LassPredictor(models[0], BI_ENCODER, "float32", index_folder=tmp_path)
     for question in ({"head": "cat", "relation": "eats"}, {"relation": "eats", "tail": "food"}):
         answers = predictor.predict(**question, top_k=4, exclude_known=False)
         slot = 2 if "head" in question else 0
@@ -244,7 +250,7 @@ def test_predictions_of_a_separate_model_are_the_best_of_all_scores(models, tmp_
 
 
 def test_predictions_for_a_text_that_is_new(models):
-    predictor = LassPredictor(models[0], SEPARATE, "float32")
+    predictor = LassPredictor(models[0], BI_ENCODER, "float32")
     new = {"text": "a small loyal animal"}
     answers = predictor.predict(head=new, relation="eats", top_k=10)
     by_pairs = predictor.predict(head=new, relation="eats", top_k=10, candidates=GRAPH.entities.ids)
@@ -258,20 +264,20 @@ def test_predictions_for_a_text_that_is_new(models):
 @pytest.mark.parametrize("candidates", [[], (), "milk"])
 def test_candidates_that_are_no_list_of_names(candidates, models):
     with pytest.raises(LassError, match="expected a list of one name or more"):
-        LassPredictor(models[0], SEPARATE).predict(head="cat", relation="eats", candidates=candidates)
+        LassPredictor(models[0], BI_ENCODER).predict(head="cat", relation="eats", candidates=candidates)
 
 
 @pytest.mark.parametrize("retriever_weight", [0.0, 0.7])
 def test_predictions_are_reranked(retriever_weight, models):
-    plain = LassPredictor(models[0], SEPARATE, "float32")
-    joint = LassPredictor(models[1], JOINT, "float32")
+    plain = LassPredictor(models[0], BI_ENCODER, "float32")
+    cross_encoder = LassPredictor(models[1], CROSS_ENCODER, "float32")
     predictor = LassPredictor(
-        models[0], SEPARATE, "float32", rerank=joint, rerank_top_k=5, retriever_weight=retriever_weight
+        models[0], BI_ENCODER, "float32", rerank=cross_encoder, rerank_top_k=5, retriever_weight=retriever_weight
     )
     question = {"head": "dog", "relation": "eats"}
     first = plain.predict(**question, top_k=5)
     answers = predictor.predict(**question, top_k=3)
-    expected = joint.score([("dog", "eats", answer.id) for answer in first])
+    expected = cross_encoder.score([("dog", "eats", answer.id) for answer in first])
     expected = expected + retriever_weight * np.array([answer.score for answer in first])
     order = np.argsort(-expected)[:3]
     assert [answer.id for answer in answers] == [first[place].id for place in order]
@@ -279,16 +285,16 @@ def test_predictions_are_reranked(retriever_weight, models):
 
 
 def test_answers_below_the_reranked_ones_keep_their_order_and_score(models):
-    plain = LassPredictor(models[0], SEPARATE, "float32")
-    joint = LassPredictor(models[1], JOINT, "float32")
-    predictor = LassPredictor(models[0], SEPARATE, "float32", rerank=joint, rerank_top_k=3)
+    plain = LassPredictor(models[0], BI_ENCODER, "float32")
+    cross_encoder = LassPredictor(models[1], CROSS_ENCODER, "float32")
+    predictor = LassPredictor(models[0], BI_ENCODER, "float32", rerank=cross_encoder, rerank_top_k=3)
     question = {"head": "dog", "relation": "eats"}
     first, answers = plain.predict(**question, top_k=6), predictor.predict(**question, top_k=6)
     assert answers[3:] == first[3:]
     assert {answer.id for answer in answers[:3]} == {answer.id for answer in first[:3]}
     np.testing.assert_allclose(
         [answer.score for answer in answers[:3]],
-        sorted(joint.score([("dog", "eats", answer.id) for answer in first[:3]]), reverse=True),
+        sorted(cross_encoder.score([("dog", "eats", answer.id) for answer in first[:3]]), reverse=True),
         rtol=1e-5,
     )
     assert predictor.predict(**question, top_k=2) == answers[:2]

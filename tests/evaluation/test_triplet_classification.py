@@ -1,4 +1,4 @@
-"""Thresholds from validation against trying all of them, and what is decided with them."""
+"""Thresholds from validation against trying all of them, and the labels that follow."""
 
 from itertools import pairwise
 
@@ -110,7 +110,7 @@ def test_tied_scores_count_half_in_roc_auc():
     assert metrics["roc_auc"] == 0.5
 
 
-# Decisions
+# Labels by threshold
 
 
 @pytest.fixture(scope="module")
@@ -128,43 +128,43 @@ TEST_SCORES = np.array([3.5, 2.5, 13, 9, 1.5], dtype=np.float32)
 
 
 @pytest.fixture
-def decided(two_relations):
+def classified(two_relations):
     return classify(TEST_SCORES, two_relations["test"], VALIDATION_SCORES, two_relations["validation"])
 
 
-def test_one_threshold_for_all_relations_comes_from_validation(decided):
-    assert decided.threshold == 3  # four of five right, as above 10; of the two, the lower
-    assert decided.predictions.tolist() == [1, 0, 1, 1, 0]
-    assert decided.metrics["accuracy"] == pytest.approx(4 / 5)
+def test_one_threshold_for_all_relations_comes_from_validation(classified):
+    assert classified.threshold == 3  # four of five right, as above 10; of the two, the lower
+    assert classified.predictions.tolist() == [1, 0, 1, 1, 0]
+    assert classified.metrics["accuracy"] == pytest.approx(4 / 5)
 
 
-def test_each_relation_has_its_own_threshold(decided):
-    assert decided.relation_thresholds == {"r": 3.0, "s": 11.0}
+def test_each_relation_has_its_own_threshold(classified):
+    assert classified.relation_thresholds == {"r": 3.0, "s": 11.0}
 
 
-def test_a_relation_that_validation_lacks_takes_the_threshold_of_all(decided):
+def test_a_relation_that_validation_lacks_takes_the_threshold_of_all(classified):
     # All five are right: q's 1.5 is not above 3, and s's 9 not above 11.
-    assert decided.metrics["per_relation_accuracy"] == 1.0
+    assert classified.metrics["per_relation_accuracy"] == 1.0
 
 
-def test_a_result_has_the_metrics_of_both_ways(decided):
+def test_a_result_has_the_metrics_of_both_ways(classified):
     names = ("accuracy", "precision", "recall", "f1")
     others = {"roc_auc", "ece_platt", "num_triplets"}
-    assert set(decided.metrics) == {*names, *(f"per_relation_{name}" for name in names)} | others
-    assert decided.metrics["num_triplets"] == 5
-    assert decided.metrics["precision"] == pytest.approx(2 / 3)
-    assert decided.metrics["recall"] == 1
-    assert decided.metrics["f1"] == pytest.approx(4 / 5)
-    assert decided.metrics["roc_auc"] == pytest.approx(5 / 6)
+    assert set(classified.metrics) == {*names, *(f"per_relation_{name}" for name in names)} | others
+    assert classified.metrics["num_triplets"] == 5
+    assert classified.metrics["precision"] == pytest.approx(2 / 3)
+    assert classified.metrics["recall"] == 1
+    assert classified.metrics["f1"] == pytest.approx(4 / 5)
+    assert classified.metrics["roc_auc"] == pytest.approx(5 / 6)
 
 
-def test_a_result_keeps_scores_labels_and_decisions_in_the_order_of_the_file(decided):
-    assert decided.scores.tolist() == TEST_SCORES.tolist()
-    assert decided.labels.tolist() == [1, 0, 1, 0, 0]
-    assert len(decided.predictions) == 5
+def test_a_result_keeps_scores_and_labels_in_the_order_of_the_file(classified):
+    assert classified.scores.tolist() == TEST_SCORES.tolist()
+    assert classified.labels.tolist() == [1, 0, 1, 0, 0]
+    assert len(classified.predictions) == 5
 
 
-def test_the_labels_of_the_test_split_do_not_change_the_threshold(two_relations, decided):
+def test_the_labels_of_the_test_split_do_not_change_the_threshold(two_relations, classified):
     test = two_relations["test"]
     flipped = KnowledgeGraph.from_triplets(
         [("a", "r", "b"), ("a", "s", "b"), ("a", "q", "b")],
@@ -174,8 +174,8 @@ def test_the_labels_of_the_test_split_do_not_change_the_threshold(two_relations,
         ],
     )
     again = classify(TEST_SCORES, flipped["test"], VALIDATION_SCORES, two_relations["validation"])
-    assert again.threshold == decided.threshold
-    assert again.predictions.tolist() == decided.predictions.tolist()
+    assert again.threshold == classified.threshold
+    assert again.predictions.tolist() == classified.predictions.tolist()
 
 
 @pytest.mark.parametrize("start", [1.0, -3.3, 7.25, 6.9999])

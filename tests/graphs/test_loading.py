@@ -50,15 +50,15 @@ def reads(monkeypatch):
 # Folders
 
 FALSE = [("food", "eats", "cat", "-1"), ("garden", "is_a", "dog", "0")]
-LABELLED = [(*row, "1") for row in TEST] + FALSE
+LABELED = [(*row, "1") for row in TEST] + FALSE
 
 
 @pytest.mark.parametrize(
     "files",
     [
         {},
-        {"test": LABELLED},
-        {"validation": [(*row, "1") for row in VALIDATION] + FALSE, "test": LABELLED},
+        {"test": LABELED},
+        {"validation": [(*row, "1") for row in VALIDATION] + FALSE, "test": LABELED},
         {"train": [*TRAIN, *TRAIN[:3]], "test": [*TEST, *TEST]},
         {"validation": None, "test": None},
         {"train": None, "validation": None, "test": TEST[:1]},
@@ -144,7 +144,7 @@ def test_the_tables_are_strings_in_the_order_of_the_integers(folder, graph):
 
 
 def test_splits_share_their_columns_and_a_split_without_labels_has_null_ones(tmp_path):
-    triplets = load_tables("wn11", write_graph(tmp_path / "data", test=LABELLED))["triplets"]
+    triplets = load_tables("wn11", write_graph(tmp_path / "data", test=LABELED))["triplets"]
     assert triplets["train"].features == triplets["validation"].features == triplets["test"].features
     assert triplets["test"].features["label"].dtype == "int8"
     assert triplets["test"]["label"][:] == [1, 1, 1, 0, 0]

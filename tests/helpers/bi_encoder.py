@@ -8,7 +8,7 @@ from helpers.tiny import make_graph, make_model, make_processor
 GEOMETRIES = {
     "sqrt_dim": {},
     "none": {"distance_scale": "none"},
-    "unit": {"normalize": True, "scale": 12.0},
+    "unit_length": {"normalize": True, "scale": 12.0},
     "own": {"normalize": True, "scale": 12.0, "self_match_weight": 0.0183156},
     "fixed": {"normalize": True, "scale": 12.0, "learn_scale": False},
 }
@@ -19,7 +19,7 @@ def bi_encoder_processor(graph=None, **choices):
 
 
 def bi_encoder_model(kind="bert", **choices):
-    return make_model(kind, architecture="bi-encoder", **{**GEOMETRIES["unit"], **choices})
+    return make_model(kind, architecture="bi-encoder", **{**GEOMETRIES["unit_length"], **choices})
 
 
 def texts_of_triplets(graph, triplets):

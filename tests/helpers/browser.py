@@ -55,7 +55,7 @@ class Browser:
         )
 
     def value(self, expression):
-        """What a JavaScript expression is, a promise awaited."""
+        """Returns the value of a JavaScript expression; a promise is awaited."""
         result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
@@ -77,7 +77,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def screenshot(self, file):
-        """Of what is in the window, as PNG."""
+        """Writes a picture of the window, as PNG."""
         with open(file, "wb") as target:
             target.write(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 

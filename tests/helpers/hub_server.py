@@ -77,7 +77,7 @@ class Hub:
         return self.repos[kind, repo_id].files
 
     def count(self, part: str) -> Counter:
-        """How often each method was called on paths that contain `part`."""
+        """Counts the calls of each method on paths that contain `part`."""
         return Counter(method for method, path in self.calls if part in path)
 
 

@@ -1,6 +1,6 @@
-"""What the tests of several processes compare: run by them in one process, and by torchrun in two.
+"""The work that the tests of several processes compare: they run it in one process, and torchrun in two.
 
-torchrun --nproc_per_node 2 tests/launched.py INPUTS OUTPUT      # writes OUTPUT/0.json and OUTPUT/1.json
+torchrun --nproc_per_node 2 tests/helpers/launched.py INPUTS OUTPUT      # writes OUTPUT/0.json and OUTPUT/1.json
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from lass_hf.utils.distributed import processes
 
 QUIETLY = {"dtype": "float32", "quiet": True}
 COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "gather")
-SHARDS = (([3, 5, 9], []), ([], [4]), ([2, 3, 7], [3, 4, 7, 8]))  # answers of each process
+SHARDS = (([3, 5, 9], []), ([], [4]), ([2, 3, 7], [3, 4, 7, 8]))  # entities of each process
 MEASURED = ("loss", "mrr", "mr", "accuracy", "roc_auc")
 TRAININGS = {  # (architecture, loss, training triplets, accumulated batches of a step under two processes)
     "cross-encoder": ("cross-encoder", "negative_sampling", 14, 1),
@@ -44,7 +44,7 @@ TRAININGS = {  # (architecture, loss, training triplets, accumulated batches of 
     "bi-encoder": ("bi-encoder", "softmax", 14, 1),
     "bi-encoder, sigmoid": ("bi-encoder", "negative_sampling", 13, 1),
 }
-SEPARATE = {"normalize": True, "self_match_weight": 0.1, "neighbor_weight": 0.3, "frequency_weight": 0.5}
+BI_ENCODER = {"normalize": True, "self_match_weight": 0.1, "neighbor_weight": 0.3, "frequency_weight": 0.5}
 
 
 def trained(
@@ -57,7 +57,7 @@ def trained(
         output / "training",
         graph,
         architecture,
-        make_model(architecture=architecture, **SEPARATE) if architecture == "bi-encoder" else make_model(),
+        make_model(architecture=architecture, **BI_ENCODER) if architecture == "bi-encoder" else make_model(),
         graph["train"].select(np.arange(count)),
         loss=loss,
         learning_rate=0.05 if architecture == "cross-encoder" else 0.005,
@@ -79,7 +79,7 @@ def trained(
 def evaluated(inputs: Path) -> dict:
     """Everything that is to be equal to the last bit."""
     ring, labeled = (KnowledgeGraph.from_directory(inputs / name) for name in ("ring", "labeled"))
-    cross_encoder, bi_encoder = make_model(), make_model(architecture="bi-encoder", **SEPARATE)
+    cross_encoder, bi_encoder = make_model(), make_model(architecture="bi-encoder", **BI_ENCODER)
     of_cross_encoder, of_bi_encoder = (
         make_processor(ring, architecture=architecture) for architecture in ("cross-encoder", "bi-encoder")
     )
@@ -127,7 +127,7 @@ def evaluated(inputs: Path) -> dict:
 
 @contextlib.contextmanager
 def counted():
-    """How many bytes each collective sends that is called meanwhile: a list of [name, bytes]."""
+    """Gives a list of [name, bytes] of the collectives that are called inside of the block."""
     sent, before = [], {name: getattr(dist, name) for name in COLLECTIVES}
 
     def counting(name):
@@ -178,7 +178,7 @@ def commands(inputs: Path, output: Path) -> dict:
         "evaluate bi-encoder": ["evaluate", *bi_encoder, *labeled, *exact, "--json", output / "bi-encoder.json"],
         "classify": ["classify", *cross_encoder, *labeled, *exact, "--json", output / "classify.json"],
         "predict": ["predict", *cross_encoder, *question, "--json", output / "predict.json"],
-        "predict separate": ["predict", *bi_encoder, *question],
+        "predict bi-encoder": ["predict", *bi_encoder, *question],
         "analyze": ["analyze", *cross_encoder, *labeled, *exact, "--output", output / "analysis"],
         "missing": ["evaluate", *cross_encoder, "--graph", inputs / "nowhere"],
     }
@@ -190,7 +190,7 @@ def commands(inputs: Path, output: Path) -> dict:
 
 
 def example(inputs: Path) -> str:
-    """What an example script prints; its files are in the folder `inputs / "example"`, one for all processes."""
+    """Returns the output of an example script; its files are in `inputs / "example"`, one folder for all processes."""
     given = ["--graph", inputs / "plain", "--encoder", inputs / "encoder", "--output_dir", inputs / "example"]
     batch = ["--per_device_train_batch_size", 4 // processes().num_processes, "--num_train_epochs", 1, "--dropout", 0]
     rest = ["--logging_steps", 1, "--report_to", "none", "--save_strategy", "no", "--quiet"]
@@ -200,7 +200,7 @@ def example(inputs: Path) -> str:
 
 
 def alone(inputs: Path) -> list:
-    """A predictor that one process asks, and the others do not."""
+    """Calls a predictor in one process only."""
     graph = KnowledgeGraph.from_directory(inputs / "labeled")
     predictor = LassPredictor(
         make_model(architecture="bi-encoder"), make_processor(graph, architecture="bi-encoder"), "float32"

@@ -1,4 +1,4 @@
-"""What a page must not do: load from elsewhere, run what a name says."""
+"""Checks of pages: they load nothing from elsewhere, and run no code that a name contains."""
 
 from html.parser import HTMLParser
 

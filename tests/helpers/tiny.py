@@ -210,7 +210,7 @@ def make_processor(graph=None, **choices) -> LassProcessor:
 
 
 def scores_of(name, **kwargs) -> torch.Tensor:
-    """What the model of this name, on the hub or in a folder, says of three triplets."""
+    """Returns the scores of three triplets by the model of this name, on the hub or in a folder."""
     model = LassForKGCompletion.from_pretrained(name, **kwargs)
     processor = LassProcessor.from_pretrained(name, **kwargs)
     texts = [(ENTITY_TEXT[head], RELATION_TEXT[relation], ENTITY_TEXT[tail]) for head, relation, tail in TEST]

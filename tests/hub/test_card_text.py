@@ -7,13 +7,15 @@ import shlex
 import numpy as np
 import pytest
 from helpers.cards import card_trainer, fences, tables, text_of
-from helpers.tiny import ENTITY_TEXT, TEST, TRAIN, VALIDATION, make_graph
+from helpers.tiny import ENTITY_TEXT, TEST, TRAIN, VALIDATION, make_graph, make_model
+from helpers.trainings import trainer_of
 from huggingface_hub import ModelCard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor
+from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, register_score_function
 from lass_hf.cli.commands import main
+from lass_hf.core.score_functions import SCORE_FUNCTIONS
 from lass_hf.hub.card_files import CARD_DATA_FILE, CARD_FILE, read_card_data, render_shared_card
 from lass_hf.hub.card_text import render_model_card
 
@@ -174,6 +176,26 @@ def test_shared_card_describes_what_is_shared_and_reveals_no_triplet(include_gra
     assert (query is None) == (include_graph == "none")
     triplets = {(head, relation, ENTITY_TEXT[tail]) for head, relation, tail in TRAIN + VALIDATION + TEST}
     assert query is None or (*query.groups(), re.search(r"^tail = '(.*)'$", shared, re.MULTILINE)[1]) not in triplets
+
+
+@pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
+def test_card_names_a_score_function_of_your_own(architecture, tmp_path, graph):
+    @register_score_function("manhattan")
+    def manhattan(head, relation, tail):
+        return (head + relation - tail).abs().sum(-1)
+
+    try:
+        model = make_model(architecture=architecture, score_function="manhattan")
+        trainer = trainer_of(tmp_path, graph, architecture, model, max_steps=1)
+        trainer.train()
+        trainer.save_model()
+    finally:
+        del SCORE_FUNCTIONS["manhattan"]
+    text = text_of(tmp_path)
+    assert "The score is b - ½ manhattan(h, r, t) / √32, with b = 7.0. `manhattan` is the name" in text
+    assert "‖" not in text
+    assert ["`score_function`", "manhattan"] in [row[:2] for table in tables(text) for row in table]
+    assert architecture == "bi-encoder" or "differs from the paper's in `score_function`" in text
 
 
 @pytest.fixture(scope="module")

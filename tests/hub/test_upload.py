@@ -79,7 +79,7 @@ def test_hub_gives_back_the_model_that_was_pushed(hub, folder, tmp_path):
     assert torch.equal(scores_of(NAME), scores_of(folder))
     assert (
         type(AutoConfig.from_pretrained(NAME)).__module__ == "lass_hf.core.configuration_lass"
-    )  # no question about its code
+    )  # without asking whether its code may run
     assert type(AutoModel.from_pretrained(NAME)) is LassForKGCompletion
     assert type(AutoProcessor.from_pretrained(NAME)) is LassProcessor
     assert (

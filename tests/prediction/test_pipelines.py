@@ -60,7 +60,7 @@ def save(folder, architecture, graph=None) -> str:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, labeled_graph):
     """Saved models by (architecture, whether a calibration was fitted)."""
-    keys = [(architecture, decided) for architecture in ARCHITECTURES for decided in (False, True)]
+    keys = [(architecture, calibrated) for architecture in ARCHITECTURES for calibrated in (False, True)]
     return {
         key: save(tmp_path_factory.mktemp("-".join(map(str, key))), key[0], labeled_graph if key[1] else None)
         for key in keys
@@ -69,7 +69,7 @@ def folders(tmp_path_factory, labeled_graph):
 
 @pytest.fixture(scope="module")
 def pipes(folders):
-    """Pipelines by (task, architecture, decided), in float32."""
+    """Pipelines by (task, architecture, calibrated), in float32."""
     return {
         (task, *key): pipeline(task, model=folder, dtype="float32", device="cpu")
         for task in TASKS
@@ -93,16 +93,17 @@ def assert_same(found, expected):
 # The predictions are those of the predictor
 
 
-@pytest.mark.parametrize("decided", [False, True])
+@pytest.mark.parametrize("calibrated", [False, True])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_completions_are_those_of_the_predictor(architecture, decided, folders, pipes):
-    predictor = LassPredictor.from_pretrained(folders[architecture, decided], dtype="float32")
-    found = pipes["kg-completion", architecture, decided](QUERIES, top_k=4)
+def test_completions_are_those_of_the_predictor(architecture, calibrated, folders, pipes):
+    predictor = LassPredictor.from_pretrained(folders[architecture, calibrated], dtype="float32")
+    found = pipes["kg-completion", architecture, calibrated](QUERIES, top_k=4)
     for query, predictions in zip(QUERIES, found, strict=True):
         expected = [prediction._asdict() for prediction in predictor.predict(**query, top_k=4)]
         assert_same([{name: prediction[name] for name in expected[0]} for prediction in predictions], expected)
         assert all(
-            ("label" in prediction, "probability" in prediction) == (decided, decided) for prediction in predictions
+            ("label" in prediction, "probability" in prediction) == (calibrated, calibrated)
+            for prediction in predictions
         )
 
 

@@ -41,12 +41,12 @@ def test_neighbors_are_those_of_any_relation_and_direction(triplets):
     assert parts == [neighbors_one_by_one(entity, triplets) for entity in range(COUNT)]
 
 
-@pytest.mark.parametrize("unit", [True, False])
+@pytest.mark.parametrize("unit_length", [True, False])
 @settings(deadline=None)
 @given(GRAPHS)
-def test_vectors_are_mixed_with_the_mean_of_the_neighbors(unit, triplets):
+def test_vectors_are_mixed_with_the_mean_of_the_neighbors(unit_length, triplets):
     index = EntityIndex([VECTORS[:4], VECTORS[4:]])
-    candidates = mix_candidate_vectors(index, TEXTS, triplets, 0.5, unit)
+    candidates = mix_candidate_vectors(index, TEXTS, triplets, 0.5, unit_length)
     queries = torch.randn((4, DIM), generator=torch.Generator().manual_seed(1))
     entities = np.array([3, 0, 7, 5])  # Entity 7 is new to the graph.
     mixed_queries = candidates.mix_queries(queries, entities)
@@ -56,7 +56,7 @@ def test_vectors_are_mixed_with_the_mean_of_the_neighbors(unit, triplets):
     for entity, vector, mixed in cases:
         neighbors = neighbors_one_by_one(entity, triplets)
         expected = (vector + 0.5 * texts[neighbors].mean(axis=0)) / 1.5 if neighbors else vector
-        if unit and neighbors:
+        if unit_length and neighbors:
             expected = expected / np.linalg.norm(expected)
         np.testing.assert_allclose(mixed.numpy(), expected, atol=1e-5)
     assert torch.equal(mixed_queries[2], queries[2])

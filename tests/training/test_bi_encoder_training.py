@@ -130,16 +130,16 @@ def test_entities_that_read_the_same_are_one_candidate(loss, tmp_path):
 # What does not fit together
 
 
-def test_encodings_that_differ_are_refused(tmp_path):
-    joint, processor = make_processor(make_graph()), bi_encoder_processor()
+def test_architectures_that_differ_are_refused(tmp_path):
+    cross_encoder, processor = make_processor(make_graph()), bi_encoder_processor()
     with pytest.raises(LassError, match="architecture is 'bi-encoder', the processor's 'cross-encoder'"):
-        TripletScorer(bi_encoder_model(), joint.token_store())
+        TripletScorer(bi_encoder_model(), cross_encoder.token_store())
     with pytest.raises(LassError, match="architecture is 'cross-encoder', the processor's 'bi-encoder'"):
         bi_encoder_trainer(tmp_path, make_model())
     with pytest.raises(ModelError, match="cross-encoder"):
         make_model()(**processor([("cat", "eats", "milk")]))
     with pytest.raises(LassError, match="InBatchCollator"):
-        InBatchCollator(joint)
+        InBatchCollator(cross_encoder)
     with pytest.raises(LassError, match="InBatchCollator"):
         KGDataCollator(processor)
 
@@ -149,7 +149,7 @@ def test_a_loss_of_cross_encoder_is_refused(tmp_path):
         trainer_of(tmp_path, make_graph(), "bi-encoder", loss="mean_bce")
 
 
-def test_an_index_of_a_joint_model_is_refused(processor):
+def test_an_index_of_a_cross_encoder_is_refused(processor):
     with pytest.raises(LassError, match="an entity index needs a bi-encoder"):
         build_entity_index(TripletScorer(make_model(), processor.token_store()))
 

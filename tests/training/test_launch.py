@@ -81,9 +81,9 @@ def stop_after_two_chunks(arguments, monkeypatch) -> Path:
     """Evaluates in this process and stops half-way; returns the file of its progress."""
     record, done = RankingProgress.record, []
 
-    def record_and_stop(self, unit, ranks):
-        record(self, unit, ranks)
-        done.append(unit)
+    def record_and_stop(self, chunk, ranks):
+        record(self, chunk, ranks)
+        done.append(chunk)
         if len(done) == 2:
             raise KeyboardInterrupt
 
@@ -94,17 +94,17 @@ def stop_after_two_chunks(arguments, monkeypatch) -> Path:
 
 
 def raise_last(file: Path) -> int:
-    """Raises the ranks of the last finished unit by 1000, to see it again, and cuts a line; returns how many."""
+    """Adds 1000 to the ranks of the last finished chunk, and a line that is cut off; returns the number of ranks."""
     *lines, last = file.read_text(encoding="utf-8").splitlines()
-    unit = json.loads(last)
-    unit["ranks"] = [[rank + 1000 for rank in ranks] for ranks in unit["ranks"]]
-    file.write_text("\n".join([*lines, json.dumps(unit), '{"slot": 2, "un']), encoding="utf-8")
-    return len(unit["ranks"][0])
+    chunk = json.loads(last)
+    chunk["ranks"] = [[rank + 1000 for rank in ranks] for ranks in chunk["ranks"]]
+    file.write_text("\n".join([*lines, json.dumps(chunk), '{"slot": 2, "un']), encoding="utf-8")
+    return len(chunk["ranks"][0])
 
 
 @pytest.fixture(scope="module")
 def one(inputs, tmp_path_factory):
-    """What one process finds, this one."""
+    """The results of one process, this one."""
     folder = tmp_path_factory.mktemp("one")
     shutil.copytree(inputs, folder / "inputs")
     with pytest.MonkeyPatch.context() as patches:
@@ -115,7 +115,7 @@ def one(inputs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(inputs, tmp_path_factory):
-    """What two processes find, and what they print; their evaluation goes on with what another left."""
+    """The results and the output of two processes, whose evaluation continues an interrupted one."""
     folder = tmp_path_factory.mktemp("two")
     shutil.copytree(inputs, folder / "inputs")
     arguments = [
@@ -192,7 +192,7 @@ def test_launched_processes_send_each_other_ranks_and_no_scores(one, two):
 
 @pytest.mark.slow
 def test_launched_processes_gather_candidates_of_unequal_shards(two):
-    """Of an entity that both have, the first process's vector is taken, and gets the gradients of both."""
+    """For an entity that both have, the first process's vector is taken, and gets the gradients of both."""
     for number, found in enumerate(two["ranks"]):
         for shards, (answers, vectors, gradient) in zip(launched.SHARDS, found["gathered"], strict=True):
             assert answers == sorted({*shards[0], *shards[1]})
@@ -253,7 +253,7 @@ def test_two_processes_finish_what_a_killed_one_left(one, two):
 
 @pytest.mark.slow
 def test_example_script_records_one_experiment_whatever_the_number_of_processes(one, two):
-    """Each process reads the finished model; the batch of the record is that of a step over both."""
+    """Each process reads the finished model; the recorded batch is that of a step over both."""
     first, second = (
         json.loads((found["folder"] / "inputs" / "example" / "link_prediction.json").read_text(encoding="utf-8"))
         for found in (one, two)
@@ -292,7 +292,7 @@ CrossEncoderObjective.loss = diverging
 sys.exit(main(sys.argv[1:]))
 """
 
-# Evaluates; one of the processes is killed after its second unit.
+# Evaluates; one of the processes is killed after its second chunk.
 KILLED = """
 import os, signal, sys
 from lass_hf.cli.commands import main

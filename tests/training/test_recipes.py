@@ -35,9 +35,9 @@ def long_folder(tmp_path_factory):
 
 def test_each_row_of_the_papers_tables_has_a_recipe_and_each_benchmark_one_for_the_offline_encoder():
     names = {path.stem for path in RECIPES}
-    joint = {name for name in names if not name.endswith("_bi-encoder")}
-    assert joint == {f"{benchmark}_{model}" for benchmark in BENCHMARKS for model in [*PUBLISHED, "minilm"]}
-    assert {name.removesuffix("_bi-encoder") for name in names - joint} <= joint
+    cross_encoders = {name for name in names if not name.endswith("_bi-encoder")}
+    assert cross_encoders == {f"{benchmark}_{model}" for benchmark in BENCHMARKS for model in [*PUBLISHED, "minilm"]}
+    assert {name.removesuffix("_bi-encoder") for name in names - cross_encoders} <= cross_encoders
 
 
 @pytest.mark.parametrize("path", EVERY_RECIPE, ids=lambda path: path.stem)

@@ -154,7 +154,7 @@ def test_last_without_any_checkpoint_says_that_it_trains_from_the_start(training
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory):
-    """What another training may have been about: flags by name."""
+    """Flags, by name, of trainings that differ in one choice."""
     folder = tmp_path_factory.mktemp("others")
     config = ENCODER_CONFIGS["bert"]()
     config.intermediate_size += 4

@@ -1,4 +1,4 @@
-"""What trackers get: ranking metrics and throughput, in the log and in a real TensorBoard's files."""
+"""Trackers get ranking metrics and throughput, in the log and in a real TensorBoard's files."""
 
 import itertools
 import time

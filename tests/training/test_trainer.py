@@ -83,7 +83,7 @@ def test_compute_loss_gives_outputs_when_asked_for(tmp_path, graph, processor):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_micro_batches_train_like_padded_batches(loss, tmp_path, graph, processor):
+def test_length_buckets_train_like_padded_batches(loss, tmp_path, graph, processor):
     trained = []
     for kind in (RecordingCollator, PaddedCollator):
         collator = kind(processor, graph, num_negatives=2)

@@ -116,7 +116,7 @@ def test_a_lock_is_given_back_after_an_error_and_leaves_no_file(tmp_path):
 
 def test_evaluations_that_are_added_at_once_are_all_in_the_card(tmp_path, monkeypatch):
     make_model().save_pretrained(tmp_path)
-    monkeypatch.setattr(card_folder, "_card", lambda *_: "")  # what it says has tests of its own
+    monkeypatch.setattr(card_folder, "_render_card", lambda *_: "")  # the text has tests of its own
     write_card(tmp_path, {"evaluations": []}, None)
     new = {"task": "link prediction", "split": "test", "triplets": 1, "metrics": {}}
     at_once(8, lambda number: add_evaluation(tmp_path, {**new, "graph": f"graph {number}"}, None))
@@ -126,7 +126,7 @@ def test_evaluations_that_are_added_at_once_are_all_in_the_card(tmp_path, monkey
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_decisions_that_are_kept_at_once_leave_a_whole_configuration(tmp_path):
+def test_calibrations_that_are_kept_at_once_leave_a_whole_configuration(tmp_path):
     make_model().save_pretrained(tmp_path)
     before = json.loads((tmp_path / "config.json").read_text())
     at_once(8, lambda number: keep_calibration(tmp_path, Calibration(float(number), PlattScaling(1.0, 0.0))))

@@ -1,4 +1,4 @@
-"""What `lass-hf serve` finds while a person types, against a plain loop."""
+"""The name search of `lass-hf serve` finds what a plain loop finds."""
 
 import numpy as np
 

@@ -14,7 +14,7 @@ from helpers.browser import BROWSER, Browser
 from helpers.tiny import make_model, make_processor
 
 from lass_hf import KnowledgeGraph, LassPredictor
-from lass_hf.cli import commands as cli
+from lass_hf.cli import loading
 from lass_hf.cli.commands import main
 
 pytest.importorskip("fastapi")
@@ -26,7 +26,7 @@ EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.tit
 
 @pytest.fixture(scope="module")
 def predictor():
-    """Of a graph whose texts are HTML."""
+    """A predictor over a graph whose texts are HTML."""
     graph = KnowledgeGraph.from_triplets(
         [("a", "r", "b"), ("b", "r", "c"), ("c", "s", "a")], entity_text={"a": EVIL, "b": "the b", "c": "the c & co"}
     )
@@ -35,7 +35,7 @@ def predictor():
 
 @pytest.fixture(scope="module")
 def port(predictor):
-    """Of a server on a thread, which needs no second process."""
+    """The port of a server on a thread, which needs no second process."""
     with bind("127.0.0.1", 0) as listener:
         server = make_server(predictor, "my model", listener)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -177,7 +177,7 @@ def refused(capsys):
 
 
 def test_serve_at_a_port_in_use(refused, monkeypatch):
-    monkeypatch.setattr(cli, "predictor_of", lambda arguments: pytest.fail("the model was loaded for nothing"))
+    monkeypatch.setattr(loading, "load_predictor", lambda arguments: pytest.fail("the model was loaded for nothing"))
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert f"port {port} of 127.0.0.1: " in (line := refused("--model", "x", "--port", port))
@@ -185,7 +185,7 @@ def test_serve_at_a_port_in_use(refused, monkeypatch):
 
 
 def test_serve_has_its_port_before_the_model(refused, monkeypatch):
-    monkeypatch.setattr(cli, "predictor_of", lambda arguments: pytest.fail("the model was loaded for nothing"))
+    monkeypatch.setattr(loading, "load_predictor", lambda arguments: pytest.fail("the model was loaded for nothing"))
     with bind("127.0.0.1", 0) as other:  # of a process that loads its own still
         port = other.getsockname()[1]
         assert f"port {port} of 127.0.0.1: " in refused("--model", "x", "--port", port)
@@ -194,7 +194,7 @@ def test_serve_has_its_port_before_the_model(refused, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--port", "65536"], "no port"),
+        (["--port", "65536"], "is not a port"),
         (["--port", "http"], "'http'"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
         (["--host", "192.0.2.1", "--port", "0"], "192.0.2.1"),
