@@ -6,7 +6,14 @@ import torch
 from helpers.tiny import make_model, make_processor, one_line
 from helpers.trainings import PLAIN, losses_of, make_trainer, trainer_of
 
-from lass_hf import LassTrainer, LassTrainingArguments, evaluate_link_prediction
+from lass_hf import (
+    LassTrainer,
+    LassTrainingArguments,
+    TrainArguments,
+    evaluate_link_prediction,
+    run_metadata,
+    train_and_record,
+)
 from lass_hf.core.errors import LassError
 
 
@@ -89,6 +96,39 @@ def test_a_loss_of_ones_own_is_the_loss_of_the_training(tmp_path, graph, process
             scores = make_model()(**batch).scores.double().numpy()
         expected.append(float(np.maximum(0, 1 - (2 * labels - 1) * scores).sum() / (labels == 1).sum()))
     assert losses_of(trainer) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("with_schedule", [False, True])
+def test_an_optimizer_of_ones_own_is_that_of_a_recorded_training(with_schedule, tmp_path, graph, processor):
+    steps = []
+
+    class Counting(torch.optim.SGD):
+        def step(self, closure=None):
+            steps.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    model = make_model()
+    optimizer = Counting(model.parameters(), lr=0.25)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=100) if with_schedule else None
+    training = LassTrainingArguments(output_dir=str(tmp_path), **{**PLAIN, "max_steps": 2})
+    trainer = LassTrainer(
+        model=model,
+        args=training,
+        processing_class=processor,
+        train_dataset=graph["train"],
+        optimizers=(optimizer, schedule),
+        run_metadata=run_metadata(TrainArguments(graph="animals", encoder="tiny"), training, graph),
+    )
+    train_and_record(trainer)
+    assert steps == [0.125 if with_schedule else 0.25] * 2
+
+
+def test_arguments_of_an_optimizer_that_cannot_be_made_end_before_the_training(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor, lr_scheduler_type="cosine_warmup_with_min_lr")
+    trainer.card.run_metadata = {"graph": "animals", "seed": 42, "choices": {}}
+    with pytest.raises(LassError):
+        train_and_record(trainer)
+    assert not list(tmp_path.glob("training.json"))
 
 
 def test_arguments_that_would_be_ignored_are_refused(tmp_path, graph):
