@@ -105,14 +105,12 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
     known = {field.name for kind in kinds[:2] for field in fields(kind) if field.init}  # not those of `more`
     recipe_file = argv[0] if argv and not argv[0].startswith("-") else None
     recipe = _read_recipe(recipe_file, known) if recipe_file else {}
-    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
-    first.add_argument("--preset")
+    first = ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", nargs="?")  # The parser proper refuses it without a value.
     defaults = recipe
     if preset := recipe.get("preset"):  # The recipe's own values win over its preset.
         defaults = {**_preset(preset), **defaults}
-    if preset := first.parse_known_args(list(argv))[
-        0
-    ].preset:  # It is a flag like any other, so it wins over the recipe.
+    if preset := first.parse_known_args(list(argv))[0].preset:  # A flag, so it wins over the recipe.
         defaults = {**defaults, **_preset(preset)}
     if recipe_file:
         defaults = {"output_dir": f"runs/{Path(recipe_file).stem}", **defaults}
