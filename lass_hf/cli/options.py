@@ -4,11 +4,12 @@ import argparse
 
 DTYPES = ("auto", "float32", "bfloat16")
 RANKING_WEIGHTS = ("neighbor_weight", "frequency_weight")
+TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug
 GRAPH = "folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
-    """Adds `--debug`, which every subcommand has."""
+    """Adds `--debug` for the help: `lass-hf` takes it out of the command line before any parser reads it."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 

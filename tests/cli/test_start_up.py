@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from helpers.command_line import run
+from transformers.debug_utils import DebugOption
 
 from lass_hf.cli import options
 from lass_hf.cli.commands import COMMANDS
@@ -51,6 +52,7 @@ def test_every_subcommand_with_a_parser_of_its_own_has_debug():
 def test_values_that_the_parser_repeats_are_those_of_the_package():
     """The modules that define them import torch, which help must not wait for."""
     assert tuple(DTYPES) == options.DTYPES
+    assert {option.value for option in DebugOption} == set(options.TRAINER_DEBUG)
     assert tuple(choice_names(ModelChoices, affects="ranking")) == options.RANKING_WEIGHTS
 
 
@@ -62,3 +64,25 @@ def test_debug_shows_the_traceback_before_the_line(command, training, capsys):
     assert lines[0].startswith("Traceback")
     assert "GraphError" in lines[-2]
     assert lines[-1].startswith("lass-hf: error: nowhere: no such folder")
+
+
+@pytest.mark.parametrize("words", [("--debug", "info"), ("info", "--debug")])
+def test_debug_may_stand_before_the_subcommand(words, capsys):
+    assert run(*words, "--graph", "nowhere") == 2
+    assert capsys.readouterr().err.startswith("Traceback")
+
+
+def test_debug_may_stand_before_a_recipe(tmp_path, capsys):
+    assert run("train", "--debug", tmp_path / "nowhere.yaml") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-1] == f"lass-hf: error: {tmp_path / 'nowhere.yaml'}: No such file or directory"
+
+
+def test_debug_with_a_value_is_the_trainers_own(monkeypatch, capsys):
+    given = []
+    monkeypatch.setattr("lass_hf.cli.train.run", given.extend)
+    for words in (["--debug", "underflow_overflow"], ["--debug", "underflow_overflow tpu_metrics_debug"]):
+        given.clear()
+        assert run("train", *words, "--graph", "g", "--debug") == 0
+        assert given == [*words, "--graph", "g"]
