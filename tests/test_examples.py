@@ -66,7 +66,7 @@ def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path, monkeypatch):
     made = read_results(tmp_path / "out" / "link_prediction.json")["training"]["choices"]
     assert (made["num_mined"], made["fraction"], made["retriever"]) == (2, 0.5, str(retriever))
     flags = ["--model", str(retriever), "--rerank", str(tmp_path / "out"), "--json", str(file), "--quiet"]
-    assert main(["evaluate", *flags, "--graph", graph, "--top_k", "4"]) == 0
+    assert main(["evaluate", *flags, "--graph", graph, "--rerank_top_k", "4"]) == 0
     content = json.loads(file.read_text())
     before = read_results(retriever / "link_prediction.json")["metrics"]
     assert content["retrieval"] == pytest.approx({name: before[name] for name in content["retrieval"]})
