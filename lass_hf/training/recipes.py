@@ -99,11 +99,51 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
     Raises:
         LassError: the recipe cannot be read, or an argument is unknown, has an old name or a bad value.
     """
+    parser = _training_parser(argv, more, prog)
+    try:
+        *parsed, rest, unknown = parser.parse_args_into_dataclasses(
+            list(argv), look_for_args_file=False, return_remaining_strings=True
+        )
+    except ValueError as error:
+        raise LassError(first_line(error)) from error
+    if unknown:
+        raise LassError(f"unknown argument {' '.join(unknown)}; see {prog} --help")
+    if rest.recipe != _recipe_file(argv):
+        raise LassError(f"{rest.recipe}: the recipe comes first, before any flag")
+    parsed[0].recipe = rest.recipe
+    return tuple(parsed)
+
+
+def recipe_values(recipe: str) -> dict[str, Any]:
+    """Returns the arguments of a training by a recipe alone; it checks nothing that depends on other arguments.
+
+    Args:
+        recipe: the recipe's file.
+
+    Returns:
+        The value of each argument, by name: the recipe's, its preset's or the default.
+
+    Raises:
+        LassError: the recipe cannot be read, or an argument is unknown, has an old name or a value of another type.
+    """
+    parser = _training_parser([recipe])
+    for action in parser._actions:
+        action.required = False  # A flag can give what the recipe lacks.
+    values = vars(parser.parse_args([recipe]))
+    return {name: json.loads(value) if str(value).startswith("{") else value for name, value in values.items()}
+
+
+def _recipe_file(argv: Sequence[str]) -> str | None:
+    return argv[0] if argv and not argv[0].startswith("-") else None
+
+
+def _training_parser(argv: Sequence[str], more: Sequence[Any] = (), prog: str = "lass-hf train") -> DataclassParser:
+    """Returns a parser whose defaults are the values of the recipe and the preset that a command line names."""
     kinds = [TrainArguments, LassTrainingArguments, *more]
     parser = DataclassParser(kinds, prog=prog, allow_abbrev=False)
     parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
     known = {field.name for kind in kinds[:2] for field in fields(kind) if field.init}  # not those of `more`
-    recipe_file = argv[0] if argv and not argv[0].startswith("-") else None
+    recipe_file = _recipe_file(argv)
     recipe = _read_recipe(recipe_file, known) if recipe_file else {}
     first = ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", nargs="?")  # The parser proper refuses it without a value.
@@ -119,18 +159,7 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
         if action.dest in defaults:
             action.required = False
             action.default = _default(action, defaults[action.dest])
-    try:
-        *parsed, rest, unknown = parser.parse_args_into_dataclasses(
-            list(argv), look_for_args_file=False, return_remaining_strings=True
-        )
-    except ValueError as error:
-        raise LassError(first_line(error)) from error
-    if unknown:
-        raise LassError(f"unknown argument {' '.join(unknown)}; see {prog} --help")
-    if rest.recipe != recipe_file:
-        raise LassError(f"{rest.recipe}: the recipe comes first, before any flag")
-    parsed[0].recipe = recipe_file
-    return tuple(parsed)
+    return parser
 
 
 def _default(action: Action, value: Any) -> Any:
