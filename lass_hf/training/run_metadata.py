@@ -28,18 +28,8 @@ ALWAYS = (
 # saved and evaluated on the way. The batch size is recorded as `positives_per_step`, seed and bf16 beside the choices.
 BOOKKEEPING = (
     *("output_dir", "resume_from", "restore_callback", "seed", "bf16", "use_cpu", "local_rank", "ddp_"),
-    *(
-        "per_device_",
-        "gradient_accumulation_steps",
-        "do_",
-        "eval_",
-        "log",
-        "save_",
-        "disable_tqdm",
-        "debug",
-        "include_",
-    ),
-    *("report_to", "run_name", "project", "trackio", "hub_", "push_to_hub", "skip_memory", "greater_is"),
+    *("per_device_", "gradient_accumulation_steps", "do_", "eval_", "log", "save_", "disable_tqdm", "include_"),
+    *("report_to", "run_name", "project", "trackio", "hub_", "push_to_hub", "skip_memory", "greater_is", "debug"),
     *("dataloader_num_workers", "dataloader_pin", "dataloader_persistent"),
 )
 
@@ -63,13 +53,10 @@ def run_metadata(arguments: TrainArguments, training: LassTrainingArguments, gra
     choices = _choices(arguments, training)
     changed = {}
     if arguments.recipe:
-        recipe = recipe_values(arguments.recipe)
-        per_device = recipe["per_device_train_batch_size"] * max(1, training.n_gpu)
-        recipe |= {
-            "encoder": arguments.encoder,
-            "positives_per_step": per_device * recipe["gradient_accumulation_steps"],
-        }
-        recipe = _chosen(recipe, recipe, _defaults())
+        values = recipe_values(arguments.recipe) | {"encoder": arguments.encoder}
+        step = values["per_device_train_batch_size"] * max(1, training.n_gpu) * values["gradient_accumulation_steps"]
+        values["positives_per_step"] = step
+        recipe = _chosen(values, values, _defaults())
         names = [name for name in {**recipe, **choices} if recipe.get(name) != choices.get(name)]
         changed = {name: choices.get(name, "default") for name in names}
     named = arguments.graph in EMBEDDED or not Path(arguments.graph).is_dir()
