@@ -43,10 +43,10 @@ def _run(argv: list[str]) -> None:
     name, rest = (argv[0], argv[1:]) if argv else ("", [])
     if name not in COMMANDS:
         _program_parser().parse_args(argv)  # --help, --version, or an error; all of them exit
-    if name == "train":  # it parses its arguments itself
+    command = COMMANDS[name]
+    if command is train and not {"-h", "--help"} & set(rest):  # it parses its arguments itself
         train.run(rest)
         return
-    command = COMMANDS[name]
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.HELP)
     command.add_arguments(parser)
     add_debug(parser)

@@ -1,21 +1,20 @@
-"""Arguments of a training. Recipes (YAML) override presets, and flags override recipes."""
+"""Arguments of a training. Recipes (YAML) override presets, and flags override recipes.
 
-import copy
+What imports transformers is imported when arguments are parsed: the help of `lass-hf train` must answer at once.
+"""
+
 import json
 from argparse import Action, ArgumentParser
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers import HfArgumentParser
 
 from ..core.choices import PRESETS, ModelChoices, SequenceChoices, check, choice, choice_names
 from ..core.errors import LassError, first_line
 from ..core.old_names import refuse_old_names
-from ..utils.arguments import Parser
-from .training_args import LassTrainingArguments
 
 
 @dataclass
@@ -67,20 +66,6 @@ class TrainArguments(ModelChoices, SequenceChoices):
     def chosen(self, kind: type) -> dict[str, Any]:
         """Returns the values of the choices of `kind`, such as `ModelChoices`, by name."""
         return {name: getattr(self, name) for name in choice_names(kind)}
-
-
-class DataclassParser(Parser, HfArgumentParser):
-    """A parser of dataclasses, some of whose fields are choices (`lass_hf.core.choices`)."""
-
-    @staticmethod
-    def _parse_dataclass_field(parser: ArgumentParser, field: Field) -> None:
-        """Adds the option of a field; `float | int`, which a configuration accepts, is parsed as a float."""
-        plain = copy.copy(field)  # Dataclasses share the field, and the parser changes it.
-        if "affects" in field.metadata:  # What `choice` adds means nothing to argparse.
-            plain.metadata = {"help": field.metadata["help"]}  # type: ignore[assignment]
-        if plain.type == float | int:
-            plain.type = float
-        HfArgumentParser._parse_dataclass_field(parser, plain)
 
 
 def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train") -> tuple[Any, ...]:
@@ -137,8 +122,11 @@ def _recipe_file(argv: Sequence[str]) -> str | None:
     return argv[0] if argv and not argv[0].startswith("-") else None
 
 
-def _training_parser(argv: Sequence[str], more: Sequence[Any] = (), prog: str = "lass-hf train") -> DataclassParser:
+def _training_parser(argv: Sequence[str], more: Sequence[Any] = (), prog: str = "lass-hf train") -> Any:
     """Returns a parser whose defaults are the values of the recipe and the preset that a command line names."""
+    from ..utils.dataclass_parser import DataclassParser
+    from .training_args import LassTrainingArguments
+
     kinds = [TrainArguments, LassTrainingArguments, *more]
     parser = DataclassParser(kinds, prog=prog, allow_abbrev=False)
     parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 from helpers.command_line import run
+from transformers import TrainingArguments
 from transformers.debug_utils import DebugOption
 
+from lass_hf import LassTrainingArguments, TrainArguments
 from lass_hf.cli import options
 from lass_hf.cli.commands import COMMANDS
 from lass_hf.core.choices import ModelChoices, choice_names
@@ -28,7 +31,7 @@ def imported_by(*argv):
     return set(done.stderr.splitlines()[-1].split()), done.stdout
 
 
-@pytest.mark.parametrize("command", [None, *(name for name in COMMANDS if name != "train")])
+@pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_help_imports_no_library(command):
     modules, shown = imported_by(*filter(None, [command]), "--help")
     assert "usage: lass-hf" in shown
@@ -44,9 +47,21 @@ def test_info_imports_neither_torch_nor_transformers(graph, graph_folder, tmp_pa
     assert not {"torch", "transformers", "datasets"} & modules
 
 
-def test_every_subcommand_with_a_parser_of_its_own_has_debug():
-    for command in set(COMMANDS) - {"train"}:
+def test_every_subcommand_has_debug():
+    for command in COMMANDS:
         assert "--debug" in imported_by(command, "--help")[1]
+
+
+def test_help_of_train_names_every_argument_of_this_package(capsys):
+    assert run("train", "--help") == 0
+    shown = capsys.readouterr().out
+    inherited = {one.name for one in fields(TrainingArguments)}
+    own = [one.name for one in fields(LassTrainingArguments) if one.name not in inherited]
+    own += [one.name for one in fields(TrainArguments) if one.init]
+    assert [name for name in own if f"--{name}" not in shown] == []
+    assert "every argument of transformers.TrainingArguments" in " ".join(shown.split())
+    assert run("train", "recipe.yaml", "--margin", "3", "-h") == 0
+    assert capsys.readouterr().out == shown
 
 
 def test_values_that_the_parser_repeats_are_those_of_the_package():
