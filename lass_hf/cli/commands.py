@@ -11,9 +11,10 @@ from ..utils.arguments import Parser
 from ..utils.console import check_writable, quieten, run_program
 from ..version import __version__
 from . import analyze, classify, evaluate, info, predict, serve, train
-from .options import TRAINER_DEBUG, add_debug
+from .options import add_debug
 
 PROGRAM = "lass-hf"
+TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "evaluate": evaluate,

@@ -4,7 +4,6 @@ import argparse
 
 DTYPES = ("auto", "float32", "bfloat16")
 RANKING_WEIGHTS = ("neighbor_weight", "frequency_weight")
-TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug
 GRAPH = "folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
 
 

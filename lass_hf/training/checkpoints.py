@@ -84,9 +84,10 @@ def check_checkpoint(folder: Path, config: LassConfig, processor: LassProcessor)
 @contextmanager
 def loading_checkpoint(folder: str | Path | None, part: str) -> Iterator[None]:
     """Turns the errors of other libraries while they load a part of a checkpoint into a LassError."""
+    errors: tuple[type[Exception], ...] = (*loading_errors(), EOFError)
     try:
         yield
-    except (*loading_errors(), EOFError) as error:
+    except errors as error:
         if isinstance(error, LassError):
             raise
         raise LassError(f"{folder}: its {part} cannot be loaded ({first_line(error)})") from error

@@ -11,7 +11,7 @@ from transformers.debug_utils import DebugOption
 
 from lass_hf import LassTrainingArguments, TrainArguments
 from lass_hf.cli import options
-from lass_hf.cli.commands import COMMANDS
+from lass_hf.cli.commands import COMMANDS, TRAINER_DEBUG
 from lass_hf.core.choices import ModelChoices, choice_names
 from lass_hf.scoring.triplet_scorer import DTYPES
 
@@ -67,7 +67,6 @@ def test_help_of_train_names_every_argument_of_this_package(capsys):
 def test_values_that_the_parser_repeats_are_those_of_the_package():
     """The modules that define them import torch, which help must not wait for."""
     assert tuple(DTYPES) == options.DTYPES
-    assert {option.value for option in DebugOption} == set(options.TRAINER_DEBUG)
     assert tuple(choice_names(ModelChoices, affects="ranking")) == options.RANKING_WEIGHTS
 
 
@@ -94,7 +93,8 @@ def test_debug_may_stand_before_a_recipe(tmp_path, capsys):
     assert lines[-1] == f"lass-hf: error: {tmp_path / 'nowhere.yaml'}: No such file or directory"
 
 
-def test_debug_with_a_value_is_the_trainers_own(monkeypatch, capsys):
+def test_debug_with_a_value_is_the_trainers_own(monkeypatch):
+    assert {option.value for option in DebugOption} == set(TRAINER_DEBUG)
     given = []
     monkeypatch.setattr("lass_hf.cli.train.run", given.extend)
     for words in (["--debug", "underflow_overflow"], ["--debug", "underflow_overflow tpu_metrics_debug"]):
