@@ -72,7 +72,7 @@ def _program_parser() -> Parser:
 
 def _without_debug(argv: list[str]) -> list[str]:
     """Removes `--debug`, wherever it stands; the Trainer's option of that name has a value, and stays."""
-    following = [*argv[1:], ""]
+    following = [*argv, ""][1:]
     return [word for word, value in zip(argv, following, strict=True) if word != "--debug" or _is_trainer_debug(value)]
 
 

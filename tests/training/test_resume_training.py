@@ -246,7 +246,7 @@ def test_cut_checkpoint_by_name_is_one_line(training, straight, tmp_path, capsys
     (folder / "trainer_state.json").write_text("{", encoding="utf-8")
     assert resume(training, tmp_path / "out", folder) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{folder}: its config.json is missing" in line
+    assert f"{folder}: its trainer_state.json is missing or incomplete" in line
     assert not Path(tmp_path, "out", "model.safetensors").exists()
 
 
