@@ -8,7 +8,8 @@ from ..utils.console import check_writable, report
 
 HELP = "train a model on a graph"
 USAGE = "lass-hf train [RECIPE] --graph GRAPH --encoder ENCODER [--OPTION VALUE ...]"
-OTHERS = """and --eval_triplets, --hub_include_graph and every argument of transformers.TrainingArguments: see
+OTHERS = """and --eval_triplets, --hub_include_graph and every argument of transformers.TrainingArguments, such as
+--output_dir, --learning_rate and --num_train_epochs: see
 https://huggingface.co/docs/transformers/main_classes/trainer"""
 
 
