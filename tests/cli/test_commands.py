@@ -217,7 +217,7 @@ def test_help_names_every_subcommand(capsys):
 def test_help_of_train_names_its_own_arguments_and_the_trainers(capsys):
     run("train", "--help")
     out = capsys.readouterr().out
-    names = ("recipe", "--graph", "--encoder", "--output_dir", "--preset", "--learning_rate", "--num_negatives")
+    names = ("RECIPE", "--graph", "--encoder", "--output_dir", "--preset", "--learning_rate", "--num_negatives")
     assert all(name in out for name in (*names, "--quiet", "--json"))
 
 
