@@ -154,6 +154,7 @@ def test_importing_the_package_loads_nothing_that_is_not_needed():
     [
         "import lass_hf, transformers",
         "import transformers, lass_hf",
+        "import lass_hf, importlib.util; importlib.util.find_spec('transformers'); import transformers",
         "from lass_hf import LassConfig; import transformers",
         "from lass_hf import KnowledgeGraph; import transformers",
         "from lass_hf.core.processing_lass import LassProcessor; import transformers; lass_hf = __import__('lass_hf'); "

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .errors import ModelError
 from .score_functions import ScoreFunction, score_of_energy
-from .token_store import TokenStore
+from .token_store import HEAD, TokenStore
 
 INVERSE = "inverse of {}"  # text of the inverse (reciprocal) relation, by which a bi-encoder asks for heads
 SEQUENCE_INPUTS = ["input_ids", "attention_mask", "segment_ids"]
@@ -39,6 +39,7 @@ class CrossEncoder:
     def outputs(
         self,
         segments: Tensor,
+        segment_ids: Tensor,
         pairs: Tensor | None,
         function: ScoreFunction,
         margin: float,
@@ -49,6 +50,7 @@ class CrossEncoder:
 
         Args:
             segments: Mean-pooled head, relation and tail of each sequence, float32 of shape (rows, 3, k).
+            segment_ids: The segment of each token, int64 of shape (rows, L).
             pairs: None; a cross-encoder has none.
             function: The score function.
             margin: b of Eq. 1.
@@ -99,6 +101,7 @@ class BiEncoder:
     def outputs(
         self,
         segments: Tensor,
+        segment_ids: Tensor,
         pairs: Tensor | None,
         function: ScoreFunction,
         margin: float,
@@ -110,6 +113,7 @@ class BiEncoder:
         Args:
             segments: Mean-pooled head, relation and tail of each sequence, float32 of shape (rows, 3, k); a query has
                 no tail, an entity nothing else, and what a sequence does not have is 0.
+            segment_ids: The segment of each token, int64 of shape (rows, L); only a query has a head.
             pairs: Int64 of shape (batch, directions, 2): the rows of query and entity. None: no scores.
             function: The score function.
             margin: b of Eq. 1.
@@ -121,7 +125,8 @@ class BiEncoder:
             and the embeddings of the tail's query and of the tail.
         """
         head, relation, tail = segments.unbind(1)
-        vectors = function.row_vectors(head, relation, tail, unit_length)
+        is_query = (segment_ids == HEAD).any(dim=1)
+        vectors = function.row_vectors(head, relation, tail, is_query, unit_length)
         if pairs is None:
             return {"embeddings": vectors}
         entities = function.entity_vectors(vectors)

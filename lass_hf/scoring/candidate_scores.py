@@ -177,6 +177,7 @@ def make_candidate_vectors(scorer: TripletScorer, index: EntityIndex, graph: Kno
         The candidate vectors of all entities of the graph.
     """
     config: LassConfig = scorer.model.config  # type: ignore[assignment]
+    config.check_ranking_weights()  # They may have been changed since the model was loaded.
     train = graph.splits.get("train")
     triplets = np.empty((0, 3), dtype=np.int64) if train is None else train.positives
     if config.ranks_by_triplets and not len(triplets) and processes().is_main_process:

@@ -84,6 +84,11 @@ def mine_hard_negatives(
     Raises:
         LassError: A query has all entities as known ones, or the scorer is that of a cross-encoder.
     """
+    if scorer.model.score_function.query is None:
+        raise LassError(
+            f"score_function={scorer.model.config.score_function!r} of the retriever makes no vector of a query, by "
+            "which an index finds the nearest entities; expected one with a query, such as translation"
+        )
     index = build_entity_index(scorer, index_folder, quiet)
     graph, store = split.graph, scorer.store
     known = KnownTriplets(store.canonical_triplets(graph["train"].positives), graph.num_entities, graph.num_relations)
