@@ -13,20 +13,15 @@ from pathlib import Path
 
 from lass_hf import (
     LassError,
-    LassForKGCompletion,
-    LassProcessor,
-    LassTrainer,
     check_writable,
     evaluate_link_prediction,
     inductive_split,
     load_graph,
     load_trained_model,
-    make_collator,
     parse_script,
     read_training,
-    run_metadata,
     run_program,
-    train_and_record,
+    train,
     write_results,
 )
 
@@ -54,22 +49,10 @@ def main() -> None:
     seen, unseen = inductive_split(graph, inductive.share, training.seed)
     seen["test"]  # an error now rather than after the training
 
+    # An entity is known by its text, not by a vector of its own, so the model can score entities that come later.
+    # run_link_prediction.py shows the steps of the training: processor, model, collator and trainer.
     if inductive.model is None:
-        # Processor, model and trainer are those of any training. An entity is known by its text, not by a vector of
-        # its own, so the model can score entities that come later.
-        processor = LassProcessor.from_encoder(arguments.encoder, graph=seen, **arguments.processor_choices())
-        model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
-        train_dataset = seen["train"].sample(arguments.fraction, training.seed)
-        trainer = LassTrainer(
-            model=model,
-            args=training,
-            data_collator=make_collator(arguments, training, processor, train_dataset),
-            processing_class=processor,
-            train_dataset=train_dataset,
-            eval_dataset=seen.splits.get("validation"),
-            run_metadata=run_metadata(arguments, training, seen),
-        )
-        train_and_record(trainer)
+        train(arguments, training, seen)
 
     # The evaluation: both test splits by the same model.
     folder = inductive.model or training.output_dir

@@ -16,9 +16,6 @@ from typing import Any
 
 from lass_hf import (
     LassError,
-    LassForKGCompletion,
-    LassProcessor,
-    LassTrainer,
     check_evaluation,
     check_plots,
     evaluate_triplet_classification,
@@ -30,7 +27,7 @@ from lass_hf import (
     read_training,
     run_metadata,
     run_program,
-    train_and_record,
+    train,
     write_results,
 )
 
@@ -79,18 +76,10 @@ def main() -> None:
             continue
         start = time.perf_counter()
 
-        # Processor, model and trainer are those of any training.
+        # run_link_prediction.py shows the steps of the training: processor, model, collator and trainer.
         own_training = copy.copy(training)
         own_training.output_dir = str(output_dir / f"{fraction:g}")
-        trainer = LassTrainer(
-            model=LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices()),
-            args=own_training,
-            processing_class=LassProcessor.from_encoder(arguments.encoder, graph=part, **arguments.processor_choices()),
-            train_dataset=part["train"],
-            eval_dataset=part["validation"],
-            run_metadata=run_metadata(arguments, own_training, part),
-        )
-        train_and_record(trainer)
+        train(arguments, own_training, part)
 
         # The evaluation: a threshold from the whole validation split, the accuracy on the test split.
         model, processor = load_trained_model(own_training.output_dir, part)

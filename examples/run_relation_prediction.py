@@ -13,18 +13,13 @@ from pathlib import Path
 
 from lass_hf import (
     EvaluationArguments,
-    LassForKGCompletion,
-    LassProcessor,
-    LassTrainer,
     check_evaluation,
     evaluate_and_record,
     load_graph,
     load_trained_model,
-    make_collator,
     parse_script,
-    run_metadata,
     run_program,
-    train_and_record,
+    train,
 )
 
 TASK = "relation_prediction"
@@ -39,27 +34,9 @@ def main() -> None:
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     check_evaluation(TASK, graph, evaluation.split, file)  # an error now rather than after the training
 
+    # run_link_prediction.py shows the steps of this: processor, model, collator and trainer.
     if evaluation.model is None:
-        # The processor turns the texts of a triplet into one sequence of tokens: head, relation, tail.
-        processor = LassProcessor.from_encoder(arguments.encoder, graph=graph, **arguments.processor_choices())
-
-        # The model: a pre-trained language model, whose vectors of head, relation and tail give the score of Eq. 1,
-        # b - 1/2 ||h + r - t||^2.
-        model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
-
-        # The trainer is that of transformers with the loss of the paper: each true triplet is compared with corrupted
-        # ones, which the collator draws. (With --retriever some of these are hard negatives.)
-        train_dataset = graph["train"].sample(arguments.fraction, training.seed)
-        trainer = LassTrainer(
-            model=model,
-            args=training,
-            data_collator=make_collator(arguments, training, processor, train_dataset),
-            processing_class=processor,
-            train_dataset=train_dataset,
-            eval_dataset=graph.splits.get("validation"),
-            run_metadata=run_metadata(arguments, training, graph),
-        )
-        train_and_record(trainer)  # trainer.train() and save_model(), with training.json beside the model
+        train(arguments, training, graph)
 
     # The evaluation is evaluate_relation_prediction(model, processor, graph): each test triplet asks for its relation,
     # and all relations are candidates, without the others that hold between its head and tail ("filtered"). The

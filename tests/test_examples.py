@@ -10,6 +10,7 @@ import pytest
 from helpers.scripts import ROOT, train_example
 from helpers.tiny import ENTITY_TEXT, write_graph
 
+import lass_hf.training.run
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_triplet_classification
 from lass_hf.cli.commands import main
 from lass_hf.scoring.triplet_scorer import TripletScorer
@@ -65,7 +66,7 @@ def test_a_retriever_and_its_reranker(run, graph_folder, tmp_path, monkeypatch):
     made = read_results(tmp_path / "out" / "link_prediction.json")["training"]["choices"]
     assert (made["num_mined"], made["fraction"], made["retriever"]) == (2, 0.5, str(retriever))
     flags = ["--model", str(retriever), "--rerank", str(tmp_path / "out"), "--json", str(file), "--quiet"]
-    assert main(["evaluate", *flags, "--graph", graph, "--top_k", "4"]) == 0
+    assert main(["evaluate", *flags, "--graph", graph, "--rerank_top_k", "4"]) == 0
     content = json.loads(file.read_text())
     before = read_results(retriever / "link_prediction.json")["metrics"]
     assert content["retrieval"] == pytest.approx({name: before[name] for name in content["retrieval"]})
@@ -139,6 +140,23 @@ def test_a_model_of_another_graph_or_other_texts_is_refused(run, graph_folder, l
         assert message in capsys.readouterr().err
 
 
+def test_low_resource_trains_with_hard_negatives(run, labeled_folder, tmp_path, monkeypatch):
+    """They are mined from each part of the training triplets."""
+    retriever = tmp_path / "retriever"
+    bi_encoder = ("--architecture", "bi-encoder", "--normalize", "true", "--loss", "softmax", "--output_dir", retriever)
+    assert run("link_prediction", labeled_folder, *bi_encoder) == 0
+    mined, mine = [], lass_hf.training.run.mine_hard_negatives
+
+    def recorded(scorer, split, *more):
+        mined.append(len(split))
+        return mine(scorer, split, *more)
+
+    monkeypatch.setattr(lass_hf.training.run, "mine_hard_negatives", recorded)
+    flags = ("--retriever", retriever, "--num_mined", 2, "--num_negatives", 3, "--fractions", 0.5, 1.0)
+    assert run("low_resource", labeled_folder, *flags) == 0
+    assert mined == [7, 14]
+
+
 def test_low_resource_takes_its_shares_from_fractions_alone(run, labeled_folder, capsys):
     assert run("low_resource", labeled_folder, "--fraction", 0.5) == 2
     assert "fraction=0.5; expected --fractions" in capsys.readouterr().err
@@ -180,7 +198,7 @@ def test_training_is_not_resumed_with_other_choices(run, graph_folder, tmp_path,
         (["--optim", "sgd"], "optim"),
     ):
         assert run("link_prediction", graph_folder, *resume, "--max_steps", 1, *argv) == 2
-        assert f"of a training with {name}=" in capsys.readouterr().err
+        assert f": its training has {name}=" in capsys.readouterr().err
     assert run("link_prediction", graph_folder, *resume, "--max_steps", 1) == 0
     assert read_results(tmp_path / "out" / "training.json")["resumed"] is True
 

@@ -14,6 +14,7 @@ from . import analyze, classify, evaluate, info, predict, serve, train
 from .options import add_debug
 
 PROGRAM = "lass-hf"
+TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "evaluate": evaluate,
@@ -34,18 +35,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 2 after an error that the user can correct; 130 after an interrupt.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    return run_program(PROGRAM, lambda: _run(argv), debug="--debug" in argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    words = _without_debug(given)
+    return run_program(PROGRAM, lambda: _run(words), debug=words != given)
 
 
 def _run(argv: list[str]) -> None:
     name, rest = (argv[0], argv[1:]) if argv else ("", [])
     if name not in COMMANDS:
         _program_parser().parse_args(argv)  # --help, --version, or an error; all of them exit
-    if name == "train":  # it parses its arguments itself
-        train.run(_without_debug(rest))
-        return
     command = COMMANDS[name]
+    if command is train and not {"-h", "--help"} & set(rest):  # it parses its arguments itself
+        train.run(rest)
+        return
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.HELP)
     command.add_arguments(parser)
     add_debug(parser)
@@ -61,6 +63,7 @@ def _program_parser() -> Parser:
     """Returns the parser of `lass-hf` itself, which shows the subcommands."""
     parser = Parser(prog=PROGRAM, description="Knowledge graph completion with language models.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    add_debug(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.HELP)
@@ -68,9 +71,10 @@ def _program_parser() -> Parser:
 
 
 def _without_debug(argv: list[str]) -> list[str]:
-    """Removes a `--debug` without a value; the Trainer has a `--debug` of its own, with one."""
-    return [
-        word
-        for word, following in zip(argv, [*argv[1:], "-"], strict=True)
-        if word != "--debug" or not following.startswith("-")
-    ]
+    """Removes `--debug`, wherever it stands; the Trainer's option of that name has a value, and stays."""
+    following = [*argv[1:], ""]
+    return [word for word, value in zip(argv, following, strict=True) if word != "--debug" or _is_trainer_debug(value)]
+
+
+def _is_trainer_debug(value: str) -> bool:
+    return bool(value.split()) and set(value.split()) <= set(TRAINER_DEBUG)

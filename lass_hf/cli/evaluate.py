@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=weight, help="rank by this weight, not by the model's own (bi-encoder)")
     parser.add_argument("--keep_weights", action="store_true", help="make these weights the model's own")
     parser.add_argument("--rerank", metavar="DIR_OR_NAME", help="cross-encoder that reranks the best candidates")
-    parser.add_argument("--top_k", type=positive, help="number of candidates to rerank (default: 100, or all)")
+    parser.add_argument("--rerank_top_k", type=positive, help="number of candidates to rerank (default: 100, or all)")
     parser.add_argument(
         "--retriever_weight", type=weight, help="weight of the first model's score (default: fitted on validation)"
     )
@@ -36,8 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Ranks the triplets of a split; with `--keep_weights` the given weights become the model's own."""
     if arguments.rerank and arguments.relations:
         raise LassError("--rerank and --relations exclude each other: only heads and tails are reranked")
-    if not arguments.rerank and (arguments.top_k or arguments.retriever_weight is not None):
-        raise LassError("--top_k and --retriever_weight need --rerank, which is not given")
+    if not arguments.rerank and (arguments.rerank_top_k or arguments.retriever_weight is not None):
+        raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
     from ..evaluation.evaluate_and_record import Reranker, evaluate_and_record, has_graph
     from ..evaluation.reranking import RerankingResult
     from ..hub.card_files import keep_ranking_weights
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
         reranker = Reranker(
             arguments.rerank,
             *load(arguments.rerank),
-            top_k=arguments.top_k,
+            top_k=arguments.rerank_top_k,
             retriever_weight=arguments.retriever_weight,
         )
     is_own = arguments.keep_weights or not weights  # else the model on disk ranks by other weights

@@ -8,7 +8,7 @@ GRAPH = "folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn1
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
-    """Adds `--debug`, which every subcommand has."""
+    """Adds `--debug` for the help: `lass-hf` takes it out of the command line before any parser reads it."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 

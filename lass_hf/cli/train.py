@@ -1,19 +1,38 @@
 """`lass-hf train`: a recipe and flags in, a trained and saved model out."""
 
+import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 
 from ..utils.console import check_writable, report
 
 HELP = "train a model on a graph"
+USAGE = "lass-hf train [RECIPE] --graph GRAPH --encoder ENCODER [--OPTION VALUE ...]"
+OTHERS = """and --eval_triplets, --hub_include_graph and every argument of transformers.TrainingArguments: see
+https://huggingface.co/docs/transformers/main_classes/trainer"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `lass-hf train` for its help; `run` parses with transformers, whose import takes seconds.
+
+    Args:
+        parser: the parser that shows the help.
+    """
+    from ..core.choices import TrainingChoices
+    from ..training.recipes import TrainArguments
+
+    parser.usage, parser.epilog = USAGE, OTHERS
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="YAML file of arguments; flags override it")
+    for one in (one for kind in (TrainArguments, TrainingChoices) for one in fields(kind) if one.init):
+        default = "" if one.default in (MISSING, None) else f" (default: {one.default})"
+        parser.add_argument(f"--{one.name}", help=(one.metadata["help"] + default).replace("%", "%%"))
 
 
 def run(argv: Sequence[str]) -> None:
     """Trains a model.
 
     Args:
-        argv: the command line behind `lass-hf train`. Its parser is made from dataclasses and the recipe, so this
-            subcommand has no `add_arguments`.
+        argv: the command line behind `lass-hf train`, without `--help`.
     """
     from ..training.recipes import parse_training
     from ..training.run import train

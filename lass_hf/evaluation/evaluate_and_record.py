@@ -122,11 +122,14 @@ def evaluate_and_record(
         The result of the evaluation; a `RerankingResult` with a reranker.
 
     Raises:
-        LassError: an unknown task, or arguments that the evaluation refuses.
+        LassError: an unknown task, a training.json that cannot be read, or arguments that the evaluation refuses.
     """
     if task not in TASKS:
         raise LassError(f"task={task!r}; expected one of {', '.join(TASKS)}")
-    environment()  # as it is before the work
+    # As they are before the work, and a file that cannot be read ends it here, not after hours.
+    environment()
+    training = read_training(folder)
+    reranker_training = None if reranker is None else read_training(reranker.folder)
     started = time.perf_counter()
     progress = None if task == "triplet_classification" else _progress_folder(folder, file, task, split)
     choices: dict[str, Any] = {"split": split, "dtype": dtype, "quiet": quiet}
@@ -157,8 +160,8 @@ def evaluate_and_record(
         model=folder,
         fingerprint=model_fingerprint(model),
         ranking_weights=model.config.ranking_weights,
-        training=read_training(folder),
-        **_details(result, reranker),
+        training=training,
+        **_details(result, reranker, reranker_training),
     )
     if not processes().is_main_process:
         return result
@@ -241,7 +244,9 @@ def _predict_links(
     )
 
 
-def _details(result: Result, reranker: Reranker | None) -> dict[str, Any]:
+def _details(
+    result: Result, reranker: Reranker | None = None, reranker_training: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Returns what a results file holds of one kind of result, beside the metrics."""
     if isinstance(result, ClassificationResult):
         return {
@@ -257,9 +262,9 @@ def _details(result: Result, reranker: Reranker | None) -> dict[str, Any]:
         }
     assert reranker is not None
     return {
-        **_details(result.reranked, None),
+        **_details(result.reranked),
         "rerank": reranker.folder,
-        "reranker_training": read_training(reranker.folder),
+        "reranker_training": reranker_training,
         **{name: getattr(result, name) for name in ("top_k", "recall", "num_reranked", "retriever_weight", "tokens")},
         "retrieval": result.retrieval.metrics,
         "retrieval_ranks": result.retrieval.ranks.tolist(),

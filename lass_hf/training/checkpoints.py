@@ -37,7 +37,10 @@ def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
         folders = [Path(output_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}") for step in newest_first]
         return next((str(folder) for folder in folders if not _lacks(folder)), None)
     if missing := _lacks(Path(name)):
-        raise LassError(f"{name}: no checkpoint of a training to resume from (no whole {missing} in it)")
+        raise LassError(
+            f"{name}: its {missing} is missing or incomplete; expected the folder of a whole checkpoint, or "
+            '"last" for the newest one in the output folder'
+        )
     return name
 
 
@@ -65,21 +68,26 @@ def check_checkpoint(folder: Path, config: LassConfig, processor: LassProcessor)
         LassError: The checkpoint is of another model, graph, texts or sequence template.
     """
     if config_fingerprint(LassConfig.from_pretrained(folder)) != config_fingerprint(config):
-        raise LassError(f"{folder}: the checkpoint of another model (its config.json differs)")
+        raise LassError(
+            f"{folder}: its config.json is that of another model; resume with the arguments of its training"
+        )
     saved, graph = LassProcessor.from_pretrained(folder), processor.graph
     if saved.graph is None or graph is None or graph_fingerprint(saved.graph) != graph_fingerprint(graph):
-        raise LassError(f"{folder}: the checkpoint of a training on another graph")
+        raise LassError(f"{folder}: its training was on another graph; resume with the same graph")
     stores = saved.token_store(), processor.token_store(graph)
     if len(set(map(texts_fingerprint, stores))) > 1:
-        raise LassError(f"{folder}: the checkpoint of a training on other texts, separators or max_length")
+        raise LassError(
+            f"{folder}: its training had other texts, separators or max_length; resume with the same arguments"
+        )
 
 
 @contextmanager
 def loading_checkpoint(folder: str | Path | None, part: str) -> Iterator[None]:
     """Turns the errors of other libraries while they load a part of a checkpoint into a LassError."""
+    errors: tuple[type[Exception], ...] = (*loading_errors(), EOFError)
     try:
         yield
-    except (*loading_errors(), EOFError) as error:
+    except errors as error:
         if isinstance(error, LassError):
             raise
         raise LassError(f"{folder}: its {part} cannot be loaded ({first_line(error)})") from error
@@ -87,13 +95,13 @@ def loading_checkpoint(folder: str | Path | None, part: str) -> Iterator[None]:
 
 @contextmanager
 def saving(folder: str | Path | None) -> Iterator[None]:
-    """Turns the errors of a disk that takes no more into a LassError: safetensors and torch raise their own kinds."""
+    """Turns the errors of a full disk into a LassError: safetensors and torch raise their own kinds."""
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
         if type(error) is RuntimeError and "inline_container" not in str(error):  # torch's file writer
             raise
         raise LassError(
-            f"{folder}: cannot be saved ({first_line(error)}); make room there, and go on from the last whole "
+            f"{folder}: cannot be saved ({first_line(error)}); free space there, and continue from the last whole "
             "checkpoint with --resume_from_checkpoint last"
         ) from error

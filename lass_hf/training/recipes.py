@@ -1,21 +1,20 @@
-"""Arguments of a training. Recipes (YAML) override presets, and flags override recipes."""
+"""Arguments of a training. Recipes (YAML) override presets, and flags override recipes.
 
-import copy
+What imports transformers is imported when arguments are parsed: the help of `lass-hf train` must answer at once.
+"""
+
 import json
 from argparse import Action, ArgumentParser
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers import HfArgumentParser
 
 from ..core.choices import PRESETS, ModelChoices, SequenceChoices, check, choice, choice_names
 from ..core.errors import LassError, first_line
 from ..core.old_names import refuse_old_names
-from ..utils.arguments import Parser
-from .training_args import LassTrainingArguments
 
 
 @dataclass
@@ -69,20 +68,6 @@ class TrainArguments(ModelChoices, SequenceChoices):
         return {name: getattr(self, name) for name in choice_names(kind)}
 
 
-class DataclassParser(Parser, HfArgumentParser):
-    """A parser of dataclasses, some of whose fields are choices (`lass_hf.core.choices`)."""
-
-    @staticmethod
-    def _parse_dataclass_field(parser: ArgumentParser, field: Field) -> None:
-        """Adds the option of a field; `float | int`, which a configuration accepts, is parsed as a float."""
-        plain = copy.copy(field)  # Dataclasses share the field, and the parser changes it.
-        if "affects" in field.metadata:  # What `choice` adds means nothing to argparse.
-            plain.metadata = {"help": field.metadata["help"]}  # type: ignore[assignment]
-        if plain.type == float | int:
-            plain.type = float
-        HfArgumentParser._parse_dataclass_field(parser, plain)
-
-
 def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train") -> tuple[Any, ...]:
     """Parses the arguments of a training: a recipe (YAML), whose values flags override, and flags.
 
@@ -99,28 +84,7 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
     Raises:
         LassError: the recipe cannot be read, or an argument is unknown, has an old name or a bad value.
     """
-    kinds = [TrainArguments, LassTrainingArguments, *more]
-    parser = DataclassParser(kinds, prog=prog, allow_abbrev=False)
-    parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
-    known = {field.name for kind in kinds[:2] for field in fields(kind) if field.init}  # not those of `more`
-    recipe_file = argv[0] if argv and not argv[0].startswith("-") else None
-    recipe = _read_recipe(recipe_file, known) if recipe_file else {}
-    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
-    first.add_argument("--preset")
-    defaults = recipe
-    if preset := recipe.get("preset"):  # The recipe's own values win over its preset.
-        defaults = {**_preset(preset), **defaults}
-    if preset := first.parse_known_args(list(argv))[
-        0
-    ].preset:  # It is a flag like any other, so it wins over the recipe.
-        defaults = {**defaults, **_preset(preset)}
-    if recipe_file:
-        defaults = {"output_dir": f"runs/{Path(recipe_file).stem}", **defaults}
-    # They become the parser's defaults, so that flags win; as strings, so that argparse checks and converts them.
-    for action in parser._actions:
-        if action.dest in defaults:
-            action.required = False
-            action.default = _default(action, defaults[action.dest])
+    parser = _training_parser(argv, more, prog)
     try:
         *parsed, rest, unknown = parser.parse_args_into_dataclasses(
             list(argv), look_for_args_file=False, return_remaining_strings=True
@@ -129,10 +93,61 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
         raise LassError(first_line(error)) from error
     if unknown:
         raise LassError(f"unknown argument {' '.join(unknown)}; see {prog} --help")
-    if rest.recipe != recipe_file:
+    if rest.recipe != _recipe_file(argv):
         raise LassError(f"{rest.recipe}: the recipe comes first, before any flag")
-    parsed[0].recipe = recipe_file
+    parsed[0].recipe = rest.recipe
     return tuple(parsed)
+
+
+def recipe_values(recipe: str) -> dict[str, Any]:
+    """Returns the arguments of a training by a recipe alone; it checks nothing that depends on other arguments.
+
+    Args:
+        recipe: the recipe's file.
+
+    Returns:
+        The value of each argument, by name: the recipe's, its preset's or the default.
+
+    Raises:
+        LassError: the recipe cannot be read, or an argument is unknown, has an old name or a value of another type.
+    """
+    parser = _training_parser([recipe])
+    for action in parser._actions:
+        action.required = False  # A flag can give what the recipe lacks.
+    values = vars(parser.parse_args([recipe]))
+    return {name: json.loads(value) if str(value).startswith("{") else value for name, value in values.items()}
+
+
+def _recipe_file(argv: Sequence[str]) -> str | None:
+    return argv[0] if argv and not argv[0].startswith("-") else None
+
+
+def _training_parser(argv: Sequence[str], more: Sequence[Any] = (), prog: str = "lass-hf train") -> Any:
+    """Returns a parser whose defaults are the values of the recipe and the preset that a command line names."""
+    from ..utils.dataclass_parser import DataclassParser
+    from .training_args import LassTrainingArguments
+
+    kinds = [TrainArguments, LassTrainingArguments, *more]
+    parser = DataclassParser(kinds, prog=prog, allow_abbrev=False)
+    parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
+    known = {field.name for kind in kinds[:2] for field in fields(kind) if field.init}  # not those of `more`
+    recipe_file = _recipe_file(argv)
+    recipe = _read_recipe(recipe_file, known) if recipe_file else {}
+    first = ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", nargs="?")  # The parser proper refuses it without a value.
+    defaults = recipe
+    if preset := recipe.get("preset"):  # The recipe's own values win over its preset.
+        defaults = {**_preset(preset), **defaults}
+    if preset := first.parse_known_args(list(argv))[0].preset:  # A flag, so it wins over the recipe.
+        defaults = {**defaults, **_preset(preset)}
+    if recipe_file:
+        defaults = {"output_dir": f"runs/{Path(recipe_file).stem}", **defaults}
+    # They become the parser's defaults, so that flags win; as strings, so that argparse checks and converts them.
+    for action in parser._actions:
+        if action.dest in defaults:
+            action.required = False
+            action.default = _default(action, defaults[action.dest])
+    return parser
 
 
 def _default(action: Action, value: Any) -> Any:

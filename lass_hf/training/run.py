@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PrinterCallback
 
 from ..core.choices import check
@@ -130,12 +131,7 @@ def train_and_record(trainer: LassTrainer) -> TrainingRun:
             _check_same(checkpoint, metadata)
     processes().wait_for_everyone()
     metadata["resumed"] = checkpoint is not None  # The run time is then that of the rest.
-    try:
-        # transformers checks the arguments of optimizer and schedule only by making them; the training makes its own.
-        trainer.create_optimizer_and_scheduler(num_training_steps=1)
-    except (ValueError, TypeError) as error:
-        raise LassError(first_line(error)) from error
-    trainer.optimizer = trainer.lr_scheduler = None
+    _check_optimizer_and_schedule(trainer)
     if training.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
     file = output_dir / TRAINING_FILE
@@ -171,6 +167,21 @@ def _prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None
     if arguments.quiet:
         quieten()
         training.disable_tqdm = True
+
+
+def _check_optimizer_and_schedule(trainer: LassTrainer) -> None:
+    """Refuses arguments that optimizer and schedule cannot be made by; what the trainer was given stays as it is."""
+    given = trainer.optimizer, trainer.lr_scheduler
+    try:
+        # transformers checks the arguments only by making both. A schedule changes its optimizer, so this one gets a
+        # stand-in, and the training makes its own.
+        if trainer.optimizer is None:
+            trainer.create_optimizer()
+        if trainer.lr_scheduler is None:
+            trainer.create_scheduler(1, optimizer=torch.optim.SGD([torch.zeros(1)], lr=trainer.args.learning_rate))
+    except (ValueError, TypeError) as error:
+        raise LassError(first_line(error)) from error
+    trainer.optimizer, trainer.lr_scheduler = given
 
 
 def _output_dir(training: LassTrainingArguments) -> Path:
@@ -214,13 +225,16 @@ def _check_same(checkpoint: str, metadata: dict[str, Any]) -> None:
         return
     before = read_results(file)
     if before["graph_fingerprint"] != metadata["graph_fingerprint"]:
-        raise LassError(f"{checkpoint}: the checkpoint of a training on another graph, {before['graph']}")
+        raise LassError(
+            f"{checkpoint}: its training was on another graph, {before['graph']}; resume with that --graph, or begin "
+            "another training in another --output_dir"
+        )
     old, new = ({"seed": run["seed"], **run["choices"]} for run in (before, metadata))
     if different := [name for name in {**old, **new} if old.get(name) != new.get(name)]:
         name = different[0]
         raise LassError(
-            f"{checkpoint}: of a training with {name}={old.get(name)!r}, and this is one with {new.get(name)!r}; "
-            "resume with the same arguments, or begin another training in another --output_dir"
+            f"{checkpoint}: its training has {name}={old.get(name)!r}, but {name}={new.get(name)!r} was given; resume "
+            "with the same arguments, or begin another training in another --output_dir"
         )
 
 

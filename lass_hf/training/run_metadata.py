@@ -1,6 +1,6 @@
 """Run metadata: what identifies a training, in results files and model cards: graph, recipe, seed, choices, command."""
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..core.processing_lass import LassProcessor
 from ..graphs.loading import EMBEDDED
 from ..utils.environment import command_line
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
-from .recipes import TrainArguments, parse_training
+from .recipes import TrainArguments, recipe_values
 from .training_args import LassTrainingArguments
 
 # Choices that are recorded at their defaults, too: those that the paper and recipes name. `dropout` and `long_text`
@@ -29,7 +29,7 @@ ALWAYS = (
 BOOKKEEPING = (
     *("output_dir", "resume_from", "restore_callback", "seed", "bf16", "use_cpu", "local_rank", "ddp_"),
     *("per_device_", "gradient_accumulation_steps", "do_", "eval_", "log", "save_", "disable_tqdm", "include_"),
-    *("report_to", "run_name", "project", "trackio", "hub_", "push_to_hub", "skip_memory", "greater_is"),
+    *("report_to", "run_name", "project", "trackio", "hub_", "push_to_hub", "skip_memory", "greater_is", "debug"),
     *("dataloader_num_workers", "dataloader_pin", "dataloader_persistent"),
 )
 
@@ -50,13 +50,13 @@ def run_metadata(arguments: TrainArguments, training: LassTrainingArguments, gra
         otherwise than the recipe; not the encoder), `seed`, `bf16`, `choices` (all that a model depends on; the batch
         size is that of a step over all processes, in positives) and `command`.
     """
-    default = LassTrainingArguments(output_dir=training.output_dir).to_dict()
-    choices = _choices(arguments, training, default, training.world_size)
+    choices = _choices(arguments, training)
     changed = {}
     if arguments.recipe:
-        own = ["--graph", arguments.graph, "--encoder", arguments.encoder, "--output_dir", str(training.output_dir)]
-        recipe_arguments, recipe_training = parse_training([arguments.recipe, *own])
-        recipe = _choices(recipe_arguments, recipe_training, default, num_processes=1)
+        values = recipe_values(arguments.recipe) | {"encoder": arguments.encoder}
+        step = values["per_device_train_batch_size"] * max(1, training.n_gpu) * values["gradient_accumulation_steps"]
+        values["positives_per_step"] = step
+        recipe = _chosen(values, values, _defaults())
         names = [name for name in {**recipe, **choices} if recipe.get(name) != choices.get(name)]
         changed = {name: choices.get(name, "default") for name in names}
     named = arguments.graph in EMBEDDED or not Path(arguments.graph).is_dir()
@@ -79,22 +79,27 @@ def trainer_metadata(config: LassConfig, processor: LassProcessor, training: Las
     values = {name: getattr(config, name) for name in choice_names(ModelChoices)}
     values |= {name: getattr(processor, name) for name in choice_names(SequenceChoices)}
     encoder = getattr(config.encoder_config, "_name_or_path", "")
-    # These are not the defaults of an instance: making one resets the state of accelerate, which the Trainer needs.
-    default = {one.name: one.default for one in fields(LassTrainingArguments)} | training.derived
-    choices = _choices(TrainArguments(graph="", encoder=encoder, **values), training, default, training.world_size)
+    choices = _choices(TrainArguments(graph="", encoder=encoder, **values), training)
     plain = {name: value for name, value in choices.items() if not isinstance(value, (dict, list))}
     choices = {name: value for name, value in plain.items() if name not in COMMAND_LINE_ONLY}
     return {"seed": training.seed, "bf16": training.bf16, "choices": choices}
 
 
-def _choices(
-    arguments: TrainArguments, training: LassTrainingArguments, default: dict[str, Any], num_processes: int
-) -> dict[str, Any]:
-    """Returns the choices that a model depends on: those that are always recorded, others if not at their defaults."""
+def _choices(arguments: TrainArguments, training: LassTrainingArguments) -> dict[str, Any]:
+    """Returns the choices of a training."""
+    step = training.train_batch_size * training.gradient_accumulation_steps * training.world_size
+    given = {**vars(training), **vars(arguments), "positives_per_step": step}
+    return _chosen(given, {**given, **training.to_dict()}, _defaults() | training.derived)
+
+
+def _defaults() -> dict[str, Any]:
+    """Returns the defaults of all arguments; not those of an instance, which would reset the state of accelerate."""
+    return {one.name: one.default for kind in (TrainArguments, LassTrainingArguments) for one in fields(kind)}
+
+
+def _chosen(given: dict[str, Any], plain: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Returns, as plain values, the choices that are always recorded, and others that are not at their defaults."""
     known = (*choice_names(TrainArguments), *choice_names(LassTrainingArguments))
     known += tuple(one.name for one in fields(TrainingArguments) if not one.name.startswith(BOOKKEEPING))
-    given = {**training.to_dict(), **asdict(arguments)}
-    default = {**default, **asdict(TrainArguments(graph=arguments.graph, encoder=arguments.encoder))}
-    choices = {name: given[name] for name in ALWAYS}
-    choices["positives_per_step"] = training.train_batch_size * training.gradient_accumulation_steps * num_processes
-    return choices | {name: given[name] for name in known if name in given and given[name] != default.get(name)}
+    choices = {name: plain[name] for name in (*ALWAYS, "positives_per_step")}
+    return choices | {name: plain[name] for name in known if name in plain and given[name] != defaults[name]}

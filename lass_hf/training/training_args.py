@@ -1,6 +1,6 @@
 """`LassTrainingArguments`: the Trainer's arguments with the choices of LASS training."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -62,4 +62,5 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
             device = torch.device("cpu") if self.use_cpu else torch.accelerator.current_accelerator()
             self.bf16 = not self.fp16 and scoring_dtype("auto", device) == torch.bfloat16
         super().__post_init__()
-        self.derived = {name: getattr(self, name) for name, value in given.items() if getattr(self, name) != value}
+        untouched = [one.name for one in fields(self) if given[one.name] == one.default]
+        self.derived = {name: getattr(self, name) for name in untouched if getattr(self, name) != given[name]}

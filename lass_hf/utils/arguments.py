@@ -16,8 +16,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """Parses arguments as any parser; raises LassError for an option by an old name."""
+        """Parses arguments as any parser; raises LassError for an option by an old name.
+
+        A parser may have an option of its own by such a name, as that of a script does.
+        """
         words = sys.argv[1:] if args is None else list(args)
         flags = (word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--"))
-        refuse_old_names(flags, dashes="--")
+        refuse_old_names(set(flags) - {action.dest for action in self._actions}, dashes="--")
         return super().parse_known_args(words, namespace)

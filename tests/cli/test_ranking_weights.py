@@ -114,7 +114,7 @@ def test_the_training_table_leaves_weights_to_the_text(graph_folder, encoder_fol
 def test_reranking_by_weights_that_are_only_tried_says_nothing_of_predict(other, asked, folder, model_folder, capsys):
     flags = ("--neighbor_weight", 0.5) if other else ()
     loud = [part for part in asked if part != "--quiet"]
-    assert run(*loud, "--rerank", model_folder, "--top_k", 5, "--retriever_weight", 1, *flags) == 0
+    assert run(*loud, "--rerank", model_folder, "--rerank_top_k", 5, "--retriever_weight", 1, *flags) == 0
     assert ("next: lass-hf predict" in capsys.readouterr().out) == (not other)
 
 

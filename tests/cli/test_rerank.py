@@ -97,10 +97,10 @@ def test_relations_and_whole_triplets_are_not_reranked(question, two, bad_input)
     assert "--rerank puts heads or tails in order" in bad_input("predict", *two, *question)
 
 
-@pytest.mark.parametrize("flags", [("--top_k", 5), ("--retriever_weight", 0.0)])
+@pytest.mark.parametrize("flags", [("--rerank_top_k", 5), ("--retriever_weight", 0.0)])
 def test_choices_of_an_evaluation_without_a_reranker(flags, model_folder, graph_folder, bad_input):
     line = bad_input("evaluate", "--model", model_folder, "--graph", graph_folder, *flags)
-    assert "--rerank, which is not given" in line
+    assert "--rerank_top_k and --retriever_weight need --rerank, which is not given" in line
 
 
 @pytest.mark.parametrize(

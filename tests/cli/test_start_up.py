@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 from helpers.command_line import run
+from transformers import TrainingArguments
+from transformers.debug_utils import DebugOption
 
+from lass_hf import LassTrainingArguments, TrainArguments
 from lass_hf.cli import options
-from lass_hf.cli.commands import COMMANDS
+from lass_hf.cli.commands import COMMANDS, TRAINER_DEBUG
 from lass_hf.core.choices import ModelChoices, choice_names
 from lass_hf.scoring.triplet_scorer import DTYPES
 
@@ -27,7 +31,7 @@ def imported_by(*argv):
     return set(done.stderr.splitlines()[-1].split()), done.stdout
 
 
-@pytest.mark.parametrize("command", [None, *(name for name in COMMANDS if name != "train")])
+@pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_help_imports_no_library(command):
     modules, shown = imported_by(*filter(None, [command]), "--help")
     assert "usage: lass-hf" in shown
@@ -43,9 +47,21 @@ def test_info_imports_neither_torch_nor_transformers(graph, graph_folder, tmp_pa
     assert not {"torch", "transformers", "datasets"} & modules
 
 
-def test_every_subcommand_with_a_parser_of_its_own_has_debug():
-    for command in set(COMMANDS) - {"train"}:
+def test_every_subcommand_has_debug():
+    for command in COMMANDS:
         assert "--debug" in imported_by(command, "--help")[1]
+
+
+def test_help_of_train_names_every_argument_of_this_package(capsys):
+    assert run("train", "--help") == 0
+    shown = capsys.readouterr().out
+    inherited = {one.name for one in fields(TrainingArguments)}
+    own = [one.name for one in fields(LassTrainingArguments) if one.name not in inherited]
+    own += [one.name for one in fields(TrainArguments) if one.init]
+    assert [name for name in own if f"--{name}" not in shown] == []
+    assert "every argument of transformers.TrainingArguments" in " ".join(shown.split())
+    assert run("train", "recipe.yaml", "--margin", "3", "-h") == 0
+    assert capsys.readouterr().out == shown
 
 
 def test_values_that_the_parser_repeats_are_those_of_the_package():
@@ -62,3 +78,26 @@ def test_debug_shows_the_traceback_before_the_line(command, training, capsys):
     assert lines[0].startswith("Traceback")
     assert "GraphError" in lines[-2]
     assert lines[-1].startswith("lass-hf: error: nowhere: no such folder")
+
+
+@pytest.mark.parametrize("words", [("--debug", "info"), ("info", "--debug")])
+def test_debug_may_stand_before_the_subcommand(words, capsys):
+    assert run(*words, "--graph", "nowhere") == 2
+    assert capsys.readouterr().err.startswith("Traceback")
+
+
+def test_debug_may_stand_before_a_recipe(tmp_path, capsys):
+    assert run("train", "--debug", tmp_path / "nowhere.yaml") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-1] == f"lass-hf: error: {tmp_path / 'nowhere.yaml'}: No such file or directory"
+
+
+def test_debug_with_a_value_is_the_trainers_own(monkeypatch):
+    assert {option.value for option in DebugOption} == set(TRAINER_DEBUG)
+    given = []
+    monkeypatch.setattr("lass_hf.cli.train.run", given.extend)
+    for words in (["--debug", "underflow_overflow"], ["--debug", "underflow_overflow tpu_metrics_debug"]):
+        given.clear()
+        assert run("train", *words, "--graph", "g", "--debug") == 0
+        assert given == [*words, "--graph", "g"]

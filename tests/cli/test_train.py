@@ -1,5 +1,7 @@
 """`lass-hf train`, its recipes, presets and flags; one line for each bad recipe."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -156,6 +158,21 @@ def test_flag_wins_over_a_preset(recipe, tmp_path):
 
 def test_preset_may_be_joined_with_an_equals_sign(tmp_path):
     assert parsed(tmp_path, None, "--preset=published_code")["loss"] == "mean_bce"
+
+
+def test_a_script_may_have_an_argument_by_an_old_name(tmp_path):
+    @dataclass
+    class Mine:
+        temperature: float = 1.0
+
+    *_, mine = parse_training([*REQUIRED, "--temperature", "0.5"], Mine)
+    assert mine.temperature == 0.5
+    with pytest.raises(LassError, match="--temperature was removed"):
+        parse_training([*REQUIRED, "--temperature", "0.5"])
+
+
+def test_preset_without_a_value_is_refused(training, bad_input):
+    assert "--preset: expected one argument" in bad_input("train", *training, "--preset")
 
 
 def test_abbreviated_preset_is_never_ignored(tmp_path):

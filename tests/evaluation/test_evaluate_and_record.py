@@ -6,6 +6,7 @@ from inspect import signature
 import pytest
 from helpers.tiny import make_model, make_processor
 
+import lass_hf.evaluation.evaluate_and_record as record_module
 from lass_hf import EvaluationArguments, GraphError, LassError, Reranker, check_evaluation, evaluate_and_record
 from lass_hf.hub.card_files import model_card_data, read_card_data, write_card
 
@@ -77,6 +78,17 @@ def test_a_limit_that_leaves_nothing_out_is_not_recorded(saved, labeled_graph, t
     for limit, expected in ((count, None), (count - 1, count - 1)):
         record("link_prediction", model, labeled_graph, tmp_path / "results.json", limit=limit)
         assert json.loads((tmp_path / "results.json").read_text())["limit"] == expected
+
+
+@pytest.mark.parametrize("damaged", ["bi-encoder", "cross-encoder"])
+def test_a_damaged_training_json_is_refused_before_the_work(damaged, saved, labeled_graph, tmp_path, monkeypatch):
+    retriever, reranker = saved("bi-encoder"), saved()
+    (tmp_path / damaged / "training.json").write_text('{"metrics": {"tr', encoding="utf-8")
+    started = []
+    monkeypatch.setattr(record_module, "evaluate_reranking", lambda *given, **choices: started.append(given))
+    with pytest.raises(LassError, match=r"training\.json"):
+        record("link_prediction", retriever, labeled_graph, reranker=Reranker(reranker[2], *reranker[:2], top_k=4))
+    assert started == []
 
 
 def test_an_unknown_task_is_refused(saved, labeled_graph):

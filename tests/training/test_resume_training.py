@@ -184,7 +184,8 @@ def test_checkpoint_of_another_training_is_refused(checkpoint, other, training, 
     messages = {"graph": "another graph", **dict.fromkeys(["texts", "separators", "max_length"], "other texts")}
     choice = {"distance": "distance_scale"}.get(other, other)
     if by_name and other not in ("graph", "texts"):
-        assert f"of a training with {choice}=" in line
+        assert f": its training has {choice}=" in line
+        assert f"but {choice}=" in line
     else:
         assert messages.get(other, "another model") in line
 
@@ -226,7 +227,7 @@ def test_checkpoint_that_is_not_whole_is_passed_over_by_last_and_refused_by_name
     assert find_checkpoint("last", tmp_path) is None
     write_checkpoint(tmp_path / "checkpoint-3")
     assert find_checkpoint("last", tmp_path) == str(tmp_path / "checkpoint-3")
-    with pytest.raises(LassError, match=f"checkpoint-9: no checkpoint.*no whole {lacking}"):
+    with pytest.raises(LassError, match=f"checkpoint-9: its {lacking} is missing or incomplete; expected "):
         find_checkpoint(str(tmp_path / "checkpoint-9"), tmp_path)
 
 
@@ -245,7 +246,7 @@ def test_cut_checkpoint_by_name_is_one_line(training, straight, tmp_path, capsys
     (folder / "trainer_state.json").write_text("{", encoding="utf-8")
     assert resume(training, tmp_path / "out", folder) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{folder}: no checkpoint" in line
+    assert f"{folder}: its config.json is missing" in line
     assert not Path(tmp_path, "out", "model.safetensors").exists()
 
 
@@ -271,7 +272,7 @@ def test_a_full_disk_is_one_clear_error_and_the_checkpoint_before_is_there(place
     make_trainer(tmp_path, graph, make_processor(graph), **{**choices, "max_steps": 1}).train()
     trainer = make_trainer(tmp_path, graph, make_processor(graph), **choices)
     checkpoint = find_checkpoint("last", tmp_path)
-    with patch(place, side_effect=error), pytest.raises(LassError, match=r"cannot be saved .*; make room there"):
+    with patch(place, side_effect=error), pytest.raises(LassError, match=r"cannot be saved .*; free space there"):
         trainer.train(resume_from_checkpoint=checkpoint)
     assert find_checkpoint("last", tmp_path) == checkpoint
     trainer = make_trainer(tmp_path, graph, make_processor(graph), **choices)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from helpers.tiny import make_model, make_processor, one_line
-from helpers.trainings import losses_of, plain_arguments, trainer_of
+from helpers.trainings import losses_of, make_trainer, plain_arguments, trainer_of
 
-from lass_hf import LassTrainer, evaluate_link_prediction
+from lass_hf import LassTrainer, TrainArguments, evaluate_link_prediction, run_metadata, train_and_record
 from lass_hf.core.errors import LassError
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
@@ -107,6 +107,39 @@ def test_a_training_that_cannot_begin_makes_no_repository(tmp_path, graph, monke
     monkeypatch.setattr(LassTrainer, "init_hf_repo", lambda *_, **__: pytest.fail("a repository was made"))
     with pytest.raises(LassError, match="loss='mean_bce' with a bi-encoder"):
         trainer_of(tmp_path, graph, "bi-encoder", loss="mean_bce", push_to_hub=True)
+
+
+@pytest.mark.parametrize("with_schedule", [False, True])
+def test_an_optimizer_of_ones_own_is_that_of_a_recorded_training(with_schedule, tmp_path, graph, processor):
+    steps = []
+
+    class Counting(torch.optim.SGD):
+        def step(self, closure=None):
+            steps.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    model = make_model()
+    optimizer = Counting(model.parameters(), lr=0.25)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=100) if with_schedule else None
+    training = plain_arguments(tmp_path, max_steps=2)
+    trainer = LassTrainer(
+        model=model,
+        args=training,
+        processing_class=processor,
+        train_dataset=graph["train"],
+        optimizers=(optimizer, schedule),
+        run_metadata=run_metadata(TrainArguments(graph="animals", encoder="tiny"), training, graph),
+    )
+    train_and_record(trainer)
+    assert steps == [0.125 if with_schedule else 0.25] * 2
+
+
+def test_arguments_of_an_optimizer_that_cannot_be_made_end_before_the_training(tmp_path, graph, processor):
+    trainer = make_trainer(tmp_path, graph, processor, lr_scheduler_type="cosine_warmup_with_min_lr")
+    trainer.card.run_metadata = {"graph": "animals", "seed": 42, "choices": {}}
+    with pytest.raises(LassError):
+        train_and_record(trainer)
+    assert not list(tmp_path.glob("training.json"))
 
 
 def test_arguments_that_would_be_ignored_are_refused(tmp_path, graph):
