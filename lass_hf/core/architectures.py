@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .choices import ARCHITECTURE_NAMES
 from .errors import ModelError
 from .score_functions import ScoreFunction, score_of_energy
 from .token_store import TokenStore
@@ -23,8 +24,6 @@ SEQUENCE_INPUTS = ["input_ids", "attention_mask", "segment_ids"]
 class CrossEncoder:
     """One forward pass over the texts of a triplet."""
 
-    name = "cross-encoder"
-    losses: tuple[str, ...] = ("negative_sampling", "mean_bce", "softmax")
     encodes_entities = False  # whether entities have vectors of their own, which an index can keep
     input_names = SEQUENCE_INPUTS
 
@@ -75,8 +74,6 @@ class BiEncoder:
     A triplet is two queries: (head, relation) for its tail, and (tail, inverse relation) for its head.
     """
 
-    name = "bi-encoder"
-    losses: tuple[str, ...] = ("negative_sampling", "softmax")
     encodes_entities = True
     input_names = [*SEQUENCE_INPUTS, "pairs"]
 
@@ -137,7 +134,7 @@ class BiEncoder:
 
 
 Architecture = CrossEncoder | BiEncoder
-ARCHITECTURES: dict[str, Architecture] = {kind.name: kind for kind in (CrossEncoder(), BiEncoder())}
+ARCHITECTURES: dict[str, Architecture] = dict(zip(ARCHITECTURE_NAMES, (CrossEncoder(), BiEncoder()), strict=True))
 
 
 def check_same_architecture(model: Any, processor: Any) -> None:

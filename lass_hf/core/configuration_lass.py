@@ -39,6 +39,8 @@ class LassConfig(PreTrainedConfig, ModelChoices):
         )
         super().__post_init__(**kwargs)
         check(self)
+        if self.score_function not in SCORE_FUNCTIONS:
+            raise LassError(f"score_function={self.score_function!r}; expected one of {', '.join(SCORE_FUNCTIONS)}")
         if self.neighbor_weight and SCORE_FUNCTIONS[self.score_function].query is None:
             raise LassError(
                 f"neighbor_weight={self.neighbor_weight} with score_function={self.score_function!r}, which makes no "
