@@ -15,7 +15,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..hub.card_files import add_evaluation
 from ..scoring.index_building import index_folder_for_graph
-from ..scoring.triplet_scorer import DTYPES
+from ..scoring.precision import DTYPES
 from ..utils.console import check_writable, print_metrics, report
 from ..utils.distributed import processes
 from ..utils.environment import command_line, environment

@@ -6,10 +6,7 @@ import sys
 import pytest
 from helpers.command_line import run
 
-from lass_hf.cli import options
 from lass_hf.cli.commands import COMMANDS
-from lass_hf.core.choices import ModelChoices, choice_names
-from lass_hf.scoring.triplet_scorer import DTYPES
 
 HEAVY = {"torch", "transformers", "huggingface_hub", "datasets", "pyarrow", "pandas", "numpy", "sklearn"}
 
@@ -48,10 +45,10 @@ def test_every_subcommand_with_a_parser_of_its_own_has_debug():
         assert "--debug" in imported_by(command, "--help")[1]
 
 
-def test_values_that_the_parser_repeats_are_those_of_the_package():
-    """The modules that define them import torch, which help must not wait for."""
-    assert tuple(DTYPES) == options.DTYPES
-    assert tuple(choice_names(ModelChoices, affects="ranking")) == options.RANKING_WEIGHTS
+def test_the_choices_of_the_method_import_no_library():
+    code = "import sys, lass_hf.core.choices, lass_hf.scoring.precision; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert not HEAVY & set(done.stdout.split())
 
 
 @pytest.mark.parametrize("command", ["info", "train"])
