@@ -49,7 +49,7 @@ def set_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespac
         LassError: weights, or `--keep_weights`, that would change nothing.
     """
     weights = {name: value for name in RANKING_WEIGHTS if (value := getattr(arguments, name)) is not None}
-    if weights and (model.config.architecture != "bi-encoder" or arguments.relations):
+    if weights and (not model.architecture.encodes_entities or arguments.relations):
         raise LassError(f"--{next(iter(weights))} is for heads and tails, and for bi-encoders")
     if arguments.keep_weights and not weights:
         raise LassError(f"--keep_weights needs {' and '.join(f'--{name}' for name in RANKING_WEIGHTS)}; none is given")

@@ -24,7 +24,10 @@ SEQUENCE_INPUTS = ["input_ids", "attention_mask", "segment_ids"]
 class CrossEncoder:
     """One forward pass over the texts of a triplet."""
 
-    encodes_entities = False  # whether entities have vectors of their own, which an index can keep
+    encodes_entities = False  # Whether entities have vectors of their own, which an index can keep.
+    # Pairs of a query and a candidate that are scored together. The number is fixed, so that ranks do not depend on
+    # the number of processes.
+    candidates_per_chunk = 2**12
     input_names = SEQUENCE_INPUTS
 
     def relation_texts(self, texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -75,6 +78,7 @@ class BiEncoder:
     """
 
     encodes_entities = True
+    candidates_per_chunk = 2**22
     input_names = [*SEQUENCE_INPUTS, "pairs"]
 
     def relation_texts(self, texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -17,7 +17,7 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
-from ..scoring.candidate_scores import make_candidate_scorer
+from ..scoring.candidate_scores import make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import place, processes, sum_over_processes
 from ..utils.fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
@@ -133,7 +133,7 @@ def evaluate_reranking(
         tokens[name] = int(sum_over_processes(spent)[0])
 
     with stage("indexing"):
-        score_candidates = make_candidate_scorer(retriever, graph[split], index_folder, quiet)
+        score_candidates = make_split_scorer(retriever, graph[split], index_folder, quiet)
     with stage("retrieval"):
         retrieved = [retrieve(score_candidates, graph, triplets, slot, top_k, quiet) for slot in SLOTS]
     with stage("fitting"):
