@@ -17,6 +17,7 @@ from lass_hf import (
     LassProcessor,
     LassTrainer,
     check_writable,
+    collect_run_metadata,
     evaluate_link_prediction,
     inductive_split,
     load_graph,
@@ -24,7 +25,6 @@ from lass_hf import (
     make_collator,
     parse_script,
     read_training,
-    run_metadata,
     run_program,
     train_and_record,
     write_results,
@@ -67,7 +67,7 @@ def main() -> None:
             processing_class=processor,
             train_dataset=train_dataset,
             eval_dataset=seen.splits.get("validation"),
-            run_metadata=run_metadata(arguments, training, seen),
+            run_metadata=collect_run_metadata(arguments, training, seen),
         )
         train_and_record(trainer)
 

@@ -21,6 +21,7 @@ from lass_hf import (
     LassTrainer,
     check_evaluation,
     check_plots,
+    collect_run_metadata,
     evaluate_triplet_classification,
     load_graph,
     load_trained_model,
@@ -28,7 +29,6 @@ from lass_hf import (
     plot_low_resource,
     read_results,
     read_training,
-    run_metadata,
     run_program,
     train_and_record,
     write_results,
@@ -62,7 +62,7 @@ def main() -> None:
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
 
     # What an earlier run of this script has done.
-    experiment = run_metadata(arguments, training, graph)
+    experiment = collect_run_metadata(arguments, training, graph)
     metrics: dict[str, dict[str, float]] = {}
     trainings: dict[str, Any] = {}
     if file.exists():
@@ -88,7 +88,7 @@ def main() -> None:
             processing_class=LassProcessor.from_encoder(arguments.encoder, graph=part, **arguments.processor_choices()),
             train_dataset=part["train"],
             eval_dataset=part["validation"],
-            run_metadata=run_metadata(arguments, own_training, part),
+            run_metadata=collect_run_metadata(arguments, own_training, part),
         )
         train_and_record(trainer)
 

@@ -11,7 +11,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import load_graph
 from ..prediction.predictor import LassPredictor
-from ..scoring.index_building import index_folder, index_folder_for_graph
+from ..scoring.index_building import find_index_folder, find_index_folder_for_graph
 from ..utils.distributed import processes
 from .options import RANKING_WEIGHTS
 
@@ -68,13 +68,13 @@ def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
         raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
     if arguments.graph:
         model, processor, graph = load_with_graph(arguments)
-        folder = index_folder_for_graph(arguments.model, processor.graph, graph)
+        folder = find_index_folder_for_graph(arguments.model, processor.graph, graph)
         processor.graph = graph
     elif arguments.long_text:
         raise LassError("--long_text needs --graph, which is not given")
     else:
         model, processor = load(arguments.model)
-        folder = index_folder(arguments.model)
+        folder = find_index_folder(arguments.model)
     if arguments.rerank:
         reranker, reranker_processor = load(arguments.rerank)
         reranker_processor.graph = processor.graph

@@ -23,7 +23,7 @@ from ..scoring.candidate_vectors import CandidateVectors
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
-from .top_predictions import is_known, known_positions, rerank, scored_triplets, top_predictions
+from .top_predictions import is_known, known_positions, rerank_predictions, scored_triplets, top_predictions
 
 # Called with the number of triplets scored since the last call; it may raise an exception to stop the scoring.
 OnProgress = Callable[[int], None]
@@ -186,7 +186,7 @@ class CandidateRanker:
                 )
             if reranks:
                 rerank_scores = partial(self._scorer_with(new_texts, self._reranker).score, progress=progress)
-                rerank(found, slot, rerank_scores, self.rerank_top_k, self.retriever_weight)
+                rerank_predictions(found, slot, rerank_scores, self.rerank_top_k, self.retriever_weight)
             for row, ranking in zip(rows.tolist(), found, strict=True):
                 rankings[row] = ranking[:top_k]
         scored = np.concatenate(rankings)
