@@ -156,7 +156,7 @@ def test_few_candidates_are_compared_alone():
 def test_vectors_are_mixed_in_parts(monkeypatch):
     triplets = np.array([[0, 0, 1], [4, 0, 5], [3, 1, 4]])
     whole = mix_candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
-    monkeypatch.setattr("lass_hf.scoring.candidate_vectors.ENTITIES_AT_ONCE", 4)
+    monkeypatch.setattr("lass_hf.scoring.candidate_vectors.ENTITIES_MIXED_AT_ONCE", 4)
     parts = mix_candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
     assert len(parts.index.blocks) == 2
     torch.testing.assert_close(torch.cat(parts.index.blocks), whole.index.blocks[0])
