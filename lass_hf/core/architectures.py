@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .choices import ARCHITECTURE_NAMES
 from .errors import ModelError
 from .score_functions import ScoreFunction, score_of_energy
 from .token_store import HEAD, TokenStore
@@ -23,9 +24,10 @@ SEQUENCE_INPUTS = ["input_ids", "attention_mask", "segment_ids"]
 class CrossEncoder:
     """One forward pass over the texts of a triplet."""
 
-    name = "cross-encoder"
-    losses: tuple[str, ...] = ("negative_sampling", "mean_bce", "softmax")
-    encodes_entities = False  # whether entities have vectors of their own, which an index can keep
+    encodes_entities = False  # Whether entities have vectors of their own, which an index can keep.
+    # Pairs of a query and a candidate that are scored together. The number is fixed, so that ranks do not depend on
+    # the number of processes.
+    candidates_per_chunk = 2**12
     input_names = SEQUENCE_INPUTS
 
     def relation_texts(self, texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -77,9 +79,8 @@ class BiEncoder:
     A triplet is two queries: (head, relation) for its tail, and (tail, inverse relation) for its head.
     """
 
-    name = "bi-encoder"
-    losses: tuple[str, ...] = ("negative_sampling", "softmax")
     encodes_entities = True
+    candidates_per_chunk = 2**22
     input_names = [*SEQUENCE_INPUTS, "pairs"]
 
     def relation_texts(self, texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -142,7 +143,7 @@ class BiEncoder:
 
 
 Architecture = CrossEncoder | BiEncoder
-ARCHITECTURES: dict[str, Architecture] = {kind.name: kind for kind in (CrossEncoder(), BiEncoder())}
+ARCHITECTURES: dict[str, Architecture] = dict(zip(ARCHITECTURE_NAMES, (CrossEncoder(), BiEncoder()), strict=True))
 
 
 def check_same_architecture(model: Any, processor: Any) -> None:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-DISTANCE_SCALES = ("sqrt_dim", "none")
 NUMBERS_AT_ONCE = 2**24  # of an energy by broadcasting that are in memory together
 
 Energy = Callable[[Tensor, Tensor, Tensor], Tensor]

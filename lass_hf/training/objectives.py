@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.architectures import ARCHITECTURES
-from ..core.choices import check
+from ..core.choices import LOSSES, check
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
@@ -60,8 +59,8 @@ class Objective(ABC):
 
     @property
     def mean_over(self) -> str:
-        """The items whose mean is the loss: "positives" or, with `mean_bce`, "triplets"."""
-        return "triplets" if self.args.loss == "mean_bce" else "positives"
+        """The items whose mean is the loss: "positives" or "triplets"."""
+        return LOSSES[self.args.loss].mean_over
 
     def training_split(self, split: GraphSplit) -> GraphSplit:
         """Returns the part of a split that is trained on.
@@ -74,8 +73,9 @@ class Objective(ABC):
     def check(self) -> None:
         """Raises LassError for arguments that do not fit the architecture."""
         name = self.processor.architecture
-        if self.args.loss not in (losses := ARCHITECTURES[name].losses):
-            raise LassError(f"loss={self.args.loss!r} with a {name}; expected one of {', '.join(losses)}")
+        fitting = [loss for loss, kind in LOSSES.items() if name in kind.architectures]
+        if self.args.loss not in fitting:
+            raise LassError(f"loss={self.args.loss!r} with a {name}; expected one of {', '.join(fitting)}")
         check(self.args, name)
 
     @abstractmethod

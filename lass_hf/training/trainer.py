@@ -21,10 +21,10 @@ from ..core.processing_lass import LassProcessor
 from ..utils.eager_attention import eager_attention
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
 from .checkpoints import check_checkpoint, loading_checkpoint, saving
-from .evaluation import evaluate_split
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .objectives import OBJECTIVES, Objective
 from .samplers import NeighborhoodSampler, SharedBatches
+from .split_evaluation import evaluate_split
 from .training_args import LassTrainingArguments
 
 METADATA = ("language", "license", "tags", "model_name", "finetuned_from", "tasks", "dataset_tags", "dataset")

@@ -9,7 +9,7 @@ from transformers import TrainingArguments
 from ..core.choices import TrainingChoices, check
 from ..core.errors import LassError
 from ..core.processing_lass import INCLUDE_GRAPH
-from ..scoring.triplet_scorer import scoring_dtype
+from ..scoring.precision import scoring_dtype
 
 
 @dataclass

@@ -6,7 +6,7 @@ import torch
 from helpers.tiny import make_model, make_processor, one_line
 from helpers.trainings import losses_of, make_trainer, plain_arguments, trainer_of
 
-from lass_hf import LassTrainer, TrainArguments, evaluate_link_prediction, run_metadata, train_and_record
+from lass_hf import LassTrainer, TrainArguments, collect_run_metadata, evaluate_link_prediction, train_and_record
 from lass_hf.core.errors import LassError
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
@@ -128,7 +128,7 @@ def test_an_optimizer_of_ones_own_is_that_of_a_recorded_training(with_schedule, 
         processing_class=processor,
         train_dataset=graph["train"],
         optimizers=(optimizer, schedule),
-        run_metadata=run_metadata(TrainArguments(graph="animals", encoder="tiny"), training, graph),
+        run_metadata=collect_run_metadata(TrainArguments(graph="animals", encoder="tiny"), training, graph),
     )
     train_and_record(trainer)
     assert steps == [0.125 if with_schedule else 0.25] * 2
