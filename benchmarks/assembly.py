@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from lass_hf import KGDataCollator, KnowledgeGraph, LassProcessor
+from lass_hf.core.architectures import CrossEncoder
 from lass_hf.core.encoders import OFFLINE_ENCODER
 from lass_hf.core.token_store import TokenStore
-from lass_hf.scoring.candidate_scores import CHUNK_SIZE
 from lass_hf.scoring.length_buckets import batch_cost, batches_by_length
 
 PARTS = (5_000, 20_000, 80_000, 320_000)
@@ -73,7 +73,7 @@ def main() -> None:
     ]
     triplets = np.repeat(queries, len(candidates), axis=0)
     triplets[:, 2] = np.tile(candidates, len(queries))
-    per_chunk = max(1, CHUNK_SIZE["cross-encoder"] // len(candidates)) * len(candidates)
+    per_chunk = max(1, CrossEncoder.candidates_per_chunk // len(candidates)) * len(candidates)
     chunks = [triplets[start : start + per_chunk] for start in range(0, len(triplets), per_chunk)]
     rows = []
     for budget in (4096, 65536):

@@ -12,7 +12,7 @@ import transformers
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion
 from lass_hf.core.encoders import OFFLINE_ENCODER
-from lass_hf.scoring.triplet_scorer import scoring_dtype
+from lass_hf.scoring.precision import scoring_dtype
 from lass_hf.utils.environment import command_line
 from lass_hf.utils.result_files import write_results
 

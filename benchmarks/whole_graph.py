@@ -16,8 +16,9 @@ import common
 import numpy as np
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassPredictor, LassProcessor
+from lass_hf.core.architectures import BiEncoder
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.scoring.candidate_scores import CHUNK_SIZE, make_candidate_vectors, scorer_from_index
+from lass_hf.scoring.candidate_scores import make_candidate_vectors, scorer_from_index
 from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
@@ -55,7 +56,7 @@ def main() -> None:
     index = build_entity_index(scorer)
     encoded = time.perf_counter()
     vectors = make_candidate_vectors(scorer, index, graph)
-    result = rank_split(scorer_from_index(scorer, vectors), graph["test"], chunk_size=CHUNK_SIZE["bi-encoder"])
+    result = rank_split(scorer_from_index(scorer, vectors), graph["test"], chunk_size=BiEncoder.candidates_per_chunk)
     ranked = time.perf_counter()
 
     processor.graph = graph

@@ -23,8 +23,8 @@ from lass_hf import (
     LassTrainer,
     LassTrainingArguments,
     evaluate_link_prediction,
-    frequency_scores,
     load_benchmark,
+    make_frequency_scorer,
     rank_split,
     scorer_from_triplets,
 )
@@ -55,7 +55,7 @@ def main() -> int:
         model.get_input_embeddings().requires_grad_(False)
 
     with stage("2. Rank test triplets by frequency and with the untrained model, to compare with"):
-        by_frequency = scorer_from_triplets(frequency_scores(graph))
+        by_frequency = scorer_from_triplets(make_frequency_scorer(graph))
         baseline = rank_split(by_frequency, graph["test"], limit=options.limit, quiet=True)
         limit = min(options.limit or UNTRAINED_LIMIT, UNTRAINED_LIMIT)
         untrained = evaluate_link_prediction(model, processor, graph, limit=limit)

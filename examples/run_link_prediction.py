@@ -17,12 +17,12 @@ from lass_hf import (
     LassProcessor,
     LassTrainer,
     check_evaluation,
+    collect_run_metadata,
     evaluate_and_record,
     load_graph,
     load_trained_model,
     make_collator,
     parse_script,
-    run_metadata,
     run_program,
     train_and_record,
 )
@@ -57,7 +57,7 @@ def main() -> None:
             processing_class=processor,
             train_dataset=train_dataset,
             eval_dataset=graph.splits.get("validation"),
-            run_metadata=run_metadata(arguments, training, graph),
+            run_metadata=collect_run_metadata(arguments, training, graph),
         )
         train_and_record(trainer)  # trainer.train() and save_model(), with training.json beside the model
 

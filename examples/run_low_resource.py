@@ -18,6 +18,7 @@ from lass_hf import (
     LassError,
     check_evaluation,
     check_plots,
+    collect_run_metadata,
     evaluate_triplet_classification,
     load_graph,
     load_trained_model,
@@ -25,7 +26,6 @@ from lass_hf import (
     plot_low_resource,
     read_results,
     read_training,
-    run_metadata,
     run_program,
     train,
     write_results,
@@ -59,7 +59,7 @@ def main() -> None:
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
 
     # What an earlier run of this script has done.
-    experiment = run_metadata(arguments, training, graph)
+    experiment = collect_run_metadata(arguments, training, graph)
     metrics: dict[str, dict[str, float]] = {}
     trainings: dict[str, Any] = {}
     if file.exists():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .evaluation.evaluate_and_record import Reranker as Reranker
     from .evaluation.evaluate_and_record import check_evaluation as check_evaluation
     from .evaluation.evaluate_and_record import evaluate_and_record as evaluate_and_record
-    from .evaluation.frequency_baseline import frequency_scores as frequency_scores
+    from .evaluation.frequency_baseline import make_frequency_scorer as make_frequency_scorer
     from .evaluation.link_prediction import evaluate_link_prediction as evaluate_link_prediction
     from .evaluation.link_prediction import evaluate_relation_prediction as evaluate_relation_prediction
     from .evaluation.link_prediction import rank_split as rank_split
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from .training.run import parse_script as parse_script
     from .training.run import train as train
     from .training.run import train_and_record as train_and_record
-    from .training.run_metadata import run_metadata as run_metadata
+    from .training.run_metadata import collect_run_metadata as collect_run_metadata
     from .training.trainer import LassTrainer as LassTrainer
     from .training.training_args import LassTrainingArguments as LassTrainingArguments
     from .utils.console import check_writable as check_writable
@@ -106,21 +106,21 @@ _LAZY = _LIGHT | {
     "TripletScorer": "scoring.triplet_scorer",
     "check_evaluation": "evaluation.evaluate_and_record",
     "check_plots": "analysis.plots",
+    "collect_run_metadata": "training.run_metadata",
     "evaluate_and_record": "evaluation.evaluate_and_record",
     "evaluate_link_prediction": "evaluation.link_prediction",
     "evaluate_relation_prediction": "evaluation.link_prediction",
     "evaluate_reranking": "evaluation.reranking",
     "evaluate_triplet_classification": "evaluation.triplet_classification",
     "fit_calibration": "evaluation.calibration",
-    "frequency_scores": "evaluation.frequency_baseline",
     "load_trained_model": "training.run",
     "make_collator": "training.run",
+    "make_frequency_scorer": "evaluation.frequency_baseline",
     "parse_script": "training.run",
     "plot_low_resource": "analysis.plots",
     "push_to_hub": "hub.upload",
     "rank_split": "evaluation.link_prediction",
     "register_score_function": "core.score_functions",
-    "run_metadata": "training.run_metadata",
     "scorer_from_triplets": "scoring.candidate_scores",
     "train": "training.run",
     "train_and_record": "training.run",

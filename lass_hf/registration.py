@@ -39,13 +39,16 @@ class _AfterImport(MetaPathFinder):
     def find_spec(self, fullname: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != WATCHED:
             return None
-        sys.meta_path.remove(self)
+        sys.meta_path.remove(self)  # while the other finders look for it
         spec = find_spec(fullname)
+        sys.meta_path.insert(0, self)  # A spec is also asked for by those who import nothing.
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
 
         def execute_and_register(module: ModuleType) -> None:
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
             execute(module)
             # One of them that is being imported, and asked for transformers, cannot be imported once more by now. It
             # registers its own class, and the first public name that is asked for registers the others.

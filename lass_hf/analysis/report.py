@@ -20,7 +20,7 @@ from ..evaluation.link_prediction import evaluate_link_prediction
 from ..evaluation.platt_scaling import reliability_curve, sigmoid
 from ..evaluation.ranking_progress import remove_progress
 from ..evaluation.triplet_classification import evaluate_triplet_classification
-from ..scoring.candidate_scores import make_candidate_scorer
+from ..scoring.candidate_scores import make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from ..utils.fingerprints import model_fingerprint
@@ -96,7 +96,7 @@ def analyze(
     ranks = None if ranks_file is None else _read_ranks(ranks_file, model, selected)
     first = selected.positives[0] if len(selected.positives) else selected.triplets[0]
     shown = describe_triplet(graph, first if triplet is None else _find_triplet(graph, triplet))
-    is_cross_encoder = model.config.architecture == "cross-encoder"
+    is_cross_encoder = not model.architecture.encodes_entities
     if not is_cross_encoder and (triplet is not None or layer is not None):
         raise LassError("a bi-encoder has no attention between head, relation and tail to show")
     # This is computed before the long work, so that a wrong layer is an error at once.
@@ -117,7 +117,7 @@ def analyze(
         triplets, scorer = ranks.pop("triplets"), TripletScorer(model, processor.token_store(graph), dtype)
         with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet or not is_main) as bar:
             worst = find_worst_queries(
-                make_candidate_scorer(scorer, graph[split]), graph, triplets, np.array(ranks["ranks"]), top_k, bar
+                make_split_scorer(scorer, graph[split]), graph, triplets, np.array(ranks["ranks"]), top_k, bar
             )
         results = {**ranks, "worst_queries": worst}
     analysis = {"task": task, "split": split, **results, "attention": None}

@@ -11,7 +11,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import load_graph
 from ..prediction.predictor import LassPredictor
-from ..scoring.index_building import index_folder, index_folder_for_graph
+from ..scoring.index_building import find_index_folder, find_index_folder_for_graph
 from ..utils.distributed import processes
 from .options import RANKING_WEIGHTS
 
@@ -49,7 +49,7 @@ def set_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespac
         LassError: weights, or `--keep_weights`, that would change nothing.
     """
     weights = {name: value for name in RANKING_WEIGHTS if (value := getattr(arguments, name)) is not None}
-    if weights and (model.config.architecture != "bi-encoder" or arguments.relations):
+    if weights and (not model.architecture.encodes_entities or arguments.relations):
         raise LassError(f"--{next(iter(weights))} is for heads and tails, and for bi-encoders")
     if arguments.keep_weights and not weights:
         raise LassError(f"--keep_weights needs {' and '.join(f'--{name}' for name in RANKING_WEIGHTS)}; none is given")
@@ -68,13 +68,13 @@ def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
         raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
     if arguments.graph:
         model, processor, graph = load_with_graph(arguments)
-        folder = index_folder_for_graph(arguments.model, processor.graph, graph)
+        folder = find_index_folder_for_graph(arguments.model, processor.graph, graph)
         processor.graph = graph
     elif arguments.long_text:
         raise LassError("--long_text needs --graph, which is not given")
     else:
         model, processor = load(arguments.model)
-        folder = index_folder(arguments.model)
+        folder = find_index_folder(arguments.model)
     if arguments.rerank:
         reranker, reranker_processor = load(arguments.rerank)
         reranker_processor.graph = processor.graph

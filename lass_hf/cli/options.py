@@ -2,8 +2,10 @@
 
 import argparse
 
-DTYPES = ("auto", "float32", "bfloat16")
-RANKING_WEIGHTS = ("neighbor_weight", "frequency_weight")
+from ..core.choices import ModelChoices, choice_names
+from ..scoring.precision import DTYPES
+
+RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
 GRAPH = "folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
 
 

@@ -8,7 +8,7 @@ from .options import add_graph, add_model, add_output, add_reranker, positive
 
 HELP = "predictions for the slot that is not given, or the verdict on a whole triplet"
 USES_MODELS = True
-SLOTS = ("head", "relation", "tail")
+SLOT_OPTIONS = ("head", "relation", "tail")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_graph(parser, required=False)
     add_reranker(parser)
-    for slot in SLOTS:
+    for slot in SLOT_OPTIONS:
         parser.add_argument(f"--{slot}", help="by id or text")
     for slot in ("head", "tail"):
         parser.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _query(arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns what is given for each slot: a name, a new entity's text as a dict, or None."""
-    query: dict[str, Any] = {slot: getattr(arguments, slot) for slot in SLOTS}
+    query: dict[str, Any] = {slot: getattr(arguments, slot) for slot in SLOT_OPTIONS}
     for slot in ("head", "tail"):
         if text := getattr(arguments, f"{slot}_text"):
             if query[slot]:

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .choices import ARCHITECTURE_NAMES
 from .errors import ModelError
 from .score_functions import ScoreFunction, score_of_energy
-from .token_store import TokenStore
+from .token_store import HEAD, TokenStore
 
 INVERSE = "inverse of {}"  # text of the inverse (reciprocal) relation, by which a bi-encoder asks for heads
 SEQUENCE_INPUTS = ["input_ids", "attention_mask", "segment_ids"]
@@ -23,9 +24,10 @@ SEQUENCE_INPUTS = ["input_ids", "attention_mask", "segment_ids"]
 class CrossEncoder:
     """One forward pass over the texts of a triplet."""
 
-    name = "cross-encoder"
-    losses: tuple[str, ...] = ("negative_sampling", "mean_bce", "softmax")
-    encodes_entities = False  # whether entities have vectors of their own, which an index can keep
+    encodes_entities = False  # Whether entities have vectors of their own, which an index can keep.
+    # Pairs of a query and a candidate that are scored together. The number is fixed, so that ranks do not depend on
+    # the number of processes.
+    candidates_per_chunk = 2**12
     input_names = SEQUENCE_INPUTS
 
     def relation_texts(self, texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -39,6 +41,7 @@ class CrossEncoder:
     def outputs(
         self,
         segments: Tensor,
+        segment_ids: Tensor,
         pairs: Tensor | None,
         function: ScoreFunction,
         margin: float,
@@ -49,6 +52,7 @@ class CrossEncoder:
 
         Args:
             segments: Mean-pooled head, relation and tail of each sequence, float32 of shape (rows, 3, k).
+            segment_ids: The segment of each token, int64 of shape (rows, L).
             pairs: None; a cross-encoder has none.
             function: The score function.
             margin: b of Eq. 1.
@@ -75,9 +79,8 @@ class BiEncoder:
     A triplet is two queries: (head, relation) for its tail, and (tail, inverse relation) for its head.
     """
 
-    name = "bi-encoder"
-    losses: tuple[str, ...] = ("negative_sampling", "softmax")
     encodes_entities = True
+    candidates_per_chunk = 2**22
     input_names = [*SEQUENCE_INPUTS, "pairs"]
 
     def relation_texts(self, texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -99,6 +102,7 @@ class BiEncoder:
     def outputs(
         self,
         segments: Tensor,
+        segment_ids: Tensor,
         pairs: Tensor | None,
         function: ScoreFunction,
         margin: float,
@@ -110,6 +114,7 @@ class BiEncoder:
         Args:
             segments: Mean-pooled head, relation and tail of each sequence, float32 of shape (rows, 3, k); a query has
                 no tail, an entity nothing else, and what a sequence does not have is 0.
+            segment_ids: The segment of each token, int64 of shape (rows, L); only a query has a head.
             pairs: Int64 of shape (batch, directions, 2): the rows of query and entity. None: no scores.
             function: The score function.
             margin: b of Eq. 1.
@@ -121,7 +126,8 @@ class BiEncoder:
             and the embeddings of the tail's query and of the tail.
         """
         head, relation, tail = segments.unbind(1)
-        vectors = function.row_vectors(head, relation, tail, unit_length)
+        is_query = (segment_ids == HEAD).any(dim=1)
+        vectors = function.row_vectors(head, relation, tail, is_query, unit_length)
         if pairs is None:
             return {"embeddings": vectors}
         entities = function.entity_vectors(vectors)
@@ -137,7 +143,7 @@ class BiEncoder:
 
 
 Architecture = CrossEncoder | BiEncoder
-ARCHITECTURES: dict[str, Architecture] = {kind.name: kind for kind in (CrossEncoder(), BiEncoder())}
+ARCHITECTURES: dict[str, Architecture] = dict(zip(ARCHITECTURE_NAMES, (CrossEncoder(), BiEncoder()), strict=True))
 
 
 def check_same_architecture(model: Any, processor: Any) -> None:

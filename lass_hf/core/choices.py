@@ -3,16 +3,40 @@
 A choice is a dataclass field with a default, a help text, the values that it can have, the architecture that it is
 for, and the kind of thing that it affects. `LassConfig` has the fields of `ModelChoices`, `LassProcessor` takes those
 of `SequenceChoices`, and `LassTrainingArguments` has those of `TrainingChoices`. Options of `lass-hf train`, recipe
-keys, fingerprints, model cards and run metadata follow from them.
+keys, fingerprints, model cards and run metadata follow from them. This module imports no library, so that help texts
+are shown at once.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .architectures import ARCHITECTURES
 from .errors import LassError
-from .score_functions import DISTANCE_SCALES, SCORE_FUNCTIONS
+
+ARCHITECTURE_NAMES = ("cross-encoder", "bi-encoder")
+CORRUPTIONS = ("each_slot", "head_or_tail", "tail")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a loss is, apart from its function in `losses.py`.
+
+    Attributes:
+        summary: A few words for `--help`.
+        architectures: The architectures that it fits.
+        mean_over: The items whose mean it is: "positives" or "triplets".
+    """
+
+    summary: str
+    architectures: tuple[str, ...] = ARCHITECTURE_NAMES
+    mean_over: str = "positives"
+
+
+LOSSES = {
+    "negative_sampling": Loss("Eq. 4, a positive counts once per slot"),
+    "mean_bce": Loss("published code; cross-encoder", ("cross-encoder",), "triplets"),
+    "softmax": Loss("Eq. 3"),
+}
 
 
 def choice(
@@ -53,20 +77,19 @@ class ModelChoices:
         "cross-encoder (one forward pass over the whole triplet), or bi-encoder (the query h [S] r gives u = h + r, "
         "the answer gives t; each entity is encoded once, and answers take milliseconds).",
         "vectors",
-        allowed=ARCHITECTURES,
+        allowed=ARCHITECTURE_NAMES,
     )
     margin: float | int = choice(7.0, "b of Eq. 1 (the paper: 7).", "scores")
     distance_scale: str = choice(
         "sqrt_dim",
         "sqrt_dim (the squared norm divided by sqrt(k), as in the published code), or none (Eq. 1 as printed).",
         "scores",
-        allowed=DISTANCE_SCALES,
+        allowed=("sqrt_dim", "none"),
     )
     score_function: str = choice(
         "translation",
         "How h, r and t are compared: translation is ||h + r - t||^2 (Eq. 1).",
-        "scores",
-        allowed=SCORE_FUNCTIONS,
+        "scores",  # `LassConfig` checks the name, because users register functions of their own.
     )
     normalize: bool = choice(
         False,
@@ -132,10 +155,10 @@ class TrainingChoices:
 
     loss: str = choice(
         "negative_sampling",
-        "negative_sampling (Eq. 4, a positive counts once per slot), mean_bce (published code; cross-encoder) or "
-        "softmax (Eq. 3). The cross-encoder compares a positive with its negatives, the bi-encoder with the batch.",
+        f"{', '.join(f'{name} ({loss.summary})' for name, loss in LOSSES.items())}. The cross-encoder compares a "
+        "positive with its negatives, the bi-encoder with the batch.",
         "loss",
-        allowed=("negative_sampling", "mean_bce", "softmax"),
+        allowed=LOSSES,
     )
     num_negatives: int = choice(
         5, "Corrupted triplets per positive and slot.", "negatives", at_least=1, architecture="cross-encoder"
@@ -144,7 +167,7 @@ class TrainingChoices:
         "each_slot",
         "each_slot (head, relation and tail), head_or_tail (one of the two by coin flip) or tail.",
         "negatives",
-        allowed=("each_slot", "head_or_tail", "tail"),
+        allowed=CORRUPTIONS,
         architecture="cross-encoder",
     )
     replacement: bool = choice(

@@ -38,14 +38,23 @@ class LassConfig(PreTrainedConfig, ModelChoices):
             kwargs, remedy="in a saved config.json edit these keys, and the model loads: its weights are the same"
         )
         super().__post_init__(**kwargs)
+        if self.score_function not in SCORE_FUNCTIONS:
+            raise LassError(
+                f"score_function={self.score_function!r}; expected one of {', '.join(SCORE_FUNCTIONS)}, or one of your "
+                f"own that is registered first: @register_score_function({self.score_function!r})"
+            )
         check(self)
+        self.check_ranking_weights()
+        if self.calibration is not None and set(self.calibration) != set(CALIBRATION):
+            raise LassError(f"calibration={self.calibration!r}; expected None, or {', '.join(CALIBRATION)}")
+
+    def check_ranking_weights(self) -> None:
+        """Raises LassError for a weight of neighbors that the score function cannot use."""
         if self.neighbor_weight and SCORE_FUNCTIONS[self.score_function].query is None:
             raise LassError(
                 f"neighbor_weight={self.neighbor_weight} with score_function={self.score_function!r}, which makes no "
                 "vector of a query that those of neighbors could be added to; leave it at 0"
             )
-        if self.calibration is not None and set(self.calibration) != set(CALIBRATION):
-            raise LassError(f"calibration={self.calibration!r}; expected None, or {', '.join(CALIBRATION)}")
 
     @property
     def ranks_by_triplets(self) -> bool:

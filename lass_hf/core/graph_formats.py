@@ -5,13 +5,25 @@ The methods are those of `KnowledgeGraph`. The wing `graphs/` does the work, and
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from .errors import GraphError
+from .vocabulary import Vocabulary
 
 
 class GraphFormats:
     """The methods of `KnowledgeGraph` that read and write other formats."""
+
+    if TYPE_CHECKING:  # The constructor of `KnowledgeGraph`.
+
+        def __init__(
+            self,
+            entities: Vocabulary,
+            relations: Vocabulary,
+            splits: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+        ): ...
 
     @classmethod
     def from_triplets(
@@ -39,7 +51,7 @@ class GraphFormats:
             GraphError: A row is not in this form, or texts are given and an id has none.
         """
         sources = (train, validation, test)
-        return cls(*_graphs().readers.from_triplets(sources, entity_text, relation_text))
+        return cls(*_Graphs().from_triplets(sources, entity_text, relation_text))
 
     @classmethod
     def from_directory(cls, path: str | Path, *, long_text: bool = False) -> Self:
@@ -58,9 +70,9 @@ class GraphFormats:
         Raises:
             GraphError: A file is missing or not in this form; the message names file and line.
         """
-        return cls(*_graphs().readers.from_directory(path, long_text))
+        return cls(*_Graphs().from_directory(path, long_text))
 
-    def to_datasets(self) -> dict[str, Any]:
+    def to_datasets(self: Any) -> dict[str, Any]:
         """Returns the graph as datasets of the library `datasets`.
 
         To share a graph use `save_dataset`, whose splits all have the same columns, as the hub requires.
@@ -69,7 +81,7 @@ class GraphFormats:
             `{"triplets": DatasetDict, "entities": Dataset, "relations": Dataset}`. The columns `head`, `relation`,
             `tail` and `id`, `text` are strings. Only splits with labels have the column `label`, int8, 1 or 0.
         """
-        return _graphs().arrow_tables.to_datasets(self)
+        return _Graphs().to_datasets(self)
 
     @classmethod
     def from_datasets(cls, triplets: Any, entities: Any = None, relations: Any = None) -> Self:
@@ -90,9 +102,9 @@ class GraphFormats:
             GraphError: A column is missing or holds no strings, a value is null or empty, an id has no row or several,
                 or a label is another one. The message names table and row, counted from 0.
         """
-        return cls(*_graphs().arrow_tables.from_datasets(triplets, entities, relations))
+        return cls(*_Graphs().from_datasets(triplets, entities, relations))
 
-    def save_dataset(self, folder: str | Path) -> None:
+    def save_dataset(self: Any, folder: str | Path) -> None:
         """Writes a dataset folder to share: Parquet files, and a card (README.md) that names them.
 
         `datasets.load_dataset(folder)`, `load_dataset(folder, "entities")` and `from_directory(folder)` read it.
@@ -103,10 +115,10 @@ class GraphFormats:
         Raises:
             GraphError: The folder holds other files, or cannot be written. Then nothing has changed.
         """
-        _graphs().dataset_folder.write_folder(self, folder)
+        _Graphs().write_folder(self, folder)
 
     def push_to_hub(
-        self,
+        self: Any,
         repo_id: str,
         *,
         private: bool | None = None,
@@ -127,7 +139,7 @@ class GraphFormats:
         Raises:
             HubError: The hub refuses the upload, or the connection breaks off.
         """
-        return _graphs().hub.push_graph(self, repo_id, private=private, token=token, commit_message=commit_message)
+        return _Graphs().push_graph(self, repo_id, private=private, token=token, commit_message=commit_message)
 
     @classmethod
     def from_hub(cls, repo_id: str, *, long_text: bool = False, **kwargs: Any) -> Self:
@@ -144,20 +156,20 @@ class GraphFormats:
         Raises:
             GraphError: The hub has no such dataset, or it is not that of a graph.
         """
-        return cls(*_graphs().hub.pull_graph(repo_id, long_text, **kwargs))
+        return cls(*_Graphs().pull_graph(repo_id, long_text, **kwargs))
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self: Any) -> dict[str, Any]:
         """Counts entities, relations and triplets, and reports on the quality of the data.
 
         Returns:
             The counts, and as `data_quality` those of duplicates, leaks between splits, entities that are not in the
             training split, shared texts and contradictory labels.
         """
-        return _graphs().summary.summarize(self)
+        return _Graphs().summarize(self)
 
 
-def _graphs():
-    """Returns the wing that reads and writes other formats.
+class _Graphs:
+    """The functions of the wing that reads and writes other formats.
 
     This is the only import of another wing in core. It is inside `try`, because transformers copies the modules that
     all other import statements name beside a saved model, and these modules are not needed there.
@@ -165,13 +177,21 @@ def _graphs():
     Raises:
         GraphError: The code is such a copy, and the package is not installed.
     """
-    try:
-        from lass_hf import graphs
-        from lass_hf.graphs import arrow_tables, dataset_folder, hub, readers, summary  # noqa: F401
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "lass_hf":
-            raise
-        raise GraphError(
-            "the code that is saved with a model cannot read or write other graphs: install the package lass-hf"
-        ) from None
-    return graphs
+
+    def __init__(self) -> None:
+        try:
+            from lass_hf.graphs.arrow_tables import from_datasets, to_datasets
+            from lass_hf.graphs.dataset_folder import write_folder
+            from lass_hf.graphs.hub import pull_graph, push_graph
+            from lass_hf.graphs.readers import from_directory, from_triplets
+            from lass_hf.graphs.summary import summarize
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "lass_hf":
+                raise
+            raise GraphError(
+                "the code that is saved with a model cannot read or write other graphs: install the package lass-hf"
+            ) from None
+        self.from_triplets, self.from_directory = from_triplets, from_directory
+        self.from_datasets, self.to_datasets = from_datasets, to_datasets
+        self.write_folder, self.push_graph, self.pull_graph = write_folder, push_graph, pull_graph
+        self.summarize = summarize

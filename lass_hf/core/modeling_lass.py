@@ -223,7 +223,7 @@ class LassForKGCompletion(PreTrainedModel):
         with torch.autocast(segments.device.type, enabled=False):
             factor = self.distance_factor()
             outputs = self.architecture.outputs(
-                segments, pairs, self.score_function, config.margin, factor, config.normalize
+                segments, segment_ids, pairs, self.score_function, config.margin, factor, config.normalize
             )
             if labels is not None:
                 if "scores" not in outputs:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-DISTANCE_SCALES = ("sqrt_dim", "none")
 NUMBERS_AT_ONCE = 2**24  # of an energy by broadcasting that are in memory together
 
 Energy = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -40,19 +39,26 @@ class ScoreFunction:
     energy: Energy
     query: Callable[[Tensor, Tensor], Tensor] | None = None
 
-    def row_vectors(self, head: Tensor, relation: Tensor, tail: Tensor, unit_length: bool) -> Tensor:
+    def row_vectors(self, head: Tensor, relation: Tensor, tail: Tensor, is_query: Tensor, unit_length: bool) -> Tensor:
         """Returns one vector for each sequence of a bi-encoder, which is a query (h, r) or an entity (t).
 
         Args:
             head: Float32 of shape (rows, k); 0 in the rows of entities.
             relation: Float32 of shape (rows, k); 0 in the rows of entities.
             tail: Float32 of shape (rows, k); 0 in the rows of queries.
+            is_query: Bool of shape (rows,), the rows of queries.
             unit_length: Whether u and t (without `query`: h and t) are brought to unit length.
 
         Returns:
             Float32 of shape (rows, k), or (rows, 2k) without `query`.
         """
-        compared = tail + head if self.query is None else self.query(head, relation) + tail
+        if self.query is None:
+            compared = head + tail
+        else:
+            # Ones stand in for what an entity does not have: at 0 a query vector, or its gradient, may be undefined.
+            given = is_query[:, None]
+            vectors = (torch.where(given, vector, torch.ones_like(vector)) for vector in (head, relation))
+            compared = torch.where(given, self.query(*vectors), tail)
         if unit_length:
             compared = normalize(compared, dim=-1)
         return torch.cat([compared, relation], dim=-1) if self.query is None else compared

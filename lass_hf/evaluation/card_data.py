@@ -7,7 +7,7 @@ from typing import Any
 from ..core.encoders import encoder_name
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
-from ..scoring.triplet_scorer import scoring_dtype
+from ..scoring.precision import scoring_dtype
 from .ranking_result import RankingResult
 from .reranking import RerankingResult
 

@@ -14,8 +14,8 @@ from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..hub.card_files import add_evaluation
-from ..scoring.index_building import index_folder_for_graph
-from ..scoring.triplet_scorer import DTYPES
+from ..scoring.index_building import find_index_folder_for_graph
+from ..scoring.precision import DTYPES
 from ..utils.console import check_writable, print_metrics, report
 from ..utils.distributed import processes
 from ..utils.environment import command_line, environment
@@ -140,7 +140,7 @@ def evaluate_and_record(
     elif task == "relation_prediction":
         result = evaluate_relation_prediction(model, processor, graph, **ranking)
     else:
-        ranking["index_folder"] = index_folder_for_graph(folder, processor.graph, graph)
+        ranking["index_folder"] = find_index_folder_for_graph(folder, processor.graph, graph)
         result = _predict_links(model, processor, graph, reranker, ranking)
     ranked = result.reranked if isinstance(result, RerankingResult) else result
     if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"] and processes().is_main_process:

@@ -7,7 +7,7 @@ from ..scoring.candidate_scores import TripletScoreFunction
 from ..scoring.entity_frequencies import EntityFrequencies
 
 
-def frequency_scores(graph: KnowledgeGraph) -> TripletScoreFunction:
+def make_frequency_scorer(graph: KnowledgeGraph) -> TripletScoreFunction:
     """Returns a score function that counts training triplets; `scorer_from_triplets` makes it rank candidates.
 
     Args:

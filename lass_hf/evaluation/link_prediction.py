@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..core.architectures import CrossEncoder
 from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
-from ..scoring.candidate_scores import CHUNK_SIZE, CandidateScorer, make_candidate_scorer, scorer_from_triplets
+from ..scoring.candidate_scores import CandidateScorer, make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
@@ -67,7 +68,7 @@ def evaluate_link_prediction(
     """
     graph_split = graph[split]
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
-    progress, chunk_size = None, CHUNK_SIZE[model.config.architecture]
+    progress, chunk_size = None, model.architecture.candidates_per_chunk
     if resume_dir is not None:
         identity = {
             **model.config.ranking_weights,
@@ -85,10 +86,7 @@ def evaluate_link_prediction(
             "device": scorer.model.device.type,
         }
         progress = RankingProgress(resume_dir, identity)
-    if slots == (1,):
-        score_candidates = scorer_from_triplets(scorer.score)
-    else:
-        score_candidates = make_candidate_scorer(scorer, graph_split, index_folder, quiet)
+    score_candidates = make_split_scorer(scorer, graph_split, index_folder, quiet, slots)
     return rank_split(score_candidates, graph_split, slots, limit, seed, quiet, chunk_size, progress)
 
 
@@ -117,7 +115,7 @@ def rank_split(
     limit: int | None = None,
     seed: int = 42,
     quiet: bool = False,
-    chunk_size: int = CHUNK_SIZE["cross-encoder"],
+    chunk_size: int = CrossEncoder.candidates_per_chunk,
     progress: RankingProgress | None = None,
 ) -> RankingResult:
     """Ranks the true triplets of a split by any score function of candidates.
@@ -178,7 +176,7 @@ def rank_slot(
     triplets: np.ndarray,
     slot: int,
     quiet: bool = True,
-    chunk_size: int = CHUNK_SIZE["cross-encoder"],
+    chunk_size: int = CrossEncoder.candidates_per_chunk,
     progress: RankingProgress | None = None,
 ) -> np.ndarray:
     """Ranks the value in one slot of each triplet; triplets with the same query are scored once.

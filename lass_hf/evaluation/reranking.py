@@ -17,7 +17,7 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
-from ..scoring.candidate_scores import make_candidate_scorer
+from ..scoring.candidate_scores import make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import place, processes, sum_over_processes
 from ..utils.fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
@@ -27,7 +27,7 @@ from .ranking_result import RankingResult
 from .retrieval import Retrieved, retrieve
 from .score_fusion import fit_retriever_weight, fused_ranks
 
-SLOTS = (0, 2)
+ENTITY_SLOTS = (0, 2)
 QUERIES_PER_CHUNK = 32  # queries reranked together; fixed, so that ranks do not depend on the number of processes
 FIT_TRIPLETS = 100  # validation triplets that the retriever's weight is fitted on
 
@@ -133,12 +133,12 @@ def evaluate_reranking(
         tokens[name] = int(sum_over_processes(spent)[0])
 
     with stage("indexing"):
-        score_candidates = make_candidate_scorer(retriever, graph[split], index_folder, quiet)
+        score_candidates = make_split_scorer(retriever, graph[split], index_folder, quiet)
     with stage("retrieval"):
-        retrieved = [retrieve(score_candidates, graph, triplets, slot, top_k, quiet) for slot in SLOTS]
+        retrieved = [retrieve(score_candidates, graph, triplets, slot, top_k, quiet) for slot in ENTITY_SLOTS]
     with stage("fitting"):
         if to_fit is not None:
-            parts = [retrieve(score_candidates, graph, to_fit, slot, top_k, quiet) for slot in SLOTS]
+            parts = [retrieve(score_candidates, graph, to_fit, slot, top_k, quiet) for slot in ENTITY_SLOTS]
             rows = np.arange(len(to_fit))
             scores = [score_retrieved(reranker, part, top_k, rows, quiet, "fitting", shared=True) for part in parts]
             num_fitted = sum(int(np.isfinite(side[:, 0]).sum()) for side in scores)
@@ -164,8 +164,8 @@ def evaluate_reranking(
     second = np.concatenate(reranked, axis=1)
     inside = first[1] <= top_k
     return RerankingResult(
-        retrieval=RankingResult.from_ranks(graph, triplets, SLOTS, first),
-        reranked=RankingResult.from_ranks(graph, triplets, SLOTS, second),
+        retrieval=RankingResult.from_ranks(graph, triplets, ENTITY_SLOTS, first),
+        reranked=RankingResult.from_ranks(graph, triplets, ENTITY_SLOTS, second),
         top_k=top_k,
         recall=float(inside.mean()),
         num_reranked=int(inside.sum()),

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..core.architectures import BiEncoder
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import SLOT_NAMES
-from ..scoring.candidate_scores import CHUNK_SIZE, CandidateScorer, top_positions
+from ..scoring.candidate_scores import CandidateScorer, top_positions
 from ..utils.distributed import place, processes, sum_over_processes
 
 
@@ -53,7 +54,7 @@ def retrieve(
         quiet: show no progress bar.
     """
     candidates, count = graph.candidates[slot], len(triplets)
-    per_chunk = max(1, CHUNK_SIZE["bi-encoder"] // len(candidates))
+    per_chunk = max(1, BiEncoder.candidates_per_chunk // len(candidates))
     kept = min(top_k, len(candidates))
     retrieved = Retrieved(
         triplets,

@@ -5,7 +5,7 @@ import numpy as np
 from .retrieval import Retrieved
 
 # Weights of the retriever's score to choose from, in units of the reranker score's spread over the retriever's.
-WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+WEIGHTS_TO_TRY = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 
 
 def fused_ranks(
@@ -45,8 +45,8 @@ def fit_retriever_weight(retrieved: list[Retrieved], reranker_scores: list[np.nd
         top_k: number of candidates that are reranked.
 
     Returns:
-        The best of `WEIGHTS`, times the spread of the reranker's scores over that of the retriever's; of equally good
-        ones the lowest, and 0 where no query has a candidate to compare.
+        The best of `WEIGHTS_TO_TRY`, times the spread of the reranker's scores over that of the retriever's; of equally
+        good ones the lowest, and 0 where no query has a candidate to compare.
     """
     retriever_part = np.concatenate([part.candidate_scores[:, : top_k - 1] for part in retrieved])
     reranker_part = np.concatenate([scores[:, 1:] for scores in reranker_scores])
@@ -64,7 +64,7 @@ def fit_retriever_weight(retrieved: list[Retrieved], reranker_scores: list[np.nd
         ]
         return float((1 / np.concatenate(ranks)).mean())
 
-    return max((ratio * weight for weight in WEIGHTS), key=mrr)
+    return max((ratio * weight for weight in WEIGHTS_TO_TRY), key=mrr)
 
 
 def _spread(scores: np.ndarray, rows: np.ndarray) -> float:

@@ -41,13 +41,13 @@ def render_model_card(
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters |= {"inline": _inline, "repr": repr, "shell": shlex.quote, "duration": _duration}
+    templates = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
+    templates.filters |= {"inline": _inline, "repr": repr, "shell": shlex.quote, "duration": _duration}
     training, metadata = card_data["training"] or {}, card_data["metadata"]
     repo = repo_id or _line(card_data["folder"])
     graph_name = metadata.get("dataset") or training.get("graph")
     data = _metadata(card_data, repo)
-    body = environment.get_template("model_card.md").render(
+    body = templates.get_template("model_card.md").render(
         **{name: card_data[name] for name in ("training", "evaluations", "graph")},
         model=card_data,
         name=data.model_name,

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # The files of the graph that are not uploaded, by `include_graph`.
 GRAPH_FILES = {"full": (), "vocabulary": (TRIPLETS_FILE,), "none": (VOCABULARY_FILE, TRIPLETS_FILE)}
-WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+WEIGHT_FILES = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 CONFIGS = ("config.json", "processor_config.json")
 TOKENIZER = (  # every file that a tokenizer of transformers may save
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
@@ -33,7 +33,7 @@ TOKENIZER = (  # every file that a tokenizer of transformers may save
     *("tokenizer.model", "spiece.model", "spm.model", "sentencepiece.bpe.model"),
 )
 # Names or patterns of the files that are uploaded, besides the code.
-SHARED = (CARD_FILE, *CONFIGS, *WEIGHTS, *TOKENIZER, VOCABULARY_FILE, TRIPLETS_FILE)
+SHARED = (CARD_FILE, *CONFIGS, *WEIGHT_FILES, *TOKENIZER, VOCABULARY_FILE, TRIPLETS_FILE)
 
 
 def push_to_hub(
@@ -124,7 +124,7 @@ def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **k
 
 def _is_replaced(name: str, include_graph: str) -> bool:
     """Checks whether a push removes a file that it does not upload: old weights, or a file of the graph anywhere."""
-    if name in GRAPH_FILES["none"] or any(fnmatchcase(name, pattern) for pattern in WEIGHTS):
+    if name in GRAPH_FILES["none"] or any(fnmatchcase(name, pattern) for pattern in WEIGHT_FILES):
         return True
     return Path(name).name in GRAPH_FILES[include_graph]
 

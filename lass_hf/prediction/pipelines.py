@@ -164,7 +164,7 @@ class KGCompletionPipeline(LassPipeline):
         from .predictor import LassPredictor
 
         folder = Path(self.model.name_or_path, INDEX_FOLDER)
-        if not folder.is_dir() or self.model.config.architecture != "bi-encoder":
+        if not folder.is_dir() or not self.model.architecture.encodes_entities:
             return super().make_predictor(dtype)
         predictor = LassPredictor(self.model, self.processor, dtype, index_folder=folder)
         try:

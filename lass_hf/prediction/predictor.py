@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
-from ..scoring.index_building import index_folder
+from ..scoring.index_building import find_index_folder
 from .name_resolver import Name, NameResolver
 from .ranker import CandidateRanker
 from .top_predictions import as_rows
@@ -93,7 +93,7 @@ class LassPredictor(CandidateRanker):
             rerank=other,
             rerank_top_k=rerank_top_k,
             retriever_weight=retriever_weight,
-            index_folder=index_folder(name_or_path),
+            index_folder=find_index_folder(name_or_path),
         )
 
     def score(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:

@@ -18,18 +18,12 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
 from ..evaluation.calibration import Calibration
-from ..scoring.candidate_scores import (
-    CHUNK_SIZE,
-    CandidateScorer,
-    make_candidate_vectors,
-    scorer_from_index,
-    scorer_from_triplets,
-)
+from ..scoring.candidate_scores import CandidateScorer, make_candidate_scorer, make_candidate_vectors
 from ..scoring.candidate_vectors import CandidateVectors
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
-from .top_predictions import is_known, known_positions, rerank, scored_triplets, top_predictions
+from .top_predictions import is_known, known_positions, rerank_predictions, scored_triplets, top_predictions
 
 # Called with the number of triplets scored since the last call; it may raise an exception to stop the scoring.
 OnProgress = Callable[[int], None]
@@ -172,8 +166,7 @@ class CandidateRanker:
             offered = self._all_candidates(slot) if candidates is None else candidates[slot]
             known = known_positions(self.graph.known, slot, queries[rows], offered)
             excluded = known if exclude_known else (known[0][:0], known[1][:0])
-            num_new = 0 if candidates is None else len(new_texts)
-            score_candidates = self._candidate_scores(scorer, slot, candidates is None, num_new)
+            score_candidates = self._candidate_scorer(scorer, slot, candidates is not None)
             reranks = self._reranker is not None and slot != 1
             with tqdm(
                 total=len(rows) * len(offered) - len(excluded[0]),
@@ -188,12 +181,12 @@ class CandidateRanker:
                     offered,
                     excluded,
                     max(top_k, self.rerank_top_k) if reranks else top_k,
-                    CHUNK_SIZE[scorer.model.config.architecture],
+                    scorer.model.architecture.candidates_per_chunk,
                     _as_progress(bar.update, on_progress),
                 )
             if reranks:
                 rerank_scores = partial(self._scorer_with(new_texts, self._reranker).score, progress=progress)
-                rerank(found, slot, rerank_scores, self.rerank_top_k, self.retriever_weight)
+                rerank_predictions(found, slot, rerank_scores, self.rerank_top_k, self.retriever_weight)
             for row, ranking in zip(rows.tolist(), found, strict=True):
                 rankings[row] = ranking[:top_k]
         scored = np.concatenate(rankings)
@@ -213,21 +206,17 @@ class CandidateRanker:
     def _all_candidates(self, slot: int) -> np.ndarray:
         return np.arange(self.graph.num_relations if slot == 1 else self.graph.num_entities)
 
-    def _candidate_scores(self, scorer: TripletScorer, slot: int, is_all: bool, num_new: int) -> CandidateScorer:
-        """Returns the function that scores candidates.
+    def _candidate_scorer(self, scorer: TripletScorer, slot: int, chosen: bool) -> CandidateScorer:
+        """Returns the function that scores candidates; chosen ones may be new to the graph."""
 
-        Chosen candidates (not `is_all`) are scored as triplets. All entities are scored by the index, with `num_new`
-        entities behind the graph's own, and so are chosen ones where neighbors or frequencies count.
-        """
-        train = self.graph.splits.get("train")
-        counts_triplets = scorer.model.config.ranks_by_triplets and train is not None and len(train.positives) > 0
-        if not scorer.is_bi_encoder or slot == 1 or not (is_all or counts_triplets):
-            return scorer_from_triplets(scorer.score)
-        vectors = self.candidate_vectors
-        if num_new:
-            new = np.arange(self.graph.num_entities, self.graph.num_entities + num_new)
-            vectors = vectors.with_entities(scorer.encode_entities(new), scorer.store.first_with_same_text[0])
-        return scorer_from_index(scorer, vectors)
+        def make_vectors() -> CandidateVectors:
+            new = np.arange(self.graph.num_entities, scorer.store.num_entities)
+            if not chosen or not len(new):
+                return self.candidate_vectors
+            first_with_same_text = scorer.store.first_with_same_text[0]
+            return self.candidate_vectors.with_entities(scorer.encode_entities(new), first_with_same_text)
+
+        return make_candidate_scorer(scorer, self.graph, (slot,), make_vectors, chosen)
 
     def _scorer_with(self, new_texts: Sequence[str], scorer: TripletScorer | None = None) -> TripletScorer:
         """Returns this ranker's scorer, or another one, with the texts of entities that are new to the graph."""

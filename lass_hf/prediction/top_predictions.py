@@ -83,7 +83,7 @@ def top_predictions(
     return rankings
 
 
-def rerank(
+def rerank_predictions(
     rankings: list[np.ndarray],
     slot: int,
     score: Callable[[np.ndarray, int], np.ndarray],

@@ -6,6 +6,7 @@ no candidates: its caller chooses which pairs are scored.
 """
 
 import logging
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -21,10 +22,6 @@ from .entity_frequencies import EntityFrequencies
 from .entity_index import EntityIndex
 from .index_building import build_entity_index
 from .triplet_scorer import Progress, TripletScorer
-
-# Pairs of a query and a candidate that are scored together, for each architecture. The numbers are fixed, so that the
-# ranks do not depend on the number of processes.
-CHUNK_SIZE = {"cross-encoder": 2**12, "bi-encoder": 2**22}
 
 logger = logging.getLogger(__name__)
 
@@ -137,32 +134,74 @@ def scorer_from_index(scorer: TripletScorer, vectors: CandidateVectors) -> Candi
 
 
 def make_candidate_scorer(
-    scorer: TripletScorer, split: GraphSplit, folder: str | Path | None = None, quiet: bool = True
+    scorer: TripletScorer,
+    graph: KnowledgeGraph,
+    slots: Collection[int],
+    make_vectors: Callable[[], CandidateVectors],
+    chosen: bool = False,
 ) -> CandidateScorer:
-    """Makes the candidate scorer of a model, to rank a split.
+    """Makes the candidate scorer of a model.
+
+    Args:
+        scorer: The scorer of the model, over the texts of the graph.
+        graph: The graph whose training triplets give neighbors and frequencies.
+        slots: The slots that are asked for.
+        make_vectors: Returns the vectors of the entities. It is called only if entities are scored by vectors.
+        chosen: Whether only chosen entities are scored, too few to encode all of the graph for them.
+
+    Returns:
+        A candidate scorer: `scorer_from_index` for the heads and tails of a bi-encoder, otherwise
+        `scorer_from_triplets`. Chosen entities are scored as triplets too, unless neighbors or frequencies count, which
+        only the vectors have.
+    """
+    if not scorer.is_bi_encoder or set(slots) == {1}:
+        return scorer_from_triplets(scorer.score)
+    if chosen and not (scorer.model.config.ranks_by_triplets and len(_training_triplets(graph))):
+        return scorer_from_triplets(scorer.score)
+    return scorer_from_index(scorer, make_vectors())
+
+
+def make_split_scorer(
+    scorer: TripletScorer,
+    split: GraphSplit,
+    folder: str | Path | None = None,
+    quiet: bool = True,
+    slots: Collection[int] = (0, 2),
+) -> CandidateScorer:
+    """Makes the candidate scorer of a model, to rank a split among all entities.
 
     Args:
         scorer: The scorer of the model, over the texts of the split's graph.
         split: The split that is ranked. Training triplets of its graph give neighbors and frequencies.
         folder: The folder that keeps the entity index of a bi-encoder. None keeps it in memory.
         quiet: Whether no progress bar is shown while entities are encoded.
+        slots: The slots that are asked for.
 
     Returns:
-        A candidate scorer: `scorer_from_index` for a bi-encoder, `scorer_from_triplets` for a cross-encoder.
+        A candidate scorer, see `make_candidate_scorer`.
 
     Raises:
         LassError: The folder holds the index of another model or graph, or cannot be written.
     """
-    if not scorer.is_bi_encoder:
-        return scorer_from_triplets(scorer.score)
+
+    def make_vectors() -> CandidateVectors:
+        _warn_of_training_split(scorer, split)
+        return make_candidate_vectors(scorer, build_entity_index(scorer, folder, quiet), split.graph)
+
+    return make_candidate_scorer(scorer, split.graph, slots, make_vectors)
+
+
+def _warn_of_training_split(scorer: TripletScorer, split: GraphSplit) -> None:
     if split.name == "train" and scorer.model.config.ranks_by_triplets and processes().is_main_process:
         logger.warning(
             "the ranks of training triplets are too good: neighbors and frequencies, which are counted in these very "
             "triplets, give their entities away"
         )
-    return scorer_from_index(
-        scorer, make_candidate_vectors(scorer, build_entity_index(scorer, folder, quiet), split.graph)
-    )
+
+
+def _training_triplets(graph: KnowledgeGraph) -> np.ndarray:
+    """Returns the true training triplets of a graph, int64 of shape (n, 3); none if it has no such split."""
+    return graph["train"].positives if "train" in graph else np.empty((0, 3), dtype=np.int64)
 
 
 def make_candidate_vectors(scorer: TripletScorer, index: EntityIndex, graph: KnowledgeGraph) -> CandidateVectors:
@@ -177,8 +216,8 @@ def make_candidate_vectors(scorer: TripletScorer, index: EntityIndex, graph: Kno
         The candidate vectors of all entities of the graph.
     """
     config: LassConfig = scorer.model.config  # type: ignore[assignment]
-    train = graph.splits.get("train")
-    triplets = np.empty((0, 3), dtype=np.int64) if train is None else train.positives
+    config.check_ranking_weights()  # They may have been changed since the model was loaded.
+    triplets = _training_triplets(graph)
     if config.ranks_by_triplets and not len(triplets) and processes().is_main_process:
         logger.warning("the graph has no training triplets, so entities are ranked by their texts alone")
     vectors = mix_candidate_vectors(

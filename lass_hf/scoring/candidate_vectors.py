@@ -16,7 +16,7 @@ from torch.nn.functional import embedding_bag, normalize
 from .entity_frequencies import EntityFrequencies
 from .entity_index import EntityIndex
 
-ENTITIES_AT_ONCE = 2**16  # Entities mixed together. With 20 neighbors each they take 2 GB at 384 dimensions.
+ENTITIES_MIXED_AT_ONCE = 2**16  # Entities mixed together. With 20 neighbors each they take 2 GB at 384 dimensions.
 
 
 @dataclass
@@ -197,9 +197,8 @@ def mix_candidate_vectors(
         return CandidateVectors(index, first_with_same_text)
     neighborhoods = find_neighbors(triplets, first_with_same_text)
     mixing = Mixing(index, neighborhoods, weight, unit)
-    parts = np.array_split(
-        np.arange(len(first_with_same_text)), range(ENTITIES_AT_ONCE, len(first_with_same_text), ENTITIES_AT_ONCE)
-    )
+    entities = np.arange(len(first_with_same_text))
+    parts = np.array_split(entities, range(ENTITIES_MIXED_AT_ONCE, len(entities), ENTITIES_MIXED_AT_ONCE))
     mixed = EntityIndex([mixing(index.vectors(first_with_same_text[part]).cpu(), part) for part in parts])
     return CandidateVectors(mixed, _first_with_same_vector(first_with_same_text, neighborhoods), mixing)
 

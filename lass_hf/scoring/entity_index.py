@@ -26,8 +26,8 @@ from .entity_index_files import (
 from .search_inputs import Pairs, check_exclusions, check_queries
 from .triplet_scorer import Progress
 
-ENTITIES_AT_ONCE = 2**11  # Entities encoded together, by one process.
-QUERIES_AT_ONCE = 2**10  # Queries compared with a block together. Their distances take 64 MB.
+ENTITIES_ENCODED_AT_ONCE = 2**11  # Entities encoded together, by one process.
+QUERIES_COMPARED_AT_ONCE = 2**10  # Queries compared with a block together. Their distances take 64 MB.
 
 Encode = Callable[[np.ndarray], torch.Tensor]
 
@@ -226,7 +226,7 @@ class EntityIndex:
     def nearest(self, queries: torch.Tensor, k: int, exclude: Pairs | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Finds the k nearest entities of each query, exactly.
 
-        In memory are one block, and its distances to `QUERIES_AT_ONCE` queries.
+        In memory are one block, and its distances to `QUERIES_COMPARED_AT_ONCE` queries.
 
         Args:
             queries: Float32 of shape (q, dim).
@@ -254,8 +254,8 @@ class EntityIndex:
             block, norms = self._block(number, queries.device)
             block_entities = torch.arange(start, start + len(block), device=queries.device)
             first, last = np.searchsorted(entities, [start, start + len(block)])
-            for row in range(0, len(queries), QUERIES_AT_ONCE):
-                end = row + QUERIES_AT_ONCE
+            for row in range(0, len(queries), QUERIES_COMPARED_AT_ONCE):
+                end = row + QUERIES_COMPARED_AT_ONCE
                 distances = squared_distances(queries[row:end], block, norms)
                 pairs = first + np.flatnonzero((row <= rows[first:last]) & (rows[first:last] < end))
                 distances[rows[pairs] - row, entities[pairs] - start] = torch.inf
@@ -284,9 +284,9 @@ def _finish_block(
     num_kept = 0 if block is None else len(block)
     dim = encode(np.arange(0)).shape[1] if count > 1 else 0
     parts = [] if block is None else [block]
-    for first in range(start + num_kept, stop, ENTITIES_AT_ONCE):
-        entities = np.arange(first, min(first + ENTITIES_AT_ONCE, stop))
-        if first // ENTITIES_AT_ONCE % count == rank:
+    for first in range(start + num_kept, stop, ENTITIES_ENCODED_AT_ONCE):
+        entities = np.arange(first, min(first + ENTITIES_ENCODED_AT_ONCE, stop))
+        if first // ENTITIES_ENCODED_AT_ONCE % count == rank:
             parts.append(encode(entities).detach().to("cpu", torch.float32))
         else:
             parts.append(torch.zeros(len(entities), dim))

@@ -18,8 +18,8 @@ from safetensors.torch import save
 from ..core.errors import IndexFolderError, LassError, first_line, loading_errors
 from ..utils.atomic_files import write_whole
 
-FORMAT = "3"
-BLOCK_SIZE = 2**14  # Entities in a block and in its file, which are written, compared and moved to a device together.
+INDEX_FORMAT = "3"
+ENTITIES_PER_BLOCK = 2**14  # Entities of a block and of its file, written, compared and moved to a device together.
 STALE_SECONDS = 3600  # A half-written file that is older was left by a process that was killed.
 
 DigestTexts = Callable[[int, int], str]
@@ -29,7 +29,8 @@ Spans = list[tuple[int, int]]
 
 def spans_of_blocks(num_entities: int) -> Spans:
     """Returns the first entity and the end of each block, for a number of entities."""
-    return [(start, min(start + BLOCK_SIZE, num_entities)) for start in range(0, num_entities, BLOCK_SIZE)]
+    starts = range(0, num_entities, ENTITIES_PER_BLOCK)
+    return [(start, min(start + ENTITIES_PER_BLOCK, num_entities)) for start in starts]
 
 
 def read_blocks(folder: Path, spans: Spans, texts: DigestTexts, model: str) -> Blocks:
@@ -89,7 +90,7 @@ def write_block(folder: Path, number: int, block: torch.Tensor, start: int, text
         with safe_open(file, "pt") as content:
             sizes |= set(json.loads(content.metadata()["texts"]))
     digests = {size: texts(start, start + int(size)) for size in sorted(sizes, key=int)}
-    metadata = {"format": FORMAT, "model": model, "texts": json.dumps(digests)}
+    metadata = {"format": INDEX_FORMAT, "model": model, "texts": json.dumps(digests)}
     try:
         write_whole(file, save({"vectors": block.contiguous()}, metadata))
     except OSError as error:
@@ -134,8 +135,8 @@ def _read_block(
     except loading_errors() as error:
         raise LassError(f"{file}: damaged ({first_line(error)}); delete it, its entities are encoded again") from None
     difference, size = None, len(block)
-    if metadata.get("format") != FORMAT:
-        difference = f"format (it is {metadata.get('format')}, expected {FORMAT})"
+    if metadata.get("format") != INDEX_FORMAT:
+        difference = f"format (it is {metadata.get('format')}, expected {INDEX_FORMAT})"
     elif metadata.get("model") != model:
         difference = "model"
     else:

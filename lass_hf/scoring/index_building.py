@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 INDEX_FOLDER = "entity_index"  # The name of the folder inside a model's folder.
 
 
-def index_folder(model: str | Path) -> Path | None:
+def find_index_folder(model: str | Path) -> Path | None:
     """Returns the folder that keeps the index of a model's own graph.
 
     Args:
@@ -27,7 +27,7 @@ def index_folder(model: str | Path) -> Path | None:
     return Path(model, INDEX_FOLDER) if Path(model).is_dir() else None
 
 
-def index_folder_for_graph(model: str | Path, own: KnowledgeGraph | None, graph: KnowledgeGraph) -> Path | None:
+def find_index_folder_for_graph(model: str | Path, own: KnowledgeGraph | None, graph: KnowledgeGraph) -> Path | None:
     """Returns the folder that keeps the index of a graph, which is the model's for its own graph.
 
     Args:
@@ -42,7 +42,7 @@ def index_folder_for_graph(model: str | Path, own: KnowledgeGraph | None, graph:
         return None
     first = slice(own.num_entities)
     same = (own.entities.ids, own.entities.texts) == (graph.entities.ids[first], graph.entities.texts[first])
-    return index_folder(model) if same else None
+    return find_index_folder(model) if same else None
 
 
 def build_entity_index(

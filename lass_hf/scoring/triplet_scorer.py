@@ -19,9 +19,9 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.token_store import TokenStore
 from ..utils.distributed import place, sum_over_processes
 from .length_buckets import batch_cost, batches_by_length
+from .precision import scoring_dtype
 
 MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
-DTYPES = ("auto", "float32", "bfloat16")
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 PAIRS_AT_ONCE = 2**14  # Pairs of a query and an entity whose difference vectors are in memory together.
 
@@ -36,31 +36,6 @@ class Progress(Protocol):
             count: The number of triplets or entities that are done since the last call.
         """
         ...
-
-
-def scoring_dtype(dtype: str, device: torch.device) -> torch.dtype | None:
-    """Returns the precision to score in.
-
-    Args:
-        dtype: "float32", "bfloat16", or "auto" for bfloat16 where the hardware multiplies it natively.
-        device: The device of the model.
-
-    Returns:
-        The torch dtype, or None for that of the model.
-
-    Raises:
-        LassError: The name is none of these.
-    """
-    if dtype not in DTYPES:
-        raise LassError(f"dtype={dtype!r}; expected one of {', '.join(DTYPES)}")
-    if dtype != "auto":
-        return getattr(torch, dtype)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    else:
-        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if native else None
 
 
 class TripletScorer:

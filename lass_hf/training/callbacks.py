@@ -88,7 +88,7 @@ class ModelCardCallback(TrainerCallback):
     """Collects the data of a model card: the training, and the evaluations of the weights that are saved.
 
     Args:
-        run_metadata: Graph, recipe and choices of the run, as `run_metadata` makes them; None to make them
+        run_metadata: Graph, recipe and choices of the run, as `collect_run_metadata` makes them; None to make them
             from the Trainer's model, processor and arguments.
     """
 

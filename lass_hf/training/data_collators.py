@@ -68,7 +68,7 @@ class KGDataCollator:
         if graph is None:
             raise LassError("KGDataCollator needs a graph: pass graph=..., or a processor that has one")
         _check_architecture(self, processor, "cross-encoder")
-        self.store = processor.token_store(graph)
+        self.graph, self.store = graph, processor.token_store(graph)
         choices = (graph, num_negatives, corruption, replacement, seed)
         self.uniform_sampler = NegativeSampler(*choices, pseudo_typed=pseudo_typed)
         self.sampler = self.uniform_sampler

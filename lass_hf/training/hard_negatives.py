@@ -18,7 +18,7 @@ from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes, sum_over_processes
 
-QUERIES_AT_ONCE = 2**12  # Queries encoded and compared together, by one process.
+QUERIES_MINED_AT_ONCE = 2**12  # Queries encoded and compared together, by one process.
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def mine_hard_negatives(
     Raises:
         LassError: A query has all entities as known ones, or the scorer is that of a cross-encoder.
     """
+    if scorer.model.score_function.query is None:
+        raise LassError(
+            f"score_function={scorer.model.config.score_function!r} of the retriever makes no vector of a query, by "
+            "which an index finds the nearest entities; expected one with a query, such as translation"
+        )
     index = build_entity_index(scorer, index_folder, quiet)
     graph, store = split.graph, scorer.store
     known = KnownTriplets(store.canonical_triplets(graph["train"].positives), graph.num_entities, graph.num_relations)
@@ -115,11 +120,11 @@ def _nearest(
         )
     state, name = processes(), "heads" if slot == 0 else "tails"
     nearest = np.zeros((len(triplets), min(depth, num_left)), dtype=np.int32)
-    starts = range(0, len(triplets), QUERIES_AT_ONCE)[state.process_index :: state.num_processes]
+    starts = range(0, len(triplets), QUERIES_MINED_AT_ONCE)[state.process_index :: state.num_processes]
     for start in tqdm(starts, desc=f"mining {name}", unit=" blocks", disable=quiet or not state.is_main_process):
-        part = slice(start, start + QUERIES_AT_ONCE)
+        part = slice(start, start + QUERIES_MINED_AT_ONCE)
         vectors = scorer.encode_queries(triplets[part], slot)
-        first, last = np.searchsorted(rows, [start, start + QUERIES_AT_ONCE])
+        first, last = np.searchsorted(rows, [start, start + QUERIES_MINED_AT_ONCE])
         nearest[part] = index.nearest(vectors, nearest.shape[1], (rows[first:last] - start, entities[first:last]))[1]
     return sum_over_processes(nearest)
 

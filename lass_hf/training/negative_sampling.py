@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..core.choices import CORRUPTIONS
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from .hard_negatives import HardNegatives
 
 logger = logging.getLogger(__name__)
 
-CORRUPTIONS = ("each_slot", "head_or_tail", "tail")
 SMALL_VOCABULARY = 256  # Up to so many values are put in random order all at once, which also finds the last valid one.
 MAX_ROUNDS = 4  # Rounds of rejection, each with twice as many draws, before all values are put in random order.
 VALUES_AT_ONCE = 2**20  # Values that are put in random order together.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.architectures import ARCHITECTURES
+from ..core.choices import LOSSES, check
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
@@ -40,13 +40,17 @@ class Objective(ABC):
     Args:
         processor: The processor of the model that is trained.
         args: The training arguments.
+        compute_loss: A loss that takes the place of the one that `args.loss` names, as transformers' Trainer calls it:
+            `compute_loss(outputs, labels, num_items_in_batch=...)`. For a cross-encoder only.
     """
 
     # Entries of a batch that the loss needs and the model does not.
     loss_inputs: tuple[str, ...] = ("labels",)
 
-    def __init__(self, processor: LassProcessor, args: LassTrainingArguments):
-        self.processor, self.args = processor, args
+    def __init__(
+        self, processor: LassProcessor, args: LassTrainingArguments, compute_loss: Callable[..., Tensor] | None = None
+    ):
+        self.processor, self.args, self.compute_loss = processor, args, compute_loss
 
     def split_batch(self, batch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Divides a batch into the inputs of the model and the inputs of the loss, two dicts."""
@@ -55,8 +59,8 @@ class Objective(ABC):
 
     @property
     def mean_over(self) -> str:
-        """The items whose mean is the loss: "positives" or, with `mean_bce`, "triplets"."""
-        return "triplets" if self.args.loss == "mean_bce" else "positives"
+        """The items whose mean is the loss: "positives" or "triplets"."""
+        return LOSSES[self.args.loss].mean_over
 
     def training_split(self, split: GraphSplit) -> GraphSplit:
         """Returns the part of a split that is trained on.
@@ -69,8 +73,10 @@ class Objective(ABC):
     def check(self) -> None:
         """Raises LassError for arguments that do not fit the architecture."""
         name = self.processor.architecture
-        if self.args.loss not in (losses := ARCHITECTURES[name].losses):
-            raise LassError(f"loss={self.args.loss!r} with a {name}; expected one of {', '.join(losses)}")
+        fitting = [loss for loss, kind in LOSSES.items() if name in kind.architectures]
+        if self.args.loss not in fitting:
+            raise LassError(f"loss={self.args.loss!r} with a {name}; expected one of {', '.join(fitting)}")
+        check(self.args, name)
 
     @abstractmethod
     def make_collator(self, graph: KnowledgeGraph) -> Collator:
@@ -107,14 +113,6 @@ class CrossEncoderObjective(Objective):
 
     loss_inputs = ("labels", "groups")
 
-    def check(self) -> None:
-        super().check()
-        if self.args.neighborhood_size > 1:
-            raise LassError(
-                f"neighborhood_size={self.args.neighborhood_size} with a cross-encoder, where triplets share nothing; "
-                "leave it at 1"
-            )
-
     def training_split(self, split: GraphSplit) -> GraphSplit:
         return _true_triplets(split) if self.args.loss == "softmax" else split
 
@@ -122,16 +120,21 @@ class CrossEncoderObjective(Objective):
         return KGDataCollator(self.processor, graph, **self.args.sampling())
 
     def loss(self, model, outputs, loss_inputs, graph, collator, count=None):
-        return self._loss(outputs.scores, loss_inputs["labels"], loss_inputs.get("groups"), collator, count)
+        return self._loss(outputs, loss_inputs["labels"], loss_inputs.get("groups"), collator, count)
 
     def evaluation_loss(self, scorer, triplets, graph, collator):
-        if not isinstance(collator, KGDataCollator):
+        if not isinstance(collator, KGDataCollator) or collator.graph is not graph:
             collator = self.make_collator(graph)
         triplets, labels = collator.with_negatives(triplets, uniform=True)
         arrays = scorer.score(triplets, shared=True), labels, groups_of(labels)
-        return self._loss(*map(torch.from_numpy, arrays), collator)
+        scores, *rest = map(torch.from_numpy, arrays)
+        return self._loss(LassOutput(scores=scores), *rest, collator)
 
-    def _loss(self, scores: Tensor, labels: Tensor, groups: Tensor | None, collator: Collator, count=None) -> Tensor:
+    def _loss(self, outputs: LassOutput, labels: Tensor, groups: Tensor | None, collator: Collator, count=None):
+        if self.compute_loss is not None:
+            return self.compute_loss(outputs, labels, num_items_in_batch=count)
+        scores = outputs.scores
+        assert scores is not None
         if self.args.loss == "mean_bce":
             return mean_bce_loss(scores, labels, count)
         if self.args.loss == "softmax":
@@ -150,12 +153,16 @@ class BiEncoderObjective(Objective):
 
     loss_inputs = ("labels", "triplets", "query_rows", "candidates", "candidate_rows")
 
-    def __init__(self, processor: LassProcessor, args: LassTrainingArguments):
-        super().__init__(processor, args)
+    def __init__(
+        self, processor: LassProcessor, args: LassTrainingArguments, compute_loss: Callable[..., Tensor] | None = None
+    ):
+        super().__init__(processor, args, compute_loss)
         self._known: tuple[KnowledgeGraph, KnownTriplets] | None = None
 
     def check(self) -> None:
         super().check()
+        if self.compute_loss is not None:
+            raise LassError("compute_loss_func is for a cross-encoder: a bi-encoder's loss compares whole batches")
         if self.args.n_gpu > 1:
             raise LassError(
                 f"a bi-encoder on {self.args.n_gpu} GPUs of one process: start one process for each of them, with "

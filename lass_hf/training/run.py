@@ -17,7 +17,7 @@ from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import load_graph
-from ..scoring.index_building import INDEX_FOLDER, index_folder_for_graph
+from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.console import quieten
 from ..utils.distributed import processes
@@ -27,7 +27,7 @@ from .checkpoints import find_checkpoint
 from .data_collators import KGDataCollator
 from .hard_negatives import mine_hard_negatives
 from .recipes import TrainArguments, parse_training
-from .run_metadata import run_metadata
+from .run_metadata import collect_run_metadata
 from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
 
@@ -38,7 +38,7 @@ class TrainingRun:
 
     Attributes:
         trainer: holds the model, the processor and the log.
-        metadata: what identifies the training, as `run_metadata` returns it, and whether it was resumed.
+        metadata: what identifies the training, as `collect_run_metadata` returns it, and whether it was resumed.
     """
 
     trainer: LassTrainer
@@ -86,7 +86,7 @@ def train(
     model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
     train_dataset = graph["train"].sample(arguments.fraction, training.seed)
     collator = make_collator(arguments, training, processor, train_dataset)
-    metadata = run_metadata(arguments, training, graph)
+    metadata = collect_run_metadata(arguments, training, graph)
     try:
         trainer = LassTrainer(
             model=model,
@@ -120,7 +120,7 @@ def train_and_record(trainer: LassTrainer) -> TrainingRun:
     training = trainer.args
     output_dir = _output_dir(training)
     if trainer.card.run_metadata is None:
-        raise LassError("the trainer has no run metadata: make it with run_metadata=run_metadata(...)")
+        raise LassError("the trainer has no run metadata: make it with run_metadata=collect_run_metadata(...)")
     metadata = dict(trainer.card.run_metadata)
     checkpoint = None
     if training.resume_from_checkpoint is not None:
@@ -213,7 +213,7 @@ def make_collator(
         raise LassError(f"--retriever {folder}: a cross-encoder; expected a bi-encoder")
     of_retriever = LassProcessor.from_pretrained(folder)
     scorer = TripletScorer(model, of_retriever.token_store(graph))
-    kept = index_folder_for_graph(folder, of_retriever.graph, graph)
+    kept = find_index_folder_for_graph(folder, of_retriever.graph, graph)
     mined = mine_hard_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
     return KGDataCollator(processor, graph, **training.sampling(), hard_negatives=mined, num_mined=arguments.num_mined)
 

@@ -34,7 +34,9 @@ BOOKKEEPING = (
 )
 
 
-def run_metadata(arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph) -> dict[str, Any]:
+def collect_run_metadata(
+    arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph
+) -> dict[str, Any]:
     """Returns what identifies a training.
 
     Trainings that differ in nothing but `seed` and `command` are the same experiment.

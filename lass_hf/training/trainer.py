@@ -16,14 +16,15 @@ from transformers.utils.hub import PushInProgress
 from ..core.architectures import check_same_architecture
 from ..core.errors import LassError, NonFiniteError
 from ..core.knowledge_graph import GraphSplit
+from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..utils.eager_attention import eager_attention
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
 from .checkpoints import check_checkpoint, loading_checkpoint, saving
-from .evaluation import evaluate_split
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .objectives import OBJECTIVES, Objective
 from .samplers import NeighborhoodSampler, SharedBatches
+from .split_evaluation import evaluate_split
 from .training_args import LassTrainingArguments
 
 METADATA = ("language", "license", "tags", "model_name", "finetuned_from", "tasks", "dataset_tags", "dataset")
@@ -93,21 +94,20 @@ class LassTrainer(Trainer):
                 f"label_smoothing_factor={args.label_smoothing_factor} has no meaning for the losses of LASS, which "
                 "compare scores and no classes; leave it at 0"
             )
-        self.objective: Objective = OBJECTIVES[processor.architecture](processor, args)
+        self.objective: Objective = OBJECTIVES[processor.architecture](processor, args, kwargs.get("compute_loss_func"))
+        if isinstance(model, LassForKGCompletion):
+            check_same_architecture(model, processor)
+        self.objective.check()  # before the Trainer makes a repository on the hub
         if train_dataset is not None:
             train_dataset = self.objective.training_split(train_dataset)
             processor.graph = train_dataset.graph
-        graph = processor.graph
         self._own_collator = None  # replaced by one of the arguments as they are when a training begins
-        if data_collator is None and graph is not None:
-            data_collator = self._own_collator = self.objective.make_collator(graph)
+        if data_collator is None and processor.graph is not None:
+            data_collator = self._own_collator = self.objective.make_collator(processor.graph)
         self.throughput, self.card = ThroughputCallback(), ModelCardCallback(run_metadata)
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
-        check_same_architecture(self.model, processor)
-        self.objective.check()
-        if self.compute_loss_func is not None and processor.architecture != "cross-encoder":
-            raise LassError("compute_loss_func is for a cross-encoder: a bi-encoder's loss compares whole batches")
+        check_same_architecture(self.model, processor)  # of a model that `model_init` made
         for callback in (self.throughput, self.card, CalibrationCallback(), EpochCallback()):
             self.add_callback(callback)
 
@@ -169,11 +169,8 @@ class LassTrainer(Trainer):
         ):  # DataParallel cuts batches, compile wants a shape
             model_inputs.pop("length_buckets", None)
         outputs = model(**model_inputs)
-        if self.compute_loss_func is not None:
-            loss = self.compute_loss_func(outputs, loss_inputs["labels"], num_items_in_batch=num_items_in_batch)
-        else:
-            unwrapped, graph = self.accelerator.unwrap_model(model), self._graph
-            loss = self.objective.loss(unwrapped, outputs, loss_inputs, graph, self.data_collator, num_items_in_batch)
+        unwrapped, graph = self.accelerator.unwrap_model(model), self._graph
+        loss = self.objective.loss(unwrapped, outputs, loss_inputs, graph, self.data_collator, num_items_in_batch)
         if not torch.isfinite(loss):
             raise NonFiniteError(
                 f"the loss became {loss.item()} at step {self.state.global_step}: lower the learning rate "

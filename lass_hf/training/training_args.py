@@ -9,7 +9,7 @@ from transformers import TrainingArguments
 from ..core.choices import TrainingChoices, check
 from ..core.errors import LassError
 from ..core.processing_lass import INCLUDE_GRAPH
-from ..scoring.triplet_scorer import scoring_dtype
+from ..scoring.precision import scoring_dtype
 
 
 @dataclass
@@ -44,6 +44,8 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
     def __post_init__(self):
         given = vars(self).copy()
         check(self)
+        if self.remove_unused_columns:
+            raise LassError("remove_unused_columns=True; leave it off: the collator needs the triplets")
         if self.hub_include_graph not in INCLUDE_GRAPH:
             raise LassError(f"hub_include_graph={self.hub_include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
         for name in ("per_device_train_batch_size", "gradient_accumulation_steps", "eval_triplets"):

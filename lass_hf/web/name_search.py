@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.vocabulary import Vocabulary
 
-BLOCK_SIZE = 2**18  # names; a search ends with the block in which it has found enough
+NAMES_AT_ONCE = 2**18  # names; a search ends with the block in which it has found enough
 MAX_BEGINNING = 50  # letters of an unknown name that are searched for
 
 
@@ -48,8 +48,8 @@ class NameSearch:
             return self.order[:limit].tolist()
         found: dict[int, None] = {}
         for pattern in (f"\n{wanted}\n", f"\n{wanted}", f" {wanted}", wanted):
-            for start in range(0, len(self.order), BLOCK_SIZE):
-                matches = pc.match_substring(self._names.slice(start, BLOCK_SIZE), pattern)
+            for start in range(0, len(self.order), NAMES_AT_ONCE):
+                matches = pc.match_substring(self._names.slice(start, NAMES_AT_ONCE), pattern)
                 places = np.flatnonzero(np.asarray(matches))[: limit + len(found)] + start
                 found.update(dict.fromkeys(places.tolist()))
                 if len(found) >= limit:

@@ -8,7 +8,7 @@ import pytest
 from helpers.command_line import content_of, run
 from helpers.tiny import make_model
 
-from lass_hf.evaluation import link_prediction
+from lass_hf.core.architectures import CrossEncoder
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 # An evaluation that is interrupted, and its progress on disk
@@ -24,7 +24,7 @@ def own_model(model_folder, tmp_path):
 def interrupt(monkeypatch):
     """Makes evaluations rank two queries at a time, lets each score `calls` times, and interrupts it then."""
     original = TripletScorer.score
-    monkeypatch.setitem(link_prediction.CHUNK_SIZE, "cross-encoder", 20)
+    monkeypatch.setattr(CrossEncoder, "candidates_per_chunk", 20)
 
     def after(calls=10**9, seen=lambda: None):
         count = itertools.count()

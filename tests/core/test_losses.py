@@ -94,7 +94,9 @@ def test_all_pairs_of_queries_and_entities_have_the_energies_of_single_pairs(see
     tail = generator.normal(size=(entities, width)).astype(np.float32)
     expected = np.square(head[:, None].astype(np.float64) + relation[:, None] - tail).sum(-1)
     function = SCORE_FUNCTIONS["translation"]
-    vectors = function.row_vectors(*map(torch.from_numpy, (head, relation, np.zeros_like(head))), unit_length=False)
+    vectors = function.row_vectors(
+        *map(torch.from_numpy, (head, relation, np.zeros_like(head), np.ones(queries, bool))), unit_length=False
+    )
     without_query = replace(function, query=None)
     pairs = torch.from_numpy(np.concatenate([head, relation], axis=1))
     for found in (

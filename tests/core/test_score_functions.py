@@ -10,6 +10,7 @@ from lass_hf import LassConfig, LassForKGCompletion, LassPredictor, evaluate_lin
 from lass_hf.core.errors import LassError
 from lass_hf.core.score_functions import SCORE_FUNCTIONS, register_score_function
 from lass_hf.scoring.triplet_scorer import TripletScorer
+from lass_hf.training.hard_negatives import mine_hard_negatives
 
 
 @pytest.fixture
@@ -78,4 +79,51 @@ def test_a_model_trains_saves_and_predicts_with_the_function(manhattan, architec
 def test_an_unknown_function_is_refused_by_name():
     with pytest.raises(LassError) as error:
         LassConfig(score_function="rotatoin")
-    one_line(error, "score_function='rotatoin'", "translation")
+    one_line(error, "score_function='rotatoin'", "translation", "@register_score_function('rotatoin')")
+
+
+@pytest.fixture
+def unit_heads():
+    """Registers ||h/|h| + r + 1 - t||^2, whose query vector is undefined at 0 and not 0 elsewhere."""
+
+    def query(head, relation):
+        return head / head.norm(dim=-1, keepdim=True) + relation + 1
+
+    @register_score_function("unit heads", query=query)
+    def energy(head, relation, tail):
+        return (query(head, relation) - tail).square().sum(-1)
+
+    yield "unit heads"
+    del SCORE_FUNCTIONS["unit heads"]
+
+
+def test_a_query_vector_may_be_anything_where_an_entity_has_no_head(unit_heads):
+    graph = make_graph()
+    processor = make_processor(graph, architecture="bi-encoder")
+    model = make_model(architecture="bi-encoder", score_function=unit_heads)
+    batch = processor([("cat", "eats", "mouse"), ("dog", "is a", "animal")])
+    outputs = model(**batch, labels=torch.tensor([1, 0]))
+    head, relation, tail = (
+        outputs.head_embeddings.double(),
+        outputs.relation_embeddings.double(),
+        outputs.tail_embeddings.double(),
+    )
+    query = head / head.norm(dim=-1, keepdim=True) + relation + 1
+    torch.testing.assert_close(outputs.embeddings[batch["pairs"][:, 0, 0]].double(), query, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(outputs.embeddings[batch["pairs"][:, 0, 1]].double(), tail, rtol=1e-5, atol=1e-5)
+    outputs.loss.backward()
+    assert all(torch.isfinite(one.grad).all() for one in model.parameters() if one.grad is not None)
+
+
+def test_what_needs_a_query_vector_is_refused_without_one(manhattan, tmp_path):
+    graph = make_graph()
+    with pytest.raises(LassError) as error:
+        make_model(architecture="bi-encoder", score_function=manhattan, neighbor_weight=0.5)
+    one_line(error, "neighbor_weight=0.5", "score_function='manhattan'")
+    model = make_model(architecture="bi-encoder", score_function=manhattan)
+    processor = make_processor(graph, architecture="bi-encoder")
+    model.config.neighbor_weight = 0.5
+    with pytest.raises(LassError, match=r"neighbor_weight=0.5 with score_function='manhattan'"):
+        evaluate_link_prediction(model, processor, graph, quiet=True)
+    with pytest.raises(LassError, match=r"score_function='manhattan' of the retriever"):
+        mine_hard_negatives(TripletScorer(model, processor.token_store()), graph["train"], 3, quiet=True)

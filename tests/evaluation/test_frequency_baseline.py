@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.tiny import integer_graph
 
-from lass_hf.evaluation.frequency_baseline import frequency_scores
+from lass_hf.evaluation.frequency_baseline import make_frequency_scorer
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
@@ -17,7 +17,7 @@ def counted():
 
 
 def test_the_baseline_scores_an_entity_by_its_count_in_the_slot_of_the_relation(counted):
-    score = frequency_scores(counted)
+    score = make_frequency_scorer(counted)
     tails = np.array([[6, 0, tail] for tail in range(7)])
     heads = np.array([[head, 0, 6] for head in range(7)])
     assert score(tails, 2).tolist() == [0, 2, 3, 0, 0, 0, 0]
@@ -27,11 +27,11 @@ def test_the_baseline_scores_an_entity_by_its_count_in_the_slot_of_the_relation(
 
 
 def test_the_baseline_is_ranked_like_a_model(counted):
-    result = rank_split(scorer_from_triplets(frequency_scores(counted)), counted["test"], (2,), quiet=True)
+    result = rank_split(scorer_from_triplets(make_frequency_scorer(counted)), counted["test"], (2,), quiet=True)
     assert result.ranks.tolist() == [2.0, 1.0]  # the tail 2 is more frequent than 1; 0 is alone
 
 
 def test_the_baseline_counts_training_triplets_only():
     graph = integer_graph([(0, 0, 1, 1), (0, 0, 2, 0)], 3, 1, test=[(1, 0, 2)])
     tails = np.array([[0, 0, tail] for tail in range(3)])
-    assert frequency_scores(graph)(tails, 2).tolist() == [0, 1, 0]
+    assert make_frequency_scorer(graph)(tails, 2).tolist() == [0, 1, 0]

@@ -11,7 +11,7 @@ from lass_hf import LassPredictor, evaluate_link_prediction
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation.reranking import evaluate_reranking, rerank
 from lass_hf.evaluation.retrieval import Retrieved, retrieve
-from lass_hf.evaluation.score_fusion import WEIGHTS, fit_retriever_weight
+from lass_hf.evaluation.score_fusion import WEIGHTS_TO_TRY, fit_retriever_weight
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 GRAPH = make_graph()
@@ -151,7 +151,7 @@ def test_the_weight_is_the_best_of_the_grid():
     inside = [scores - scores.mean(axis=1, keepdims=True) for scores in (noise[:, 1:], retriever)]
     spread = inside[0].std() / inside[1].std()
     retriever_weight = fit_retriever_weight([retrieved], [noise], top_k)
-    assert retriever_weight == pytest.approx(spread * WEIGHTS[-1])  # the cross-encoder scores are noise
+    assert retriever_weight == pytest.approx(spread * WEIGHTS_TO_TRY[-1])  # the cross-encoder scores are noise
     apart = np.linspace(-50, 50, count)[:, None]  # scores of different questions need not be comparable
     assert fit_retriever_weight([retrieved], [noise + apart], top_k) == pytest.approx(retriever_weight)
     every = np.concatenate([helpful[:, :1], retriever], axis=1)

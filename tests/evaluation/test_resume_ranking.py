@@ -16,6 +16,7 @@ from helpers.ranking import Table, same
 from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, make_model, wordpiece_tokenizer
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_link_prediction
+from lass_hf.core.architectures import CrossEncoder
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation import ranking_progress
 from lass_hf.evaluation.link_prediction import rank_split
@@ -138,7 +139,7 @@ def evaluate_in_chunks(model, processor, graph, before_chunk=lambda number: None
     choices = {"dtype": "float32", "quiet": True} | choices
     with (
         patch.object(TripletScorer, "score", noted),
-        patch.dict("lass_hf.evaluation.link_prediction.CHUNK_SIZE", {"cross-encoder": 1}),
+        patch.object(CrossEncoder, "candidates_per_chunk", 1),
     ):
         return evaluate_link_prediction(model, processor, graph, split, **choices)
 

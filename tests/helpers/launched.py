@@ -24,8 +24,8 @@ from lass_hf import (
     evaluate_triplet_classification,
 )
 from lass_hf.cli.commands import main
+from lass_hf.core.architectures import BiEncoder
 from lass_hf.evaluation.reranking import evaluate_reranking
-from lass_hf.scoring.candidate_scores import CHUNK_SIZE
 from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.training.hard_negatives import mine_hard_negatives
@@ -209,7 +209,9 @@ def alone(inputs: Path) -> list:
 
 
 def everything(inputs: Path, output: Path) -> dict:
-    CHUNK_SIZE["bi-encoder"] = 20  # so that each process has some chunks; those of the cross-encoder are small enough
+    BiEncoder.candidates_per_chunk = (
+        20  # so that each process has some chunks; those of the cross-encoder are small enough
+    )
     output.mkdir()
     return {
         "processes": [processes().process_index, processes().num_processes],

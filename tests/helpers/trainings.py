@@ -18,8 +18,13 @@ PLAIN = {
     "report_to": "none",
     "disable_tqdm": True,
     "bf16": False,
-    "num_negatives": 2,
 }
+
+
+def plain_arguments(folder, architecture="cross-encoder", **choices) -> LassTrainingArguments:
+    """Arguments of a plain training, with two negatives where they are drawn."""
+    drawn = {"num_negatives": 2} if architecture == "cross-encoder" else {}
+    return LassTrainingArguments(output_dir=str(folder), **{**PLAIN, **drawn, **choices})
 
 
 def make_trainer(
@@ -36,7 +41,7 @@ def make_trainer(
     """A trainer in float32: plain gradient descent, each step's loss logged, nothing saved."""
     return LassTrainer(
         model=make_model() if model is None else model,
-        args=LassTrainingArguments(output_dir=str(folder), **{**PLAIN, **choices}),
+        args=plain_arguments(folder, getattr(processor, "architecture", "cross-encoder"), **choices),
         processing_class=processor,
         train_dataset=graph["train"] if train_dataset is None else train_dataset,
         eval_dataset=graph["validation"] if eval_dataset is None else eval_dataset,

@@ -5,7 +5,7 @@ import pytest
 from helpers.tiny import ENTITY_TEXT, make_model, make_processor
 
 from lass_hf import LassPredictor
-from lass_hf.scoring.candidate_scores import CHUNK_SIZE
+from lass_hf.core.architectures import CrossEncoder
 
 SLOTS = ("head", "relation", "tail")
 NEW = "cheese house, a building that purrs"
@@ -28,7 +28,7 @@ def slot_of(query):
 @pytest.mark.parametrize("chunk_size", [1, 25, 4096])
 @pytest.mark.parametrize("exclude_known", [False, True])
 def test_many_queries_are_completed_as_each_alone(exclude_known, chunk_size, predictor, monkeypatch):
-    monkeypatch.setitem(CHUNK_SIZE, "cross-encoder", chunk_size)  # so other queries are scored together
+    monkeypatch.setattr(CrossEncoder, "candidates_per_chunk", chunk_size)  # so other queries are scored together
     queries = [*QUERIES, {"head": {"text": NEW}, "relation": "eats"}, *QUERIES[::-1]]
     names = ["cat", "eats", "food", {"text": "garden milk"}]
     for slots, candidates in ((("head", "relation", "tail"), None), (("head", "tail"), [names[0], *names[2:]])):

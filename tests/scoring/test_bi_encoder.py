@@ -14,9 +14,10 @@ from lass_hf import (
     evaluate_link_prediction,
     evaluate_triplet_classification,
 )
+from lass_hf.core.architectures import BiEncoder
 from lass_hf.core.errors import LassError, NonFiniteError
 from lass_hf.evaluation.link_prediction import evaluate_relation_prediction, rank_split
-from lass_hf.scoring.candidate_scores import make_candidate_scorer, scorer_from_triplets
+from lass_hf.scoring.candidate_scores import make_split_scorer, scorer_from_triplets
 from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
@@ -118,7 +119,7 @@ def test_the_entity_of_a_query_counts_less_as_its_candidate(processor):
     np.testing.assert_allclose(scorer.score(triplets), expected.mean(axis=1), rtol=1e-4, atol=1e-4)
     mask = np.ones((3, 10), dtype=bool)
     for slot in (0, 2):
-        matrix = make_candidate_scorer(scorer, processor.graph["test"])(triplets, slot, np.arange(10), mask, None)
+        matrix = make_split_scorer(scorer, processor.graph["test"])(triplets, slot, np.arange(10), mask, None)
         expected_matrix = scorer_from_triplets(scorer.score)(triplets, slot, np.arange(10), mask, None)
         np.testing.assert_allclose(matrix, expected_matrix, rtol=1e-4, atol=1e-4)
 
@@ -134,7 +135,7 @@ def test_an_entity_with_the_text_of_the_query_entity_counts_less_too(weights):
         model = bi_encoder_model(self_match_weight=self_match_weight, **weights)
         scorer = TripletScorer(model, processor.token_store(), "float32")
         triplets = np.column_stack([np.repeat(query[:, :2], len(entities), axis=0), entities])
-        matrix = make_candidate_scorer(scorer, graph["test"])(
+        matrix = make_split_scorer(scorer, graph["test"])(
             query, 2, entities, np.ones((1, len(entities)), dtype=bool), None
         )
         scores_by_weight[self_match_weight] = [scorer.score(triplets, 2), scorer.score(triplets), matrix[0]]
@@ -235,7 +236,7 @@ def test_the_candidates_of_a_ranking_are_encoded_once(model, processor):
 
 
 def test_a_finished_ranking_is_read_again_and_scores_no_query(model, processor, tmp_path, monkeypatch):
-    monkeypatch.setitem(evaluate_link_prediction.__globals__["CHUNK_SIZE"], "bi-encoder", 10)
+    monkeypatch.setattr(BiEncoder, "candidates_per_chunk", 10)
     choices = {"dtype": "float32", "quiet": True}
     expected = evaluate_link_prediction(model, processor, processor.graph, **choices)
     first = evaluate_link_prediction(model, processor, processor.graph, resume_dir=tmp_path, **choices)

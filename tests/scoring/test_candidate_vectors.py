@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from lass_hf import KnowledgeGraph, LassPredictor, evaluate_link_prediction
 from lass_hf.core.errors import NonFiniteError
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.scoring.candidate_scores import make_candidate_scorer, scorer_from_triplets
+from lass_hf.scoring.candidate_scores import make_split_scorer, scorer_from_triplets
 from lass_hf.scoring.candidate_vectors import find_neighbors, mix_candidate_vectors
 from lass_hf.scoring.entity_index import EntityIndex
 from lass_hf.scoring.triplet_scorer import TripletScorer
@@ -156,7 +156,7 @@ def test_few_candidates_are_compared_alone():
 def test_vectors_are_mixed_in_parts(monkeypatch):
     triplets = np.array([[0, 0, 1], [4, 0, 5], [3, 1, 4]])
     whole = mix_candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
-    monkeypatch.setattr("lass_hf.scoring.candidate_vectors.ENTITIES_AT_ONCE", 4)
+    monkeypatch.setattr("lass_hf.scoring.candidate_vectors.ENTITIES_MIXED_AT_ONCE", 4)
     parts = mix_candidate_vectors(EntityIndex([VECTORS]), TEXTS, triplets, 0.5, True)
     assert len(parts.index.blocks) == 2
     torch.testing.assert_close(torch.cat(parts.index.blocks), whole.index.blocks[0])
@@ -193,12 +193,12 @@ def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning
     model = bi_encoder_model(**{weight: 0.4})
     graph = KnowledgeGraph.from_triplets(None, None, TRAIN, entity_text=ENTITY_TEXT)
     scorer = TripletScorer(model, bi_encoder_processor(make_graph()).token_store(graph), "float32")
-    graph_scores = make_candidate_scorer(scorer, graph["test"])
+    graph_scores = make_split_scorer(scorer, graph["test"])
     assert "no training triplets" in caplog.text
     plain = TripletScorer(bi_encoder_model(), scorer.store, "float32")
     triplets, entities = graph["test"].triplets, np.arange(graph.num_entities)
     mask = np.ones((len(triplets), len(entities)), dtype=bool)
-    expected = make_candidate_scorer(plain, graph["test"])(triplets, 2, entities, mask, None)
+    expected = make_split_scorer(plain, graph["test"])(triplets, 2, entities, mask, None)
     np.testing.assert_array_equal(graph_scores(triplets, 2, entities, mask, None), expected)
 
 
@@ -206,7 +206,7 @@ def test_a_graph_without_training_triplets_is_ranked_by_its_texts_with_a_warning
 def test_ranks_of_training_triplets_come_with_a_warning(weight, caplog):
     processor = bi_encoder_processor()
     scorer = TripletScorer(bi_encoder_model(**{weight: 0.4}), processor.token_store(), "float32")
-    make_candidate_scorer(scorer, processor.graph["test"])
+    make_split_scorer(scorer, processor.graph["test"])
     assert not caplog.text
-    make_candidate_scorer(scorer, processor.graph["train"])
+    make_split_scorer(scorer, processor.graph["train"])
     assert "too good" in caplog.text

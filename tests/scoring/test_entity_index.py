@@ -25,9 +25,9 @@ ENTITIES = 30  # four blocks of 8, the last one of 6
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "BLOCK_SIZE", 8)
-    monkeypatch.setattr(lass_hf.scoring.entity_index, "ENTITIES_AT_ONCE", 3)
-    monkeypatch.setattr(lass_hf.scoring.entity_index, "QUERIES_AT_ONCE", 4)
+    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "ENTITIES_PER_BLOCK", 8)
+    monkeypatch.setattr(lass_hf.scoring.entity_index, "ENTITIES_ENCODED_AT_ONCE", 3)
+    monkeypatch.setattr(lass_hf.scoring.entity_index, "QUERIES_COMPARED_AT_ONCE", 4)
 
 
 def random_vectors(rows: int, dim: int = DIM, seed: int = 0) -> torch.Tensor:
@@ -286,7 +286,7 @@ def test_the_index_of_another_model_or_graph_is_refused_and_kept(change, message
 
 def test_an_index_in_another_format_is_refused(tmp_path, monkeypatch):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
-    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "FORMAT", "4")
+    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "INDEX_FORMAT", "4")
     with pytest.raises(LassError, match=r"another format \(it is 3, expected 4\)"):
         load(tmp_path)
 
@@ -324,7 +324,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_what_was_finished(call, tmp_p
         build(Encoder(vectors), folder=tmp_path)
     assert files(tmp_path) == ["00000.safetensors", "00001.safetensors"]
     monkeypatch.undo()
-    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "BLOCK_SIZE", 8)
+    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "ENTITIES_PER_BLOCK", 8)
     resumed = Encoder(vectors)
     assert torch.equal(torch.cat(build(resumed, folder=tmp_path).blocks), vectors)
     assert resumed.encoded == list(range(16, 30))

@@ -10,7 +10,8 @@ from helpers.tiny import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, make_model
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import LassError, NonFiniteError
 from lass_hf.scoring import triplet_scorer as scoring
-from lass_hf.scoring.triplet_scorer import DTYPES, TripletScorer, scoring_dtype
+from lass_hf.scoring.precision import DTYPES, scoring_dtype
+from lass_hf.scoring.triplet_scorer import TripletScorer
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def one(inputs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("one")
     shutil.copytree(inputs, folder / "inputs")
     with pytest.MonkeyPatch.context() as patches:
-        patches.setitem(launched.CHUNK_SIZE, "bi-encoder", 20)  # and back to what it was
+        patches.setattr(launched.BiEncoder, "candidates_per_chunk", 20)  # and back to what it was
         found = launched.everything(folder / "inputs", folder / "0")
     return json.loads(json.dumps(found)) | {"folder": folder}
 

@@ -7,7 +7,7 @@ from helpers.tiny import make_model, wordpiece_tokenizer
 
 from lass_hf import LassProcessor, LassTrainingArguments
 from lass_hf.training.recipes import parse_training
-from lass_hf.training.run_metadata import run_metadata, trainer_metadata
+from lass_hf.training.run_metadata import collect_run_metadata, trainer_metadata
 
 # The rows of every card's table of choices.
 EVERY_CARD = {
@@ -64,7 +64,7 @@ def by_recipe(tmp_path, graph, recipe, *flags):
     parsed = parse_training([str(file), *required, *flags])
     Accelerator(cpu=True)
     before = AcceleratorState._shared_state.copy(), PartialState._shared_state.copy()
-    metadata = run_metadata(*parsed, graph)
+    metadata = collect_run_metadata(*parsed, graph)
     assert (AcceleratorState._shared_state, PartialState._shared_state) == before
     return metadata
 

@@ -65,7 +65,7 @@ def test_the_trainer_takes_the_order_of_each_epoch(tmp_path, graph):
 
 
 def test_blocks_of_neighbors_with_a_cross_encoder_are_refused(tmp_path, graph):
-    with pytest.raises(LassError, match="neighborhood_size=3 with a cross-encoder"):
+    with pytest.raises(LassError, match=r"neighborhood_size=3 needs architecture=.bi-encoder."):
         trainer_of(tmp_path, graph, "cross-encoder", neighborhood_size=3)
     with pytest.raises(LassError, match="neighborhood_size=0"):
         trainer_of(tmp_path, graph, "bi-encoder", neighborhood_size=0)

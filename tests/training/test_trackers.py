@@ -37,7 +37,7 @@ def clock(monkeypatch, seconds):
     """Every look at the clock is `seconds` after the one before."""
     now = itertools.count(step=seconds)
     monkeypatch.setattr("lass_hf.training.callbacks.time", SimpleNamespace(perf_counter=lambda: next(now)))
-    monkeypatch.setattr("lass_hf.training.evaluation.time", SimpleNamespace(perf_counter=lambda: next(now)))
+    monkeypatch.setattr("lass_hf.training.split_evaluation.time", SimpleNamespace(perf_counter=lambda: next(now)))
 
 
 def test_trackers_get_ranking_metrics_and_throughput(tmp_path, graph):

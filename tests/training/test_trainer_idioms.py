@@ -4,24 +4,18 @@ import numpy as np
 import pytest
 import torch
 from helpers.tiny import make_model, make_processor, one_line
-from helpers.trainings import PLAIN, losses_of, make_trainer, trainer_of
+from helpers.trainings import losses_of, make_trainer, plain_arguments, trainer_of
 
-from lass_hf import (
-    LassTrainer,
-    LassTrainingArguments,
-    TrainArguments,
-    evaluate_link_prediction,
-    run_metadata,
-    train_and_record,
-)
+from lass_hf import LassTrainer, TrainArguments, collect_run_metadata, evaluate_link_prediction, train_and_record
 from lass_hf.core.errors import LassError
+from lass_hf.scoring.triplet_scorer import TripletScorer
 
 
 def evaluating(folder, graph, architecture="cross-encoder", **choices):
     """A trainer without a train dataset."""
     return LassTrainer(
         model=make_model(architecture=architecture),
-        args=LassTrainingArguments(output_dir=str(folder), **PLAIN),
+        args=plain_arguments(folder, architecture),
         processing_class=make_processor(graph, architecture=architecture),
         **choices,
     )
@@ -80,11 +74,12 @@ def test_metrics_of_ones_own_get_scores_and_labels(tmp_path, labeled_graph):
 def test_a_loss_of_ones_own_is_the_loss_of_the_training(tmp_path, graph, processor):
     def hinge(outputs, labels, num_items_in_batch=None):
         signs = 2.0 * labels - 1
-        return torch.relu(1 - signs * outputs.scores).sum() / num_items_in_batch
+        return torch.relu(1 - signs * outputs.scores).sum() / (num_items_in_batch or 1)
 
     batches = []
-    trainer = make_trainer(tmp_path, graph, processor, learning_rate=0.0)
-    trainer.compute_loss_func = hinge
+    choices = {"train_dataset": graph["train"], "eval_dataset": graph["validation"], "compute_loss_func": hinge}
+    args = plain_arguments(tmp_path, learning_rate=0.0)
+    trainer = LassTrainer(model=make_model(), args=args, processing_class=processor, **choices)
     collate = trainer.data_collator
     trainer.data_collator = lambda features: batches.append(collate(features)) or collate(features)
     trainer.train()
@@ -96,6 +91,22 @@ def test_a_loss_of_ones_own_is_the_loss_of_the_training(tmp_path, graph, process
             scores = make_model()(**batch).scores.double().numpy()
         expected.append(float(np.maximum(0, 1 - (2 * labels - 1) * scores).sum() / (labels == 1).sum()))
     assert losses_of(trainer) == pytest.approx(expected, rel=1e-4)
+    triplets, labels = collate.with_negatives(graph["validation"].triplets)
+    scores = TripletScorer(trainer.model, processor.token_store(), "float32").score(triplets)
+    by_hand = np.maximum(0, 1 - (2.0 * labels - 1) * scores).sum()
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_the_loss_of_another_graph_is_drawn_from_that_graph(tmp_path, graph, dense_graph):
+    """The trainer's collator was made for the processor's own graph, which is smaller."""
+    alone = evaluating(tmp_path, dense_graph).evaluate(dense_graph["test"])
+    assert evaluating(tmp_path, graph).evaluate(dense_graph["test"])["eval_loss"] == alone["eval_loss"]
+
+
+def test_a_training_that_cannot_begin_makes_no_repository(tmp_path, graph, monkeypatch):
+    monkeypatch.setattr(LassTrainer, "init_hf_repo", lambda *_, **__: pytest.fail("a repository was made"))
+    with pytest.raises(LassError, match="loss='mean_bce' with a bi-encoder"):
+        trainer_of(tmp_path, graph, "bi-encoder", loss="mean_bce", push_to_hub=True)
 
 
 @pytest.mark.parametrize("with_schedule", [False, True])
@@ -110,14 +121,14 @@ def test_an_optimizer_of_ones_own_is_that_of_a_recorded_training(with_schedule, 
     model = make_model()
     optimizer = Counting(model.parameters(), lr=0.25)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=100) if with_schedule else None
-    training = LassTrainingArguments(output_dir=str(tmp_path), **{**PLAIN, "max_steps": 2})
+    training = plain_arguments(tmp_path, max_steps=2)
     trainer = LassTrainer(
         model=model,
         args=training,
         processing_class=processor,
         train_dataset=graph["train"],
         optimizers=(optimizer, schedule),
-        run_metadata=run_metadata(TrainArguments(graph="animals", encoder="tiny"), training, graph),
+        run_metadata=collect_run_metadata(TrainArguments(graph="animals", encoder="tiny"), training, graph),
     )
     train_and_record(trainer)
     assert steps == [0.125 if with_schedule else 0.25] * 2
@@ -135,6 +146,12 @@ def test_arguments_that_would_be_ignored_are_refused(tmp_path, graph):
     with pytest.raises(LassError) as error:
         trainer_of(tmp_path, graph, label_smoothing_factor=0.1)
     one_line(error, "label_smoothing_factor=0.1", "leave it at 0")
+    for architecture, choice in (("bi-encoder", {"num_negatives": 9}), ("cross-encoder", {"neighborhood_size": 3})):
+        with pytest.raises(LassError) as error:
+            trainer_of(tmp_path, graph, architecture, **choice)
+        one_line(error, f"{next(iter(choice))}={next(iter(choice.values()))}", "needs architecture=")
+    with pytest.raises(LassError, match="remove_unused_columns=True"):
+        trainer_of(tmp_path, graph, remove_unused_columns=True)
     with pytest.raises(LassError) as error:
         evaluating(tmp_path, graph, "bi-encoder", compute_loss_func=lambda *_, **__: None)
     one_line(error, "compute_loss_func is for a cross-encoder")

@@ -7,7 +7,7 @@ from lass_hf.web.name_search import NameSearch
 
 
 def test_serve_name_search_against_a_plain_loop(monkeypatch):
-    monkeypatch.setattr("lass_hf.web.name_search.BLOCK_SIZE", 7)
+    monkeypatch.setattr("lass_hf.web.name_search.NAMES_AT_ONCE", 7)
     rng = np.random.default_rng(0)
     ids = [f"n{number}" for number in range(60)]
     texts = ["".join(rng.choice(list("ab é\n"), 5)).strip() + "x" for _ in ids]

@@ -13,7 +13,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..evaluation.card_data import classification_card_data, ranking_card_data, scoring_card_data
 from ..evaluation.link_prediction import rank_split
 from ..evaluation.triplet_classification import classify
-from ..scoring.candidate_scores import CHUNK_SIZE, make_candidate_scorer
+from ..scoring.candidate_scores import make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from .objectives import Collator, Objective
 
@@ -65,9 +65,9 @@ def evaluate_split(
         card_data = classification_card_data(metrics, split, split.name, protocol)
         predictions, label_ids, num_samples, num_scored = scores, split.labels, len(split), len(split)
     else:
-        quiet, chunk_size = bool(args.disable_tqdm), CHUNK_SIZE[model.config.architecture]
+        quiet, chunk_size = bool(args.disable_tqdm), model.architecture.candidates_per_chunk
         choices: dict[str, Any] = {"limit": args.eval_triplets, "seed": args.seed, "quiet": quiet}
-        candidates = make_candidate_scorer(scorer, split, None, quiet)
+        candidates = make_split_scorer(scorer, split, None, quiet)
         result = rank_split(candidates, split, chunk_size=chunk_size, **choices)
         seconds = time.perf_counter() - started
         loss = objective.evaluation_loss(scorer, result.triplets, split.graph, collator)

@@ -1,0 +1,37 @@
+"""The precision of scoring, by name. It imports no library, because the parsers of the command line need the names."""
+
+from typing import TYPE_CHECKING
+
+from ..core.errors import LassError
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("auto", "float32", "bfloat16")
+
+
+def scoring_dtype(dtype: str, device: "torch.device") -> "torch.dtype | None":
+    """Returns the precision to score in.
+
+    Args:
+        dtype: "float32", "bfloat16", or "auto" for bfloat16 where the hardware multiplies it natively.
+        device: The device of the model.
+
+    Returns:
+        The torch dtype, or None for that of the model.
+
+    Raises:
+        LassError: The name is none of these.
+    """
+    import torch
+
+    if dtype not in DTYPES:
+        raise LassError(f"dtype={dtype!r}; expected one of {', '.join(DTYPES)}")
+    if dtype != "auto":
+        return getattr(torch, dtype)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    else:
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else None
