@@ -75,6 +75,8 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.keep_weights:
         keep_ranking_weights(arguments.model, weights, processor.graph)
+        kept = ", ".join(f"{name}={value}" for name, value in weights.items())
+        print(f"{arguments.model}: {kept or 'the weights that it had'}, kept for all later rankings")
     if isinstance(result, RerankingResult):
         _print_stages(result)
         if is_own:

@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> None:
     if count == 3:
         (verdict,) = predictor.classify([(query["head"], query["relation"], query["tail"])])
         report(arguments.json, verdict, triplet=query)
+        if "label" not in verdict and processes().is_main_process and not arguments.quiet:
+            print("no label: the model has no threshold; lass-hf classify fits one on labeled validation triplets")
         return
     (predictions,) = predictor.complete(
         [query], top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet

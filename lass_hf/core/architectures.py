@@ -68,7 +68,7 @@ class CrossEncoder:
         if pairs is not None:
             raise ModelError("pairs of queries and entities were given to a cross-encoder; its processor gives none")
         head, relation, tail = segments.unbind(1)
-        scores = score_of_energy(function.energy(head, relation, tail), margin, factor)
+        scores = score_of_energy(function.compute_energy(head, relation, tail), margin, factor)
         embeddings = {"head_embeddings": head, "relation_embeddings": relation, "tail_embeddings": tail}
         return {"scores": scores, **embeddings}
 

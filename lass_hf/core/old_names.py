@@ -3,6 +3,7 @@
 It imports no library, because the parsers of the command line need it.
 """
 
+import re
 from collections.abc import Iterable
 
 from .errors import LassError
@@ -19,6 +20,13 @@ OLD_NAMES = {
     "additive_margin": "was removed: leave it out",
     "inverse": "was removed: leave it out",
 }
+
+
+def new_name(old: str) -> str | None:
+    """Returns what is used in place of an old name, or what it belonged to; None for any other name."""
+    if old in ("additive_margin", "inverse"):
+        return "loss"  # removed choices of a training
+    return match[1] if (match := re.search(r"\{\}(\w+)", OLD_NAMES.get(old, ""))) else None
 
 
 def refuse_old_names(names: Iterable[str], where: str = "", dashes: str = "", remedy: str = "") -> None:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from .errors import LassError
+
 NUMBERS_AT_ONCE = 2**24  # of an energy by broadcasting that are in memory together
 
 Energy = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -38,6 +40,21 @@ class ScoreFunction:
     name: str
     energy: Energy
     query: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def compute_energy(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
+        """Returns `energy` of vectors of shape (..., k), and checks its shape.
+
+        Raises:
+            LassError: The function did not sum over the last dimension.
+        """
+        energy = self.energy(head, relation, tail)
+        expected = torch.broadcast_shapes(head.shape, relation.shape, tail.shape)[:-1]
+        if energy.shape != expected:
+            raise LassError(
+                f"score function {self.name!r} returned energies of shape {tuple(energy.shape)}; expected "
+                f"{tuple(expected)}, without the last dimension of its vectors"
+            )
+        return energy
 
     def row_vectors(self, head: Tensor, relation: Tensor, tail: Tensor, is_query: Tensor, unit_length: bool) -> Tensor:
         """Returns one vector for each sequence of a bi-encoder, which is a query (h, r) or an entity (t).
@@ -79,7 +96,7 @@ class ScoreFunction:
         """
         if self.query is None:
             head, relation = queries.chunk(2, dim=-1)
-            return self.energy(head, relation, entities)
+            return self.compute_energy(head, relation, entities)
         return (queries - entities).square().sum(-1)
 
     def compare_all(self, queries: Tensor, entities: Tensor) -> Tensor:
@@ -113,13 +130,24 @@ def register_score_function(
 
     Returns:
         A decorator that registers the function and returns it unchanged.
+
+    Raises:
+        LassError: Another function has the name. (The same one may be registered again, as a notebook does.)
     """
 
     def register(energy: Energy) -> Energy:
+        before = SCORE_FUNCTIONS.get(name)
+        if before is not None and _origin(before.energy) != _origin(energy):
+            raise LassError(f"a score function {name!r} is registered already; choose another name")
         SCORE_FUNCTIONS[name] = ScoreFunction(name, energy, query)
         return energy
 
     return register
+
+
+def _origin(energy: Energy) -> tuple[str, str]:
+    """Returns module and name of a function."""
+    return energy.__module__, energy.__qualname__
 
 
 @register_score_function("translation", query=torch.add)

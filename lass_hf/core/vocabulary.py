@@ -14,6 +14,7 @@ from .errors import UnknownNameError
 
 SLOT_NAMES = ("head", "relation", "tail")  # the names of the slots 0, 1 and 2
 SPLITS = ("train", "validation", "test")
+SHOWN = 20  # names that an error lists, if it has no better idea
 SHORTLIST = 50_000  # the most names that are compared letter by letter with an unknown one
 
 
@@ -108,6 +109,8 @@ class Vocabulary:
             matches: similar names, the closest first; the message suggests them.
         """
         hint = f"; did you mean {', '.join(map(repr, matches))}?" if matches else ""
+        if not matches and len(self) <= SHOWN:
+            hint = f"; they are {', '.join(map(repr, self.ids))}"
         return UnknownNameError(f"{name!r} is not an id or text of the graph's {len(self)} {self.kind}{hint}")
 
     def _closest_names(self, name: str) -> list[str]:

@@ -88,7 +88,7 @@ def evaluate_reranking(
         reranker_processor: its processor.
         graph: the graph.
         split: name of the split.
-        top_k: number of candidates to rerank, 2 or more; None: 100, or all of fewer.
+        top_k: number of candidates to rerank, 2 or more, or all of fewer; None: 100.
         retriever_weight: weight of the retriever's score; None fits it by MRR on 100 seeded validation triplets.
         limit: rank a seeded choice of this many triplets; None ranks all.
         dtype: precision of scoring, as in `evaluate_link_prediction`.
@@ -112,9 +112,9 @@ def evaluate_reranking(
             f"to rerank with (it is {reranker_model.config.architecture})"
         )
     candidates = graph.candidates[0]
-    top_k = min(100, len(candidates)) if top_k is None else top_k
-    if not 2 <= top_k <= len(candidates):
-        raise LassError(f"top_k={top_k}; expected 2 to {len(candidates)}, the number of candidates")
+    if top_k is not None and top_k < 2:
+        raise LassError(f"top_k={top_k}; expected 2 or more candidates to rerank")
+    top_k = min(100 if top_k is None else top_k, len(candidates))
     triplets = choose_triplets(graph[split], limit, seed)
     to_fit = None
     if retriever_weight is None:

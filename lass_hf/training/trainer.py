@@ -81,6 +81,10 @@ class LassTrainer(Trainer):
         **kwargs,
     ):
         args = args or LassTrainingArguments()
+        if not isinstance(args, LassTrainingArguments):
+            raise LassError(
+                f"args={type(args).__name__}(...); expected LassTrainingArguments, which has the choices of LASS too"
+            )
         processor = kwargs.get("processing_class")
         if not isinstance(processor, LassProcessor):
             raise LassError(

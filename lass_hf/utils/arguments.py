@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..core.old_names import refuse_old_names
+from ..core.old_names import new_name, refuse_old_names
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,9 +18,11 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parses arguments as any parser; raises LassError for an option by an old name.
 
-        A parser may have an option of its own by such a name, as that of a script does.
+        A parser may have an option of its own by such a name, as that of a script does. A new name is told only where
+        it is an option.
         """
         words = sys.argv[1:] if args is None else list(args)
-        flags = (word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--"))
-        refuse_old_names(set(flags) - {action.dest for action in self._actions}, dashes="--")
+        flags = {word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
+        own = {action.dest for action in self._actions}
+        refuse_old_names({flag for flag in flags - own if new_name(flag) in own}, dashes="--")
         return super().parse_known_args(words, namespace)

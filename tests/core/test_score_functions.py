@@ -127,3 +127,19 @@ def test_what_needs_a_query_vector_is_refused_without_one(manhattan, tmp_path):
         evaluate_link_prediction(model, processor, graph, quiet=True)
     with pytest.raises(LassError, match=r"score_function='manhattan' of the retriever"):
         mine_hard_negatives(TripletScorer(model, processor.token_store()), graph["train"], 3, quiet=True)
+
+
+def test_a_name_that_is_taken_is_refused_and_a_notebook_may_run_its_cell_again(manhattan):
+    with pytest.raises(LassError, match="'translation' is registered already"):
+        register_score_function("translation")(lambda head, relation, tail: head)
+    register_score_function(manhattan)(SCORE_FUNCTIONS[manhattan].energy)
+
+
+def test_an_energy_of_another_shape_is_named(processor):
+    register_score_function("not summed")(lambda head, relation, tail: head + relation - tail)
+    try:
+        with pytest.raises(LassError) as error:
+            make_model(score_function="not summed")(**processor([("cat", "eats", "mouse")]))
+    finally:
+        del SCORE_FUNCTIONS["not summed"]
+    one_line(error, "'not summed' returned energies of shape (1, 32); expected (1,)")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from helpers.tiny import make_model, make_processor, one_line
 from helpers.trainings import losses_of, make_trainer, plain_arguments, trainer_of
+from transformers import TrainingArguments
 
 from lass_hf import LassTrainer, TrainArguments, collect_run_metadata, evaluate_link_prediction, train_and_record
 from lass_hf.core.errors import LassError
@@ -15,7 +16,7 @@ def evaluating(folder, graph, architecture="cross-encoder", **choices):
     """A trainer without a train dataset."""
     return LassTrainer(
         model=make_model(architecture=architecture),
-        args=plain_arguments(folder, architecture),
+        args=choices.pop("args", None) or plain_arguments(folder, architecture),
         processing_class=make_processor(graph, architecture=architecture),
         **choices,
     )
@@ -150,6 +151,8 @@ def test_arguments_that_would_be_ignored_are_refused(tmp_path, graph):
         with pytest.raises(LassError) as error:
             trainer_of(tmp_path, graph, architecture, **choice)
         one_line(error, f"{next(iter(choice))}={next(iter(choice.values()))}", "needs architecture=")
+    with pytest.raises(LassError, match=r"args=TrainingArguments\(...\); expected LassTrainingArguments"):
+        evaluating(tmp_path, graph, args=TrainingArguments(str(tmp_path), use_cpu=True))
     with pytest.raises(LassError, match="remove_unused_columns=True"):
         trainer_of(tmp_path, graph, remove_unused_columns=True)
     with pytest.raises(LassError) as error:
