@@ -259,7 +259,9 @@ def test_unknown_relation_gives_the_closest_matches(predictor):
 
 
 def test_unknown_name_like_no_other_says_so(predictor):
-    with pytest.raises(UnknownNameError, match=r"'zzzzqqqq' is not an id or text of the graph's 10 entities$"):
+    with pytest.raises(
+        UnknownNameError, match=r"'zzzzqqqq' is not an id or text of the graph's 10 entities; they are .*'cat'"
+    ):
         predictor.score([("zzzzqqqq", "eats", "house")])
 
 

@@ -145,7 +145,7 @@ def test_serve_looks_for_unknown_names_beside_the_questions(client, slow, applic
     sentence = problem(client.post("/api/complete", json={"head": "moused", "relation": "eats"}), 404)
     assert sentence == "'moused' is not an id or text of the graph's 10 entities; did you mean 'mouse'?"
     sentence = problem(client.post("/api/check", json={"head": "cat", "relation": "xyz", "tail": "cat"}), 404)
-    assert sentence == "'xyz' is not an id or text of the graph's 3 relations"
+    assert sentence == "'xyz' is not an id or text of the graph's 3 relations; they are 'is_a', 'eats', 'lives_in'"
     go.set()
     threads[0].join()
 
