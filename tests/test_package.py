@@ -21,7 +21,7 @@ CONTRIBUTING = FOLDER.parent / "CONTRIBUTING.md"
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 ROOT_MODULES = ("__init__", "registration", "version")
 REMOTE = ["configuration_lass", "modeling_lass", "processing_lass"]  # what `save_pretrained` copies beside a model
-MAX_MODULES = 15  # of a wing, its `__init__` left out
+MAX_MODULES = 16  # of a wing, its `__init__` left out
 PUBLIC = [  # DESIGN.md, "The public face"
     *("KnowledgeGraph", "load_benchmark", "LassConfig", "LassForKGCompletion", "LassProcessor", "KGDataCollator"),
     *("LassTrainer", "LassTrainingArguments", "LassPredictor"),
