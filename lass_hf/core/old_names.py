@@ -3,30 +3,34 @@
 It imports no library, because the parsers of the command line need it.
 """
 
-import re
 from collections.abc import Iterable
 
 from .errors import LassError
 
-# Earlier names, and what became of them. {} stands for the dashes of a command line's option.
+RENAMED = "is now called {}"
+REMOVED = "was removed: leave it out"
+
+# Earlier names, the choice that each belongs to today, and what became of it. {} stands for the choice, as an option of
+# a command line with its dashes.
 OLD_NAMES = {
-    "encoding": 'is now called {}architecture, "joint" is now "cross-encoder", and "separate" is now "bi-encoder"',
-    "own_weight": "is now called {}self_match_weight",
-    "neighbour_weight": "is now called {}neighbor_weight",
-    "neighbourhood_size": "is now called {}neighborhood_size",
-    "blend": "is now called {}retriever_weight",
-    "decision": "is now called {}calibration",
-    "temperature": "was removed, and {}scale takes its place: it is 1 / temperature, for vectors of unit length",
-    "additive_margin": "was removed: leave it out",
-    "inverse": "was removed: leave it out",
+    "encoding": ("architecture", RENAMED + ', "joint" is now "cross-encoder", and "separate" is now "bi-encoder"'),
+    "own_weight": ("self_match_weight", RENAMED),
+    "neighbour_weight": ("neighbor_weight", RENAMED),
+    "neighbourhood_size": ("neighborhood_size", RENAMED),
+    "blend": ("retriever_weight", RENAMED),
+    "decision": ("calibration", RENAMED),
+    "temperature": (
+        "scale",
+        "was removed, and {} takes its place: it is 1 / temperature, for vectors of unit length",
+    ),
+    "additive_margin": ("loss", REMOVED),
+    "inverse": ("loss", REMOVED),
 }
 
 
 def new_name(old: str) -> str | None:
-    """Returns what is used in place of an old name, or what it belonged to; None for any other name."""
-    if old in ("additive_margin", "inverse"):
-        return "loss"  # removed choices of a training
-    return match[1] if (match := re.search(r"\{\}(\w+)", OLD_NAMES.get(old, ""))) else None
+    """Returns the choice that an old name belongs to today; None for any other name."""
+    return OLD_NAMES[old][0] if old in OLD_NAMES else None
 
 
 def refuse_old_names(names: Iterable[str], where: str = "", dashes: str = "", remedy: str = "") -> None:
@@ -42,5 +46,6 @@ def refuse_old_names(names: Iterable[str], where: str = "", dashes: str = "", re
         LassError: some of the names are old ones. The message has what each is called now.
     """
     given = set(names)
-    if found := [f"{dashes}{old} {new.format(dashes)}" for old, new in OLD_NAMES.items() if old in given]:
+    found = [f"{dashes}{old} {fate.format(dashes + new)}" for old, (new, fate) in OLD_NAMES.items() if old in given]
+    if found:
         raise LassError((f"{where}: " if where else "") + "; ".join(found) + (f"; {remedy}" if remedy else ""))
