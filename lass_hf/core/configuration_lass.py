@@ -10,6 +10,8 @@ from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS
 
 CALIBRATION = ("threshold", "slope", "intercept")
+# What a saved configuration does not decide: these can name code of the hub, which would be fetched and run.
+CHOSEN_BY_LOADER = ("attn_implementation", "experts_implementation")
 
 
 @strict
@@ -47,6 +49,12 @@ class LassConfig(PreTrainedConfig, ModelChoices):
         self.check_ranking_weights()
         if self.calibration is not None and set(self.calibration) != set(CALIBRATION):
             raise LassError(f"calibration={self.calibration!r}; expected None, or {', '.join(CALIBRATION)}")
+
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        """Makes a configuration from a saved one, without what is chosen by whoever loads a model."""
+        saved = {name: value for name, value in config_dict.items() if name.lstrip("_") not in CHOSEN_BY_LOADER}
+        return super().from_dict(saved, **kwargs)
 
     def check_ranking_weights(self) -> None:
         """Raises LassError for a weight of neighbors that the score function cannot use."""

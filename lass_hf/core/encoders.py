@@ -8,7 +8,9 @@ from typing import Any
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+from transformers import AutoConfig, PreTrainedConfig
 
+from .configuration_lass import CHOSEN_BY_LOADER, LassConfig
 from .errors import ModelError, first_line
 
 # Each model's folder has one of them.
@@ -97,6 +99,69 @@ def _check_hub(name: str, cache_dir: str | None, revision: str | None, token: bo
                     f"{name}: no such folder, and the hub, which may have a model of that name, could not be reached "
                     f"({first_line(error)})"
                 ) from error
+
+
+def hub_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Returns those arguments of a `from_pretrained` that say where the files are.
+
+    Args:
+        kwargs: The arguments.
+    """
+    names = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "trust_remote_code")
+    return {name: kwargs[name] for name in names if name in kwargs}
+
+
+def load_encoder_config(source: str, kwargs: dict[str, Any]) -> tuple[PreTrainedConfig, dict[str, Any]]:
+    """Loads the configuration of an encoder.
+
+    Args:
+        source: The encoder's name on the hub, or its folder.
+        kwargs: Arguments of `AutoModel.from_pretrained`.
+
+    Returns:
+        The configuration, and those of the arguments that are still needed to load the model.
+    """
+    config, rest = AutoConfig.from_pretrained(source, return_unused_kwargs=True, **kwargs)
+    for name in CHOSEN_BY_LOADER:
+        setattr(config, f"_{name}", kwargs.get(name))
+    return config, rest | hub_arguments(kwargs)
+
+
+def with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
+    """Sets every dropout probability of a configuration, by whatever names it has them.
+
+    Args:
+        config: The configuration of an encoder, or a `LassConfig`.
+        dropout: The probability.
+
+    Returns:
+        The same configuration.
+
+    Raises:
+        ModelError: The probability is out of range.
+    """
+    if not 0 <= dropout < 1:
+        raise ModelError(f"dropout={dropout}; expected 0 or more, and less than 1")
+    encoder = config.encoder_config if isinstance(config, LassConfig) else config
+    assert isinstance(encoder, PreTrainedConfig)
+    for name, value in encoder.to_dict().items():
+        if "dropout" in name and isinstance(value, (int, float)) and not isinstance(value, bool):
+            setattr(encoder, name, float(dropout))
+    return config
+
+
+def why_not_loaded(error: BaseException) -> str:
+    """Returns the first line of an error of a library that loads a model, or what it means for LASS.
+
+    Args:
+        error: The error.
+    """
+    line = first_line(error)
+    if "file named model.safetensors" in line:
+        return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
+    if "custom code" in line:
+        return "it needs code that comes with it, which is not run unless trust_remote_code=True is given"
+    return line
 
 
 def encoder_name(name_or_path: str) -> str:

@@ -110,6 +110,7 @@ class LassProcessor(ProcessorMixin):
         """
         refuse_old_names(choices)
         own = {name: choices.pop(name) for name in PROCESSOR_CHOICES if name in choices}
+        choices.setdefault("trust_remote_code", False)
         check_model_source(resolve_encoder(name_or_path), **choices)
         try:
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **choices)
@@ -275,6 +276,7 @@ class LassProcessor(ProcessorMixin):
         """
         for name in ("dtype", "device_map", "attn_implementation"):  # A pipeline passes the model's arguments on.
             kwargs.pop(name, None)
+        kwargs.setdefault("trust_remote_code", False)
         check_model_source(pretrained_model_name_or_path, **kwargs)
         places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
         hub = {key: kwargs[key] for key in places if key in kwargs}
