@@ -6,7 +6,6 @@ batch of either is made and what its loss is stands in `training/objectives.py`.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -144,12 +143,3 @@ class BiEncoder:
 
 Architecture = CrossEncoder | BiEncoder
 ARCHITECTURES: dict[str, Architecture] = dict(zip(ARCHITECTURE_NAMES, (CrossEncoder(), BiEncoder()), strict=True))
-
-
-def check_same_architecture(model: Any, processor: Any) -> None:
-    """Raises ModelError when a model and a processor, or a token store's template, have different architectures."""
-    if model.config.architecture != processor.architecture:
-        raise ModelError(
-            f"the model's architecture is {model.config.architecture!r}, the processor's {processor.architecture!r}: "
-            "make both with the same architecture="
-        )

@@ -1,4 +1,4 @@
-"""Finds the files of a model: in a folder, in the package of one well-known small encoder, or on the hub."""
+"""Encoders: where their files are (a folder, a package, the hub), and which sequences they read."""
 
 import importlib.util
 import re
@@ -16,6 +16,11 @@ from .errors import ModelError, first_line
 # Each model's folder has one of them.
 MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json")
 HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # `user/name`, or `name`.
+# The kinds, besides all that are called roberta, which count positions from behind the padding token's id.
+COUNT_FROM_PADDING = (
+    *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet"),
+    "xmod",
+)
 OFFLINE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -188,3 +193,54 @@ def hub_name(name_or_path: str) -> str | None:
     if name_or_path == resolve_encoder(OFFLINE_ENCODER):
         return OFFLINE_ENCODER
     return name_or_path if HUB_NAME.fullmatch(name_or_path) and not Path(name_or_path).exists() else None
+
+
+def usable_positions(config: PreTrainedConfig) -> int | None:
+    """Returns the length of the longest sequence that an encoder has positions for.
+
+    Args:
+        config: The encoder's configuration.
+
+    Returns:
+        The number of tokens, or None where the configuration has no limit.
+    """
+    text = config.get_text_config()
+    positions = getattr(text, "max_position_embeddings", None) or 0
+    if "roberta" in text.model_type or text.model_type in COUNT_FROM_PADDING:
+        positions -= (text.pad_token_id or 0) + 1
+    return positions if positions > 0 else None  # XLNet, which has no limit, says -1
+
+
+def check_fit(model: Any, template: Any, largest_token: int) -> None:
+    """Checks that a model can read the sequences of a processor, or of a token store.
+
+    Args:
+        model: The model.
+        template: The `SequenceTemplate` of the sequences.
+        largest_token: The largest token id that can occur in them.
+
+    Raises:
+        ModelError: They were made for the other architecture, are longer than the encoder has positions for, or have
+            tokens that the encoder has no embeddings for. Or the model is no LASS model.
+    """
+    config = model.config
+    if config.model_type != "lass":
+        raise ModelError(f"a {type(model).__name__} is no LASS model: make one with LassForKGCompletion.from_encoder")
+    if config.architecture != template.architecture:
+        raise ModelError(
+            f"the model's architecture is {config.architecture!r}, the processor's {template.architecture!r}: "
+            "make both with the same architecture="
+        )
+    positions = usable_positions(config)
+    if positions is not None and template.max_length > positions:
+        raise ModelError(
+            f"the processor's max_length is {template.max_length}, but the encoder has {positions} positions: make the "
+            f"processor with max_length={positions}, or change that in a saved processor_config.json"
+        )
+    embeddings = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    if embeddings is not None and largest_token >= embeddings:
+        raise ModelError(
+            f"the tokenizer has token ids up to {largest_token}, but the encoder has {embeddings} embeddings: use the "
+            "encoder's own tokenizer or, if tokens were added to it, call "
+            "model.resize_token_embeddings(len(processor.tokenizer))"
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
@@ -18,8 +18,8 @@ from transformers.utils import cached_file
 from .architectures import ARCHITECTURES
 from .choices import SequenceChoices, choice_names
 from .configuration_lass import LassConfig
-from .encoders import check_model_source, resolve_encoder
-from .errors import LassError, ModelError, first_line, loading_errors
+from .encoders import check_fit, check_model_source, resolve_encoder, usable_positions, why_not_loaded
+from .errors import LassError, ModelError, loading_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .old_names import refuse_old_names
 from .token_store import SequenceTemplate, TokenStore
@@ -28,15 +28,6 @@ DEFAULT_MAX_LENGTH = 512
 TEXTS_AT_ONCE = 2**16  # that are tokenized together: the tokenizer keeps 2 kB of each until the last is done
 INCLUDE_GRAPH = ("full", "vocabulary", "none")
 PROCESSOR_CHOICES = (*choice_names(SequenceChoices), "architecture")
-
-
-def usable_positions(config: PreTrainedConfig) -> int | None:
-    """Longest sequence that an encoder has positions for; None when it has no such limit."""
-    text = config.get_text_config()
-    positions = getattr(text, "max_position_embeddings", None)
-    if positions is not None and ("roberta" in text.model_type or text.model_type in ("camembert", "mpnet")):
-        positions -= text.pad_token_id + 1  # they count positions from behind the padding token's
-    return positions
 
 
 class LassProcessor(ProcessorMixin):
@@ -67,9 +58,11 @@ class LassProcessor(ProcessorMixin):
             raise LassError(f"architecture={architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
         self.separators = separators
         self.architecture = architecture
-        limit = tokenizer.model_max_length
-        if max_length is None:
-            max_length = limit if limit <= 1_000_000 else DEFAULT_MAX_LENGTH
+        if max_length is None:  # a tokenizer without a limit has a huge one, none, or one that is no length
+            limit = tokenizer.model_max_length or 0
+            max_length = int(limit) if 0 < limit <= 1_000_000 else DEFAULT_MAX_LENGTH
+        if type(max_length) is not int:
+            raise LassError(f"max_length={max_length!r}; expected a number of tokens")
         self.max_length = max_length
         begin, separator = (
             second if first is None else first
@@ -82,7 +75,8 @@ class LassProcessor(ProcessorMixin):
             raise ModelError(
                 f"{type(tokenizer).__name__}: a sequence needs a begin token ([CLS] or BOS) and a separator ([SEP] or "
                 f"EOS); this tokenizer has {tokenizer.special_tokens_map or 'none'}. Use an encoder of the BERT or "
-                "RoBERTa kind, or add the tokens to the tokenizer"
+                'RoBERTa kind, or add the tokens: tokenizer.add_special_tokens({"cls_token": "[CLS]", "sep_token": '
+                '"[SEP]"}), LassProcessor(tokenizer), and model.resize_token_embeddings(len(tokenizer))'
             )
         padding = separator if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length, architecture)
@@ -115,7 +109,7 @@ class LassProcessor(ProcessorMixin):
         try:
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **choices)
         except loading_errors() as error:
-            raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({first_line(error)})") from error
+            raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({why_not_loaded(error)})") from error
         try:
             positions = usable_positions(AutoConfig.from_pretrained(resolve_encoder(name_or_path), **choices))
         except loading_errors():  # The folder holds a tokenizer only.
@@ -131,6 +125,18 @@ class LassProcessor(ProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         return ARCHITECTURES[self.architecture].input_names
+
+    def check_fit(self, model: Any) -> None:
+        """Checks that a model can read the sequences of this processor.
+
+        Args:
+            model: A `LassForKGCompletion`.
+
+        Raises:
+            ModelError: It has the other architecture, fewer positions than `max_length`, or fewer embeddings than the
+                tokenizer has tokens.
+        """
+        check_fit(model, self._template, max(self.tokenizer.get_vocab().values()))
 
     def tokenize(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
         """Tokenizes texts, without special tokens.
@@ -290,7 +296,7 @@ class LassProcessor(ProcessorMixin):
                 processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
         except loading_errors() as error:
             raise ModelError(
-                f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({first_line(error)})"
+                f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({why_not_loaded(error)})"
             ) from error
         return processor
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-from ..core.architectures import check_same_architecture
+from ..core.encoders import check_fit
 from ..core.errors import LassError, NonFiniteError
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.token_store import TokenStore
@@ -56,13 +56,13 @@ class TripletScorer:
         tokens: The number of tokens that went through the encoder so far, padding included.
 
     Raises:
-        LassError: The store was made for the other architecture, or the dtype is unknown.
+        LassError: The model cannot read the store's sequences, or the dtype is unknown.
     """
 
     def __init__(
         self, model: LassForKGCompletion, store: TokenStore, dtype: str = "auto", token_budget: int | None = None
     ):
-        check_same_architecture(model, store.template)
+        check_fit(model, store.template, store.largest_token)
         if "_original_forward" in vars(model):  # A training leaves the autocast of accelerate around forward.
             model = copy.copy(model)
             del model.__dict__["forward"]

@@ -13,7 +13,6 @@ from transformers import EvalPrediction, Trainer
 from transformers.trainer_utils import EvalLoopOutput, HubStrategy
 from transformers.utils.hub import PushInProgress
 
-from ..core.architectures import check_same_architecture
 from ..core.errors import LassError, NonFiniteError
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
@@ -100,7 +99,7 @@ class LassTrainer(Trainer):
             )
         self.objective: Objective = OBJECTIVES[processor.architecture](processor, args, kwargs.get("compute_loss_func"))
         if isinstance(model, LassForKGCompletion):
-            check_same_architecture(model, processor)
+            processor.check_fit(model)
         self.objective.check()  # before the Trainer makes a repository on the hub
         if train_dataset is not None:
             train_dataset = self.objective.training_split(train_dataset)
@@ -111,7 +110,7 @@ class LassTrainer(Trainer):
         self.throughput, self.card = ThroughputCallback(), ModelCardCallback(run_metadata)
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
-        check_same_architecture(self.model, processor)  # of a model that `model_init` made
+        processor.check_fit(self.model)  # of a model that `model_init` made
         for callback in (self.throughput, self.card, CalibrationCallback(), EpochCallback()):
             self.add_callback(callback)
 
