@@ -80,6 +80,7 @@ class LassForKGCompletion(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+    _keep_in_fp32_modules_strict = ["log_scale"]  # the logarithm of 20 is that of 20.09 in bfloat16
 
     def __init__(self, config: LassConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
@@ -203,6 +204,12 @@ class LassForKGCompletion(PreTrainedModel):
     def set_input_embeddings(self, value):
         self.encoder.set_input_embeddings(value)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the encoder's weights; a learned scale is float32 beside any of them."""
+        return self.encoder.dtype
+
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.LongTensor,

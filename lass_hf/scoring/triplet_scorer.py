@@ -67,10 +67,10 @@ class TripletScorer:
             model = copy.copy(model)
             del model.__dict__["forward"]
         torch_dtype = scoring_dtype(dtype, model.device)
-        if torch_dtype is not None and torch_dtype != model.dtype:
+        if torch_dtype is not None and any(weight.dtype != torch_dtype for weight in _floating_weights(model)):
             model = copy.deepcopy(model)
-            for parameter in model.encoder.parameters():  # Not the buffers: rotary frequencies need their precision.
-                parameter.data = parameter.data.to(torch_dtype)
+            for weight in _floating_weights(model):  # Not the buffers: rotary frequencies need their precision.
+                weight.data = weight.data.to(torch_dtype)
         self.model = model
         self.store = store
         self.token_budget = token_budget or TOKENS_PER_BATCH.get(model.device.type, TOKENS_PER_BATCH["cuda"])
@@ -258,3 +258,8 @@ class TripletScorer:
             clear_device_cache()
         half = len(rows) // 2
         return self._forward(rows[:half], lengths[:half], output) + self._forward(rows[half:], lengths[half:], output)
+
+
+def _floating_weights(model: LassForKGCompletion) -> list[torch.nn.Parameter]:
+    """Returns the weights of the encoder, but for quantized ones."""
+    return [weight for weight in model.encoder.parameters() if weight.is_floating_point()]

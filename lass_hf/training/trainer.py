@@ -24,7 +24,7 @@ from .hub_upload import make_repository, upload_checkpoint_in_background, upload
 from .objectives import OBJECTIVES, Objective
 from .samplers import NeighborhoodSampler, SharedBatches
 from .split_evaluation import evaluate_split
-from .training_args import LassTrainingArguments
+from .training_args import LassTrainingArguments, check_trained_weights
 
 METADATA = ("language", "license", "tags", "model_name", "finetuned_from", "tasks", "dataset_tags", "dataset")
 # No process holds the whole model, so all must call the encoder equally often.
@@ -111,6 +111,7 @@ class LassTrainer(Trainer):
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
         processor.check_fit(self.model)  # of a model that `model_init` made
+        check_trained_weights(self.model, args)  # type: ignore[arg-type] # it is a module
         for callback in (self.throughput, self.card, CalibrationCallback(), EpochCallback()):
             self.add_callback(callback)
 
