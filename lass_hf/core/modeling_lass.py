@@ -230,29 +230,39 @@ class LassForKGCompletion(PreTrainedModel):
             labels: Int64 of shape (batch,): 1 positive, 0 negative. With them `loss` is Eq. 4.
             length_buckets: (rows, shortest length, longest length) of consecutive rows that are encoded together, each
                 bucket cut to its own longest. They must cover all rows. Scores are those of the whole batch, without
-                its padding being computed; hidden states and attentions are then not returned.
+                its padding being computed. With any `kwargs` all rows are encoded together.
             pairs: For a bi-encoder, int64 of shape (batch, directions, 2): which rows are query and entity. A score is
                 the mean over the directions. Without pairs there are embeddings and no scores.
                 (`TripletScorer` adds `config.self_match_weight`, which compares whole texts.)
-            **kwargs: Passed to the encoder.
+            **kwargs: Passed to the encoder, such as `output_hidden_states` and `output_attentions`, which are by
+                default as the configuration has them. With `return_dict=False` the result is a tuple.
 
         Returns:
-            A `LassOutput`.
+            A `LassOutput`, or a tuple of those of its values that are not None.
 
         Raises:
-            ModelError: There are no `segment_ids`; a cross-encoder is given pairs; or labels come without pairs to a
-                bi-encoder.
+            ModelError: There are no `segment_ids`; a cross-encoder is given pairs; labels come without pairs to a
+                bi-encoder; or attentions are asked of an implementation of attention that does not give them.
         """
         if segment_ids is None:
             raise ModelError("segment_ids are missing: they say which tokens are head, relation and tail")
-        if length_buckets is None:
+        for name in ("output_hidden_states", "output_attentions"):
+            if getattr(self.config, name) or getattr(self.encoder.config, name):
+                kwargs.setdefault(name, True)
+        attention = self.encoder.config._attn_implementation
+        if kwargs.get("output_attentions") and attention != "eager":
+            raise ModelError(
+                f"output_attentions=True, but the attention of this model is {attention!r}, which does not give them; "
+                'call model.set_attn_implementation("eager") before'
+            )
+        if length_buckets is None or kwargs:
             segments, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
         else:
             parts, start, encoded = [], 0, ModelOutput()
             for rows, shortest, longest in length_buckets:
                 part = (slice(start, start + rows), slice(longest))
                 mask = None if attention_mask is None or shortest == longest else attention_mask[part]
-                parts.append(self._encode(input_ids[part], mask, segment_ids[part], **kwargs)[0])
+                parts.append(self._encode(input_ids[part], mask, segment_ids[part])[0])
                 start += rows
             segments = torch.cat(parts)
         config, loss = self.config, None

@@ -245,7 +245,7 @@ class TripletScorer:
                 if lengths.min() == lengths.max():
                     del batch["attention_mask"]  # Attention is faster without a mask.
                 inputs = {name: value.to(self.model.device, non_blocking=True) for name, value in batch.items()}
-                return [getattr(self.model(**inputs), output)]
+                return [getattr(self.model(**inputs, return_dict=True), output)]
             except (RuntimeError, MemoryError) as error:
                 if not (isinstance(error, MEMORY_ERRORS) or should_reduce_batch_size(error)):
                     raise

@@ -172,7 +172,7 @@ class LassTrainer(Trainer):
             sharded or self.args.n_gpu > 1 or self.args.torch_compile
         ):  # DataParallel cuts batches, compile wants a shape
             model_inputs.pop("length_buckets", None)
-        outputs = model(**model_inputs)
+        outputs = model(**model_inputs, return_dict=True)
         unwrapped, graph = self.accelerator.unwrap_model(model), self._graph
         loss = self.objective.loss(unwrapped, outputs, loss_inputs, graph, self.data_collator, num_items_in_batch)
         if not torch.isfinite(loss):
