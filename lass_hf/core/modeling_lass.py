@@ -11,16 +11,8 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names
-from .configuration_lass import LassConfig
-from .encoders import (
-    check_model_source,
-    hub_arguments,
-    load_encoder_config,
-    resolve_encoder,
-    shared_name,
-    why_not_loaded,
-    with_dropout,
-)
+from .configuration_lass import LassConfig, load_encoder_config, with_dropout
+from .encoders import check_model_source, hub_arguments, resolve_encoder, shared_name, why_not_loaded
 from .errors import ModelError, loading_errors
 from .losses import negative_sampling_loss
 from .old_names import refuse_old_names

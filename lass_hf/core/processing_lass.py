@@ -15,10 +15,10 @@ from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
 
-from .architectures import ARCHITECTURES
+from .architectures import ARCHITECTURES, check_fit
 from .choices import SequenceChoices, choice_names
-from .configuration_lass import LassConfig
-from .encoders import check_fit, check_model_source, resolve_encoder, usable_positions, why_not_loaded
+from .configuration_lass import LassConfig, usable_positions
+from .encoders import check_model_source, resolve_encoder, why_not_loaded
 from .errors import LassError, ModelError, loading_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .old_names import refuse_old_names

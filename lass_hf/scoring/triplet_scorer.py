@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-from ..core.encoders import check_fit
+from ..core.architectures import check_fit
 from ..core.errors import LassError, NonFiniteError
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.token_store import TokenStore

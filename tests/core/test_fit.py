@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModel, BertModel, GPT2Config, GPT2Model, PreTrainedTokenizerFast, XLNetConfig
 
 from lass_hf import LassForKGCompletion, LassPredictor, LassProcessor, evaluate_link_prediction
-from lass_hf.core.encoders import usable_positions
+from lass_hf.core.configuration_lass import usable_positions
 from lass_hf.core.errors import LassError, ModelError
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
