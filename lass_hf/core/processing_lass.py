@@ -58,6 +58,7 @@ class LassProcessor(ProcessorMixin):
             raise LassError(f"architecture={architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
         self.separators = separators
         self.architecture = architecture
+        tokenizer.truncation_side = "right"  # a cut text keeps its beginning, whatever the checkpoint is for
         if max_length is None:  # a tokenizer without a limit has a huge one, none, or one that is no length
             limit = tokenizer.model_max_length or 0
             max_length = int(limit) if 0 < limit <= 1_000_000 else DEFAULT_MAX_LENGTH
@@ -86,7 +87,7 @@ class LassProcessor(ProcessorMixin):
         words = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a")]
         self._leading = " " if words[0] != words[1] else ""
         self.graph: KnowledgeGraph | None = None
-        self._store: tuple[KnowledgeGraph, TokenStore] | None = None
+        self._store: tuple[KnowledgeGraph, int, TokenStore] | None = None
 
     @classmethod
     def from_encoder(cls, name_or_path: str, graph: KnowledgeGraph | None = None, **choices: Any) -> "LassProcessor":
@@ -170,7 +171,7 @@ class LassProcessor(ProcessorMixin):
         return encoded
 
     def token_store(self, graph: KnowledgeGraph | None = None) -> TokenStore:
-        """Returns the texts of a graph as token ids, which are made once for each graph and kept.
+        """Returns the texts of a graph as token ids, which are made once for each graph and tokenizer, and kept.
 
         Args:
             graph: The graph; None for the processor's own.
@@ -181,14 +182,15 @@ class LassProcessor(ProcessorMixin):
         graph = graph or self.graph
         if graph is None:
             raise LassError("this processor has no graph: pass graph=..., or set processor.graph")
-        if self._store is None or self._store[0] is not graph:
+        size = len(self.tokenizer)  # which grows when tokens are added
+        if self._store is None or self._store[0] is not graph or self._store[1] != size:
             relations = self._relation_tokens(graph.relations.texts, graph.relations.ids)
             texts, ids = graph.entities.texts, graph.entities.ids
             chunks = (slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(texts), TEXTS_AT_ONCE))
             entities = (self.tokenize(texts[chunk], ids[chunk]) for chunk in chunks)
             store = TokenStore.from_chunks(self._template, relations, entities)
-            self._store = (graph, store)
-        return self._store[1]
+            self._store = (graph, size, store)
+        return self._store[2]
 
     def _relation_tokens(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of relations, and for a bi-encoder those of their inverses behind them."""
