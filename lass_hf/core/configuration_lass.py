@@ -65,6 +65,9 @@ class LassConfig(PreTrainedConfig, ModelChoices):
     def from_dict(cls, config_dict, **kwargs):
         """Makes a configuration from a saved one, without what is chosen by whoever loads a model."""
         saved = {name: value for name, value in config_dict.items() if name.lstrip("_") not in CHOSEN_BY_LOADER}
+        configs = [config for config in (saved, saved.get("encoder_config")) if isinstance(config, dict)]
+        if any(config.get("output_attentions") for config in configs):
+            kwargs.setdefault("attn_implementation", "eager")  # no other one gives attentions
         return super().from_dict(saved, **kwargs)
 
     def check_ranking_weights(self) -> None:
@@ -96,8 +99,9 @@ def load_encoder_config(source: str, kwargs: dict[str, Any]) -> tuple[PreTrained
         The configuration, and those of the arguments that are still needed to load the model.
     """
     config, rest = AutoConfig.from_pretrained(source, return_unused_kwargs=True, **kwargs)
-    for name in CHOSEN_BY_LOADER:
-        setattr(config, f"_{name}", kwargs.get(name))
+    eager = "eager" if config.output_attentions else None  # no other one gives attentions
+    config._attn_implementation = kwargs.get("attn_implementation", eager)
+    config._experts_implementation = kwargs.get("experts_implementation")
     return config, rest | hub_arguments(kwargs)
 
 

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModel, BertModel, GPT2Config, GPT2Model, PreTrainedTokenizerFast, XLNetConfig
 
 from lass_hf import LassForKGCompletion, LassPredictor, LassProcessor, evaluate_link_prediction
+from lass_hf.analysis.attention import compute_attention
 from lass_hf.core.configuration_lass import usable_positions
 from lass_hf.core.errors import LassError, ModelError
 from lass_hf.scoring.triplet_scorer import TripletScorer
@@ -94,6 +95,7 @@ MEETINGS = {
     ),
     "predictor": lambda folder, model, processor: LassPredictor(model, processor),
     "evaluation": lambda folder, model, processor: evaluate_link_prediction(model, processor, processor.graph),
+    "attention": lambda folder, model, processor: compute_attention(model, processor, ("cat", "eats", "milk")),
     "scorer": lambda folder, model, processor: TripletScorer(model, processor.token_store()),
 }
 

@@ -138,6 +138,21 @@ def test_from_encoder_takes_the_encoder_of_a_lass_model(model_folder):
     assert all(torch.equal(value, expected[name]) for name, value in other.encoder.named_parameters())
 
 
+def test_attentions_that_are_asked_for_when_loading_are_given_then_and_after_saving(encoder_folder, tmp_path):
+    model = LassForKGCompletion.from_encoder(encoder_folder, output_attentions=True).eval()
+    expected = model(**make_batch())
+    assert len(expected.attentions) == 2
+    model.save_pretrained(tmp_path / "of_encoder")
+    LassForKGCompletion.from_encoder(encoder_folder).save_pretrained(tmp_path / "plain")
+    for loaded in (
+        LassForKGCompletion.from_pretrained(tmp_path / "of_encoder"),
+        LassForKGCompletion.from_pretrained(tmp_path / "plain", output_attentions=True),
+    ):
+        outputs = loaded(**make_batch())
+        assert all(torch.equal(*pair) for pair in zip(outputs.attentions, expected.attentions, strict=True))
+    assert LassForKGCompletion.from_pretrained(tmp_path / "plain")(**make_batch()).attentions is None
+
+
 def test_from_encoder_refuses_a_bad_distance_scale(encoder_folder):
     with pytest.raises(LassError, match=r"distance_scale='cosine'.*sqrt_dim, none"):
         LassForKGCompletion.from_encoder(encoder_folder, distance_scale="cosine")
