@@ -53,7 +53,7 @@ def main() -> None:
         file=file,
         split=evaluation.split,
         limit=evaluation.limit,
-        dtype=evaluation.dtype,
+        dtype=evaluation.scoring_dtype,
         quiet=arguments.quiet,
     )
 

@@ -52,7 +52,7 @@ def main() -> None:
         graph_name=arguments.graph,
         file=file,
         split=evaluation.split,
-        dtype=evaluation.dtype,
+        dtype=evaluation.scoring_dtype,
         quiet=arguments.quiet,
     )
 

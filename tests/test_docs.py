@@ -37,7 +37,7 @@ NOT_RUN = {  # blocks with `<!-- not run: why -->` above them
 }
 ELSEWHERE = (  # options of launchers and of the example scripts
     *("--config_file", "--cpu", "--multi_gpu", "--num_processes"),
-    *("--nnodes", "--nproc_per_node", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),
+    *("--nnodes", "--nproc_per_node", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id", "--scoring_dtype"),
 )
 FENCE = re.compile(r"^(<!-- not run: \S[^\n]* -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

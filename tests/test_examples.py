@@ -174,7 +174,7 @@ def test_low_resource_refuses_the_file_of_another_task(run, labeled_folder, tmp_
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--dtype", "foo"], "dtype='foo'; expected one of auto, float32, bfloat16"),
+        (["--scoring_dtype", "foo"], "scoring_dtype='foo'; expected one of auto, float32, bfloat16"),
         (["--split", "tset"], "the graph has no split 'tset'"),
         (["--limit", 0], "limit=0; expected 1 or more"),
         (["--max_steps", -1, "--num_train_epochs", 0], "num_train_epochs=0.0; expected a number above 0"),

@@ -64,8 +64,10 @@ def compute_attention(
         The attention of that layer.
 
     Raises:
-        LassError: the encoder has no such layer, or returns no attention weights.
+        LassError: the encoder has no such layer, or returns no attention weights; or the processor does not fit the
+            model.
     """
+    processor.check_fit(model)
     inputs = processor([texts]).to(model.device)
     segments = inputs.pop("segment_ids")[0].cpu().numpy()
     encoder, name = model.encoder, type(model.encoder).__name__

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .choices import ARCHITECTURE_NAMES
+from .configuration_lass import usable_positions
 from .errors import ModelError
 from .score_functions import ScoreFunction, score_of_energy
 from .token_store import HEAD, TokenStore
@@ -146,10 +147,36 @@ Architecture = CrossEncoder | BiEncoder
 ARCHITECTURES: dict[str, Architecture] = dict(zip(ARCHITECTURE_NAMES, (CrossEncoder(), BiEncoder()), strict=True))
 
 
-def check_same_architecture(model: Any, processor: Any) -> None:
-    """Raises ModelError when a model and a processor, or a token store's template, have different architectures."""
-    if model.config.architecture != processor.architecture:
+def check_fit(model: Any, template: Any, largest_token: int) -> None:
+    """Checks that a model can read the sequences of a processor, or of a token store.
+
+    Args:
+        model: The model.
+        template: The `SequenceTemplate` of the sequences.
+        largest_token: The largest token id that can occur in them.
+
+    Raises:
+        ModelError: They were made for the other architecture, are longer than the encoder has positions for, or have
+            tokens that the encoder has no embeddings for. Or the model is no LASS model.
+    """
+    config = model.config
+    if config.model_type != "lass":
+        raise ModelError(f"a {type(model).__name__} is no LASS model: make one with LassForKGCompletion.from_encoder")
+    if config.architecture != template.architecture:
         raise ModelError(
-            f"the model's architecture is {model.config.architecture!r}, the processor's {processor.architecture!r}: "
+            f"the model's architecture is {config.architecture!r}, the processor's {template.architecture!r}: "
             "make both with the same architecture="
+        )
+    positions = usable_positions(config)
+    if positions is not None and template.max_length > positions:
+        raise ModelError(
+            f"the processor's max_length is {template.max_length}, but the encoder has {positions} positions: make the "
+            f"processor with max_length={positions}, or change that in a saved processor_config.json"
+        )
+    embeddings = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    if embeddings is not None and largest_token >= embeddings:
+        raise ModelError(
+            f"the tokenizer has token ids up to {largest_token}, but the encoder has {embeddings} embeddings: use the "
+            "encoder's own tokenizer or, if tokens were added to it, call "
+            "model.resize_token_embeddings(len(processor.tokenizer))"
         )

@@ -1,15 +1,28 @@
-"""`LassConfig`: the configuration of the wrapped encoder, and the choices that change scores and rankings."""
+"""`LassConfig`: the configuration of the wrapped encoder, and the choices that change scores and rankings.
+
+The functions load and read the configuration of an encoder.
+"""
+
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from .choices import ModelChoices, check
-from .errors import LassError
+from .encoders import hub_arguments
+from .errors import LassError, ModelError
 from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS
 
 CALIBRATION = ("threshold", "slope", "intercept")
+# What a saved configuration does not decide: these can name code of the hub, which would be fetched and run.
+CHOSEN_BY_LOADER = ("attn_implementation", "experts_implementation")
+# The kinds, besides all that are called roberta, which count positions from behind the padding token's id.
+COUNT_FROM_PADDING = (
+    *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet"),
+    "xmod",
+)
 
 
 @strict
@@ -48,6 +61,16 @@ class LassConfig(PreTrainedConfig, ModelChoices):
         if self.calibration is not None and set(self.calibration) != set(CALIBRATION):
             raise LassError(f"calibration={self.calibration!r}; expected None, or {', '.join(CALIBRATION)}")
 
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        """Makes a configuration from a saved one, without what is chosen by whoever loads a model."""
+        chosen = (*CHOSEN_BY_LOADER, "transformers_weights")  # the latter can name a file that is unpickled
+        saved = {name: value for name, value in config_dict.items() if name.lstrip("_") not in chosen}
+        configs = [config for config in (saved, saved.get("encoder_config")) if isinstance(config, dict)]
+        if any(config.get("output_attentions") for config in configs):
+            kwargs.setdefault("attn_implementation", "eager")  # no other one gives attentions
+        return super().from_dict(saved, **kwargs)
+
     def check_ranking_weights(self) -> None:
         """Raises LassError for a weight of neighbors that the score function cannot use."""
         if self.neighbor_weight and SCORE_FUNCTIONS[self.score_function].query is None:
@@ -64,6 +87,62 @@ class LassConfig(PreTrainedConfig, ModelChoices):
     def get_text_config(self, decoder=None, encoder=None) -> PreTrainedConfig:
         """Returns the encoder's configuration, where transformers looks for vocabulary and hidden sizes."""
         return self.encoder_config.get_text_config(decoder=decoder, encoder=encoder)  # type: ignore[union-attr]
+
+
+def load_encoder_config(source: str, kwargs: dict[str, Any]) -> tuple[PreTrainedConfig, dict[str, Any]]:
+    """Loads the configuration of an encoder.
+
+    Args:
+        source: The encoder's name on the hub, or its folder.
+        kwargs: Arguments of `AutoModel.from_pretrained`.
+
+    Returns:
+        The configuration, and those of the arguments that are still needed to load the model.
+    """
+    config, rest = AutoConfig.from_pretrained(source, return_unused_kwargs=True, **kwargs)
+    eager = "eager" if config.output_attentions else None  # no other one gives attentions
+    config._attn_implementation = kwargs.get("attn_implementation", eager)
+    config._experts_implementation = kwargs.get("experts_implementation")
+    return config, rest | hub_arguments(kwargs)
+
+
+def with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
+    """Sets every dropout probability of a configuration, by whatever names it has them.
+
+    Args:
+        config: The configuration of an encoder, or a `LassConfig`.
+        dropout: The probability.
+
+    Returns:
+        The same configuration.
+
+    Raises:
+        ModelError: The probability is out of range.
+    """
+    if not 0 <= dropout < 1:
+        raise ModelError(f"dropout={dropout}; expected 0 or more, and less than 1")
+    encoder = config.encoder_config if isinstance(config, LassConfig) else config
+    assert isinstance(encoder, PreTrainedConfig)
+    for name, value in encoder.to_dict().items():
+        if "dropout" in name and isinstance(value, (int, float)) and not isinstance(value, bool):
+            setattr(encoder, name, float(dropout))
+    return config
+
+
+def usable_positions(config: PreTrainedConfig) -> int | None:
+    """Returns the length of the longest sequence that an encoder has positions for.
+
+    Args:
+        config: The encoder's configuration.
+
+    Returns:
+        The number of tokens, or None where the configuration has no limit.
+    """
+    text = config.get_text_config()
+    positions = getattr(text, "max_position_embeddings", None) or 0
+    if "roberta" in text.model_type or text.model_type in COUNT_FROM_PADDING:
+        positions -= (text.pad_token_id or 0) + 1
+    return positions if positions > 0 else None  # XLNet, which has no limit, says -1
 
 
 LassConfig.register_for_auto_class()  # a saved model carries its code

@@ -6,14 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput, can_return_tuple
 
 from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names
-from .configuration_lass import LassConfig
-from .encoders import check_model_source, resolve_encoder, shared_name
-from .errors import ModelError, first_line, loading_errors
+from .configuration_lass import LassConfig, load_encoder_config, with_dropout
+from .encoders import (
+    check_model_source,
+    check_weight_files,
+    hub_arguments,
+    resolve_encoder,
+    shared_name,
+    why_not_loaded,
+)
+from .errors import ModelError, loading_errors
 from .losses import negative_sampling_loss
 from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
@@ -72,10 +79,13 @@ class LassForKGCompletion(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+    _keep_in_fp32_modules_strict = ["log_scale"]  # the logarithm of 20 is that of 20.09 in bfloat16
 
     def __init__(self, config: LassConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder_config) if encoder is None else encoder
+        if encoder is None:
+            encoder = AutoModel.from_config(config.encoder_config, trust_remote_code=False)
+        self.encoder = encoder
         self.config.encoder_config = self.encoder.config
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # Eq. 1 pools segments; an unused head breaks distributed training
@@ -87,7 +97,14 @@ class LassForKGCompletion(PreTrainedModel):
         """Does nothing: the encoder initializes itself, and doing it again would undo pre-trained weights."""
 
     @classmethod
-    def from_encoder(cls, name_or_path: str, *, dropout: float | None = None, **choices: Any) -> "LassForKGCompletion":
+    def from_encoder(
+        cls,
+        name_or_path: str,
+        *,
+        dropout: float | None = None,
+        dtype: str | torch.dtype = "float32",
+        **choices: Any,
+    ) -> "LassForKGCompletion":
         """Makes an untrained LASS model from a pre-trained encoder.
 
         A checkpoint saved with a task head is fine: its head is dropped. The folder of a trained LASS model gives its
@@ -96,30 +113,43 @@ class LassForKGCompletion(PreTrainedModel):
         Args:
             name_or_path: hub name or folder of the encoder.
             dropout: probability of all dropout layers of the encoder, in [0, 1); None leaves the checkpoint's own.
+            dtype: precision of the weights: float32, whatever the checkpoint is stored in, because small updates of
+                weights are lost in others. "auto" for the checkpoint's own.
             **choices: choices of `ModelChoices` (`architecture`, `margin`, `distance_scale`, ...); all others go to
-                `AutoModel.from_pretrained` (`dtype`, `attn_implementation`, `revision`, ...).
+                `AutoModel.from_pretrained` (`attn_implementation`, `revision`, ...).
 
         Raises:
             LassError: a choice has a value that is not allowed, or a name that it had in an earlier version.
             ModelError: there is no such encoder, or the checkpoint lacks weights of it, or has them in no safetensors
-                file: nothing is unpickled.
+                file: nothing is unpickled. Or its class is code of its own, without which a trained model of it could
+                not be loaded.
         """
         refuse_old_names(choices)
         own = {name: choices.pop(name) for name in choice_names(ModelChoices) if name in choices}
-        check_model_source(resolve_encoder(name_or_path), **choices)
+        source, dtype = resolve_encoder(name_or_path), choices.pop("torch_dtype", dtype)
+        choices.setdefault("trust_remote_code", False)
+        check_model_source(source, **choices)
         try:
+            if not isinstance(config := choices.pop("config", None), PreTrainedConfig):
+                config, choices = load_encoder_config(source, choices)
+            check_weight_files(source, getattr(config, "transformers_weights", None), **choices)
             if dropout is not None:
-                config = AutoConfig.from_pretrained(resolve_encoder(name_or_path), **_hub(choices))
-                choices["config"] = _with_dropout(config, dropout)
+                config = with_dropout(config, dropout)
             encoder, info = AutoModel.from_pretrained(
-                resolve_encoder(name_or_path), output_loading_info=True, **{**choices, **SAFE}
+                source, config=config, dtype=dtype, output_loading_info=True, **{**choices, **SAFE}
             )
         except ModelError:
-            raise  # The encoder is that of a trained LASS model, whose message is already the right one.
+            raise  # Its message is already the right one.
         except loading_errors() as error:
-            raise ModelError(f"{name_or_path}: no encoder could be loaded ({_why(error)})") from error
+            raise ModelError(f"{name_or_path}: no encoder could be loaded ({why_not_loaded(error)})") from error
         if isinstance(encoder, cls):
             encoder = encoder.encoder
+        if type(encoder).__module__.startswith("transformers_modules."):
+            raise ModelError(
+                f"{name_or_path}: its encoder is code of its own ({type(encoder).__name__}), which is not saved with a "
+                "trained model; import it from a package, and register it with AutoConfig.register and "
+                "AutoModel.register"
+            )
         _refuse_missing_weights(name_or_path, encoder, info)
         encoder.config._name_or_path = shared_name(name_or_path)
         config = LassConfig(
@@ -151,9 +181,9 @@ class LassForKGCompletion(PreTrainedModel):
         if not isinstance(kwargs.get("config"), LassConfig):
             check_model_source(name, **kwargs)
             try:
-                model_type = PreTrainedConfig.get_config_dict(name, **_hub(kwargs))[0].get("model_type")
+                model_type = PreTrainedConfig.get_config_dict(name, **hub_arguments(kwargs))[0].get("model_type")
             except loading_errors() as error:
-                raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
+                raise ModelError(f"{name}: no model could be loaded ({why_not_loaded(error)})") from error
             if model_type != cls.config_class.model_type:
                 raise ModelError(
                     f"{name} is a {model_type or 'unknown'} model, not a trained LASS model; to train one on it use "
@@ -161,9 +191,12 @@ class LassForKGCompletion(PreTrainedModel):
                 )
         with_info = kwargs.pop("output_loading_info", False)
         try:
+            check_weight_files(name, None, **kwargs)
             loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **{**kwargs, **SAFE})
+        except ModelError:
+            raise
         except loading_errors() as error:
-            raise ModelError(f"{name}: no model could be loaded ({_why(error)})") from error
+            raise ModelError(f"{name}: no model could be loaded ({why_not_loaded(error)})") from error
         model, info = loaded
         _refuse_missing_weights(name, model, info)
         return loaded if with_info else model
@@ -174,6 +207,12 @@ class LassForKGCompletion(PreTrainedModel):
     def set_input_embeddings(self, value):
         self.encoder.set_input_embeddings(value)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the encoder's weights; a learned scale is float32 beside any of them."""
+        return self.encoder.dtype
+
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.LongTensor,
@@ -194,29 +233,39 @@ class LassForKGCompletion(PreTrainedModel):
             labels: Int64 of shape (batch,): 1 positive, 0 negative. With them `loss` is Eq. 4.
             length_buckets: (rows, shortest length, longest length) of consecutive rows that are encoded together, each
                 bucket cut to its own longest. They must cover all rows. Scores are those of the whole batch, without
-                its padding being computed; hidden states and attentions are then not returned.
+                its padding being computed. With any `kwargs` all rows are encoded together.
             pairs: For a bi-encoder, int64 of shape (batch, directions, 2): which rows are query and entity. A score is
                 the mean over the directions. Without pairs there are embeddings and no scores.
                 (`TripletScorer` adds `config.self_match_weight`, which compares whole texts.)
-            **kwargs: Passed to the encoder.
+            **kwargs: Passed to the encoder, such as `output_hidden_states` and `output_attentions`, which are by
+                default as the configuration has them. With `return_dict=False` the result is a tuple.
 
         Returns:
-            A `LassOutput`.
+            A `LassOutput`, or a tuple of those of its values that are not None.
 
         Raises:
-            ModelError: There are no `segment_ids`; a cross-encoder is given pairs; or labels come without pairs to a
-                bi-encoder.
+            ModelError: There are no `segment_ids`; a cross-encoder is given pairs; labels come without pairs to a
+                bi-encoder; or attentions are asked of an implementation of attention that does not give them.
         """
         if segment_ids is None:
             raise ModelError("segment_ids are missing: they say which tokens are head, relation and tail")
-        if length_buckets is None:
+        for name in ("output_hidden_states", "output_attentions"):
+            if getattr(self.config, name) or getattr(self.encoder.config, name):
+                kwargs.setdefault(name, True)
+        attention = self.encoder.config._attn_implementation
+        if kwargs.get("output_attentions") and attention != "eager":
+            raise ModelError(
+                f"output_attentions=True, but the attention of this model is {attention!r}, which does not give them; "
+                'call model.set_attn_implementation("eager") before'
+            )
+        if length_buckets is None or kwargs:
             segments, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
         else:
             parts, start, encoded = [], 0, ModelOutput()
             for rows, shortest, longest in length_buckets:
                 part = (slice(start, start + rows), slice(longest))
                 mask = None if attention_mask is None or shortest == longest else attention_mask[part]
-                parts.append(self._encode(input_ids[part], mask, segment_ids[part], **kwargs)[0])
+                parts.append(self._encode(input_ids[part], mask, segment_ids[part])[0])
                 start += rows
             segments = torch.cat(parts)
         config, loss = self.config, None
@@ -281,32 +330,6 @@ class LassForKGCompletion(PreTrainedModel):
             if self.architecture.encodes_entities:
                 count = count.clamp(min=1)  # a sequence is a query without a tail, or an entity alone
             return mask @ hidden.float() / count, encoded
-
-
-def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Returns those arguments of `from_pretrained` that say where the files are."""
-    names = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "trust_remote_code")
-    return {name: kwargs[name] for name in names if name in kwargs}
-
-
-def _why(error: BaseException) -> str:
-    """Returns the first line of an error, or a remedy for weights in another format."""
-    line = first_line(error)
-    if "file named model.safetensors" in line:
-        return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
-    return line
-
-
-def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
-    """Sets every dropout probability of a configuration, by whatever names it has them."""
-    if not 0 <= dropout < 1:
-        raise ModelError(f"dropout={dropout}; expected 0 or more, and less than 1")
-    encoder = config.encoder_config if isinstance(config, LassConfig) else config
-    assert isinstance(encoder, PreTrainedConfig)
-    for name, value in encoder.to_dict().items():
-        if "dropout" in name and isinstance(value, (int, float)) and not isinstance(value, bool):
-            setattr(encoder, name, float(dropout))
-    return config
 
 
 def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file
 
-from .architectures import ARCHITECTURES
+from .architectures import ARCHITECTURES, check_fit
 from .choices import SequenceChoices, choice_names
-from .configuration_lass import LassConfig
-from .encoders import check_model_source, resolve_encoder
-from .errors import LassError, ModelError, first_line, loading_errors
+from .configuration_lass import LassConfig, usable_positions
+from .encoders import check_model_source, resolve_encoder, why_not_loaded
+from .errors import LassError, ModelError, loading_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .old_names import refuse_old_names
 from .token_store import SequenceTemplate, TokenStore
@@ -28,15 +28,6 @@ DEFAULT_MAX_LENGTH = 512
 TEXTS_AT_ONCE = 2**16  # that are tokenized together: the tokenizer keeps 2 kB of each until the last is done
 INCLUDE_GRAPH = ("full", "vocabulary", "none")
 PROCESSOR_CHOICES = (*choice_names(SequenceChoices), "architecture")
-
-
-def usable_positions(config: PreTrainedConfig) -> int | None:
-    """Longest sequence that an encoder has positions for; None when it has no such limit."""
-    text = config.get_text_config()
-    positions = getattr(text, "max_position_embeddings", None)
-    if positions is not None and ("roberta" in text.model_type or text.model_type in ("camembert", "mpnet")):
-        positions -= text.pad_token_id + 1  # they count positions from behind the padding token's
-    return positions
 
 
 class LassProcessor(ProcessorMixin):
@@ -67,9 +58,12 @@ class LassProcessor(ProcessorMixin):
             raise LassError(f"architecture={architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
         self.separators = separators
         self.architecture = architecture
-        limit = tokenizer.model_max_length
-        if max_length is None:
-            max_length = limit if limit <= 1_000_000 else DEFAULT_MAX_LENGTH
+        tokenizer.truncation_side = "right"  # a cut text keeps its beginning, whatever the checkpoint is for
+        if max_length is None:  # a tokenizer without a limit has a huge one, none, or one that is no length
+            limit = tokenizer.model_max_length or 0
+            max_length = int(limit) if 0 < limit <= 1_000_000 else DEFAULT_MAX_LENGTH
+        if type(max_length) is not int:
+            raise LassError(f"max_length={max_length!r}; expected a number of tokens")
         self.max_length = max_length
         begin, separator = (
             second if first is None else first
@@ -82,7 +76,8 @@ class LassProcessor(ProcessorMixin):
             raise ModelError(
                 f"{type(tokenizer).__name__}: a sequence needs a begin token ([CLS] or BOS) and a separator ([SEP] or "
                 f"EOS); this tokenizer has {tokenizer.special_tokens_map or 'none'}. Use an encoder of the BERT or "
-                "RoBERTa kind, or add the tokens to the tokenizer"
+                'RoBERTa kind, or add the tokens: tokenizer.add_special_tokens({"cls_token": "[CLS]", "sep_token": '
+                '"[SEP]"}), LassProcessor(tokenizer), and model.resize_token_embeddings(len(tokenizer))'
             )
         padding = separator if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length, architecture)
@@ -92,7 +87,7 @@ class LassProcessor(ProcessorMixin):
         words = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a")]
         self._leading = " " if words[0] != words[1] else ""
         self.graph: KnowledgeGraph | None = None
-        self._store: tuple[KnowledgeGraph, TokenStore] | None = None
+        self._store: tuple[KnowledgeGraph, int, TokenStore] | None = None
 
     @classmethod
     def from_encoder(cls, name_or_path: str, graph: KnowledgeGraph | None = None, **choices: Any) -> "LassProcessor":
@@ -110,11 +105,12 @@ class LassProcessor(ProcessorMixin):
         """
         refuse_old_names(choices)
         own = {name: choices.pop(name) for name in PROCESSOR_CHOICES if name in choices}
+        choices.setdefault("trust_remote_code", False)
         check_model_source(resolve_encoder(name_or_path), **choices)
         try:
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **choices)
         except loading_errors() as error:
-            raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({first_line(error)})") from error
+            raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({why_not_loaded(error)})") from error
         try:
             positions = usable_positions(AutoConfig.from_pretrained(resolve_encoder(name_or_path), **choices))
         except loading_errors():  # The folder holds a tokenizer only.
@@ -130,6 +126,18 @@ class LassProcessor(ProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         return ARCHITECTURES[self.architecture].input_names
+
+    def check_fit(self, model: Any) -> None:
+        """Checks that a model can read the sequences of this processor.
+
+        Args:
+            model: A `LassForKGCompletion`.
+
+        Raises:
+            ModelError: It has the other architecture, fewer positions than `max_length`, or fewer embeddings than the
+                tokenizer has tokens.
+        """
+        check_fit(model, self._template, max(self.tokenizer.get_vocab().values()))
 
     def tokenize(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
         """Tokenizes texts, without special tokens.
@@ -163,7 +171,7 @@ class LassProcessor(ProcessorMixin):
         return encoded
 
     def token_store(self, graph: KnowledgeGraph | None = None) -> TokenStore:
-        """Returns the texts of a graph as token ids, which are made once for each graph and kept.
+        """Returns the texts of a graph as token ids, which are made once for each graph and tokenizer, and kept.
 
         Args:
             graph: The graph; None for the processor's own.
@@ -174,14 +182,15 @@ class LassProcessor(ProcessorMixin):
         graph = graph or self.graph
         if graph is None:
             raise LassError("this processor has no graph: pass graph=..., or set processor.graph")
-        if self._store is None or self._store[0] is not graph:
+        size = len(self.tokenizer)  # which grows when tokens are added
+        if self._store is None or self._store[0] is not graph or self._store[1] != size:
             relations = self._relation_tokens(graph.relations.texts, graph.relations.ids)
             texts, ids = graph.entities.texts, graph.entities.ids
             chunks = (slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(texts), TEXTS_AT_ONCE))
             entities = (self.tokenize(texts[chunk], ids[chunk]) for chunk in chunks)
             store = TokenStore.from_chunks(self._template, relations, entities)
-            self._store = (graph, store)
-        return self._store[1]
+            self._store = (graph, size, store)
+        return self._store[2]
 
     def _relation_tokens(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of relations, and for a bi-encoder those of their inverses behind them."""
@@ -275,6 +284,7 @@ class LassProcessor(ProcessorMixin):
         """
         for name in ("dtype", "device_map", "attn_implementation"):  # A pipeline passes the model's arguments on.
             kwargs.pop(name, None)
+        kwargs.setdefault("trust_remote_code", False)
         check_model_source(pretrained_model_name_or_path, **kwargs)
         places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
         hub = {key: kwargs[key] for key in places if key in kwargs}
@@ -288,7 +298,7 @@ class LassProcessor(ProcessorMixin):
                 processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
         except loading_errors() as error:
             raise ModelError(
-                f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({first_line(error)})"
+                f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({why_not_loaded(error)})"
             ) from error
         return processor
 

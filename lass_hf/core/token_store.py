@@ -134,6 +134,12 @@ class TokenStore:
         relations = self._first_with_same_tokens(0, self.num_relations)
         return self._first_with_same_tokens(self.num_relations, len(self.offsets) - 1), relations
 
+    @cached_property
+    def largest_token(self) -> int:
+        """The largest token id of its sequences."""
+        template = self.template
+        return max(int(self.tokens.max(initial=0)), template.begin, template.separator, template.padding)
+
     def canonical_triplets(self, triplets: np.ndarray) -> np.ndarray:
         """Replaces the entities of triplets by the first entity with the same text.
 

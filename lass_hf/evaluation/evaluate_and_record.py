@@ -42,11 +42,11 @@ class EvaluationArguments:
     )
     split: str = field(default="test", metadata={"help": "Split to evaluate on."})
     limit: int | None = field(default=None, metadata={"help": "Rank a seeded choice of this many triplets only."})
-    dtype: str = field(default="auto", metadata={"help": f"Precision of scoring: {', '.join(DTYPES)}."})
+    scoring_dtype: str = field(default="auto", metadata={"help": f"Precision of scoring: {', '.join(DTYPES)}."})
 
     def __post_init__(self):
-        if self.dtype not in DTYPES:
-            raise LassError(f"dtype={self.dtype!r}; expected one of {', '.join(DTYPES)}")
+        if self.scoring_dtype not in DTYPES:
+            raise LassError(f"scoring_dtype={self.scoring_dtype!r}; expected one of {', '.join(DTYPES)}")
         if self.limit is not None and self.limit < 1:
             raise LassError(f"limit={self.limit}; expected 1 or more")
         if self.model is not None and read_training(self.model) is None:

@@ -13,7 +13,7 @@ from transformers import AutoModel
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.pipelines.base import Pipeline
 
-from ..core.errors import IndexFolderError, LassError
+from ..core.errors import IndexFolderError, LassError, ModelError
 
 if TYPE_CHECKING:
     from .predictor import LassPredictor
@@ -30,6 +30,8 @@ class LassPipeline(Pipeline):
 
     Raises:
         LassError: `model` or `processor` is of another kind, or the processor has no graph.
+        ModelError: A tokenizer is given, or another part that only a processor holds; or the processor does not fit the
+            model.
     """
 
     _load_processor: Any = True
@@ -50,6 +52,12 @@ class LassPipeline(Pipeline):
                 f"a pipeline over {type(model).__name__} and {type(processor).__name__}; expected a trained "
                 "LassForKGCompletion and its LassProcessor, or the folder or hub name of both as model="
             )
+        for name in ("tokenizer", "feature_extractor", "image_processor", "video_processor"):
+            if kwargs.get(name) is not None:
+                raise ModelError(
+                    f"{name}= was given to a {kwargs.get('task', 'LASS')} pipeline, which reads texts by its processor "
+                    "alone; to change the tokenizer, pass processor=LassProcessor(tokenizer) with its graph"
+                )
         kwargs.pop("local_files_only", None)  # It was an argument for loading the model, which is done.
         super().__init__(model=model, processor=processor, **{"batch_size": self.default_batch_size, **kwargs})
         if self.tokenizer.pad_token_id is None:  # A pipeline requires one, though LassProcessor pads by itself.

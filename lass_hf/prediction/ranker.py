@@ -66,6 +66,7 @@ class CandidateRanker:
                 "the processor has no graph (the model was saved without one): set processor.graph, for instance to "
                 "KnowledgeGraph.from_directory(...), before making a predictor"
             )
+        processor.check_fit(model)  # also for the tokens of entities that are new to the graph
         self.graph: KnowledgeGraph = processor.graph
         self.processor = processor
         self.scorer = TripletScorer(model, processor.token_store(), dtype)

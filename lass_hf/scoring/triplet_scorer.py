@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-from ..core.architectures import check_same_architecture
+from ..core.architectures import check_fit
 from ..core.errors import LassError, NonFiniteError
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.token_store import TokenStore
@@ -56,21 +56,21 @@ class TripletScorer:
         tokens: The number of tokens that went through the encoder so far, padding included.
 
     Raises:
-        LassError: The store was made for the other architecture, or the dtype is unknown.
+        LassError: The model cannot read the store's sequences, or the dtype is unknown.
     """
 
     def __init__(
         self, model: LassForKGCompletion, store: TokenStore, dtype: str = "auto", token_budget: int | None = None
     ):
-        check_same_architecture(model, store.template)
+        check_fit(model, store.template, store.largest_token)
         if "_original_forward" in vars(model):  # A training leaves the autocast of accelerate around forward.
             model = copy.copy(model)
             del model.__dict__["forward"]
         torch_dtype = scoring_dtype(dtype, model.device)
-        if torch_dtype is not None and torch_dtype != model.dtype:
+        if torch_dtype is not None and any(weight.dtype != torch_dtype for weight in _floating_weights(model)):
             model = copy.deepcopy(model)
-            for parameter in model.encoder.parameters():  # Not the buffers: rotary frequencies need their precision.
-                parameter.data = parameter.data.to(torch_dtype)
+            for weight in _floating_weights(model):  # Not the buffers: rotary frequencies need their precision.
+                weight.data = weight.data.to(torch_dtype)
         self.model = model
         self.store = store
         self.token_budget = token_budget or TOKENS_PER_BATCH.get(model.device.type, TOKENS_PER_BATCH["cuda"])
@@ -245,7 +245,7 @@ class TripletScorer:
                 if lengths.min() == lengths.max():
                     del batch["attention_mask"]  # Attention is faster without a mask.
                 inputs = {name: value.to(self.model.device, non_blocking=True) for name, value in batch.items()}
-                return [getattr(self.model(**inputs), output)]
+                return [getattr(self.model(**inputs, return_dict=True), output)]
             except (RuntimeError, MemoryError) as error:
                 if not (isinstance(error, MEMORY_ERRORS) or should_reduce_batch_size(error)):
                     raise
@@ -258,3 +258,8 @@ class TripletScorer:
             clear_device_cache()
         half = len(rows) // 2
         return self._forward(rows[:half], lengths[:half], output) + self._forward(rows[half:], lengths[half:], output)
+
+
+def _floating_weights(model: LassForKGCompletion) -> list[torch.nn.Parameter]:
+    """Returns the weights of the encoder, but for quantized ones."""
+    return [weight for weight in model.encoder.parameters() if weight.is_floating_point()]

@@ -137,6 +137,7 @@ class ModelCardCallback(TrainerCallback):
         choices = {name: _without_folder(value) for name, value in run["choices"].items()}
         return {
             **{name: run.get(name) for name in ("graph", "load_graph", "recipe", "changed", "seed", "bf16")},
+            "dtype": str(trainer.accelerator.unwrap_model(trainer.model).dtype).removeprefix("torch."),
             "choices": choices | {"encoder": encoder_name(str(run["choices"]["encoder"]))},
             "examples": 0 if trainer.train_dataset is None else len(trainer.train_dataset),
             "step": state.global_step,

@@ -47,6 +47,13 @@ class TrainArguments(ModelChoices, SequenceChoices):
         needs="retriever",
     )
     dropout: float | None = choice(None, "Of the encoder; the checkpoint's own by default.", "vectors")
+    dtype: str = choice(
+        "float32",
+        "Precision of the weights while they are trained: float32, or bfloat16, which takes half the memory and loses "
+        "small updates. --bf16 computes in bfloat16 with either.",
+        "vectors",
+        allowed=("float32", "bfloat16"),
+    )
     long_text: bool = choice(False, "Texts from entity2textlong.txt.", "data")
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
@@ -61,7 +68,7 @@ class TrainArguments(ModelChoices, SequenceChoices):
 
     def model_choices(self) -> dict[str, Any]:
         """Returns the choices that `LassForKGCompletion.from_encoder` takes, by name."""
-        return {"dropout": self.dropout, **self.chosen(ModelChoices)}
+        return {"dropout": self.dropout, "dtype": self.dtype, **self.chosen(ModelChoices)}
 
     def chosen(self, kind: type) -> dict[str, Any]:
         """Returns the values of the choices of `kind`, such as `ModelChoices`, by name."""

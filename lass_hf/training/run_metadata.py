@@ -49,8 +49,8 @@ def collect_run_metadata(
     Returns:
         Plain values: `graph` (its name), `load_graph` (the name that others can load it by, or None),
         `graph_fingerprint`, `graph_texts_fingerprint`, `recipe` (its name, or None), `changed` (choices that flags set
-        otherwise than the recipe; not the encoder), `seed`, `bf16`, `choices` (all that a model depends on; the batch
-        size is that of a step over all processes, in positives) and `command`.
+        otherwise than the recipe; not the encoder), `seed`, `bf16`, `dtype` (of the weights), `choices` (all that a
+        model depends on; the batch size is that of a step over all processes, in positives) and `command`.
     """
     choices = _choices(arguments, training)
     changed = {}
@@ -71,6 +71,7 @@ def collect_run_metadata(
         "changed": changed,
         "seed": training.seed,
         "bf16": training.bf16,
+        "dtype": arguments.dtype,
         "choices": choices,
         "command": command_line(),
     }

@@ -13,7 +13,6 @@ from transformers import EvalPrediction, Trainer
 from transformers.trainer_utils import EvalLoopOutput, HubStrategy
 from transformers.utils.hub import PushInProgress
 
-from ..core.architectures import check_same_architecture
 from ..core.errors import LassError, NonFiniteError
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
@@ -25,7 +24,7 @@ from .hub_upload import make_repository, upload_checkpoint_in_background, upload
 from .objectives import OBJECTIVES, Objective
 from .samplers import NeighborhoodSampler, SharedBatches
 from .split_evaluation import evaluate_split
-from .training_args import LassTrainingArguments
+from .training_args import LassTrainingArguments, check_trained_weights
 
 METADATA = ("language", "license", "tags", "model_name", "finetuned_from", "tasks", "dataset_tags", "dataset")
 # No process holds the whole model, so all must call the encoder equally often.
@@ -100,7 +99,7 @@ class LassTrainer(Trainer):
             )
         self.objective: Objective = OBJECTIVES[processor.architecture](processor, args, kwargs.get("compute_loss_func"))
         if isinstance(model, LassForKGCompletion):
-            check_same_architecture(model, processor)
+            processor.check_fit(model)
         self.objective.check()  # before the Trainer makes a repository on the hub
         if train_dataset is not None:
             train_dataset = self.objective.training_split(train_dataset)
@@ -111,7 +110,8 @@ class LassTrainer(Trainer):
         self.throughput, self.card = ThroughputCallback(), ModelCardCallback(run_metadata)
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
-        check_same_architecture(self.model, processor)  # of a model that `model_init` made
+        processor.check_fit(self.model)  # of a model that `model_init` made
+        check_trained_weights(self.model, args)  # type: ignore[arg-type] # it is a module
         for callback in (self.throughput, self.card, CalibrationCallback(), EpochCallback()):
             self.add_callback(callback)
 
@@ -172,7 +172,7 @@ class LassTrainer(Trainer):
             sharded or self.args.n_gpu > 1 or self.args.torch_compile
         ):  # DataParallel cuts batches, compile wants a shape
             model_inputs.pop("length_buckets", None)
-        outputs = model(**model_inputs)
+        outputs = model(**model_inputs, return_dict=True)
         unwrapped, graph = self.accelerator.unwrap_model(model), self._graph
         loss = self.objective.loss(unwrapped, outputs, loss_inputs, graph, self.data_collator, num_items_in_batch)
         if not torch.isfinite(loss):

@@ -1,5 +1,6 @@
 """`LassTrainingArguments`: the Trainer's arguments with the choices of LASS training."""
 
+import logging
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -10,6 +11,8 @@ from ..core.choices import TrainingChoices, check
 from ..core.errors import LassError
 from ..core.processing_lass import INCLUDE_GRAPH
 from ..scoring.precision import scoring_dtype
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -64,3 +67,29 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
         super().__post_init__()
         untouched = [one.name for one in fields(self) if given[one.name] == one.default]
         self.derived = {name: getattr(self, name) for name in untouched if getattr(self, name) != given[name]}
+
+
+def check_trained_weights(model: torch.nn.Module, args: LassTrainingArguments) -> None:
+    """Checks that weights are of a precision that can be trained, and warns of one that loses small updates.
+
+    Args:
+        model: The model.
+        args: The training arguments, which name the precision of the computation.
+
+    Raises:
+        LassError: Weights are float16, whose gradients vanish, or do not go with `fp16` or `bf16`.
+    """
+    trained = {weight.dtype for weight in model.parameters() if weight.requires_grad}
+    frozen = {weight.dtype for weight in model.parameters()} - trained
+    if torch.float16 in trained or (args.bf16 and torch.float16 in frozen):
+        raise LassError(
+            'the model has float16 weights, which cannot be trained: load it with dtype="float32"; bf16=True or '
+            "fp16=True then computes in 16 bits"
+        )
+    if torch.bfloat16 in trained and args.fp16:
+        raise LassError('fp16=True scales the gradients of float32 weights: load the model with dtype="float32"')
+    if torch.bfloat16 in trained:
+        logger.warning(
+            "bfloat16 weights are trained, without float32 copies of them: updates smaller than about 1/256 of a "
+            'weight are lost. Load the model with dtype="float32" unless you chose this'
+        )

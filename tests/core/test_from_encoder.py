@@ -54,9 +54,51 @@ def test_from_encoder_takes_the_choices_of_equation_1(encoder_folder):
     assert (config.margin, config.distance_scale) == (3.0, "none")
 
 
-def test_from_encoder_takes_a_dtype(encoder_folder):
-    model = LassForKGCompletion.from_encoder(encoder_folder, dtype=torch.bfloat16)
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+@pytest.fixture(params=[torch.bfloat16, torch.float16], ids=str)
+def small_folder(request, encoder_folder, tmp_path):
+    """A checkpoint in 16 bits, as many are stored."""
+    BertModel.from_pretrained(encoder_folder, dtype=request.param).save_pretrained(tmp_path / "small")
+    assert load_file(tmp_path / "small" / "model.safetensors")["embeddings.LayerNorm.weight"].dtype == request.param
+    return tmp_path / "small"
+
+
+def dtypes_of(model):
+    return {parameter.dtype for parameter in model.parameters()}
+
+
+def test_weights_are_float32_whatever_the_checkpoint_is_stored_in(small_folder):
+    model = LassForKGCompletion.from_encoder(small_folder)
+    assert dtypes_of(model) == {torch.float32}
+    assert model.config.encoder_config.dtype == torch.float32
+    stored = load_file(small_folder / "model.safetensors")
+    assert all(torch.equal(value, stored[name].float()) for name, value in model.encoder.named_parameters())
+    model.to(torch.bfloat16).save_pretrained(small_folder)
+    assert dtypes_of(LassForKGCompletion.from_pretrained(small_folder)) == {torch.bfloat16}
+    assert dtypes_of(LassForKGCompletion.from_encoder(small_folder)) == {torch.float32}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, "float16", "auto"])
+def test_weights_are_of_the_dtype_that_is_given(dtype, small_folder, encoder_folder):
+    stored = BertModel.from_pretrained(small_folder).dtype
+    expected = {"float16": torch.float16, "auto": stored}.get(dtype, dtype)
+    model = LassForKGCompletion.from_encoder(small_folder, dtype=dtype, dropout=0.0, output_hidden_states=True)
+    assert dtypes_of(model) == {expected}
+    assert model.encoder.config.output_hidden_states
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_learned_scale_is_float32_beside_any_weights(dtype, encoder_folder, tmp_path):
+    """In bfloat16 a scale of 20 would be 20.09."""
+    scaled = {"architecture": "bi-encoder", "normalize": True, "scale": 20.0}
+    model = LassForKGCompletion.from_encoder(encoder_folder, dtype=dtype, **scaled)
+    assert (model.dtype, model.log_scale.dtype) == (dtype, torch.float32)
+    model.save_pretrained(tmp_path)
+    assert LassConfig.from_pretrained(tmp_path).dtype == dtype
+    for given in ({}, {"dtype": "bfloat16"}, {"dtype": "float32"}):
+        loaded = LassForKGCompletion.from_pretrained(tmp_path, **given)
+        assert loaded.encoder.dtype == (getattr(torch, given["dtype"]) if given else dtype)
+        assert torch.equal(loaded.log_scale, model.log_scale)
+        assert torch.equal(loaded.distance_factor(), model.distance_factor())
 
 
 @pytest.mark.parametrize("kind", ENCODER_CONFIGS)
@@ -94,6 +136,21 @@ def test_from_encoder_takes_the_encoder_of_a_lass_model(model_folder):
     assert type(other.encoder) is type(trained.encoder)
     expected = dict(trained.encoder.named_parameters())
     assert all(torch.equal(value, expected[name]) for name, value in other.encoder.named_parameters())
+
+
+def test_attentions_that_are_asked_for_when_loading_are_given_then_and_after_saving(encoder_folder, tmp_path):
+    model = LassForKGCompletion.from_encoder(encoder_folder, output_attentions=True).eval()
+    expected = model(**make_batch())
+    assert len(expected.attentions) == 2
+    model.save_pretrained(tmp_path / "of_encoder")
+    LassForKGCompletion.from_encoder(encoder_folder).save_pretrained(tmp_path / "plain")
+    for loaded in (
+        LassForKGCompletion.from_pretrained(tmp_path / "of_encoder"),
+        LassForKGCompletion.from_pretrained(tmp_path / "plain", output_attentions=True),
+    ):
+        outputs = loaded(**make_batch())
+        assert all(torch.equal(*pair) for pair in zip(outputs.attentions, expected.attentions, strict=True))
+    assert LassForKGCompletion.from_pretrained(tmp_path / "plain")(**make_batch()).attentions is None
 
 
 def test_from_encoder_refuses_a_bad_distance_scale(encoder_folder):

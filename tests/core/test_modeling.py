@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from helpers.forwards import KINDS, SHORT, TEXTS, loss_and_gradients, make_batch, pool, score, with_length_buckets
-from helpers.tiny import ENCODER_CONFIGS, make_model, one_line
-from helpers.trainings import assert_close
+from helpers.tiny import make_model, one_line
+from helpers.trainings import assert_close, make_trainer
 
-from lass_hf import LassConfig, LassForKGCompletion
+from lass_hf import LassPredictor
 from lass_hf.core.errors import ModelError
+from lass_hf.core.modeling_lass import LassOutput
 
 
 @pytest.mark.parametrize(("kind", "distance_scale"), [*((kind, "sqrt_dim") for kind in KINDS), ("bert", "none")])
@@ -102,18 +103,6 @@ def test_without_labels_there_is_no_loss(model):
     assert model(**make_batch()).loss is None
 
 
-def test_hidden_states_and_attentions_are_given_when_asked_for():
-    config = ENCODER_CONFIGS["bert"]()
-    config._attn_implementation = "eager"
-    model = LassForKGCompletion(LassConfig(encoder_config=config, attn_implementation="eager")).eval()
-    output = model(**make_batch(), output_hidden_states=True, output_attentions=True)
-    assert len(output.hidden_states) == config.num_hidden_layers + 1
-    assert len(output.attentions) == config.num_hidden_layers
-    plain = model(**make_batch())
-    assert plain.hidden_states is None
-    assert plain.attentions is None
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_reach_every_parameter_and_are_nonzero_but_for_key_biases(kind):
     """Softmax ignores a constant added to all keys, so a bias of the key projection alone may have none."""
@@ -129,3 +118,60 @@ def test_input_embeddings_are_the_encoders(model):
     new = torch.nn.Embedding(400, 32)
     model.set_input_embeddings(new)
     assert model.encoder.get_input_embeddings() is new
+
+
+# What transformers promises of any model
+
+
+def test_return_dict_false_gives_a_tuple_of_what_is_there(model):
+    batch = make_batch()
+    expected = model(**batch)
+    for values in (model(**batch, return_dict=False), model(**batch, length_buckets=[(4, 1, 16)], return_dict=False)):
+        assert isinstance(values, tuple)
+        assert len(values) == len(expected)
+        assert all(torch.equal(value, other) for value, other in zip(values, expected.to_tuple(), strict=True))
+
+
+def test_a_configuration_that_wants_tuples_gives_them_and_scoring_and_training_work(tmp_path, graph, processor):
+    model = make_model()
+    expected = LassPredictor(make_model(), processor, "float32").score([("cat", "eats", "milk")])
+    model.config.return_dict = False
+    assert isinstance(model(**make_batch()), tuple)
+    assert isinstance(model(**make_batch(), return_dict=True), LassOutput)
+    assert LassPredictor(model, processor, "float32").score([("cat", "eats", "milk")]).tolist() == expected.tolist()
+    make_trainer(tmp_path, graph, processor, model, max_steps=1).train()
+
+
+@pytest.mark.parametrize("where", ["config", "encoder.config", "argument"])
+@pytest.mark.parametrize("buckets", [None, [(1, 1, 9), (3, 1, 16)]])
+def test_hidden_states_and_attentions_are_given_wherever_they_are_asked_for(where, buckets):
+    model, batch = make_model(), make_batch()
+    model.set_attn_implementation("eager")
+    asked = {"output_hidden_states": True, "output_attentions": True}
+    expected = model.encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **asked)
+    scores = model(**batch).scores
+    if where != "argument":
+        for name in asked:
+            setattr(model.config if where == "config" else model.encoder.config, name, True)
+    outputs = model(**batch, length_buckets=buckets, **(asked if where == "argument" else {}))
+    for name in ("hidden_states", "attentions"):
+        assert len(outputs[name]) == len(expected[name]) > 0
+        assert all(torch.equal(value, other) for value, other in zip(outputs[name], expected[name], strict=True))
+    torch.testing.assert_close(outputs.scores, scores)
+    assert "hidden_states" not in model(**batch, output_hidden_states=False)
+
+
+def test_attentions_of_an_attention_that_gives_none_are_refused(model):
+    with pytest.raises(
+        ModelError, match=r"output_attentions=True.*'sdpa'.*set_attn_implementation\(\"eager\"\)"
+    ) as error:
+        model(**make_batch(), output_attentions=True)
+    one_line(error)
+
+
+def test_arguments_of_the_encoder_reach_it_with_length_buckets_too(model):
+    batch = make_batch()
+    types = {"token_type_ids": torch.ones_like(batch["input_ids"])}
+    scores = model(**batch, **types).scores
+    assert torch.equal(model(**batch, **types, length_buckets=[(1, 1, 9), (3, 1, 16)]).scores, scores)
+    assert not torch.allclose(scores, model(**batch).scores)

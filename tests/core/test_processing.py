@@ -166,9 +166,12 @@ def test_a_long_text_is_cut_so_that_the_sequence_fits(separators):
     assert [int((segments == segment).sum()) for segment in (1, 2, 3)] == [budget - 7, 2, 5]
 
 
-def test_a_cut_text_keeps_its_beginning():
-    processor = LassProcessor(wordpiece_tokenizer(), max_length=9)
-    tokens = tokens_of(processor, processor([("house garden cheese milk food", "eats", "dog")]))
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_cut_text_keeps_its_beginning(side):
+    tokenizer = wordpiece_tokenizer()
+    tokenizer.truncation_side = side
+    processor = LassProcessor(tokenizer, max_length=9)
+    tokens = tokens_of(processor, processor([("house garden cheese " + "milk food " * 9, "eats", "dog")]))
     assert tokens == ["[CLS]", "house", "garden", "cheese", "[SEP]", "eats", "[SEP]", "dog", "[SEP]"]
 
 
@@ -217,6 +220,9 @@ class CountingTokenizer:
         self.texts += [texts] if isinstance(texts, str) else list(texts)
         return self.tokenizer(texts, **kwargs)
 
+    def __len__(self):
+        return len(self.tokenizer)
+
 
 def test_each_text_is_tokenized_once_per_graph():
     processor, graph = LassProcessor(wordpiece_tokenizer()), make_graph()
@@ -232,6 +238,17 @@ def test_another_graph_is_tokenized_anew():
     assert processor.token_store(first).num_entities == 10
     assert processor.token_store(second).num_entities == 2
     assert processor.token_store(first).num_entities == 10
+
+
+def test_tokens_that_are_added_later_are_used(graph):
+    processor = make_processor(graph)
+    before = processor.token_store()
+    processor.tokenizer.add_tokens(["urrs"])
+    entities, relations = graph.entities.texts, graph.relations.texts
+    texts = [(entities[h], relations[r], entities[t]) for h, r, t in graph["train"].triplets.tolist()]
+    assert same_inputs(processor.token_store().assemble(graph["train"].triplets), processor(texts))
+    assert processor.token_store().largest_token == len(processor.tokenizer) - 1 > before.largest_token
+    assert processor.token_store() is processor.token_store()
 
 
 def test_a_store_needs_a_graph():

@@ -1,11 +1,13 @@
 """The scoring engine: order, batches, precision, memory, and the input that it refuses."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from helpers.tiny import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, make_model
+from helpers.tiny import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, make_model, make_processor
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import LassError, NonFiniteError
@@ -269,6 +271,21 @@ def test_bfloat16_scores_are_close(model, store, every_triplet):
 
 def test_model_that_has_the_dtype_is_used_as_it_is(model, store):
     assert TripletScorer(model, store, "float32").model is model
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_the_dtype_is_that_of_the_encoder_and_not_of_a_learned_scale(stored, asked, graph):
+    processor = make_processor(graph, architecture="bi-encoder")
+    model = make_model(architecture="bi-encoder", normalize=True)
+    model.encoder.to(getattr(torch, stored))
+    scorer = TripletScorer(model, processor.token_store(), asked)
+    assert {weight.dtype for weight in scorer.model.encoder.parameters()} == {getattr(torch, asked)}
+    assert scorer.model.dtype == getattr(torch, asked)
+    assert (model.encoder.dtype, scorer.model.log_scale.dtype) == (getattr(torch, stored), torch.float32)
+    same = copy.deepcopy(model)
+    same.encoder.to(getattr(torch, asked))
+    expected = TripletScorer(same, processor.token_store(), asked).score(graph["train"].triplets)
+    assert np.array_equal(scorer.score(graph["train"].triplets), expected)
 
 
 def test_float32_copies_a_bfloat16_model(store):
