@@ -40,14 +40,18 @@ class KnownTriplets:
     def _sorted_keys(self, slot: int) -> np.ndarray:
         """Returns the sorted keys in which the slot varies fastest; computes them on the first call."""
         if slot not in self._keys:
-            pairs, tails = np.divmod(self._keys[2], self.sizes[2])
-            triplets = np.stack([*np.divmod(pairs, self.sizes[1]), tails], axis=1)
+            triplets = self.triplets()
             self._keys[slot] = np.sort(self._pair_keys(slot, triplets) + triplets[:, slot])
         return self._keys[slot]
 
     def __len__(self) -> int:
         """Returns the number of distinct triplets."""
         return len(self._sorted_keys(2))
+
+    def triplets(self) -> np.ndarray:
+        """Returns the distinct triplets, ascending: int64 of shape (m, 3)."""
+        pairs, tails = np.divmod(self._keys[2], self.sizes[2])
+        return np.stack([*np.divmod(pairs, self.sizes[1]), tails], axis=1)
 
     def contains(self, triplets: np.ndarray) -> np.ndarray:
         """Checks which triplets are in the index.

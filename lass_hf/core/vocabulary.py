@@ -56,10 +56,14 @@ class Vocabulary:
         return dict(zip(self.ids, range(len(self)), strict=True))
 
     @cached_property
-    def _by_text(self) -> tuple[dict[str, int], set[str]]:
-        """Maps each text to its last integer, and holds the texts that several ids share."""
+    def _by_text(self) -> tuple[dict[str, int], dict[str, list[int]]]:
+        """Maps each text to its last integer, and each text that several ids share to all of theirs."""
         last = dict(zip(self.texts, range(len(self)), strict=True))
-        return last, {text for number, text in enumerate(self.texts) if last[text] != number}
+        shared: dict[str, list[int]] = {}
+        for number, text in enumerate(self.texts):
+            if last[text] != number:
+                shared.setdefault(text, []).append(number)
+        return last, {text: [*numbers, last[text]] for text, numbers in shared.items()}
 
     def find(self, name: str) -> int:
         """Returns the integer of an entity or relation.
@@ -93,8 +97,7 @@ class Vocabulary:
         if name in self.index:
             return self.index[name]
         number_of, shared_texts = self._by_text
-        if name in shared_texts:
-            numbers = [number for number, text in enumerate(self.texts) if text == name]
+        if numbers := shared_texts.get(name):
             ids = ", ".join(self.ids[number] for number in numbers[:20])
             raise UnknownNameError(
                 f"{len(numbers)} {self.kind} have the text {name!r}: {ids}; name the one you mean by its id"

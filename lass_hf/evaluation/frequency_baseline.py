@@ -20,10 +20,6 @@ def make_frequency_scorer(graph: KnowledgeGraph) -> TripletScoreFunction:
     frequencies = EntityFrequencies(graph["train"].positives, graph.num_entities)
 
     def score(triplets: np.ndarray, slot: int, progress=None) -> np.ndarray:
-        scores = np.empty(len(triplets), dtype=np.float32)
-        for relation in np.unique(triplets[:, 1]).tolist():
-            rows = triplets[:, 1] == relation
-            scores[rows] = frequencies.counts(slot, relation)[triplets[rows, slot]]
-        return scores
+        return frequencies.lookup(slot, triplets)
 
     return score

@@ -227,8 +227,9 @@ def _rank_chunk(score_candidates, graph, queries, slot, candidates, query_of, ta
     mask[query_of, targets] = True
     scores = score_candidates(queries, slot, candidates, mask, bar)
     ranks = np.empty((3, len(targets)), dtype=np.int64)
+    bounds = np.searchsorted(query_of, np.arange(len(queries) + 1)).tolist()  # `query_of` ascends
     for query in range(len(queries)):
-        rows = np.flatnonzero(query_of == query)
+        rows = slice(bounds[query], bounds[query + 1])
         target_scores = scores[query, targets[rows], None]
         competing = scores[query, ~known[query]]  # no known answer competes with another
         ranks[0, rows] = 1 + (competing > target_scores).sum(axis=1)

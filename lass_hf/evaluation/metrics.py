@@ -5,6 +5,20 @@ import numpy as np
 HITS_AT = (1, 3, 10)
 
 
+def rows_by_value(values: np.ndarray) -> dict[int, np.ndarray]:
+    """Returns the positions of each distinct value: by one sort, where a comparison for each value would be quadratic.
+
+    Args:
+        values: int, shape (n,).
+
+    Returns:
+        For each value, ascending, its positions, ascending.
+    """
+    order = np.argsort(values, kind="stable")
+    distinct, first = np.unique(values[order], return_index=True)
+    return dict(zip(distinct.tolist(), np.split(order, first)[1:], strict=True))
+
+
 def ranking_metrics(ranks: np.ndarray, num_candidates: np.ndarray) -> dict[str, float]:
     """Computes MR, MRR, Hits@1/3/10 and the adjusted mean rank index (AMRI).
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import SLOT_NAMES
-from .metrics import ranking_metrics
+from ..scoring.entity_frequencies import EntityFrequencies
+from .metrics import ranking_metrics, rows_by_value
 
 CATEGORY_THRESHOLD = 1.5  # mean tails per head (heads per tail) from which a side is "N" (Bordes et al., 2013)
 
@@ -92,23 +93,21 @@ class RankingResult:
         """Fills in `by_relation`, `by_category` and `unseen`."""
         ranks = self.ranks
 
-        def metrics_of(group: np.ndarray) -> dict[str, float]:
-            queries = np.tile(group, len(self.slots))
-            return {
-                **ranking_metrics(ranks[queries], self.num_candidates[queries]),
-                "num_queries": int(queries.sum()),
-            }
+        def metrics_of(rows: np.ndarray) -> dict[str, float]:
+            queries = np.concatenate([rows + number * len(self.triplets) for number in range(len(self.slots))])
+            return {**ranking_metrics(ranks[queries], self.num_candidates[queries]), "num_queries": len(queries)}
 
         relations = self.triplets[:, 1]
         self.by_relation = {
-            graph.relations.ids[relation]: metrics_of(relations == relation)
-            for relation in np.unique(relations).tolist()
+            graph.relations.ids[relation]: metrics_of(rows) for relation, rows in rows_by_value(relations).items()
         }
         categories = np.array(relation_categories(graph))[relations]
-        self.by_category = {str(category): metrics_of(categories == category) for category in np.unique(categories)}
+        self.by_category = {
+            str(category): metrics_of(np.flatnonzero(categories == category)) for category in np.unique(categories)
+        }
         seen = graph.occurs_in_train()[0]
-        unseen = ~(seen[self.triplets[:, 0]] & seen[self.triplets[:, 2]])
-        self.unseen = metrics_of(unseen) if unseen.any() else {"num_queries": 0}
+        unseen = np.flatnonzero(~(seen[self.triplets[:, 0]] & seen[self.triplets[:, 2]]))
+        self.unseen = metrics_of(unseen) if len(unseen) else {"num_queries": 0}
 
 
 def relation_categories(graph: KnowledgeGraph) -> list[str]:
@@ -116,11 +115,9 @@ def relation_categories(graph: KnowledgeGraph) -> list[str]:
 
     The tail side is N where a head has at least 1.5 tails on average, and likewise the head side (Bordes et al., 2013).
     """
-    every = np.unique(np.concatenate([split.positives for split in graph.splits.values()]), axis=0)
-    categories = []
-    for relation in range(graph.num_relations):
-        rows = every[every[:, 1] == relation]
-        heads, tails = (max(1, len(np.unique(rows[:, slot]))) for slot in (0, 2))
-        many = [len(rows) / count >= CATEGORY_THRESHOLD for count in (tails, heads)]  # heads per tail, tails per head
-        categories.append("-".join("N" if side else "1" for side in many))
-    return categories
+    every = graph.known.triplets()
+    triplets = np.bincount(every[:, 1], minlength=graph.num_relations)
+    counts = EntityFrequencies(every, graph.num_entities)
+    heads, tails = (np.maximum(1, counts.num_distinct(slot, graph.num_relations)) for slot in (0, 2))
+    many = [triplets / count >= CATEGORY_THRESHOLD for count in (tails, heads)]  # heads per tail, tails per head
+    return ["-".join("N" if side else "1" for side in sides) for sides in zip(*many, strict=True)]

@@ -11,7 +11,7 @@ from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from .calibration import Calibration, labeled_split
-from .metrics import best_threshold, classification_metrics
+from .metrics import best_threshold, classification_metrics, rows_by_value
 from .platt_scaling import reliability_curve
 
 
@@ -98,9 +98,8 @@ def classify(
     assert validation.labels is not None
     calibration = Calibration.fit(fitted, validation.labels)
     thresholds = np.full(split.graph.num_relations, calibration.threshold)
-    used = np.unique(validation.triplets[:, 1])
-    for relation in used:
-        rows = validation.triplets[:, 1] == relation
+    rows_of_relation = rows_by_value(validation.triplets[:, 1])
+    for relation, rows in rows_of_relation.items():
         thresholds[relation] = best_threshold(fitted[rows], validation.labels[rows])
     predictions = (exact > calibration.threshold).astype(np.int8)
     metrics = classification_metrics(scores, split.labels, predictions)
@@ -112,7 +111,7 @@ def classify(
     return ClassificationResult(
         metrics=metrics | {"num_triplets": len(scores)},
         calibration=calibration,
-        relation_thresholds={names[relation]: float(thresholds[relation]) for relation in used},
+        relation_thresholds={names[relation]: float(thresholds[relation]) for relation in rows_of_relation},
         scores=scores,
         labels=split.labels,
         predictions=predictions,

@@ -40,3 +40,22 @@ class EntityFrequencies:
         counts = np.zeros(size or self.num_entities, dtype=np.float32)
         counts[self._keys[slot][part] - first_key] = self._counts[slot][part]
         return counts
+
+    def lookup(self, slot: int, triplets: np.ndarray) -> np.ndarray:
+        """Returns, for each of other triplets, the number of triplets of its relation that have its entity in a slot.
+
+        Args:
+            slot: 0 for heads, 2 for tails.
+            triplets: Int of shape (n, 3).
+
+        Returns:
+            Float32 of shape (n,).
+        """
+        keys, wanted = self._keys[slot], triplets[:, 1].astype(np.int64) * self.num_entities + triplets[:, slot]
+        places = np.searchsorted(keys, wanted)
+        is_counted = np.append(keys, -1)[places] == wanted
+        return np.where(is_counted, np.append(self._counts[slot], 0)[places], 0).astype(np.float32)
+
+    def num_distinct(self, slot: int, num_relations: int) -> np.ndarray:
+        """Returns the number of entities that each relation has in a slot: int64 of shape (num_relations,)."""
+        return np.bincount(self._keys[slot] // self.num_entities, minlength=num_relations)

@@ -235,11 +235,11 @@ class EntityIndex:
 
         Returns:
             Squared distances, float32, and entities, int64, both of shape (q, k), nearest first; of equal distances the
-            lower entity comes first.
+            lower entity comes first. Where a query has fewer than k entities left, the last distances are infinite and
+            their entities -1.
 
         Raises:
-            LassError: The queries have another shape, or `k` is less than 1 or more than the entities that a query has
-                left.
+            LassError: The queries have another shape, or `k` is less than 1 or more than the number of entities.
             NonFiniteError: Vectors are NaN or infinite.
         """
         queries = check_queries(queries, self.dim)
@@ -266,6 +266,7 @@ class EntityIndex:
                 best[row + better] = keys
                 worst[row + better] = from_sort_keys(keys[:, -1])[0]
         nearest_distances, nearest_entities = from_sort_keys(best)
+        nearest_entities[torch.isinf(nearest_distances)] = -1
         return nearest_distances.cpu().numpy(), nearest_entities.cpu().numpy()
 
     def _block(self, number: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

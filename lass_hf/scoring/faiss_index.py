@@ -81,8 +81,7 @@ class FaissIndex:
             entities are found, the last distances are infinite and their entities -1.
 
         Raises:
-            LassError: The queries have another shape, or `k` is less than 1 or more than the entities that a query has
-                left.
+            LassError: The queries have another shape, or `k` is less than 1 or more than the number of entities.
             NonFiniteError: A query is NaN or infinite.
         """
         queries = check_queries(queries, self.index.dim).cpu()

@@ -30,7 +30,7 @@ def check_queries(queries: torch.Tensor, dim: int) -> torch.Tensor:
 
 
 def check_exclusions(num_queries: int, num_entities: int, k: int, exclude: Pairs | None) -> np.ndarray:
-    """Returns excluded pairs as integers, after checking that every query has k entities left.
+    """Returns excluded pairs as integers, after checking that there are k entities.
 
     Args:
         num_queries: The number of queries.
@@ -48,11 +48,6 @@ def check_exclusions(num_queries: int, num_entities: int, k: int, exclude: Pairs
     for kind, values, size in (("query", rows, num_queries), ("entity", entities, num_entities)):
         if len(values) and not 0 <= values.min() <= values.max() < size:
             raise LassError(f"exclude holds {kind} {values.min()} to {values.max()}; expected 0 to {size - 1}")
-    pairs = np.unique(rows * num_entities + entities)
-    num_left = num_entities - int(np.bincount(pairs // num_entities, minlength=1).max())
-    if not 1 <= k <= num_left:
-        raise LassError(
-            f"k={k}; expected 1 to {num_left:,}: of {num_entities:,} entities, {num_entities - num_left:,} are "
-            "excluded for a query"
-        )
-    return pairs
+    if not 1 <= k <= num_entities:
+        raise LassError(f"k={k}; expected 1 to {num_entities:,}, the number of entities")
+    return np.unique(rows * num_entities + entities)

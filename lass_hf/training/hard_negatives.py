@@ -3,6 +3,7 @@
 A bi-encoder finds them with its entity index. `NegativeSampler` draws the negatives of a training step from them.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes, sum_over_processes
 
+logger = logging.getLogger(__name__)
+
 QUERIES_MINED_AT_ONCE = 2**12  # Queries encoded and compared together, by one process.
 
 
@@ -28,7 +31,8 @@ class HardNegatives:
     Attributes:
         queries: For each slot the distinct queries, (relation, tail) or (relation, head), int64 of shape (q, 2),
             ascending.
-        entities: For each slot the hard negatives of each query, int32 of shape (q, depth), nearest first.
+        entities: For each slot the hard negatives of each query, int32 of shape (q, depth), nearest first, and -1
+            behind the last one of a query that has fewer.
         num_entities: The number of entities of the graph.
     """
 
@@ -44,7 +48,7 @@ class HardNegatives:
             triplets: Int of shape (n, 3).
 
         Returns:
-            Int64 of shape (n, depth), nearest first.
+            Int64 of shape (n, depth), nearest first, and -1 behind the last one of a query that has fewer.
 
         Raises:
             LassError: The query of a triplet is none of those that hard negatives were mined for.
@@ -74,7 +78,7 @@ def mine_hard_negatives(
     Args:
         scorer: The scorer of a bi-encoder, over the texts of the split's graph.
         split: The training split of a graph, or a part of it. Triplets that are labeled 0 are left out.
-        depth: The number of entities for each query. It is smaller if a query has fewer entities that are not known.
+        depth: The number of entities for each query; a query has fewer if fewer entities are not known.
         index_folder: The folder that keeps the vectors of the entities. None keeps them in memory.
         quiet: Whether no progress bar is shown.
 
@@ -82,7 +86,7 @@ def mine_hard_negatives(
         The hard negatives of the queries for the heads and for the tails of the split's triplets.
 
     Raises:
-        LassError: A query has all entities as known ones, or the scorer is that of a cross-encoder.
+        LassError: The scorer makes no vectors of queries, or the index folder is not that of its model and graph.
     """
     if scorer.model.score_function.query is None:
         raise LassError(
@@ -98,6 +102,12 @@ def mine_hard_negatives(
         triplets = split.positives[first]
         excluded = _with_same_text(store, *known.values(slot, store.canonical_triplets(triplets)))
         entities[slot] = _nearest(scorer, index, triplets, slot, depth, excluded, quiet)
+    if num_skipped := sum(int((found == -1).all(1).sum()) for found in entities.values()):
+        logger.warning(
+            "%d of %d queries have no hard negatives, because all entities are known answers; they are skipped",
+            num_skipped,
+            sum(map(len, queries.values())),
+        )
     return HardNegatives(queries, entities, graph.num_entities)
 
 
@@ -112,14 +122,9 @@ def _nearest(
 ) -> np.ndarray:
     """Returns the nearest entities, int32, for a slot of triplets, without excluded pairs of a row and an entity."""
     rows, entities = excluded
-    num_left = index.num_entities - int(np.bincount(rows).max())
-    if num_left < 1:
-        raise LassError(
-            "all entities are known ones of a query of the training triplets, which leaves no hard negatives: train "
-            "without them"
-        )
+    most_left = index.num_entities - int(np.bincount(rows, minlength=len(triplets)).min())
     state, name = processes(), "heads" if slot == 0 else "tails"
-    nearest = np.zeros((len(triplets), min(depth, num_left)), dtype=np.int32)
+    nearest = np.zeros((len(triplets), min(depth, max(1, most_left))), dtype=np.int32)
     starts = range(0, len(triplets), QUERIES_MINED_AT_ONCE)[state.process_index :: state.num_processes]
     for start in tqdm(starts, desc=f"mining {name}", unit=" blocks", disable=quiet or not state.is_main_process):
         part = slice(start, start + QUERIES_MINED_AT_ONCE)

@@ -52,8 +52,8 @@ class NegativeSampler:
         replacement: Whether to draw with replacement, as the published code does; the paper draws without.
         seed: Key of the random numbers.
         hard_negatives: Hard negatives to draw from for heads and tails. Relations are always drawn uniformly.
-        num_mined: The number of a slot's negatives that are hard negatives, at most `num_negatives`. The rest are drawn
-            uniformly, and can repeat one of them.
+        num_mined: The number of a slot's negatives that are hard negatives, at most `num_negatives`, or all of them if
+            there are fewer. The rest are drawn uniformly, and can repeat one of them.
         pseudo_typed: Whether to draw heads and tails from the entities that occur in that slot of that relation in
             training (PyKEEN's PseudoTypedNegativeSampler), as the false tails of FB13 do.
 
@@ -143,21 +143,23 @@ class NegativeSampler:
 
     def _draw(self, slot: int, triplets: np.ndarray, keys: np.ndarray) -> list[RowsAndValues]:
         """Returns the negatives for a slot of triplets: hard ones, then uniform ones, each as rows and values."""
-        parts, count = [], self.num_negatives
-        if self.hard_negatives is not None and slot != 1 and len(triplets):
-            parts.append(self._draw_hard(self.hard_negatives.lookup(slot, triplets), keys))
-            count -= self.num_mined
-        if count:
-            parts.append(self._draw_uniform(slot, triplets, keys, count))
+        if self.hard_negatives is None or slot == 1 or not len(triplets):
+            return [self._draw_uniform(slot, triplets, keys, self.num_negatives)]
+        rows, values = self._draw_hard(self.hard_negatives.lookup(slot, triplets), keys)
+        parts, left = [(rows, values)], self.num_negatives - np.bincount(rows, minlength=len(triplets))
+        for count in np.unique(left[left > 0]).tolist():  # one count, unless queries have fewer than `num_mined`
+            some = np.flatnonzero(left == count)
+            rows, values = self._draw_uniform(slot, triplets[some], keys[some], count)
+            parts.append((some[rows], values))
         return parts
 
     def _draw_hard(self, hard_negatives: np.ndarray, keys: np.ndarray) -> RowsAndValues:
         """Draws `num_mined` of the hard negatives of each row, without repetition, or all if there are fewer."""
-        count = min(self.num_mined, hard_negatives.shape[1])
         random = _mix(_mix(keys[:, None] ^ np.uint64(4)) + np.arange(hard_negatives.shape[1], dtype=np.uint64))
-        chosen = np.argsort(random, axis=1)[:, :count]
-        values = np.take_along_axis(hard_negatives, chosen, axis=1).ravel()
-        return np.repeat(np.arange(len(hard_negatives)), count), values
+        random[hard_negatives < 0] = LAST
+        chosen = np.argsort(random, axis=1)[:, : self.num_mined]
+        values = np.take_along_axis(hard_negatives, chosen, axis=1)
+        return np.nonzero(values >= 0)[0], values[values >= 0]
 
     def _draw_uniform(self, slot: int, triplets: np.ndarray, keys: np.ndarray, count: int) -> RowsAndValues:
         """Draws up to `count` valid values for a slot of each triplet; rows ascend."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.vocabulary import Vocabulary
+from .job_queue import OnProgress
 
 NAMES_AT_ONCE = 2**18  # names; a search ends with the block in which it has found enough
 MAX_BEGINNING = 50  # letters of an unknown name that are searched for
@@ -33,12 +34,13 @@ class NameSearch:
         empty, end = (pa.scalar(text, pa.large_string()) for text in ("", "\n"))
         self._names = pc.binary_join_element_wise(empty, texts, ids, empty, end).take(self.order)
 
-    def find(self, query: str, limit: int) -> list[int]:
+    def find(self, query: str, limit: int, on_progress: OnProgress) -> list[int]:
         """Returns the integers of up to `limit` matching entries, best first.
 
         Args:
             query: Letters of an id or a text. An empty query matches all, the most frequent first.
             limit: The number of entries.
+            on_progress: Is called with the number of names of each block before it is searched.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -49,6 +51,7 @@ class NameSearch:
         found: dict[int, None] = {}
         for pattern in (f"\n{wanted}\n", f"\n{wanted}", f" {wanted}", wanted):
             for start in range(0, len(self.order), NAMES_AT_ONCE):
+                on_progress(min(NAMES_AT_ONCE, len(self.order) - start))
                 matches = pc.match_substring(self._names.slice(start, NAMES_AT_ONCE), pattern)
                 places = np.flatnonzero(np.asarray(matches))[: limit + len(found)] + start
                 found.update(dict.fromkeys(places.tolist()))
@@ -56,7 +59,7 @@ class NameSearch:
                     return self.order[list(found)[:limit]].tolist()
         return self.order[list(found)].tolist()
 
-    def find_beginning(self, name: str, limit: int) -> list[int]:
+    def find_beginning(self, name: str, limit: int, on_progress: OnProgress) -> list[int]:
         """Returns the integers of up to `limit` entries that contain the longest beginning of a name that any contains.
 
         Beginnings of less than half of the name are not searched for.
@@ -64,8 +67,10 @@ class NameSearch:
         name = name.strip()[:MAX_BEGINNING]
         half = max(2, (len(name) + 1) // 2)
         # Where a beginning is not found, longer ones are not found either.
-        more = bisect_left(range(half, len(name) + 1), True, key=lambda length: not self.find(name[:length], 1))
-        return self.find(name[: half + more - 1], limit) if more else []
+        more = bisect_left(
+            range(half, len(name) + 1), True, key=lambda length: not self.find(name[:length], 1, on_progress)
+        )
+        return self.find(name[: half + more - 1], limit, on_progress) if more else []
 
 
 def _plain(strings: Any) -> Any:

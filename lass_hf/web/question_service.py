@@ -4,7 +4,8 @@ A question's names become integers here, its ranking is computed and cached in i
 the way out. HTTP is the business of `server.py`.
 """
 
-import asyncio
+import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,35 +21,39 @@ from .schemas import MAX_TEXT, MAX_TOP_K, Answers, Checked, Entries, Entry, Info
 
 MAX_SUGGESTIONS = 5  # for an unknown name
 MAX_QUESTIONS = 32  # that wait to be scored, including the one that is
+MAX_SEARCHES = 32  # of names that wait, including the one that runs
 MAX_CACHE = 64 * 2**20  # bytes of cached rankings
+MAX_SEARCH_CACHE = 2**20  # bytes of cached name searches
 
 
 class QuestionService:
-    """Answers questions, one at a time.
+    """Answers questions, one at a time, and searches for names, one at a time, beside them.
 
     Args:
         predictor: Scores and ranks. A bi-encoder encodes the entities of the graph when the service is made.
 
     Attributes:
         queue: The questions that are being scored, and the cache.
+        searches: The same for names that are being searched for.
     """
 
     def __init__(self, predictor: LassPredictor):
         self.predictor = predictor
         self.graph = predictor.graph
         self.queue = JobQueue(MAX_QUESTIONS, MAX_CACHE)
+        self.searches = JobQueue(MAX_SEARCHES, MAX_SEARCH_CACHE)
         triplets = np.concatenate(
             [np.empty((0, 3), dtype=np.int64), *(split.positives for split in self.graph.splits.values())]
         )
         entities = np.bincount(triplets[:, [0, 2]].ravel(), minlength=self.graph.num_entities)
         relations = np.bincount(triplets[:, 1], minlength=self.graph.num_relations)
         search = NameSearch(self.graph.entities, entities)
-        self._searches = (search, NameSearch(self.graph.relations, relations), search)  # by slot
+        self._names = (search, NameSearch(self.graph.relations, relations), search)  # by slot
         if predictor.scorer.is_bi_encoder:
             _ = predictor.candidate_vectors  # Computed now, so that the first question does not wait for it.
 
-    def info(self, name: str) -> Info:
-        """Returns what the page shows about the model, which is called `name`, and its graph."""
+    def info(self, name: str, has_token: bool) -> Info:
+        """Returns what the page shows about the model, which is called `name`, its graph, and this server."""
         scorer = self.predictor.scorer
         return Info(
             model=name,
@@ -60,13 +65,23 @@ class QuestionService:
             dtype=str(scorer.model.encoder.dtype).removeprefix("torch."),
             max_top_k=MAX_TOP_K,
             max_text=MAX_TEXT,
+            has_token=has_token,
             version=__version__,
         )
 
-    def find(self, slot: int, typed: str, limit: int) -> Entries:
-        """Returns up to `limit` entities (slot 0 or 2) or relations (slot 1) that match what is being typed."""
+    async def find(self, slot: int, typed: str, limit: int) -> Entries:
+        """Returns up to `limit` entities (slot 0 or 2) or relations (slot 1) that match what is being typed.
+
+        Raises:
+            Busy: Too many searches wait.
+        """
+        integers, _ = await self.searches.run(
+            ("find", slot, typed, limit),
+            lambda on_progress: self._names[slot].find(typed, limit, on_progress),
+            sys.getsizeof,
+        )
         resolver = NameResolver(self.graph)
-        found = [_entry(resolver, integer, slot) for integer in self._searches[slot].find(typed, limit)]
+        found = [_entry(resolver, integer, slot) for integer in integers]
         return Entries(total=len(resolver.vocabulary(slot)), found=found)
 
     async def complete(self, question: Question) -> Answers:
@@ -76,9 +91,9 @@ class QuestionService:
             LassError: The question has not two of head, relation and tail, or a name that the graph lacks.
             Busy: Too many questions wait.
         """
-        resolver = self._resolver()
         names = question.model_dump(include=set(SLOT_NAMES), exclude_none=True)
-        query, slot = await asyncio.to_thread(resolver.resolve_query, names)  # It may search all names of the graph.
+        resolver = await self._resolver(names)
+        query, slot = resolver.resolve_query(names)
         num_known = count_known(self.graph.known, slot, query)
         top_k, exclude_known = question.top_k, question.exclude_known
         if not self.predictor.scorer.is_bi_encoder:
@@ -117,9 +132,9 @@ class QuestionService:
             LassError: The graph lacks a name.
             Busy: Too many questions wait.
         """
-        resolver = self._resolver()
-        names = tuple(triplet.model_dump()[slot] for slot in SLOT_NAMES)
-        integers = await asyncio.to_thread(resolver.resolve_triplets, [names])
+        names = triplet.model_dump()
+        resolver = await self._resolver(names)
+        integers = resolver.resolve_triplets([tuple(names[slot] for slot in SLOT_NAMES)])
         judged, _ = await self.queue.run(
             ("judge", *integers[0].tolist(), *resolver.new_texts),
             lambda on_progress: self.predictor.judge(integers, resolver.new_texts, on_progress),
@@ -127,13 +142,22 @@ class QuestionService:
         )
         return Checked(**_entries(resolver, integers[0]), **as_rows(judged)[0])
 
-    def _resolver(self) -> NameResolver:
-        """Returns a resolver whose suggestions for unknown names are found fast in a large graph, too."""
-        return NameResolver(self.graph, self._suggest)
+    def close(self) -> None:
+        """Cancels all that is being answered."""
+        self.queue.close()
+        self.searches.close()
 
-    def _suggest(self, name: str, slot: int) -> list[str]:
-        ids = self.graph.relations.ids if slot == 1 else self.graph.entities.ids
-        return [ids[integer] for integer in self._searches[slot].find_beginning(name, MAX_SUGGESTIONS)]
+    async def _resolver(self, names: dict[str, Any]) -> NameResolver:
+        """Returns a resolver that has suggestions for the first unknown name, which are found fast in a large graph."""
+        for slot, vocabulary in enumerate((self.graph.entities, self.graph.relations, self.graph.entities)):
+            name = names.get(SLOT_NAMES[slot])
+            if isinstance(name, str) and vocabulary.find_exactly(name) is None:
+                integers, _ = await self.searches.run(
+                    ("suggest", slot, name), partial(self._names[slot].find_beginning, name, MAX_SUGGESTIONS)
+                )
+                suggestions = [vocabulary.ids[integer] for integer in integers]
+                return NameResolver(self.graph, lambda *_, found=suggestions: found)
+        return NameResolver(self.graph)
 
 
 def _entry(resolver: NameResolver, integer: int, slot: int) -> Entry:

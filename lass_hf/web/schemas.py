@@ -134,6 +134,7 @@ class Info(BaseModel):
     dtype: str
     max_top_k: int
     max_text: int
+    has_token: bool = Field(description="whether requests need the header Authorization, or the cookie of the page")
     version: str
 
 

@@ -1,11 +1,13 @@
 """`lass-hf serve` (`pip install "lass-hf[serve]"`): a page for questions to a model, and the same as JSON over HTTP.
 
-This module has the routes, the errors and the socket. `guard.py` limits requests, `question_service.py` answers them.
+This module has the routes, the errors and the socket. `connections.py` limits connections, `guard.py` and `access.py`
+requests, and `question_service.py` answers them.
 """
 
+import asyncio
 import base64
+import errno
 import hashlib
-import ipaddress
 import re
 import socket
 import sys
@@ -21,21 +23,22 @@ from starlette.exceptions import HTTPException
 from ..core.errors import LassError, NonFiniteError, UnknownNameError
 from ..prediction.predictor import LassPredictor
 from ..version import __version__
+from .access import Access, is_loopback
+from .connections import BACKLOG, SECONDS, LimitedConnection, close_oldest
 from .guard import Guard
 from .job_queue import Busy
 from .question_service import QuestionService
 from .schemas import MAX_TEXT, MAX_TOP_K, Answers, Checked, Entries, Info, Problem, Question, Triplet
 
 PAGE = Path(__file__).parents[1] / "templates" / "serve.html"
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-MAX_CONNECTIONS = 256
+OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": text}
     for code, text in {
         400: "A question that has no answer, such as one with three open slots",
         404: "A name that the graph lacks, or that several entities have",
         422: "JSON of another form than expected",
-        503: "Too many questions at once; the header Retry-After has the seconds to wait",
+        503: "Too many requests at once; the header Retry-After has the seconds to wait",
     }.items()
 }
 
@@ -46,14 +49,14 @@ class Application(Guard):
     Args:
         predictor: Answers the questions. A bi-encoder encodes the entities of the graph when the application is made.
         name: The name of the model that the page shows.
-        hosts: Names that requests may use for the server; None for any name.
+        access: Who may ask.
     """
 
-    def __init__(self, predictor: LassPredictor, name: str, hosts: frozenset[str] | None = None):
+    def __init__(self, predictor: LassPredictor, name: str, access: Access):
         page = PAGE.read_text(encoding="utf-8")
         self.service = QuestionService(predictor)
-        self.api = _routes(self.service, name, page)
-        super().__init__(self.api, hosts, _policy(page))
+        self.api = _routes(self.service, name, page, access.token is not None)
+        super().__init__(self.api, access, _policy(page))
 
 
 def _policy(page: str) -> str:
@@ -70,7 +73,7 @@ def _policy(page: str) -> str:
     )
 
 
-def _routes(service: QuestionService, name: str, page: str) -> FastAPI:
+def _routes(service: QuestionService, name: str, page: str, has_token: bool) -> FastAPI:
     app = FastAPI(
         title="lass-hf",
         description=f"Questions to the knowledge graph completion model {name}, as a page and as JSON.",
@@ -91,17 +94,17 @@ def _routes(service: QuestionService, name: str, page: str) -> FastAPI:
     @app.get("/api/info")
     async def info() -> Info:
         """The model and the counts of its graph."""
-        return service.info(name)
+        return service.info(name, has_token)
 
     @app.get("/api/entities")
-    def entities(q: query = "", limit: Annotated[int, Query(ge=1, le=MAX_TOP_K)] = 20) -> Entries:
+    async def entities(q: query = "", limit: Annotated[int, Query(ge=1, le=MAX_TOP_K)] = 20) -> Entries:
         """Entities whose id or text equals, begins with, or contains `q`; the most frequent ones without `q`."""
-        return service.find(0, q, limit)
+        return await service.find(0, q, limit)
 
     @app.get("/api/relations")
-    def relations(q: query = "", limit: Annotated[int, Query(ge=1, le=1000)] = 1000) -> Entries:
+    async def relations(q: query = "", limit: Annotated[int, Query(ge=1, le=1000)] = 1000) -> Entries:
         """Relations, found in the same way."""
-        return service.find(1, q, limit)
+        return await service.find(1, q, limit)
 
     @app.post("/api/complete", responses=asked)
     async def complete(question: Question) -> Answers:
@@ -123,7 +126,7 @@ def _routes(service: QuestionService, name: str, page: str) -> FastAPI:
 
     @app.exception_handler(Busy)
     async def busy(_: Request, error: Busy) -> JSONResponse:
-        sentence = f"too many questions wait already; try again in {error.retry_after} s"
+        sentence = f"too many requests wait already; try again in {error.retry_after} s"
         return problem(503, sentence, **{"retry-after": str(error.retry_after)})
 
     @app.exception_handler(RequestValidationError)
@@ -184,61 +187,85 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(MAX_CONNECTIONS)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise LassError(f"port {port} of {host}: {error.strerror}; choose another one with --port or --host") from None
     return listener
 
 
-def serve(predictor: LassPredictor, name: str, listener: socket.socket) -> None:
+def serve(predictor: LassPredictor, name: str, listener: socket.socket, access: Access, show_token: bool) -> None:
     """Answers requests at a socket until the process is interrupted.
 
     Args:
         predictor: Answers the questions.
         name: The model's folder or hub name. The page shows a folder's last part only.
         listener: A socket of `bind`.
+        access: Who may ask.
+        show_token: Whether the address that is printed has the token.
 
     Raises:
         KeyboardInterrupt: The process was interrupted.
     """
-    server = make_server(predictor, name, listener)
+    server = make_server(predictor, name, listener, access)
     host, port = listener.getsockname()[:2]
-    if not _is_loopback(host):
+    if access.token is None and not is_loopback(listener):
         print(
-            f"lass-hf: warning: listening on {host}: anyone who reaches this machine can ask, there is no password",
+            f"lass-hf: warning: listening on {host}: anyone who reaches this machine can ask, there is no token",
             file=sys.stderr,
         )
-    print(f"{name} at http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C ends it)", flush=True)
+    query = "" if access.token is None else f"?token={access.token if show_token else '...'}"
+    print(f"{name} at http://{f'[{host}]' if ':' in host else host}:{port}/{query} (Ctrl-C ends it)", flush=True)
     server.run(sockets=[listener])
 
 
-def make_server(predictor: LassPredictor, name: str, listener: socket.socket) -> uvicorn.Server:
+def make_server(predictor: LassPredictor, name: str, listener: socket.socket, access: Access) -> uvicorn.Server:
     """Returns a server that answers by `run(sockets=[listener])`; arguments are those of `serve`."""
-    host = listener.getsockname()[0]
     folder = Path(name).resolve().name if Path(name).is_dir() else name  # not the path
-    app = Application(predictor, folder, frozenset((*LOOPBACK, host)) if _is_loopback(host) else None)
     config = uvicorn.Config(
-        app,
-        http="h11",
+        Application(predictor, folder, access),
+        http=LimitedConnection,
         ws="none",
         loop="asyncio",
         lifespan="off",
-        log_level="warning",
+        log_level="error",  # Clients can cause as many warnings as they like.
         access_log=False,
+        proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=SECONDS,
     )
     return _Server(config)
 
 
-def _is_loopback(host: str) -> bool:
-    return ipaddress.ip_address(host).is_loopback
-
-
 class _Server(uvicorn.Server):
-    """Cancels the running computation before it waits for open connections, which wait for the computation."""
+    """Closes connections whose clients are late, and cancels all jobs before it waits for their connections."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.has_warned = False
+        asyncio.get_running_loop().set_exception_handler(self._handle)
+        await super().startup(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        for connection in list(self.server_state.connections):
+            connection.close_if_late()  # type: ignore[union-attr]
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.service.queue.close()  # type: ignore[union-attr]
+        self.config.app.service.close()  # type: ignore[union-attr]
         await super().shutdown(sockets)
+
+    def _handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Makes room when no connection can be accepted. asyncio by itself prints a traceback for each, and waits."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in OUT_OF_RESOURCES:
+            loop.default_exception_handler(context)
+            return
+        close_oldest(self.server_state.connections)  # type: ignore[arg-type]
+        if not self.has_warned:
+            self.has_warned = True
+            print(
+                f"lass-hf: warning: {error.strerror}: connections that wait for their clients are closed; "
+                "allow more with ulimit -n",
+                file=sys.stderr,
+            )

@@ -28,6 +28,7 @@ def test_contains_agrees_with_a_set(case):
     known = KnownTriplets(as_array(triplets), entities, relations)
     assert known.contains(as_array(queries)).tolist() == [query in set(triplets) for query in queries]
     assert len(known) == len(set(triplets))
+    assert list(map(tuple, known.triplets().tolist())) == sorted(set(triplets))
 
 
 @pytest.mark.parametrize("slot", [0, 1, 2])

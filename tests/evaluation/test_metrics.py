@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lass_hf import KnowledgeGraph
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.evaluation.metrics import ranking_metrics
+from lass_hf.evaluation.metrics import ranking_metrics, rows_by_value
 from lass_hf.evaluation.ranking_result import relation_categories
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
@@ -131,6 +131,31 @@ def test_categories_count_distinct_true_triplets_of_all_splits():
         [("a", "r", "y", 1), ("c", "s", "e", 0), ("c", "s", "f", 0)],
     )
     assert relation_categories(graph) == ["1-N", "1-1"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_categories_of_many_relations_are_those_of_a_loop(seed):
+    rng = np.random.default_rng(seed)
+    train, test = (np.stack([rng.integers(0, size, 300) for size in (12, 40, 12)], 1) for _ in range(2))
+    train[:, 0] %= 1 + train[:, 1] % 12  # Some relations have few heads.
+    test[:, 2] %= 1 + test[:, 1] % 7
+    graph = integer_graph([tuple(map(str, row)) for row in train.tolist()], 12, 43, test=list(test.astype(str)))
+    expected = []
+    for relation in range(43):  # The last three have no triplets.
+        pairs = {(head, tail) for head, other, tail in [*train.tolist(), *test.tolist()] if other == relation}
+        heads, tails = (max(1, len({pair[side] for pair in pairs})) for side in (0, 1))
+        expected.append(f"{'1N'[len(pairs) >= 1.5 * tails]}-{'1N'[len(pairs) >= 1.5 * heads]}")
+    assert relation_categories(graph) == expected
+    assert len(set(expected)) == 4
+
+
+@given(st.lists(st.integers(0, 6)))
+@settings(deadline=None)
+def test_rows_by_value_are_those_of_a_loop(values):
+    found = rows_by_value(np.array(values, dtype=np.int64))
+    assert list(found) == sorted(set(values))
+    for value, rows in found.items():
+        assert rows.tolist() == [row for row, other in enumerate(values) if other == value]
 
 
 def test_by_category_puts_the_queries_of_its_relations_together():

@@ -142,6 +142,18 @@ def test_each_relation_has_its_own_threshold(classified):
     assert classified.relation_thresholds == {"r": 3.0, "s": 11.0}
 
 
+def test_thresholds_of_many_relations_are_those_of_each_alone():
+    rng = np.random.default_rng(0)
+    rows = [(f"a{number}", f"r{rng.integers(30)}", "b", number % 2) for number in range(300)]
+    graph = KnowledgeGraph.from_triplets([("a", "r", "b")], rows)
+    scores, split = rng.normal(size=300).astype(np.float32), graph["validation"]
+    thresholds = classify(scores, split, scores, split).relation_thresholds
+    assert set(thresholds) == {row[1] for row in rows}
+    for name, threshold in thresholds.items():
+        own = [number for number, row in enumerate(rows) if row[1] == name]
+        assert threshold == best_threshold(scores[own].astype(np.float64), split.labels[own])
+
+
 def test_a_relation_that_validation_lacks_takes_the_threshold_of_all(classified):
     # All five are right: q's 1.5 is not above 3, and s's 9 not above 11.
     assert classified.metrics["per_relation_accuracy"] == 1.0

@@ -25,6 +25,12 @@ def test_counts_are_those_of_a_loop(triplets, dtype):
             counts = frequencies.counts(slot, relation)
             assert counts.tolist() == [counted[slot, relation, entity] for entity in range(ENTITIES)]
             assert counts.dtype == np.float32
+        entities_of = [{entity for entity in range(ENTITIES) if counted[slot, number, entity]} for number in range(4)]
+        assert frequencies.num_distinct(slot, 4).tolist() == list(map(len, entities_of))
+        others = np.array([(entity, relation, entity) for relation in range(4) for entity in range(ENTITIES)])
+        looked_up = frequencies.lookup(slot, others.astype(dtype))
+        assert looked_up.tolist() == [counted[slot, relation, entity] for entity, relation, _ in others.tolist()]
+        assert looked_up.dtype == np.float32
 
 
 @settings(deadline=None)

@@ -47,14 +47,53 @@ def test_a_part_of_the_training_triplets_has_the_hard_negatives_of_the_whole(sco
         np.testing.assert_array_equal(some.lookup(slot, triplets), hard_negatives.lookup(slot, triplets))
 
 
-def test_fewer_hard_negatives_are_found_if_fewer_entities_are_unknown(scorer):
-    most = max(
-        len({row[2 - other] for row in TRAIN.tolist() if row[1] == triplet[1] and row[other] == triplet[other]})
-        for triplet in TRAIN.tolist()
-        for other in (0, 2)
-    )
-    hard_negatives = mine_hard_negatives(scorer, GRAPH["train"], depth=100, quiet=True)
-    assert min(hard_negatives.entities[slot].shape[1] for slot in (0, 2)) == GRAPH.num_entities - most
+@pytest.fixture(scope="module")
+def hub():
+    """A graph in which "hub" eats all but two, "all" eats everyone, and eight others eat one each."""
+    names = [f"n{number}" for number in range(8)]
+    rows = [("hub", "eats", name) for name in names] + [("all", "eats", name) for name in (*names, "hub", "all")]
+    return KnowledgeGraph.from_triplets([*rows, *((name, "eats", "hub") for name in names)])
+
+
+@pytest.fixture(scope="module")
+def mined_around_hub(hub, scorer):
+    store = LassProcessor(wordpiece_tokenizer(), architecture="bi-encoder").token_store(hub)
+    hub_scorer = TripletScorer(scorer.model, store, "float32")
+    return hub_scorer, mine_hard_negatives(hub_scorer, hub["train"], depth=4, quiet=True)
+
+
+@pytest.mark.parametrize("slot", [0, 2])
+def test_a_hub_has_fewer_hard_negatives_and_takes_none_from_others(slot, hub, mined_around_hub):
+    hub_scorer, mined = mined_around_hub
+    train = hub["train"].triplets
+    known, counts = {tuple(row) for row in train.tolist()}, set()
+    for triplet, hard in zip(train.tolist(), mined.lookup(slot, train).tolist(), strict=True):
+        triplets = [[*triplet[:slot], entity, *triplet[slot + 1 :]] for entity in range(hub.num_entities)]
+        unknown = np.array([row for row in triplets if tuple(row) not in known]).reshape(-1, 3)
+        best = np.argsort(-hub_scorer.score(unknown, slot), kind="stable")[:4] if len(unknown) else []
+        assert hard == [*unknown[best, slot].tolist(), *[-1] * (4 - len(best))]
+        counts.add(len(best))
+    assert counts == ({1, 4} if slot == 0 else {0, 2, 4})
+
+
+def test_what_a_hub_lacks_is_drawn_uniformly(hub, mined_around_hub):
+    mined, train = mined_around_hub[1], hub["train"].triplets
+    known = {tuple(row) for row in train.tolist()}
+    choices = {"corruption": "tail", "num_negatives": 4, "hard_negatives": mined}
+    corrupted = NegativeSampler(hub, num_mined=3, **choices).corrupt(train)
+    assert not known & {tuple(row) for row in corrupted.triplets.tolist()}
+    for row, padded in enumerate(mined.lookup(2, train)):
+        tails, hard = corrupted.triplets[corrupted.rows == row, 2], padded[padded >= 0]
+        num_hard = min(3, len(hard))
+        num_valid = hub.num_entities - sum(head == train[row, 0] for head, _, _ in known)
+        assert len(np.unique(tails[:num_hard])) == num_hard
+        assert np.isin(tails[:num_hard], hard).all()
+        assert len(tails) == num_hard + min(4 - num_hard, num_valid)
+    # The uniform ones of a row are those that it draws without hard negatives, as many as it needs.
+    full = np.flatnonzero((mined.lookup(2, train) >= 0).all(1))
+    alone = NegativeSampler(hub, 1, corruption="tail").corrupt(train[full])
+    drawn = [corrupted.triplets[corrupted.rows == row][3] for row in full]
+    np.testing.assert_array_equal(drawn, alone.triplets)
 
 
 def test_an_entity_with_the_text_of_a_known_one_is_no_hard_negative(scorer):
@@ -73,11 +112,16 @@ def test_an_entity_with_the_text_of_a_known_one_is_no_hard_negative(scorer):
         assert not {"milk", "tea", "fish"} & set(row), head
 
 
-def test_a_query_for_which_every_entity_is_known_is_refused(scorer):
+def test_queries_for_which_every_entity_is_known_are_skipped_and_counted(scorer, caplog):
     processor = LassProcessor(wordpiece_tokenizer(), architecture="bi-encoder")
     full = KnowledgeGraph.from_triplets([("cat", "eats", "cat"), ("cat", "eats", "dog")])
-    with pytest.raises(LassError, match="leaves no hard negatives"):
-        mine_hard_negatives(TripletScorer(scorer.model, processor.token_store(full)), full["train"], quiet=True)
+    mined = mine_hard_negatives(TripletScorer(scorer.model, processor.token_store(full)), full["train"], quiet=True)
+    assert mined.lookup(2, full["train"].triplets).tolist() == [[-1], [-1]]
+    assert mined.lookup(0, full["train"].triplets).tolist() == [[1], [1]]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("1 of 3 queries have no hard negatives, because all entities are known")
+    corrupted = NegativeSampler(full, 1, hard_negatives=mined, num_mined=1).corrupt(full["train"].triplets)
+    assert corrupted.triplets.tolist() == [[1, 0, 0], [1, 0, 1]]
 
 
 def test_triplets_without_hard_negatives_are_refused(hard_negatives):

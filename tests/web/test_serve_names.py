@@ -1,9 +1,15 @@
 """The name search of `lass-hf serve` finds what a plain loop finds."""
 
 import numpy as np
+import pytest
 
 from lass_hf.core.vocabulary import Vocabulary
+from lass_hf.web.job_queue import Canceled
 from lass_hf.web.name_search import NameSearch
+
+
+def ignore(count):
+    """Takes note of no progress."""
 
 
 def test_serve_name_search_against_a_plain_loop(monkeypatch):
@@ -30,7 +36,7 @@ def test_serve_name_search_against_a_plain_loop(monkeypatch):
         matching = [number for number in range(60) if place(number) is not None]
         expected = sorted(matching, key=lambda number: (place(number), -counts[number], number))
         for limit in (1, 5, 60):
-            assert search.find(query, limit) == expected[:limit]
+            assert search.find(query, limit, ignore) == expected[:limit]
 
 
 def test_serve_name_search_finds_the_longest_known_beginning():
@@ -49,10 +55,25 @@ def test_serve_name_search_finds_the_longest_known_beginning():
         " ": [],
     }
     for name, found in expected.items():
-        assert search.find_beginning(name, 5) == found, name
-    assert search.find_beginning("mou", 1) == [1]
-    assert search.find_beginning("mountain" + "n" * 10_000, 5) == []
+        assert search.find_beginning(name, 5, ignore) == found, name
+    assert search.find_beginning("mou", 1, ignore) == [1]
+    assert search.find_beginning("mountain" + "n" * 10_000, 5, ignore) == []
 
 
 def test_serve_name_search_in_a_graph_without_names():
-    assert NameSearch(Vocabulary("relations", [], []), np.empty(0, dtype=np.int64)).find("a", 5) == []
+    assert NameSearch(Vocabulary("relations", [], []), np.empty(0, dtype=np.int64)).find("a", 5, ignore) == []
+
+
+def test_serve_name_search_ends_between_two_blocks_when_nobody_waits(monkeypatch):
+    monkeypatch.setattr("lass_hf.web.name_search.NAMES_AT_ONCE", 4)
+    search = NameSearch(Vocabulary("entities", names := [f"n{number}" for number in range(10)], names), np.arange(10))
+    counts = []
+
+    def on_progress(count):
+        counts.append(count)
+        if len(counts) == 5:
+            raise Canceled
+
+    with pytest.raises(Canceled):
+        search.find("absent", 3, on_progress)
+    assert counts == [4, 4, 2, 4, 4]

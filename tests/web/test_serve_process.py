@@ -10,6 +10,7 @@ import threading
 from http.client import HTTPConnection
 
 import pytest
+from helpers.asking import get, serving
 from helpers.browser import BROWSER, Browser
 from helpers.tiny import make_model, make_processor
 
@@ -19,7 +20,8 @@ from lass_hf.cli.commands import main
 
 pytest.importorskip("fastapi")
 
-from lass_hf.web.server import bind, make_server
+from lass_hf.web import server as web_server
+from lass_hf.web.server import bind
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
@@ -35,21 +37,8 @@ def predictor():
 
 @pytest.fixture(scope="module")
 def port(predictor):
-    """The port of a server on a thread, which needs no second process."""
-    with bind("127.0.0.1", 0) as listener:
-        server = make_server(predictor, "my model", listener)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join()
-
-
-def get(port, path, host="127.0.0.1", **headers):
-    connection = HTTPConnection(host, port, timeout=60)
-    connection.request("GET", path, headers=headers)
-    response = connection.getresponse()
-    return response.status, response.read().decode()
+    with serving(predictor) as (_, port):
+        yield port
 
 
 # Over a socket
@@ -89,16 +78,20 @@ def test_serve_outlives_clients_that_hang_up(port):
 
 
 def test_serve_is_a_process_that_ends_without_a_traceback(model_folder):
-    """Also: elsewhere than on loopback it warns, and answers under any name."""
+    """Also: elsewhere than on loopback it makes a token, and prints it once."""
     command = [sys.executable, "-m", "lass_hf.cli", "serve", "--model", model_folder, "--quiet", "--port", "0"]
     process = subprocess.Popen(
         [*command, "--host", "0.0.0.0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         line = process.stdout.readline()
-        port = int(re.search(r"http://0\.0\.0\.0:(\d+)/", line).group(1))
+        port, token = re.search(r"http://0\.0\.0\.0:(\d+)/\?token=([\w-]{32}) ", line).groups()
+        port, allowed = int(port), {"Authorization": f"Bearer {token}"}
         with socket.create_connection(("127.0.0.1", port)):  # a client that keeps its connection
-            assert get(port, "/api/info", Host="any.name")[0] == 200
+            assert get(port, "/api/info", **allowed)[0] == 200
+            assert get(port, "/api/info")[0] == 401
+            assert get(port, "/api/info", Host=f"0.0.0.0:{port}", **allowed)[0] == 200
+            assert get(port, "/api/info", Host="any.name", **allowed)[0] == 400
             process.send_signal(signal.SIGINT)
             out, errors = process.communicate(timeout=60)
     finally:
@@ -106,8 +99,7 @@ def test_serve_is_a_process_that_ends_without_a_traceback(model_folder):
         out, errors = process.communicate()
     assert process.returncode in (0, 130)
     assert not out
-    (warning,) = errors.splitlines()
-    assert "warning: listening on 0.0.0.0" in warning
+    assert not errors
 
 
 def test_serve_ends_while_a_question_is_being_scored(predictor, monkeypatch):
@@ -119,11 +111,8 @@ def test_serve_ends_while_a_question_is_being_scored(predictor, monkeypatch):
             on_progress(1)
 
     monkeypatch.setattr(predictor, "rank", rank)
-    with bind("127.0.0.1", 0) as listener:
-        server = make_server(predictor, "slow", listener)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        connection = HTTPConnection("127.0.0.1", listener.getsockname()[1], timeout=60)
+    with serving(predictor) as (server, port):
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request(
             "POST", "/api/complete", '{"head": "a", "relation": "r"}', {"content-type": "application/json"}
         )
@@ -132,8 +121,6 @@ def test_serve_ends_while_a_question_is_being_scored(predictor, monkeypatch):
         response = connection.getresponse()
         assert response.status == 503
         assert "shutting down" in json.loads(response.read())["error"]
-        thread.join(timeout=60)
-        assert not thread.is_alive()
 
 
 def test_serve_stops_scoring_for_a_client_that_hung_up(predictor, port, monkeypatch):
@@ -201,10 +188,39 @@ def test_serve_has_its_port_before_the_model(refused, monkeypatch):
         (["--host", ".."], "not a host name"),
         (["--host", "a" * 64], "not a host name"),
         (["--port", "0"], "nowhere"),
+        (
+            ["--port", "0", "--allow_host", "https://kg.example.org"],
+            "https://kg.example.org: expected a name",
+        ),
+        (["--port", "0", "--allow_host", "kg.example.org:443"], "without http:// and port"),
+        (["--port", "0", "--allow_host", "*"], "--allow_host *"),
+        (["--port", "0", "--token", "secret"], "--token: expected 16 or more"),
+        (["--port", "0", "--token", ""], "--token: expected 16 or more"),
+        (["--port", "0", "--token", "a" * 16 + " "], "--token: expected 16 or more"),
+        (["--port", "0", "--token", "a" * 16, "--no_token"], "not allowed with"),
     ],
 )
 def test_serve_with_bad_arguments(refused, arguments, words):
     assert words in refused("--model", "nowhere", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "query", "warnings"),
+    [
+        ([], "", 0),
+        (["--token", "a-token-of-a-person"], r"\?token=\.\.\.", 0),
+        (["--host", "0.0.0.0"], r"\?token=[\w-]{32}", 0),
+        (["--host", "0.0.0.0", "--token", "a-token-of-a-person"], r"\?token=\.\.\.", 0),
+        (["--host", "0.0.0.0", "--no_token"], "", 1),
+    ],
+)
+def test_serve_prints_a_token_only_if_it_made_it(options, query, warnings, predictor, capsys, monkeypatch):
+    monkeypatch.setattr(loading, "load_predictor", lambda arguments: predictor)
+    monkeypatch.setattr(web_server._Server, "run", lambda self, sockets: None)
+    assert not main(["serve", "--model", "m", "--port", "0", *options])
+    captured = capsys.readouterr()
+    assert re.fullmatch(rf"m at http://[\d.]+:\d+/{query} \(Ctrl-C ends it\)\n", captured.out)
+    assert captured.err.count("anyone who reaches this machine can ask") == len(captured.err.splitlines()) == warnings
 
 
 def test_serve_without_its_extra(refused, monkeypatch):
@@ -217,7 +233,7 @@ def test_serve_has_help(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["serve", "--help"])
     out = capsys.readouterr().out
-    assert all(name in out for name in ("--model", "--host", "--port", "--rerank", "--quiet"))
+    assert all(name in out for name in ("--model", "--host", "--port", "--allow_host", "--token", "--no_token"))
 
 
 # In a browser
@@ -346,3 +362,20 @@ def test_serve_page_fits_a_telephone(page, scheme):
         assert rank[1] <= text[0]
         assert text[1] <= score[0]
         assert abs(score[2] - rank[2]) < 5  # on one line
+
+
+def test_serve_page_with_a_token(predictor, browser):
+    with serving(predictor, token="a-token-of-a-person") as (_, port):
+        address = f"http://127.0.0.1:{port}/"
+        browser.open(address)
+        browser.until("document.querySelector('#result .error')")
+        assert text_of(browser, "#result .error").startswith(
+            "this server needs its token: open its page with /?token=TOKEN"
+        )
+        browser.call("Page.navigate", url=f"{address}?head=a&token=a-token-of-a-person&relation=r")
+        browser.until("document.querySelector('#result li')")
+        assert browser.value("location.search") == "?head=a&relation=r"
+        assert browser.value("document.cookie") == ""  # no script can read it
+        assert "-H 'authorization: Bearer TOKEN'" in browser.value("document.getElementById('curl').textContent")
+        browser.open(address)  # the browser has the cookie now
+        browser.until("document.getElementById('model').textContent === 'my model'")
