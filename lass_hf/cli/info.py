@@ -38,10 +38,16 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.encoder:
         from ..core.processing_lass import LassProcessor
 
-        tokenizer = LassProcessor.from_encoder(arguments.encoder).tokenizer
-        store = LassProcessor(tokenizer, max_length=MEASURED_LENGTH).token_store(graph)
+        processor = LassProcessor.from_encoder(arguments.encoder)
+        store = LassProcessor(processor.tokenizer, max_length=MEASURED_LENGTH).token_store(graph)
         lengths = summarize_lengths(store, graph["train" if "train" in graph else "test"].triplets)
-        summary["tokens"] = {"encoder": arguments.encoder, **lengths}
+        count, pair = store.truncated(processor.max_length).find_indistinct(graph.entities.texts)
+        summary["tokens"] = {
+            "encoder": arguments.encoder,
+            "entities_with_same_tokens": count,
+            "example_of_same_tokens": pair and " and ".join(repr(graph.entities.ids[number]) for number in pair),
+            **lengths,
+        }
     report(arguments.json, summary, graph=arguments.graph)
     if not arguments.encoder and not arguments.quiet:
         print("token lengths: with --encoder NAME, which needs its tokenizer")
