@@ -180,26 +180,24 @@ class TokenStore:
         offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, length))])
         return replace(self, tokens=self.tokens[within < length], offsets=offsets)
 
-    def find_indistinct(self, texts: Sequence[str]) -> tuple[int, tuple[int, int] | None]:
-        """Finds entities that a text model cannot tell apart, although their texts differ.
+    def find_indistinct(self, kind: str, texts: Sequence[str]) -> tuple[int, tuple[int, int] | None]:
+        """Finds entities or relations that a text model cannot tell apart, although their texts differ.
 
         Their texts are one to the tokenizer: in a script that it does not know, or equal as far as they are not cut.
 
         Args:
-            texts: The text of each entity.
+            kind: "entities" or "relations".
+            texts: The text of each of them.
 
         Returns:
-            The number of such entities, and two of them that read the same; None if there are none.
+            The number of those that read the same as another one, and two that do; None if there are none.
         """
-        import pyarrow as pa
-
-        first = self.first_with_same_text[0]
-        codes = pa.array(texts, pa.large_string()).dictionary_encode().indices.to_numpy()
-        others = np.flatnonzero(codes != codes[first])
-        if not len(others):
+        first = self.first_with_same_text[kind == "relations"][: len(texts)]
+        repeated = np.flatnonzero(first != np.arange(len(first))).tolist()
+        others = [number for number in repeated if texts[number] != texts[first[number]]]
+        if not others:
             return 0, None
-        count = np.isin(first, first[others]).sum()
-        return int(count), (int(first[others[0]]), int(others[0]))
+        return int(np.isin(first, first[others]).sum()), (int(first[others[0]]), others[0])
 
     def _first_with_same_tokens(self, start: int, end: int) -> np.ndarray:
         """Returns the first text with the same tokens, for each text from start to end - 1, counted from `start`."""

@@ -125,6 +125,8 @@ def from_arrow(
         if not len(table):
             raise GraphError(f"{split}: no triplets; leave the split out")
         named[split] = NamedTriplets.from_columns(columns, _labels(split, table))
+        if header := named[split].find_header():
+            raise GraphError(f"{split}, row 0: a header ({', '.join(header)}); expected triplets only: leave it out")
     vocabularies = {
         kind: _vocabulary_of_triplets(kind, named) if table is None else _vocabulary_of_table(kind, table)
         for kind, table in (("entities", entities), ("relations", relations))
@@ -134,7 +136,7 @@ def from_arrow(
         if (part < 0).any():
             _raise_for_name(split, named[split], part < 0, vocabularies)
     for vocabulary in vocabularies.values():
-        warn_of_look_alikes(vocabulary)
+        warn_of_look_alikes(vocabulary.kind, vocabulary.ids)
     splits = {split: (part, named[split].labels) for split, part in numbered.items()}
     return vocabularies["entities"], vocabularies["relations"], splits
 

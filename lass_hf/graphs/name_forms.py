@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.vocabulary import BLANKS, Vocabulary, escaped
+from ..core.vocabulary import BLANKS, escaped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,13 +104,13 @@ def look_alike_of(name: str, names: list[str]) -> str:
     return f"; {escaped(names[known.index(unknown)])} looks the same: write both alike"
 
 
-def warn_of_look_alikes(vocabulary: Vocabulary) -> None:
-    """Logs one warning if some ids of a vocabulary look the same."""
+def warn_of_look_alikes(kind: str, ids: list[str]) -> None:
+    """Logs one warning if some ids of "entities" or "relations", all different, look the same."""
     import pyarrow as pa
 
-    count, same = find_look_alikes(pa.array(vocabulary.ids, pa.large_string()))
+    count, same = find_look_alikes(pa.array(ids, pa.large_string()))
     if count:
         logger.warning(
             "%d %s have ids that look like another one, such as %s and %s: if they are the same, write them alike",
-            *(count, vocabulary.kind, *map(escaped, same)),
+            *(count, kind, *map(escaped, same)),
         )

@@ -15,6 +15,7 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.processing_lass import LassProcessor
 from ..core.token_store import TokenStore
+from ..core.vocabulary import escaped, shown
 from ..scoring.length_buckets import batch_cost, batches_by_length
 from ..utils.distributed import processes
 from .hard_negatives import HardNegatives
@@ -166,16 +167,17 @@ class InBatchCollator:
         }
 
 
-def warn_of_indistinct_entities(processor: LassProcessor, graph: KnowledgeGraph) -> None:
-    """Logs one warning, on the main process, if a graph has entities that the tokenizer cannot tell apart."""
-    count, pair = processor.token_store(graph).find_indistinct(graph.entities.texts)
-    if pair is not None and processes().is_main_process:
-        first, second = (f"{graph.entities.ids[number]!r} ({graph.entities.texts[number][:80]!r})" for number in pair)
-        logger.warning(
-            "%d of %d entities have other texts but the same tokens, and get the same scores, such as %s and %s: use a "
-            "tokenizer of their script, or texts that differ in the first %d tokens",
-            *(count, graph.num_entities, first, second, processor.max_length),
-        )
+def warn_of_indistinct_names(processor: LassProcessor, graph: KnowledgeGraph) -> None:
+    """Logs a warning, on the main process, if a graph has names that the tokenizer cannot tell apart."""
+    for names in (graph.entities, graph.relations):
+        count, pair = processor.token_store(graph).find_indistinct(names.kind, names.texts)
+        if pair is not None and processes().is_main_process:
+            first, second = (f"{escaped(names.ids[number])} ({shown(names.texts[number])})" for number in pair)
+            logger.warning(
+                "%d of %d %s have other texts but the same tokens, and get the same scores, such as %s and %s: use a "
+                "tokenizer of their script, or texts that differ in the first %d tokens",
+                *(count, len(names), names.kind, first, second, processor.max_length),
+            )
 
 
 def groups_of(labels: np.ndarray) -> np.ndarray:

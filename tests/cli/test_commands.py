@@ -189,7 +189,8 @@ def test_info_counts_entities_that_the_tokenizer_cannot_tell_apart(encoder_folde
     )
     assert run("info", "--graph", folder, "--encoder", encoder_folder, "--json", tmp_path / "info.json") == 0
     tokens = content_of(tmp_path / "info.json")["metrics"]["tokens"]
-    assert (tokens["entities_with_same_tokens"], tokens["example_of_same_tokens"]) == (4, "'a' and 'b'")
+    assert (tokens["entities_with_same_tokens"], tokens["entities_example"]) == (4, "'a' and 'b'")
+    assert (tokens["relations_with_same_tokens"], tokens["relations_example"]) == (0, None)
     assert tokens["entity_text"]["max"] == 70
 
 

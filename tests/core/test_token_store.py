@@ -131,9 +131,10 @@ def test_a_truncated_store_is_that_of_shorter_texts(case, length):
 def test_entities_with_other_texts_and_the_same_tokens_are_found():
     template = SequenceTemplate(1, 2, 3, True, 64)
     store = TokenStore.from_lists(template, [[7]], [[5], [6, 7], [5], [6, 7, 8], [5]])
-    assert store.find_indistinct(["a", "b", "a", "c", "a"]) == (0, None)
-    assert store.find_indistinct(["a", "b", "a", "c", "d"]) == (3, (0, 4))
-    assert store.truncated(2).find_indistinct(["a", "b", "a", "c", "d"]) == (5, (1, 3))
+    assert store.find_indistinct("entities", ["a", "b", "a", "c", "a"]) == (0, None)
+    assert store.find_indistinct("entities", ["a", "b", "a", "c", "d"]) == (3, (0, 4))
+    assert store.find_indistinct("relations", ["r"]) == (0, None)
+    assert store.truncated(2).find_indistinct("entities", ["a", "b", "a", "c", "d"]) == (5, (1, 3))
 
 
 def test_the_summary_of_lengths_counts_tokens(graph, processor):

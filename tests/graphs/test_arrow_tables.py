@@ -219,6 +219,12 @@ def test_bytes_that_are_not_utf8_are_named_with_their_row(column):
         arrow_tables.from_arrow({"train": tables["train"]}, tables["entities"], None)
 
 
+def test_the_header_of_a_table_is_no_triplet():
+    rows = {name: [name, *values] for name, values in ROWS.items()}
+    with pytest.raises(GraphError, match=r"train, row 0: a header \(head, relation, tail\)"):
+        KnowledgeGraph.from_datasets({"train": Dataset.from_dict(rows)})
+
+
 def test_an_empty_split_is_named():
     empty = Dataset.from_dict({key: [] for key in STRINGS}, features=Features(STRINGS))
     with pytest.raises(GraphError, match="test: no triplets"):

@@ -300,6 +300,15 @@ def test_ids_that_look_the_same_are_two_and_a_warning_names_both(tmp_path, caplo
     assert f"{written[one]} looks the same" in str(caught.value)
 
 
+def test_a_long_text_of_an_id_that_looks_like_another_is_told(tmp_path, caplog):
+    """It would be left out in silence, as a long text of an entity that the graph lacks."""
+    write(tmp_path, train="caf\xe9\tr\tb\n", entity2textlong="cafe\u0301\ta place for coffee\n")
+    with caplog.at_level(logging.WARNING, logger="lass_hf"):
+        KnowledgeGraph.from_directory(tmp_path, long_text=True)
+    (record,) = caplog.records
+    assert r"'café' and 'cafe\u0301'" in record.getMessage()
+
+
 def test_other_names_are_not_said_to_look_the_same(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="lass_hf"):
         KnowledgeGraph.from_directory(write(tmp_path, train="caf\xe9\tr\tcafe\nCaf\xe9\tR\ta b\na  b\tr\tab\n"))

@@ -184,12 +184,15 @@ def test_a_negative_of_another_positive_does_not_read_the_same_as_the_positive()
 @pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
 def test_a_training_says_which_entities_are_one_to_the_tokenizer(architecture, tmp_path, caplog):
     texts = {"0": "cat", "1": "\u732b", "2": "\u72d7", "3": "cat", "4": "\u732b"}
-    rows = [("0", "r", "1"), ("2", "r", "3"), ("4", "r", "4")]
-    graph = KnowledgeGraph.from_triplets(rows, rows[:1], entity_text=texts)
+    rows = [("0", "r", "1"), ("2", "s", "3"), ("4", "t", "4")]
+    relations = {"r": "\u597d", "s": "eats", "t": "\u574f"}
+    graph = KnowledgeGraph.from_triplets(rows, rows[:1], entity_text=texts, relation_text=relations)
     with caplog.at_level(logging.WARNING, logger="lass_hf"):
         trainer_of(tmp_path, make_graph(), architecture)
         assert caplog.records == []
         trainer_of(tmp_path, graph, architecture)
-    (record,) = caplog.records
-    assert record.getMessage().startswith("3 of 5 entities have other texts but the same tokens")
-    assert "'1' ('\u732b') and '2' ('\u72d7')" in record.getMessage()
+    of_entities, of_relations = (record.getMessage() for record in caplog.records)
+    assert of_entities.startswith("3 of 5 entities have other texts but the same tokens")
+    assert "'1' ('\u732b') and '2' ('\u72d7')" in of_entities
+    assert of_relations.startswith("2 of 3 relations have other texts but the same tokens")
+    assert "'r' ('\u597d') and 't' ('\u574f')" in of_relations
