@@ -16,6 +16,7 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..core.vocabulary import shown, triplet_rows
 from ..evaluation.link_prediction import evaluate_link_prediction
 from ..evaluation.platt_scaling import reliability_curve, sigmoid
 from ..evaluation.ranking_progress import remove_progress
@@ -154,9 +155,9 @@ def _make_folder(output: str | Path) -> Path:
 
 def _find_triplet(graph: KnowledgeGraph, triplet: Sequence[str]) -> np.ndarray:
     """Returns the integers of a triplet of names, of shape (3,)."""
-    if isinstance(triplet, str) or len(triplet) != 3:
-        raise LassError(f"triplet={triplet!r}; expected (head, relation, tail)")
-    head, relation, tail = triplet
+    ((head, relation, tail),) = triplet_rows([triplet])
+    if not all(isinstance(name, str) for name in (head, relation, tail)):
+        raise LassError(f"triplet={shown(triplet)}; expected (head, relation, tail)")
     return np.array([graph.entities.find(head), graph.relations.find(relation), graph.entities.find(tail)])
 
 

@@ -37,11 +37,19 @@ def run(arguments: argparse.Namespace) -> None:
     summary = graph.summary()
     if arguments.encoder:
         from ..core.processing_lass import LassProcessor
+        from ..core.vocabulary import escaped
 
-        tokenizer = LassProcessor.from_encoder(arguments.encoder).tokenizer
-        store = LassProcessor(tokenizer, max_length=MEASURED_LENGTH).token_store(graph)
+        processor = LassProcessor.from_encoder(arguments.encoder)
+        store = LassProcessor(processor.tokenizer, max_length=MEASURED_LENGTH).token_store(graph)
         lengths = summarize_lengths(store, graph["train" if "train" in graph else "test"].triplets)
-        summary["tokens"] = {"encoder": arguments.encoder, **lengths}
+        summary["tokens"] = {"encoder": arguments.encoder}
+        for names in (graph.entities, graph.relations):
+            count, pair = store.truncated(processor.max_length).find_indistinct(names.kind, names.texts)
+            summary["tokens"] |= {
+                f"{names.kind}_with_same_tokens": count,
+                f"{names.kind}_example": pair and " and ".join(escaped(names.ids[number]) for number in pair),
+            }
+        summary["tokens"] |= lengths
     report(arguments.json, summary, graph=arguments.graph)
     if not arguments.encoder and not arguments.quiet:
         print("token lengths: with --encoder NAME, which needs its tokenizer")

@@ -3,7 +3,7 @@
 The methods are those of `KnowledgeGraph`. The wing `graphs/` does the work, and is imported when it is needed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,20 +28,24 @@ class GraphFormats:
     @classmethod
     def from_triplets(
         cls,
-        train: Iterable[Sequence[Any]] | None = None,
-        validation: Iterable[Sequence[Any]] | None = None,
-        test: Iterable[Sequence[Any]] | None = None,
+        train: Any = None,
+        validation: Any = None,
+        test: Any = None,
         *,
         entity_text: Mapping[str, str] | None = None,
         relation_text: Mapping[str, str] | None = None,
     ) -> Self:
-        """Makes a graph of lists or arrays of strings.
+        """Makes a graph of lists, arrays or tables of names.
+
+        White space around ids and texts is no part of them. Ids that only look the same are two, with a warning.
 
         Args:
-            train: Triplets (head, relation, tail), or (head, relation, tail, label) with a label of 1, or of 0 or -1.
+            train: Triplets (head, relation, tail), or (head, relation, tail, label) with a label of 1, or of 0 or -1;
+                dicts or named tuples with these names; or a table with these columns, such as a pandas DataFrame, a
+                `datasets.Dataset` or an Arrow table. Ids are strings or integers.
             validation: Like `train`.
             test: Like `train`.
-            entity_text: The text of each entity id. None: an id is its own text.
+            entity_text: The text of each entity id; a dict, or a pandas Series. None: an id is its own text.
             relation_text: The text of each relation id. None: an id is its own text.
 
         Returns:
@@ -58,7 +62,8 @@ class GraphFormats:
         """Reads a folder of tab-separated UTF-8 files without header (KG-BERT's layout), or one of `save_dataset`.
 
         The files are `train.tsv`, and optionally `dev.tsv` (or `valid.tsv`, `validation.tsv`) and `test.tsv`, whose 4th
-        column is a label; and optionally `entity2text.txt` and `relation2text.txt`.
+        column is a label; and optionally `entity2text.txt` and `relation2text.txt`. Files of triplets may end in
+        `.txt` instead.
 
         Args:
             path: The folder.

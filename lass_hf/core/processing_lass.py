@@ -23,6 +23,7 @@ from .errors import LassError, ModelError, loading_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .old_names import refuse_old_names
 from .token_store import SequenceTemplate, TokenStore
+from .vocabulary import is_unicode, shown, triplet_rows
 
 DEFAULT_MAX_LENGTH = 512
 TEXTS_AT_ONCE = 2**16  # that are tokenized together: the tokenizer keeps 2 kB of each until the last is done
@@ -154,6 +155,9 @@ class LassProcessor(ProcessorMixin):
         """
         if not len(texts):
             return []
+        for name, text in zip(names, texts, strict=True):
+            if not is_unicode(text):
+                raise LassError(f"{name!r}: its text {shown(text)} is not valid Unicode; change the text")
         encoded = self.tokenizer(
             [self._leading + text.strip() for text in texts],
             add_special_tokens=False,
@@ -200,7 +204,7 @@ class LassProcessor(ProcessorMixin):
         """Makes the sequences of triplets, padded to the longest, L tokens.
 
         Args:
-            triplets: n triplets of texts: (head text, relation text, tail text).
+            triplets: n triplets of texts, (head text, relation text, tail text), in any form that `triplet_rows` reads.
 
         Returns:
             Int64 tensors of shape (n, L): `input_ids`, `attention_mask`, and `segment_ids` (0 special token or padding,
@@ -210,17 +214,18 @@ class LassProcessor(ProcessorMixin):
         Raises:
             LassError: An item is not three texts, or a text has no tokens.
         """
-        for number, triplet in enumerate(triplets):
-            if isinstance(triplet, str) or len(triplet) != 3 or not all(isinstance(text, str) for text in triplet):
-                raise LassError(f"item {number} is {triplet!r}; expected (head text, relation text, tail text)")
-        heads, relations, tails = ([triplet[slot] for triplet in triplets] for slot in range(3))
+        rows = triplet_rows(triplets)
+        for number, row in enumerate(rows):
+            if not all(isinstance(text, str) for text in row):
+                raise LassError(f"item {number} is {shown(row)}; expected (head text, relation text, tail text)")
+        heads, relations, tails = ([row[slot] for row in rows] for slot in range(3))
         entities = [*heads, *tails]
         store = TokenStore.from_lists(
             self._template, self._relation_tokens(relations, relations), self.tokenize(entities, entities)
         )
-        positions = np.arange(len(triplets))
-        rows = np.stack([positions, positions, positions + len(triplets)], axis=1)
-        return BatchFeature(ARCHITECTURES[self.architecture].inputs(store, rows))
+        positions = np.arange(len(rows))
+        sequences = np.stack([positions, positions, positions + len(rows)], axis=1)
+        return BatchFeature(ARCHITECTURES[self.architecture].inputs(store, sequences))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what `processor_config.json` holds; the graph has its own files."""

@@ -6,7 +6,7 @@ have: a cross-encoder's row is a triplet, a bi-encoder's query is (entity, relat
 (-1, -1, entity).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from .errors import ModelError
+from .knowledge_graph import KnowledgeGraph
+from .known_triplets import KnownTriplets
 
 HEAD, RELATION, TAIL = 1, 2, 3  # The segment ids. 0 is that of special tokens and padding.
 
@@ -140,8 +142,13 @@ class TokenStore:
         template = self.template
         return max(int(self.tokens.max(initial=0)), template.begin, template.separator, template.padding)
 
+    @cached_property
+    def shares_texts(self) -> bool:
+        """Whether some entities, or some relations, have the same tokens."""
+        return any((first != np.arange(len(first))).any() for first in self.first_with_same_text)
+
     def canonical_triplets(self, triplets: np.ndarray) -> np.ndarray:
-        """Replaces the entities of triplets by the first entity with the same text.
+        """Replaces the entities and relations of triplets by the first one with the same text.
 
         Args:
             triplets: Int of shape (n, 3).
@@ -149,9 +156,54 @@ class TokenStore:
         Returns:
             Other triplets, of the same shape. A text model gives them the same scores.
         """
-        triplets = triplets.copy()
-        triplets[:, [0, 2]] = self.first_with_same_text[0][triplets[:, [0, 2]]]
-        return triplets
+        entity, relation = self.first_with_same_text
+        return np.stack([entity[triplets[:, 0]], relation[triplets[:, 1]], entity[triplets[:, 2]]], axis=1)
+
+    def known_in_train(self, graph: KnowledgeGraph) -> KnownTriplets:
+        """Makes an index of the true training triplets as `canonical_triplets`: what reads the same is the same.
+
+        Args:
+            graph: The graph whose texts the store holds.
+
+        Returns:
+            The index.
+        """
+        if not self.shares_texts or "train" not in graph:
+            return graph.known_in_train
+        return KnownTriplets(self.canonical_triplets(graph["train"].positives), graph.num_entities, graph.num_relations)
+
+    def truncated(self, length: int) -> "TokenStore":
+        """Returns a store of texts that are cut.
+
+        Args:
+            length: The most tokens of a text.
+
+        Returns:
+            Another store.
+        """
+        lengths = np.diff(self.offsets)
+        within = np.arange(len(self.tokens)) - np.repeat(self.offsets[:-1], lengths)
+        offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, length))])
+        return replace(self, tokens=self.tokens[within < length], offsets=offsets)
+
+    def find_indistinct(self, kind: str, texts: Sequence[str]) -> tuple[int, tuple[int, int] | None]:
+        """Finds entities or relations that a text model cannot tell apart, although their texts differ.
+
+        Their texts are one to the tokenizer: in a script that it does not know, or equal as far as they are not cut.
+
+        Args:
+            kind: "entities" or "relations".
+            texts: The text of each of them.
+
+        Returns:
+            The number of those that read the same as another one, and two that do; None if there are none.
+        """
+        first = self.first_with_same_text[kind == "relations"][: len(texts)]
+        repeated = np.flatnonzero(first != np.arange(len(first))).tolist()
+        others = [number for number in repeated if texts[number] != texts[first[number]]]
+        if not others:
+            return 0, None
+        return int(np.isin(first, first[others]).sum()), (int(first[others[0]]), others[0])
 
     def _first_with_same_tokens(self, start: int, end: int) -> np.ndarray:
         """Returns the first text with the same tokens, for each text from start to end - 1, counted from `start`."""

@@ -1,19 +1,27 @@
 """Names of entities and relations: their ids, their texts, and the integers that stand for them everywhere else.
 
-The module holds no triplets and reads no files; `graphs/named_triplets.py` turns the names of triplets into integers.
+`triplet_rows` lists the names of triplets in whatever form people hold them. The module reads no files;
+`graphs/named_triplets.py` turns the names of triplets into integers.
 """
 
 import difflib
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from .errors import UnknownNameError
+from .errors import LassError, UnknownNameError
 
 SLOT_NAMES = ("head", "relation", "tail")  # the names of the slots 0, 1 and 2
 SPLITS = ("train", "validation", "test")
+# White space, and the marks without width that editors and joined files leave around a name. They are no part of it.
+BLANKS = (
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff"
+)
 SHOWN = 20  # names that an error lists, if it has no better idea
 SHORTLIST = 50_000  # the most names that are compared letter by letter with an unknown one
 
@@ -29,6 +37,91 @@ def text_of_id(name: str) -> str:
         else is left.
     """
     return re.sub(r"[_/\s]+", " ", name).strip() or name
+
+
+def escaped(name: str) -> str:
+    """Writes a name for an error message, in quotation marks, so that no two names are written the same.
+
+    Args:
+        name: the name; `repr` escapes marks without width, and the whole name is escaped if it is not in the composed
+            form of Unicode.
+    """
+    return repr(name) if unicodedata.normalize("NFC", name) == name else ascii(name)
+
+
+def shown(value: Any) -> str:
+    """Writes any value for an error message, as one line of at most 100 characters."""
+    text = " ".join((escaped(value) if isinstance(value, str) else repr(value)).splitlines())
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def is_unicode(text: str) -> bool:
+    """Checks whether a string can be written as UTF-8: it has no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def triplet_rows(source: Any, labels: bool = False) -> list[tuple[Any, ...]]:
+    """Lists the rows of triplets.
+
+    Args:
+        source: rows, each of them (head, relation, tail), or a dict, named tuple or Series with these names; or a table
+            with these columns: a pandas DataFrame, a `datasets.Dataset`, an Arrow table, or a dict of lists. Other
+            names are ignored.
+        labels: whether a row may have a label, behind the tail or with the name `label`.
+
+    Returns:
+        The values of each row as they were given: three, or with `labels` as many as the row has.
+
+    Raises:
+        LassError: the source or a row has another form; the message has the row's number, counted from 0.
+    """
+    columns = list(source) if isinstance(source, Mapping) else getattr(source, "column_names", None)
+    if columns is None:
+        columns = getattr(source, "columns", None)
+    if columns is not None and hasattr(source, "__len__"):  # A streaming dataset has no length, and yields dicts.
+        names = _names_to_read(columns, labels)
+        values = [source[name] for name in names or ()]
+        if not names or any(isinstance(column, str) for column in values):
+            kind = f"a {type(source).__name__} with {shown(list(columns))}"
+            raise LassError(f"{kind}; expected the columns {', '.join(SLOT_NAMES)}, or (head, relation, tail) rows")
+        try:
+            return list(zip(*(getattr(column, "to_pylist", column.__iter__)() for column in values), strict=True))
+        except ValueError:
+            raise LassError(
+                f"{', '.join(names)}: columns of different lengths; expected one value for each row"
+            ) from None
+    if isinstance(source, (str, bytes)) or not (hasattr(source, "__iter__") or hasattr(source, "__getitem__")):
+        raise LassError(f"{shown(source)} is a {type(source).__name__}; expected (head, relation, tail) rows")
+    return [_triplet_row(row, number, labels) for number, row in enumerate(source)]
+
+
+def _names_to_read(names: Any, labels: bool) -> tuple[str, ...]:
+    """Returns the names of a triplet, and of its label, among those of a row; () if they are not all there."""
+    if not set(SLOT_NAMES) <= set(names):
+        return ()
+    return (*SLOT_NAMES, "label") if labels and "label" in names else SLOT_NAMES
+
+
+def _triplet_row(row: Any, number: int, labels: bool) -> tuple[Any, ...]:
+    """Returns the values of a row, by their names if it has names."""
+    if type(row) not in (tuple, list):
+        keys = row.keys() if hasattr(row, "keys") else getattr(getattr(row, "dtype", None), "names", None)
+        if keys is not None and (names := _names_to_read(keys, labels)):
+            return tuple(row[name] for name in names)
+        fields = getattr(row, "_fields", ())
+        if names := _names_to_read(fields, labels):
+            return tuple(getattr(row, name) for name in names)
+        if "Index" in fields:
+            raise LassError(f"item {number} is {shown(row)}, with an index; expected itertuples(index=False)")
+        if keys is not None or not isinstance(row, (tuple, np.ndarray)) or not np.ndim(row):
+            raise LassError(f"item {number} is {shown(row)}; expected (head, relation, tail)")
+    if not labels and len(row) != 3:
+        raise LassError(f"item {number} is {shown(row)}; expected (head, relation, tail)")
+    return tuple(row)
 
 
 class Vocabulary:
@@ -86,7 +179,7 @@ class Vocabulary:
         """Returns the integer of a name, or None, without the search for similar names that makes `find` slow.
 
         Args:
-            name: an id, or else the exact text of one entity or relation.
+            name: an id, or else the exact text of one entity or relation; white space around it is ignored.
 
         Returns:
             The integer; None for an unknown name.
@@ -102,7 +195,8 @@ class Vocabulary:
             raise UnknownNameError(
                 f"{len(numbers)} {self.kind} have the text {name!r}: {ids}; name the one you mean by its id"
             )
-        return number_of.get(name)
+        stripped = name.strip(BLANKS)
+        return self.find_exactly(stripped) if name != stripped and name not in number_of else number_of.get(name)
 
     def unknown(self, name: str, matches: Sequence[str]) -> UnknownNameError:
         """Makes the error for an unknown name; the caller raises it.
@@ -111,10 +205,10 @@ class Vocabulary:
             name: the unknown name.
             matches: similar names, the closest first; the message suggests them.
         """
-        hint = f"; did you mean {', '.join(map(repr, matches))}?" if matches else ""
+        hint = f"; did you mean {', '.join(map(escaped, matches))}?" if matches else ""
         if not matches and len(self) <= SHOWN:
-            hint = f"; they are {', '.join(map(repr, self.ids))}"
-        return UnknownNameError(f"{name!r} is not an id or text of the graph's {len(self)} {self.kind}{hint}")
+            hint = f"; they are {', '.join(map(escaped, self.ids))}"
+        return UnknownNameError(f"{escaped(name)} is not an id or text of the graph's {len(self)} {self.kind}{hint}")
 
     def _closest_names(self, name: str) -> list[str]:
         """Returns up to 5 ids and texts with a spelling close to the name, the closest first."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..core.errors import GraphError
-from ..core.vocabulary import SLOT_NAMES, SPLITS, Vocabulary, text_of_id
-from .named_triplets import NamedTriplets, collect_names, first_true, is_blank, to_integers
+from ..core.vocabulary import SLOT_NAMES, SPLITS, Vocabulary, escaped, text_of_id
+from .name_forms import is_blank, look_alike_of, trim, warn_of_look_alikes
+from .named_triplets import LABELS, NamedTriplets, collect_names, first_true, to_integers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,6 +125,8 @@ def from_arrow(
         if not len(table):
             raise GraphError(f"{split}: no triplets; leave the split out")
         named[split] = NamedTriplets.from_columns(columns, _labels(split, table))
+        if header := named[split].find_header():
+            raise GraphError(f"{split}, row 0: a header ({', '.join(header)}); expected triplets only: leave it out")
     vocabularies = {
         kind: _vocabulary_of_triplets(kind, named) if table is None else _vocabulary_of_table(kind, table)
         for kind, table in (("entities", entities), ("relations", relations))
@@ -131,7 +134,9 @@ def from_arrow(
     numbered = to_integers(named, vocabularies.values())
     for split, part in numbered.items():
         if (part < 0).any():
-            _raise_for_name(split, named[split], part < 0)
+            _raise_for_name(split, named[split], part < 0, vocabularies)
+    for vocabulary in vocabularies.values():
+        warn_of_look_alikes(vocabulary.kind, vocabulary.ids)
     splits = {split: (part, named[split].labels) for split, part in numbered.items()}
     return vocabularies["entities"], vocabularies["relations"], splits
 
@@ -189,12 +194,27 @@ def _string_columns(name: str, table: "pa.Table", columns: tuple[str, ...]) -> "
             )
         if values.null_count:
             raise GraphError(f"{name}, row {first_true(values.is_null())}: {column} is null; expected a string")
-        strings.append(values.cast(pa.large_string()))
+        strings.append(_decoded(name, column, values.cast(pa.large_string())))
     return strings
 
 
+def _decoded(name: str, column: str, values: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Returns large strings as they are; raises GraphError if one is not valid UTF-8, which Arrow does not check."""
+    import pyarrow as pa
+
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        for row, value in enumerate(values.cast(pa.large_binary()).to_pylist()):
+            try:
+                value.decode()
+            except UnicodeDecodeError as error:
+                raise GraphError(f"{name}, row {row}: {column} {value!r} is not UTF-8 ({error.reason})") from None
+    return values
+
+
 def _vocabulary_of_table(kind: str, table: "pa.Table") -> Vocabulary:
-    columns = _string_columns(kind, table, ("id", "text"))
+    columns = [trim(values) for values in _string_columns(kind, table, ("id", "text"))]
     for column, values in zip(("id", "text"), columns, strict=True):
         if (blank := is_blank(values)).any():
             row = first_true(blank)
@@ -207,18 +227,22 @@ def _vocabulary_of_table(kind: str, table: "pa.Table") -> Vocabulary:
 
 
 def _vocabulary_of_triplets(kind: str, splits: Mapping[str, NamedTriplets]) -> Vocabulary:
-    ids = [name for name in collect_names(splits, kind).to_pylist() if name.strip()]
+    ids = [name for name in collect_names(splits, kind).to_pylist() if name]
     return Vocabulary(kind, ids, [text_of_id(name) for name in ids])
 
 
-def _raise_for_name(split: str, triplets: NamedTriplets, is_unknown: np.ndarray) -> NoReturn:
+def _raise_for_name(
+    split: str, triplets: NamedTriplets, is_unknown: np.ndarray, vocabularies: Mapping[str, Vocabulary]
+) -> NoReturn:
     """Raises GraphError for the first row that has an unknown or empty name; `is_unknown` is bool of shape (n, 3)."""
     row = first_true(is_unknown.any(axis=1))
     slot = first_true(is_unknown[row])
     name = triplets.names[int(triplets.codes[row, slot])].as_py()
     kind = "relations" if slot == 1 else "entities"
-    fault = f"has no row in the table {kind!r}" if name.strip() else "is empty; expected a name"
-    raise GraphError(f"{split}, row {row}: {SLOT_NAMES[slot]} {name!r} {fault}")
+    fault = "is empty; expected a name"
+    if name:
+        fault = f"has no row in the table {kind!r}{look_alike_of(name, vocabularies[kind].ids)}"
+    raise GraphError(f"{split}, row {row}: {SLOT_NAMES[slot]} {escaped(name)} {fault}")
 
 
 def _labels(split: str, table: "pa.Table") -> np.ndarray | None:
@@ -229,8 +253,9 @@ def _labels(split: str, table: "pa.Table") -> np.ndarray | None:
     if column.null_count:
         row = first_true(column.is_null())
         raise GraphError(f"{split}, row {row}: label is null; expected a label in each row of the split, or in none")
-    labels = column.to_numpy()
-    if not (valid := np.isin(labels, (1, 0, -1))).all():
-        row = first_true(~valid)
+    encoded = column.combine_chunks().dictionary_encode()
+    values = [LABELS.get(value, -1) for value in encoded.dictionary.to_pylist()]
+    labels = np.array(values, dtype=np.int8)[encoded.indices.to_numpy()]
+    if (row := first_true(labels == -1)) < len(labels):
         raise GraphError(f"{split}, row {row}: label {column[row].as_py()!r}; expected 1 (true) or 0 or -1 (false)")
-    return (labels == 1).astype(np.int8)
+    return labels

@@ -21,8 +21,8 @@ TABLES = ("triplets", "entities", "relations")
 # The modules that turn a folder into tables. Their contents are part of the cache's key, so that no table of older code
 # is loaded.
 READING_CODE = [
-    *(Path(__file__).with_name(f"{name}.py") for name in ("arrow_tables", "dataset_folder", "named_triplets")),
-    *(Path(__file__).with_name(f"{name}.py") for name in ("datasets_builder", "readers", "text_files")),
+    *(Path(__file__).with_name(f"{name}.py") for name in ("arrow_tables", "dataset_folder", "datasets_builder")),
+    *(Path(__file__).with_name(f"{name}.py") for name in ("name_forms", "named_triplets", "readers", "text_files")),
     *(Path(__file__).parents[1] / "core" / f"{name}.py" for name in ("knowledge_graph", "vocabulary")),
 ]
 

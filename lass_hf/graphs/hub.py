@@ -16,7 +16,12 @@ from ..utils.hub_client import api, create_repository, hub_errors
 from .dataset_folder import DATASET_CARD, VOCABULARIES, write_folder
 from .readers import SPLIT_FILES, TEXT_FILES, Parts, from_directory
 
-FILES_TO_DOWNLOAD = [DATASET_CARD, "*.parquet", "*.tsv", "*2text*.txt"]
+FILES_TO_DOWNLOAD = [
+    DATASET_CARD,
+    "*.parquet",
+    *(file for files in SPLIT_FILES.values() for file in files),
+    *TEXT_FILES,
+]
 WRITTEN_FILES = [*(f"triplets/{split}.parquet" for split in SPLITS), *(f"{kind}.parquet" for kind in VOCABULARIES)]
 # A push removes older tables of a graph, and also text files, because `from_directory` prefers them to the tables.
 FILES_TO_REPLACE = [*WRITTEN_FILES, *(file for files in SPLIT_FILES.values() for file in files), *TEXT_FILES]

@@ -11,11 +11,13 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.vocabulary import Vocabulary
+from .name_forms import names_columns, trim
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SLOTS_OF_KIND = {"entities": (0, 2), "relations": (1,)}
+LABELS = {"1": 1, "-1": 0, "0": 0, 1: 1, -1: 0, 0: 0}  # also of True, False and floats, which equal these numbers
 
 
 @dataclass
@@ -44,7 +46,34 @@ class NamedTriplets:
 
         chunks = [chunk for column in columns for chunk in column.chunks]
         encoded = pa.chunked_array(chunks).dictionary_encode().combine_chunks()
-        return cls(encoded.dictionary, encoded.indices.to_numpy().reshape(3, -1).T, labels)
+        return cls.from_codes(encoded.dictionary, encoded.indices.to_numpy().reshape(len(columns), -1).T, labels)
+
+    @classmethod
+    def from_codes(cls, names: "pa.LargeStringArray", codes: np.ndarray, labels: np.ndarray | None) -> "NamedTriplets":
+        """Trims names, and encodes those as one that are the same then.
+
+        Args:
+            names: Arrow large strings, all different.
+            codes: int32 of shape (n, 3): positions in `names`.
+            labels: int8 of shape (n,), or None.
+        """
+        trimmed = trim(names)
+        if not trimmed.equals(names):
+            encoded = trimmed.dictionary_encode()
+            names, codes = encoded.dictionary, encoded.indices.to_numpy()[codes]
+        return cls(names, codes, labels)
+
+    def find_header(self) -> list[str]:
+        """Returns the names of the first triplet if it is the header of a table, else [].
+
+        A header consists of the names of columns, and none of them occurs in another triplet.
+        """
+        first, others = self.codes[0], self.codes[1:]
+        names = [self.names[code].as_py() for code in first.tolist()]
+        if not names_columns(names):
+            return []
+        occurs = (others[:, 1] == first[1]).any() or np.isin(others[:, [0, 2]], first[[0, 2]]).any()
+        return [] if occurs else names
 
     def distinct_names(self, kind: str) -> "pa.LargeStringArray":
         """Lists the different names of "entities" or "relations" by first occurrence: head, tail, next head, ..."""
@@ -69,20 +98,6 @@ def to_arrow_strings(kind: str, names: Sequence[str]) -> "pa.LargeStringArray":
         return pa.array(names, pa.large_string())
     except UnicodeEncodeError as error:
         raise GraphError(f"{kind}: {error.object!r} is not valid Unicode ({error.reason})") from None
-
-
-def is_blank(strings: Any) -> np.ndarray:
-    """Checks which Arrow strings are empty or white space only.
-
-    Args:
-        strings: n Arrow strings.
-
-    Returns:
-        bool of shape (n,).
-    """
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.equal(pc.utf8_trim_whitespace(strings), ""))
 
 
 def first_true(mask: Any) -> int:

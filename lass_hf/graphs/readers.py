@@ -4,35 +4,48 @@ A folder is in KG-BERT layout, whose files `text_files.py` reads, or a dataset f
 `KnowledgeGraph.from_triplets` and `KnowledgeGraph.from_directory` are the public way here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import GraphError
-from ..core.vocabulary import SPLITS, Vocabulary, text_of_id
+from ..core.errors import GraphError, LassError
+from ..core.knowledge_graph import GraphSplit
+from ..core.vocabulary import (
+    BLANKS,
+    SLOT_NAMES,
+    SPLITS,
+    Vocabulary,
+    escaped,
+    is_unicode,
+    shown,
+    text_of_id,
+    triplet_rows,
+)
 from .arrow_tables import Arrays
 from .dataset_folder import is_dataset_folder, read_folder
-from .named_triplets import NamedTriplets, collect_names, to_arrow_strings, to_integers
+from .name_forms import look_alike_of, names_text_columns, warn_of_look_alikes
+from .named_triplets import LABELS, NamedTriplets, collect_names, to_arrow_strings, to_integers
 from .text_files import read_texts, read_triplets
 
-SPLIT_FILES = {"train": ["train.tsv"], "validation": ["dev.tsv", "valid.tsv", "validation.tsv"], "test": ["test.tsv"]}
+SPLIT_FILES = {
+    split: [f"{name}.{suffix}" for name in names for suffix in ("tsv", "txt")]
+    for split, names in (("train", ["train"]), ("validation", ["dev", "valid", "validation"]), ("test", ["test"]))
+}
 TEXT_FILES = ("entity2text.txt", "entity2textlong.txt", "relation2text.txt")
 Parts = tuple[Vocabulary, Vocabulary, Arrays]  # entities, relations, splits: the arguments of KnowledgeGraph
 
 
 def from_triplets(
-    sources: Sequence[Iterable[Sequence[Any]] | None],
-    entity_text: Mapping[str, str] | None,
-    relation_text: Mapping[str, str] | None,
+    sources: Sequence[Any], entity_text: Mapping[str, str] | None, relation_text: Mapping[str, str] | None
 ) -> Parts:
-    """Makes the parts of a graph from lists or arrays of triplets.
+    """Makes the parts of a graph from lists or tables of triplets.
 
     Args:
-        sources: the rows of train, validation and test, None for a split that does not exist. A row holds head,
-            relation and tail as strings or integers, and optionally a label (1, or 0 or -1).
-        entity_text: the text of each entity; None: texts are made from the ids.
+        sources: the rows of train, validation and test as `triplet_rows` reads them, None for a split that does not
+            exist. Names are strings or integers; a label is 1, or 0 or -1.
+        entity_text: the text of each entity, a mapping or a pandas Series; None: texts are made from the ids.
         relation_text: the same for relations.
 
     Returns:
@@ -47,36 +60,81 @@ def from_triplets(
     for name, source in zip(SPLITS, sources, strict=True):
         if source is None:
             continue
-        given = list(source)
-        for number, row in enumerate(given):
-            if isinstance(row, str) or not all(isinstance(value, (str, int, np.integer)) for value in row):
-                raise GraphError(f"{name}: triplet {number} is {row!r}; expected (head, relation, tail) strings")
-        rows = [[str(value) for value in row] for row in given]
+        rows = _rows(name, source)
         widths = {len(row) for row in rows}
         if not rows or widths not in ({3}, {4}):
             found = f"rows of {sorted(widths)} values" if rows else "no triplets"
             raise GraphError(
                 f"{name}: {found}; expected (head, relation, tail) in every row, or 4 values with a label in every row"
             )
-        if empty := [number for number, row in enumerate(rows) if not all(value.strip() for value in row[:3])]:
-            raise GraphError(f"{name}: triplet {empty[0]} has an empty name: {rows[empty[0]]}")
-        labels = None
-        if widths == {4}:
-            if unknown := {row[3] for row in rows} - {"1", "0", "-1"}:
-                raise GraphError(f"{name}: label {unknown.pop()!r}; expected 1 (true) or 0 or -1 (false)")
-            labels = np.array([row[3] == "1" for row in rows], dtype=np.int8)
         columns = [
-            pa.chunked_array([to_arrow_strings(kind, [row[slot] for row in rows])])
+            pa.chunked_array([to_arrow_strings(kind, _names(name, rows, slot))])
             for slot, kind in enumerate(("entities", "relations", "entities"))
         ]
-        splits[name] = NamedTriplets.from_columns(columns, labels)
-    for kind, texts in (("entities", entity_text), ("relations", relation_text)):
-        for name, text in (texts or {}).items():
-            if not isinstance(name, str):
-                raise GraphError(f"{kind}: a text is given for {name!r}; expected an id, a string")
-            if not isinstance(text, str) or not text.strip():
-                raise GraphError(f"{kind}: the text of {name!r} is {text!r}; expected a text")
-    return _to_parts(splits, entity_text, relation_text, "entity_text", "relation_text")
+        splits[name] = NamedTriplets.from_columns(columns, _labels(name, rows) if widths == {4} else None)
+        if header := splits[name].find_header():
+            raise GraphError(
+                f"{name}: triplet 0 is a header ({', '.join(header)}); expected triplets only: leave it out"
+            )
+    given = {"entities": ("entity_text", entity_text), "relations": ("relation_text", relation_text)}
+    return _to_parts(splits, {kind: (source, _texts(kind, texts)) for kind, (source, texts) in given.items()})
+
+
+def _rows(name: str, source: Any) -> list[tuple[Any, ...]]:
+    if isinstance(source, GraphSplit):
+        raise GraphError(f"{name}: a split of a graph, which holds integers; expected triplets of names")
+    try:
+        return triplet_rows(source, labels=True)
+    except LassError as error:
+        raise GraphError(f"{name}: {error}") from None
+
+
+def _names(name: str, rows: list[tuple[Any, ...]], slot: int) -> list[str]:
+    """Returns the names in a slot of rows as strings; integers are names too, but bool is none."""
+    values = [row[slot] for row in rows]
+    for kind in {type(value) for value in values}:
+        if not issubclass(kind, (str, int, np.integer)) or kind is bool:
+            number = next(number for number, value in enumerate(values) if type(value) is kind)
+            raise GraphError(
+                f"{name}: triplet {number} is {shown(rows[number])}; expected strings, but its {SLOT_NAMES[slot]} is "
+                f"a {kind.__name__}"
+            )
+    names = [value.strip(BLANKS) if isinstance(value, str) else str(int(value)) for value in values]
+    if not all(names):
+        number = names.index("")
+        raise GraphError(f"{name}: triplet {number} has an empty name: {shown(rows[number])}")
+    return names
+
+
+def _labels(name: str, rows: list[tuple[Any, ...]]) -> np.ndarray:
+    """Returns the labels of rows, int8 of shape (n,)."""
+    values = [row[3] for row in rows]
+    labels = [LABELS.get(value, -1) if isinstance(value, Hashable) else -1 for value in values]
+    if -1 in labels:
+        number = labels.index(-1)
+        raise GraphError(
+            f"{name}: label {shown(values[number])} of triplet {number}; expected 1 (true) or 0 or -1 (false)"
+        )
+    return np.array(labels, dtype=np.int8)
+
+
+def _texts(kind: str, given: Any) -> dict[str, str] | None:
+    """Returns the text of each id, given as a mapping or as a Series whose index holds the ids."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) and not (hasattr(given, "items") and getattr(given, "ndim", 0) == 1):
+        raise GraphError(f"{kind}: their texts are a {type(given).__name__}; expected a dict, {{id: text}}")
+    texts: dict[str, str] = {}
+    for name, text in given.items():
+        if not isinstance(name, str) or not (key := name.strip(BLANKS)):
+            raise GraphError(f"{kind}: a text is given for {shown(name)}; expected an id, a string")
+        if not isinstance(text, str) or not text.strip(BLANKS):
+            raise GraphError(f"{kind}: the text of {escaped(name)} is {shown(text)}; expected a text")
+        if not is_unicode(text):
+            raise GraphError(f"{kind}: the text of {escaped(name)}, {shown(text)}, is not valid Unicode")
+        if texts.setdefault(key, text.strip(BLANKS)) != text.strip(BLANKS):
+            raise GraphError(f"{kind}: a second, different text for {escaped(name)}; expected one text for each id")
+    return texts
 
 
 def from_directory(path: str | Path, long_text: bool) -> Parts:
@@ -107,7 +165,10 @@ def from_directory(path: str | Path, long_text: bool) -> Parts:
             raise GraphError(f"{path}: a dataset folder holds one text per entity; load it without long_text")
         return read_folder(path)
     if "train" not in splits and "test" not in splits:
-        raise GraphError(f"{path}: no train.tsv (nor test.tsv) in this folder; expected head, relation, tail lines")
+        raise GraphError(
+            f"{path}: no train.tsv or train.txt (nor test.tsv or test.txt) in this folder; expected lines of head, "
+            "relation, tail"
+        )
     entity_file, long_file, relation_file = (path / file for file in TEXT_FILES)
     entity_text = read_texts(entity_file) if entity_file.is_file() else None
     if long_text:
@@ -116,26 +177,39 @@ def from_directory(path: str | Path, long_text: bool) -> Parts:
         names = collect_names(splits, "entities").to_pylist()
         short_texts = entity_text or {name: text_of_id(name) for name in names}
         long_texts = read_texts(long_file)
+        warn_of_look_alikes("entities", list(short_texts | long_texts))
         entity_text = short_texts | {name: long_texts[name] for name in (*short_texts, *names) if name in long_texts}
     relation_text = read_texts(relation_file) if relation_file.is_file() else None
-    return _to_parts(splits, entity_text, relation_text, str(entity_file), str(relation_file))
+    given = {"entities": (str(entity_file), entity_text), "relations": (str(relation_file), relation_text)}
+    for kind, (file, texts) in given.items():
+        first = next(iter((texts or {"": ""}).items()))
+        if names_text_columns(*first) and first[0] not in collect_names(splits, kind).to_pylist():
+            raise GraphError(
+                f"{file}, line 1: a header ({', '.join(first)}); expected ids and texts only: remove the line"
+            )
+    return _to_parts(splits, given)
 
 
-def _to_parts(splits, entity_text, relation_text, entity_source, relation_source) -> Parts:
-    """Makes vocabularies and integers from named triplets and texts; errors name the sources of the texts."""
+def _to_parts(splits: dict[str, NamedTriplets], given: dict[str, tuple[str, dict[str, str] | None]]) -> Parts:
+    """Makes vocabularies and integers from named triplets, and from the source of the texts and the texts of a kind."""
     if not splits:
         raise GraphError("no triplets were given")
-    vocabularies, sources = {}, {"entities": entity_source, "relations": relation_source}
-    for kind, given in (("entities", entity_text), ("relations", relation_text)):
-        names = collect_names(splits, kind).to_pylist() if given is None else []
-        texts = {name: text_of_id(name) for name in names} if given is None else given
+    vocabularies = {}
+    for kind, (_, listed) in given.items():
+        names = collect_names(splits, kind).to_pylist() if listed is None else []
+        texts = {name: text_of_id(name) for name in names} if listed is None else listed
         vocabularies[kind] = Vocabulary(kind, list(texts.keys()), list(texts.values()))
     triplets = to_integers(splits, vocabularies.values())
     if any((part < 0).any() for part in triplets.values()):
-        for kind, source in sources.items():
-            index = vocabularies[kind].index
-            if missing := [name for name in collect_names(splits, kind).to_pylist() if name not in index]:
+        for kind, vocabulary in vocabularies.items():
+            names = collect_names(splits, kind).to_pylist()
+            if missing := [name for name in names if name not in vocabulary.index]:
                 others = f" (and {len(missing) - 1} more {kind})" if missing[1:] else ""
-                raise GraphError(f"{source}: no text for {missing[0]!r}{others}, which the triplets use")
+                raise GraphError(
+                    f"{given[kind][0]}: no text for {escaped(missing[0])}{others}, which the triplets use"
+                    f"{look_alike_of(missing[0], vocabulary.ids)}"
+                )
+    for vocabulary in vocabularies.values():
+        warn_of_look_alikes(vocabulary.kind, vocabulary.ids)
     arrays = {name: (triplets[name], split.labels) for name, split in splits.items()}
     return vocabularies["entities"], vocabularies["relations"], arrays

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.known_triplets import KnownTriplets
+from ..core.vocabulary import escaped
+from .name_forms import find_look_alikes
 from .named_triplets import to_arrow_strings
 
 if TYPE_CHECKING:
@@ -34,13 +36,16 @@ def summarize(graph: "KnowledgeGraph") -> dict[str, Any]:
     Returns:
         A nested dict of integers: `entities`, `relations`, `entities_in_no_triplet`, `entities_sharing_a_text` (of
         those in triplets), `texts_shared` (the number of such texts), `most_shared_text` (its first 80 characters, or
-        None) and `splits`.
+        None), `entities_looking_alike` and `relations_looking_alike` (their ids differ in what is not visible),
+        `example_of_looking_alike` (two such ids, or None) and `splits`.
     """
     occurring = graph.candidates[0]
     texts = to_arrow_strings("entities", graph.entities.texts).take(occurring).value_counts()
     counts = texts.field("counts").to_numpy()
     shared = counts[counts > 1]
     most_shared = texts.field("values")[int(counts.argmax())].as_py() if len(shared) else None
+    ids = [to_arrow_strings(vocabulary.kind, vocabulary.ids) for vocabulary in (graph.entities, graph.relations)]
+    (alike, example), (relations_alike, other_example) = map(find_look_alikes, ids)
     return {
         "entities": graph.num_entities,
         "relations": graph.num_relations,
@@ -48,6 +53,9 @@ def summarize(graph: "KnowledgeGraph") -> dict[str, Any]:
         "entities_sharing_a_text": int(shared.sum()),
         "texts_shared": len(shared),
         "most_shared_text": most_shared and most_shared[:80],
+        "entities_looking_alike": alike,
+        "relations_looking_alike": relations_alike,
+        "example_of_looking_alike": " and ".join(map(escaped, example or other_example)) or None,
         "splits": {name: _summarize_split(graph, split) for name, split in graph.splits.items()},
     }
 

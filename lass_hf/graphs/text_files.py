@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import GraphError
-from .named_triplets import NamedTriplets, first_true, is_blank
+from ..core.vocabulary import BLANKS, escaped
+from .name_forms import is_blank, trim
+from .named_triplets import LABELS, NamedTriplets, first_true
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-LABELS = {"1": 1, "-1": 0, "0": 0}
 
 
 def read_lines(path: str | Path) -> "pa.LargeStringArray":
@@ -25,10 +25,10 @@ def read_lines(path: str | Path) -> "pa.LargeStringArray":
         path: the file.
 
     Returns:
-        One string for each line, without byte-order mark, carriage returns and trailing blank lines.
+        One string for each line, without byte-order mark and trailing blank lines.
 
     Raises:
-        GraphError: the file cannot be read, is not UTF-8 or is empty.
+        GraphError: the file cannot be read, is not UTF-8, has NUL characters or is empty.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -41,11 +41,15 @@ def read_lines(path: str | Path) -> "pa.LargeStringArray":
         raise GraphError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
     except OSError as error:
         raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
+    if (position := text.find("\0")) >= 0:
+        line = text[:position].count("\n") + 1
+        raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
     # Only a newline ends a line here. str.splitlines and Arrow's CSV reader would also split at U+2028 or a lone \r.
-    text = text.replace("\r\n", "\n").rstrip("\n")
+    # A carriage return before it is white space, and removed with that of the last field.
+    text = text.rstrip("\n")
     lines = pc.split_pattern(pa.array([text], pa.large_string()), "\n").flatten()
     count = len(lines)
-    while count and not lines[count - 1].as_py().strip():
+    while count and not lines[count - 1].as_py().strip(BLANKS):
         count -= 1
     if not count:
         raise GraphError(f"{path}: the file is empty")
@@ -59,11 +63,11 @@ def read_triplets(path: str | Path) -> NamedTriplets:
         path: the file; it has no header. A label is 1 (true), or -1 or 0 (false).
 
     Returns:
-        The triplets in names; their labels are None if the file has three columns.
+        The triplets in names, without white space at both ends; their labels are None if the file has three columns.
 
     Raises:
-        GraphError: a line has another number of columns, an empty field or an unknown label; the message names the
-            first such line.
+        GraphError: a line has another number of columns, an empty field or an unknown label, or the first line is a
+            header; the message names the first such line.
     """
     import pyarrow as pa
 
@@ -83,16 +87,21 @@ def read_triplets(path: str | Path) -> NamedTriplets:
         raise GraphError(
             f"{path}, line {num_complete + 1}: {widths[num_complete]} column(s), expected {columns} as in line 1"
         )
+    triplets = NamedTriplets.from_codes(names, codes[:, :3], None)
+    if header := triplets.find_header():
+        raise GraphError(f"{path}, line 1: a header ({', '.join(header)}); expected triplets only: remove the line")
     if columns == 3:
-        return NamedTriplets(names, codes, None)
+        return triplets
     label_codes = pa.array(codes[:, 3]).unique()
     label_of = np.full(len(names), -1, dtype=np.int8)
-    label_of[label_codes.to_numpy()] = [LABELS.get(label.strip(), -1) for label in names.take(label_codes).to_pylist()]
-    labels = label_of[codes[:, 3]]
+    label_of[label_codes.to_numpy()] = [
+        LABELS.get(label.strip(BLANKS), -1) for label in names.take(label_codes).to_pylist()
+    ]
+    triplets.labels = labels = label_of[codes[:, 3]]
     if (row := first_true(labels == -1)) < len(labels):
         label = names[int(codes[row, 3])].as_py()
         raise GraphError(f"{path}, line {row + 1}: label {label!r}; expected 1 (true) or -1 or 0 (false)")
-    return NamedTriplets(names, codes[:, :3], labels)
+    return triplets
 
 
 def read_texts(path: str | Path) -> dict[str, str]:
@@ -102,24 +111,22 @@ def read_texts(path: str | Path) -> dict[str, str]:
         path: the file; it has no header.
 
     Returns:
-        The text of each id, stripped of white space at both ends, in the order of the file.
+        The text of each id in the order of the file, both without white space at their ends.
 
     Raises:
         GraphError: a line has another number of columns, an empty field, or a second, different text for an id; the
             message names the first such line.
     """
-    import pyarrow.compute as pc
-
     rows, widths = _split_lines(path)
     num_complete = first_true(widths != 2)
-    fields = rows[:num_complete].flatten()
-    ids, stripped = fields[::2], pc.utf8_trim_whitespace(fields[1::2])
-    num_filled = first_true((blank := is_blank(ids)) | is_blank(stripped))
+    fields = trim(rows[:num_complete].flatten())
+    ids, of_ids = fields[::2], fields[1::2]
+    num_filled = first_true((blank := is_blank(ids)) | is_blank(of_ids))
     texts: dict[str, str] = {}
-    pairs = zip(ids[:num_filled].to_pylist(), stripped[:num_filled].to_pylist(), strict=True)
+    pairs = zip(ids[:num_filled].to_pylist(), of_ids[:num_filled].to_pylist(), strict=True)
     for line, (name, text) in enumerate(pairs, start=1):
         if texts.setdefault(name, text) != text:
-            raise GraphError(f"{path}, line {line}: a second, different text for {name!r}; keep one line per id")
+            raise GraphError(f"{path}, line {line}: a second, different text for {escaped(name)}; keep one line per id")
     if num_filled < num_complete:
         raise GraphError(f"{path}, line {num_filled + 1}: an empty {'id' if blank[num_filled] else 'text'}")
     if num_complete < len(rows):

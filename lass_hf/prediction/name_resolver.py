@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
-from ..core.vocabulary import SLOT_NAMES, Vocabulary
+from ..core.vocabulary import BLANKS, SLOT_NAMES, Vocabulary, shown, triplet_rows
 from .top_predictions import as_rows
 
 # An entity or relation by id, else by text; or {"text": "..."} for an entity that is new to the graph.
@@ -54,9 +54,10 @@ class NameResolver:
         """
         if isinstance(name, str):
             return self._resolve_string(name, slot)
-        if slot == 1 or not isinstance(name, Mapping) or set(name) != {"text"} or not str(name["text"] or "").strip():
-            raise LassError(f'{SLOT_NAMES[slot]}={name!r}; expected a name, or {{"text": "..."}} for a new entity')
-        self.new_texts.append(name["text"])
+        text = name["text"] if isinstance(name, Mapping) and set(name) == {"text"} else None
+        if slot == 1 or not isinstance(text, str) or not text.strip(BLANKS):
+            raise LassError(f'{SLOT_NAMES[slot]}={shown(name)}; expected a name, or {{"text": "..."}} for a new entity')
+        self.new_texts.append(text)
         return self.graph.num_entities + len(self.new_texts) - 1
 
     def _resolve_string(self, name: str, slot: int) -> int:
@@ -69,15 +70,13 @@ class NameResolver:
         return integer
 
     def resolve_triplets(self, triplets: Sequence[tuple[Name, Name, Name]]) -> np.ndarray:
-        """Returns the integers of (head, relation, tail) triplets of names: int64, shape (n, 3).
+        """Returns the integers of triplets of names, in any form that `triplet_rows` reads: int64, shape (n, 3).
 
         Raises:
             LassError: An item has not three names, or as `resolve`.
         """
-        for position, triplet in enumerate(triplets):
-            if isinstance(triplet, str) or len(triplet) != 3:
-                raise LassError(f"item {position} is {triplet!r}; expected (head, relation, tail)")
-        integers = [[self.resolve(name, slot) for slot, name in enumerate(triplet)] for triplet in triplets]
+        rows = triplet_rows(triplets)
+        integers = [[self.resolve(name, slot) for slot, name in enumerate(row)] for row in rows]
         return np.array(integers, dtype=np.int64).reshape(-1, 3)
 
     def resolve_query(self, query: Mapping[str, Name | None]) -> tuple[np.ndarray, int]:
@@ -91,12 +90,13 @@ class NameResolver:
         """
         if not isinstance(query, Mapping):
             raise LassError(
-                f"{query!r} is a {type(query).__name__}; expected a dict with exactly two of head, relation and tail"
+                f"{shown(query)} is a {type(query).__name__}; expected a dict with exactly two of head, relation and "
+                "tail"
             )
         given = [slot for slot in SLOT_NAMES if query.get(slot) is not None]
         if len(given) != 2 or not set(query) <= set(SLOT_NAMES):
             raise LassError(
-                f"{query!r}: a query needs exactly two of head, relation and tail; the third is what it asks for"
+                f"{shown(query)}: a query needs exactly two of head, relation and tail; the third is what it asks for"
             )
         names: list[Any] = [query.get(slot) for slot in SLOT_NAMES]
         integers = [0 if name is None else self.resolve(name, slot) for slot, name in enumerate(names)]
@@ -108,8 +108,8 @@ class NameResolver:
         Raises:
             LassError: `candidates` is not a list of one name or more, or as `resolve`.
         """
-        if isinstance(candidates, (str, Mapping)) or not len(candidates):
-            raise LassError(f"candidates={candidates!r}; expected a list of one name or more, or None for all")
+        if isinstance(candidates, (str, Mapping)) or not hasattr(candidates, "__len__") or not len(candidates):
+            raise LassError(f"candidates={shown(candidates)}; expected a list of one name or more, or None for all")
         return np.unique([self.resolve(name, slot) for name in candidates])
 
     def name_of(self, integer: int, slot: int) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.pipelines.base import Pipeline
 
 from ..core.errors import IndexFolderError, LassError, ModelError
+from ..core.vocabulary import shown
 
 if TYPE_CHECKING:
     from .predictor import LassPredictor
@@ -215,7 +216,7 @@ def _triplet(item: Any) -> tuple[Any, Any, Any]:
     """Returns the names of a triplet that is given as a dict."""
     if not isinstance(item, Mapping) or set(item) - {"label"} != {"head", "relation", "tail"}:
         raise LassError(
-            f'{item!r} is not a triplet; expected a dict such as {{"head": ..., "relation": ..., "tail": ...}}'
+            f'{shown(item)} is not a triplet; expected a dict such as {{"head": ..., "relation": ..., "tail": ...}}'
         )
     return item["head"], item["relation"], item["tail"]
 

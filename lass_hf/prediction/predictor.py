@@ -100,8 +100,8 @@ class LassPredictor(CandidateRanker):
         """Scores triplets.
 
         Args:
-            triplets: (head, relation, tail) names. A name is an id, else a text, or `{"text": "..."}` for an entity
-                that is new to the graph.
+            triplets: (head, relation, tail) names, dicts or named tuples with these names, or a table with these
+                columns. A name is an id, else a text, or `{"text": "..."}` for an entity that is new to the graph.
 
         Returns:
             Scores in the given order: float32, shape (n,). The higher, the more plausible.

@@ -4,6 +4,7 @@ Both put sequences of nearly equal length beside each other and name these lengt
 next to no padding.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,9 +15,13 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.processing_lass import LassProcessor
 from ..core.token_store import TokenStore
+from ..core.vocabulary import escaped, shown
 from ..scoring.length_buckets import batch_cost, batches_by_length
+from ..utils.distributed import processes
 from .hard_negatives import HardNegatives
 from .negative_sampling import NegativeSampler
+
+logger = logging.getLogger(__name__)
 
 QUERY_SLOTS = (2, 0)  # the order of a positive's two queries: for its tail, then for its head
 Features = GraphSplit | Sequence[Mapping[str, int]]
@@ -70,10 +75,10 @@ class KGDataCollator:
         _check_architecture(self, processor, "cross-encoder")
         self.graph, self.store = graph, processor.token_store(graph)
         choices = (graph, num_negatives, corruption, replacement, seed)
-        self.uniform_sampler = NegativeSampler(*choices, pseudo_typed=pseudo_typed)
+        self.uniform_sampler = NegativeSampler(*choices, pseudo_typed=pseudo_typed, store=self.store)
         self.sampler = self.uniform_sampler
         if num_mined:
-            self.sampler = NegativeSampler(*choices, hard_negatives, num_mined, pseudo_typed)
+            self.sampler = NegativeSampler(*choices, hard_negatives, num_mined, pseudo_typed, self.store)
         # In shared memory, so that data loader workers that live on see a new epoch too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -160,6 +165,19 @@ class InBatchCollator:
             "labels": torch.ones(len(triplets), dtype=torch.int64),
             **{name: torch.from_numpy(array) for name, array in arrays.items()},
         }
+
+
+def warn_of_indistinct_names(processor: LassProcessor, graph: KnowledgeGraph) -> None:
+    """Logs a warning, on the main process, if a graph has names that the tokenizer cannot tell apart."""
+    for names in (graph.entities, graph.relations):
+        count, pair = processor.token_store(graph).find_indistinct(names.kind, names.texts)
+        if pair is not None and processes().is_main_process:
+            first, second = (f"{escaped(names.ids[number])} ({shown(names.texts[number])})" for number in pair)
+            logger.warning(
+                "%d of %d %s have other texts but the same tokens, and get the same scores, such as %s and %s: use a "
+                "tokenizer of their script, or texts that differ in the first %d tokens",
+                *(count, len(names), names.kind, first, second, processor.max_length),
+            )
 
 
 def groups_of(labels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit
-from ..core.known_triplets import KnownTriplets
 from ..core.token_store import TokenStore
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
@@ -95,7 +94,7 @@ def mine_hard_negatives(
         )
     index = build_entity_index(scorer, index_folder, quiet)
     graph, store = split.graph, scorer.store
-    known = KnownTriplets(store.canonical_triplets(graph["train"].positives), graph.num_entities, graph.num_relations)
+    known = store.known_in_train(graph)
     queries, entities = {}, {}
     for slot in (0, 2):
         queries[slot], first = np.unique(split.positives[:, [1, 2 - slot]], axis=0, return_index=True)

@@ -6,6 +6,7 @@ batch nor on the process that draws them, and a training that is resumed draws w
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy as np
 from ..core.choices import CORRUPTIONS
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
+from ..core.token_store import TokenStore
 from .hard_negatives import HardNegatives
 
 logger = logging.getLogger(__name__)
@@ -56,6 +59,8 @@ class NegativeSampler:
             there are fewer. The rest are drawn uniformly, and can repeat one of them.
         pseudo_typed: Whether to draw heads and tails from the entities that occur in that slot of that relation in
             training (PyKEEN's PseudoTypedNegativeSampler), as the false tails of FB13 do.
+        store: The graph's texts as token ids. With it, a triplet that reads the same as the positive or as a known one
+            is not drawn either, because a text model cannot tell the two apart. None compares integers alone.
 
     Raises:
         LassError: A number or the corruption is not one of these.
@@ -71,6 +76,7 @@ class NegativeSampler:
         hard_negatives: HardNegatives | None = None,
         num_mined: int = 0,
         pseudo_typed: bool = False,
+        store: TokenStore | None = None,
     ):
         if num_negatives < 1:
             raise LassError(f"num_negatives={num_negatives}; expected 1 or more")
@@ -88,9 +94,15 @@ class NegativeSampler:
         self.hard_negatives = hard_negatives
         self.num_mined = num_mined
         self.pseudo_typed = pseudo_typed
+        self.store = store if store is not None and store.shares_texts else None
         self._all_values = np.arange(max(graph.num_entities, graph.num_relations))
         self._typed_values: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._has_warned = False
+
+    @cached_property
+    def _known(self) -> KnownTriplets:
+        """The triplets that are never drawn."""
+        return self.graph.known_in_train if self.store is None else self.store.known_in_train(self.graph)
 
     @property
     def num_slots(self) -> int:
@@ -229,9 +241,12 @@ class NegativeSampler:
 
     def _is_valid(self, slot: int, triplets: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Returns whether values, (n, m), make triplets other than the n given ones and the known training triplets."""
+        if self.store is not None:  # What reads the same is the same.
+            triplets = self.store.canonical_triplets(triplets)
+            values = self.store.first_with_same_text[slot == 1][values]
         candidates = np.repeat(triplets[:, None], values.shape[1], axis=1)
         candidates[:, :, slot] = values
-        known = self.graph.known_in_train.contains(candidates.reshape(-1, 3)).reshape(values.shape)
+        known = self._known.contains(candidates.reshape(-1, 3)).reshape(values.shape)
         return ~known & (values != triplets[:, None, slot])
 
 

@@ -220,9 +220,7 @@ class BiEncoderObjective(Objective):
     def _known_texts(self, graph: KnowledgeGraph) -> KnownTriplets:
         """Returns the true training triplets; the first of several entities with the same text stands for all."""
         if self._known is None or self._known[0] is not graph:
-            triplets = graph["train"].positives if "train" in graph else np.empty((0, 3), dtype=np.int64)
-            texts = self.processor.token_store(graph).canonical_triplets(triplets)
-            self._known = graph, KnownTriplets(texts, graph.num_entities, graph.num_relations)
+            self._known = graph, self.processor.token_store(graph).known_in_train(graph)
         return self._known[1]
 
 

@@ -20,6 +20,7 @@ from ..core.processing_lass import LassProcessor
 from ..utils.eager_attention import eager_attention
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
 from .checkpoints import check_checkpoint, loading_checkpoint, saving
+from .data_collators import warn_of_indistinct_names
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .objectives import OBJECTIVES, Objective
 from .samplers import NeighborhoodSampler, SharedBatches
@@ -104,6 +105,7 @@ class LassTrainer(Trainer):
         if train_dataset is not None:
             train_dataset = self.objective.training_split(train_dataset)
             processor.graph = train_dataset.graph
+            warn_of_indistinct_names(processor, train_dataset.graph)
         self._own_collator = None  # replaced by one of the arguments as they are when a training begins
         if data_collator is None and processor.graph is not None:
             data_collator = self._own_collator = self.objective.make_collator(processor.graph)

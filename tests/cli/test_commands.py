@@ -175,9 +175,23 @@ def test_info_prints_and_writes_counts_and_token_lengths(graph_folder, encoder_f
         "test": len(TEST),
     }
     assert metrics["tokens"]["sequence"]["max"] > metrics["tokens"]["entity_text"]["max"] > 0
+    assert metrics["tokens"]["entities_with_same_tokens"] == 0
     out = capsys.readouterr().out
     assert "entities_unseen_in_train" in out
     assert "tokens:" in out
+
+
+def test_info_counts_entities_that_the_tokenizer_cannot_tell_apart(encoder_folder, tmp_path):
+    """Two texts are unknown tokens, and two differ behind the 64 tokens that the tokenizer reads."""
+    texts = {"a": "\u732b", "b": "\u72d7", "c": "cat " * 70, "d": "cat " * 69 + "dog", "e": "cat"}
+    folder = write_graph(
+        tmp_path / "graph", [("a", "is_a", "b"), ("c", "is_a", "d"), ("e", "is_a", "e")], None, None, texts
+    )
+    assert run("info", "--graph", folder, "--encoder", encoder_folder, "--json", tmp_path / "info.json") == 0
+    tokens = content_of(tmp_path / "info.json")["metrics"]["tokens"]
+    assert (tokens["entities_with_same_tokens"], tokens["entities_example"]) == (4, "'a' and 'b'")
+    assert (tokens["relations_with_same_tokens"], tokens["relations_example"]) == (0, None)
+    assert tokens["entity_text"]["max"] == 70
 
 
 def test_info_without_an_encoder_counts_and_measures_no_tokens(graph_folder, tmp_path, capsys):

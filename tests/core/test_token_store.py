@@ -116,6 +116,25 @@ def test_same_text_finds_the_first_entity_with_the_same_tokens():
     entities, relations = store.first_with_same_text
     assert entities.tolist() == [0, 1, 0, 3, 1]
     assert relations.tolist() == [0, 1, 0]
+    assert store.canonical_triplets(np.array([[4, 2, 2], [3, 1, 0]])).tolist() == [[1, 0, 0], [3, 1, 0]]
+
+
+@given(case=stores(), length=st.integers(1, 16))
+@settings(max_examples=20, deadline=None)
+def test_a_truncated_store_is_that_of_shorter_texts(case, length):
+    template, relations, entities, _ = case
+    cut = TokenStore.from_lists(template, relations, entities).truncated(length)
+    expected = TokenStore.from_lists(template, *([text[:length] for text in texts] for texts in (relations, entities)))
+    assert (cut.tokens.tolist(), cut.offsets.tolist()) == (expected.tokens.tolist(), expected.offsets.tolist())
+
+
+def test_entities_with_other_texts_and_the_same_tokens_are_found():
+    template = SequenceTemplate(1, 2, 3, True, 64)
+    store = TokenStore.from_lists(template, [[7]], [[5], [6, 7], [5], [6, 7, 8], [5]])
+    assert store.find_indistinct("entities", ["a", "b", "a", "c", "a"]) == (0, None)
+    assert store.find_indistinct("entities", ["a", "b", "a", "c", "d"]) == (3, (0, 4))
+    assert store.find_indistinct("relations", ["r"]) == (0, None)
+    assert store.truncated(2).find_indistinct("entities", ["a", "b", "a", "c", "d"]) == (5, (1, 3))
 
 
 def test_the_summary_of_lengths_counts_tokens(graph, processor):

@@ -7,8 +7,9 @@ import pytest
 
 from lass_hf.core import vocabulary as module
 from lass_hf.core.errors import GraphError, UnknownNameError
-from lass_hf.core.vocabulary import Vocabulary
-from lass_hf.graphs.named_triplets import is_blank, to_arrow_strings
+from lass_hf.core.vocabulary import BLANKS, Vocabulary
+from lass_hf.graphs.name_forms import is_blank
+from lass_hf.graphs.named_triplets import to_arrow_strings
 
 WORDS = ["Berlin, a city", "Bern, a city", "Merlin, a wizard", "Lisbon, a city", "Madrid, a city", "Oslo, a city"]
 
@@ -84,9 +85,22 @@ def test_index_gives_the_number_of_each_id():
     assert list(vocabulary.index.values()) == list(range(len(vocabulary)))
 
 
-def test_a_string_is_blank_if_python_strips_it_to_nothing():
-    characters = [chr(code) for code in range(0x3100) if not 0xD800 <= code < 0xE000]
-    expected = [not character.strip() for character in characters]
+def test_a_name_is_found_with_blanks_around_it(vocabulary):
+    assert [vocabulary.find(name) for name in (" Q1", "Q1\r", "\ufeffParis", "Paris, Texas\xa0")] == [0, 0, 3, 3]
+
+
+def test_an_unknown_name_is_written_otherwise_than_the_one_it_looks_like():
+    vocabulary = Vocabulary("entities", ["caf\xe9", "New York"], ["coffee house", "city"])
+    with pytest.raises(UnknownNameError, match=r"^'cafe\\u0301' is not .*; did you mean 'café'"):
+        vocabulary.find("cafe\u0301")
+    with pytest.raises(UnknownNameError, match=r"^'New\\xa0York' is not .*; did you mean 'New York'"):
+        vocabulary.find("New\xa0York")
+
+
+def test_a_string_is_blank_if_it_is_white_space_or_without_width():
+    characters = [chr(code) for code in range(0x11000) if not 0xD800 <= code < 0xE000]
+    expected = [not character.strip() or character in "\u200b\u2060\ufeff" for character in characters]
+    assert [not character.strip(BLANKS) for character in characters] == expected
     assert np.array_equal(is_blank(to_arrow_strings("entities", characters)), expected)
     assert is_blank(to_arrow_strings("entities", ["", " \u2028\t", " a "])).tolist() == [True, True, False]
 

@@ -2,6 +2,7 @@
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasets import Dataset, DatasetDict, Features, Value
 from helpers.odd_graph import make_odd_graph
@@ -145,7 +146,7 @@ BAD_TABLES = {
     "a null tail": ({"tail": ["b", None, "a"]}, {}, {}, "validation, row 1: tail is null"),
     "a null id": ({}, {}, {"id": ["r", None]}, "relations, row 1: id is null"),
     "a null text": ({}, {"text": [None, "two"]}, {}, "entities, row 0: text is null"),
-    "a blank text": ({}, {"text": ["one", " "]}, {}, "entities, row 1: text is ' '"),
+    "a blank text": ({}, {"text": ["one", " "]}, {}, "entities, row 1: text is ''"),
     "a blank id": ({}, {"id": ["a", "b", ""], "text": ["x"] * 3}, {}, "entities, row 2: id is ''"),
     "an unlisted head": ({"head": ["a", "c", "d"]}, {}, {}, "validation, row 1: head 'c' has no row.*'entities'"),
     "an unlisted tail": ({"tail": ["b", "a", "d"]}, {}, {}, "validation, row 2: tail 'd' has no row.*'entities'"),
@@ -157,7 +158,13 @@ BAD_TABLES = {
     ),
     "an id twice": ({}, {"id": ["b", "a", "a"], "text": ["1", "2", "2"]}, {}, "entities, row 1: 'a' has 2 rows"),
     "a label of 2": ({"label": [1, 0, 2]}, {}, {}, "validation, row 2: label 2; expected 1"),
-    "a label in words": ({"label": ["1", "0", "1"]}, {}, {}, "validation, row 0: label '1'; expected 1"),
+    "a label in words": ({"label": ["1", "0", "true"]}, {}, {}, "validation, row 2: label 'true'; expected 1"),
+    "an id twice with blanks": (
+        {},
+        {"id": ["b", "a", "\ufeffa "], "text": ["1", "2", "2"]},
+        {},
+        "row 1: 'a' has 2 rows",
+    ),
     "a label of a half": ({"label": [1.0, 0.5, 0.0]}, {}, {}, "validation, row 1: label 0.5"),
     "labels in part": ({"label": [1, None, 0]}, {}, {}, "validation, row 1: label is null"),
 }
@@ -177,8 +184,45 @@ def test_bad_tables_are_one_line_that_names_table_and_row(rows, entities, relati
 
 
 def test_an_empty_name_without_vocabulary_is_named():
-    with pytest.raises(GraphError, match=r"train, row 2: tail ' ' is empty"):
+    with pytest.raises(GraphError, match=r"train, row 2: tail '' is empty"):
         KnowledgeGraph.from_datasets({"train": Dataset.from_dict(ROWS | {"tail": ["b", "a", " "]})})
+
+
+def test_a_name_in_another_unicode_form_than_in_its_table_is_named_with_both():
+    triplets = {"train": Dataset.from_dict({"head": ["cafe\u0301"], "relation": ["r"], "tail": ["b"]})}
+    entities = Dataset.from_dict({"id": ["b", "caf\xe9"], "text": ["one", "two"]})
+    with pytest.raises(
+        GraphError, match=r"head 'cafe\\u0301' has no row in the table 'entities'; 'café' looks the same"
+    ):
+        KnowledgeGraph.from_datasets(triplets, entities)
+
+
+@pytest.mark.parametrize("labels", [["1", "0", "-1"], [True, False, False], [1.0, 0.0, -1.0]])
+def test_labels_of_tables_may_be_of_other_types(labels):
+    graph = KnowledgeGraph.from_datasets({"train": Dataset.from_dict(ROWS | {"label": labels})})
+    assert graph["train"].labels.tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("column", ["head", "id", "text"])
+def test_bytes_that_are_not_utf8_are_named_with_their_row(column):
+    """Arrow and Parquet do not check the strings of other writers."""
+    bad = pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.py_buffer(np.array([0, 1, 2], "<i4")), pa.py_buffer(b"a\xff")]
+    )
+    tables = {
+        "entities": pa.table({"id": ["a", "b"], "text": ["one", "two"]}),
+        "train": pa.table({"head": ["a", "b"], "relation": ["r", "r"], "tail": ["b", "a"]}),
+    }
+    name = "train" if column == "head" else "entities"
+    tables[name] = tables[name].set_column(tables[name].column_names.index(column), column, bad)
+    with pytest.raises(GraphError, match=rf"{name}, row 1: {column} b'\\xff' is not UTF-8"):
+        arrow_tables.from_arrow({"train": tables["train"]}, tables["entities"], None)
+
+
+def test_the_header_of_a_table_is_no_triplet():
+    rows = {name: [name, *values] for name, values in ROWS.items()}
+    with pytest.raises(GraphError, match=r"train, row 0: a header \(head, relation, tail\)"):
+        KnowledgeGraph.from_datasets({"train": Dataset.from_dict(rows)})
 
 
 def test_an_empty_split_is_named():

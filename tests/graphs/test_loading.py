@@ -77,7 +77,7 @@ def test_a_benchmark_is_the_graph_of_its_folder_the_first_and_the_second_time(tm
 
 
 def test_ids_and_texts_stay_the_same_strings(tmp_path):
-    names = ["007", "null", "NaN", "1e5", "true", '"quoted', "a,b", " space ", "é\u2028x"]
+    names = ["007", "null", "NaN", "1e5", "true", '"quoted', "a,b", "two  spaces", "é\u2028x"]
     rows = [(head, "0", tail) for head in names for tail in names]
     texts = {name: f"text of {name}" for name in names}
     folder = write_graph(tmp_path / "data", rows, None, None, None)

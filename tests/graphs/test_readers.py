@@ -1,5 +1,7 @@
 """Graphs from folders of text files: triplets, labels, texts, and a one-line error for each fault."""
 
+import logging
+
 import numpy as np
 import pytest
 from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION
@@ -52,6 +54,20 @@ def test_a_fourth_column_is_a_label(tmp_path, false):
 def test_each_name_of_the_validation_file_is_found(tmp_path, name):
     write(tmp_path, train="a\tr\tb\n", **{name: "b\tr\ta\n"})
     assert names_of(KnowledgeGraph.from_directory(tmp_path), "validation") == [("b", "r", "a")]
+
+
+def test_files_of_triplets_may_be_called_txt(tmp_path):
+    for name, row in (("train.txt", "a\tr\tb\n"), ("valid.txt", "b\tr\ta\n"), ("test.tsv", "a\tr\ta\n")):
+        (tmp_path / name).write_text(row)
+    graph = KnowledgeGraph.from_directory(tmp_path)
+    assert {name: names_of(graph, name) for name in graph.splits} == {
+        "train": [("a", "r", "b")],
+        "validation": [("b", "r", "a")],
+        "test": [("a", "r", "a")],
+    }
+    (tmp_path / "train.tsv").write_text("a\tr\tb\n")
+    with pytest.raises(GraphError, match=r"train\.tsv and train\.txt are the same split; keep one"):
+        KnowledgeGraph.from_directory(tmp_path)
 
 
 def test_two_validation_files_are_an_error_that_names_both(tmp_path):
@@ -174,6 +190,15 @@ BAD_FILES = {
     "a line with fewer columns": ("train.tsv", b"a\tr\tb\nb\tr\ta\na\tr\n", 3, "2 column"),
     "a line with a label too many": ("train.tsv", b"a\tr\tb\nb\tr\ta\t1\n", 2, "4 column"),
     "a line without the label": ("test.tsv", b"a\tr\tb\t1\nb\tr\ta\n", 2, "expected 4"),
+    "a header": ("train.tsv", b"head\trelation\ttail\na\tr\tb\n", 1, "a header (head, relation, tail)"),
+    "a header in capitals, with a label": ("test.tsv", b"Head\tRel\tTail\tLabel\na\tr\tb\t1\n", 1, "a header"),
+    "a header of ids": ("dev.tsv", b"head_id\trelation_id\ttail_id\na\tr\tb\n", 1, "a header"),
+    "a header of letters": ("train.tsv", b"h\tr\tt\na\ts\tb\n", 1, "a header"),
+    "a header of RDF": ("train.tsv", b"subject\tpredicate\tobject\na\tr\tb\n", 1, "a header"),
+    "a header of a graph database": ("train.tsv", b"source\trelation\ttarget\na\tr\tb\n", 1, "a header"),
+    "a header in another order": ("train.tsv", b"head\ttail\trelation\na\tb\tr\n", 1, "a header"),
+    "a header of texts": ("entity2text.txt", b"id\ttext\na\tone\nb\ttwo\n", 1, "a header (id, text)"),
+    "UTF-16 without a byte-order mark": ("train.tsv", "a\tr\tb\n".encode("utf-16-le"), 1, "a NUL character"),
     "a blank line inside": ("train.tsv", b"a\tr\tb\n\nb\tr\ta\n", 2, "1 column"),
     "an empty head": ("train.tsv", b"a\tr\tb\n\tr\ta\n", 2, "empty field"),
     "a blank relation": ("train.tsv", b"a\t \tb\n", 1, "empty field"),
@@ -209,6 +234,85 @@ def test_a_bad_file_is_one_line_that_names_file_line_and_fault(tmp_path, name, c
     assert line is None or f"line {line}:" in message
     assert what in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "head\trelation\ttail\ntail\tis_a\tpart\n",  # anatomy
+        "source\ttype\tobject\na\ttype\tb\n",
+        "h\tr\tt\nt\tr\th\n",
+        "a\trelation\tb\n",
+    ],
+)
+def test_names_like_those_of_columns_are_names_where_they_occur_again(tmp_path, rows):
+    graph = KnowledgeGraph.from_directory(write(tmp_path, train=rows))
+    assert len(graph["train"]) == rows.count("\n")
+
+
+def test_an_id_and_text_like_the_names_of_columns_are_names_where_triplets_use_them(tmp_path):
+    write(tmp_path, train="id\tr\tb\n", entity2text="id\tname\nb\ttwo\n")
+    assert KnowledgeGraph.from_directory(tmp_path).entities.texts == ["name", "two"]
+
+
+# Names that differ invisibly
+
+
+@pytest.mark.parametrize("blank", ["\r", " ", "\xa0", "\u3000", "\ufeff", "\u200b", "\u2060"])
+def test_blanks_around_names_are_no_part_of_them(tmp_path, blank):
+    """As of files that were joined, made by other editors or copied out of tables."""
+    write(
+        tmp_path,
+        train=f"a{blank}\tr\tb\n{blank}a\t{blank}r\tb{blank}\r\n",
+        test=f"a\tr{blank}\tb\t1{blank}\n",
+        entity2text=f"{blank}a\tone{blank}\nb{blank}\t{blank}two\n",
+    )
+    graph = KnowledgeGraph.from_directory(tmp_path)
+    assert (graph.entities.ids, graph.entities.texts, graph.relations.ids) == (["a", "b"], ["one", "two"], ["r"])
+    assert (graph["train"].triplets.tolist(), graph["test"].labels.tolist()) == ([[0, 0, 1]] * 2, [1])
+    rows = [(f"a{blank}", "r", "b"), (f"{blank}a", f"{blank}r", f"b{blank}")]
+    assert KnowledgeGraph.from_triplets(rows)["train"].triplets.tolist() == [[0, 0, 1]] * 2
+
+
+LOOK_ALIKES = {
+    "forms of Unicode": ("caf\xe9", "cafe\u0301", r"'café' and 'cafe\u0301'"),
+    "Hangul": ("\ud55c", "\u1112\u1161\u11ab", r"'한' and '\u1112\u1161\u11ab'"),
+    "a space": ("New York", "New\xa0York", r"'New York' and 'New\xa0York'"),
+    "a space without width": ("ab", "a\u200bb", r"'ab' and 'a\u200bb'"),
+    "a joiner": ("a\u200cb", "a\u200db", r"'a\u200cb' and 'a\u200db'"),
+    "a byte-order mark inside": ("a\ufeffb", "ab", r"'a\ufeffb' and 'ab'"),
+    "a soft hyphen": ("a\xadb", "ab", r"'a\xadb' and 'ab'"),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "both"), LOOK_ALIKES.values(), ids=LOOK_ALIKES)
+def test_ids_that_look_the_same_are_two_and_a_warning_names_both(tmp_path, caplog, one, other, both):
+    folder = write(tmp_path, train=f"{one}\tr\tb\n", test=f"{other}\tr\tb\n")
+    with caplog.at_level(logging.WARNING, logger="lass_hf"):
+        assert KnowledgeGraph.from_directory(folder).entities.ids == [one, "b", other]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"2 entities have ids that look like another one, such as {both}: if")
+    write(tmp_path, entity2text=f"{one}\tone\nb\ttwo\n")
+    with pytest.raises(GraphError) as caught:
+        KnowledgeGraph.from_directory(folder)
+    written = dict(zip((one, other), both.split(" and "), strict=True))
+    assert f"no text for {written[other]}" in str(caught.value)
+    assert f"{written[one]} looks the same" in str(caught.value)
+
+
+def test_a_long_text_of_an_id_that_looks_like_another_is_told(tmp_path, caplog):
+    """It would be left out in silence, as a long text of an entity that the graph lacks."""
+    write(tmp_path, train="caf\xe9\tr\tb\n", entity2textlong="cafe\u0301\ta place for coffee\n")
+    with caplog.at_level(logging.WARNING, logger="lass_hf"):
+        KnowledgeGraph.from_directory(tmp_path, long_text=True)
+    (record,) = caplog.records
+    assert r"'café' and 'cafe\u0301'" in record.getMessage()
+
+
+def test_other_names_are_not_said_to_look_the_same(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="lass_hf"):
+        KnowledgeGraph.from_directory(write(tmp_path, train="caf\xe9\tr\tcafe\nCaf\xe9\tR\ta b\na  b\tr\tab\n"))
+    assert caplog.records == []
 
 
 def test_a_bad_line_of_the_long_texts_is_named(tmp_path):

@@ -47,6 +47,9 @@ def test_summary_counts_vocabularies_and_shared_texts(flawed_graph):
         "entities_sharing_a_text": 2,  # b and c; f and g occur in no triplet
         "texts_shared": 1,
         "most_shared_text": "same",
+        "entities_looking_alike": 0,
+        "relations_looking_alike": 0,
+        "example_of_looking_alike": None,
     }
 
 
@@ -95,6 +98,13 @@ def test_summary_of_a_labeled_test_split(flawed_graph):
 def test_summary_of_a_clean_graph_has_no_shared_text(graph):
     summary = graph.summary()
     assert (summary["entities_sharing_a_text"], summary["most_shared_text"]) == (0, None)
+
+
+def test_summary_counts_ids_that_look_the_same():
+    names = ("caf\xe9", "cafe\u0301", "New York", "New\xa0York", "a\u200bb", "ab", "other")
+    summary = KnowledgeGraph.from_triplets([(name, "in", "other") for name in names]).summary()
+    assert (summary["entities_looking_alike"], summary["relations_looking_alike"]) == (6, 0)
+    assert summary["example_of_looking_alike"] == r"'café' and 'cafe\u0301'"
 
 
 def test_summary_without_train_has_no_counts_against_train():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError
+from lass_hf.core.vocabulary import BLANKS
 from lass_hf.graphs.text_files import read_texts, read_triplets
 
 
@@ -19,8 +20,10 @@ def lines_of(content):
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RefusedError(error.object[: error.start].count(b"\n") + 1) from None
-    lines = text.replace("\r\n", "\n").split("\n")
-    while lines and not lines[-1].strip():
+    if "\0" in text:
+        raise RefusedError(text[: text.index("\0")].count("\n") + 1)
+    lines = text.split("\n")
+    while lines and not lines[-1].strip(BLANKS):
         lines.pop()
     if not lines:
         raise RefusedError(None)
@@ -30,23 +33,23 @@ def lines_of(content):
 def triplets_of(content):
     rows, labels = [], []
     for number, line in enumerate(lines_of(content), start=1):
-        row = line.split("\t")
-        if len(row) not in (3, 4) or (rows and len(row) != len(rows[0])) or not all(map(str.strip, row)):
+        row = [field.strip(BLANKS) for field in line.split("\t")]
+        if len(row) not in (3, 4) or (rows and len(row) != len(rows[0])) or not all(row):
             raise RefusedError(number)
         rows.append(row)
     for number, row in enumerate(rows, start=1):
         if len(row) == 4:
-            if row[3].strip() not in ("1", "0", "-1"):
+            if row[3] not in ("1", "0", "-1"):
                 raise RefusedError(number)
-            labels.append(int(row[3].strip() == "1"))
+            labels.append(int(row[3] == "1"))
     return [tuple(row[:3]) for row in rows], labels or None
 
 
 def texts_of(content):
     texts = {}
     for number, line in enumerate(lines_of(content), start=1):
-        row = [field if column == 0 else field.strip() for column, field in enumerate(line.split("\t"))]
-        if len(row) != 2 or not row[0].strip() or not row[1] or texts.setdefault(*row) != row[1]:
+        row = [field.strip(BLANKS) for field in line.split("\t")]
+        if len(row) != 2 or not all(row) or texts.setdefault(*row) != row[1]:
             raise RefusedError(number)
     return texts
 
@@ -61,8 +64,8 @@ def read_triplets_as_lists(file):
 
 
 # Most fields are right, so that wrong lines often follow right ones.
-NAMES = ["a", "b", "é", "null", "007", " a", "x y", "\u2028x", "x\ry", '"q', "1"]
-FIELDS = st.sampled_from([*NAMES * 5, "", " ", "\u3000"])
+NAMES = ["a", "b", "é", "null", "007", " a", "x y", "\u2028x", "x\ry", '"q', "1", "\ufeffa", "a\xa0", "a\r"]
+FIELDS = st.sampled_from([*NAMES * 5, "", " ", "\u3000", "\u200b", "x\0"])
 LABELS = st.sampled_from([*["1", "0", "-1", " 1 "] * 5, "2", ""])
 ENDS = st.sampled_from(["", "\n", "\n\n \n", "\r\n\r\n", "\t\n"])
 

@@ -2,14 +2,17 @@
 
 import collections
 import itertools
+import logging
 
 import numpy as np
 import pytest
 import torch
-from helpers.tiny import integer_graph, make_graph, make_processor, wordpiece_tokenizer
+from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, integer_graph, make_graph, make_processor, wordpiece_tokenizer
+from helpers.trainings import trainer_of
 
-from lass_hf import KGDataCollator, LassProcessor
+from lass_hf import KGDataCollator, KnowledgeGraph, LassProcessor
 from lass_hf.core.errors import LassError
+from lass_hf.training import negative_sampling
 from lass_hf.training.negative_sampling import NegativeSampler
 
 
@@ -136,3 +139,60 @@ def test_groups_name_the_positive_of_each_sequence(corruption, graph):
         padded = torch.nn.functional.pad(alone, (0, width - alone.shape[1]), value=processor.tokenizer.pad_token_id)
         expected = padded.tolist(), labels[start:stop].tolist()
         assert sorted(zip(*group_rows, strict=True)) == sorted(zip(*expected, strict=True))
+
+
+# Names that are the same
+
+
+@pytest.mark.parametrize("small_vocabulary", [0, 10**9])
+@pytest.mark.parametrize("choices", [{}, {"replacement": True}, {"pseudo_typed": True}, {"corruption": "head_or_tail"}])
+def test_no_negative_reads_the_same_as_a_true_triplet(choices, small_vocabulary, monkeypatch):
+    """60 entities have 30 names, and 6 relations have 3; each negative is compared as it is written."""
+    monkeypatch.setattr(negative_sampling, "SMALL_VOCABULARY", small_vocabulary)
+    words, random = list(ENTITY_TEXT), np.random.default_rng(0)
+    rows = np.stack([random.integers(size, size=300) for size in (60, 6, 60)], axis=1).astype(str)
+    graph = KnowledgeGraph.from_triplets(
+        rows,
+        entity_text={str(n): f"{words[n % 10]} {words[n // 10 % 3]}" for n in range(60)},
+        relation_text={str(n): list(RELATION_TEXT.values())[n % 3] for n in range(6)},
+    )
+
+    def written(triplets):
+        names = (graph.entities.texts, graph.relations.texts, graph.entities.texts)
+        columns = ([texts[n] for n in column] for texts, column in zip(names, triplets.T, strict=True))
+        return list(zip(*columns, strict=True))
+
+    collate = KGDataCollator(make_processor(graph), num_negatives=4, **choices)
+    triplets, labels = collate.with_negatives(graph["train"].triplets)
+    assert (labels == 0).sum() > 500
+    assert not set(written(triplets[labels == 0])) & set(written(graph["train"].triplets))
+    by_id = NegativeSampler(graph, 4, **choices).corrupt(graph["train"].triplets).triplets
+    assert set(written(by_id)) & set(written(graph["train"].triplets))  # The names do make a difference here.
+
+
+def test_a_negative_of_another_positive_does_not_read_the_same_as_the_positive():
+    graph = KnowledgeGraph.from_triplets(
+        [("0", "r", "1")],
+        test=[("0", "r", "2")],
+        entity_text={"0": "cat", "1": "dog", "2": "mouse", "3": "mouse"},
+    )
+    collate = KGDataCollator(make_processor(graph), num_negatives=4, corruption="tail")
+    triplets, labels = collate.with_negatives(graph["test"].triplets)
+    assert triplets[labels == 0].tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
+def test_a_training_says_which_entities_are_one_to_the_tokenizer(architecture, tmp_path, caplog):
+    texts = {"0": "cat", "1": "\u732b", "2": "\u72d7", "3": "cat", "4": "\u732b"}
+    rows = [("0", "r", "1"), ("2", "s", "3"), ("4", "t", "4")]
+    relations = {"r": "\u597d", "s": "eats", "t": "\u574f"}
+    graph = KnowledgeGraph.from_triplets(rows, rows[:1], entity_text=texts, relation_text=relations)
+    with caplog.at_level(logging.WARNING, logger="lass_hf"):
+        trainer_of(tmp_path, make_graph(), architecture)
+        assert caplog.records == []
+        trainer_of(tmp_path, graph, architecture)
+    of_entities, of_relations = (record.getMessage() for record in caplog.records)
+    assert of_entities.startswith("3 of 5 entities have other texts but the same tokens")
+    assert "'1' ('\u732b') and '2' ('\u72d7')" in of_entities
+    assert of_relations.startswith("2 of 3 relations have other texts but the same tokens")
+    assert "'r' ('\u597d') and 't' ('\u574f')" in of_relations

@@ -1,0 +1,116 @@
+"""The forms of names in files and tables: blanks around them, names that look the same, and headers among them.
+
+The functions take Arrow strings. What is no part of a name is removed; what may be is found and reported.
+"""
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.vocabulary import BLANKS, escaped
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+# Names that the columns of triplets have in files of others, by slot.
+COLUMN_NAMES = [
+    re.compile(rf"\W*(?:{names})(?:[ _]?(?:id|name|entity|label))?\W*", re.IGNORECASE)
+    for names in (
+        "head|subject|subj|source|src|from|start|entity_?1",
+        "relation|rel|predicate|pred|property|edge|type|relationship",
+        "tail|object|obj|target|dst|to|end|entity_?2",
+    )
+]
+SHORT_COLUMN_NAMES = (["h", "r", "t"], ["h", "t", "r"], ["s", "p", "o"])
+TEXT_COLUMN_NAMES = (
+    re.compile(r"(?:(?:entity|relation|node)?[ _]?id|entity|relation|node|key)", re.IGNORECASE),
+    re.compile(r"(?:text|name|label|description|title)", re.IGNORECASE),
+)
+
+
+def trim(strings: Any) -> Any:
+    """Removes white space and marks without width at both ends of Arrow strings."""
+    import pyarrow.compute as pc
+
+    return pc.utf8_trim(strings, characters=BLANKS)
+
+
+def is_blank(strings: Any) -> np.ndarray:
+    """Checks which Arrow strings are empty, or white space and marks without width only.
+
+    Args:
+        strings: n Arrow strings.
+
+    Returns:
+        bool of shape (n,).
+    """
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.equal(trim(strings), ""))
+
+
+def names_columns(triplet: list[str]) -> bool:
+    """Checks whether three names are those of the columns of a table, in any order."""
+    lower = [name.lower() for name in triplet]
+    slots = [slot for name in triplet for slot, pattern in enumerate(COLUMN_NAMES) if pattern.fullmatch(name)]
+    return lower in SHORT_COLUMN_NAMES or sorted(slots) == [0, 1, 2]
+
+
+def names_text_columns(name: str, text: str) -> bool:
+    """Checks whether an id and its text are the names of the columns of a table."""
+    return all(pattern.fullmatch(value) for pattern, value in zip(TEXT_COLUMN_NAMES, (name, text), strict=True))
+
+
+def find_look_alikes(names: Any) -> tuple[int, list[str]]:
+    """Finds names that look the same: they differ in their Unicode form, in marks without width or in kinds of space.
+
+    Args:
+        names: Arrow large strings, all different.
+
+    Returns:
+        The number of names that look like another one, and the first two that look the same, or [].
+    """
+    import pyarrow.compute as pc
+
+    if pc.all(pc.string_is_ascii(names)).as_py() is not False:
+        return 0, []
+    codes = _appearances(names).dictionary_encode().indices.to_numpy()
+    is_shared = np.bincount(codes)[codes] > 1
+    if not is_shared.any():
+        return 0, []
+    same = np.flatnonzero(codes == codes[is_shared.argmax()])[:2]
+    return int(is_shared.sum()), [names[position].as_py() for position in same.tolist()]
+
+
+def _appearances(names: Any) -> "pa.LargeStringArray":
+    import pyarrow.compute as pc
+
+    composed = pc.utf8_normalize(names, form="NFC")
+    visible = pc.replace_substring_regex(composed, r"[\p{Cf}\x{fe00}-\x{fe0f}]", "")
+    return pc.replace_substring_regex(visible, r"\p{Zs}", " ")
+
+
+def look_alike_of(name: str, names: list[str]) -> str:
+    """Returns the end of an error message: the one of some names that looks like an unknown one, or ""."""
+    import pyarrow as pa
+
+    unknown, *known = _appearances(pa.array([name, *names], pa.large_string())).to_pylist()
+    if unknown not in known:
+        return ""
+    return f"; {escaped(names[known.index(unknown)])} looks the same: write both alike"
+
+
+def warn_of_look_alikes(kind: str, ids: list[str]) -> None:
+    """Logs one warning if some ids of "entities" or "relations", all different, look the same."""
+    import pyarrow as pa
+
+    count, same = find_look_alikes(pa.array(ids, pa.large_string()))
+    if count:
+        logger.warning(
+            "%d %s have ids that look like another one, such as %s and %s: if they are the same, write them alike",
+            *(count, kind, *map(escaped, same)),
+        )
