@@ -13,7 +13,7 @@ from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names
 from .configuration_lass import LassConfig
 from .encoders import check_model_source, resolve_encoder, shared_name
-from .errors import ModelError, first_line, loading_errors
+from .errors import ModelError, library_errors
 from .losses import negative_sampling_loss
 from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
@@ -107,17 +107,13 @@ class LassForKGCompletion(PreTrainedModel):
         refuse_old_names(choices)
         own = {name: choices.pop(name) for name in choice_names(ModelChoices) if name in choices}
         check_model_source(resolve_encoder(name_or_path), **choices)
-        try:
+        with library_errors(f"{name_or_path}: no encoder could be loaded"):
             if dropout is not None:
                 config = AutoConfig.from_pretrained(resolve_encoder(name_or_path), **_hub(choices))
                 choices["config"] = _with_dropout(config, dropout)
             encoder, info = AutoModel.from_pretrained(
                 resolve_encoder(name_or_path), output_loading_info=True, **{**choices, **SAFE}
             )
-        except ModelError:
-            raise  # The encoder is that of a trained LASS model, whose message is already the right one.
-        except loading_errors() as error:
-            raise ModelError(f"{name_or_path}: no encoder could be loaded ({_why(error)})") from error
         if isinstance(encoder, cls):
             encoder = encoder.encoder
         _refuse_missing_weights(name_or_path, encoder, info)
@@ -150,20 +146,16 @@ class LassForKGCompletion(PreTrainedModel):
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
             check_model_source(name, **kwargs)
-            try:
+            with library_errors(f"{name}: no model could be loaded"):
                 model_type = PreTrainedConfig.get_config_dict(name, **_hub(kwargs))[0].get("model_type")
-            except loading_errors() as error:
-                raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
             if model_type != cls.config_class.model_type:
                 raise ModelError(
                     f"{name} is a {model_type or 'unknown'} model, not a trained LASS model; to train one on it use "
                     f"LassForKGCompletion.from_encoder({str(name)!r})"
                 )
         with_info = kwargs.pop("output_loading_info", False)
-        try:
+        with library_errors(f"{name}: no model could be loaded"):
             loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **{**kwargs, **SAFE})
-        except loading_errors() as error:
-            raise ModelError(f"{name}: no model could be loaded ({_why(error)})") from error
         model, info = loaded
         _refuse_missing_weights(name, model, info)
         return loaded if with_info else model
@@ -287,14 +279,6 @@ def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Returns those arguments of `from_pretrained` that say where the files are."""
     names = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "trust_remote_code")
     return {name: kwargs[name] for name in names if name in kwargs}
-
-
-def _why(error: BaseException) -> str:
-    """Returns the first line of an error, or a remedy for weights in another format."""
-    line = first_line(error)
-    if "file named model.safetensors" in line:
-        return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
-    return line
 
 
 def _with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
