@@ -226,6 +226,7 @@ def make_server(predictor: LassPredictor, name: str, listener: socket.socket) ->
         lifespan="off",
         log_level="warning",
         access_log=False,
+        use_colors=False,  # escape sequences reach no terminal
         server_header=False,
         limit_concurrency=MAX_CONNECTIONS,
     )
