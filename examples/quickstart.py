@@ -26,6 +26,7 @@ from lass_hf import (
     load_benchmark,
     make_frequency_scorer,
     rank_split,
+    run_program,
     scorer_from_triplets,
 )
 
@@ -132,4 +133,4 @@ def check_promise(metrics: dict[str, dict[str, float]], found: int) -> tuple[boo
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(Path(__file__).name, main))

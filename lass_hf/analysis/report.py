@@ -23,6 +23,7 @@ from ..evaluation.ranking_progress import remove_progress
 from ..evaluation.triplet_classification import evaluate_triplet_classification
 from ..scoring.candidate_scores import make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
+from ..utils.atomic_files import write_whole
 from ..utils.distributed import processes
 from ..utils.fingerprints import model_fingerprint
 from ..utils.result_files import read_results, write_results
@@ -133,10 +134,10 @@ def analyze(
         }
     if is_main:
         for name, image in images.items():
-            (folder / name).write_bytes(image)
+            write_whole(folder / name, image)
         if attention is not None:
-            (folder / "attention.html").write_text(render_attention(attention, shown), encoding="utf-8")
-        (folder / "index.html").write_text(render_report(analysis, metadata, images), encoding="utf-8")
+            write_whole(folder / "attention.html", render_attention(attention, shown))
+        write_whole(folder / "index.html", render_report(analysis, metadata, images))
         write_results(folder / "analysis.json", **(metadata | analysis))
         remove_progress(folder / PROGRESS_FOLDER)
     return analysis

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns the exit code, 0 on success and 2 on bad input."""
-    from .commands import main as run  # here: importing a wing imports nothing
+    try:
+        from .commands import main as run  # here: importing a wing imports nothing
 
-    return run(argv)
+        return run(argv)
+    except KeyboardInterrupt:  # before `run` takes care of it
+        return 130

@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> None:
         metadata=metadata,
     )
     if processes().is_main_process:
+        if arguments.json:
+            write_results(arguments.json, **(metadata | analysis))
         names = ("accuracy", "roc_auc", "ece_sigmoid", "ece_platt", "mr", "mrr", "hits@1", "hits@10")
         print_metrics({name: analysis["metrics"].get(name) for name in names})
         print(f"open {Path(arguments.output, 'index.html')}")
-        if arguments.json:
-            write_results(arguments.json, **(metadata | analysis))

@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if not processes().is_main_process:
         return
+    if arguments.json:
+        write_results(arguments.json, {}, query=query, predictions=predictions)
     print_predictions(predictions)
     if arguments.rerank and len(predictions) > arguments.rerank_top_k:
         print(f"Scores of the first {arguments.rerank_top_k} are reranked; the others, with their scores, stay below.")
@@ -61,8 +63,6 @@ def run(arguments: argparse.Namespace) -> None:
         print("no prediction: every candidate is known (--include_known shows them)")
     elif not is_new and not arguments.include_known and not arguments.quiet:
         print("Predictions that the graph holds, in any split, are left out; --include_known shows and marks them.")
-    if arguments.json:
-        write_results(arguments.json, {}, query=query, predictions=predictions)
 
 
 def _query(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -141,20 +141,6 @@ def hub_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: kwargs[name] for name in names if name in kwargs}
 
 
-def why_not_loaded(error: BaseException) -> str:
-    """Returns the first line of an error of a library that loads a model, or what it means for LASS.
-
-    Args:
-        error: The error.
-    """
-    line = first_line(error)
-    if "file named model.safetensors" in line:
-        return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
-    if "custom code" in line:
-        return "it needs code that comes with it, which is not run unless trust_remote_code=True is given"
-    return line
-
-
 def encoder_name(name_or_path: str) -> str:
     """Returns the hub name of an encoder, or the last part of its folder's path.
 

@@ -4,19 +4,10 @@ The command line turns them into exit code 2. They do not cover mistakes in this
 no library, because `lass-hf --help` needs it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-def loading_errors() -> tuple[type[Exception], ...]:
-    """Returns the exceptions of the libraries that load models, for an `except` clause.
-
-    They mean that something is missing, damaged, of another model, or out of reach.
-    """
-    from huggingface_hub.errors import HTTPError, StrictDataclassError
-    from safetensors import SafetensorError
-
-    return (
-        *(OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError),
-        *(SafetensorError, StrictDataclassError, HTTPError),
-    )
+MAX_LENGTH = 300  # of a line of another library: some repeat the whole input
 
 
 class LassError(ValueError):
@@ -47,14 +38,49 @@ class NonFiniteError(LassError):
     """A score or a loss is NaN or infinite."""
 
 
+@contextmanager
+def library_errors(failed: str, hint: str = "", kind: type[LassError] = ModelError) -> Iterator[None]:
+    """Turns whatever a library raises, while it works on what a user gave, into an error of one line.
+
+    What a library raises for a missing, damaged or strange file is its own affair, and changes with its version. So any
+    error counts; `--debug` shows where it was raised.
+
+    Args:
+        failed: beginning of the line: what could not be done, and to which folder, file or name.
+        hint: end of the line: what to do.
+        kind: class of the error to raise; an error of this class passes as it is.
+    """
+    try:
+        yield
+    except kind:
+        raise
+    except BaseException as error:
+        # Libraries in Rust panic with an error that is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise kind(f"{failed} ({first_line(error)}){hint}") from error
+
+
 def first_line(error: BaseException) -> str:
     """Returns the first line of another library's error, to stand inside one of ours.
 
     Args:
-        error: an error of a library; for an answer of the hub the line explains that answer.
+        error: an error of a library; for an answer of the hub the line explains that answer. A line without a space,
+            such as the key of a KeyError, gets the name of the error's class.
     """
-    hub = None if isinstance(error, LassError) else _explain_hub_error(error)
-    return hub or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, LassError):
+        return str(error)
+    if hub := _explain_hub_error(error):
+        return hub
+    lines, name = str(error).strip().splitlines() or [""], type(error).__name__
+    line = " ".join(map(str.strip, lines[: 1 + lines[0].endswith(":")]))  # the next line says what is announced
+    if "file named model.safetensors" in line:
+        return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
+    if "custom code" in line:
+        return "it needs code that comes with it, which is not run unless trust_remote_code=True is given"
+    if len(line) > MAX_LENGTH:
+        line = line[: MAX_LENGTH - 1] + "…"
+    return line if " " in line else f"{name}: {line}" if line else name
 
 
 def _explain_hub_error(error: BaseException | None) -> str | None:

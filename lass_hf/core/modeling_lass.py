@@ -18,9 +18,8 @@ from .encoders import (
     hub_arguments,
     resolve_encoder,
     shared_name,
-    why_not_loaded,
 )
-from .errors import ModelError, loading_errors
+from .errors import ModelError, library_errors
 from .losses import negative_sampling_loss
 from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
@@ -129,7 +128,7 @@ class LassForKGCompletion(PreTrainedModel):
         source, dtype = resolve_encoder(name_or_path), choices.pop("torch_dtype", dtype)
         choices.setdefault("trust_remote_code", False)
         check_model_source(source, **choices)
-        try:
+        with library_errors(f"{name_or_path}: no encoder could be loaded"):
             if not isinstance(config := choices.pop("config", None), PreTrainedConfig):
                 config, choices = load_encoder_config(source, choices)
             check_weight_files(source, getattr(config, "transformers_weights", None), **choices)
@@ -138,10 +137,6 @@ class LassForKGCompletion(PreTrainedModel):
             encoder, info = AutoModel.from_pretrained(
                 source, config=config, dtype=dtype, output_loading_info=True, **{**choices, **SAFE}
             )
-        except ModelError:
-            raise  # Its message is already the right one.
-        except loading_errors() as error:
-            raise ModelError(f"{name_or_path}: no encoder could be loaded ({why_not_loaded(error)})") from error
         if isinstance(encoder, cls):
             encoder = encoder.encoder
         if type(encoder).__module__.startswith("transformers_modules."):
@@ -180,23 +175,17 @@ class LassForKGCompletion(PreTrainedModel):
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
             check_model_source(name, **kwargs)
-            try:
+            with library_errors(f"{name}: no model could be loaded"):
                 model_type = PreTrainedConfig.get_config_dict(name, **hub_arguments(kwargs))[0].get("model_type")
-            except loading_errors() as error:
-                raise ModelError(f"{name}: no model could be loaded ({why_not_loaded(error)})") from error
             if model_type != cls.config_class.model_type:
                 raise ModelError(
                     f"{name} is a {model_type or 'unknown'} model, not a trained LASS model; to train one on it use "
                     f"LassForKGCompletion.from_encoder({str(name)!r})"
                 )
         with_info = kwargs.pop("output_loading_info", False)
-        try:
+        with library_errors(f"{name}: no model could be loaded"):
             check_weight_files(name, None, **kwargs)
             loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **{**kwargs, **SAFE})
-        except ModelError:
-            raise
-        except loading_errors() as error:
-            raise ModelError(f"{name}: no model could be loaded ({why_not_loaded(error)})") from error
         model, info = loaded
         _refuse_missing_weights(name, model, info)
         return loaded if with_info else model

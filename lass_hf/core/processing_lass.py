@@ -18,8 +18,8 @@ from transformers.utils import cached_file
 from .architectures import ARCHITECTURES, check_fit
 from .choices import SequenceChoices, choice_names
 from .configuration_lass import LassConfig, usable_positions
-from .encoders import check_model_source, resolve_encoder, why_not_loaded
-from .errors import LassError, ModelError, loading_errors
+from .encoders import check_model_source, resolve_encoder
+from .errors import LassError, ModelError, library_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .old_names import refuse_old_names
 from .token_store import SequenceTemplate, TokenStore
@@ -85,7 +85,8 @@ class LassProcessor(ProcessorMixin):
         if self.max_length < (shortest := self._template.num_special(3) + 3):
             raise LassError(f"max_length is {self.max_length}; a sequence needs {shortest} tokens")
         # Byte-level tokenizers (RoBERTa, ModernBERT) know a word by the space before it; WordPiece drops the space.
-        words = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a")]
+        with library_errors(f"{type(tokenizer).__name__}: this tokenizer tokenizes no text"):
+            words = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a")]
         self._leading = " " if words[0] != words[1] else ""
         self.graph: KnowledgeGraph | None = None
         self._store: tuple[KnowledgeGraph, int, TokenStore] | None = None
@@ -108,13 +109,11 @@ class LassProcessor(ProcessorMixin):
         own = {name: choices.pop(name) for name in PROCESSOR_CHOICES if name in choices}
         choices.setdefault("trust_remote_code", False)
         check_model_source(resolve_encoder(name_or_path), **choices)
-        try:
+        with library_errors(f"{name_or_path}: no tokenizer could be loaded"):
             tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name_or_path), **choices)
-        except loading_errors() as error:
-            raise ModelError(f"{name_or_path}: no tokenizer could be loaded ({why_not_loaded(error)})") from error
         try:
             positions = usable_positions(AutoConfig.from_pretrained(resolve_encoder(name_or_path), **choices))
-        except loading_errors():  # The folder holds a tokenizer only.
+        except Exception:  # The folder holds a tokenizer only; of a damaged configuration the encoder's loading tells.
             positions = None
         processor = cls(tokenizer, **own)
         if positions is not None and processor.max_length > positions:
@@ -158,15 +157,16 @@ class LassProcessor(ProcessorMixin):
         for name, text in zip(names, texts, strict=True):
             if not is_unicode(text):
                 raise LassError(f"{name!r}: its text {shown(text)} is not valid Unicode; change the text")
-        encoded = self.tokenizer(
-            [self._leading + text.strip() for text in texts],
-            add_special_tokens=False,
-            split_special_tokens=True,  # "[SEP]" in a description is text
-            truncation=True,
-            max_length=self.max_length,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )["input_ids"]
+        with library_errors(f"{type(self.tokenizer).__name__}: this tokenizer does not tokenize the texts"):
+            encoded = self.tokenizer(
+                [self._leading + text.strip() for text in texts],
+                add_special_tokens=False,
+                split_special_tokens=True,  # "[SEP]" in a description is text
+                truncation=True,
+                max_length=self.max_length,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+            )["input_ids"]
         for name, text, tokens in zip(names, texts, encoded, strict=True):
             if not tokens or not text.strip():
                 raise LassError(
@@ -293,7 +293,7 @@ class LassProcessor(ProcessorMixin):
         check_model_source(pretrained_model_name_or_path, **kwargs)
         places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
         hub = {key: kwargs[key] for key in places if key in kwargs}
-        try:
+        with library_errors(f"{pretrained_model_name_or_path}: no LASS processor could be loaded"):
             processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
             vocabulary, triplets = (
                 cached_file(pretrained_model_name_or_path, name, _raise_exceptions_for_missing_entries=False, **hub)
@@ -301,10 +301,6 @@ class LassProcessor(ProcessorMixin):
             )
             if vocabulary is not None:
                 processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
-        except loading_errors() as error:
-            raise ModelError(
-                f"{pretrained_model_name_or_path}: no LASS processor could be loaded ({why_not_loaded(error)})"
-            ) from error
         return processor
 
 

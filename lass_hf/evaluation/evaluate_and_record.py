@@ -143,8 +143,6 @@ def evaluate_and_record(
         ranking["index_folder"] = find_index_folder_for_graph(folder, processor.graph, graph)
         result = _predict_links(model, processor, graph, reranker, ranking)
     ranked = result.reranked if isinstance(result, RerankingResult) else result
-    if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"] and processes().is_main_process:
-        print_metrics({"queries with an entity unseen in training": ranked.unseen})
     report(
         file,
         ranked.metrics,
@@ -165,6 +163,8 @@ def evaluate_and_record(
     )
     if not processes().is_main_process:
         return result
+    if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"]:
+        print_metrics({"queries with an entity unseen in training": ranked.unseen})
     if isinstance(result, ClassificationResult) and has_graph(processor, graph):
         keep_calibration(folder, result.calibration)  # a threshold from another graph would mislead
     if on_card:

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from ..core.errors import GraphError, first_line
+from ..core.errors import GraphError, first_line, library_errors
 from ..core.vocabulary import Vocabulary
 from .arrow_tables import from_arrow, to_arrow
 
@@ -203,7 +203,5 @@ def _read_table(folder: Path, patterns: list[str]) -> "pa.Table":
     files = _match_files(folder, patterns)
     if not files:
         raise GraphError(f"{folder}: no file {' '.join(patterns)}, but {DATASET_CARD} lists it")
-    try:
+    with library_errors(f"{folder}: {' '.join(patterns)} cannot be read", kind=GraphError):
         return pa.concat_tables([pq.read_table(file) for file in files])
-    except (OSError, pa.ArrowException) as error:
-        raise GraphError(f"{folder}: {' '.join(patterns)} cannot be read ({first_line(error)})") from None

@@ -9,10 +9,10 @@ from typing import Any
 
 from huggingface_hub import CommitInfo
 
-from ..core.errors import GraphError
+from ..core.errors import GraphError, HubError, library_errors
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import SPLITS
-from ..utils.hub_client import api, create_repository, hub_errors
+from ..utils.hub_client import api, create_repository
 from .dataset_folder import DATASET_CARD, VOCABULARIES, write_folder
 from .readers import SPLIT_FILES, TEXT_FILES, Parts, from_directory
 
@@ -48,7 +48,7 @@ def push_graph(graph: KnowledgeGraph, repo_id: str, *, private, token, commit_me
         folder = Path(scratch, repo_id.rpartition("/")[2])  # The card is titled with the folder's name.
         write_folder(graph, folder)
         repo_id = create_repository(repo_id, private=private, token=token, repo_type="dataset")
-        with hub_errors(f"{repo_id}: not pushed"):
+        with library_errors(f"{repo_id}: not pushed", kind=HubError):
             return api().upload_folder(
                 repo_id=repo_id,
                 repo_type="dataset",
@@ -73,6 +73,6 @@ def pull_graph(repo_id: str, long_text: bool, **kwargs: Any) -> Parts:
     Raises:
         GraphError: there is no such dataset, it cannot be reached, or its files are not those of a graph.
     """
-    with hub_errors(f"{repo_id}: no graph could be loaded from the hub", kind=GraphError):
+    with library_errors(f"{repo_id}: no graph could be loaded from the hub", kind=GraphError):
         folder = api().snapshot_download(repo_id, repo_type="dataset", allow_patterns=FILES_TO_DOWNLOAD, **kwargs)
     return from_directory(folder, long_text)

@@ -14,11 +14,11 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from ..core.configuration_lass import LassConfig
-from ..core.errors import HubError
+from ..core.errors import HubError, library_errors
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
-from ..utils.hub_client import api, create_repository, hub_errors
+from ..utils.hub_client import api, create_repository
 from .card_files import CARD_DATA_FILE, CARD_FILE, model_card_data, read_card_data, render_shared_card, write_card
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,8 @@ def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **k
             repo_id,
         )
     card_data, names = read_card_data(folder), {path.name for path in files}
-    with hub_errors(f"{repo_id}: not pushed", "; the local files are unchanged, and another push uploads them"):
+    hint = "; the local files are unchanged, and another push uploads them"
+    with library_errors(f"{repo_id}: not pushed", hint, HubError):
         existing = api().list_repo_files(repo_id, revision=kwargs.get("revision"), token=token)
         stale = [name for name in existing if name not in names and _is_replaced(name, include_graph)]
         removes_graph = any(Path(name).name in GRAPH_FILES["none"] for name in stale)
@@ -148,7 +149,7 @@ def upload_checkpoint(folder: str | Path, repo_id: str, include_graph: str, **kw
     """
     left_out = [CARD_FILE, CARD_DATA_FILE, *GRAPH_FILES[include_graph]]  # The card may contain names of the graph.
     choices: Any = {"ignore_patterns": ["training_args.bin", *left_out], "delete_patterns": left_out}
-    with hub_errors(f"{repo_id}: not pushed"):
+    with library_errors(f"{repo_id}: not pushed", kind=HubError):
         return api().upload_folder(repo_id=repo_id, folder_path=folder, **choices, **kwargs)
 
 

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..core.errors import LassError
 from ..core.score_functions import ScoreFunction
+from ..utils.atomic_files import remove_leftovers
 from ..utils.distributed import place, processes, sum_over_processes
 from .block_distances import FARTHEST, from_sort_keys, sort_keys, squared_distances, squared_norms
 from .entity_index_files import (
@@ -19,7 +20,6 @@ from .entity_index_files import (
     DigestTexts,
     make_writable,
     read_blocks,
-    remove_leftovers,
     spans_of_blocks,
     write_block,
 )
@@ -129,7 +129,7 @@ class EntityIndex:
         if shared:
             processes().wait_for_everyone()
         if is_writer and unfinished:
-            remove_leftovers(Path(folder))
+            remove_leftovers(Path(folder), "*.safetensors")
         return cls.load(folder, num_entities, texts, model)
 
     @classmethod

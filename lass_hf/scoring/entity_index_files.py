@@ -4,10 +4,8 @@ The name of a file contains the numbers of its entities. Its metadata holds the 
 of the texts of these entities for each number of entities that the file has had.
 """
 
-import contextlib
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +13,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from ..core.errors import IndexFolderError, LassError, first_line, loading_errors
+from ..core.errors import IndexFolderError, LassError, first_line, library_errors
 from ..utils.atomic_files import write_whole
 
 INDEX_FORMAT = "3"
 ENTITIES_PER_BLOCK = 2**14  # Entities of a block and of its file, written, compared and moved to a device together.
-STALE_SECONDS = 3600  # A half-written file that is older was left by a process that was killed.
 
 DigestTexts = Callable[[int, int], str]
 Blocks = list[torch.Tensor | None]
@@ -100,20 +97,6 @@ def write_block(folder: Path, number: int, block: torch.Tensor, start: int, text
         ) from None
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes the half-written files of builds that were killed.
-
-    Young files stay, because another build may be writing them.
-
-    Args:
-        folder: The folder.
-    """
-    for leftover in folder.glob("*.safetensors.*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
-                leftover.unlink()
-
-
 def _file(folder: Path, number: int) -> Path:
     return folder / f"{number:05}.safetensors"
 
@@ -128,12 +111,10 @@ def _read_block(
     file = _file(folder, number)
     if not file.exists():
         return None
-    try:
-        with safe_open(file, "pt") as content:  # On the CPU its tensors are views of the mapped file.
-            metadata = content.metadata() or {}
-            block = content.get_tensor("vectors")
-    except loading_errors() as error:
-        raise LassError(f"{file}: damaged ({first_line(error)}); delete it, its entities are encoded again") from None
+    hint = "; delete it, its entities are encoded again"
+    with library_errors(f"{file}: damaged", hint, LassError), safe_open(file, "pt") as content:
+        metadata = content.metadata() or {}
+        block = content.get_tensor("vectors")  # On the CPU this is a view of the mapped file.
     difference, size = None, len(block)
     if metadata.get("format") != INDEX_FORMAT:
         difference = f"format (it is {metadata.get('format')}, expected {INDEX_FORMAT})"

@@ -11,17 +11,17 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache
 
 from ..core.architectures import check_fit
 from ..core.errors import LassError, NonFiniteError
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.token_store import TokenStore
 from ..utils.distributed import place, sum_over_processes
+from ..utils.memory import is_out_of_memory
 from .length_buckets import batch_cost, batches_by_length
 from .precision import scoring_dtype
 
-MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 PAIRS_AT_ONCE = 2**14  # Pairs of a query and an entity whose difference vectors are in memory together.
 
@@ -247,7 +247,7 @@ class TripletScorer:
                 inputs = {name: value.to(self.model.device, non_blocking=True) for name, value in batch.items()}
                 return [getattr(self.model(**inputs, return_dict=True), output)]
             except (RuntimeError, MemoryError) as error:
-                if not (isinstance(error, MEMORY_ERRORS) or should_reduce_batch_size(error)):
+                if not is_out_of_memory(error):
                     raise
                 if len(rows) == 1:
                     raise LassError(

@@ -11,7 +11,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..core.configuration_lass import LassConfig
-from ..core.errors import LassError, first_line, loading_errors
+from ..core.errors import LassError, first_line
 from ..core.processing_lass import LassProcessor
 from ..utils.fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
 
@@ -79,18 +79,6 @@ def check_checkpoint(folder: Path, config: LassConfig, processor: LassProcessor)
         raise LassError(
             f"{folder}: its training had other texts, separators or max_length; resume with the same arguments"
         )
-
-
-@contextmanager
-def loading_checkpoint(folder: str | Path | None, part: str) -> Iterator[None]:
-    """Turns the errors of other libraries while they load a part of a checkpoint into a LassError."""
-    errors: tuple[type[Exception], ...] = (*loading_errors(), EOFError)
-    try:
-        yield
-    except errors as error:
-        if isinstance(error, LassError):
-            raise
-        raise LassError(f"{folder}: its {part} cannot be loaded ({first_line(error)})") from error
 
 
 @contextmanager

@@ -13,13 +13,14 @@ from transformers import EvalPrediction, Trainer
 from transformers.trainer_utils import EvalLoopOutput, HubStrategy
 from transformers.utils.hub import PushInProgress
 
-from ..core.errors import LassError, NonFiniteError
+from ..core.errors import LassError, NonFiniteError, library_errors
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..utils.eager_attention import eager_attention
+from ..utils.memory import memory_errors
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
-from .checkpoints import check_checkpoint, loading_checkpoint, saving
+from .checkpoints import check_checkpoint, saving
 from .data_collators import warn_of_indistinct_names
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .objectives import OBJECTIVES, Objective
@@ -155,6 +156,20 @@ class LassTrainer(Trainer):
 
     # Steps
 
+    def train(self, *args, **kwargs):
+        """Trains, as the Trainer does.
+
+        Raises:
+            LassError: Memory is short; the line says what to lower.
+        """
+        hint = (
+            f"lower per_device_train_batch_size ({self.args.per_device_train_batch_size}; more "
+            f"gradient_accumulation_steps keep a step as large) or max_length ({self.processing_class.max_length}), "
+            "or turn on gradient_checkpointing or bf16"
+        )
+        with memory_errors("training", hint):
+            return super().train(*args, **kwargs)
+
     def training_step(self, *args, **kwargs):
         """Makes a training step; on a CPU with eager attention, whose backward pass over short sequences is faster."""
         encoder = self.accelerator.unwrap_model(self.model).encoder
@@ -280,11 +295,11 @@ class LassTrainer(Trainer):
         """Loads the weights of a checkpoint of this model and graph."""
         folder = Path(resume_from_checkpoint)
         check_checkpoint(folder, self.model.config, self.processing_class)
-        with loading_checkpoint(folder, "weights"):
+        with library_errors(f"{folder}: its weights cannot be loaded", kind=LassError):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_optimizer_and_scheduler(self, checkpoint):
-        with loading_checkpoint(checkpoint, "optimizer"):
+        with library_errors(f"{checkpoint}: its optimizer cannot be loaded", kind=LassError):
             super()._load_optimizer_and_scheduler(checkpoint)
 
     # The hub

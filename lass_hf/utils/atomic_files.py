@@ -1,17 +1,27 @@
 """Files that other processes may read or change meanwhile: written whole or not at all, changed by one at a time."""
 
 import contextlib
+import glob
 import os
+import re
+import stat
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+STALE_SECONDS = 3600  # A half-written file that is older was left by a process that was killed.
 
 
 def write_whole(file: str | Path, content: str | bytes) -> None:
     """Writes a file whole or not at all: to a temporary file beside it, which then takes its place.
 
     Several processes may write one file; the last one's content is there, and whole. A killed process leaves
-    `NAME.*.tmp`.
+    `NAME.*.tmp`, which the next write of that file removes once it is an hour old. A file keeps its permissions. Of a
+    symbolic link, the file that it points to is replaced; a hard link to the earlier content keeps it. A device, a pipe
+    and what standard output goes to are written to, and stay what they are.
 
     Args:
         file: the file to write, or to replace.
@@ -20,16 +30,72 @@ def write_whole(file: str | Path, content: str | bytes) -> None:
     Raises:
         OSError: the file cannot be written; one that was there is unchanged.
     """
-    temporary = Path(f"{file}.{uuid.uuid4().hex}.tmp")
+    file, data = Path(file), content.encode() if isinstance(content, str) else content
+    if is_stream(file):
+        with _open_stream(file) as handle:
+            handle.write(data)
+        return
+    file = file.resolve()
+    remove_leftovers(file.parent, glob.escape(file.name))
+    temporary = temporary_file(file)
     try:
         with temporary.open("xb") as handle:
-            handle.write(content.encode() if isinstance(content, str) else content)
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(file.stat().st_mode))
+            handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())  # the name must not be on disk before the content is
         temporary.replace(file)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_file(file: Path) -> Path:
+    """Returns a new name beside a file, by which `remove_leftovers` knows what a killed process left."""
+    return file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
+
+
+def remove_leftovers(folder: Path, names: str) -> None:
+    """Removes the half-written files of processes that were killed; young ones may be those of a running process.
+
+    Args:
+        folder: the folder.
+        names: a pattern of the names of the files that were written.
+    """
+    for leftover in folder.glob(f"{names}.*.tmp"):
+        if not re.search(r"\.[0-9a-f]{32}\.tmp$", leftover.name):
+            continue
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
+                leftover.unlink()
+
+
+def is_stream(file: Path) -> bool:
+    """Returns whether a file is to be written to and not replaced: a device, a pipe, what standard output goes to."""
+    if not file.exists() or file.is_dir():
+        return False
+    return not file.is_file() or _standard_stream(file) is not None
+
+
+def _open_stream(file: Path) -> BinaryIO:
+    """Opens a device or a pipe; for standard output or error that stream itself, which then goes on behind it."""
+    descriptor = _standard_stream(file)
+    if descriptor is None:
+        return file.open("wb")
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    return os.fdopen(os.dup(descriptor), "wb")
+
+
+def _standard_stream(file: Path) -> int | None:
+    """Returns the descriptor of standard output or error, if a file is what it goes to."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):  # a stream that is closed
+            if os.path.samestat(file.stat(), os.fstat(descriptor)):
+                return descriptor
+    return None
 
 
 @contextlib.contextmanager

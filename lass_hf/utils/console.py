@@ -1,8 +1,9 @@
-"""The terminal of the command line and of the example scripts: errors in one line, quiet, metrics printed once.
+"""The console of the command line and of the example scripts: errors in one line, quiet, metrics printed once.
 
 It imports no library at import, so that `lass-hf --help` answers at once.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -12,43 +13,52 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import LassError, first_line
+from .atomic_files import is_stream, temporary_file
 from .environment import process_rank
+from .memory import is_out_of_memory
 from .result_files import write_results
+from .terminal import one_line, safe_output
 
 
-def run_program(program: str, work: Callable[[], None], debug: bool = False) -> int:
-    """Runs a program and turns the errors that its user can correct into one line on standard error.
+def run_program(program: str, work: Callable[[], int | None], debug: bool = False) -> int:
+    """Runs a program, and turns an error into one line on standard error.
 
-    Of several processes only the first that fails prints its error; it ends the others.
+    A traceback is shown with `debug`, and for an error that no input should cause, a mistake in the program. Of several
+    processes only the first that fails prints its error; it ends the others. All output passes through `safe_output`.
 
     Args:
         program: name to print before an error.
-        work: the program.
-        debug: print the traceback of the error too.
+        work: the program; it may return an exit code.
+        debug: print the traceback of every error.
 
     Returns:
-        The exit code: 0; 2 after an error that the user can correct; 130 after an interrupt.
+        The exit code: 0; 2 after an error that the user can correct; 1 after any other; 130 after an interrupt.
     """
-    try:
-        work()
-        return 0
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        message = _message_for_user(error)
-        if message is None:
-            raise
-        if first_to_fail():
-            if debug:
-                _print_traceback(error)
-            print(f"{program}: error: {message}", file=sys.stderr)
-        return 2
+    with safe_output() as out:
+        try:
+            code = work() or 0
+            out.flush()
+            if out.failure is not None:
+                raise LassError(f"standard output: {out.failure.strerror}; what was to be printed is lost")
+            return code
+        except KeyboardInterrupt:
+            return 130
+        except Exception as error:
+            message = _message_for_user(error)
+            if first_to_fail():
+                if debug or message is None:
+                    _print_traceback(error)
+                what = message or f"{first_line(error)}: a mistake in {program} or in a library; please report it"
+                print(f"{program}: error: {one_line(what)}", file=sys.stderr)
+            return 1 if message is None else 2
 
 
 def _message_for_user(error: Exception) -> str | None:
     """Returns the one line for an error that the user can correct; None for a mistake in the program."""
     if isinstance(error, LassError):
         return str(error)
+    if is_out_of_memory(error):
+        return f"out of memory ({first_line(error)}): use a smaller encoder, or a machine with more memory"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else first_line(error)
     if isinstance(error, RuntimeError) and lost_another(error):
@@ -77,14 +87,23 @@ def check_writable(file: str | Path) -> None:
     Raises:
         LassError: the file, or its folder, cannot be written.
     """
+    if str(file) == "-":
+        raise LassError("-: no file; /dev/stdout is standard output")
     file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise LassError(f"{file}: cannot be written; choose another file")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir() or file.is_socket() or (file.exists() and not os.access(file, os.W_OK)):
+            raise PermissionError(errno.EACCES, "a folder, a socket or protected")
+        if not is_stream(file):
+            trial = temporary_file(file.resolve())
+            trial.open("xb").close()
+            trial.unlink()
+    except OSError as error:
+        raise LassError(f"{file}: cannot be written ({error.strerror}); choose another file") from error
 
 
 def report(file: str | Path | None, metrics: dict[str, Any], **more: Any) -> None:
-    """Prints metrics and writes them with `more` to a results file, on the main process only.
+    """Writes metrics with `more` to a results file, and prints them, on the main process only.
 
     Args:
         file: the results file; None to print only.
@@ -92,9 +111,9 @@ def report(file: str | Path | None, metrics: dict[str, Any], **more: Any) -> Non
         more: further keys of the results file.
     """
     if process_rank()[0] == 0:
-        print_metrics(metrics)
         if file:
             write_results(file, metrics, **more)
+        print_metrics(metrics)
 
 
 def print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
@@ -102,20 +121,22 @@ def print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
     width = max((len(name) for name, value in metrics.items() if not isinstance(value, dict)), default=0)
     for name, value in metrics.items():
         if isinstance(value, dict):
-            print(f"{indent}{name}:")
+            print(f"{indent}{one_line(name)}:")
             print_metrics(value, indent + "  ")
         elif value is not None:
-            print(f"{indent}{name:<{width}}  {f'{value:.4f}' if isinstance(value, float) else value}")
+            shown = f"{value:.4f}" if isinstance(value, float) else one_line(value)
+            print(f"{indent}{one_line(name):<{width}}  {shown}")
 
 
 def print_predictions(predictions: Sequence[Mapping[str, Any]]) -> None:
     """Prints predictions of `LassPredictor.complete`, a line each: rank, score, label and probability, id, text."""
-    width = max((len(row["id"]) for row in predictions), default=0)
-    for rank, row in enumerate(predictions, start=1):
-        text = row["text"] if len(row["text"]) <= 80 else row["text"][:79] + "…"
+    ids = [one_line(row["id"]) for row in predictions]
+    width = max(map(len, ids), default=0)
+    for rank, (name, row) in enumerate(zip(ids, predictions, strict=True), start=1):
+        text = one_line(row["text"] if len(row["text"]) <= 80 else row["text"][:79] + "…")
         calibrated = f"{row['label']:>5} {row['probability']:.4f}  " if "label" in row else ""
         known = "  (known)" if row["known"] else ""
-        print(f"{rank:>3}  {row['score']:8.3f}  {calibrated}{row['id']:<{width}}  {text}{known}")
+        print(f"{rank:>3}  {row['score']:8.3f}  {calibrated}{name:<{width}}  {text}{known}")
 
 
 def first_to_fail() -> bool:

@@ -231,6 +231,7 @@ def make_server(predictor: LassPredictor, name: str, listener: socket.socket, ac
         log_level="error",  # Clients can cause as many warnings as they like.
         access_log=False,
         proxy_headers=False,
+        use_colors=False,  # escape sequences reach no terminal
         server_header=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=SECONDS,

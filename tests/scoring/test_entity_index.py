@@ -217,10 +217,9 @@ def test_a_killed_build_goes_on_with_the_blocks_that_are_there(tmp_path, capsys)
     with pytest.raises(KeyboardInterrupt):
         build(killed, folder=tmp_path)
     assert killed.encoded == list(range(19))  # block 2 was begun
-    leftover = tmp_path / "00002.safetensors.123.tmp"
+    leftover, young = (tmp_path / f"00002.safetensors.{digit * 32}.tmp" for digit in "01")
     leftover.write_bytes(b"half")  # what a kill while writing leaves
     os.utime(leftover, (0, 0))
-    young = tmp_path / "00002.safetensors.124.tmp"
     young.write_bytes(b"half")  # what another build is writing
     assert files(tmp_path) == ["00000.safetensors", "00001.safetensors", leftover.name, young.name]
     with pytest.raises(LassError, match="no index of all 30 entities, 16 are there; build it first"):

@@ -7,7 +7,9 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -44,6 +46,83 @@ def test_a_file_has_what_was_given_and_the_rights_of_any_new_file(content, tmp_p
     assert file.read_bytes() == (content.encode() if isinstance(content, str) else content)
     (tmp_path / "other").touch()
     assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
+
+
+def test_a_file_keeps_its_permissions(tmp_path):
+    file = tmp_path / "a.json"
+    file.touch()
+    for mode in (0o600, 0o664):
+        file.chmod(mode)
+        write_whole(file, "after")
+        assert stat.S_IMODE(file.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("before", ["before", None])
+def test_the_target_of_a_link_is_replaced_and_the_link_stays(before, tmp_path):
+    target, link, chain = tmp_path / "folder" / "target", tmp_path / "link", tmp_path / "chain"
+    target.parent.mkdir()
+    if before:
+        target.write_text(before)
+    link.symlink_to(Path("folder", "target"))
+    chain.symlink_to(link)
+    write_whole(chain, "after")
+    assert chain.is_symlink()
+    assert link.is_symlink()
+    assert target.read_text() == "after"
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_a_hard_link_to_the_earlier_content_keeps_it(tmp_path):
+    (tmp_path / "a").write_text("before")
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    write_whole(tmp_path / "a", "after")
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["after", "before"]
+
+
+def test_a_device_stays_a_device():
+    before = os.stat(os.devnull)
+    write_whole(os.devnull, "after")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    assert os.path.samestat(before, os.stat(os.devnull))
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as threads:
+        read = threads.submit(pipe.read_text)
+        write_whole(pipe, "after" * MANY)
+        assert read.result(60) == "after" * MANY
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_standard_output_goes_on_behind_what_was_written_to_it(tmp_path):
+    """In a process of its own, which knows it by three names; the shell has opened the file."""
+    code = (
+        "import runpy, sys\n"
+        "write_whole = runpy.run_path(sys.argv[1])['write_whole']\n"
+        "print('first')\n"
+        "for name in ('/dev/stdout', '/dev/fd/1', sys.argv[2]): write_whole(name, name + '\\n')\n"
+        "print('last')"
+    )
+    file = tmp_path / "out"
+    with file.open("w") as out:
+        subprocess.run(
+            [sys.executable, "-c", code, whole_files.__file__, str(file)], stdout=out, check=True, timeout=60
+        )
+    assert file.read_text().splitlines() == ["first", "/dev/stdout", "/dev/fd/1", str(file), "last"]
+
+
+def test_what_killed_writes_left_is_swept_by_the_next_write_of_that_file(tmp_path):
+    names = [f"{name}.{age * 16}.tmp" for name in ("a[1].json", "a1.json") for age in ("0d", "ff")]  # old and young
+    names += ["a[1].json.notes.tmp", "a[1].json.0123.tmp"]
+    for name in names:
+        (tmp_path / name).touch()
+        if "ffff" not in name:
+            os.utime(tmp_path / name, (0, time.time() - whole_files.STALE_SECONDS - 60))
+    write_whole(tmp_path / "a[1].json", "after")
+    assert {path.name for path in tmp_path.iterdir()} == {"a[1].json", *names[1:]}
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
