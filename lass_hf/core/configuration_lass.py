@@ -1,5 +1,7 @@
 """`LassConfig`: the configuration of the wrapped encoder, and the choices that change scores and rankings."""
 
+import math
+
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
@@ -45,8 +47,9 @@ class LassConfig(PreTrainedConfig, ModelChoices):
             )
         check(self)
         self.check_ranking_weights()
-        if self.calibration is not None and set(self.calibration) != set(CALIBRATION):
-            raise LassError(f"calibration={self.calibration!r}; expected None, or {', '.join(CALIBRATION)}")
+        fitted = self.calibration
+        if fitted is not None and (set(fitted) != set(CALIBRATION) or not all(map(math.isfinite, fitted.values()))):
+            raise LassError(f"calibration={fitted!r}; expected None, or finite {', '.join(CALIBRATION)}")
 
     def check_ranking_weights(self) -> None:
         """Raises LassError for a weight of neighbors that the score function cannot use."""
