@@ -38,7 +38,7 @@ class RankingProgress:
             ranks, numbers of candidates.
 
     Raises:
-        LassError: the folder holds finished chunks of an evaluation with another identity.
+        LassError: the folder holds finished chunks of an evaluation with another identity, or what is no file.
     """
 
     def __init__(self, folder: str | Path, identity: dict[str, Any]):
@@ -56,6 +56,8 @@ class RankingProgress:
 
     def _read(self, file: Path) -> int:
         """Takes over the chunks of a file and returns the size of its whole lines in bytes, 0 without chunks."""
+        if not file.is_file():
+            raise LassError(f"{file}: no regular file; expected finished chunks: delete {self.folder} to start anew")
         size, evaluation, chunks = 0, b"", []
         with file.open("rb") as lines:
             for line in lines:

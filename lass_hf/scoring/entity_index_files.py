@@ -140,6 +140,8 @@ def _read_block(
         return None
     remedy = "delete it, its entities are encoded again"
     try:
+        if not file.is_file():
+            raise OSError("it is no regular file")
         with safe_open(file, "pt") as content:  # On the CPU its tensors are views of the mapped file.
             metadata = content.metadata() or {}
             block = content.get_tensor("vectors")
