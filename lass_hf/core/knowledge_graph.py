@@ -134,10 +134,8 @@ class KnowledgeGraph(GraphFormats):
         sizes = (self.num_entities, self.num_relations, self.num_entities)
         for slot, size in enumerate(sizes):
             if smallest[slot] < 0 or largest[slot] >= size:
-                raise GraphError(
-                    f"{name}: a {SLOT_NAMES[slot]} has the number {min(smallest[slot], 0) or largest[slot]}; expected 0 "
-                    f"to {size - 1}, the numbers of the vocabulary"
-                )
+                number = min(smallest[slot], 0) or largest[slot]
+                raise GraphError(f"{name}: a {SLOT_NAMES[slot]} has the number {number}; expected 0 to {size - 1}")
 
     @property
     def num_entities(self) -> int:

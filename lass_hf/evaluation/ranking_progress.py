@@ -25,8 +25,8 @@ DIGEST_SIZE = len(digest([])) + 1  # of a line: 32 letters and a space
 class RankingProgress:
     """Finished chunks of one evaluation, kept in a folder.
 
-    A line that a kill cut off, or that was damaged, is dropped, with the lines behind it: their chunks are ranked again.
-    Nothing is written before the first chunk is finished.
+    A line that a kill cut off, or that was damaged, is dropped, with the lines behind it, whose chunks are then ranked
+    again. Nothing is written before the first chunk is finished.
 
     Args:
         folder: the folder, which all processes must see.
