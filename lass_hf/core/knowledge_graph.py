@@ -260,6 +260,9 @@ class KnowledgeGraph(GraphFormats):
         Raises:
             GraphError: A file is damaged, or the two are not of the same graph; the message names the file.
         """
+        for file in filter(None, (vocabulary_file, triplets_file)):
+            if not Path(file).is_file():  # such as a pipe, which would be waited for
+                raise GraphError(f"{file}: no such file, or no regular one; expected the files of a saved graph")
         entities, relations = _read_vocabularies(vocabulary_file)
         try:
             arrays = load_file(triplets_file) if triplets_file is not None else {}
