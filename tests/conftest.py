@@ -182,3 +182,9 @@ def with_model(graph_folder, labeled_folder, tmp_path):
         "analyze": ["--graph", labeled_folder, "--output", tmp_path / "analysis"],
         "predict": ["--head", "cat", "--relation", "eats"],
     }
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--mutations", type=int, default=300, help="damaged files that tests/robustness reads in all (default: 300)"
+    )

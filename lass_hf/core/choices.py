@@ -7,6 +7,7 @@ keys, fingerprints, model cards and run metadata follow from them. This module i
 are shown at once.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -216,6 +217,8 @@ def check(choices: Any, architecture: str | None = None) -> None:
             raise LassError(f"{name}={value}; expected a number above {rule['above']}")
         if rule["at_least"] is not None and not rule["at_least"] <= value < float("inf"):
             raise LassError(f"{name}={value}; expected {rule['at_least']} or more")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise LassError(f"{name}={value}; expected a finite number")
     architecture = architecture or getattr(choices, "architecture", None)
     for name, value, default, rule in rules:
         if value == default:

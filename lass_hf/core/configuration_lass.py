@@ -3,6 +3,7 @@
 The functions load and read the configuration of an encoder.
 """
 
+import math
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -58,8 +59,9 @@ class LassConfig(PreTrainedConfig, ModelChoices):
             )
         check(self)
         self.check_ranking_weights()
-        if self.calibration is not None and set(self.calibration) != set(CALIBRATION):
-            raise LassError(f"calibration={self.calibration!r}; expected None, or {', '.join(CALIBRATION)}")
+        fitted = self.calibration
+        if fitted is not None and (set(fitted) != set(CALIBRATION) or not all(map(math.isfinite, fitted.values()))):
+            raise LassError(f"calibration={fitted!r}; expected None, or finite {', '.join(CALIBRATION)}")
 
     @classmethod
     def from_dict(cls, config_dict, **kwargs):

@@ -13,6 +13,10 @@ MAX_LENGTH = 300  # of a line of another library: some repeat the whole input
 class LassError(ValueError):
     """Base of every error that the user can correct."""
 
+    def __str__(self) -> str:
+        message = super().__str__()  # which can repeat a value of a damaged file, of any length
+        return message if len(message) <= 900 else f"{message[:600]} ... {message[-250:]}"
+
 
 class GraphError(LassError):
     """A graph's files or triplets are not as expected."""

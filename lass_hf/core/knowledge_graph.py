@@ -10,12 +10,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from .errors import GraphError
+from .errors import GraphError, first_line
 from .graph_formats import GraphFormats
 from .known_triplets import KnownTriplets
-from .vocabulary import SPLITS, Vocabulary
+from .vocabulary import SLOT_NAMES, SPLITS, Vocabulary
 
 VOCABULARY_FILE = "vocabulary.json"
 TRIPLETS_FILE = "known_triplets.safetensors"
@@ -101,6 +102,9 @@ class KnowledgeGraph(GraphFormats):
         entities: Ids and texts of all entities.
         relations: Ids and texts of all relations.
         splits: The splits by name, in the order train, validation, test.
+
+    Raises:
+        GraphError: A split has another name, or triplets that are not integers of the vocabularies.
     """
 
     def __init__(
@@ -111,10 +115,27 @@ class KnowledgeGraph(GraphFormats):
     ):
         self.entities = entities
         self.relations = relations
+        for name, (triplets, _) in splits.items():
+            self._check(name, triplets)
         self.splits = {
             name: GraphSplit(self, name, triplets, labels)
             for name, (triplets, labels) in sorted(splits.items(), key=lambda item: SPLITS.index(item[0]))
         }
+
+    def _check(self, name: str, triplets: np.ndarray) -> None:
+        """Raises GraphError for a split whose numbers would be those of other triplets, or of none."""
+        if name not in SPLITS:
+            raise GraphError(f"split {name!r}; expected some of {', '.join(SPLITS)}")
+        if triplets.ndim != 2 or triplets.shape[1] != 3 or triplets.dtype != np.int64:
+            raise GraphError(f"{name}: {triplets.dtype} of shape {triplets.shape}; expected int64 of shape (n, 3)")
+        if not len(triplets):
+            return
+        smallest, largest = triplets.min(axis=0).tolist(), triplets.max(axis=0).tolist()
+        sizes = (self.num_entities, self.num_relations, self.num_entities)
+        for slot, size in enumerate(sizes):
+            if smallest[slot] < 0 or largest[slot] >= size:
+                number = min(smallest[slot], 0) or largest[slot]
+                raise GraphError(f"{name}: a {SLOT_NAMES[slot]} has the number {number}; expected 0 to {size - 1}")
 
     @property
     def num_entities(self) -> int:
@@ -235,10 +256,40 @@ class KnowledgeGraph(GraphFormats):
 
         Returns:
             The graph.
+
+        Raises:
+            GraphError: A file is damaged, or the two are not of the same graph; the message names the file.
         """
-        vocabulary = json.loads(Path(vocabulary_file).read_text(encoding="utf-8"))
-        entities, relations = (
-            Vocabulary(kind, vocabulary[kind]["id"], vocabulary[kind]["text"]) for kind in ("entities", "relations")
-        )
-        arrays = load_file(triplets_file) if triplets_file is not None else {}
-        return cls(entities, relations, {name: (array.astype(np.int64), None) for name, array in arrays.items()})
+        for file in filter(None, (vocabulary_file, triplets_file)):
+            if not Path(file).is_file():  # such as a pipe, which would be waited for
+                raise GraphError(f"{file}: no such file, or no regular one; expected the files of a saved graph")
+        entities, relations = _read_vocabularies(vocabulary_file)
+        try:
+            arrays = load_file(triplets_file) if triplets_file is not None else {}
+            if other := [array.dtype for array in arrays.values() if array.dtype not in (np.int32, np.int64)]:
+                raise GraphError(f"numbers of type {other[0]}; expected int32")
+            return cls(entities, relations, {name: (array.astype(np.int64), None) for name, array in arrays.items()})
+        except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+            raise GraphError(
+                f"{triplets_file}: no triplets of the graph in {Path(vocabulary_file).name} ({first_line(error)}); get "
+                "both files again, or save the model again"
+            ) from None
+
+
+def _read_vocabularies(file: str | Path) -> list[Vocabulary]:
+    """Returns the vocabularies of entities and relations; raises GraphError for a damaged file."""
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        vocabularies = []
+        for kind in ("entities", "relations"):
+            ids, texts = content[kind]["id"], content[kind]["text"]
+            if not isinstance(ids, list) or not isinstance(texts, list):
+                raise GraphError(f"{kind}: no lists of ids and texts")
+            vocabularies.append(Vocabulary(kind, ids, texts))
+            vocabularies[-1].check()
+        return vocabularies
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        fault = f"no {error}" if isinstance(error, KeyError) else first_line(error)
+        raise GraphError(
+            f"{file}: no vocabulary of a graph ({fault}); get the file again, or save the model again"
+        ) from None

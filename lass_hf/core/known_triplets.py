@@ -17,7 +17,8 @@ class KnownTriplets:
         num_relations: number of relations in the vocabulary.
 
     Raises:
-        GraphError: num_entities² x num_relations does not fit in 63 bits.
+        GraphError: num_entities² x num_relations does not fit in 63 bits, or a number is not one of the vocabulary: its
+            key would be that of another triplet.
     """
 
     def __init__(self, triplets: np.ndarray, num_entities: int, num_relations: int):
@@ -27,6 +28,8 @@ class KnownTriplets:
                 f"{num_entities} entities and {num_relations} relations: their triplets do not fit 64-bit keys"
             )
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
+        if len(triplets) and ((triplets.min(axis=0) < 0) | (triplets.max(axis=0) >= self.sizes)).any():
+            raise GraphError(f"triplets with numbers beyond {num_entities} entities and {num_relations} relations")
         keys = np.sort(self._pair_keys(2, triplets) + triplets[:, 2])
         distinct = keys[np.diff(keys, prepend=-1) > 0]  # np.unique uses hashing here, which is 50 times slower.
         # One sorted key array for each slot; the slot is the part of the key that varies fastest.

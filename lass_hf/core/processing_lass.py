@@ -55,8 +55,12 @@ class LassProcessor(ProcessorMixin):
         architecture: str = "cross-encoder",
     ):
         super().__init__(tokenizer)
-        if architecture not in ARCHITECTURES:
+        if architecture not in list(ARCHITECTURES):  # A saved configuration can hold what has no hash.
             raise LassError(f"architecture={architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
+        if not isinstance(separators, bool):
+            raise LassError(f"separators={separators!r}; expected True or False")
+        if max_length is not None and (type(max_length) is not int or max_length >= 2**31):
+            raise LassError(f"max_length={max_length!r}; expected a number of tokens, or None")
         self.separators = separators
         self.architecture = architecture
         tokenizer.truncation_side = "right"  # a cut text keeps its beginning, whatever the checkpoint is for

@@ -6,6 +6,7 @@
 
 import difflib
 import re
+import reprlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import LassError, UnknownNameError
+from .errors import GraphError, LassError, UnknownNameError
 
 SLOT_NAMES = ("head", "relation", "tail")  # the names of the slots 0, 1 and 2
 SPLITS = ("train", "validation", "test")
@@ -143,6 +144,32 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def check(self) -> None:
+        """Checks what was read from a file.
+
+        Raises:
+            GraphError: There are no names, not as many texts as ids, ids or texts that are no strings, that are empty
+                or not valid Unicode, or an id that is there twice.
+        """
+        if not self.ids or len(self.ids) != len(self.texts):
+            raise GraphError(
+                f"{self.kind}: {len(self.ids)} ids and {len(self.texts)} texts; expected a text for each id"
+            )
+        for what, names in (("id", self.ids), ("text", self.texts)):
+            try:  # Operations on all names, because there can be millions.
+                if all(map(str.strip, names)):
+                    "".join(names).encode()
+                    continue
+            except (TypeError, UnicodeEncodeError):
+                pass
+            number = next(number for number, name in enumerate(names) if not _is_name(name))
+            raise GraphError(
+                f"{self.kind}, number {number}: the {what} is {reprlib.repr(names[number])}; expected a name or text"
+            )
+        if len(self.index) < len(self):
+            number = next(number for number, name in enumerate(self.ids) if self.index[name] != number)
+            raise GraphError(f"{self.kind}, number {number}: a second one has the id {reprlib.repr(self.ids[number])}")
+
     @cached_property
     def index(self) -> dict[str, int]:
         """Maps each id to its integer."""
@@ -234,3 +261,8 @@ class Vocabulary:
             for pair in pairs:
                 num_shared[row] += np.asarray(pc.match_substring(strings, pair))
         return np.sort(np.argpartition(num_shared.max(axis=0), -SHORTLIST)[-SHORTLIST:]).tolist()
+
+
+def _is_name(name: object) -> bool:
+    """Returns whether an id or text is a string that is not empty and valid Unicode."""
+    return isinstance(name, str) and bool(name.strip()) and not any("\ud800" <= letter <= "\udfff" for letter in name)

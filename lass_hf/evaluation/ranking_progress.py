@@ -1,7 +1,8 @@
 """A ranking in chunks of work, which processes share, and its progress on disk, so that a killed one continues.
 
 Each process appends to a file of its own, `process-N.jsonl` in one folder: a line that identifies the evaluation, then
-a line for each finished chunk.
+a line for each finished chunk. A line begins with a digest of itself and of the evaluation, so that a damaged line, or
+one of another evaluation, is never taken for a finished chunk.
 """
 
 import json
@@ -15,15 +16,17 @@ from tqdm.auto import tqdm
 
 from ..core.errors import LassError
 from ..utils.distributed import processes, sum_over_processes
+from ..utils.fingerprints import digest
 
 Chunk = tuple[int, int]  # slot, number of the chunk among those of the slot
+DIGEST_SIZE = len(digest([])) + 1  # of a line: 32 letters and a space
 
 
 class RankingProgress:
     """Finished chunks of one evaluation, kept in a folder.
 
-    A line that a kill cut off is dropped, with the lines behind it. Nothing is written before the first chunk is
-    finished.
+    A line that a kill cut off, or that was damaged, is dropped, with the lines behind it, whose chunks are then ranked
+    again. Nothing is written before the first chunk is finished.
 
     Args:
         folder: the folder, which all processes must see.
@@ -35,12 +38,13 @@ class RankingProgress:
             ranks, numbers of candidates.
 
     Raises:
-        LassError: the folder holds finished chunks of an evaluation with another identity.
+        LassError: the folder holds finished chunks of an evaluation with another identity, or what is no file.
     """
 
     def __init__(self, folder: str | Path, identity: dict[str, Any]):
         self.folder = Path(folder)
         self._identity = json.loads(json.dumps(identity))
+        self._evaluation = _to_line(self._identity)
         self.finished: dict[Chunk, np.ndarray] = {}
         self._state = processes()
         self._path = self.folder / f"process-{self._state.process_index}.jsonl"
@@ -52,22 +56,23 @@ class RankingProgress:
 
     def _read(self, file: Path) -> int:
         """Takes over the chunks of a file and returns the size of its whole lines in bytes, 0 without chunks."""
-        size, identity, chunks = 0, None, {}
+        if not file.is_file():
+            raise LassError(f"{file}: no regular file; expected finished chunks: delete {self.folder} to start anew")
+        size, evaluation, chunks = 0, b"", []
         with file.open("rb") as lines:
             for line in lines:
-                try:
-                    content = json.loads(line) if line.endswith(b"\n") else {}
-                    if identity is None:
-                        identity = dict(content["evaluation"])
-                    else:
-                        chunks[content["slot"], content["chunk"]] = np.array(content["ranks"], dtype=np.int64)
-                except (ValueError, KeyError, TypeError):
+                content = line[DIGEST_SIZE:]
+                if line != _with_digest(content, evaluation):
                     break
+                if evaluation:
+                    chunks.append(json.loads(content))
+                else:
+                    evaluation = content
                 size += len(line)
         if not chunks:
             return 0
-        self._check(file, identity or {})
-        self.finished |= chunks
+        self._check(file, json.loads(evaluation))
+        self.finished |= {(one["slot"], one["chunk"]): np.array(one["ranks"], dtype=np.int64) for one in chunks}
         return size
 
     def _check(self, file: Path, identity: dict[str, Any]) -> None:
@@ -101,16 +106,44 @@ class RankingProgress:
             self._file = self._path.open("ab")
             self._file.truncate(self._whole)
             if not self._whole:
-                self._write({"evaluation": self._identity})
-        self._write({"slot": chunk[0], "chunk": chunk[1], "ranks": ranks.tolist()})
+                self._write(self._evaluation)
+        self._write(_to_line({"slot": chunk[0], "chunk": chunk[1], "ranks": ranks.tolist()}), self._evaluation)
 
     def _size_on_disk(self) -> int:
         return self._path.stat().st_size if self._path.exists() else 0
 
-    def _write(self, content: dict[str, Any]) -> None:
+    def _write(self, content: bytes, evaluation: bytes = b"") -> None:
         assert self._file is not None
-        self._file.write(json.dumps(content).encode() + b"\n")
+        self._file.write(_with_digest(content, evaluation))
         self._file.flush()
+
+    def of_slot(self, slot: int, rows_of_chunk: list[np.ndarray]) -> dict[int, np.ndarray]:
+        """Returns the finished chunks of a slot by number, each with the ranks of its rows.
+
+        Args:
+            slot: the slot.
+            rows_of_chunk: the rows of each chunk of the evaluation.
+
+        Raises:
+            LassError: a chunk is none of the evaluation, or its ranks are impossible.
+        """
+        done = {chunk: ranks for (of, chunk), ranks in self.finished.items() if of == slot}
+        for chunk, ranks in done.items():
+            possible = 0 <= chunk < len(rows_of_chunk) and ranks.shape == (3, len(rows_of_chunk[chunk]))
+            if not possible or (np.diff(ranks, axis=0, prepend=1) < 0).any():
+                raise LassError(
+                    f"{self.folder}: impossible ranks of chunk {chunk} of slot {slot}; delete the folder to start anew"
+                )
+        return done
+
+
+def _to_line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode() + b"\n"
+
+
+def _with_digest(content: bytes, evaluation: bytes) -> bytes:
+    """Returns a line of a file: a digest of the content and of the evaluation's own line, and the content."""
+    return digest([evaluation, content]).encode() + b" " + content
 
 
 def rank_chunks(
@@ -138,9 +171,12 @@ def rank_chunks(
 
     Returns:
         Optimistic ranks, pessimistic ranks and numbers of candidates, int64, shape (3, rows).
+
+    Raises:
+        LassError: a finished chunk has impossible ranks.
     """
     state = processes()
-    done = {} if progress is None else {chunk: ranks for (of, chunk), ranks in progress.finished.items() if of == slot}
+    done = {} if progress is None else progress.of_slot(slot, rows_of_chunk)
     every = np.zeros((3, sum(map(len, rows_of_chunk))), dtype=np.int64)
     if state.is_main_process:  # the sum over processes below must count them once
         for chunk, ranks in done.items():

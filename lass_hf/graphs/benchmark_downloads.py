@@ -20,6 +20,7 @@ from .benchmark_sources import BENCHMARKS, LONG_TEXT, BenchmarkFile
 
 BASE_URL = "https://raw.githubusercontent.com"
 TIMEOUT = 30  # seconds without a byte from the server
+LARGEST = 2**28  # bytes of a source; what is larger is none of them
 
 
 def download(benchmark: str, *, long_text: bool = False) -> Path:
@@ -121,6 +122,8 @@ def _fetch(url: str, description: str) -> bytes:
             while block := response.read(1 << 16):
                 content.write(block)
                 bar.update(len(block))
+                if content.tell() > LARGEST:
+                    raise HTTPException(f"more than {LARGEST:,} bytes")
         if size is not None and content.tell() < size:
             raise IncompleteRead(content.getvalue(), size - content.tell())
         return content.getvalue()

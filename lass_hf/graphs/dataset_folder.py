@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-import yaml
-from huggingface_hub import DatasetCard, DatasetCardData
+from huggingface_hub import DatasetCardData
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-from ..core.errors import GraphError, first_line, library_errors
-from ..core.vocabulary import Vocabulary
+from ..core.errors import GraphError, LassError, first_line, library_errors
+from ..core.vocabulary import SLOT_NAMES, Vocabulary
+from ..utils.checked_files import parse_yaml, read_text
 from .arrow_tables import from_arrow, to_arrow
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
             new = Path(scratch, "new")
             Path(new, "triplets").mkdir(parents=True)
             for name, table in files.items():
-                pq.write_table(table, new / name)
+                pq.write_table(table, new / name, write_page_checksum=True)
             (new / DATASET_CARD).write_text(_card(graph, folder.name), encoding="utf-8")
             try:
                 if folder.exists():
@@ -151,8 +152,11 @@ def read_folder(folder: str | Path) -> tuple[Vocabulary, Vocabulary, dict[str, t
     """
     folder = Path(folder)
     listed = _read_card(folder)
-    tables = {split: _read_table(folder, patterns) for split, patterns in listed["triplets"].items()}
-    entities, relations = (_read_table(folder, next(iter(listed[kind].values()))) for kind in VOCABULARIES)
+    columns = (*SLOT_NAMES, "label")
+    tables = {split: _read_table(folder, patterns, columns) for split, patterns in listed["triplets"].items()}
+    entities, relations = (
+        _read_table(folder, next(iter(listed[kind].values()), []), ("id", "text")) for kind in VOCABULARIES
+    )
     try:
         return from_arrow(tables, entities, relations)
     except GraphError as error:
@@ -177,26 +181,40 @@ def _read_card(folder: Path) -> dict[str, dict[str, list[str]]]:
     """Returns table -> split -> files, or patterns of files, as the card lists them; {} without such a card."""
     tables: dict[str, dict[str, list[str]]] = {}
     try:
-        for config in DatasetCard.load(folder / DATASET_CARD).data.to_dict()["configs"]:
+        block = REGEX_YAML_BLOCK.search(read_text(folder / DATASET_CARD))
+        metadata = parse_yaml(block[2], folder / DATASET_CARD) if block else {}
+        for config in metadata["configs"]:
             parts = {part["split"]: part["path"] for part in config["data_files"]}
             tables[config["config_name"]] = {
                 split: [path] if isinstance(path, str) else list(path) for split, path in parts.items()
             }
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except LassError as error:
+        raise GraphError(str(error)) from None
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     return tables
 
 
 def _match_files(folder: Path, patterns: list[str]) -> list[Path]:
+    """Returns the files that a card lists; raises GraphError for anything outside the folder."""
     try:
-        return [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]
+        if any(Path(pattern).is_absolute() or ".." in Path(pattern).parts for pattern in patterns):
+            raise ValueError
+        files = [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]
     except (NotImplementedError, TypeError, ValueError):
         raise GraphError(
             f"{folder}: {DATASET_CARD} lists {patterns}; expected files, or patterns of files, relative to the folder"
         ) from None
+    inside = [folder.resolve()]
+    if folder.parent.name == "snapshots":  # The hub's cache keeps the contents of all snapshots in one folder.
+        inside.append(folder.parent.with_name("blobs").resolve())
+    for file in files:
+        if not any(file.resolve().is_relative_to(place) for place in inside):
+            raise GraphError(f"{file}: a link to {file.resolve()}; expected files in the folder")
+    return files
 
 
-def _read_table(folder: Path, patterns: list[str]) -> "pa.Table":
+def _read_table(folder: Path, patterns: list[str], columns: tuple[str, ...]) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -204,4 +222,8 @@ def _read_table(folder: Path, patterns: list[str]) -> "pa.Table":
     if not files:
         raise GraphError(f"{folder}: no file {' '.join(patterns)}, but {DATASET_CARD} lists it")
     with library_errors(f"{folder}: {' '.join(patterns)} cannot be read", kind=GraphError):
-        return pa.concat_tables([pq.read_table(file) for file in files])
+        parts = [pq.ParquetFile(file, page_checksum_verification=True) for file in files]
+        tables = [part.read([name for name in part.schema_arrow.names if name in columns]) for part in parts]
+        table = pa.concat_tables(tables)
+        table.validate(full=True)
+        return table

@@ -41,7 +41,8 @@ def fingerprint(folder: str | Path) -> str:
     """
     digest = hashlib.sha256()
     files = [path for path in Path(folder).glob("*") if path.suffix in (".tsv", ".txt", ".md") and path.is_file()]
-    names = {path: path.relative_to(folder).as_posix() for path in sorted([*files, *list_files(folder)])}
+    tables = [] if any(path.suffix == ".tsv" for path in files) else list_files(folder)  # as `from_directory` reads it
+    names = {path: path.relative_to(folder).as_posix() for path in sorted([*files, *tables])}
     for path, name in (names | {path: path.name for path in READING_CODE}).items():
         try:
             digest.update(f"{name!r} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())

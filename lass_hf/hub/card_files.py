@@ -1,7 +1,7 @@
 """The model card of a saved model: README.md, and `model_card.json` with the data from which it is made.
 
 `card_text.py` makes the text; this module reads and writes the files. A README.md that was changed, or that lass-hf did
-not write, is never overwritten.
+not write, is never overwritten. Card data that were changed or damaged are never shown: both files carry a digest.
 """
 
 import json
@@ -18,10 +18,12 @@ from transformers.utils import CONFIG_NAME
 
 from ..core.choices import ModelChoices, SequenceChoices, choice_names
 from ..core.encoders import encoder_name, hub_name
+from ..core.errors import LassError
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
 from ..utils.atomic_files import locked, write_whole
+from ..utils.checked_files import read_json, read_text
 from ..utils.fingerprints import digest
 from ..utils.saved_config import keep_in_config
 from .card_text import render_model_card
@@ -104,13 +106,13 @@ def write_card(
 def _write_card(
     folder: Path, card_data: Mapping[str, Any], graph: KnowledgeGraph | None, metadata: Mapping[str, Any] | None = None
 ) -> None:
-    earlier = _read(folder / CARD_DATA_FILE).get("metadata", {})
+    earlier = _read_card_data(folder).get("metadata", {})
     given = {name: value for name, value in (metadata or {}).items() if value is not None}
     # The card shows how to load the folder from the working directory, and no other path of this machine.
     below_working_directory = not folder.is_absolute() and folder.parts and ".." not in folder.parts
     name = folder.as_posix() if below_working_directory else folder.resolve().name
     card_data = {**card_data, "folder": name, "metadata": {**earlier, **given}, "weights": _hash_weights(folder)}
-    write_whole(folder / CARD_DATA_FILE, json.dumps(card_data, indent=1) + "\n")
+    write_whole(folder / CARD_DATA_FILE, json.dumps({**card_data, "digest": _digest(card_data)}, indent=1) + "\n")
     if (folder / CARD_FILE).exists() and not _is_unchanged(folder / CARD_FILE):
         logger.warning("%s was changed, or not written by lass-hf: it stays as it is", folder / CARD_FILE)
         return
@@ -125,9 +127,10 @@ def read_card_data(folder: str | Path, weights_folder: str | Path | None = None)
         weights_folder: the folder with the weights, if they were saved again elsewhere; None: the same folder.
 
     Returns:
-        The card data; {} if there is none, or if it describes other weights.
+        The card data; {} if there is none, or if it describes other weights, or, with a warning, if the file is not as
+        it was written.
     """
-    card_data = _read(Path(folder, CARD_DATA_FILE))
+    card_data = _read_card_data(Path(folder))
     return card_data if card_data.get("weights") == _hash_weights(weights_folder or folder) else {}
 
 
@@ -204,7 +207,8 @@ def _render_card(
     """Returns the text of a card, with a digest after the metadata, by which a change of the text is found."""
     weights = choice_names(ModelChoices, affects="ranking")
     # Commands change the calibration and the ranking weights in the configuration after the training.
-    config = {"calibration": None, **_read(folder / CONFIG_NAME)}
+    saved = read_json(folder / CONFIG_NAME, "a model's configuration") if (folder / CONFIG_NAME).exists() else {}
+    config = {"calibration": None, **saved}
     current = {name: config[name] for name in ("calibration", *weights) if name in config}
     # A choice that is newer than the card data has its default.
     card_data = {**asdict(ModelChoices()), **card_data, **current}
@@ -218,13 +222,26 @@ def _render_card(
     return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """Returns the JSON object in a file; {} if there is none."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+def _read_card_data(folder: Path) -> dict[str, Any]:
+    """Returns what `model_card.json` holds; {} if there is none, or, with a warning, if it is not as it was written.
+
+    It raises nothing, because no training and no evaluation should fail for a card.
+    """
+    file = folder / CARD_DATA_FILE
+    if not os.path.lexists(file):
         return {}
-    return content if isinstance(content, dict) else {}
+    try:
+        card_data = read_json(file, "the data of a model card")
+        if card_data.pop("digest", None) != _digest(card_data):
+            raise LassError(f"{file}: not what lass-hf wrote")
+    except LassError as error:
+        logger.warning("%s: no card shows its figures; delete it, or save the model again", error)
+        return {}
+    return card_data
+
+
+def _digest(card_data: Mapping[str, Any]) -> str:
+    return digest([json.dumps(card_data).encode()])
 
 
 def _hash_weights(folder: str | Path) -> str:
@@ -235,7 +252,7 @@ def _hash_weights(folder: str | Path) -> str:
 def _is_unchanged(card: Path) -> bool:
     """Checks whether lass-hf wrote this card and nobody changed it, by the digest in it."""
     try:
-        text = card.read_bytes().decode()
+        text = read_text(card)
     except (OSError, UnicodeDecodeError):
         return False
     marker = re.search(r"\n{}(\w+){}".format(*map(re.escape, MARKER.split("{}"))), text)

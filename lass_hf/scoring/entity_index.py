@@ -105,9 +105,11 @@ class EntityIndex:
             processes().wait_for_everyone()  # All processes have seen the same files. From here on the files change.
         num_kept = [0 if block is None else len(block) for block in blocks]
         unfinished = [number for number, (start, stop) in enumerate(spans) if num_kept[number] < stop - start]
+        if folder is not None and not unfinished:
+            return cls([block for block in blocks if block is not None])
         num_missing = sum(spans[number][1] - spans[number][0] - num_kept[number] for number in unfinished)
         is_writer = folder is not None and (not shared or processes().is_main_process)
-        if folder is not None and unfinished:
+        if folder is not None:
             make_writable(Path(folder))
         with tqdm(
             total=sum(num_kept) + num_missing,
@@ -128,7 +130,7 @@ class EntityIndex:
             return cls([block for block in blocks if block is not None])
         if shared:
             processes().wait_for_everyone()
-        if is_writer and unfinished:
+        if is_writer:
             remove_leftovers(Path(folder), "*.safetensors")
         return cls.load(folder, num_entities, texts, model)
 

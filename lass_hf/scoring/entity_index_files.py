@@ -1,7 +1,8 @@
 """The files of an entity index: one for each block of vectors, which is there as a whole or not at all.
 
-The name of a file contains the numbers of its entities. Its metadata holds the fingerprint of the model, and a digest
-of the texts of these entities for each number of entities that the file has had.
+The metadata of a file holds the fingerprint of the model, a digest of the texts of the entities for each number of
+entities that the file has had, and a digest of all that and of the vectors. It is compared whenever a file is opened,
+which reads the file once: a search reads all vectors anyway.
 """
 
 import json
@@ -15,8 +16,9 @@ from safetensors.torch import save
 
 from ..core.errors import IndexFolderError, LassError, first_line, library_errors
 from ..utils.atomic_files import write_whole
+from ..utils.fingerprints import digest
 
-INDEX_FORMAT = "3"
+INDEX_FORMAT = "4"
 ENTITIES_PER_BLOCK = 2**14  # Entities of a block and of its file, written, compared and moved to a device together.
 
 DigestTexts = Callable[[int, int], str]
@@ -82,12 +84,13 @@ def write_block(folder: Path, number: int, block: torch.Tensor, start: int, text
         LassError: The file cannot be written.
     """
     file = _file(folder, number)
-    sizes = {str(len(block))}
-    if file.exists():
+    sizes = {len(block)}
+    if file.exists():  # It was read before, so it is whole.
         with safe_open(file, "pt") as content:
-            sizes |= set(json.loads(content.metadata()["texts"]))
-    digests = {size: texts(start, start + int(size)) for size in sorted(sizes, key=int)}
+            sizes |= set(map(int, json.loads(content.metadata()["texts"])))
+    digests = {size: texts(start, start + size) for size in sorted(sizes)}
     metadata = {"format": INDEX_FORMAT, "model": model, "texts": json.dumps(digests)}
+    metadata["digest"] = _digest(metadata, block)
     try:
         write_whole(file, save({"vectors": block.contiguous()}, metadata))
     except OSError as error:
@@ -95,6 +98,13 @@ def write_block(folder: Path, number: int, block: torch.Tensor, start: int, text
             f"{file}: cannot be written ({error.strerror or first_line(error)}); finished blocks are kept, "
             "so make room and run it again to go on"
         ) from None
+
+
+def _digest(metadata: dict[str, str], block: torch.Tensor) -> str:
+    """Returns the digest of a file's other metadata and of its vectors, with their type and shape."""
+    others = sorted((name, value) for name, value in metadata.items() if name != "digest")
+    vectors = block.contiguous().reshape(-1).view(torch.uint8).numpy()
+    return digest([repr((others, block.dtype, block.shape)).encode(), vectors])
 
 
 def _file(folder: Path, number: int) -> Path:
@@ -109,20 +119,24 @@ def _read_block(
     A file with more entities, written for a graph that has grown, also serves the graph before it grew.
     """
     file = _file(folder, number)
-    if not file.exists():
+    if not os.path.lexists(file):
         return None
     hint = "; delete it, its entities are encoded again"
+    if not file.is_file():
+        raise LassError(f"{file}: damaged (it is no regular file){hint}")
     with library_errors(f"{file}: damaged", hint, LassError), safe_open(file, "pt") as content:
         metadata = content.metadata() or {}
         block = content.get_tensor("vectors")  # On the CPU this is a view of the mapped file.
     difference, size = None, len(block)
     if metadata.get("format") != INDEX_FORMAT:
         difference = f"format (it is {metadata.get('format')}, expected {INDEX_FORMAT})"
+    elif metadata.get("digest") != _digest(metadata, block):
+        raise LassError(f"{file}: damaged (it is not what was written){hint}")
     elif metadata.get("model") != model:
         difference = "model"
     else:
         digests = json.loads(metadata["texts"])
-        size = stop - start if str(stop - start) in digests else size
+        size = stop - start if str(stop - start) in digests else len(block)
         if size > stop - start or digests[str(size)] != texts(start, start + size):
             difference = f"graph (other texts among the entities from {start} on)"
     if difference:

@@ -4,17 +4,19 @@ What imports transformers is imported when arguments are parsed: the help of `la
 """
 
 import json
+import reprlib
 from argparse import Action, ArgumentParser
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..core.choices import PRESETS, ModelChoices, SequenceChoices, check, choice, choice_names
 from ..core.errors import LassError, first_line
 from ..core.old_names import refuse_old_names
+from ..utils.checked_files import parse_yaml, read_text
+
+SHOWN = 5  # unknown arguments that an error lists
 
 
 @dataclass
@@ -164,24 +166,24 @@ def _default(action: Action, value: Any) -> Any:
     if isinstance(value, list) and action.nargs == "+":
         return value
     if value is None or isinstance(value, (list, dict)):
-        raise LassError(f"{action.dest}: {value!r} in the recipe; expected one value")
+        raise LassError(f"{action.dest}: {reprlib.repr(value)} in the recipe; expected one value")
     return value if isinstance(value, bool) else str(value)
 
 
 def _preset(name: Any) -> dict[str, Any]:
     if not isinstance(name, str) or name not in PRESETS:
-        raise LassError(f"preset {name!r}; expected one of {', '.join(PRESETS)}")
+        raise LassError(f"preset {reprlib.repr(name)}; expected one of {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
 def _read_recipe(path: str, known: set[str]) -> dict[str, Any]:
     try:
-        recipe = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LassError(f"{path}: no valid YAML ({first_line(error)})") from None
+        recipe = parse_yaml(read_text(path), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise LassError(f"{path}: cannot be read ({first_line(error)})") from None
     if not isinstance(recipe, dict):
         raise LassError(f"{path}: expected lines of the form `argument: value`")
     refuse_old_names(recipe, where=path)
-    if unknown := sorted(str(key) for key in set(recipe) - known):
-        raise LassError(f"{path}: unknown argument {', '.join(map(repr, unknown))}; see lass-hf train --help")
+    if unknown := sorted(map(reprlib.repr, set(recipe) - known)):
+        raise LassError(f"{path}: unknown argument {', '.join(unknown[:SHOWN])}; see lass-hf train --help")
     return recipe

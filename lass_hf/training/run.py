@@ -22,7 +22,7 @@ from ..scoring.triplet_scorer import TripletScorer
 from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
-from ..utils.result_files import TRAINING_FILE, read_results, read_training, write_results
+from ..utils.result_files import TRAINING_FILE, read_training, read_training_file, write_results
 from .checkpoints import find_checkpoint
 from .data_collators import KGDataCollator
 from .hard_negatives import mine_hard_negatives
@@ -223,7 +223,7 @@ def _check_same(checkpoint: str, metadata: dict[str, Any]) -> None:
     file = Path(checkpoint).parent / TRAINING_FILE
     if not file.is_file():
         return
-    before = read_results(file)
+    before = read_training_file(file)
     if before["graph_fingerprint"] != metadata["graph_fingerprint"]:
         raise LassError(
             f"{checkpoint}: its training was on another graph, {before['graph']}; resume with that --graph, or begin "

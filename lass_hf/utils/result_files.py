@@ -1,16 +1,24 @@
 """Results files: one JSON file for each run, with the environment that its figures depend on."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import LassError, first_line
+from ..core.errors import LassError
 from .atomic_files import write_whole
+from .checked_files import Types, check_types, read_json
 from .environment import environment, process_rank
 
 FORMAT = 2
 TRAINING_FILE = "training.json"  # the results file of a training, in the model's folder
+EXPECTED = "a results file, as --json of a lass-hf command writes it"
+# The needed keys of a training's results, beside the metrics, which are empty until the training ends.
+TRAINING_KEYS: Types = {
+    **{"graph": str, "graph_fingerprint": str, "recipe": (str, type(None)), "changed": dict, "seed": int, "bf16": bool},
+    **{"choices": dict, "command": str, "resumed": bool},
+}
 STARTED = time.perf_counter()  # near enough to the start of the program
 
 
@@ -37,18 +45,21 @@ def write_results(file: str | Path, metrics: dict[str, Any], **more: Any) -> Non
 def read_results(file: str | Path) -> dict[str, Any]:
     """Reads a file that `write_results` wrote.
 
+    Args:
+        file: the file.
+
+    Returns:
+        Its content; `metrics` is a dict.
+
     Raises:
         LassError: the file is missing, or no results file, or one of another format.
     """
-    try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LassError(f"{file}: not a results file ({first_line(error)})") from error
-    if not isinstance(content, dict) or "metrics" not in content:
-        raise LassError(f"{file}: not a results file; expected what --json of a lass-hf command writes")
+    content = read_json(file, EXPECTED)
+    check_types(file, content, {"metrics": dict}, EXPECTED)
     if content.get("format") != FORMAT:
         raise LassError(
-            f"{file}: results of format {content.get('format')}, expected {FORMAT}: run the command that made it again"
+            f"{file}: results of format {content.get('format')!r:.20}, expected {FORMAT}: run the command that made it "
+            "again"
         )
     return content
 
@@ -62,10 +73,20 @@ def read_training(model: str | Path) -> dict[str, Any] | None:
     Returns:
         Graph, fingerprints, recipe, choices, command, metrics and environment of the training; None for a folder
         without a training that ended, and for a model of the hub.
+
+    Raises:
+        LassError: the file is damaged.
     """
     file = Path(model, TRAINING_FILE)
-    if not file.is_file():
+    if not os.path.lexists(file):
         return None
-    content = read_results(file)
+    content = read_training_file(file)
     left_out = ("format", "task", "log", "seconds")
     return {name: value for name, value in content.items() if name not in left_out} if content["metrics"] else None
+
+
+def read_training_file(file: str | Path) -> dict[str, Any]:
+    """Reads the results file of a training, which may not have ended; raises LassError as `read_results` does."""
+    content = read_results(file)
+    check_types(file, content, TRAINING_KEYS, "the results file of a training; train again, or delete it")
+    return content

@@ -53,3 +53,17 @@ def test_config_accepts_the_encoder_config_as_a_dict():
 def test_text_config_is_the_encoders():
     config = LassConfig(encoder_config=ENCODER_CONFIGS["bert"]())
     assert config.get_text_config() is config.encoder_config
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"margin": float("nan")},
+        {"margin": float("inf")},
+        {"architecture": "bi-encoder", "normalize": True, "scale": float("nan")},
+        {"calibration": {"threshold": float("nan"), "slope": 1.0, "intercept": 0.0}},
+    ],
+)
+def test_config_refuses_numbers_that_are_not_finite(choices):
+    with pytest.raises(LassError, match="finite"):
+        LassConfig(encoder_config=ENCODER_CONFIGS["bert"](), **choices)

@@ -1,14 +1,17 @@
 """KnowledgeGraph: lists and arrays, splits, candidates, parts, and the files of a model folder."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, assert_same_graph
+from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, assert_same_graph, one_line
+from safetensors.numpy import save_file
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError
 from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
+from lass_hf.core.known_triplets import KnownTriplets
 
 # Lists and arrays
 
@@ -196,3 +199,70 @@ def test_nested_parts_of_a_graph(graph):
     assert not np.array_equal(graph.low_resource(0.5, seed=4)["train"].triplets, parts[2]["train"].triplets)
     assert np.array_equal(parts[0]["test"].triplets, graph["test"].triplets)
     assert len(parts[0].known_in_train) == len(rows[0])
+
+
+# Saved files that were damaged
+
+VOCABULARY = {"entities": {"id": ["a", "b"], "text": ["A", "B"]}, "relations": {"id": ["r"], "text": ["R"]}}
+
+
+def saved_graph(folder, vocabulary, arrays):
+    content = vocabulary if isinstance(vocabulary, str) else json.dumps(vocabulary)
+    (folder / VOCABULARY_FILE).write_text(content, encoding="utf-8")
+    save_file(arrays, folder / TRIPLETS_FILE)
+    return KnowledgeGraph.from_files(folder / VOCABULARY_FILE, folder / TRIPLETS_FILE)
+
+
+@pytest.mark.parametrize(
+    ("entities", "fault"),
+    [
+        ({"id": ["a", "b"]}, "no 'text'"),
+        ({"id": "ab", "text": "AB"}, "entities: no lists of ids and texts"),
+        ({"id": [], "text": []}, "entities: 0 ids and 0 texts"),
+        ({"id": ["a", "b"], "text": ["A"]}, "entities: 2 ids and 1 texts; expected a text for each id"),
+        ({"id": ["a", "a"], "text": ["A", "B"]}, "entities, number 0: a second one has the id 'a'"),
+        ({"id": ["a", 7], "text": ["A", "B"]}, "entities, number 1: the id is 7; expected a name or text"),
+        ({"id": ["a", "b"], "text": ["A", None]}, "entities, number 1: the text is None"),
+        ({"id": ["a", "b"], "text": [" ", "B"]}, "entities, number 0: the text is ' '"),
+        ({"id": ["a", "b"], "text": ["A", "\ud800"]}, r"entities, number 1: the text is '\\ud800'"),
+        ([1], "list indices must be integers"),
+    ],
+)
+def test_a_vocabulary_that_is_none_is_refused(entities, fault, tmp_path):
+    with pytest.raises(GraphError, match=fault) as error:
+        saved_graph(tmp_path, {**VOCABULARY, "entities": entities}, {"train": np.array([[0, 0, 1]], np.int32)})
+    one_line(error, str(tmp_path / VOCABULARY_FILE), "save the model again")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[" * 100_000, '{"entities": ' * 100_000, "3"])
+def test_a_vocabulary_that_is_no_json_object_is_refused(content, tmp_path):
+    with pytest.raises(GraphError, match="no vocabulary of a graph") as error:
+        saved_graph(tmp_path, content, {})
+    one_line(error, str(tmp_path / VOCABULARY_FILE))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "fault"),
+    [
+        ({"train": [[0, 0, 2]]}, "train: a tail has the number 2; expected 0 to 1"),
+        ({"train": [[0, 1, 1]]}, "train: a relation has the number 1; expected 0 to 0"),
+        ({"test": [[0, 0, 1], [-1, 0, 1]]}, "test: a head has the number -1; expected 0 to 1"),
+        ({"dev": [[0, 0, 1]]}, "split 'dev'; expected some of train, validation, test"),
+        ({"train": [0, 0, 1]}, r"train: int64 of shape \(3,\)"),
+        ({"train": [[0, 0], [0, 1]]}, r"train: int64 of shape \(2, 2\)"),
+        ({"train": [[0.0, 0.0, 1.0]]}, "numbers of type float64; expected int32"),
+    ],
+)
+def test_known_triplets_that_are_not_those_of_the_vocabulary_are_refused(arrays, fault, tmp_path):
+    """The number 2 of two entities had the key of another triplet."""
+    with pytest.raises(GraphError, match=fault) as error:
+        saved_graph(tmp_path, VOCABULARY, {name: np.array(rows) for name, rows in arrays.items()})
+    one_line(error, str(tmp_path / TRIPLETS_FILE), VOCABULARY_FILE, "save the model again")
+
+
+def test_no_graph_is_made_of_numbers_beyond_its_vocabulary(graph):
+    rows = np.array([[0, 0, graph.num_entities]])
+    with pytest.raises(GraphError, match=r"train: a tail has the number 10; expected 0 to 9"):
+        KnowledgeGraph(graph.entities, graph.relations, {"train": (rows, None)})
+    with pytest.raises(GraphError, match="numbers beyond 10 entities and 3 relations"):
+        KnownTriplets(rows, graph.num_entities, graph.num_relations)

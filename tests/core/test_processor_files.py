@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers.tiny import ENCODER_CONFIGS, byte_level_tokenizer, same_inputs, wordpiece_tokenizer
+from helpers.tiny import ENCODER_CONFIGS, byte_level_tokenizer, one_line, same_inputs, wordpiece_tokenizer
 
 from lass_hf import LassProcessor
 from lass_hf.core.errors import LassError, ModelError
@@ -99,3 +99,22 @@ def test_save_pretrained_refuses_what_it_does_not_know(processor, tmp_path):
         processor.save_pretrained(tmp_path / "mine", inclde_graph="none")
     assert not (tmp_path / "mine").exists()
     processor.save_pretrained(tmp_path / "mine", max_shard_size="1GB")  # as transformers does when it pushes
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("separators", value) for value in ("no", 1, None, [])),
+        *(("max_length", value) for value in ("x", 64.5, True, 10**30, [64])),
+        *(("architecture", value) for value in ("joint", 1, None, ["bi-encoder"])),
+    ],
+)
+def test_values_of_other_types_in_a_saved_configuration_are_refused(tmp_path, processor, name, value):
+    processor.save_pretrained(tmp_path)
+    file = tmp_path / "processor_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+    with pytest.raises(LassError, match=f"{name}=.*; expected"):
+        LassProcessor(wordpiece_tokenizer(), **{name: value})
+    with pytest.raises(LassError) as error:
+        LassProcessor.from_pretrained(tmp_path)
+    one_line(error, str(tmp_path))

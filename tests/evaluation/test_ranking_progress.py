@@ -84,6 +84,46 @@ def test_what_is_behind_a_damaged_line_is_dropped_and_recorded_anew(garbage, fol
     assert file.read_bytes() == b"".join(lines)
 
 
+def test_no_flipped_bit_changes_a_rank(folder):
+    record(folder, CHUNKS)
+    file = folder / "process-0.jsonl"
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        kept = whole[:place].count(b"\n") - 1
+        assert_finished(RankingProgress(folder, IDENTITY), dict(list(CHUNKS.items())[: max(0, kept)]))
+
+
+def test_a_whole_line_of_another_evaluation_is_no_chunk_of_this_one(folder, tmp_path):
+    record(folder, {(0, 0): CHUNKS[0, 0]})
+    record(tmp_path / "other", {(0, 1): CHUNKS[0, 1]}, IDENTITY | {"split": "other"})
+    line = (tmp_path / "other" / "process-0.jsonl").read_bytes().splitlines(keepends=True)[1]
+    with (folder / "process-0.jsonl").open("ab") as file:
+        file.write(line)
+    assert_finished(RankingProgress(folder, IDENTITY), {(0, 0): CHUNKS[0, 0]})
+
+
+@pytest.mark.parametrize(
+    ("chunk", "ranks"),
+    [
+        (2, [[1], [1], [1]]),  # there are chunks 0 and 1
+        (-1, [[1], [1], [1]]),
+        (1, [[1, 1], [1, 1], [1, 1]]),  # it has one row
+        (1, [[1], [1]]),
+        (1, [[0], [1], [1]]),
+        (1, [[2], [1], [3]]),
+        (1, [[1], [4], [3]]),
+    ],
+)
+def test_chunks_that_the_evaluation_cannot_have_are_refused(chunk, ranks, folder):
+    record(folder, {(2, chunk): np.array(ranks)})
+    progress, rows = RankingProgress(folder, IDENTITY), [np.arange(3), np.array([3])]
+    with pytest.raises(LassError, match=f"impossible ranks of chunk {chunk} of slot 2; delete the folder") as error:
+        progress.of_slot(2, rows)
+    assert str(folder) in str(error.value)
+    assert progress.of_slot(0, rows) == {}
+
+
 @pytest.mark.parametrize("file", ["process-0.jsonl", "process-3.jsonl"])
 @pytest.mark.parametrize(
     ("change", "message"),
@@ -106,12 +146,11 @@ def test_the_progress_of_another_evaluation_is_refused_and_kept(change, message,
 
 
 def test_the_files_of_all_processes_are_read_and_only_the_own_one_grows(folder):
-    folder.mkdir(parents=True)
-    lines = [{"evaluation": IDENTITY}, {"slot": 2, "chunk": 5, "ranks": [[1, 2], [3, 4], [5, 6]]}]
-    other = folder / "process-1.jsonl"
-    other.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"slot": 2, "un')
-    before = other.read_bytes()
     theirs = {(2, 5): np.array([[1, 2], [3, 4], [5, 6]])}
+    record(folder, theirs)
+    other = (folder / "process-0.jsonl").rename(folder / "process-1.jsonl")
+    before = other.read_bytes() + b'0123456789abcdef0123456789abcdef {"slot": 2, "un'
+    other.write_bytes(before)
     assert_finished(record(folder, CHUNKS), theirs)
     assert_finished(RankingProgress(folder, IDENTITY), theirs | CHUNKS)
     assert other.read_bytes() == before

@@ -280,6 +280,13 @@ def test_a_download_that_fails_says_why_and_leaves_no_file(server, umls, cache, 
     assert files_in(download("umls")) == sorted(REQUIRED)
 
 
+def test_a_source_without_end_is_not_downloaded(server, umls, cache, monkeypatch):
+    monkeypatch.setattr(benchmark_downloads, "LARGEST", 10)
+    with pytest.raises(GraphError, match=r"cannot be downloaded \(more than 10 bytes\)"):
+        download("umls")
+    assert files_in(cache) == []
+
+
 def test_the_error_for_a_wrong_checksum_names_both(server, umls, cache):
     server.faults["o/r/c/relation2text.txt"] = "changed"
     wanted = hashlib.sha256(umls["relation2text.txt"]).hexdigest()[:12]

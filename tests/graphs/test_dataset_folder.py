@@ -5,8 +5,9 @@ from pathlib import Path
 import datasets
 import pyarrow.parquet as pq
 import pytest
+from helpers.mutations import ALIAS_BOMB
 from helpers.odd_graph import make_odd_graph
-from helpers.tiny import assert_same_graph
+from helpers.tiny import assert_same_graph, one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -145,11 +146,11 @@ def test_a_folder_that_cannot_be_made_is_named(graph, tmp_path):
 def test_a_write_that_breaks_off_changes_nothing(folder, labeled_graph, graph, monkeypatch, writes):
     left, write_table = iter(range(writes)), pq.write_table
 
-    def fail(table, path):
+    def fail(table, path, **choices):
         if next(left, None) is None:
             path.write_bytes(b"PAR1 half a file")
             raise OSError(28, "No space left on device")
-        write_table(table, path)
+        write_table(table, path, **choices)
 
     monkeypatch.setattr(pq, "write_table", fail)
     for target in (folder, folder.parent / "new"):
@@ -241,7 +242,60 @@ def test_a_card_that_lists_something_else_than_files_is_an_error(folder, pattern
             load(folder)
 
 
-@pytest.mark.parametrize("card", ["", "# no metadata", "---\nconfigs: 3\n---\n", "---\na: [\n---\n", "---\n- a\n---\n"])
+@pytest.mark.parametrize("pattern", ["../other/entities.parquet", "triplets/../../other/*", "{other}/entities.parquet"])
+def test_a_card_that_lists_a_file_outside_the_folder_is_refused(folder, graph, pattern):
+    graph.save_dataset(folder.parent / "other")
+    card, outside = (folder / "README.md").read_text(encoding="utf-8"), pattern.format(other=folder.parent / "other")
+    (folder / "README.md").write_text(card.replace("path: entities.parquet", f"path: {outside}"), encoding="utf-8")
+    with pytest.raises(GraphError, match=r"README\.md lists .*; expected files, .* relative to the folder"):
+        KnowledgeGraph.from_directory(folder)
+
+
+@pytest.mark.parametrize("linked", ["entities.parquet", "triplets"])
+def test_a_link_that_leads_out_of_the_folder_is_refused(folder, graph, linked):
+    graph.save_dataset(folder.parent / "other")
+    (folder / linked).rename(folder.parent / "away")
+    (folder / linked).symlink_to(folder.parent / "other" / linked)
+    with pytest.raises(GraphError, match=r"a link to .*other.*; expected files in the folder"):
+        KnowledgeGraph.from_directory(folder)
+
+
+def test_a_link_inside_the_folder_is_followed(folder, labeled_graph):
+    (folder / "entities.parquet").rename(folder / "all.parquet")
+    (folder / "entities.parquet").symlink_to("all.parquet")
+    assert_same_graph(KnowledgeGraph.from_directory(folder), labeled_graph)
+
+
+@pytest.mark.parametrize("file", ["entities.parquet", "triplets/train.parquet"])
+def test_a_flipped_bit_in_the_values_of_a_table_is_found(folder, file):
+    whole = (folder / file).read_bytes()
+    place = whole.index(b"cheese")
+    (folder / file).write_bytes(whole[:place] + b"d" + whole[place + 1 :])
+    with pytest.raises(GraphError, match=f"{file} cannot be read .*CRC"):
+        KnowledgeGraph.from_directory(folder)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "fault"),
+    [
+        (ALIAS_BOMB, "an alias; write its value out, line 2"),
+        ("a: [\n", "expected the node content"),
+        ("configs: [\nx: 1\n", "line 3"),
+        ("configs: " + "[" * 100_000, "nested too deeply"),
+        ("x: 1\nx: 2\n", "a key is there twice, line 1"),
+        ("x: !!timestamp no\n", "no valid YAML"),
+        ("x: " + "y" * 2**20, "letters of YAML; expected at most 1,048,576"),
+    ],
+    ids=["bomb", "cut", "open", "deep", "twice", "tag", "long"],
+)
+def test_a_card_whose_metadata_are_no_plain_yaml_is_an_error_of_one_short_line(folder, metadata, fault):
+    (folder / "README.md").write_text(f"---\n{metadata}\n---\n")
+    with pytest.raises(GraphError, match=fault) as error:
+        KnowledgeGraph.from_directory(folder)
+    assert len(one_line(error, f"{folder / 'README.md'}: ")) < 500
+
+
+@pytest.mark.parametrize("card", ["", "# no metadata", "---\nconfigs: 3\n---\n", "---\n- a\n---\n"])
 def test_a_folder_with_another_card_is_not_a_graph(folder, card):
     (folder / "README.md").write_text(card)
     with pytest.raises(GraphError, match=r"no train\.tsv"):

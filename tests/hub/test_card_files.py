@@ -177,6 +177,32 @@ def test_an_evaluation_is_not_written_without_a_card(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [CARD_DATA_FILE]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace('"mrr": 0.', '"mrr": 0.9', 1),  # a better figure
+        lambda text: text.replace('"license": null', '"license": "mit"').replace('"seed": 42', '"seed": 43'),
+        lambda text: text[:100],
+        lambda text: "[" * 100_000,
+    ],
+)
+def test_card_data_that_were_changed_are_never_shown(tmp_path, graph, change, caplog):
+    trainer = card_trainer(tmp_path, graph)
+    trainer.evaluate()
+    trainer.save_model()
+    (evaluation,) = read_card_data(tmp_path)["evaluations"]
+    data, card = (tmp_path / CARD_DATA_FILE).read_text(), text_of(tmp_path)
+    assert change(data) != data
+    (tmp_path / CARD_DATA_FILE).write_text(change(data))
+    caplog.clear()
+    add_evaluation(tmp_path, {**evaluation, "split": "test"}, graph)
+    assert "no card shows its figures; delete it, or save the model again" in caplog.text
+    assert text_of(tmp_path) == card
+    assert render_shared_card(tmp_path, "me/pets", "full") is None
+    trainer.save_model()
+    assert read_card_data(tmp_path)["evaluations"] == [evaluation]
+
+
 @pytest.mark.parametrize(("given", "named"), [("runs/mine", "runs/mine"), (".", "here"), ("../here/mine", "mine")])
 def test_snippets_of_a_card_name_the_folder_as_it_was_given(tmp_path, monkeypatch, given, named):
     (tmp_path / "here").mkdir()

@@ -285,8 +285,8 @@ def test_the_index_of_another_model_or_graph_is_refused_and_kept(change, message
 
 def test_an_index_in_another_format_is_refused(tmp_path, monkeypatch):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
-    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "INDEX_FORMAT", "4")
-    with pytest.raises(LassError, match=r"another format \(it is 3, expected 4\)"):
+    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "INDEX_FORMAT", "5")
+    with pytest.raises(LassError, match=r"another format \(it is 4, expected 5\)"):
         load(tmp_path)
 
 
@@ -306,6 +306,17 @@ def test_a_truncated_file_is_an_error_at_any_length(tmp_path):
     encoder = Encoder(vectors)
     assert torch.equal(torch.cat(build(encoder, folder=tmp_path).blocks), vectors)
     assert encoder.encoded == list(range(8, 16))
+
+
+def test_no_flipped_bit_changes_a_vector(tmp_path):
+    vectors = random_vectors(ENTITIES)
+    build(Encoder(vectors), folder=tmp_path)
+    file = tmp_path / "00001.safetensors"
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 3):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(LassError, match=r"00001\.safetensors: damaged \(.*; delete it|index of another format"):
+            load(tmp_path)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -341,8 +352,9 @@ def test_the_metadata_of_a_file_describe_its_content(tmp_path):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
     with safe_open(tmp_path / "00003.safetensors", "pt") as content:
         texts = json.dumps({"6": "|".join(NAMES[24:30])})
-        expected = {"format": "3", "model": "a model", "texts": texts}
-        assert content.metadata() == expected
+        metadata = content.metadata()
+        assert len(metadata.pop("digest")) == 32
+        assert metadata == {"format": "4", "model": "a model", "texts": texts}
         assert content.get_slice("vectors").get_shape() == [6, DIM]
 
 

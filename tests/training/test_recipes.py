@@ -1,14 +1,17 @@
 """Recipes that ship name only what differs from the defaults, and train: here with the tiny encoder."""
 
+import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import yaml
-from helpers.tiny import ENTITY_TEXT, make_model, make_processor, write_graph
+from helpers.mutations import ALIAS_BOMB
+from helpers.tiny import ENTITY_TEXT, make_model, make_processor, one_line, write_graph
 
 from lass_hf import KnowledgeGraph, LassTrainingArguments
 from lass_hf.core.choices import PRESETS
+from lass_hf.core.errors import LassError
 from lass_hf.training.recipes import TrainArguments, parse_training
 from lass_hf.training.run import train
 
@@ -129,3 +132,33 @@ def test_published_recipes_are_the_published_setting(path, tmp_path):
     given = {**training.to_dict(), **asdict(arguments)}
     expected = expected_setting(benchmark, model)
     assert {name: given[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (ALIAS_BOMB, "an alias; write its value out, line 2"),
+        ("margin: 7\nmargin: 9\n", "a key is there twice, line 1"),
+        ("margin: " + "[" * 100_000, "nested too deeply"),
+        ("margin: [[[[[[[[7]]]]]]]]", r"margin: \[\[.*in the recipe; expected one value"),
+        ("preset: {a: 1}", "preset {'a': 1}; expected one of paper"),
+        ("margin: .nan", "margin=nan; expected a finite number"),
+        ("margin: !!timestamp x", "no valid YAML"),
+        ("".join(f"{'x' * 90}{number}: 1\n" for number in range(5000)), "unknown argument 'xxx"),
+        (b"\xff", "cannot be read"),
+    ],
+    ids=["bomb", "twice", "deep", "lists", "preset", "nan", "tag", "unknown", "bytes"],
+)
+def test_a_recipe_of_odd_yaml_is_an_error_of_one_short_line(content, fault, tmp_path):
+    (tmp_path / "mine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(LassError, match=fault) as error:
+        parse_training([str(tmp_path / "mine.yaml"), "--graph", "umls", "--encoder", "x"])
+    assert len(one_line(error)) < 500
+
+
+def test_a_recipe_that_is_a_folder_or_a_pipe_is_an_error(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for file in (tmp_path, tmp_path / "pipe", tmp_path / "none.yaml"):
+        with pytest.raises(LassError, match=f"{file}: cannot be read") as error:
+            parse_training([str(file)])
+        one_line(error)

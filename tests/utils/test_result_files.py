@@ -1,6 +1,7 @@
 """Results files: what they record, that they are written whole or not at all, and what is refused."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -78,9 +79,12 @@ def test_a_failed_write_leaves_the_earlier_file(tmp_path):
         (json.dumps({"format": FORMAT - 1, "metrics": {}}), f"results of format {FORMAT - 1}, expected {FORMAT}"),
         (json.dumps({"metrics": {}}), f"results of format None, expected {FORMAT}"),
         (json.dumps({"format": FORMAT}), "not a results file"),
-        ("[1]", "not a results file"),
-        ("no json", "not a results file"),
-        (None, "not a results file"),
+        (json.dumps({"format": FORMAT, "metrics": [1]}), r"not a results file, .* \(metrics is of type list\)"),
+        ("[1]", r"not a results file, .* \(no JSON object\)"),
+        ("no json", "not a results file, .*line 1"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"metrics": ' * 100_000, "nested too deeply"),
+        (None, "No such file"),
     ],
 )
 def test_other_files_are_refused_by_name(tmp_path, content, message):
@@ -92,11 +96,31 @@ def test_other_files_are_refused_by_name(tmp_path, content, message):
     assert str(file) in str(caught.value)
 
 
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(LassError, match=r"a\.json: not a results file, .*no regular file"):
+        read_results(tmp_path / "a.json")
+
+
+RUN = {
+    **{"graph": "pets", "graph_fingerprint": "a1", "recipe": None, "changed": {}, "seed": 3, "bf16": False},
+    **{"choices": {"margin": 7.0}, "command": "lass-hf train", "resumed": False},
+}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_training_whose_record_lacks_a_key_or_has_another_type_is_refused(name, tmp_path):
+    for run in ({key: value for key, value in RUN.items() if key != name}, {**RUN, name: [1]}):
+        write_results(tmp_path / TRAINING_FILE, {"train_loss": 1.0}, task="training", **run)
+        with pytest.raises(LassError, match=rf"training\.json: not the results .*{name} (in it|is of type list)"):
+            read_training(tmp_path)
+
+
 def test_a_training_that_has_not_ended_has_no_metadata(tmp_path):
     assert read_training(tmp_path) is None
-    write_results(tmp_path / TRAINING_FILE, {}, task="training", seed=3)
+    write_results(tmp_path / TRAINING_FILE, {}, task="training", **RUN)
     assert read_training(tmp_path) is None
-    write_results(tmp_path / TRAINING_FILE, {"train_loss": 1.0}, task="training", seed=3, log=[{}])
+    write_results(tmp_path / TRAINING_FILE, {"train_loss": 1.0}, task="training", **RUN, log=[{}])
     metadata = read_training(tmp_path)
     assert (metadata["seed"], metadata["metrics"], metadata["num_processes"]) == (3, {"train_loss": 1.0}, 1)
     assert not {"log", "task", "format"} & set(metadata)
