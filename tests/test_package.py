@@ -240,6 +240,7 @@ def test_module_imports_declared_dependencies_only(module):
         "analysis/plots": "plots",
         "analysis/html_pages": "plots",
         "scoring/faiss_index": "faiss",
+        "training/checkpoints": "peft",
         "web/server": "serve",
         "web/schemas": "serve",
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, find_adapter_config_file
 
 from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names
@@ -144,12 +144,14 @@ class LassForKGCompletion(PreTrainedModel):
             The model, in evaluation mode.
 
         Raises:
-            ModelError: the folder or repository holds no LASS model, one saved by an earlier version, or one whose
-                score function is not registered.
+            ModelError: the folder or repository holds no LASS model, one saved by an earlier version, one whose score
+                function is not registered, or an adapter.
         """
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
             check_model_source(name, **kwargs)
+        _refuse_adapter(name, **_hub(kwargs))
+        if not isinstance(kwargs.get("config"), LassConfig):
             try:
                 model_type = PreTrainedConfig.get_config_dict(name, **_hub(kwargs))[0].get("model_type")
             except loading_errors() as error:
@@ -287,6 +289,20 @@ def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Returns those arguments of `from_pretrained` that say where the files are."""
     names = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "trust_remote_code")
     return {name: kwargs[name] for name in names if name in kwargs}
+
+
+def _refuse_adapter(name: str, trust_remote_code: bool | None = None, **where: Any) -> None:
+    """Refuses a folder with an adapter: transformers would put it on whatever weights it finds, or leave it out."""
+    try:
+        found = find_adapter_config_file(name, **where)
+    except loading_errors() as error:
+        raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
+    if found is not None:
+        raise ModelError(
+            f"{name}: it holds an adapter, not a whole model: load it onto the model that it was trained on, with "
+            f"peft.PeftModel.from_pretrained(model, {str(name)!r}), and save what its merge_and_unload() returns in "
+            "another folder"
+        )
 
 
 def _why(error: BaseException) -> str:

@@ -14,13 +14,14 @@ from transformers.trainer_utils import EvalLoopOutput, HubStrategy
 from transformers.utils.hub import PushInProgress
 
 from ..core.architectures import check_same_architecture
+from ..core.configuration_lass import LassConfig
 from ..core.errors import LassError, NonFiniteError
 from ..core.knowledge_graph import GraphSplit
-from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..hub.card_files import card_kept
 from ..utils.eager_attention import eager_attention
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
-from .checkpoints import check_checkpoint, loading_checkpoint, saving
+from .checkpoints import check_adapter, check_checkpoint, check_same_adapter, is_adapted, loading_checkpoint, saving
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .objectives import OBJECTIVES, Objective
 from .samplers import NeighborhoodSampler, SharedBatches
@@ -51,7 +52,7 @@ class LassTrainer(Trainer):
     `outputs.scores` are the scores of the batch.
 
     Args:
-        model: The model.
+        model: The model, or `peft.get_peft_model(model, ...)` of it, of which the adapter is saved.
         args: `LassTrainingArguments`.
         data_collator: A collator of your own; None to make the one of the model's architecture from `args`.
         train_dataset: A split of a `KnowledgeGraph`, such as `graph["train"]`.
@@ -99,8 +100,8 @@ class LassTrainer(Trainer):
                 "compare scores and no classes; leave it at 0"
             )
         self.objective: Objective = OBJECTIVES[processor.architecture](processor, args, kwargs.get("compute_loss_func"))
-        if isinstance(model, LassForKGCompletion):
-            check_same_architecture(model, processor)
+        if model is not None:
+            _check_model(model, processor)
         self.objective.check()  # before the Trainer makes a repository on the hub
         if train_dataset is not None:
             train_dataset = self.objective.training_split(train_dataset)
@@ -111,7 +112,7 @@ class LassTrainer(Trainer):
         self.throughput, self.card = ThroughputCallback(), ModelCardCallback(run_metadata)
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
-        check_same_architecture(self.model, processor)  # of a model that `model_init` made
+        _check_model(self.model, processor)  # one that `model_init` made
         for callback in (self.throughput, self.card, CalibrationCallback(), EpochCallback()):
             self.add_callback(callback)
 
@@ -152,6 +153,19 @@ class LassTrainer(Trainer):
         return batches, counts[0 if self.objective.mean_over == "positives" else 1].clamp(min=1)
 
     # Steps
+
+    def create_optimizer(self, *args, **kwargs):
+        """Makes the optimizer.
+
+        Raises:
+            LassError: No weight is trained.
+        """
+        if not any(parameter.requires_grad for parameter in self.model.parameters()):
+            raise LassError(
+                "no weight of the model is trained: load its adapter with is_trainable=True, or call "
+                "model.requires_grad_(True) to train all of them"
+            )
+        return super().create_optimizer(*args, **kwargs)
 
     def training_step(self, *args, **kwargs):
         """Makes a training step; on a CPU with eager attention, whose backward pass over short sequences is faster."""
@@ -255,9 +269,14 @@ class LassTrainer(Trainer):
             super()._save_checkpoint(model, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        super()._save(output_dir, state_dict)
+        folder = output_dir or str(self.args.output_dir)
+        adapted = self.args.should_save and is_adapted(self.model)
+        with card_kept(folder) if adapted else nullcontext():  # PEFT writes a card of its own
+            super()._save(output_dir, state_dict)
+        if adapted:
+            self.model.config.save_pretrained(folder)  # type: ignore[union-attr, operator] # PEFT saves none
         if self.args.should_save:
-            self.card.write(output_dir or str(self.args.output_dir), self)
+            self.card.write(folder, self)
 
     def create_model_card(self, **metadata: Any) -> None:  # type: ignore[override]
         """Writes the model card of the output folder again, with metadata for the hub, which stays in later cards.
@@ -278,6 +297,7 @@ class LassTrainer(Trainer):
         """Loads the weights of a checkpoint of this model and graph."""
         folder = Path(resume_from_checkpoint)
         check_checkpoint(folder, self.model.config, self.processing_class)
+        check_same_adapter(folder, self.model)
         with loading_checkpoint(folder, "weights"):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
@@ -343,6 +363,13 @@ class LassTrainer(Trainer):
         self.push_in_progress = upload_checkpoint_in_background(
             self.args, self.hub_model_id, checkpoint_folder, self.state.global_step, running
         )
+
+
+def _check_model(model: Any, processor: LassProcessor) -> None:
+    if getattr(getattr(model, "config", None), "model_type", None) != LassConfig.model_type:
+        raise LassError(f"model={type(model).__name__}(...); expected a LassForKGCompletion")
+    check_same_architecture(model, processor)
+    check_adapter(model)
 
 
 def _check_split(split: Any) -> None:
