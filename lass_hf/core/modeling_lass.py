@@ -150,7 +150,7 @@ class LassForKGCompletion(PreTrainedModel):
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
             check_model_source(name, **kwargs)
-        _refuse_adapter(name, **_hub(kwargs))
+        _refuse_adapter(name, **kwargs)
         if not isinstance(kwargs.get("config"), LassConfig):
             try:
                 model_type = PreTrainedConfig.get_config_dict(name, **_hub(kwargs))[0].get("model_type")
@@ -291,10 +291,11 @@ def _hub(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: kwargs[name] for name in names if name in kwargs}
 
 
-def _refuse_adapter(name: str, trust_remote_code: bool | None = None, **where: Any) -> None:
+def _refuse_adapter(name: str, **kwargs: Any) -> None:
     """Refuses a folder with an adapter: transformers would put it on whatever weights it finds, or leave it out."""
+    places = ("cache_dir", "revision", "token", "local_files_only", "subfolder")
     try:
-        found = find_adapter_config_file(name, **where)
+        found = find_adapter_config_file(name, **{place: kwargs[place] for place in places if place in kwargs})
     except loading_errors() as error:
         raise ModelError(f"{name}: no model could be loaded ({first_line(error)})") from error
     if found is not None:
