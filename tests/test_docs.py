@@ -94,6 +94,7 @@ def run_commands(text: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT's own
 @pytest.mark.parametrize("page", [page for page in PAGES if any(run for _, run, language, _ in blocks(page))])
 def test_code_of_a_page_runs(page, place, encoder_folder, monkeypatch):
     """Blocks run in order, with a tiny encoder in place of the named ones, and a hub on loopback."""

@@ -241,6 +241,7 @@ def test_module_imports_declared_dependencies_only(module):
         "analysis/html_pages": "plots",
         "scoring/faiss_index": "faiss",
         "web/connections": "serve",
+        "training/checkpoints": "peft",
         "web/server": "serve",
         "web/schemas": "serve",
     }

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from .errors import ModelError, first_line
 
 # Each model's folder has one of them.
-MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json")
+MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json", "adapter_config.json")
 HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # `user/name`, or `name`.
 OFFLINE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 

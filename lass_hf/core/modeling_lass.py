@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import ModelOutput, can_return_tuple, find_adapter_config_file
 
 from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names
@@ -169,12 +169,14 @@ class LassForKGCompletion(PreTrainedModel):
             The model, in evaluation mode.
 
         Raises:
-            ModelError: the folder or repository holds no LASS model, one saved by an earlier version, or one whose
-                score function is not registered.
+            ModelError: the folder or repository holds no LASS model, one saved by an earlier version, one whose score
+                function is not registered, or an adapter.
         """
         name = pretrained_model_name_or_path
         if not isinstance(kwargs.get("config"), LassConfig):
             check_model_source(name, **kwargs)
+        _refuse_adapter(name, **kwargs)
+        if not isinstance(kwargs.get("config"), LassConfig):
             with library_errors(f"{name}: no model could be loaded"):
                 model_type = PreTrainedConfig.get_config_dict(name, **hub_arguments(kwargs))[0].get("model_type")
             if model_type != cls.config_class.model_type:
@@ -319,6 +321,19 @@ class LassForKGCompletion(PreTrainedModel):
             if self.architecture.encodes_entities:
                 count = count.clamp(min=1)  # a sequence is a query without a tail, or an entity alone
             return mask @ hidden.float() / count, encoded
+
+
+def _refuse_adapter(name: str, **kwargs: Any) -> None:
+    """Refuses a folder with an adapter: transformers would put it on whatever weights it finds, or leave it out."""
+    places = {place: value for place, value in hub_arguments(kwargs).items() if place != "trust_remote_code"}
+    with library_errors(f"{name}: no model could be loaded"):
+        found = find_adapter_config_file(name, **places)
+    if found is not None:
+        raise ModelError(
+            f"{name}: it holds an adapter, not a whole model: load it onto the model that it was trained on, with "
+            f"peft.PeftModel.from_pretrained(model, {str(name)!r}), and save what its merge_and_unload() returns in "
+            "another folder"
+        )
 
 
 def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,10 @@ def model_card_data(model: LassForKGCompletion, processor: LassProcessor) -> dic
 
     Returns:
         Values that JSON can hold: the choices of the model, its encoder, its number of parameters, and under `graph`
-        the counts of the graph's entities, relations and triplets, or None.
+        the counts of the graph's entities, relations and triplets, or None; under `adapter` the type and the base of
+        an adapter around the model, or None.
     """
-    encoder, graph = model.encoder.config, processor.graph
+    encoder, graph, adapter = model.encoder.config, processor.graph, getattr(model, "active_peft_config", None)
     card_data: dict[str, Any] = {
         **{name: getattr(model.config, name) for name in choice_names(ModelChoices)},
         **{name: getattr(processor, name) for name in choice_names(SequenceChoices)},
@@ -55,8 +57,12 @@ def model_card_data(model: LassForKGCompletion, processor: LassProcessor) -> dic
         "encoder_type": encoder.model_type,
         "hidden_size": encoder.get_text_config().hidden_size,
         "parameters": model.num_parameters(),
+        "adapter": None,
         "graph": None,
     }
+    if adapter is not None:
+        base = adapter.base_model_name_or_path
+        card_data["adapter"] = {"type": adapter.peft_type.value, "base": encoder_name(base) if base else None}
     if graph is not None:
         counts = {name: {"triplets": len(split), "true": len(split.positives)} for name, split in graph.splits.items()}
         card_data["graph"] = {"entities": graph.num_entities, "relations": graph.num_relations, "splits": counts}
@@ -117,6 +123,18 @@ def _write_card(
         logger.warning("%s was changed, or not written by lass-hf: it stays as it is", folder / CARD_FILE)
         return
     write_whole(folder / CARD_FILE, _render_card(folder, card_data, graph, _find_included_graph(folder)))
+
+
+@contextmanager
+def card_kept(folder: str | Path) -> Iterator[None]:
+    """Lets nothing inside the `with` block write a card into a folder, or change the one that is there."""
+    card = Path(folder, CARD_FILE)
+    before = card.read_bytes() if card.is_file() else None
+    yield
+    if before is None:
+        card.unlink(missing_ok=True)
+    else:
+        write_whole(card, before)
 
 
 def read_card_data(folder: str | Path, weights_folder: str | Path | None = None) -> dict[str, Any]:
@@ -246,7 +264,7 @@ def _digest(card_data: Mapping[str, Any]) -> str:
 
 def _hash_weights(folder: str | Path) -> str:
     """Returns a digest of the weights in a folder, so that a card never shows figures of other weights."""
-    return digest(np.memmap(file, np.uint8, "r") for file in sorted(Path(folder).glob("model*.safetensors")))
+    return digest(np.memmap(file, np.uint8, "r") for file in sorted(Path(folder).glob("*model*.safetensors")))
 
 
 def _is_unchanged(card: Path) -> bool:

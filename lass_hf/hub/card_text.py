@@ -7,6 +7,7 @@ The card data are the only source of figures. The module reads no folder and no 
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def render_model_card(
         load_graph=_line(training.get("load_graph")),
         graph_name="the graph " + _inline(graph_name) if graph_name else "a graph",
         example=_example(graph, include_graph),
+        made_by=_made_by(card_data),
         variant=_variant_sentence(card_data),
         choices=_choice_rows(training.get("choices", {})),
     )
@@ -109,6 +111,14 @@ def _eval_results(result: Mapping[str, Any]) -> list[Any]:
         for name in METRICS[result["task"]]
         if result["metrics"].get(name) is not None
     ]
+
+
+def _made_by(card_data: Mapping[str, Any]) -> str:
+    """Returns the arguments of `LassForKGCompletion.from_encoder` that made the model, as code."""
+    defaults = asdict(ModelChoices())
+    choices = {name: card_data[name] for name in defaults if card_data[name] != defaults[name]}
+    name = card_data["base_model"] or card_data["encoder"]
+    return ", ".join([repr(name), *(f"{name}={value!r}" for name, value in choices.items())])
 
 
 def _variant_sentence(card_data: Mapping[str, Any]) -> str:

@@ -25,7 +25,10 @@ logger = logging.getLogger(__name__)
 
 # The files of the graph that are not uploaded, by `include_graph`.
 GRAPH_FILES = {"full": (), "vocabulary": (TRIPLETS_FILE,), "none": (VOCABULARY_FILE, TRIPLETS_FILE)}
-WEIGHT_FILES = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+WEIGHT_FILES = (
+    *("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"),
+    *("adapter_config.json", "adapter_model.safetensors"),
+)
 CONFIGS = ("config.json", "processor_config.json")
 TOKENIZER = (  # every file that a tokenizer of transformers may save
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),

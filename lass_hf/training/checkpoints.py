@@ -1,19 +1,27 @@
-"""Checkpoints: finds the one to resume from, and checks that it belongs to the model and the graph."""
+"""Checkpoints: finds the one to resume from, and checks that it belongs to the model and the graph.
+
+Of a model with an adapter (`peft.get_peft_model`), a checkpoint holds the adapter and no other weights.
+"""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
+from transformers import PreTrainedModel
 from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME, CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..core.configuration_lass import LassConfig
-from ..core.errors import LassError, first_line
+from ..core.errors import LassError, first_line, library_errors
 from ..core.processing_lass import LassProcessor
 from ..utils.fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
+
+# Settings of an adapter that PEFT itself sets or changes when it saves one.
+ABOUT_ADAPTER = ("auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision")
 
 
 def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
@@ -46,7 +54,8 @@ def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
 
 def _lacks(checkpoint: Path) -> str | None:
     """Returns a file that is missing or cut off; the Trainer writes its state last."""
-    for name in (CONFIG_NAME, SAFE_WEIGHTS_NAME, OPTIMIZER_NAME):
+    weights = ADAPTER_SAFE_WEIGHTS_NAME if (checkpoint / ADAPTER_CONFIG_NAME).is_file() else SAFE_WEIGHTS_NAME
+    for name in (CONFIG_NAME, weights, OPTIMIZER_NAME):
         if not (checkpoint / name).is_file():
             return name
     try:
@@ -78,6 +87,77 @@ def check_checkpoint(folder: Path, config: LassConfig, processor: LassProcessor)
     if len(set(map(texts_fingerprint, stores))) > 1:
         raise LassError(
             f"{folder}: its training had other texts, separators or max_length; resume with the same arguments"
+        )
+
+
+def is_adapted(model: Any) -> bool:
+    """Returns True for a model with an adapter around it (a `peft.PeftModel`), whose folders hold the adapter."""
+    return hasattr(model, "get_base_model")
+
+
+def check_adapter(model: Any) -> None:
+    """Checks that a saved folder will hold all that is trained of a model, with an adapter or without one.
+
+    Args:
+        model: A `LassForKGCompletion`, or a `peft.PeftModel` around one.
+
+    Raises:
+        LassError: The adapter is inside the model instead of around it, or its folder would lack weights.
+    """
+    base = model.get_base_model() if is_adapted(model) else model
+    for part in (base, base.encoder):
+        if not isinstance(part, PreTrainedModel) or part._hf_peft_config_loaded:
+            raise LassError(
+                f"an adapter inside {type(part).__name__}, whose saved weights would not load: merge it "
+                "(merge_and_unload), and put a new one around the whole model: peft.get_peft_model(model, ...)"
+            )
+    if not is_adapted(model):
+        return
+    from peft import get_peft_model_state_dict
+
+    if list(model.peft_config) != ["default"]:
+        raise LassError(f"adapters {', '.join(model.peft_config)}; expected a single one, by the name 'default'")
+    config, modules = model.active_peft_config, [name for name, _ in base.named_modules()]
+    if config.task_type is not None:
+        raise LassError(f"an adapter with task_type={config.task_type!r}; leave it out: LASS is none of PEFT's tasks")
+    for name in config.modules_to_save or ():
+        if not any(module.endswith(name) for module in modules):
+            raise LassError(
+                f"modules_to_save has {name!r}, which is no module of the model; PEFT ignores it (log_scale, a single "
+                "parameter, stays as it is: choose it by scale=...)"
+            )
+    saved = {tensor.data_ptr() for tensor in get_peft_model_state_dict(model).values()}
+    trained = {name: value.data_ptr() for name, value in model.named_parameters() if value.requires_grad}
+    if lost := [name for name, pointer in trained.items() if pointer not in saved]:
+        raise LassError(
+            f"{lost[0]} would be trained, but is no part of the adapter, which is all that PEFT saves: set "
+            "requires_grad=False for it, or name its module in modules_to_save"
+        )
+
+
+def check_same_adapter(folder: Path, model: Any) -> None:
+    """Checks that a checkpoint holds an adapter like the model's, or a whole model if there is none around this one.
+
+    Raises:
+        LassError: It does not.
+    """
+    kinds = ("a whole model", "an adapter")
+    found = (folder / ADAPTER_CONFIG_NAME).is_file()
+    if found != is_adapted(model):
+        raise LassError(f"{folder}: its training is that of {kinds[found]}; this is one of {kinds[not found]}")
+    if not found:
+        return
+    from peft import PeftConfig
+
+    with library_errors(f"{folder}: its {ADAPTER_CONFIG_NAME} cannot be loaded", kind=LassError):
+        saved = PeftConfig.from_pretrained(str(folder)).to_dict()
+    own = model.active_peft_config.to_dict()
+    names = [name for name in {**saved, **own} if name not in ABOUT_ADAPTER]
+    if different := [name for name in names if saved.get(name) != own.get(name)]:
+        name = different[0]
+        raise LassError(
+            f"{folder}: its adapter has {name}={saved.get(name)!r}, but {name}={own.get(name)!r} was given; resume "
+            "with the same adapter"
         )
 
 

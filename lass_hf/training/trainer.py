@@ -15,12 +15,12 @@ from transformers.utils.hub import PushInProgress
 
 from ..core.errors import LassError, NonFiniteError, library_errors
 from ..core.knowledge_graph import GraphSplit
-from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..hub.card_files import card_kept
 from ..utils.eager_attention import eager_attention
 from ..utils.memory import memory_errors
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
-from .checkpoints import check_checkpoint, saving
+from .checkpoints import check_adapter, check_checkpoint, check_same_adapter, is_adapted, saving
 from .data_collators import warn_of_indistinct_names
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .objectives import OBJECTIVES, Objective
@@ -52,7 +52,7 @@ class LassTrainer(Trainer):
     `outputs.scores` are the scores of the batch.
 
     Args:
-        model: The model.
+        model: The model, or `peft.get_peft_model(model, ...)` of it, of which the adapter is saved.
         args: `LassTrainingArguments`.
         data_collator: A collator of your own; None to make the one of the model's architecture from `args`.
         train_dataset: A split of a `KnowledgeGraph`, such as `graph["train"]`.
@@ -100,8 +100,9 @@ class LassTrainer(Trainer):
                 "compare scores and no classes; leave it at 0"
             )
         self.objective: Objective = OBJECTIVES[processor.architecture](processor, args, kwargs.get("compute_loss_func"))
-        if isinstance(model, LassForKGCompletion):
+        if model is not None:
             processor.check_fit(model)
+            check_adapter(model)
         self.objective.check()  # before the Trainer makes a repository on the hub
         if train_dataset is not None:
             train_dataset = self.objective.training_split(train_dataset)
@@ -113,7 +114,8 @@ class LassTrainer(Trainer):
         self.throughput, self.card = ThroughputCallback(), ModelCardCallback(run_metadata)
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
-        processor.check_fit(self.model)  # of a model that `model_init` made
+        processor.check_fit(self.model)  # one that `model_init` made
+        check_adapter(self.model)
         check_trained_weights(self.model, args)  # type: ignore[arg-type] # it is a module
         for callback in (self.throughput, self.card, CalibrationCallback(), EpochCallback()):
             self.add_callback(callback)
@@ -169,6 +171,19 @@ class LassTrainer(Trainer):
         )
         with memory_errors("training", hint):
             return super().train(*args, **kwargs)
+
+    def create_optimizer(self, *args, **kwargs):
+        """Makes the optimizer.
+
+        Raises:
+            LassError: No weight is trained.
+        """
+        if not any(parameter.requires_grad for parameter in self.model.parameters()):
+            raise LassError(
+                "no weight of the model is trained: load its adapter with is_trainable=True, or call "
+                "model.requires_grad_(True) to train all of them"
+            )
+        return super().create_optimizer(*args, **kwargs)
 
     def training_step(self, *args, **kwargs):
         """Makes a training step; on a CPU with eager attention, whose backward pass over short sequences is faster."""
@@ -272,9 +287,14 @@ class LassTrainer(Trainer):
             super()._save_checkpoint(model, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        super()._save(output_dir, state_dict)
+        folder = output_dir or str(self.args.output_dir)
+        adapted = self.args.should_save and is_adapted(self.model)
+        with card_kept(folder) if adapted else nullcontext():  # PEFT writes a card of its own
+            super()._save(output_dir, state_dict)
+        if adapted:
+            self.model.config.save_pretrained(folder)  # type: ignore[union-attr, operator] # PEFT saves none
         if self.args.should_save:
-            self.card.write(output_dir or str(self.args.output_dir), self)
+            self.card.write(folder, self)
 
     def create_model_card(self, **metadata: Any) -> None:  # type: ignore[override]
         """Writes the model card of the output folder again, with metadata for the hub, which stays in later cards.
@@ -295,6 +315,7 @@ class LassTrainer(Trainer):
         """Loads the weights of a checkpoint of this model and graph."""
         folder = Path(resume_from_checkpoint)
         check_checkpoint(folder, self.model.config, self.processing_class)
+        check_same_adapter(folder, self.model)
         with library_errors(f"{folder}: its weights cannot be loaded", kind=LassError):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
