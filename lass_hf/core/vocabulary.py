@@ -95,7 +95,7 @@ def triplet_rows(source: Any, labels: bool = False) -> list[tuple[Any, ...]]:
             raise LassError(
                 f"{', '.join(names)}: columns of different lengths; expected one value for each row"
             ) from None
-    if isinstance(source, (str, bytes)) or not (hasattr(source, "__iter__") or hasattr(source, "__getitem__")):
+    if isinstance(source, (str, bytes)) or not np.iterable(source):
         raise LassError(f"{shown(source)} is a {type(source).__name__}; expected (head, relation, tail) rows")
     return [_triplet_row(row, number, labels) for number, row in enumerate(source)]
 

@@ -76,6 +76,7 @@ REFUSED = {
     "one row": lambda: ROWS[0],
     "a string": lambda: "train.tsv",
     "a number": lambda: 3,
+    "a number of NumPy": lambda: np.int64(3),
     "sets": lambda: [set(row) for row in ROWS],
     "dicts with other names": lambda: [{"h": "a", "r": "r", "t": "b"}],
     "lines": lambda: ["cat\teats\tmouse"],
