@@ -145,9 +145,10 @@ class LassProcessor(ProcessorMixin):
         """
         if not len(texts):
             return []
+        given = [self._leading + text.strip() for text in texts]
         with library_errors(f"{type(self.tokenizer).__name__}: this tokenizer does not tokenize the texts"):
             encoded = self.tokenizer(
-                [self._leading + text.strip() for text in texts],
+                given,
                 add_special_tokens=False,
                 split_special_tokens=True,  # "[SEP]" in a description is text
                 truncation=True,
