@@ -8,6 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MAX_LENGTH = 300  # of a line of another library: some repeat the whole input
+# What errors of transformers mean here, by a part of their line.
+MEANINGS = {
+    "file named model.safetensors": (
+        "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
+    ),
+    "contains custom code": "it needs code that comes with it, which is not run unless trust_remote_code=True is given",
+    "`ignore_mismatched_sizes`": "its weights have other sizes than those that its config.json says",
+}
 
 
 class LassError(ValueError):
@@ -78,10 +86,9 @@ def first_line(error: BaseException) -> str:
         return hub
     lines, name = str(error).strip().splitlines() or [""], type(error).__name__
     line = " ".join(map(str.strip, lines[: 1 + lines[0].endswith(":")]))  # the next line says what is announced
-    if "file named model.safetensors" in line:
-        return "it has no model.safetensors, and pickled weights are not read: they can run code; convert them first"
-    if "custom code" in line:
-        return "it needs code that comes with it, which is not run unless trust_remote_code=True is given"
+    for part, meaning in MEANINGS.items():
+        if part in line:
+            return meaning
     if len(line) > MAX_LENGTH:
         line = line[: MAX_LENGTH - 1] + "…"
     return line if " " in line else f"{name}: {line}" if line else name

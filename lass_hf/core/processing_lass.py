@@ -161,9 +161,10 @@ class LassProcessor(ProcessorMixin):
         for name, text in zip(names, texts, strict=True):
             if not is_unicode(text):
                 raise LassError(f"{name!r}: its text {shown(text)} is not valid Unicode; change the text")
+        given = [self._leading + text.strip() for text in texts]
         with library_errors(f"{type(self.tokenizer).__name__}: this tokenizer does not tokenize the texts"):
             encoded = self.tokenizer(
-                [self._leading + text.strip() for text in texts],
+                given,
                 add_special_tokens=False,
                 split_special_tokens=True,  # "[SEP]" in a description is text
                 truncation=True,

@@ -1,6 +1,9 @@
 """Errors of libraries, where they cross into ours: any kind, one line, the cause kept."""
 
+import json
 import pickle
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -64,6 +67,10 @@ def test_an_error_of_the_kind_asked_for_passes_and_another_gets_the_name():
         (KeyError("model_type"), "KeyError: 'model_type'"),
         (ValueError("x" * 1000), None),
         (IndexError("  \n"), "IndexError"),
+        (
+            RuntimeError("You set `ignore_mismatched_sizes` to `False`, thus raising an error. See the above report!"),
+            "its weights have other sizes than those that its config.json says",
+        ),
         (LassError("x " * 1000), "x " * 1000),
     ],
 )
@@ -131,3 +138,12 @@ def test_a_folder_with_a_tokenizer_only_has_no_positions(tmp_path, monkeypatch):
     loader = SimpleNamespace(from_pretrained=raising(AttributeError("no config")))
     monkeypatch.setattr("lass_hf.core.processing_lass.AutoConfig", loader)
     assert LassProcessor.from_encoder(str(tmp_path)).max_length == 64
+
+
+def test_weights_of_other_sizes_are_told_as_such(encoder_folder, tmp_path, caplog):
+    folder = Path(shutil.copytree(encoder_folder, tmp_path / "encoder"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 64}))
+    with pytest.raises(ModelError) as caught:
+        LassForKGCompletion.from_encoder(str(folder))
+    one_line(caught, "no encoder could be loaded (its weights have other sizes than those that its config.json says)")
