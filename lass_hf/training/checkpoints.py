@@ -3,7 +3,6 @@
 Of a model with an adapter (`peft.get_peft_model`), a checkpoint holds the adapter and no other weights.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME, C
 from ..core.configuration_lass import LassConfig
 from ..core.errors import LassError, first_line, library_errors
 from ..core.processing_lass import LassProcessor
+from ..utils.checked_files import read_json
 from ..utils.fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
 
 # Settings of an adapter that PEFT itself sets or changes when it saves one.
@@ -59,8 +59,8 @@ def _lacks(checkpoint: Path) -> str | None:
         if not (checkpoint / name).is_file():
             return name
     try:
-        state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        state = read_json(checkpoint / TRAINER_STATE_NAME, "the state of a training")
+    except LassError:
         return TRAINER_STATE_NAME
     return None if isinstance(state, dict) and "global_step" in state else TRAINER_STATE_NAME
 
