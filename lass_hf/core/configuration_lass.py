@@ -49,7 +49,7 @@ class LassConfig(PreTrainedConfig, ModelChoices):
         self.check_ranking_weights()
         fitted = self.calibration
         if fitted is not None and (set(fitted) != set(CALIBRATION) or not all(map(math.isfinite, fitted.values()))):
-            raise LassError(f"calibration={fitted!r}; expected None, or finite {', '.join(CALIBRATION)}")
+            raise LassError(f"calibration={fitted!r}; expected None, or {', '.join(CALIBRATION)}, finite numbers")
 
     def check_ranking_weights(self) -> None:
         """Raises LassError for a weight of neighbors that the score function cannot use."""

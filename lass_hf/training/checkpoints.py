@@ -1,6 +1,5 @@
 """Checkpoints: finds the one to resume from, and checks that it belongs to the model and the graph."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 from ..core.configuration_lass import LassConfig
 from ..core.errors import LassError, first_line, loading_errors
 from ..core.processing_lass import LassProcessor
+from ..utils.checked_files import read_json
 from ..utils.fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
 
 
@@ -50,8 +50,8 @@ def _lacks(checkpoint: Path) -> str | None:
         if not (checkpoint / name).is_file():
             return name
     try:
-        state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        state = read_json(checkpoint / TRAINER_STATE_NAME, "the state of a training")
+    except LassError:
         return TRAINER_STATE_NAME
     return None if isinstance(state, dict) and "global_step" in state else TRAINER_STATE_NAME
 
