@@ -260,8 +260,8 @@ class KnowledgeGraph(GraphFormats):
         Raises:
             GraphError: A file is damaged, or the two are not of the same graph; the message names the file.
         """
-        for file in filter(None, (vocabulary_file, triplets_file)):
-            if not Path(file).is_file():  # such as a pipe, which would be waited for
+        for file in (vocabulary_file, triplets_file):
+            if file is not None and not Path(file).is_file():  # such as a pipe, which would be waited for
                 raise GraphError(f"{file}: no such file, or no regular one; expected the files of a saved graph")
         entities, relations = _read_vocabularies(vocabulary_file)
         try:
