@@ -1,6 +1,6 @@
 """Properties that hold for random input: how many examples are tried follows from the option `--mutations`."""
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 MUTATIONS = 300  # The default of the option; with it a test tries as many examples as it names.
 
@@ -19,7 +19,8 @@ def for_all(request, examples, **strategies):
     def run(function):
         made = []
         checked = given(**strategies)(lambda **values: made.append(int(function(**values))))
-        settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))(checked)()
+        phases = [Phase.reuse, Phase.generate, Phase.shrink]  # To explain a failure takes minutes.
+        settings(max_examples=count, deadline=None, phases=phases, suppress_health_check=list(HealthCheck))(checked)()
         assert sum(made), "nothing was checked"
         print(f"{request.node.name}: {sum(made)} checks of {len(made)} examples")
 
