@@ -64,7 +64,8 @@ class LassConfig(PreTrainedConfig, ModelChoices):
     @classmethod
     def from_dict(cls, config_dict, **kwargs):
         """Makes a configuration from a saved one, without what is chosen by whoever loads a model."""
-        saved = {name: value for name, value in config_dict.items() if name.lstrip("_") not in CHOSEN_BY_LOADER}
+        chosen = (*CHOSEN_BY_LOADER, "transformers_weights")  # the latter can name a file that is unpickled
+        saved = {name: value for name, value in config_dict.items() if name.lstrip("_") not in chosen}
         configs = [config for config in (saved, saved.get("encoder_config")) if isinstance(config, dict)]
         if any(config.get("output_attentions") for config in configs):
             kwargs.setdefault("attn_implementation", "eager")  # no other one gives attentions

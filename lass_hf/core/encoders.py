@@ -1,6 +1,7 @@
 """Finds the files of a model: in a folder, in the package of one well-known small encoder, or on the hub."""
 
 import importlib.util
+import json
 import re
 from os import PathLike
 from pathlib import Path
@@ -97,6 +98,36 @@ def _check_hub(name: str, cache_dir: str | None, revision: str | None, token: bo
                     f"{name}: no such folder, and the hub, which may have a model of that name, could not be reached "
                     f"({first_line(error)})"
                 ) from error
+
+
+def check_weight_files(name_or_path: str, file: str | None, variant: str | None = None, **kwargs: Any) -> None:
+    """Checks that the weights of a model are in safetensors files of its own.
+
+    transformers unpickles any other file that is named where a safetensors file could be.
+
+    Args:
+        name_or_path: The model's name on the hub, or its folder.
+        file: The file of the weights that its configuration names, if any.
+        variant: As in `from_pretrained`, like the following arguments.
+        **kwargs: Arguments of `from_pretrained`.
+
+    Raises:
+        ModelError: The configuration, or the index of weights in several files, names another file.
+    """
+    from transformers.utils import cached_file
+
+    index = file or f"model.safetensors.index{f'.{variant}' if variant else ''}.json"
+    files = [file] if file else []
+    if index.endswith(".json"):
+        places = {name: value for name, value in hub_arguments(kwargs).items() if name != "trust_remote_code"}
+        found = cached_file(name_or_path, index, _raise_exceptions_for_missing_entries=False, **places)
+        content = {"weight_map": {}} if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
+        files = list(dict(content["weight_map"]).values())
+    if foreign := [name for name in files if not name.endswith(".safetensors") or Path(name).name != name]:
+        raise ModelError(
+            f"{name_or_path}: names {foreign[0]!r} as a file of its weights; expected safetensors files in the same "
+            "folder: others can run code, and are not read"
+        )
 
 
 def hub_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:

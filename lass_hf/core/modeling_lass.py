@@ -12,7 +12,14 @@ from transformers.utils import ModelOutput, can_return_tuple
 from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names
 from .configuration_lass import LassConfig, load_encoder_config, with_dropout
-from .encoders import check_model_source, hub_arguments, resolve_encoder, shared_name, why_not_loaded
+from .encoders import (
+    check_model_source,
+    check_weight_files,
+    hub_arguments,
+    resolve_encoder,
+    shared_name,
+    why_not_loaded,
+)
 from .errors import ModelError, loading_errors
 from .losses import negative_sampling_loss
 from .old_names import refuse_old_names
@@ -125,13 +132,14 @@ class LassForKGCompletion(PreTrainedModel):
         try:
             if not isinstance(config := choices.pop("config", None), PreTrainedConfig):
                 config, choices = load_encoder_config(source, choices)
+            check_weight_files(source, getattr(config, "transformers_weights", None), **choices)
             if dropout is not None:
                 config = with_dropout(config, dropout)
             encoder, info = AutoModel.from_pretrained(
                 source, config=config, dtype=dtype, output_loading_info=True, **{**choices, **SAFE}
             )
         except ModelError:
-            raise  # The encoder is that of a trained LASS model, whose message is already the right one.
+            raise  # Its message is already the right one.
         except loading_errors() as error:
             raise ModelError(f"{name_or_path}: no encoder could be loaded ({why_not_loaded(error)})") from error
         if isinstance(encoder, cls):
@@ -183,7 +191,10 @@ class LassForKGCompletion(PreTrainedModel):
                 )
         with_info = kwargs.pop("output_loading_info", False)
         try:
+            check_weight_files(name, None, **kwargs)
             loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **{**kwargs, **SAFE})
+        except ModelError:
+            raise
         except loading_errors() as error:
             raise ModelError(f"{name}: no model could be loaded ({why_not_loaded(error)})") from error
         model, info = loaded

@@ -6,8 +6,10 @@ import shutil
 import sys
 
 import pytest
+import torch
 from helpers.command_line import run
 from helpers.tiny import ENCODER_CONFIGS, VALIDATION, one_line, wordpiece_tokenizer
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, BertConfig, BertModel, pipeline
 
 from lass_hf import LassConfig, LassForKGCompletion, LassPredictor, LassProcessor
@@ -167,3 +169,42 @@ def test_the_tokenizer_that_a_trained_model_names_is_not_run(model_copy, unasked
     assert (
         LassProcessor.from_pretrained(model_copy).tokenizer("cat").input_ids == wordpiece_tokenizer()("cat").input_ids
     )
+
+
+# Weights in files that are unpickled
+
+
+def by_index(folder, file):
+    names = dict.fromkeys(load_file(folder / "model.safetensors"), file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+
+
+def by_config(folder, file):
+    edit(folder, transformers_weights=file)
+
+
+@pytest.mark.parametrize(
+    ("named", "file"), [(by_index, "weights.bin"), (by_index, "../model.safetensors"), (by_config, "adapter_model.bin")]
+)
+@pytest.mark.parametrize("load", LOADERS[:2], ids=["encoder", "model"])
+def test_weights_that_would_be_unpickled_are_refused(
+    load, named, file, encoder_folder, model_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("torch.load", lambda *args, **kwargs: pytest.fail("unpickled"))
+    folder = shutil.copytree(encoder_folder if load is LOADERS[0] else model_folder, tmp_path / "model")
+    torch.save(load_file(folder / "model.safetensors"), folder / file if file.endswith(".bin") else tmp_path / "more")
+    named(folder, file)
+    (folder / "model.safetensors").rename(tmp_path / "model.safetensors")
+    with pytest.raises(ModelError) as error:
+        load(folder)
+    one_line(error, str(folder), "safetensors")
+
+
+def test_weights_in_several_safetensors_files_are_read(encoder_folder, tmp_path):
+    expected = LassForKGCompletion.from_encoder(encoder_folder)
+    expected.encoder.save_pretrained(tmp_path / "encoder", max_shard_size="20KB")
+    expected.save_pretrained(tmp_path / "model", max_shard_size="20KB")
+    for folder, load in ((tmp_path / "encoder", LOADERS[0]), (tmp_path / "model", LOADERS[1])):
+        assert len(list(folder.glob("model-*.safetensors"))) > 1
+        weights = load(folder).state_dict()
+        assert all(torch.equal(value, weights[name]) for name, value in expected.state_dict().items())
