@@ -121,9 +121,8 @@ def check_weight_files(name_or_path: str, file: str | None, variant: str | None 
     if index.endswith(".json"):
         places = {name: value for name, value in hub_arguments(kwargs).items() if name != "trust_remote_code"}
         found = cached_file(name_or_path, index, _raise_exceptions_for_missing_entries=False, **places)
-        files = (
-            [] if found is None else dict(json.loads(Path(found).read_text(encoding="utf-8"))["weight_map"]).values()
-        )
+        content = {"weight_map": {}} if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
+        files = list(dict(content["weight_map"]).values())
     if foreign := [name for name in files if not name.endswith(".safetensors") or Path(name).name != name]:
         raise ModelError(
             f"{name_or_path}: names {foreign[0]!r} as a file of its weights; expected safetensors files in the same "
