@@ -21,6 +21,7 @@ from ..core.encoders import encoder_name, hub_name
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
+from ..core.saved_files import read_object
 from ..utils.atomic_files import locked, write_whole
 from ..utils.fingerprints import digest
 from ..utils.saved_config import keep_in_config
@@ -104,7 +105,7 @@ def write_card(
 def _write_card(
     folder: Path, card_data: Mapping[str, Any], graph: KnowledgeGraph | None, metadata: Mapping[str, Any] | None = None
 ) -> None:
-    earlier = _read(folder / CARD_DATA_FILE).get("metadata", {})
+    earlier = read_object(folder / CARD_DATA_FILE).get("metadata", {})
     given = {name: value for name, value in (metadata or {}).items() if value is not None}
     # The card shows how to load the folder from the working directory, and no other path of this machine.
     below_working_directory = not folder.is_absolute() and folder.parts and ".." not in folder.parts
@@ -127,7 +128,7 @@ def read_card_data(folder: str | Path, weights_folder: str | Path | None = None)
     Returns:
         The card data; {} if there is none, or if it describes other weights.
     """
-    card_data = _read(Path(folder, CARD_DATA_FILE))
+    card_data = read_object(Path(folder, CARD_DATA_FILE))
     return card_data if card_data.get("weights") == _hash_weights(weights_folder or folder) else {}
 
 
@@ -204,7 +205,7 @@ def _render_card(
     """Returns the text of a card, with a digest after the metadata, by which a change of the text is found."""
     weights = choice_names(ModelChoices, affects="ranking")
     # Commands change the calibration and the ranking weights in the configuration after the training.
-    config = {"calibration": None, **_read(folder / CONFIG_NAME)}
+    config = {"calibration": None, **read_object(folder / CONFIG_NAME)}
     current = {name: config[name] for name in ("calibration", *weights) if name in config}
     # A choice that is newer than the card data has its default.
     card_data = {**asdict(ModelChoices()), **card_data, **current}
@@ -216,15 +217,6 @@ def _render_card(
     text = render_model_card(card_data, graph, include_graph, repo_id)
     end = text.index("\n---\n") + 5
     return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Returns the JSON object in a file; {} if there is none."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _hash_weights(folder: str | Path) -> str:
