@@ -18,9 +18,10 @@ from ..core.errors import LassError, NonFiniteError
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..core.saved_files import replacing
 from ..utils.eager_attention import eager_attention
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
-from .checkpoints import check_checkpoint, loading_checkpoint, saving
+from .checkpoints import begin_checkpoint, check_checkpoint, loading_checkpoint, name_states, saving
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .objectives import OBJECTIVES, Objective
 from .samplers import NeighborhoodSampler, SharedBatches
@@ -252,12 +253,24 @@ class LassTrainer(Trainer):
 
     def _save_checkpoint(self, model, trial):
         with saving(self.args.output_dir):
+            if self.args.should_save:
+                begin_checkpoint(self._get_output_dir(trial), self.state.global_step)
             super()._save_checkpoint(model, trial)
 
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        super()._save(output_dir, state_dict)
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()  # The Trainer's state, with which a checkpoint is whole, comes last.
         if self.args.should_save:
-            self.card.write(output_dir or str(self.args.output_dir), self)
+            name_states(Path(output_dir))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        folder = output_dir or str(self.args.output_dir)
+        if not self.args.should_save:
+            super()._save(folder, state_dict)
+            return
+        with replacing(folder) as beside:
+            super()._save(str(beside), state_dict)
+        self.card.write(folder, self)
 
     def create_model_card(self, **metadata: Any) -> None:  # type: ignore[override]
         """Writes the model card of the output folder again, with metadata for the hub, which stays in later cards.
