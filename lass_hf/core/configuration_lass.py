@@ -36,6 +36,7 @@ class LassConfig(PreTrainedConfig, ModelChoices):
         encoder_config: configuration of the wrapped encoder; its hidden size is the k of Eq. 1.
         calibration: `threshold`, `slope` and `intercept`, by which a score becomes a label and a probability; None
             until `fit_calibration` fits them. They change no score.
+        saved_files: digests of the files that the model was saved with, while it is loaded.
 
     Raises:
         LassError: a choice has a value that is not allowed, or a name that it had in an earlier version.
@@ -46,6 +47,7 @@ class LassConfig(PreTrainedConfig, ModelChoices):
 
     encoder_config: dict | PreTrainedConfig | None = None
     calibration: dict[str, float] | None = None
+    saved_files: dict[str, str | None] | None = None
 
     def __post_init__(self, **kwargs):
         refuse_old_names(

@@ -11,6 +11,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_c
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
 from .errors import ModelError, first_line
+from .saved_files import interrupted
 
 # Each model's folder has one of them.
 MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json", "adapter_config.json")
@@ -76,7 +77,7 @@ def check_model_source(
         return
     if path.is_dir():
         if not any((path / file).is_file() for file in MODEL_FILES):
-            raise ModelError(f"{name}: not the folder of a model (no {' or '.join(MODEL_FILES)} in it)")
+            raise ModelError(f"{name}: not the folder of a model (no {' or '.join(MODEL_FILES)}){interrupted(path)}")
     elif not HUB_NAME.fullmatch(name):
         raise ModelError(f"{name}: no such folder")
     elif not local_files_only:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput, can_return_tuple, find_adapter_config_file
+from transformers.utils import CONFIG_NAME, ModelOutput, can_return_tuple, find_adapter_config_file
 
 from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names
@@ -22,8 +23,10 @@ from .encoders import (
 from .errors import ModelError, library_errors
 from .losses import negative_sampling_loss
 from .old_names import refuse_old_names
+from .saved_files import WEIGHT_FILES, check_saved_files, name_files, replacing, saved_config
 from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
 
+PUSHING = ("repo_id", "commit_message", "private", "token", "create_pr", "revision")  # arguments of `push_to_hub`
 SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it is read
 
 
@@ -177,8 +180,7 @@ class LassForKGCompletion(PreTrainedModel):
             check_model_source(name, **kwargs)
         _refuse_adapter(name, **kwargs)
         if not isinstance(kwargs.get("config"), LassConfig):
-            with library_errors(f"{name}: no model could be loaded"):
-                model_type = PreTrainedConfig.get_config_dict(name, **hub_arguments(kwargs))[0].get("model_type")
+            model_type = saved_config(name, CONFIG_NAME, **kwargs).get("model_type")
             if model_type != cls.config_class.model_type:
                 raise ModelError(
                     f"{name} is a {model_type or 'unknown'} model, not a trained LASS model; to train one on it use "
@@ -190,7 +192,32 @@ class LassForKGCompletion(PreTrainedModel):
             loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **{**kwargs, **SAFE})
         model, info = loaded
         _refuse_missing_weights(name, model, info)
+        if name is not None:
+            check_saved_files(name, CONFIG_NAME, model.config.saved_files, **kwargs)
+        model.config.saved_files = None  # Training changes the weights.
         return loaded if with_info else model
+
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory, is_main_process: bool = True, state_dict=None, push_to_hub: bool = False, **kwargs: Any
+    ) -> None:
+        """Saves the model with its code into a folder, whole or not at all: see `saved_files`.
+
+        Args:
+            save_directory: The folder.
+            is_main_process: Whether this process writes.
+            state_dict: The weights to save; None for the model's own.
+            push_to_hub: Whether the model alone is uploaded too, as `push_to_hub` does.
+            **kwargs: `max_shard_size`, `variant` and so on, as for any model, and arguments of `push_to_hub`.
+        """
+        pushing = {key: kwargs.pop(key) for key in PUSHING if key in kwargs}
+        if kwargs.get("distributed_checkpoint") or not self.should_save_on_this_rank(is_main_process):
+            super().save_pretrained(save_directory, is_main_process, state_dict, **kwargs)  # all write into the folder
+        else:
+            with replacing(save_directory) as folder:
+                super().save_pretrained(folder, state_dict=state_dict, **kwargs)
+                name_files(folder, CONFIG_NAME, WEIGHT_FILES)
+        if push_to_hub and self.should_save_on_this_rank(is_main_process):
+            self.push_to_hub(pushing.pop("repo_id", Path(save_directory).name), **pushing)
 
     def get_input_embeddings(self):
         return self.encoder.get_input_embeddings()

@@ -13,7 +13,7 @@ import numpy as np
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
-from transformers.utils import cached_file
+from transformers.utils import PROCESSOR_NAME, cached_file
 
 from .architectures import ARCHITECTURES, check_fit
 from .choices import SequenceChoices, choice_names
@@ -22,6 +22,7 @@ from .encoders import check_model_source, resolve_encoder
 from .errors import LassError, ModelError, library_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .old_names import refuse_old_names
+from .saved_files import DIGESTS, check_saved_files, check_saved_together, name_files, replacing, saved_config
 from .token_store import SequenceTemplate, TokenStore
 from .vocabulary import is_unicode, shown, triplet_rows
 
@@ -261,15 +262,14 @@ class LassProcessor(ProcessorMixin):
         saved, sent = ("full", "vocabulary") if include_graph is None else (include_graph, include_graph)
         if saved not in INCLUDE_GRAPH:
             raise LassError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
-        Path(save_directory).mkdir(parents=True, exist_ok=True)
-        for file in (VOCABULARY_FILE, TRIPLETS_FILE):  # of an earlier save, with another graph or more of it
-            Path(save_directory, file).unlink(missing_ok=True)
-        if self.graph is not None and saved != "none":
-            self.graph.save_pretrained(save_directory, include_triplets=saved == "full")
-        files = super().save_pretrained(save_directory)
+        with replacing(save_directory) as folder:
+            if self.graph is not None and saved != "none":
+                self.graph.save_pretrained(folder, include_triplets=saved == "full")
+            super().save_pretrained(folder)
+            name_files(folder, PROCESSOR_NAME, (VOCABULARY_FILE, TRIPLETS_FILE))
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), include_graph=sent, **kwargs)
-        return files
+        return [str(Path(save_directory, PROCESSOR_NAME))]
 
     def push_to_hub(self, repo_id: str, *, include_graph: str = "vocabulary", **kwargs: Any):
         """Uploads the processor alone, as any processor's; `lass_hf.push_to_hub` uploads it with its model and card.
@@ -298,6 +298,7 @@ class LassProcessor(ProcessorMixin):
         check_model_source(pretrained_model_name_or_path, **kwargs)
         places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
         hub = {key: kwargs[key] for key in places if key in kwargs}
+        config = saved_config(pretrained_model_name_or_path, PROCESSOR_NAME, **hub)
         with library_errors(f"{pretrained_model_name_or_path}: no LASS processor could be loaded"):
             processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
             vocabulary, triplets = (
@@ -306,6 +307,8 @@ class LassProcessor(ProcessorMixin):
             )
             if vocabulary is not None:
                 processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
+        check_saved_files(pretrained_model_name_or_path, PROCESSOR_NAME, config.get(DIGESTS), **hub)
+        check_saved_together(pretrained_model_name_or_path, config, **hub)
         return processor
 
 

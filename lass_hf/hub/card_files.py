@@ -8,8 +8,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -123,18 +122,6 @@ def _write_card(
         logger.warning("%s was changed, or not written by lass-hf: it stays as it is", folder / CARD_FILE)
         return
     write_whole(folder / CARD_FILE, _render_card(folder, card_data, graph, _find_included_graph(folder)))
-
-
-@contextmanager
-def card_kept(folder: str | Path) -> Iterator[None]:
-    """Lets nothing inside the `with` block write a card into a folder, or change the one that is there."""
-    card = Path(folder, CARD_FILE)
-    before = card.read_bytes() if card.is_file() else None
-    yield
-    if before is None:
-        card.unlink(missing_ok=True)
-    else:
-        write_whole(card, before)
 
 
 def read_card_data(folder: str | Path, weights_folder: str | Path | None = None) -> dict[str, Any]:

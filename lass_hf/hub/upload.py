@@ -18,6 +18,7 @@ from ..core.errors import HubError, library_errors
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
+from ..core.saved_files import DIGESTS, check_saved_files, replacing, saved_config
 from ..utils.hub_client import api, create_repository
 from .card_files import CARD_DATA_FILE, CARD_FILE, model_card_data, read_card_data, render_shared_card, write_card
 
@@ -72,8 +73,9 @@ def push_to_hub(
     if isinstance(source, tuple):
         model, processor = source
         with tempfile.TemporaryDirectory() as folder:
-            model.save_pretrained(folder)
-            processor.save_pretrained(folder)
+            with replacing(folder) as beside:
+                model.save_pretrained(beside)
+                processor.save_pretrained(beside)
             # If the weights are those of the folder that the model was loaded from, its card data hold for this card.
             earlier = read_card_data(model.name_or_path or folder, weights_folder=folder)
             card_data = earlier or {**model_card_data(model, processor), "training": None, "evaluations": []}
@@ -117,7 +119,9 @@ def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **k
         existing = api().list_repo_files(repo_id, revision=kwargs.get("revision"), token=token)
         stale = [name for name in existing if name not in names and _is_replaced(name, include_graph)]
         removes_graph = any(Path(name).name in GRAPH_FILES["none"] for name in stale)
-        operations: list[Any] = [CommitOperationAdd(path.name, path) for path in files if path.name != CARD_FILE]
+        contents: dict[str, Any] = {path.name: path for path in files if path.name != CARD_FILE}
+        contents["processor_config.json"] = _without_graph_files(folder, include_graph)
+        operations: list[Any] = [CommitOperationAdd(*item) for item in contents.items()]
         operations += map(CommitOperationDelete, stale)
         if card is None:
             operations += [CommitOperationAdd(path.name, path) for path in files if path.name == CARD_FILE]
@@ -127,13 +131,23 @@ def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **k
 
 
 def _is_replaced(name: str, include_graph: str) -> bool:
-    """Checks whether a push removes a file that it does not upload: old weights, or a file of the graph anywhere."""
-    if name in GRAPH_FILES["none"] or any(fnmatchcase(name, pattern) for pattern in WEIGHT_FILES):
+    """Checks whether a push removes a file that it does not upload: one of an old model, or of the graph anywhere."""
+    if name in GRAPH_FILES["none"] or any(fnmatchcase(name, pattern) for pattern in (*WEIGHT_FILES, *TOKENIZER)):
         return True
     return Path(name).name in GRAPH_FILES[include_graph]
 
 
-def upload_checkpoint(folder: str | Path, repo_id: str, include_graph: str, **kwargs: Any) -> CommitInfo:
+def _without_graph_files(folder: str | Path, include_graph: str) -> bytes:
+    """Returns the processor's configuration for the hub, where files of the graph that are not uploaded are absent."""
+    config = saved_config(str(folder), "processor_config.json")
+    if config.get(DIGESTS) is not None:
+        config[DIGESTS] |= dict.fromkeys(GRAPH_FILES[include_graph])
+    return (json.dumps(config, indent=2, sort_keys=True) + "\n").encode()
+
+
+def upload_checkpoint(
+    folder: str | Path, repo_id: str, include_graph: str, path_in_repo: str, revision: str | None = None, **kwargs: Any
+) -> CommitInfo:
     """Uploads a checkpoint without its card, so that training can be resumed elsewhere (with the graph's triplets).
 
     Optimizer and random states are files that torch loads without running code; `training_args.bin`, a pickle, stays.
@@ -142,7 +156,9 @@ def upload_checkpoint(folder: str | Path, repo_id: str, include_graph: str, **kw
         folder: the folder of the checkpoint.
         repo_id: the model's name on the hub; the repository exists.
         include_graph: as in `push_to_hub`.
-        **kwargs: arguments of `HfApi.upload_folder` (`path_in_repo`, `token`, `commit_message`, ...).
+        path_in_repo: the folder in the repository.
+        revision: the branch; None for the main one.
+        **kwargs: arguments of `HfApi.create_commit` (`token`, `commit_message`, ...).
 
     Returns:
         The commit.
@@ -150,10 +166,19 @@ def upload_checkpoint(folder: str | Path, repo_id: str, include_graph: str, **kw
     Raises:
         HubError: the hub refuses, or the connection breaks off.
     """
-    left_out = [CARD_FILE, CARD_DATA_FILE, *GRAPH_FILES[include_graph]]  # The card may contain names of the graph.
-    choices: Any = {"ignore_patterns": ["training_args.bin", *left_out], "delete_patterns": left_out}
+    left_out = (CARD_FILE, CARD_DATA_FILE, *GRAPH_FILES[include_graph])  # The card may contain names of the graph.
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+    contents: dict[str, Any] = {**paths, "processor_config.json": _without_graph_files(folder, include_graph)}
+    operations: list[Any] = [
+        CommitOperationAdd(f"{path_in_repo}/{name}", content)
+        for name, content in contents.items()
+        if name not in ("training_args.bin", *left_out)
+    ]
     with library_errors(f"{repo_id}: not pushed", kind=HubError):
-        return api().upload_folder(repo_id=repo_id, folder_path=folder, **choices, **kwargs)
+        existing = api().list_repo_files(repo_id, revision=revision, token=kwargs.get("token"))
+        stale = {f"{path_in_repo}/{name}" for name in left_out}.intersection(existing)
+        operations += map(CommitOperationDelete, sorted(stale))
+        return api().create_commit(repo_id, operations, revision=revision, **kwargs)
 
 
 def list_shared_files(folder: str | Path, include_graph: str) -> list[Path]:
@@ -168,12 +193,15 @@ def list_shared_files(folder: str | Path, include_graph: str) -> list[Path]:
 
     Raises:
         HubError: the folder holds no model with its processor, or `include_graph` is unknown.
+        ModelError: the files are of different saves.
     """
     if include_graph not in INCLUDE_GRAPH:
         raise HubError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
     if not all(Path(folder, name).is_file() for name in ("config.json", "processor_config.json")):
         raise HubError(f"{folder}: no saved model with its processor; expected config.json and processor_config.json")
     patterns = (*SHARED, *_find_code(Path(folder)))
+    for name in CONFIGS:
+        check_saved_files(str(folder), name, saved_config(str(folder), name).get(DIGESTS))
     return sorted(
         path
         for path in Path(folder).iterdir()

@@ -14,6 +14,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.pipelines.base import Pipeline
 
 from ..core.errors import IndexFolderError, LassError, ModelError
+from ..core.saved_files import replacing
 from ..core.vocabulary import shown
 
 if TYPE_CHECKING:
@@ -100,8 +101,9 @@ class LassPipeline(Pipeline):
             include_graph: As for `LassProcessor.save_pretrained`.
             **kwargs: Arguments of the model's `save_pretrained`.
         """
-        self.model.save_pretrained(save_directory, **kwargs)
-        self.processor.save_pretrained(save_directory, include_graph=include_graph)
+        with replacing(save_directory) as folder:
+            self.model.save_pretrained(folder, **{"repo_id": Path(save_directory).name, **kwargs})
+            self.processor.save_pretrained(folder, include_graph=include_graph)
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
         """Uploads model, processor and card.

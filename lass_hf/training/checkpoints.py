@@ -3,6 +3,7 @@
 Of a model with an adapter (`peft.get_peft_model`), a checkpoint holds the adapter and no other weights.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,17 +11,27 @@ from typing import Any
 
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
-from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME, CONFIG_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils import (
+    ADAPTER_CONFIG_NAME,
+    ADAPTER_SAFE_WEIGHTS_NAME,
+    CONFIG_NAME,
+    PROCESSOR_NAME,
+    SAFE_WEIGHTS_NAME,
+)
 
 from ..core.configuration_lass import LassConfig
-from ..core.errors import LassError, first_line, library_errors
+from ..core.errors import LassError, ModelError, first_line, library_errors
 from ..core.processing_lass import LassProcessor
+from ..core.saved_files import DIGESTS, digests_of, find_other_file, saved_config
+from ..utils.atomic_files import write_whole
 from ..utils.checked_files import read_json
 from ..utils.fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
 
 # Settings of an adapter that PEFT itself sets or changes when it saves one.
+STATES_FILE = "checkpoint_files.json"  # the digests of the states of optimizer, schedule and random numbers
+
 ABOUT_ADAPTER = ("auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision")
 
 
@@ -46,23 +57,43 @@ def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
         return next((str(folder) for folder in folders if not _lacks(folder)), None)
     if missing := _lacks(Path(name)):
         raise LassError(
-            f"{name}: its {missing} is missing or incomplete; expected the folder of a whole checkpoint, or "
+            f"{name}: its {missing} is missing, incomplete or changed; expected the folder of a whole checkpoint, or "
             '"last" for the newest one in the output folder'
         )
     return name
 
 
+def begin_checkpoint(output_dir: str | Path, step: int) -> None:
+    """Makes sure that a checkpoint of the same step, of an earlier training, is whole no more when it is replaced."""
+    Path(output_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}", TRAINER_STATE_NAME).unlink(missing_ok=True)
+
+
+def name_states(checkpoint: Path) -> None:
+    """Writes the digests of the states of optimizer, schedule and random numbers into a checkpoint."""
+    files = [file.name for pattern in ("*.pt", "*.pth") for file in checkpoint.glob(pattern)]
+    write_whole(checkpoint / STATES_FILE, json.dumps({DIGESTS: digests_of(checkpoint, files)}, indent=1) + "\n")
+
+
 def _lacks(checkpoint: Path) -> str | None:
-    """Returns a file that is missing or cut off; the Trainer writes its state last."""
+    """Returns a file that is missing, cut off or of another save; the Trainer writes its state last."""
     weights = ADAPTER_SAFE_WEIGHTS_NAME if (checkpoint / ADAPTER_CONFIG_NAME).is_file() else SAFE_WEIGHTS_NAME
-    for name in (CONFIG_NAME, weights, OPTIMIZER_NAME):
+    for name in (CONFIG_NAME, weights, OPTIMIZER_NAME, SCHEDULER_NAME, STATES_FILE):
         if not (checkpoint / name).is_file():
             return name
     try:
         state = read_json(checkpoint / TRAINER_STATE_NAME, "the state of a training")
     except LassError:
         return TRAINER_STATE_NAME
-    return None if isinstance(state, dict) and "global_step" in state else TRAINER_STATE_NAME
+    if "global_step" not in state:
+        return TRAINER_STATE_NAME
+    for name in (CONFIG_NAME, PROCESSOR_NAME, STATES_FILE):
+        try:
+            other = find_other_file(str(checkpoint), name, saved_config(str(checkpoint), name).get(DIGESTS))
+        except ModelError:
+            return name
+        if other is not None:
+            return other
+    return None
 
 
 def check_checkpoint(folder: Path, config: LassConfig, processor: LassProcessor) -> None:

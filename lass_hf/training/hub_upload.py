@@ -128,7 +128,7 @@ def _linked(checkpoint: Path) -> tempfile.TemporaryDirectory:
 
 
 def _copied(output: Path) -> tempfile.TemporaryDirectory:
-    """Returns a folder with copies of what is shared of a model's folder: the next save writes into the same files."""
+    """Returns a folder with copies of what is shared of a model's folder: the next save replaces its files."""
     folder = tempfile.TemporaryDirectory(dir=output, prefix=PREFIX)
     for path in (*list_shared_files(output, "full"), output / CARD_DATA_FILE):
         shutil.copy2(path, folder.name)

@@ -11,16 +11,26 @@ from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, Trainer
 from transformers.trainer_utils import EvalLoopOutput, HubStrategy
+from transformers.utils import CONFIG_NAME
 from transformers.utils.hub import PushInProgress
 
 from ..core.errors import LassError, NonFiniteError, library_errors
 from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import LassProcessor
-from ..hub.card_files import card_kept
+from ..core.saved_files import WEIGHT_FILES, name_files, replacing
+from ..hub.card_files import CARD_FILE
 from ..utils.eager_attention import eager_attention
 from ..utils.memory import memory_errors
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
-from .checkpoints import check_adapter, check_checkpoint, check_same_adapter, is_adapted, saving
+from .checkpoints import (
+    begin_checkpoint,
+    check_adapter,
+    check_checkpoint,
+    check_same_adapter,
+    is_adapted,
+    name_states,
+    saving,
+)
 from .data_collators import warn_of_indistinct_names
 from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
 from .objectives import OBJECTIVES, Objective
@@ -284,17 +294,28 @@ class LassTrainer(Trainer):
 
     def _save_checkpoint(self, model, trial):
         with saving(self.args.output_dir):
+            if self.args.should_save:
+                begin_checkpoint(self._get_output_dir(trial), self.state.global_step)
             super()._save_checkpoint(model, trial)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()  # The Trainer's state, with which a checkpoint is whole, comes last.
+        if self.args.should_save:
+            name_states(Path(output_dir))
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         folder = output_dir or str(self.args.output_dir)
-        adapted = self.args.should_save and is_adapted(self.model)
-        with card_kept(folder) if adapted else nullcontext():  # PEFT writes a card of its own
-            super()._save(output_dir, state_dict)
-        if adapted:
-            self.model.config.save_pretrained(folder)  # type: ignore[union-attr, operator] # PEFT saves none
-        if self.args.should_save:
-            self.card.write(folder, self)
+        if not self.args.should_save:
+            super()._save(folder, state_dict)
+            return
+        with replacing(folder) as beside:
+            super()._save(str(beside), state_dict)
+            if is_adapted(self.model):  # PEFT saves no configuration, and a card of its own.
+                (beside / CARD_FILE).unlink(missing_ok=True)
+                self.model.config.save_pretrained(beside)  # type: ignore[union-attr, operator]
+                name_files(beside, CONFIG_NAME, WEIGHT_FILES)
+        self.card.write(folder, self)
 
     def create_model_card(self, **metadata: Any) -> None:  # type: ignore[override]
         """Writes the model card of the output folder again, with metadata for the hub, which stays in later cards.

@@ -105,6 +105,7 @@ def test_figures_of_other_weights_leave_the_card(tmp_path, graph, graph_folder):
     trainer.save_model()
     assert len(read_card_data(tmp_path)["evaluations"]) == 1
     make_model(seed=1).save_pretrained(tmp_path)
+    make_processor(graph).save_pretrained(tmp_path)
     assert read_card_data(tmp_path) == {}
     assert render_shared_card(tmp_path, "user/mine", "full") is None
     before = text_of(tmp_path)

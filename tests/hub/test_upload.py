@@ -32,7 +32,8 @@ CODE = {
         "known_triplets.py",
         "losses.py",
     ),
-    *("modeling_lass.py", "processing_lass.py", "score_functions.py", "token_store.py", "vocabulary.py"),
+    *("modeling_lass.py", "processing_lass.py", "saved_files.py", "score_functions.py", "token_store.py"),
+    "vocabulary.py",
 }
 MODEL = {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json", "tokenizer_config.json"}
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")

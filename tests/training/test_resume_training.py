@@ -203,8 +203,9 @@ def test_a_refused_resume_leaves_the_finished_training_as_it_was(other, training
 def write_checkpoint(folder, lacks="", state='{"global_step": 9}'):
     """The files that make a checkpoint whole, or some of them."""
     folder.mkdir(parents=True)
-    for name in {"config.json", "model.safetensors", "optimizer.pt"} - {lacks}:
-        (folder / name).write_bytes(b"")
+    configs = {"config.json", "processor_config.json", "checkpoint_files.json"}
+    for name in {"model.safetensors", "optimizer.pt", "scheduler.pt", *configs} - {lacks}:
+        (folder / name).write_text("{}", encoding="utf-8")
     if state is not None:
         (folder / "trainer_state.json").write_text(state, encoding="utf-8")
 
@@ -218,7 +219,10 @@ def write_checkpoint(folder, lacks="", state='{"global_step": 9}'):
         ({"state": "{}"}, "trainer_state.json"),
         ({"state": "[1]"}, "trainer_state.json"),
         ({"lacks": "config.json"}, "config.json"),
+        ({"lacks": "processor_config.json"}, "processor_config.json"),
         ({"lacks": "optimizer.pt"}, "optimizer.pt"),
+        ({"lacks": "scheduler.pt"}, "scheduler.pt"),
+        ({"lacks": "checkpoint_files.json"}, "checkpoint_files.json"),
         ({"lacks": "model.safetensors", "state": None}, "model.safetensors"),
     ],
 )
@@ -227,7 +231,7 @@ def test_checkpoint_that_is_not_whole_is_passed_over_by_last_and_refused_by_name
     assert find_checkpoint("last", tmp_path) is None
     write_checkpoint(tmp_path / "checkpoint-3")
     assert find_checkpoint("last", tmp_path) == str(tmp_path / "checkpoint-3")
-    with pytest.raises(LassError, match=f"checkpoint-9: its {lacking} is missing or incomplete; expected "):
+    with pytest.raises(LassError, match=f"checkpoint-9: its {lacking} is missing, incomplete or changed; expected "):
         find_checkpoint(str(tmp_path / "checkpoint-9"), tmp_path)
 
 
@@ -246,17 +250,21 @@ def test_cut_checkpoint_by_name_is_one_line(training, straight, tmp_path, capsys
     (folder / "trainer_state.json").write_text("{", encoding="utf-8")
     assert resume(training, tmp_path / "out", folder) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{folder}: its trainer_state.json is missing or incomplete" in line
+    assert f"{folder}: its trainer_state.json is missing, incomplete or changed" in line
     assert not Path(tmp_path, "out", "model.safetensors").exists()
 
 
-@pytest.mark.parametrize(("name", "message"), [("model.safetensors", "weights"), ("optimizer.pt", "optimizer")])
-def test_damaged_checkpoint_is_one_line(name, message, training, straight, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "vocabulary.json", "tokenizer.json", "optimizer.pt", "scheduler.pt", "rng_state.pth"]
+)
+def test_damaged_checkpoint_is_one_line(name, training, straight, tmp_path, capsys):
     folder = shutil.copytree(straight / "checkpoint-4", tmp_path / "checkpoint-4")
-    (folder / name).write_bytes((folder / name).read_bytes()[:100])
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
     assert resume(training, tmp_path / "out", folder) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{folder}: its {message} cannot be loaded" in line
+    assert f"{folder}: its {name} is missing, incomplete or changed; expected" in line
 
 
 @pytest.mark.parametrize(
