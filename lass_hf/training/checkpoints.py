@@ -16,13 +16,21 @@ from ..core.processing_lass import LassProcessor
 from ..utils.fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
 
 
-def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
+def checkpoints_in(output_dir: str | Path) -> list[Path]:
+    """Returns the folders of checkpoints in an output folder, whole or not, that with the most steps first."""
+    steps = [folder.name.rpartition("-")[2] for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")]
+    newest_first = sorted(map(int, filter(str.isdecimal, steps)), reverse=True)
+    return [Path(output_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}") for step in newest_first]
+
+
+def find_checkpoint(name: str | bool, output_dir: str | Path) -> str | None:
     """Finds the checkpoint to resume from.
 
     A checkpoint is whole when its last file is: a kill while it is written leaves one that is not.
 
     Args:
-        name: Folder of a checkpoint, or "last" for the newest whole one in the output folder.
+        name: Folder of a checkpoint, or "last" for the newest whole one in the output folder, if any. True: there must
+            be one.
         output_dir: The output folder.
 
     Returns:
@@ -31,12 +39,12 @@ def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
     Raises:
         LassError: The folder holds no whole checkpoint.
     """
-    if name == "last":
-        steps = [folder.name.rpartition("-")[2] for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")]
-        newest_first = sorted(map(int, filter(str.isdecimal, steps)), reverse=True)
-        folders = [Path(output_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}") for step in newest_first]
-        return next((str(folder) for folder in folders if not _lacks(folder)), None)
-    if missing := _lacks(Path(name)):
+    if name is True or name == "last":
+        found = next((str(folder) for folder in checkpoints_in(output_dir) if not _lacks(folder)), None)
+        if found is None and name is True:
+            raise LassError(f"{output_dir}: it has no whole checkpoint to resume from")
+        return found
+    if missing := _lacks(Path(name := str(name))):
         raise LassError(
             f"{name}: its {missing} is missing or incomplete; expected the folder of a whole checkpoint, or "
             '"last" for the newest one in the output folder'
@@ -49,11 +57,16 @@ def _lacks(checkpoint: Path) -> str | None:
     for name in (CONFIG_NAME, SAFE_WEIGHTS_NAME, OPTIMIZER_NAME):
         if not (checkpoint / name).is_file():
             return name
+    return None if is_whole_state(checkpoint) else TRAINER_STATE_NAME
+
+
+def is_whole_state(checkpoint: Path) -> bool:
+    """Returns whether a checkpoint has the state of the Trainer, which is written last."""
     try:
         state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return TRAINER_STATE_NAME
-    return None if isinstance(state, dict) and "global_step" in state else TRAINER_STATE_NAME
+        return False
+    return isinstance(state, dict) and "global_step" in state
 
 
 def check_checkpoint(folder: Path, config: LassConfig, processor: LassProcessor) -> None:
