@@ -3,6 +3,19 @@
 import numpy as np
 
 HITS_AT = (1, 3, 10)
+RANKING = {"mr": False, "mrr": True, **{f"hits@{k}": True for k in HITS_AT}, "amri": True}  # whether more is better
+CLASSIFICATION = {**dict.fromkeys(["accuracy", "precision", "recall", "f1", "roc_auc"], True), "ece_platt": False}
+
+
+def more_is_better(metric: str) -> bool | None:
+    """Returns whether a higher value of a metric is better; None for one that this package does not compute.
+
+    Args:
+        metric: the name, perhaps behind words of its own: `mr`, `eval_head_mr`.
+    """
+    known = {"loss": False, **RANKING, **CLASSIFICATION}
+    named = [name for name in known if f"_{metric}".endswith(f"_{name}")]
+    return known[named[0]] if named else None
 
 
 def rows_by_value(values: np.ndarray) -> dict[int, np.ndarray]:

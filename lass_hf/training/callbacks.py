@@ -14,7 +14,7 @@ from ..core.errors import GraphError
 from ..evaluation.calibration import fit_calibration, labeled_split
 from ..hub.card_files import merge_evaluation, model_card_data, read_card_data, write_card
 from ..utils.environment import machine, versions
-from .run_metadata import trainer_metadata
+from .run_metadata import describe_run
 
 
 class EpochCallback(TrainerCallback):
@@ -132,7 +132,7 @@ class ModelCardCallback(TrainerCallback):
     def _training_data(self, trainer: Any) -> dict[str, Any]:
         """Returns the data of the training so far, with folders of this machine by their last part only."""
         state, args = trainer.state, trainer.args
-        run = self.run_metadata or trainer_metadata(trainer.model.config, trainer.processing_class, args)
+        run = describe_run(trainer)
         end: dict[str, Any] = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})
         choices = {name: _without_folder(value) for name, value in run["choices"].items()}
         return {
@@ -146,7 +146,8 @@ class ModelCardCallback(TrainerCallback):
             "seconds": end.get("train_runtime"),
             "positives_per_second": end.get("train_positives_per_second"),
             "triplets_per_second": end.get("train_triplets_per_second"),
-            "resumed": getattr(trainer, "_initial_global_step", 0) > 0,
+            "resumed": run["resumed"],
+            "resumes": run["resumes"],
             "hardware": _hardware(args.world_size, args.device),
             "versions": versions(),
         }

@@ -29,19 +29,26 @@ from ..utils.atomic_files import write_whole
 from ..utils.checked_files import read_json
 from ..utils.fingerprints import config_fingerprint, graph_fingerprint, texts_fingerprint
 
-# Settings of an adapter that PEFT itself sets or changes when it saves one.
 STATES_FILE = "checkpoint_files.json"  # the digests of the states of optimizer, schedule and random numbers
-
+# Settings of an adapter that PEFT itself sets or changes when it saves one.
 ABOUT_ADAPTER = ("auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision")
 
 
-def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
+def checkpoints_in(output_dir: str | Path) -> list[Path]:
+    """Returns the folders of checkpoints in an output folder, whole or not, that with the most steps first."""
+    steps = [folder.name.rpartition("-")[2] for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")]
+    newest_first = sorted(map(int, filter(str.isdecimal, steps)), reverse=True)
+    return [Path(output_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}") for step in newest_first]
+
+
+def find_checkpoint(name: str | bool, output_dir: str | Path) -> str | None:
     """Finds the checkpoint to resume from.
 
     A checkpoint is whole when its last file is: a kill while it is written leaves one that is not.
 
     Args:
-        name: Folder of a checkpoint, or "last" for the newest whole one in the output folder.
+        name: Folder of a checkpoint, or "last" for the newest whole one in the output folder, if any. True: there must
+            be one.
         output_dir: The output folder.
 
     Returns:
@@ -50,12 +57,12 @@ def find_checkpoint(name: str, output_dir: str | Path) -> str | None:
     Raises:
         LassError: The folder holds no whole checkpoint.
     """
-    if name == "last":
-        steps = [folder.name.rpartition("-")[2] for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")]
-        newest_first = sorted(map(int, filter(str.isdecimal, steps)), reverse=True)
-        folders = [Path(output_dir, f"{PREFIX_CHECKPOINT_DIR}-{step}") for step in newest_first]
-        return next((str(folder) for folder in folders if not _lacks(folder)), None)
-    if missing := _lacks(Path(name)):
+    if name is True or name == "last":
+        found = next((str(folder) for folder in checkpoints_in(output_dir) if not _lacks(folder)), None)
+        if found is None and name is True:
+            raise LassError(f"{output_dir}: it has no whole checkpoint to resume from")
+        return found
+    if missing := _lacks(Path(name := str(name))):
         raise LassError(
             f"{name}: its {missing} is missing, incomplete or changed; expected the folder of a whole checkpoint, or "
             '"last" for the newest one in the output folder'
@@ -80,11 +87,7 @@ def _lacks(checkpoint: Path) -> str | None:
     for name in (CONFIG_NAME, weights, OPTIMIZER_NAME, SCHEDULER_NAME, STATES_FILE):
         if not (checkpoint / name).is_file():
             return name
-    try:
-        state = read_json(checkpoint / TRAINER_STATE_NAME, "the state of a training")
-    except LassError:
-        return TRAINER_STATE_NAME
-    if "global_step" not in state:
+    if not is_whole_state(checkpoint):
         return TRAINER_STATE_NAME
     for name in (CONFIG_NAME, PROCESSOR_NAME, STATES_FILE):
         try:
@@ -94,6 +97,14 @@ def _lacks(checkpoint: Path) -> str | None:
         if other is not None:
             return other
     return None
+
+
+def is_whole_state(checkpoint: Path) -> bool:
+    """Returns whether a checkpoint has the state of the Trainer, which is written last."""
+    try:
+        return "global_step" in read_json(checkpoint / TRAINER_STATE_NAME, "the state of a training")
+    except LassError:
+        return False
 
 
 def check_checkpoint(folder: Path, config: LassConfig, processor: LassProcessor) -> None:

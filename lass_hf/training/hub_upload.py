@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
@@ -139,3 +140,68 @@ def _warn_of_failure(job: Future) -> None:
     """Warns of a push in the background that failed. It stops no training; the next one uploads what it did not."""
     if not job.cancelled() and (error := job.exception()) is not None:
         logger.warning("a checkpoint was not pushed: %s", first_line(error))
+
+
+class HubTrainer(Trainer):
+    """transformers' Trainer with an upload of model, processor and card, and of what was chosen of the graph."""
+
+    args: LassTrainingArguments
+    hub_model_id: Any  # the repository's whole name, once it is made
+    push_in_progress: Any
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """Makes the hub repository before the training begins, so that a wrong token is found before its end."""
+        if self.is_world_process_zero():
+            self.hub_model_id, self.push_in_progress = make_repository(self.args, token, private), None
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **metadata: Any,
+    ):
+        """Saves model, processor and card into the output folder, and uploads them.
+
+        Args:
+            commit_message: Message of the commit.
+            blocking: Whether to wait for the end of the upload.
+            token: Token of the hub; None for `args.hub_token`.
+            revision: Branch; None for `args.hub_revision`.
+            private: Whether a new repository is private.
+            **metadata: See `create_model_card`.
+
+        Returns:
+            A `CommitInfo`, or a `Future` if not `blocking`.
+
+        Raises:
+            HubError: The hub refuses, or the connection breaks off. What was saved stays, and another call completes
+                the push.
+        """
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        metadata.setdefault("model_name", self.hub_model_id.rpartition("/")[2])
+        self.create_model_card(**metadata)
+        self._finish_current_push()
+        pushed = upload_output(self.args, self.hub_model_id, str(commit_message), token, revision, blocking)
+        if not blocking:
+            self.push_in_progress = PushInProgress([pushed])  # type: ignore[arg-type] # it takes a list
+        return pushed
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Uploads a checkpoint in the background, according to `hub_strategy`."""
+        if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
+            return
+        running = None if self.push_in_progress is None or self.push_in_progress.is_done() else self.push_in_progress
+        if running is not None and not self.args.hub_always_push:
+            return
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        self.push_in_progress = upload_checkpoint_in_background(
+            self.args, self.hub_model_id, checkpoint_folder, self.state.global_step, running
+        )

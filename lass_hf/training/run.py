@@ -1,6 +1,5 @@
 """One training from its arguments: graph, processor, model, trainer; for `lass-hf train` and the example scripts."""
 
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -8,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PrinterCallback
 
 from ..core.choices import check
-from ..core.errors import LassError, first_line
+from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
@@ -22,12 +20,12 @@ from ..scoring.triplet_scorer import TripletScorer
 from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
-from ..utils.result_files import TRAINING_FILE, read_training, read_training_file, write_results
-from .checkpoints import find_checkpoint
+from ..utils.result_files import TRAINING_FILE, read_training, write_results
 from .data_collators import KGDataCollator
 from .hard_negatives import mine_hard_negatives
+from .output_folder import only_writer
 from .recipes import TrainArguments, parse_training
-from .run_metadata import collect_run_metadata
+from .run_metadata import collect_run_metadata, describe_run
 from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
 
@@ -87,18 +85,15 @@ def train(
     train_dataset = graph["train"].sample(arguments.fraction, training.seed)
     collator = make_collator(arguments, training, processor, train_dataset)
     metadata = collect_run_metadata(arguments, training, graph)
-    try:
-        trainer = LassTrainer(
-            model=model,
-            args=training,
-            data_collator=collator,
-            processing_class=processor,
-            train_dataset=train_dataset,
-            eval_dataset=graph.splits.get("validation"),
-            run_metadata=metadata,
-        )
-    except (ValueError, TypeError) as error:  # such as an eval_strategy without a validation split
-        raise LassError(first_line(error)) from error
+    trainer = LassTrainer(
+        model=model,
+        args=training,
+        data_collator=collator,
+        processing_class=processor,
+        train_dataset=train_dataset,
+        eval_dataset=graph.splits.get("validation"),
+        run_metadata=metadata,
+    )
     return train_and_record(trainer)
 
 
@@ -118,70 +113,38 @@ def train_and_record(trainer: LassTrainer) -> TrainingRun:
             so before the training begins.
     """
     training = trainer.args
-    output_dir = _output_dir(training)
+    file = _output_dir(training) / TRAINING_FILE
     if trainer.card.run_metadata is None:
         raise LassError("the trainer has no run metadata: make it with run_metadata=collect_run_metadata(...)")
-    metadata = dict(trainer.card.run_metadata)
-    checkpoint = None
-    if training.resume_from_checkpoint is not None:
-        checkpoint = find_checkpoint(training.resume_from_checkpoint, output_dir)
-        if checkpoint is None and training.process_index == 0:
-            print(f"lass-hf: {output_dir} has no whole checkpoint; training from the start", file=sys.stderr)
-        if checkpoint is not None:
-            _check_same(checkpoint, metadata)
-    processes().wait_for_everyone()
-    metadata["resumed"] = checkpoint is not None  # The run time is then that of the rest.
-    _check_optimizer_and_schedule(trainer)
     if training.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
-    file = output_dir / TRAINING_FILE
-    begins = checkpoint is None or Path(checkpoint).parent.resolve() != output_dir.resolve()
-    if begins and trainer.is_world_process_zero():
-        write_results(file, {}, task="training", **metadata)  # A resumed training is compared with this.
-    trainer.train(resume_from_checkpoint=checkpoint)
-    if trainer.is_world_process_zero():
-        shutil.rmtree(output_dir / INDEX_FOLDER, ignore_errors=True)  # It is the index of the folder's earlier model.
-    trainer.save_model(_internal_call=True)  # A push may fail, so everything is saved before.
-    if trainer.is_world_process_zero():
-        log = trainer.state.log_history
-        write_results(file, log[-1], task="training", **metadata, log=log)
-    if training.push_to_hub:
-        trainer.push_to_hub()
-    trainer.accelerator.wait_for_everyone()  # What comes next may read the folder.
+    with only_writer(file.parent):
+        trainer.train()
+        if trainer.is_world_process_zero():  # They are of the folder's earlier model.
+            file.unlink(missing_ok=True)
+            shutil.rmtree(file.parent / INDEX_FOLDER, ignore_errors=True)
+        trainer.save_model(_internal_call=True)  # A push may fail, so everything is saved before.
+        metadata, log = describe_run(trainer), trainer.state.log_history
+        if trainer.is_world_process_zero():
+            write_results(file, log[-1], task="training", **metadata, log=log)
+        if training.push_to_hub:
+            trainer.push_to_hub()
+        trainer.accelerator.wait_for_everyone()  # What comes next may read the folder.
     return TrainingRun(trainer, metadata)
 
 
 def _prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
     """Checks arguments that depend on each other, makes the output folder, and switches output off with `quiet`."""
-    if training.max_steps <= 0 and not training.num_train_epochs > 0:
-        raise LassError(
-            f"num_train_epochs={training.num_train_epochs}; expected a number above 0, or max_steps of 1 or more"
-        )
     check(training, arguments.architecture)
+    if training.do_predict or (training.do_eval and training.eval_strategy == "no"):
+        raise LassError("do_eval and do_predict change nothing: evaluate the trained model with lass-hf evaluate")
     if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
         raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
-    output_dir = _output_dir(training)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    if not os.access(output_dir, os.W_OK):
-        raise LassError(f"{output_dir}: cannot be written; choose another --output_dir")
+    with only_writer(_output_dir(training)):
+        pass  # The training locks the folder again. Who cannot have it hears so before the work.
     if arguments.quiet:
         quieten()
         training.disable_tqdm = True
-
-
-def _check_optimizer_and_schedule(trainer: LassTrainer) -> None:
-    """Refuses arguments that optimizer and schedule cannot be made by; what the trainer was given stays as it is."""
-    given = trainer.optimizer, trainer.lr_scheduler
-    try:
-        # transformers checks the arguments only by making both. A schedule changes its optimizer, so this one gets a
-        # stand-in, and the training makes its own.
-        if trainer.optimizer is None:
-            trainer.create_optimizer()
-        if trainer.lr_scheduler is None:
-            trainer.create_scheduler(1, optimizer=torch.optim.SGD([torch.zeros(1)], lr=trainer.args.learning_rate))
-    except (ValueError, TypeError) as error:
-        raise LassError(first_line(error)) from error
-    trainer.optimizer, trainer.lr_scheduler = given
 
 
 def _output_dir(training: LassTrainingArguments) -> Path:
@@ -216,26 +179,6 @@ def make_collator(
     kept = find_index_folder_for_graph(folder, of_retriever.graph, graph)
     mined = mine_hard_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
     return KGDataCollator(processor, graph, **training.sampling(), hard_negatives=mined, num_mined=arguments.num_mined)
-
-
-def _check_same(checkpoint: str, metadata: dict[str, Any]) -> None:
-    """Refuses to resume with other choices than those that the checkpoint's training began with."""
-    file = Path(checkpoint).parent / TRAINING_FILE
-    if not file.is_file():
-        return
-    before = read_training_file(file)
-    if before["graph_fingerprint"] != metadata["graph_fingerprint"]:
-        raise LassError(
-            f"{checkpoint}: its training was on another graph, {before['graph']}; resume with that --graph, or begin "
-            "another training in another --output_dir"
-        )
-    old, new = ({"seed": run["seed"], **run["choices"]} for run in (before, metadata))
-    if different := [name for name in {**old, **new} if old.get(name) != new.get(name)]:
-        name = different[0]
-        raise LassError(
-            f"{checkpoint}: its training has {name}={old.get(name)!r}, but {name}={new.get(name)!r} was given; resume "
-            "with the same arguments, or begin another training in another --output_dir"
-        )
 
 
 def load_trained_model(folder: str | Path, graph: KnowledgeGraph) -> tuple[LassForKGCompletion, LassProcessor]:

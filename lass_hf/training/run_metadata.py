@@ -6,15 +6,17 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from ..core.choices import PRESETS, ModelChoices, SequenceChoices, choice_names
+from ..core.choices import PRESETS, ModelChoices, SequenceChoices, TrainingChoices, choice_names
 from ..core.configuration_lass import LassConfig
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import EMBEDDED
 from ..utils.environment import command_line
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
+from .data_collators import InBatchCollator, KGDataCollator
+from .negative_sampling import NegativeSampler
 from .recipes import TrainArguments, recipe_values
-from .training_args import LassTrainingArguments
+from .training_args import SEARCHABLE, LassTrainingArguments
 
 # Choices that are recorded at their defaults, too: those that the paper and recipes name. `dropout` and `long_text`
 # are unknown of a Trainer that was made by hand.
@@ -32,6 +34,8 @@ BOOKKEEPING = (
     *("report_to", "run_name", "project", "trackio", "hub_", "push_to_hub", "skip_memory", "greater_is", "debug"),
     *("dataloader_num_workers", "dataloader_pin", "dataloader_persistent"),
 )
+
+OF_THE_OPTIMIZER = ("learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "optim", "optim_args")
 
 
 def collect_run_metadata(
@@ -83,9 +87,55 @@ def trainer_metadata(config: LassConfig, processor: LassProcessor, training: Las
     values |= {name: getattr(processor, name) for name in choice_names(SequenceChoices)}
     encoder = getattr(config.encoder_config, "_name_or_path", "")
     choices = _choices(TrainArguments(graph="", encoder=encoder, **values), training)
-    plain = {name: value for name, value in choices.items() if not isinstance(value, (dict, list))}
+    plain = {n: value for n, value in choices.items() if n in SEARCHABLE or not isinstance(value, (dict, list))}
     choices = {name: value for name, value in plain.items() if name not in COMMAND_LINE_ONLY}
     return {"seed": training.seed, "bf16": training.bf16, "choices": choices}
+
+
+def describe_run(trainer: Any) -> dict[str, Any]:
+    """Returns the run metadata of a `LassTrainer`, by what it does: of several sources, that which takes effect.
+
+    Args:
+        trainer: The trainer. A collator, a sampler, a loss or an optimizer of the user's own takes the place of the
+            choices that it makes void, and the batch size is the one that was found.
+
+    Returns:
+        The run metadata that the trainer was given, or else those of `trainer_metadata`; and `resumes`, for each time
+        that the training was resumed the `step`, and what was `changed`: the values before and now by name.
+    """
+    args, collator = trainer.args, trainer.data_collator
+    now = trainer_metadata(trainer.model.config, trainer.processing_class, args)
+    run = {**(trainer.card.run_metadata or now), "seed": now["seed"], "bf16": now["bf16"]}
+    found = {name: value for name, value in now["choices"].items() if name in SEARCHABLE}
+    choices = {name: value for name, value in run["choices"].items() if name not in SEARCHABLE or name in found} | found
+    choices["positives_per_step"] = trainer._train_batch_size * args.gradient_accumulation_steps * args.world_size
+    drawn = choice_names(TrainingChoices, affects="negatives")
+    if isinstance(collator, KGDataCollator):
+        sampler = collator.sampler
+        choices |= {name: getattr(sampler, name) for name in drawn if name in choices and hasattr(sampler, name)}
+        if (seed := getattr(sampler, "seed", None)) not in (None, args.seed):
+            choices["negative_seed"] = seed
+        choices |= _own("negative_sampler", sampler, NegativeSampler)
+    elif not isinstance(collator, InBatchCollator):
+        choices = {name: value for name, value in choices.items() if name not in drawn}
+    choices |= _own("data_collator", collator, KGDataCollator, InBatchCollator)
+    if trainer.compute_loss_func is not None:
+        choices["loss"] = _named(trainer.compute_loss_func)
+    if trainer.own_optimizer is not None:
+        choices = {name: value for name, value in choices.items() if name not in OF_THE_OPTIMIZER}
+        choices["optimizer"] = _named(trainer.own_optimizer)
+    return {**run, "choices": choices, "resumed": bool(trainer.resumes), "resumes": trainer.resumes}
+
+
+def _own(name: str, given: Any, *kinds: type) -> dict[str, str]:
+    """Returns an entry of a name for an object of the user's own, whose class is none of `kinds`."""
+    return {} if type(given) in kinds else {name: _named(given)}
+
+
+def _named(given: Any) -> str:
+    """Returns the name of a function or of an object's class, with its module."""
+    kind = given if hasattr(given, "__qualname__") else type(given)
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _choices(arguments: TrainArguments, training: LassTrainingArguments) -> dict[str, Any]:

@@ -1,21 +1,55 @@
 """Evaluates a split for the Trainer: ranks or classifies it by the scoring engine, with the loss of the training."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit
 from ..core.losses import mean_bce_loss
 from ..core.modeling_lass import LassForKGCompletion
 from ..evaluation.card_data import classification_card_data, ranking_card_data, scoring_card_data
 from ..evaluation.link_prediction import rank_split
+from ..evaluation.metrics import CLASSIFICATION, RANKING
 from ..evaluation.triplet_classification import classify
 from ..scoring.candidate_scores import make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from .objectives import Collator, Objective
+
+
+def metric_names(split: GraphSplit) -> list[str]:
+    """Returns the names of the metrics of a split's evaluation by which models can be compared."""
+    if _is_classified(split):
+        per_relation = ("accuracy", "precision", "recall", "f1")
+        return ["loss", *CLASSIFICATION, *(f"per_relation_{name}" for name in per_relation)]
+    return [
+        "loss",
+        *(side + name for side in ("", "head_", "tail_", "optimistic_", "pessimistic_") for name in RANKING),
+    ]
+
+
+def check_metric(metric: str | None, splits: Mapping[str, GraphSplit]) -> None:
+    """Refuses to choose the best model by a metric that no evaluation returns.
+
+    Args:
+        metric: The metric's name, with or without `eval_`; None for none.
+        splits: What is evaluated, by what is put before the names of its metrics.
+
+    Raises:
+        LassError: The evaluation of no split returns it.
+    """
+    names = [prefix + name for prefix, split in splits.items() for name in metric_names(split)]
+    if metric is not None and names and metric.removeprefix("eval_") not in names:
+        raise LassError(f"metric_for_best_model={metric!r}; the evaluation returns {', '.join(names)}")
+
+
+def _is_classified(split: GraphSplit) -> bool:
+    """Returns whether a split has false triplets, and is classified; others are ranked."""
+    return split.labels is not None and not split.labels.all()
 
 
 @dataclass
@@ -57,7 +91,7 @@ def evaluate_split(
     args, scorer = objective.args, TripletScorer(model, objective.processor.token_store(split.graph))
     protocol = scoring_card_data(graph_name, "auto", model)
     started = time.perf_counter()
-    if split.labels is not None and not split.labels.all():
+    if split.labels is not None and _is_classified(split):
         scores = scorer.score(split.triplets, shared=True)
         seconds = time.perf_counter() - started
         loss = mean_bce_loss(torch.from_numpy(scores), torch.from_numpy(split.labels))

@@ -9,10 +9,9 @@ import torch
 from accelerate import DistributedType
 from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import DataLoader
-from transformers import EvalPrediction, Trainer
-from transformers.trainer_utils import EvalLoopOutput, HubStrategy
+from transformers import EvalPrediction, set_seed
+from transformers.trainer_utils import EvalLoopOutput, HPSearchBackend
 from transformers.utils import CONFIG_NAME
-from transformers.utils.hub import PushInProgress
 
 from ..core.errors import LassError, NonFiniteError, library_errors
 from ..core.knowledge_graph import GraphSplit
@@ -27,23 +26,26 @@ from .checkpoints import (
     check_adapter,
     check_checkpoint,
     check_same_adapter,
+    find_checkpoint,
     is_adapted,
     name_states,
     saving,
 )
 from .data_collators import warn_of_indistinct_names
-from .hub_upload import make_repository, upload_checkpoint_in_background, upload_output
+from .hub_upload import HubTrainer
 from .objectives import OBJECTIVES, Objective
+from .output_folder import TrainingIdentity, identify, only_writer, warn
+from .run_metadata import describe_run
 from .samplers import NeighborhoodSampler, SharedBatches
-from .split_evaluation import evaluate_split
-from .training_args import LassTrainingArguments, check_trained_weights
+from .split_evaluation import check_metric, evaluate_split
+from .training_args import SEARCHABLE, LassTrainingArguments, check_trained_weights, told_in_one_line
 
 METADATA = ("language", "license", "tags", "model_name", "finetuned_from", "tasks", "dataset_tags", "dataset")
 # No process holds the whole model, so all must call the encoder equally often.
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM, DistributedType.XLA)
 
 
-class LassTrainer(Trainer):
+class LassTrainer(HubTrainer):
     """Trains a `LassForKGCompletion` on a split of a graph, and evaluates it by ranking or classification.
 
     The loss is a mean over the positives of the global, accumulated batch, whatever the number of processes, also in
@@ -61,6 +63,8 @@ class LassTrainer(Trainer):
     `compute_loss_func(outputs, labels, num_items_in_batch=...)` is a loss of your own for a cross-encoder, where
     `outputs.scores` are the scores of the batch.
 
+    One training at a time writes into `args.output_dir`. A checkpoint is resumed by its own training only.
+
     Args:
         model: The model, or `peft.get_peft_model(model, ...)` of it, of which the adapter is saved.
         args: `LassTrainingArguments`.
@@ -71,14 +75,16 @@ class LassTrainer(Trainer):
         run_metadata: Graph, recipe and choices of the run for the model card; `lass-hf train` passes it.
         **kwargs: Other arguments of transformers' Trainer, such as `compute_metrics` and `callbacks`.
 
+    Attributes:
+        training_objective: The `Objective` of the model's architecture.
+        resumes: For each time that the training was resumed, the `step`, and what was `changed`: values before and now.
+
     Raises:
         LassError: The processor, a split or an argument does not fit.
     """
 
     args: LassTrainingArguments
     processing_class: LassProcessor
-    hub_model_id: Any  # the repository's whole name, once it is made
-    push_in_progress: Any
 
     def __init__(
         self,
@@ -102,33 +108,169 @@ class LassTrainer(Trainer):
                 "LassTrainer needs processing_class=LassProcessor.from_encoder(...): it makes the sequences, and is "
                 "saved with the model"
             )
-        for split in (train_dataset, *(eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset])):
+        named = eval_dataset if isinstance(eval_dataset, dict) else {"": eval_dataset}
+        splits = {name and f"{name}_": split for name, split in named.items() if split is not None}
+        for split in (train_dataset, *splits.values()):
             _check_split(split)
-        if args.label_smoothing_factor:
-            raise LassError(
-                f"label_smoothing_factor={args.label_smoothing_factor} has no meaning for the losses of LASS, which "
-                "compare scores and no classes; leave it at 0"
-            )
-        self.objective: Objective = OBJECTIVES[processor.architecture](processor, args, kwargs.get("compute_loss_func"))
+        if kwargs.get("compute_metrics") is None:
+            check_metric(args.metric_for_best_model, splits)
+        objective: Any = OBJECTIVES[processor.architecture]
+        self.training_objective: Objective = objective(processor, args, kwargs.get("compute_loss_func"))
         if model is not None:
             processor.check_fit(model)
             check_adapter(model)
-        self.objective.check()  # before the Trainer makes a repository on the hub
+        self.training_objective.check()  # before the Trainer makes a repository on the hub
+        self._given_split = self._trained_split = train_dataset
         if train_dataset is not None:
-            train_dataset = self.objective.training_split(train_dataset)
+            train_dataset = self._trained_split = self.training_objective.training_split(train_dataset)
             processor.graph = train_dataset.graph
             warn_of_indistinct_names(processor, train_dataset.graph)
         self._own_collator = None  # replaced by one of the arguments as they are when a training begins
         if data_collator is None and processor.graph is not None:
-            data_collator = self._own_collator = self.objective.make_collator(processor.graph)
+            data_collator = self._own_collator = self.training_objective.make_collator(processor.graph)
+        self.own_optimizer = kwargs.get("optimizers", (None, None))[0]
         self.throughput, self.card = ThroughputCallback(), ModelCardCallback(run_metadata)
-        super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
+        if train_dataset is not None:
+            args.check_batches(train_dataset)
+        with told_in_one_line():
+            super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch
         processor.check_fit(self.model)  # one that `model_init` made
         check_adapter(self.model)
         check_trained_weights(self.model, args)  # type: ignore[arg-type] # it is a module
-        for callback in (self.throughput, self.card, CalibrationCallback(), EpochCallback()):
+        self._has_begun = False  # whether a first batch was made
+        self._checkpoint: str | None = None  # from which the training goes on
+        self._identity = TrainingIdentity()
+        for callback in (self.throughput, self.card, CalibrationCallback(), EpochCallback(), self._identity):
             self.add_callback(callback)
+
+    # The training as a whole
+
+    def train(self, resume_from_checkpoint=None, trial=None, ignore_keys_for_eval=None):
+        """Trains the model. Nothing is written before all arguments, the output folder and the checkpoint are checked.
+
+        Args:
+            resume_from_checkpoint: The folder of a checkpoint of this training; True for the newest whole one in the
+                output folder; "last" for the same, or a new beginning if there is none. None:
+                `args.resume_from_checkpoint`; False to begin anyway.
+            trial: The trial of a hyperparameter search.
+            ignore_keys_for_eval: Not used.
+
+        Returns:
+            transformers' `TrainOutput`.
+
+        Raises:
+            LassError: An argument does not fit, another training writes into the output folder, or the checkpoint, or
+                another one in the output folder, is of another training. Or memory is short.
+        """
+        if self.train_dataset is None:
+            raise LassError('train() needs a training split: LassTrainer(..., train_dataset=graph["train"])')
+        folder, name = self._get_output_dir(trial), resume_from_checkpoint
+        name = self.args.resume_from_checkpoint if name is None else name
+        with only_writer(str(self.args.output_dir)):
+            self._checkpoint = find_checkpoint(name, folder) if name else None
+            if name and self._checkpoint is None:
+                warn(f"{folder} has no whole checkpoint; training from the start")
+            self._train_batch_size = self.args.train_batch_size  # The argument, or what was found, may have changed.
+            self._has_begun = False
+            batch, length = self.args.per_device_train_batch_size, self.processing_class.max_length
+            hint = (
+                f"lower per_device_train_batch_size ({batch}; more gradient_accumulation_steps keep a step as large) or "
+                f"max_length ({length}), or turn on gradient_checkpointing or bf16"
+            )
+            try:
+                with memory_errors("training", hint):
+                    return super().train(self._checkpoint, trial, ignore_keys_for_eval)
+            except Exception:
+                if self._has_begun:
+                    raise
+                with told_in_one_line():  # Arguments of optimizer, schedule, data loader, torch.compile, ...
+                    raise
+
+    @property
+    def resumes(self) -> list[Mapping[str, Any]]:
+        """For each time that the training was resumed, the `step`, and what was `changed`: values before and now."""
+        return self._identity.resumes
+
+    def hyperparameter_search(self, hp_space=None, compute_objective=None, n_trials=20, direction=None, **kwargs):
+        """Trains with the values of several trials; each is the training with these arguments, its seed included.
+
+        Args:
+            hp_space: Returns the values of a trial, by the names of arguments in `SEARCHABLE`.
+            compute_objective: Returns the figure to compare trials by, from the metrics of an evaluation; None for
+                `args.metric_for_best_model`. transformers would add up all metrics.
+            n_trials: The number of trials.
+            direction: "minimize" or "maximize"; None for what `args.greater_is_better` says of that metric, or else
+                "minimize".
+            **kwargs: Other arguments of transformers' method, such as `backend`.
+
+        Returns:
+            transformers' `BestRun`.
+
+        Raises:
+            LassError: There is nothing to compare trials by, or an argument that a search cannot vary.
+        """
+        if compute_objective is None:
+            if (metric := self.args.metric_for_best_model) is None:
+                raise LassError(
+                    'hyperparameter_search has nothing to compare trials by; give metric_for_best_model="mrr" to the '
+                    "arguments, or compute_objective"
+                )
+            direction = direction or ("maximize" if self.args.greater_is_better else "minimize")
+            compute_objective = lambda metrics: metrics[f"eval_{metric.removeprefix('eval_')}"]  # noqa: E731
+        return super().hyperparameter_search(hp_space, compute_objective, n_trials, direction or "minimize", **kwargs)
+
+    def call_model_init(self, trial=None):
+        """Makes the model; that of a trial with the trial's arguments and seed.
+
+        Raises:
+            LassError: The trial has an argument that a search cannot vary, or a value that is not allowed.
+        """
+        if trial is not None and self.hp_search_backend is not None:
+            values = self.hp_space(trial) if self.hp_search_backend == HPSearchBackend.OPTUNA else trial
+            if unknown := [name for name in values if name not in SEARCHABLE]:
+                raise LassError(
+                    f"{unknown[0]!r} in hp_space; a search varies {', '.join(SEARCHABLE)}. What the model depends on "
+                    "belongs into model_init(trial)"
+                )
+            super()._hp_search_setup(trial)
+            for name, value in values.items():
+                if value != (taken := getattr(self.args, name)):
+                    raise LassError(f"{name}={value!r} in hp_space; expected a value of the kind of {taken!r}")
+            set_seed(self.args.seed)
+        return super().call_model_init(trial)
+
+    def _hp_search_setup(self, trial):
+        """Takes over a trial's arguments, and checks what must fit before the first step. The model is made by now."""
+        super()._hp_search_setup(trial)
+        self.args.check()
+        self.training_objective.check()
+        if self.train_dataset is self._trained_split:  # Which triplets are trained on depends on the loss.
+            self.train_dataset = self._trained_split = self.training_objective.training_split(self._given_split)
+        self.args.check_batches(self.train_dataset)
+        identity = identify(self.model, self.train_dataset, describe_run(self))
+        replaced = self._identity.begin(identity, self._get_output_dir(trial), self._checkpoint)
+        if replaced:
+            warn(replaced)
+        self.accelerator.wait_for_everyone()  # All have read the folder before the first writes there.
+
+    def _init_training_state(self, max_steps, *args):
+        begun = super()._init_training_state(max_steps, *args)
+        if self.state.global_step > max_steps:
+            raise LassError(
+                f"{self._checkpoint}: it is that of step {self.state.global_step}, and the training has {max_steps} "
+                "steps; expected an earlier checkpoint, or a longer training"
+            )
+        return begun
+
+    def _update_auto_batch_size(self, batch_size):
+        if batch_size != self._train_batch_size and self.state.global_step > self._initial_global_step:
+            # transformers would begin anew with trained weights, and beside the checkpoints of larger batches.
+            raise LassError(
+                f"the memory was too small for a batch of {self._train_batch_size} at step {self.state.global_step}, "
+                f"when weights had changed; begin anew with per_device_train_batch_size={batch_size}"
+            )
+        super()._update_auto_batch_size(batch_size)
 
     # Batches
 
@@ -138,7 +280,7 @@ class LassTrainer(Trainer):
         Several processes share the last triplets of an epoch, for which accelerate would repeat its first ones.
         """
         if self._own_collator is not None and self.data_collator is self._own_collator:
-            self.data_collator = self._own_collator = self.objective.make_collator(self._graph)
+            self.data_collator = self._own_collator = self.training_objective.make_collator(self._graph)
         dataloader = super().get_train_dataloader()
         shard = dataloader.batch_sampler
         if isinstance(shard, BatchSamplerShard) and not shard.split_batches:
@@ -156,6 +298,7 @@ class LassTrainer(Trainer):
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """Returns batches, and the number of positives (or triplets) of the global, accumulated batch."""
+        self._has_begun = True
         self.throughput.begin_step()
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not batches:
@@ -164,23 +307,9 @@ class LassTrainer(Trainer):
         counts = torch.stack([(labels == 1).sum(), torch.tensor(labels.numel())])
         counts = self.accelerator.gather(counts[None].to(device)).sum(0)
         self.throughput.add(counts)
-        return batches, counts[0 if self.objective.mean_over == "positives" else 1].clamp(min=1)
+        return batches, counts[0 if self.training_objective.mean_over == "positives" else 1].clamp(min=1)
 
     # Steps
-
-    def train(self, *args, **kwargs):
-        """Trains, as the Trainer does.
-
-        Raises:
-            LassError: Memory is short; the line says what to lower.
-        """
-        hint = (
-            f"lower per_device_train_batch_size ({self.args.per_device_train_batch_size}; more "
-            f"gradient_accumulation_steps keep a step as large) or max_length ({self.processing_class.max_length}), "
-            "or turn on gradient_checkpointing or bf16"
-        )
-        with memory_errors("training", hint):
-            return super().train(*args, **kwargs)
 
     def create_optimizer(self, *args, **kwargs):
         """Makes the optimizer.
@@ -208,7 +337,7 @@ class LassTrainer(Trainer):
         Raises:
             NonFiniteError: The loss is NaN or infinite.
         """
-        model_inputs, loss_inputs = self.objective.split_batch(inputs)
+        model_inputs, loss_inputs = self.training_objective.split_batch(inputs)
         sharded = self.accelerator.distributed_type in SHARDED
         if (
             sharded or self.args.n_gpu > 1 or self.args.torch_compile
@@ -216,7 +345,8 @@ class LassTrainer(Trainer):
             model_inputs.pop("length_buckets", None)
         outputs = model(**model_inputs, return_dict=True)
         unwrapped, graph = self.accelerator.unwrap_model(model), self._graph
-        loss = self.objective.loss(unwrapped, outputs, loss_inputs, graph, self.data_collator, num_items_in_batch)
+        made = unwrapped, outputs, loss_inputs, graph, self.data_collator
+        loss = self.training_objective.loss(*made, num_items_in_batch)
         if not torch.isfinite(loss):
             raise NonFiniteError(
                 f"the loss became {loss.item()} at step {self.state.global_step}: lower the learning rate "
@@ -258,7 +388,7 @@ class LassTrainer(Trainer):
         found = evaluate_split(
             self.accelerator.unwrap_model(self.model),
             split,
-            self.objective,
+            self.training_objective,
             self.data_collator,
             graph_name=(self.card.run_metadata or {}).get("graph"),
         )
@@ -343,65 +473,6 @@ class LassTrainer(Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint):
         with library_errors(f"{checkpoint}: its optimizer cannot be loaded", kind=LassError):
             super()._load_optimizer_and_scheduler(checkpoint)
-
-    # The hub
-
-    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
-        """Makes the hub repository before the training begins, so that a wrong token is found before its end."""
-        if self.is_world_process_zero():
-            self.hub_model_id, self.push_in_progress = make_repository(self.args, token, private), None
-
-    def push_to_hub(
-        self,
-        commit_message: str | None = "End of training",
-        blocking: bool = True,
-        token: str | None = None,
-        revision: str | None = None,
-        private: bool | None = None,
-        **metadata: Any,
-    ):
-        """Saves model, processor and card into the output folder, and uploads them.
-
-        Args:
-            commit_message: Message of the commit.
-            blocking: Whether to wait for the end of the upload.
-            token: Token of the hub; None for `args.hub_token`.
-            revision: Branch; None for `args.hub_revision`.
-            private: Whether a new repository is private.
-            **metadata: See `create_model_card`.
-
-        Returns:
-            A `CommitInfo`, or a `Future` if not `blocking`.
-
-        Raises:
-            HubError: The hub refuses, or the connection breaks off. What was saved stays, and another call completes
-                the push.
-        """
-        self.callback_handler.on_push_begin(self.args, self.state, self.control)
-        if self.hub_model_id is None:
-            self.init_hf_repo(token=token, private=private)
-        self.save_model(_internal_call=True)
-        if not self.is_world_process_zero():
-            return None
-        metadata.setdefault("model_name", self.hub_model_id.rpartition("/")[2])
-        self.create_model_card(**metadata)
-        self._finish_current_push()
-        pushed = upload_output(self.args, self.hub_model_id, str(commit_message), token, revision, blocking)
-        if not blocking:
-            self.push_in_progress = PushInProgress([pushed])  # type: ignore[arg-type] # it takes a list
-        return pushed
-
-    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        """Uploads a checkpoint in the background, according to `hub_strategy`."""
-        if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
-            return
-        running = None if self.push_in_progress is None or self.push_in_progress.is_done() else self.push_in_progress
-        if running is not None and not self.args.hub_always_push:
-            return
-        self.callback_handler.on_push_begin(self.args, self.state, self.control)
-        self.push_in_progress = upload_checkpoint_in_background(
-            self.args, self.hub_model_id, checkpoint_folder, self.state.global_step, running
-        )
 
 
 def _check_split(split: Any) -> None:

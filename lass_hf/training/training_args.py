@@ -1,18 +1,98 @@
 """`LassTrainingArguments`: the Trainer's arguments with the choices of LASS training."""
 
 import logging
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any
+from math import inf
+from numbers import Real
+from typing import Any, get_args
 
 import torch
 from transformers import TrainingArguments
+from transformers.training_args import trainer_log_levels
 
-from ..core.choices import TrainingChoices, check
-from ..core.errors import LassError
+from ..core.choices import TrainingChoices, check, choice_names
+from ..core.errors import LassError, first_line
+from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import INCLUDE_GRAPH
+from ..evaluation.metrics import more_is_better
 from ..scoring.precision import scoring_dtype
 
 logger = logging.getLogger(__name__)
+
+# What a hyperparameter search can vary: the arguments that are read when a training begins, and not before.
+SEARCHABLE = (
+    *choice_names(TrainingChoices),
+    *("seed", "data_seed", "num_train_epochs", "max_steps"),
+    *("per_device_train_batch_size", "gradient_accumulation_steps", "max_grad_norm"),
+    *("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps"),
+    *("optim", "optim_args", "optim_target_modules", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon"),
+)
+# Arguments of transformers that no part of lass-hf reads, and why.
+NO_EFFECT = {
+    **dict.fromkeys(
+        ["per_device_eval_batch_size", "eval_accumulation_steps", "eval_do_concat_batches", "eval_use_gather_object"],
+        "an evaluation makes its batches by length",
+    ),
+    **dict.fromkeys(
+        ["prediction_loss_only", "include_for_metrics", "batch_eval_metrics"],
+        "an evaluation computes loss, ranks and metrics of the whole split",
+    ),
+    **dict.fromkeys(
+        ["bf16_full_eval", "fp16_full_eval"], "an evaluation scores in the precision that suits the machine"
+    ),
+    **dict.fromkeys(["label_names", "length_column_name"], "triplets have no columns"),
+    "label_smoothing_factor": "the losses compare scores and no classes",
+    "average_tokens_across_devices": "the loss is a mean over the positives of all devices",
+    "use_cache": "an encoder has no cache",
+}
+ALLOWED = {
+    "train_sampling_strategy": ("random", "sequential"),  # The collator sorts the sequences of a batch by length.
+    "include_num_input_tokens_seen": ("all", "non_padding", "no", True, False),
+    "dataloader_multiprocessing_context": (None, *multiprocessing.get_all_start_methods()),
+    "log_level": tuple(trainer_log_levels),
+    "log_level_replica": tuple(trainer_log_levels),
+}
+LAYERWISE = ("galore", "apollo", "lomo", "adalomo")  # the optimizers that train `optim_target_modules`
+
+# Where numbers begin, and where they end without that number.
+AT_LEAST = {
+    **dict.fromkeys(["per_device_train_batch_size", "gradient_accumulation_steps", "eval_triplets"], (1, inf)),
+    **dict.fromkeys(["torch_empty_cache_steps", "save_total_limit", "dataloader_prefetch_factor"], (1, inf)),
+    **dict.fromkeys(["ddp_timeout", "ddp_bucket_cap_mb"], (1, inf)),
+    **dict.fromkeys(["learning_rate", "weight_decay", "max_grad_norm", "warmup_steps", "adam_epsilon"], (0, inf)),
+    **dict.fromkeys(["eval_delay", "neftune_noise_alpha", "dataloader_num_workers", "num_train_epochs"], (0, inf)),
+    **dict.fromkeys(["adam_beta1", "adam_beta2"], (0, 1)),
+    **dict.fromkeys(["seed", "data_seed"], (0, 2**32)),  # NumPy's seeds
+    "max_steps": (-1, inf),
+}
+ABOVE_ZERO = ("logging_steps", "eval_steps", "save_steps")
+
+
+def _check_number(name: str, value: Any, whole: bool) -> None:
+    """Raises LassError for a number out of its bounds, and for what is no number."""
+    if value is None or name not in (*AT_LEAST, *ABOVE_ZERO):
+        return
+    low, high = AT_LEAST.get(name, (0, inf))
+    wanted = f"a number above {low}" if name in ABOVE_ZERO else f"{low} or more" + (f", below {high}" * (high < inf))
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not low <= value < high or (name in ABOVE_ZERO and value == 0):
+        raise LassError(f"{name}={value!r}; expected {wanted}")
+    if whole and value != int(value):
+        raise LassError(f"{name}={value!r}; expected a whole number")
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Turns transformers' errors about arguments into a LassError with their first line, whose cause they are."""
+    try:
+        yield
+    except LassError:
+        raise
+    except Exception as error:
+        raise LassError(first_line(error)) from error
 
 
 @dataclass
@@ -44,27 +124,67 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
         names = ("num_negatives", "corruption", "replacement", "seed", "pseudo_typed")
         return {name: getattr(self, name) for name in names}
 
+    def check(self) -> None:
+        """Raises LassError for a value that is not allowed; the Trainer calls this again when a training begins."""
+        check(self)
+        for one in fields(self):
+            _check_number(one.name, getattr(self, one.name), int in (one.type, *get_args(one.type)))
+        for name, why in NO_EFFECT.items():
+            given, default = getattr(self, name), type(self).__dataclass_fields__[name].default
+            if given not in (default, None, []):
+                raise LassError(f"{name}={given!r} would change nothing: {why}; leave it out")
+        if self.max_steps == 0:
+            raise LassError("max_steps=0; expected 1 or more, or -1 for num_train_epochs")
+        if self.max_steps < 0 and not self.num_train_epochs > 0:
+            raise LassError(
+                f"num_train_epochs={self.num_train_epochs}; expected a number above 0, or max_steps of 1 or more"
+            )
+        for name, allowed in ALLOWED.items():
+            if getattr(self, name) not in allowed:
+                raise LassError(f"{name}={getattr(self, name)!r}; expected one of {', '.join(map(str, allowed))}")
+        if self.neighborhood_size > 1 and self.train_sampling_strategy != "random":
+            raise LassError("train_sampling_strategy='sequential' and neighborhood_size; expected one of the two")
+        if self.eval_strategy == "no" and (self.load_best_model_at_end or self.save_strategy == "best"):
+            raise LassError(
+                "the best model is asked for without evaluations; expected an eval_strategy of steps or epoch"
+            )
+        if isinstance(self.lr_scheduler_kwargs, str) and not self.lr_scheduler_kwargs.startswith("{"):
+            raise LassError(f"lr_scheduler_kwargs={self.lr_scheduler_kwargs!r}; expected a JSON object, in braces")
+        optimizer = str(getattr(self.optim, "value", self.optim))
+        if self.optim_target_modules is not None and not optimizer.startswith(LAYERWISE):
+            raise LassError(f"optim_target_modules with optim={optimizer!r}, which trains all modules; leave it out")
+
+    def check_batches(self, split: GraphSplit) -> None:
+        """Raises LassError if the only batch of an epoch would be dropped."""
+        if self.dataloader_drop_last and len(split) < self.train_batch_size * self.world_size:
+            raise LassError(
+                f"dataloader_drop_last=True drops all of the {len(split)} triplets, which are fewer than the batch of "
+                f"{self.train_batch_size * self.world_size}; leave it off, or lower per_device_train_batch_size"
+            )
+
     def __post_init__(self):
         given = vars(self).copy()
-        check(self)
+        self.check()
         if self.remove_unused_columns:
             raise LassError("remove_unused_columns=True; leave it off: the collator needs the triplets")
         if self.hub_include_graph not in INCLUDE_GRAPH:
             raise LassError(f"hub_include_graph={self.hub_include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
-        for name in ("per_device_train_batch_size", "gradient_accumulation_steps", "eval_triplets"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise LassError(f"{name}={value}; expected 1 or more")
-        if self.learning_rate < 0:
-            raise LassError(f"learning_rate={self.learning_rate}; expected 0 or more")
-        if self.greater_is_better is None and (self.metric_for_best_model or "").split("_")[-1] == "mr":
-            self.greater_is_better = False  # The Trainer assumes that of losses only.
+        if self.greater_is_better is None and self.metric_for_best_model is not None:
+            self.greater_is_better = more_is_better(self.metric_for_best_model)  # The Trainer knows it of losses only.
+            if self.greater_is_better is None:
+                raise LassError(
+                    f"metric_for_best_model={self.metric_for_best_model!r} is no metric of lass-hf; give "
+                    "greater_is_better=True or False, too"
+                )
         if not torch.accelerator.is_available():
             self.use_cpu = True  # Otherwise the Trainer refuses bf16 without a GPU.
         if self.bf16 is None:
             device = torch.device("cpu") if self.use_cpu else torch.accelerator.current_accelerator()
             self.bf16 = not self.fp16 and scoring_dtype("auto", device) == torch.bfloat16
-        super().__post_init__()
+        if self.use_cpu and self.fp16:
+            raise LassError("fp16=True without a GPU would change nothing; expected bf16, or neither")
+        with told_in_one_line():
+            super().__post_init__()
         untouched = [one.name for one in fields(self) if given[one.name] == one.default]
         self.derived = {name: getattr(self, name) for name in untouched if getattr(self, name) != given[name]}
 

@@ -113,3 +113,35 @@ def locked(folder: str | Path) -> Iterator[None]:
             stack.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def lock_file(file: str | Path) -> Iterator[bool]:
+    """Locks a file for as long as some work takes; another process that asks for it gets False at once.
+
+    The file is empty, made for the lock and removed after it. The lock ends with the process; a kill leaves the file,
+    which locks nothing. Everybody gets True where the system or the disk has no such locks.
+
+    Args:
+        file: the file, in a folder that exists.
+
+    Yields:
+        Whether the lock is this caller's.
+    """
+    handle, alone = os.open(file, os.O_RDWR | os.O_CREAT), True
+    try:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever had the lock may have removed the file after it was opened here: that lock would be nobody's.
+                alone = os.path.samestat(os.fstat(handle), os.stat(file))
+            except (BlockingIOError, FileNotFoundError):
+                alone = False
+        yield alone
+    finally:
+        if alone:
+            with contextlib.suppress(OSError):
+                os.unlink(file)  # before the lock ends, so that nobody else's file goes
+        os.close(handle)

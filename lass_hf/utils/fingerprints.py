@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -34,12 +34,23 @@ def config_fingerprint(config: PreTrainedConfig, affects: str | None = None) -> 
 
 def model_fingerprint(model: LassForKGCompletion) -> str:
     """Returns the fingerprint of the choices and of every weight, in the precision that the model has."""
-    return digest([config_fingerprint(model.config).encode(), *_weights(model)])
+    return digest([config_fingerprint(model.config).encode(), *_bytes(model.state_dict())])
 
 
 def vectors_fingerprint(model: LassForKGCompletion) -> str:
     """Returns the fingerprint of what the vectors of an entity index depend on, without what scores make of them."""
-    return digest([config_fingerprint(model.config, affects="vectors").encode(), *_weights(model.encoder)])
+    return digest([config_fingerprint(model.config, affects="vectors").encode(), *_bytes(model.encoder.state_dict())])
+
+
+def starting_weights_fingerprint(model: torch.nn.Module) -> str:
+    """Returns the fingerprint of the weights that a training begins with, without those that are drawn at random.
+
+    These are the pooler, which is not used, and what PEFT adds to a model: it is trained, and the rest is frozen.
+    """
+    parameters = model.named_parameters() if hasattr(model, "peft_config") else ()
+    drawn = {name for name, weight in parameters if weight.requires_grad}
+    state = {name: tensor for name, tensor in model.state_dict().items() if name not in drawn and "pooler." not in name}
+    return digest(_bytes(state))
 
 
 def texts_fingerprint(store: TokenStore) -> str:
@@ -59,8 +70,8 @@ def graph_texts_fingerprint(graph: KnowledgeGraph) -> str:
     return digest([json.dumps([graph.entities.texts, graph.relations.texts]).encode()])
 
 
-def _weights(module: torch.nn.Module) -> Iterator[np.ndarray]:
-    for _, tensor in sorted(module.state_dict().items()):
+def _bytes(state: Mapping[str, torch.Tensor]) -> Iterator[np.ndarray]:
+    for _, tensor in sorted(state.items()):
         yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 

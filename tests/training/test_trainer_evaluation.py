@@ -1,12 +1,13 @@
 """LassTrainer's evaluation: ranks, accuracy, the best model; and what is kept of a training."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers.tiny import TRAIN, VALIDATION, make_graph, make_model, make_processor, wordpiece_tokenizer
-from helpers.trainings import assert_equal, expected_loss, losses_of, make_trainer, parameters_of
+from helpers.tiny import TRAIN, VALIDATION, make_graph, make_model, make_processor, one_line, wordpiece_tokenizer
+from helpers.trainings import assert_equal, expected_loss, losses_of, make_trainer, parameters_of, plain_arguments
 from safetensors.torch import load_file
 from transformers import EarlyStoppingCallback, TrainerCallback
 
@@ -14,11 +15,13 @@ from lass_hf import (
     KnowledgeGraph,
     LassPredictor,
     LassProcessor,
+    LassTrainer,
     LassTrainingArguments,
     evaluate_link_prediction,
     evaluate_triplet_classification,
 )
 from lass_hf.core.errors import LassError
+from lass_hf.training.split_evaluation import check_metric
 
 
 def test_evaluate_gives_the_loss_and_the_metrics_of_link_prediction(tmp_path, graph, processor):
@@ -159,18 +162,52 @@ def test_a_validation_split_labeled_true_throughout_is_ranked(tmp_path):
     assert "eval_accuracy" not in metrics
 
 
-@pytest.mark.parametrize(
-    ("name", "greater"), [("mr", False), ("eval_head_mr", False), ("mrr", True), ("loss", False), ("accuracy", True)]
-)
-def test_lower_mean_ranks_are_better(name, greater, tmp_path):
-    arguments = LassTrainingArguments(
-        str(tmp_path),
-        metric_for_best_model=name,
-        load_best_model_at_end=True,
-        eval_strategy="epoch",
-        save_strategy="epoch",
-    )
-    assert arguments.greater_is_better is greater
+# Whether more is better, by hand; None: a count or a rate, which no model is chosen by.
+MORE_IS_BETTER = {
+    **{"loss": False, "mr": False, "mrr": True, "hits@1": True, "hits@3": True, "hits@10": True, "amri": True},
+    **{"accuracy": True, "precision": True, "recall": True, "f1": True, "roc_auc": True, "ece_platt": False},
+    **dict.fromkeys(["num_triplets", "num_queries", "tied_queries", "triplets_per_second"]),
+    **dict.fromkeys(["runtime", "samples_per_second", "steps_per_second", "epoch"]),
+}
+
+
+@pytest.mark.parametrize("labeled", [False, True])
+@pytest.mark.parametrize("several", [False, True])
+def test_of_each_metric_it_is_known_whether_more_is_better(several, labeled, tmp_path, graph, labeled_graph, processor):
+    graph = labeled_graph if labeled else graph
+    processor.graph = graph
+    splits = {"now": graph["validation"], "later": graph["test"]} if several else graph["validation"]
+    trainer = make_trainer(tmp_path, graph, processor, eval_dataset=splits)
+    chosen = []
+    for metric in trainer.evaluate():
+        name = re.sub("^eval_(now_|later_)?(head_|tail_|optimistic_|pessimistic_|per_relation_)?", "", metric)
+        for given in {metric, metric.removeprefix("eval_")}:
+            if MORE_IS_BETTER[name] is None:
+                with pytest.raises(LassError):
+                    make_trainer(tmp_path, graph, processor, eval_dataset=splits, metric_for_best_model=given)
+            else:
+                arguments = plain_arguments(tmp_path, metric_for_best_model=given)
+                assert arguments.greater_is_better is MORE_IS_BETTER[name]
+                chosen.append(given)
+    trainer = make_trainer(tmp_path, graph, processor, eval_dataset=splits, metric_for_best_model=chosen[-1])
+    for given in chosen:
+        check_metric(given, {f"{name}_": split for name, split in splits.items()} if several else {"": splits})
+
+
+def test_a_metric_that_no_evaluation_returns_is_refused_before_the_training(tmp_path, graph, processor):
+    with pytest.raises(LassError) as error:
+        make_trainer(tmp_path, graph, processor, metric_for_best_model="accuracy")
+    one_line(error, "metric_for_best_model='accuracy'", "the evaluation returns loss, mr, mrr")
+    with pytest.raises(LassError) as error:
+        plain_arguments(tmp_path, metric_for_best_model="brier")
+    one_line(error, "metric_for_best_model='brier'", "greater_is_better=True or False")
+    choices = {"metric_for_best_model": "brier", "greater_is_better": False}
+    with pytest.raises(LassError, match="the evaluation returns loss"):
+        make_trainer(tmp_path, graph, processor, **choices)
+    own = {"compute_metrics": lambda _: {"brier": 0.5}, "eval_dataset": graph["validation"]}
+    args = plain_arguments(tmp_path, **choices)
+    trainer = LassTrainer(model=make_model(), args=args, processing_class=processor, **own)
+    assert trainer.evaluate()["eval_brier"] == 0.5
 
 
 def test_ranking_a_choice_counts_the_choice_as_samples(tmp_path, graph, processor):

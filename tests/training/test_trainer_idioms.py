@@ -146,7 +146,7 @@ def test_arguments_of_an_optimizer_that_cannot_be_made_end_before_the_training(t
 def test_arguments_that_would_be_ignored_are_refused(tmp_path, graph):
     with pytest.raises(LassError) as error:
         trainer_of(tmp_path, graph, label_smoothing_factor=0.1)
-    one_line(error, "label_smoothing_factor=0.1", "leave it at 0")
+    one_line(error, "label_smoothing_factor=0.1", "compare scores and no classes")
     for architecture, choice in (("bi-encoder", {"num_negatives": 9}), ("cross-encoder", {"neighborhood_size": 3})):
         with pytest.raises(LassError) as error:
             trainer_of(tmp_path, graph, architecture, **choice)

@@ -1,0 +1,213 @@
+"""The output folder of a training: one training writes into it at a time, and its checkpoints are of one training.
+
+What a training is goes into each of its checkpoints, as the state of a callback in `trainer_state.json`.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import ExportableState
+from transformers.utils import SAFE_WEIGHTS_NAME
+
+from ..core.errors import LassError
+from ..core.knowledge_graph import GraphSplit
+from ..core.modeling_lass import LassForKGCompletion
+from ..utils.atomic_files import lock_file
+from ..utils.distributed import processes
+from ..utils.fingerprints import digest, graph_fingerprint, graph_texts_fingerprint, starting_weights_fingerprint
+from .checkpoints import checkpoints_in, is_whole_state
+from .run_metadata import COMMAND_LINE_ONLY
+
+LOCK_FILE = ".training.lock"
+# What may change when a training is resumed: its length, and the precision, which follows from the machine.
+CHANGEABLE = ("max_steps", "num_train_epochs", "bf16")
+# Digests, which say nothing to a reader, and what is said of a training that has another one.
+DIGESTS = {
+    "graph_digest": "was on another graph",
+    "texts_digest": "was on other texts of the graph",
+    "triplets_digest": "was on other training triplets",
+    "weights_digest": "began with other weights",
+}
+
+
+_held: ContextVar[tuple[Path, ...]] = ContextVar("held", default=())  # the output folders that this thread writes
+
+
+@contextmanager
+def only_writer(folder: str | Path) -> Iterator[None]:
+    """Keeps other trainings out of an output folder, which is made if there is none.
+
+    The first process of a training locks the folder for all of them; it may do so again meanwhile.
+
+    Raises:
+        LassError: another training is writing into the folder, or it cannot be written.
+    """
+    folder = Path(folder)
+    if not processes().is_main_process or folder.absolute() in _held.get():
+        yield
+        return
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            alone = stack.enter_context(lock_file(folder / LOCK_FILE))
+        except OSError as error:
+            raise LassError(f"{folder}: cannot be written ({error.strerror}); choose another --output_dir") from error
+        if not alone:
+            raise LassError(
+                f"{folder}: another training is writing there; wait until it has ended, or choose another --output_dir"
+            )
+        stack.callback(_held.reset, _held.set((*_held.get(), folder.absolute())))
+        yield
+
+
+class TrainingIdentity(TrainerCallback, ExportableState):
+    """What a training is: all that its weights depend on. The Trainer writes it into each checkpoint.
+
+    It is made of the choices, the seed, and digests of graph, texts, training triplets and first weights. Collators,
+    losses and optimizers of the user's own count by their names.
+
+    Args:
+        values: The identity, as `identify` returns it.
+        resumes: For each time that the training was resumed, the `step`, and what was `changed`, see `check_resumed`.
+    """
+
+    def __init__(self, values: Mapping[str, Any] | None = None, resumes: Sequence[Mapping[str, Any]] = ()):
+        self.values, self.resumes = dict(values or {}), list(resumes)
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {"values": self.values, "resumes": self.resumes}, "attributes": {}}
+
+    def begin(self, values: Mapping[str, Any], folder: str | Path, checkpoint: str | Path | None) -> str | None:
+        """Takes over the identity of a training that begins, or goes on from a checkpoint.
+
+        Args:
+            values: The identity, as `identify` returns it.
+            folder: The folder of the training's checkpoints.
+            checkpoint: The checkpoint; None to begin.
+
+        Returns:
+            A sentence about what the training replaces in the folder; None if there is nothing.
+
+        Raises:
+            LassError: The checkpoint, or another one in the folder, is of another training.
+        """
+        values = dict(values)
+        resumes: list[Mapping[str, Any]] = []
+        if checkpoint is not None:
+            step, before, resumes = _read_identity(checkpoint)
+            if self.values or _is_own_model(checkpoint, before, values):  # The model is trained already.
+                values["weights_digest"] = before.get("weights_digest")
+            resumes = [*resumes, {"step": step, "changed": _check_resumed(checkpoint, before, values)}]
+        replaced = _check_unused(folder, values, checkpoint is not None)
+        self.values, self.resumes = values, resumes
+        return replaced
+
+
+def identify(model: LassForKGCompletion, split: GraphSplit, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the identity of a training that is about to begin, as values that JSON can hold.
+
+    Args:
+        model: The model, with the weights that the training begins with.
+        split: The triplets that are trained on.
+        run: The run metadata, see `collect_run_metadata`.
+    """
+    labels = [] if split.labels is None else [split.labels]
+    # What only the command line can tell is in the encoder's configuration, or in the texts.
+    choices = {name: value for name, value in run["choices"].items() if name not in COMMAND_LINE_ONLY}
+    # A model in a folder goes by its last part: the folder may move, and checkpoints may be shared.
+    choices |= {name: Path(choices[name]).name for name in ("encoder", "retriever") if choices.get(name)}
+    return json.loads(
+        json.dumps(
+            {
+                **choices,
+                **{name: run[name] for name in ("seed", "bf16")},
+                "graph_digest": graph_fingerprint(split.graph),
+                "texts_digest": graph_texts_fingerprint(split.graph),
+                "triplets_digest": digest([split.triplets, *labels]),
+                "weights_digest": starting_weights_fingerprint(model),
+            }
+        )
+    )
+
+
+def _is_own_model(checkpoint: str | Path, before: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    """Returns whether the model that is to go on from a checkpoint was loaded from that very checkpoint."""
+    if {*_differences(before, identity)} - {*CHANGEABLE} != {"weights_digest"}:
+        return False
+    return starting_weights_fingerprint(LassForKGCompletion.from_pretrained(checkpoint)) == identity["weights_digest"]
+
+
+def _check_resumed(
+    checkpoint: str | Path, before: Mapping[str, Any], identity: Mapping[str, Any]
+) -> dict[str, list[Any]]:
+    """Returns what is changed of `CHANGEABLE`, by name: the value before, and the value now."""
+    if not before:
+        raise LassError(
+            f"{checkpoint}: it does not say of which training it is; expected a checkpoint that this version of "
+            "LassTrainer wrote"
+        )
+    changed = _differences(before, identity)
+    if other := [name for name in changed if name not in CHANGEABLE]:
+        raise LassError(
+            f"{checkpoint}: its training {_told(other[0], changed[other[0]])}; resume with the same arguments, or "
+            "begin another training in another --output_dir"
+        )
+    return changed
+
+
+def _check_unused(folder: str | Path, identity: Mapping[str, Any], resumed: bool) -> str | None:
+    """Refuses a folder with checkpoints of another training; returns a sentence about what else is replaced there."""
+    kept = [checkpoint for checkpoint in checkpoints_in(folder) if is_whole_state(checkpoint)]
+    for checkpoint in kept:
+        _, before, _ = _read_identity(checkpoint)
+        changed = _differences(before, identity) if before else {}
+        names = [name for name in changed if not (resumed and name in CHANGEABLE)]
+        if names or not before:
+            told = _told(names[0], changed[names[0]]) if names else "is not known"
+            raise LassError(
+                f"{folder}: {checkpoint.name} is of another training, which {told}; choose another --output_dir, "
+                "delete the checkpoints there, or resume that training"
+            )
+    if resumed:
+        return None
+    if kept:
+        return (
+            f"{folder} has checkpoints of this very training, up to {kept[0].name}; it begins anew and replaces them "
+            "(--resume_from_checkpoint last goes on from there)"
+        )
+    if Path(folder, SAFE_WEIGHTS_NAME).is_file():
+        return f"{folder} holds a trained model, which this training replaces when it ends"
+    return None
+
+
+def warn(sentence: str) -> None:
+    """Prints a sentence to standard error, once of all processes."""
+    if processes().is_main_process:
+        print(f"lass-hf: {sentence}", file=sys.stderr)
+
+
+def _read_identity(checkpoint: str | Path) -> tuple[int, dict[str, Any], list[Any]]:
+    """Returns the step, the identity and the resumes that a checkpoint has; an identity of {} if it has none."""
+    try:
+        state = json.loads(Path(checkpoint, TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        kept = state["stateful_callbacks"][TrainingIdentity.__name__]["args"]
+        return int(state["global_step"]), dict(kept["values"]), list(kept["resumes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, {}, []
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Returns what differs, by name, digests last: the value before, and the value now."""
+    names = sorted({**before, **now}, key=lambda name: name in DIGESTS)
+    return {name: [before.get(name), now.get(name)] for name in names if before.get(name) != now.get(name)}
+
+
+def _told(name: str, values: list[Any]) -> str:
+    return DIGESTS.get(name) or f"has {name}={values[0]!r}, but {name}={values[1]!r} was given"
