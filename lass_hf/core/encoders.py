@@ -11,11 +11,11 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_c
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
 from .errors import ModelError, first_line
-from .saved_files import interrupted
 
 # Each model's folder has one of them.
 MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json", "adapter_config.json")
 HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # `user/name`, or `name`.
+BESIDE = ".saving-"  # How the folder in a model's folder begins in which `saved_files` makes new files.
 OFFLINE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -82,6 +82,16 @@ def check_model_source(
         raise ModelError(f"{name}: no such folder")
     elif not local_files_only:
         _check_hub(name, cache_dir, revision, token)
+
+
+def interrupted(name_or_path: str | PathLike) -> str:
+    """Returns what an error about a missing file says if a save into the folder was killed; else nothing.
+
+    Args:
+        name_or_path: The model's name on the hub, or its folder.
+    """
+    killed = Path(name_or_path).is_dir() and any(Path(name_or_path).glob(f"{BESIDE}*"))
+    return ": a save into this folder was interrupted; save the model and its processor again" if killed else ""
 
 
 def _check_hub(name: str, cache_dir: str | None, revision: str | None, token: bool | str | None) -> None:

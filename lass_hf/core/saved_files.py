@@ -25,6 +25,7 @@ from transformers.utils import (
     cached_file,
 )
 
+from .encoders import BESIDE, interrupted
 from .errors import ModelError, first_line
 
 CONFIGS = (CONFIG_NAME, PROCESSOR_NAME)
@@ -33,7 +34,6 @@ WEIGHT_FILES = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, ADAPTER_CONFIG_NAME,
 # In a configuration: the digests of the files that were saved with it, by name; null for one that must not be there.
 DIGESTS = "saved_files"
 MODEL_DIGESTS = "model_files"  # in a processor's configuration: those of the model that it was saved together with
-BESIDE = ".saving-"  # how the folder begins in which new files are made
 KILLED_AFTER = 3600  # seconds without a new file in such a folder, after which its save was killed
 PLACES = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
 
@@ -107,12 +107,6 @@ def saved_config(name_or_path: str, config_name: str, **hub: Any) -> dict[str, A
     if not isinstance(config, dict):
         raise ModelError(f"{name_or_path}: its {config_name} is no JSON object; save the model and its processor again")
     return config
-
-
-def interrupted(name_or_path: str | Path) -> str:
-    """Returns what an error about a missing file says if a save into the folder was killed; else nothing."""
-    killed = Path(name_or_path).is_dir() and any(Path(name_or_path).glob(f"{BESIDE}*"))
-    return ": a save into this folder was interrupted; save the model and its processor again" if killed else ""
 
 
 def check_saved_files(name_or_path: str, config_name: str, digests: Any, **hub: Any) -> None:
