@@ -159,7 +159,7 @@ def check_fit(model: Any, template: Any, largest_token: int) -> None:
         ModelError: They were made for the other architecture, are longer than the encoder has positions for, or have
             tokens that the encoder has no embeddings for. Or the model is no LASS model.
     """
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if getattr(config, "model_type", None) != "lass":
         raise ModelError(f"a {type(model).__name__} is no LASS model: make one with LassForKGCompletion.from_encoder")
     if config.architecture != template.architecture:

@@ -175,7 +175,7 @@ class LassTrainer(HubTrainer):
             self._has_begun = False
             batch, length = self.args.per_device_train_batch_size, self.processing_class.max_length
             hint = (
-                f"lower per_device_train_batch_size ({batch}; more gradient_accumulation_steps keep a step as large) or "
+                f"lower per_device_train_batch_size ({batch}; gradient_accumulation_steps keep a step as large) or "
                 f"max_length ({length}), or turn on gradient_checkpointing or bf16"
             )
             try:
