@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,41 +10,28 @@ from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, set_seed
 from transformers.trainer_utils import EvalLoopOutput, HPSearchBackend
-from transformers.utils import CONFIG_NAME
 
-from ..core.errors import LassError, NonFiniteError, library_errors
+from ..core.errors import LassError, NonFiniteError
 from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import LassProcessor
-from ..core.saved_files import WEIGHT_FILES, name_files, replacing
-from ..hub.card_files import CARD_FILE
 from ..utils.eager_attention import eager_attention
 from ..utils.memory import memory_errors
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
-from .checkpoints import (
-    begin_checkpoint,
-    check_adapter,
-    check_checkpoint,
-    check_same_adapter,
-    find_checkpoint,
-    is_adapted,
-    name_states,
-    saving,
-)
+from .checkpoints import check_adapter, find_checkpoint
 from .data_collators import warn_of_indistinct_names
-from .hub_upload import HubTrainer
 from .objectives import OBJECTIVES, Objective
 from .output_folder import TrainingIdentity, identify, only_writer, warn
 from .run_metadata import describe_run
 from .samplers import NeighborhoodSampler, SharedBatches
 from .split_evaluation import check_metric, evaluate_split
+from .trainer_files import FilesTrainer
 from .training_args import SEARCHABLE, LassTrainingArguments, check_trained_weights, told_in_one_line
 
-METADATA = ("language", "license", "tags", "model_name", "finetuned_from", "tasks", "dataset_tags", "dataset")
 # No process holds the whole model, so all must call the encoder equally often.
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM, DistributedType.XLA)
 
 
-class LassTrainer(HubTrainer):
+class LassTrainer(FilesTrainer):
     """Trains a `LassForKGCompletion` on a split of a graph, and evaluates it by ranking or classification.
 
     The loss is a mean over the positives of the global, accumulated batch, whatever the number of processes, also in
@@ -410,69 +396,6 @@ class LassTrainer(HubTrainer):
         elif "train_runtime" in logs:
             logs.update(self.throughput.of_training())
         super().log(logs, start_time)
-
-    # Files
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Saves model, processor and card into a folder, by default the output folder.
-
-        Raises:
-            LassError: The disk is full, or the folder cannot be written.
-        """
-        with saving(output_dir or self.args.output_dir):
-            super().save_model(output_dir, _internal_call)
-
-    def _save_checkpoint(self, model, trial):
-        with saving(self.args.output_dir):
-            if self.args.should_save:
-                begin_checkpoint(self._get_output_dir(trial), self.state.global_step)
-            super()._save_checkpoint(model, trial)
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        super()._save_rng_state(output_dir)
-        self.accelerator.wait_for_everyone()  # The Trainer's state, with which a checkpoint is whole, comes last.
-        if self.args.should_save:
-            name_states(Path(output_dir))
-
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        folder = output_dir or str(self.args.output_dir)
-        if not self.args.should_save:
-            super()._save(folder, state_dict)
-            return
-        with replacing(folder) as beside:
-            super()._save(str(beside), state_dict)
-            if is_adapted(self.model):  # PEFT saves no configuration, and a card of its own.
-                (beside / CARD_FILE).unlink(missing_ok=True)
-                self.model.config.save_pretrained(beside)  # type: ignore[union-attr, operator]
-                name_files(beside, CONFIG_NAME, WEIGHT_FILES)
-        self.card.write(folder, self)
-
-    def create_model_card(self, **metadata: Any) -> None:  # type: ignore[override]
-        """Writes the model card of the output folder again, with metadata for the hub, which stays in later cards.
-
-        Args:
-            **metadata: language, license, tags, model_name, finetuned_from, tasks, dataset_tags (names on the hub) or
-                dataset (the graph's name).
-
-        Raises:
-            LassError: There is metadata of another name.
-        """
-        if unknown := [name for name in metadata if name not in METADATA]:
-            raise LassError(f"{unknown[0]}={metadata[unknown[0]]!r} for a model card; expected {', '.join(METADATA)}")
-        if self.is_world_process_zero():
-            self.card.write(str(self.args.output_dir), self, metadata)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-        """Loads the weights of a checkpoint of this model and graph."""
-        folder = Path(resume_from_checkpoint)
-        check_checkpoint(folder, self.model.config, self.processing_class)
-        check_same_adapter(folder, self.model)
-        with library_errors(f"{folder}: its weights cannot be loaded", kind=LassError):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-
-    def _load_optimizer_and_scheduler(self, checkpoint):
-        with library_errors(f"{checkpoint}: its optimizer cannot be loaded", kind=LassError):
-            super()._load_optimizer_and_scheduler(checkpoint)
 
 
 def _check_split(split: Any) -> None:

@@ -14,7 +14,7 @@ from lass_hf import LassProcessor, LassTrainingArguments, push_to_hub
 from lass_hf.cli.commands import main
 from lass_hf.core.errors import HubError, LassError
 from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
-from lass_hf.training import hub_upload
+from lass_hf.training import trainer_files
 from lass_hf.utils.hub_client import api
 from lass_hf.utils.result_files import read_results
 
@@ -166,8 +166,8 @@ def test_hub_push_in_the_background_gives_a_future(hub, folder, graph, processor
 
 def test_hub_push_in_the_background_sends_what_was_saved_for_it(hub, folder, graph, processor, monkeypatch):
     trainer = pushing(folder, graph, processor, max_steps=1, hub_strategy="end")
-    go_on, upload = Event(), hub_upload.upload
-    monkeypatch.setattr(hub_upload, "upload", lambda *args, **kwargs: go_on.wait(60) and upload(*args, **kwargs))
+    go_on, upload = Event(), trainer_files.upload
+    monkeypatch.setattr(trainer_files, "upload", lambda *args, **kwargs: go_on.wait(60) and upload(*args, **kwargs))
     job = trainer.push_to_hub(blocking=False)
     sent = (folder / "model.safetensors").read_bytes()
     assert trainer.push_in_progress.jobs == [job]
@@ -201,7 +201,7 @@ def test_hub_that_fails_in_training_stops_nothing(hub, folder, graph, processor,
         trainer.train()
         api().run_as_future(int).result(timeout=60)  # runs in the one thread that pushes, after what that still says
     assert trainer.state.global_step == 4
-    warnings = [record.getMessage() for record in caplog.records if record.name == "lass_hf.training.hub_upload"]
+    warnings = [record.getMessage() for record in caplog.records if record.name == "lass_hf.training.trainer_files"]
     assert len(warnings) == 2  # of each checkpoint
     assert all("a checkpoint was not pushed" in line and "broke off" in line and "\n" not in line for line in warnings)
     assert set(hub.files(NAME)) == {".gitattributes"}

@@ -1,7 +1,7 @@
-"""The upload of the Trainer: that of `lass_hf.push_to_hub`, with as much of the graph as `hub_include_graph` names.
+"""The files of the Trainer: models and checkpoints that are whole, their cards, and their upload.
 
-transformers' own Trainer would upload the whole output folder: the graph's triplets, the entity index, pickled
-arguments.
+The upload is that of `lass_hf.push_to_hub`, with as much of the graph as `hub_include_graph` names. transformers' own
+Trainer would upload the whole output folder: the graph's triplets, the entity index, pickled arguments.
 """
 
 import logging
@@ -16,15 +16,21 @@ from typing import Any
 
 from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
+from transformers.utils import CONFIG_NAME
 from transformers.utils.hub import PushInProgress
 
-from ..core.errors import first_line
-from ..hub.card_files import CARD_DATA_FILE
+from ..core.errors import LassError, first_line, library_errors
+from ..core.processing_lass import LassProcessor
+from ..core.saved_files import WEIGHT_FILES, name_files, replacing
+from ..hub.card_files import CARD_DATA_FILE, CARD_FILE
 from ..hub.upload import list_shared_files, upload, upload_checkpoint
 from ..utils.hub_client import api, create_repository
+from .callbacks import ModelCardCallback
+from .checkpoints import begin_checkpoint, check_checkpoint, check_same_adapter, is_adapted, name_states, saving
 from .training_args import LassTrainingArguments
 
 logger = logging.getLogger(__name__)
+METADATA = ("language", "license", "tags", "model_name", "finetuned_from", "tasks", "dataset_tags", "dataset")
 LAST_CHECKPOINT = "last-checkpoint"
 PREFIX = "_push-"  # of folders in the output folder, while they are uploaded
 
@@ -142,12 +148,75 @@ def _warn_of_failure(job: Future) -> None:
         logger.warning("a checkpoint was not pushed: %s", first_line(error))
 
 
-class HubTrainer(Trainer):
-    """transformers' Trainer with an upload of model, processor and card, and of what was chosen of the graph."""
+class FilesTrainer(Trainer):
+    """transformers' Trainer with folders that are whole or as they were, cards, and an upload of what was chosen."""
 
     args: LassTrainingArguments
+    processing_class: LassProcessor
+    card: ModelCardCallback
     hub_model_id: Any  # the repository's whole name, once it is made
     push_in_progress: Any
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Saves model, processor and card into a folder, by default the output folder.
+
+        Raises:
+            LassError: The disk is full, or the folder cannot be written.
+        """
+        with saving(output_dir or self.args.output_dir):
+            super().save_model(output_dir, _internal_call)
+
+    def _save_checkpoint(self, model, trial):
+        with saving(self.args.output_dir):
+            if self.args.should_save:
+                begin_checkpoint(self._get_output_dir(trial), self.state.global_step)
+            super()._save_checkpoint(model, trial)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()  # The Trainer's state, with which a checkpoint is whole, comes last.
+        if self.args.should_save:
+            name_states(Path(output_dir))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        folder = output_dir or str(self.args.output_dir)
+        if not self.args.should_save:
+            super()._save(folder, state_dict)
+            return
+        with replacing(folder) as beside:
+            super()._save(str(beside), state_dict)
+            if is_adapted(self.model):  # PEFT saves no configuration, and a card of its own.
+                (beside / CARD_FILE).unlink(missing_ok=True)
+                self.model.config.save_pretrained(beside)  # type: ignore[union-attr, operator]
+                name_files(beside, CONFIG_NAME, WEIGHT_FILES)
+        self.card.write(folder, self)
+
+    def create_model_card(self, **metadata: Any) -> None:  # type: ignore[override]
+        """Writes the model card of the output folder again, with metadata for the hub, which stays in later cards.
+
+        Args:
+            **metadata: language, license, tags, model_name, finetuned_from, tasks, dataset_tags (names on the hub) or
+                dataset (the graph's name).
+
+        Raises:
+            LassError: There is metadata of another name.
+        """
+        if unknown := [name for name in metadata if name not in METADATA]:
+            raise LassError(f"{unknown[0]}={metadata[unknown[0]]!r} for a model card; expected {', '.join(METADATA)}")
+        if self.is_world_process_zero():
+            self.card.write(str(self.args.output_dir), self, metadata)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        """Loads the weights of a checkpoint of this model and graph."""
+        folder = Path(resume_from_checkpoint)
+        check_checkpoint(folder, self.model.config, self.processing_class)
+        check_same_adapter(folder, self.model)
+        with library_errors(f"{folder}: its weights cannot be loaded", kind=LassError):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint):
+        with library_errors(f"{checkpoint}: its optimizer cannot be loaded", kind=LassError):
+            super()._load_optimizer_and_scheduler(checkpoint)
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """Makes the hub repository before the training begins, so that a wrong token is found before its end."""
