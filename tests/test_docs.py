@@ -35,8 +35,8 @@ NOT_RUN = {  # blocks with `<!-- not run: why -->` above them
     "docs/tutorials/link_prediction.md": 2,
     "docs/tutorials/web_page.md": 3,
 }
-ELSEWHERE = (  # options of launchers and of the example scripts
-    *("--config_file", "--cpu", "--multi_gpu", "--num_processes"),
+ELSEWHERE = (  # options of launchers, of the example scripts and of the tests
+    *("--config_file", "--cpu", "--multi_gpu", "--num_processes", "--mutations"),
     *("--nnodes", "--nproc_per_node", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id", "--scoring_dtype"),
 )
 FENCE = re.compile(r"^(<!-- not run: \S[^\n]* -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -23,7 +23,7 @@ from .encoders import (
 from .errors import ModelError, library_errors
 from .losses import negative_sampling_loss
 from .old_names import refuse_old_names
-from .saved_files import WEIGHT_FILES, check_saved_files, name_files, replacing, saved_config
+from .saved_files import DIGESTS, WEIGHT_FILES, check_saved_files, name_files, replacing, saved_config
 from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
 
 PUSHING = ("repo_id", "commit_message", "private", "token", "create_pr", "revision")  # arguments of `push_to_hub`
@@ -175,25 +175,28 @@ class LassForKGCompletion(PreTrainedModel):
             ModelError: the folder or repository holds no LASS model, one saved by an earlier version, one whose score
                 function is not registered, or an adapter.
         """
-        name = pretrained_model_name_or_path
-        if not isinstance(kwargs.get("config"), LassConfig):
+        name, config = pretrained_model_name_or_path, kwargs.get("config")
+        if not isinstance(config, LassConfig):
             check_model_source(name, **kwargs)
         _refuse_adapter(name, **kwargs)
-        if not isinstance(kwargs.get("config"), LassConfig):
-            model_type = saved_config(name, CONFIG_NAME, **kwargs).get("model_type")
+        if isinstance(config, LassConfig):
+            digests = config.saved_files
+        else:
+            saved = saved_config(name, CONFIG_NAME, **kwargs)
+            digests, model_type = saved.get(DIGESTS), saved.get("model_type")
             if model_type != cls.config_class.model_type:
                 raise ModelError(
                     f"{name} is a {model_type or 'unknown'} model, not a trained LASS model; to train one on it use "
                     f"LassForKGCompletion.from_encoder({str(name)!r})"
                 )
+        if name is not None:
+            check_saved_files(name, CONFIG_NAME, digests, **kwargs)
         with_info = kwargs.pop("output_loading_info", False)
         with library_errors(f"{name}: no model could be loaded"):
             check_weight_files(name, None, **kwargs)
             loaded: Any = super().from_pretrained(name, *args, output_loading_info=True, **{**kwargs, **SAFE})
         model, info = loaded
         _refuse_missing_weights(name, model, info)
-        if name is not None:
-            check_saved_files(name, CONFIG_NAME, model.config.saved_files, **kwargs)
         model.config.saved_files = None  # Training changes the weights.
         return loaded if with_info else model
 

@@ -299,6 +299,8 @@ class LassProcessor(ProcessorMixin):
         places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
         hub = {key: kwargs[key] for key in places if key in kwargs}
         config = saved_config(pretrained_model_name_or_path, PROCESSOR_NAME, **hub)
+        check_saved_files(pretrained_model_name_or_path, PROCESSOR_NAME, config.get(DIGESTS), **hub)
+        check_saved_together(pretrained_model_name_or_path, config, **hub)
         with library_errors(f"{pretrained_model_name_or_path}: no LASS processor could be loaded"):
             processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
             vocabulary, triplets = (
@@ -307,8 +309,6 @@ class LassProcessor(ProcessorMixin):
             )
             if vocabulary is not None:
                 processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
-        check_saved_files(pretrained_model_name_or_path, PROCESSOR_NAME, config.get(DIGESTS), **hub)
-        check_saved_together(pretrained_model_name_or_path, config, **hub)
         return processor
 
 

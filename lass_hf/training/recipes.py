@@ -14,7 +14,7 @@ from typing import Any
 from ..core.choices import PRESETS, ModelChoices, SequenceChoices, check, choice, choice_names
 from ..core.errors import LassError, first_line
 from ..core.old_names import refuse_old_names
-from ..utils.checked_files import parse_yaml, read_text
+from ..utils.checked_files import read_yaml
 
 SHOWN = 5  # unknown arguments that an error lists
 
@@ -177,10 +177,7 @@ def _preset(name: Any) -> dict[str, Any]:
 
 
 def _read_recipe(path: str, known: set[str]) -> dict[str, Any]:
-    try:
-        recipe = parse_yaml(read_text(path), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise LassError(f"{path}: cannot be read ({first_line(error)})") from None
+    recipe = read_yaml(path)
     if not isinstance(recipe, dict):
         raise LassError(f"{path}: expected lines of the form `argument: value`")
     refuse_old_names(recipe, where=path)

@@ -81,6 +81,15 @@ def parse_yaml(text: str, source: str | Path) -> Any:
         raise LassError(f"{source}: no valid YAML ({_reason(error)})") from None
 
 
+def read_yaml(file: str | Path) -> Any:
+    """Reads a YAML file and parses it as `parse_yaml` does; raises LassError also for a file that cannot be read."""
+    try:
+        text = read_text(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise LassError(f"{file}: cannot be read ({_reason(error)})") from None
+    return parse_yaml(text, file)
+
+
 def read_text(file: str | Path) -> str:
     """Reads a UTF-8 file with its line ends; raises OSError also for what is no regular file, such as a pipe."""
     path = Path(file)

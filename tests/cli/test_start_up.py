@@ -87,7 +87,7 @@ def test_debug_may_stand_before_a_recipe(tmp_path, capsys):
     assert run("train", "--debug", tmp_path / "nowhere.yaml") == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Traceback")
-    assert lines[-1] == f"lass-hf: error: {tmp_path / 'nowhere.yaml'}: No such file or directory"
+    assert lines[-1] == f"lass-hf: error: {tmp_path / 'nowhere.yaml'}: cannot be read (No such file or directory)"
 
 
 def test_debug_with_a_value_is_the_trainers_own(monkeypatch):

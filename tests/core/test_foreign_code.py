@@ -85,8 +85,8 @@ def test_a_yes_on_standard_input_runs_nothing(
     predict = ["predict", "--head", "cat", "--relation", "eats", "--model"]
     assert run(*predict, model_copy, "--quiet") == 0
     train = ["train", "--graph", graph_folder, "--output_dir", tmp_path / "out", "--encoder", foreign_folder]
-    for line in ([*predict, foreign_folder], train):
-        assert "needs code that comes with it, which is not run" in bad_input(*line)
+    assert "needs code that comes with it, which is not run" in bad_input(*train)
+    assert f"{foreign_folder}: no processor_config.json" in bad_input(*predict, foreign_folder)
     assert sys.stdin.tell() == 0
     assert not (foreign_folder / "ran").exists()
 
@@ -164,6 +164,7 @@ def test_attention_is_what_the_caller_chooses(model_folder):
 
 
 def test_the_tokenizer_that_a_trained_model_names_is_not_run(model_copy, unasked):
+    edit(model_copy, "processor_config.json", saved_files=None)
     edit(model_copy, "tokenizer_config.json", auto_map={"AutoTokenizer": ["custom.CustomTokenizer", None]})
     (model_copy / "custom.py").write_text("raise SystemExit('code of the folder')", encoding="utf-8")
     assert (

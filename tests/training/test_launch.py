@@ -17,7 +17,7 @@ from torch.utils.data import BatchSampler, SequentialSampler
 
 from lass_hf import KnowledgeGraph
 from lass_hf.cli.commands import main
-from lass_hf.evaluation.ranking_progress import RankingProgress
+from lass_hf.evaluation.ranking_progress import DIGEST_SIZE, RankingProgress, _with_digest
 from lass_hf.training.in_batch_candidates import gather_candidates
 from lass_hf.training.samplers import SharedBatches
 from lass_hf.utils.console import first_to_fail
@@ -95,10 +95,11 @@ def stop_after_two_chunks(arguments, monkeypatch) -> Path:
 
 def raise_last(file: Path) -> int:
     """Adds 1000 to the ranks of the last finished chunk, and a line that is cut off; returns the number of ranks."""
-    *lines, last = file.read_text(encoding="utf-8").splitlines()
-    chunk = json.loads(last)
+    *lines, last = file.read_bytes().splitlines(keepends=True)
+    chunk = json.loads(last[DIGEST_SIZE:])
     chunk["ranks"] = [[rank + 1000 for rank in ranks] for ranks in chunk["ranks"]]
-    file.write_text("\n".join([*lines, json.dumps(chunk), '{"slot": 2, "un']), encoding="utf-8")
+    changed = _with_digest(json.dumps(chunk).encode() + b"\n", evaluation=lines[0][DIGEST_SIZE:])
+    file.write_bytes(b"".join([*lines, changed, changed[:50]]))
     return len(chunk["ranks"][0])
 
 

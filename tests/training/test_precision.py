@@ -10,6 +10,7 @@ from transformers import BertModel
 
 from lass_hf import LassForKGCompletion
 from lass_hf.core.errors import LassError
+from lass_hf.training.training_args import check_trained_weights
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,6 @@ def test_a_training_with_autocast_leaves_float32_weights_on_disk(tmp_path, graph
     [
         (torch.float16, {}, 'float16 weights, which cannot be trained: load it with dtype="float32"'),
         (torch.float16, {"bf16": True}, 'float16 weights, which cannot be trained: load it with dtype="float32"'),
-        (torch.bfloat16, {"fp16": True}, "fp16=True scales the gradients of float32 weights: load the model with"),
     ],
 )
 def test_weights_that_cannot_be_trained_are_refused_before_the_training(
@@ -80,6 +80,13 @@ def test_weights_that_cannot_be_trained_are_refused_before_the_training(
     one_line(error, message)
     remedied = LassForKGCompletion.from_pretrained(tmp_path / "saved", dtype="float32")
     make_trainer(tmp_path, graph, processor, remedied, max_steps=1).train()
+
+
+def test_bfloat16_weights_do_not_go_with_fp16(tmp_path, graph, processor):
+    arguments = make_trainer(tmp_path, graph, processor).args
+    arguments.fp16 = True  # which a machine without a GPU refuses by itself
+    with pytest.raises(LassError, match="fp16=True scales the gradients of float32 weights: load the model with"):
+        check_trained_weights(make_model().to(torch.bfloat16), arguments)
 
 
 def test_a_model_that_was_saved_in_bfloat16_is_not_trained_further_without_a_word(tmp_path, graph, processor, caplog):
