@@ -10,7 +10,7 @@ import pytest
 from helpers.command_line import run
 from helpers.tiny import one_line, wordpiece_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.processing_utils import ProcessorMixin
 
 from lass_hf import GraphError, LassError, LassForKGCompletion, LassProcessor, ModelError
@@ -100,13 +100,17 @@ def raising(error):
         (AutoTokenizer, "from_pretrained", LassProcessor.from_encoder, "no tokenizer could be loaded"),
         (AutoModel, "from_pretrained", LassForKGCompletion.from_encoder, "no encoder could be loaded"),
         (ProcessorMixin, "from_pretrained", LassProcessor.from_pretrained, "no LASS processor could be loaded"),
+        (PreTrainedModel, "from_pretrained", LassForKGCompletion.from_pretrained, "no model could be loaded"),
     ],
 )
-def test_whatever_loading_raises_is_a_model_error(owner, method, load, message, error, encoder_folder, monkeypatch):
+def test_whatever_loading_raises_is_a_model_error(
+    owner, method, load, message, error, encoder_folder, model_folder, monkeypatch
+):
+    folder = model_folder if load.__name__ == "from_pretrained" else encoder_folder
     monkeypatch.setattr(owner, method, raising(error))
     with pytest.raises(ModelError) as caught:
-        load(encoder_folder)
-    one_line(caught, f"{encoder_folder}: {message} (")
+        load(folder)
+    one_line(caught, f"{folder}: {message} (")
 
 
 def test_a_tokenizer_that_knows_no_unknown_token_is_one_line(graph):

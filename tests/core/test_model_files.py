@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.forwards import KINDS, TEXTS, make_batch, score
-from helpers.tiny import ENCODER_CONFIGS, make_model, one_line, wordpiece_tokenizer
+from helpers.tiny import ENCODER_CONFIGS, forget_digests, make_model, one_line, wordpiece_tokenizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer
 
@@ -117,6 +117,7 @@ def test_lass_checkpoint_that_lacks_a_weight_raises(tmp_path):
     deleted = next(name for name in weights if name.endswith("layer.0.attention.self.query.weight"))
     del weights[deleted]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    forget_digests(tmp_path)
     with pytest.raises(ModelError, match="lacks 1 weights") as error:
         LassForKGCompletion.from_pretrained(str(tmp_path))
     assert deleted in one_line(error)

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from helpers.tiny import TRAIN, make_model, make_processor, one_line, scores_of
+from helpers.tiny import TRAIN, forget_digests, make_model, make_processor, one_line, scores_of
 from helpers.trainings import make_trainer
 from transformers import AutoModel, AutoProcessor
 
@@ -37,13 +37,6 @@ def folders(tmp_path_factory, graph):
 @pytest.fixture
 def folder(folders, tmp_path):
     return shutil.copytree(folders / "one", tmp_path / "mixed")
-
-
-def forget(folder, *keys):
-    """Takes the digests away, as in a folder of an earlier version."""
-    for name in ("config.json", "processor_config.json"):
-        config = json.loads((folder / name).read_text())
-        (folder / name).write_text(json.dumps({key: value for key, value in config.items() if key not in keys}))
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -114,7 +107,7 @@ def test_digests_that_are_none_are_one_line(named, folder):
 
 
 def test_a_folder_of_an_earlier_version_loads_if_nothing_is_missing(folder, folders):
-    forget(folder, "saved_files", "model_files")
+    forget_digests(folder)
     assert torch.equal(scores_of(str(folder)), scores_of(str(folders / "one")))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.hub_server import Repo
-from helpers.tiny import make_model
+from helpers.tiny import forget_digests, make_model
 from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer
 
 from lass_hf import LassForKGCompletion, LassPredictor, LassProcessor, push_to_hub
@@ -429,6 +429,7 @@ class Trap:
 def with_pickle_only(folder, trap):
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").unlink()
+    forget_digests(folder)
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"weights": Trap(trap)}))
     return weights
 
