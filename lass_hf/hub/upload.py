@@ -199,9 +199,9 @@ def list_shared_files(folder: str | Path, include_graph: str) -> list[Path]:
         raise HubError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
     if not all(Path(folder, name).is_file() for name in ("config.json", "processor_config.json")):
         raise HubError(f"{folder}: no saved model with its processor; expected config.json and processor_config.json")
-    patterns = (*SHARED, *_find_code(Path(folder)))
     for name in CONFIGS:
         check_saved_files(str(folder), name, saved_config(str(folder), name).get(DIGESTS))
+    patterns = (*SHARED, *_find_code(Path(folder)))
     return sorted(
         path
         for path in Path(folder).iterdir()
@@ -214,11 +214,9 @@ def _find_code(folder: Path) -> set[str]:
     classes: list[str] = []
     for name in (*CONFIGS, "tokenizer_config.json"):
         if (folder / name).is_file():
-            try:
+            with library_errors(f"{folder / name}: its auto_map cannot be read", "; save the model again", HubError):
                 mapped = json.loads((folder / name).read_bytes()).get("auto_map", {}).values()
-            except (ValueError, AttributeError):
-                raise HubError(f"{folder / name}: not a JSON object; save the model again") from None
-            classes += [item for value in mapped for item in ([value] if isinstance(value, str) else value) if item]
+                classes += [item for value in mapped for item in ([value] if isinstance(value, str) else value) if item]
     # A name with "--" refers to the code of another repository.
     modules = [folder / f"{name.partition('.')[0]}.py" for name in classes if "--" not in name]
     modules = [module for module in modules if module.is_file()]

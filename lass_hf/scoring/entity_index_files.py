@@ -129,7 +129,7 @@ def _read_block(
         block = content.get_tensor("vectors")  # On the CPU this is a view of the mapped file.
     difference, size = None, len(block)
     if metadata.get("format") != INDEX_FORMAT:
-        difference = f"format (it is {metadata.get('format')}, expected {INDEX_FORMAT})"
+        difference = f"format (it is {metadata.get('format')!r:.20}, expected '{INDEX_FORMAT}')"
     elif metadata.get("digest") != _digest(metadata, block):
         raise LassError(f"{file}: damaged (it is not what was written){hint}")
     elif metadata.get("model") != model:

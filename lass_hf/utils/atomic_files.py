@@ -35,12 +35,12 @@ def write_whole(file: str | Path, content: str | bytes) -> None:
         with _open_stream(file) as handle:
             handle.write(data)
         return
-    file = file.resolve()
+    file = Path(os.path.realpath(file))  # of links that go around in a circle, the first is replaced
     remove_leftovers(file.parent, glob.escape(file.name))
     temporary = temporary_file(file)
     try:
         with temporary.open("xb") as handle:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # there is no file yet
                 os.chmod(temporary, stat.S_IMODE(file.stat().st_mode))
             handle.write(data)
             handle.flush()

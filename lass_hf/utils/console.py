@@ -95,7 +95,7 @@ def check_writable(file: str | Path) -> None:
         if file.is_dir() or file.is_socket() or (file.exists() and not os.access(file, os.W_OK)):
             raise PermissionError(errno.EACCES, "a folder, a socket or protected")
         if not is_stream(file):
-            trial = temporary_file(file.resolve())
+            trial = temporary_file(Path(os.path.realpath(file)))
             trial.open("xb").close()
             trial.unlink()
     except OSError as error:
