@@ -286,7 +286,7 @@ def test_the_index_of_another_model_or_graph_is_refused_and_kept(change, message
 def test_an_index_in_another_format_is_refused(tmp_path, monkeypatch):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
     monkeypatch.setattr(lass_hf.scoring.entity_index_files, "INDEX_FORMAT", "5")
-    with pytest.raises(LassError, match=r"another format \(it is 4, expected 5\)"):
+    with pytest.raises(LassError, match=r"another format \(it is '4', expected '5'\)"):
         load(tmp_path)
 
 
