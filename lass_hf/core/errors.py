@@ -84,7 +84,7 @@ def first_line(error: BaseException) -> str:
         return str(error)
     if hub := _explain_hub_error(error):
         return hub
-    lines, name = str(error).strip().splitlines() or [""], type(error).__name__
+    lines, name = [line for line in str(error).splitlines() if line.strip()] or [""], type(error).__name__
     line = " ".join(map(str.strip, lines[: 1 + lines[0].endswith(":")]))  # the next line says what is announced
     for part, meaning in MEANINGS.items():
         if part in line:

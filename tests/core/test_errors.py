@@ -63,6 +63,7 @@ def test_an_error_of_the_kind_asked_for_passes_and_another_gets_the_name():
     [
         (ValueError("first of two\nsecond"), "first of two"),
         (ValueError("Validation error for field 'scale':\n    TypeError: expected float"), None),
+        (ValueError("no backend from one of:\n\n(1) a file"), "no backend from one of: (1) a file"),
         (KeyError("model_type"), "KeyError: 'model_type'"),
         (ValueError("x" * 1000), None),
         (IndexError("  \n"), "IndexError"),
