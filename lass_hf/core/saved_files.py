@@ -72,15 +72,18 @@ def replacing(folder: str | Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def name_files(folder: Path, config_name: str, optional: Iterable[str]) -> None:
-    """Writes the digests of all other files in a folder, code aside, into a configuration there.
+def name_files(folder: Path, config_name: str, optional: Iterable[str], files: Iterable[str] | None = None) -> None:
+    """Writes the digests of files in a folder into a configuration there.
 
     Args:
         folder: The folder that `replacing` gave, with the files of a model or of a processor.
         config_name: The name of the configuration; nothing is done where there is none.
         optional: Names of files that would be read if they were there, so that no earlier ones may stay.
+        files: The files of this part; None for all in the folder but configurations and code. The next save of the part
+            removes those that it does not have, so none of another part may be among them.
     """
-    files = [file for file in _files_in(folder) if file not in CONFIGS and not file.endswith(".py")]
+    if files is None:
+        files = [file for file in _files_in(folder) if file not in CONFIGS and not file.endswith(".py")]
     if (folder / config_name).is_file():
         _change(folder / config_name, **{DIGESTS: dict.fromkeys(optional) | digests_of(folder, files)})
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
-from transformers.utils import CONFIG_NAME
+from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME, CONFIG_NAME
 from transformers.utils.hub import PushInProgress
 
 from ..core.errors import LassError, first_line, library_errors
@@ -188,7 +188,7 @@ class FilesTrainer(Trainer):
             if is_adapted(self.model):  # PEFT saves no configuration, and a card of its own.
                 (beside / CARD_FILE).unlink(missing_ok=True)
                 self.model.config.save_pretrained(beside)  # type: ignore[union-attr, operator]
-                name_files(beside, CONFIG_NAME, WEIGHT_FILES)
+                name_files(beside, CONFIG_NAME, WEIGHT_FILES, (ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME))
         self.card.write(folder, self)
 
     def create_model_card(self, **metadata: Any) -> None:  # type: ignore[override]

@@ -1,5 +1,6 @@
 """A model with a LoRA adapter: trained, saved, resumed, merged and loaded, or refused before anything is lost."""
 
+import os
 import re
 import shutil
 
@@ -113,6 +114,19 @@ def test_checkpoint_without_its_adapter_is_not_whole(adapted, tmp_path):
     adapter_trainer(tmp_path, make_graph(), adapted()).train()
     (tmp_path / "checkpoint-4" / "adapter_model.safetensors").unlink()
     assert find_checkpoint("last", tmp_path) == str(tmp_path / "checkpoint-2")
+
+
+def test_the_configuration_of_an_adapter_names_no_file_of_the_processor(adapted, tmp_path):
+    """An upload leaves some of them out, and a model that is saved over the adapter would remove them all."""
+    graph, model = make_graph(), adapted()
+    trainer = adapter_trainer(tmp_path, graph, model)
+    trainer.train()
+    (tmp_path / "checkpoint-4" / "training_args.bin").unlink()  # is not uploaded
+    assert find_checkpoint("last", tmp_path) == str(tmp_path / "checkpoint-4")
+    trainer.save_model()
+    model.merge_and_unload().save_pretrained(tmp_path)
+    assert not (tmp_path / "adapter_model.safetensors").exists()
+    assert {"tokenizer.json", "vocabulary.json", "known_triplets.safetensors"} <= {*os.listdir(tmp_path)}
 
 
 def test_best_adapter_is_loaded_at_the_end(adapted, tmp_path):
