@@ -11,7 +11,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from .choices import ModelChoices, check
-from .encoders import hub_arguments
+from .encoders import PLACES
 from .errors import LassError, ModelError
 from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS
@@ -107,7 +107,7 @@ def load_encoder_config(source: str, kwargs: dict[str, Any]) -> tuple[PreTrained
     eager = "eager" if config.output_attentions else None  # no other one gives attentions
     config._attn_implementation = kwargs.get("attn_implementation", eager)
     config._experts_implementation = kwargs.get("experts_implementation")
-    return config, rest | hub_arguments(kwargs)
+    return config, rest | {name: kwargs[name] for name in (*PLACES, "trust_remote_code") if name in kwargs}
 
 
 def with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:

@@ -16,6 +16,7 @@ from .errors import ModelError, first_line
 MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json", "adapter_config.json")
 HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # `user/name`, or `name`.
 BESIDE = ".saving-"  # How the folder in a model's folder begins in which `saved_files` makes new files.
+PLACES = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
 OFFLINE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -130,8 +131,7 @@ def check_weight_files(name_or_path: str, file: str | None, variant: str | None 
     index = file or f"model.safetensors.index{f'.{variant}' if variant else ''}.json"
     files = [file] if file else []
     if index.endswith(".json"):
-        places = {name: value for name, value in hub_arguments(kwargs).items() if name != "trust_remote_code"}
-        found = cached_file(name_or_path, index, _raise_exceptions_for_missing_entries=False, **places)
+        found = cached_file(name_or_path, index, _raise_exceptions_for_missing_entries=False, **places_of(kwargs))
         content = {"weight_map": {}} if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
         files = list(dict(content["weight_map"]).values())
     if foreign := [name for name in files if not name.endswith(".safetensors") or Path(name).name != name]:
@@ -141,14 +141,13 @@ def check_weight_files(name_or_path: str, file: str | None, variant: str | None 
         )
 
 
-def hub_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
+def places_of(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Returns those arguments of a `from_pretrained` that say where the files are.
 
     Args:
         kwargs: The arguments.
     """
-    names = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "trust_remote_code")
-    return {name: kwargs[name] for name in names if name in kwargs}
+    return {name: kwargs[name] for name in PLACES if name in kwargs}
 
 
 def encoder_name(name_or_path: str) -> str:

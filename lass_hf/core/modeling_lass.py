@@ -13,13 +13,7 @@ from transformers.utils import CONFIG_NAME, ModelOutput, can_return_tuple, find_
 from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names
 from .configuration_lass import LassConfig, load_encoder_config, with_dropout
-from .encoders import (
-    check_model_source,
-    check_weight_files,
-    hub_arguments,
-    resolve_encoder,
-    shared_name,
-)
+from .encoders import check_model_source, check_weight_files, places_of, resolve_encoder, shared_name
 from .errors import ModelError, library_errors
 from .losses import negative_sampling_loss
 from .old_names import refuse_old_names
@@ -355,9 +349,8 @@ class LassForKGCompletion(PreTrainedModel):
 
 def _refuse_adapter(name: str, **kwargs: Any) -> None:
     """Refuses a folder with an adapter: transformers would put it on whatever weights it finds, or leave it out."""
-    places = {place: value for place, value in hub_arguments(kwargs).items() if place != "trust_remote_code"}
     with library_errors(f"{name}: no model could be loaded"):
-        found = find_adapter_config_file(name, **places)
+        found = find_adapter_config_file(name, **places_of(kwargs))
     if found is not None:
         raise ModelError(
             f"{name}: it holds an adapter, not a whole model: load it onto the model that it was trained on, with "

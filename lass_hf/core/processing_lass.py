@@ -18,7 +18,7 @@ from transformers.utils import PROCESSOR_NAME, cached_file
 from .architectures import ARCHITECTURES, check_fit
 from .choices import SequenceChoices, choice_names
 from .configuration_lass import LassConfig, usable_positions
-from .encoders import check_model_source, resolve_encoder
+from .encoders import check_model_source, places_of, resolve_encoder
 from .errors import LassError, ModelError, library_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from .old_names import refuse_old_names
@@ -296,8 +296,7 @@ class LassProcessor(ProcessorMixin):
             kwargs.pop(name, None)
         kwargs.setdefault("trust_remote_code", False)
         check_model_source(pretrained_model_name_or_path, **kwargs)
-        places = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
-        hub = {key: kwargs[key] for key in places if key in kwargs}
+        hub = places_of(kwargs)
         config = saved_config(pretrained_model_name_or_path, PROCESSOR_NAME, **hub)
         check_saved_files(pretrained_model_name_or_path, PROCESSOR_NAME, config.get(DIGESTS), **hub)
         check_saved_together(pretrained_model_name_or_path, config, **hub)

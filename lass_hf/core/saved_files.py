@@ -25,7 +25,7 @@ from transformers.utils import (
     cached_file,
 )
 
-from .encoders import BESIDE, interrupted
+from .encoders import BESIDE, interrupted, places_of
 from .errors import ModelError, first_line
 
 CONFIGS = (CONFIG_NAME, PROCESSOR_NAME)
@@ -35,7 +35,6 @@ WEIGHT_FILES = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, ADAPTER_CONFIG_NAME,
 DIGESTS = "saved_files"
 MODEL_DIGESTS = "model_files"  # in a processor's configuration: those of the model that it was saved together with
 KILLED_AFTER = 3600  # seconds without a new file in such a folder, after which its save was killed
-PLACES = ("cache_dir", "revision", "token", "local_files_only", "subfolder", "force_download")
 
 
 @contextmanager
@@ -194,9 +193,8 @@ def _is_inside(file: str) -> bool:
 
 def _find(name_or_path: str, file: str, hub: dict[str, Any]) -> str | None:
     """Returns the path of a file in a folder, or in the cache of the hub; None if there is none."""
-    places = {name: hub[name] for name in PLACES if name in hub}
     try:
-        return cached_file(name_or_path, file, **places, _raise_exceptions_for_missing_entries=False)
+        return cached_file(name_or_path, file, **places_of(hub), _raise_exceptions_for_missing_entries=False)
     except Exception as error:  # of the network, the hub or the disk
         raise ModelError(f"{name_or_path}: its {file} could not be loaded ({first_line(error)})") from error
 
