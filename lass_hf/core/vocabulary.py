@@ -6,7 +6,6 @@
 
 import difflib
 import re
-import reprlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -164,11 +163,11 @@ class Vocabulary:
                 pass
             number = next(number for number, name in enumerate(names) if not _is_name(name))
             raise GraphError(
-                f"{self.kind}, number {number}: the {what} is {reprlib.repr(names[number])}; expected a name or text"
+                f"{self.kind}, number {number}: the {what} is {shown(names[number])}; expected a name or text"
             )
         if len(self.index) < len(self):
             number = next(number for number, name in enumerate(self.ids) if self.index[name] != number)
-            raise GraphError(f"{self.kind}, number {number}: a second one has the id {reprlib.repr(self.ids[number])}")
+            raise GraphError(f"{self.kind}, number {number}: a second one has the id {shown(self.ids[number])}")
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -265,4 +264,4 @@ class Vocabulary:
 
 def _is_name(name: object) -> bool:
     """Returns whether an id or text is a string that is not empty and valid Unicode."""
-    return isinstance(name, str) and bool(name.strip()) and not any("\ud800" <= letter <= "\udfff" for letter in name)
+    return isinstance(name, str) and bool(name.strip()) and is_unicode(name)
