@@ -20,6 +20,7 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
 from ..utils.atomic_files import lock_file
+from ..utils.checked_files import read_json
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint, graph_texts_fingerprint, starting_weights_fingerprint
 from .checkpoints import checkpoints_in, is_whole_state
@@ -196,10 +197,10 @@ def warn(sentence: str) -> None:
 def _read_identity(checkpoint: str | Path) -> tuple[int, dict[str, Any], list[Any]]:
     """Returns the step, the identity and the resumes that a checkpoint has; an identity of {} if it has none."""
     try:
-        state = json.loads(Path(checkpoint, TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        state = read_json(Path(checkpoint, TRAINER_STATE_NAME), "the state of a training")
         kept = state["stateful_callbacks"][TrainingIdentity.__name__]["args"]
         return int(state["global_step"]), dict(kept["values"]), list(kept["resumes"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):  # A LassError is a ValueError.
         return 0, {}, []
 
 

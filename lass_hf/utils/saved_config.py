@@ -8,6 +8,7 @@ from typing import Any
 from transformers.utils import CONFIG_NAME
 
 from .atomic_files import locked, write_whole
+from .checked_files import read_json
 
 
 def keep_in_config(folder: str | Path, **values: Any) -> None:
@@ -21,5 +22,5 @@ def keep_in_config(folder: str | Path, **values: Any) -> None:
         return
     file = Path(folder, CONFIG_NAME)
     with locked(folder):
-        changed = json.loads(file.read_text(encoding="utf-8")) | values
+        changed = read_json(file, "a model's configuration") | values
         write_whole(file, json.dumps(changed, indent=2, sort_keys=True) + "\n")
