@@ -80,13 +80,7 @@ def read_training(model: str | Path) -> dict[str, Any] | None:
     file = Path(model, TRAINING_FILE)
     if not os.path.lexists(file):
         return None
-    content = read_training_file(file)
-    left_out = ("format", "task", "log", "seconds")
-    return {name: value for name, value in content.items() if name not in left_out} if content["metrics"] else None
-
-
-def read_training_file(file: str | Path) -> dict[str, Any]:
-    """Reads the results file of a training, which may not have ended; raises LassError as `read_results` does."""
     content = read_results(file)
     check_types(file, content, TRAINING_KEYS, "the results file of a training; train again, or delete it")
-    return content
+    left_out = ("format", "task", "log", "seconds")
+    return {name: value for name, value in content.items() if name not in left_out} if content["metrics"] else None
