@@ -135,11 +135,11 @@ def _unauthorized() -> Refusal:
     )
 
 
-def _host(header: str) -> str | None:
+def _host(header: str) -> str:
     try:
-        return urlsplit(f"//{header}").hostname
+        return urlsplit(f"//{header}").hostname or ""
     except ValueError:
-        return None
+        return ""
 
 
 def _is_address(name: str) -> bool:
