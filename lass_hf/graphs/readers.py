@@ -177,7 +177,8 @@ def from_directory(path: str | Path, long_text: bool) -> Parts:
         names = collect_names(splits, "entities").to_pylist()
         short_texts = entity_text or {name: text_of_id(name) for name in names}
         long_texts = read_texts(long_file)
-        warn_of_look_alikes("entities", list(short_texts | long_texts))
+        if not long_texts.keys() <= short_texts.keys():  # Otherwise the ids of the graph are all that there are.
+            warn_of_look_alikes("entities", list(short_texts | long_texts))
         entity_text = short_texts | {name: long_texts[name] for name in (*short_texts, *names) if name in long_texts}
     relation_text = read_texts(relation_file) if relation_file.is_file() else None
     given = {"entities": (str(entity_file), entity_text), "relations": (str(relation_file), relation_text)}

@@ -309,6 +309,14 @@ def test_a_long_text_of_an_id_that_looks_like_another_is_told(tmp_path, caplog):
     assert r"'café' and 'cafe\u0301'" in record.getMessage()
 
 
+def test_ids_that_look_the_same_are_told_once_of_a_graph_with_long_texts(tmp_path, caplog):
+    texts = "caf\xe9\tone\ncafe\u0301\ttwo\n"
+    write(tmp_path, train="caf\xe9\tr\tcafe\u0301\n", entity2text=texts, entity2textlong=texts)
+    with caplog.at_level(logging.WARNING, logger="lass_hf"):
+        KnowledgeGraph.from_directory(tmp_path, long_text=True)
+    assert len(caplog.records) == 1
+
+
 def test_other_names_are_not_said_to_look_the_same(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="lass_hf"):
         KnowledgeGraph.from_directory(write(tmp_path, train="caf\xe9\tr\tcafe\nCaf\xe9\tR\ta b\na  b\tr\tab\n"))
