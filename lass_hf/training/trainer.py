@@ -249,6 +249,12 @@ class LassTrainer(FilesTrainer):
             )
         return begun
 
+    def _load_callback_state(self):
+        """Restores callbacks if that was asked for, but not the identity, which is by now that of this training."""
+        super()._load_callback_state()
+        self.remove_callback(TrainingIdentity)
+        self.add_callback(self._identity)
+
     def _update_auto_batch_size(self, batch_size):
         if batch_size != self._train_batch_size and self.state.global_step > self._initial_global_step:
             # transformers would begin anew with trained weights, and beside the checkpoints of larger batches.

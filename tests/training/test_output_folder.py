@@ -124,6 +124,16 @@ def test_every_resume_is_in_the_record_and_on_the_card(tmp_path, graph):
     assert "It was resumed at step 4, with `max_steps` 6 instead of 4." in card
 
 
+def test_restored_callbacks_leave_the_resumes_of_a_training_whole(tmp_path, graph):
+    for steps, last in ((2, False), (4, True), (6, True)):
+        trainer = saving(tmp_path, graph, max_steps=steps, restore_callback_states_from_checkpoint=last)
+        trainer.train(resume_from_checkpoint=last)
+    changes = [[2, 4], [4, 6]]
+    assert trainer.resumes == [{"step": old, "changed": {"max_steps": [old, new]}} for old, new in changes]
+    state = json.loads((tmp_path / "checkpoint-6" / "trainer_state.json").read_text())
+    assert state["stateful_callbacks"]["TrainingIdentity"]["args"]["resumes"] == trainer.resumes
+
+
 def test_a_shorter_training_does_not_end_with_the_weights_of_a_longer_one(trained, graph):
     with pytest.raises(LassError, match="it is that of step 4, and the training has 3 steps"):
         saving(trained, graph, max_steps=3).train(resume_from_checkpoint=True)
