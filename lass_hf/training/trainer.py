@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader
 from transformers import EvalPrediction, set_seed
 from transformers.trainer_utils import EvalLoopOutput, HPSearchBackend
 
-from ..core.errors import LassError, NonFiniteError
+from ..core.errors import LassError, NonFiniteError, first_line
 from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import LassProcessor
 from ..utils.eager_attention import eager_attention
-from ..utils.memory import memory_errors
+from ..utils.memory import is_out_of_memory
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
 from .checkpoints import check_adapter, find_checkpoint
 from .data_collators import warn_of_indistinct_names
@@ -159,15 +159,16 @@ class LassTrainer(FilesTrainer):
                 warn(f"{folder} has no whole checkpoint; training from the start")
             self._train_batch_size = self.args.train_batch_size  # The argument, or what was found, may have changed.
             self._has_begun = False
-            batch, length = self.args.per_device_train_batch_size, self.processing_class.max_length
-            hint = (
-                f"lower per_device_train_batch_size ({batch}; gradient_accumulation_steps keep a step as large) or "
-                f"max_length ({length}), or turn on gradient_checkpointing or bf16"
-            )
             try:
-                with memory_errors("training", hint):
-                    return super().train(self._checkpoint, trial, ignore_keys_for_eval)
-            except Exception:
+                return super().train(self._checkpoint, trial, ignore_keys_for_eval)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    batch, length = self.args.per_device_train_batch_size, self.processing_class.max_length
+                    raise LassError(
+                        f"out of memory in training ({first_line(error)}): lower per_device_train_batch_size ({batch}; "
+                        f"gradient_accumulation_steps keep a step as large) or max_length ({length}), or turn on "
+                        "gradient_checkpointing or bf16"
+                    ) from error
                 if self._has_begun:
                     raise
                 with told_in_one_line():  # Arguments of optimizer, schedule, data loader, torch.compile, ...
