@@ -12,13 +12,14 @@ from typing import Any
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete
 from transformers.dynamic_module_utils import get_relative_import_files
+from transformers.utils import PROCESSOR_NAME
 
 from ..core.configuration_lass import LassConfig
 from ..core.errors import HubError, library_errors
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
-from ..core.saved_files import DIGESTS, check_saved_files, replacing, saved_config
+from ..core.saved_files import CONFIGS, DIGESTS, check_saved_files, replacing, saved_config
 from ..utils.hub_client import api, create_repository
 from .card_files import CARD_DATA_FILE, CARD_FILE, model_card_data, read_card_data, render_shared_card, write_card
 
@@ -30,7 +31,6 @@ WEIGHT_FILES = (
     *("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"),
     *("adapter_config.json", "adapter_model.safetensors"),
 )
-CONFIGS = ("config.json", "processor_config.json")
 TOKENIZER = (  # every file that a tokenizer of transformers may save
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
     *("vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "dict.txt"),
@@ -120,7 +120,7 @@ def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **k
         stale = [name for name in existing if name not in names and _is_replaced(name, include_graph)]
         removes_graph = any(Path(name).name in GRAPH_FILES["none"] for name in stale)
         contents: dict[str, Any] = {path.name: path for path in files if path.name != CARD_FILE}
-        contents["processor_config.json"] = _without_graph_files(folder, include_graph)
+        contents[PROCESSOR_NAME] = _without_graph_files(folder, include_graph)
         operations: list[Any] = [CommitOperationAdd(*item) for item in contents.items()]
         operations += map(CommitOperationDelete, stale)
         if card is None:
@@ -139,7 +139,7 @@ def _is_replaced(name: str, include_graph: str) -> bool:
 
 def _without_graph_files(folder: str | Path, include_graph: str) -> bytes:
     """Returns the processor's configuration for the hub, where files of the graph that are not uploaded are absent."""
-    config = saved_config(str(folder), "processor_config.json")
+    config = saved_config(str(folder), PROCESSOR_NAME)
     if config.get(DIGESTS) is not None:
         config[DIGESTS] |= dict.fromkeys(GRAPH_FILES[include_graph])
     return (json.dumps(config, indent=2, sort_keys=True) + "\n").encode()
@@ -168,7 +168,7 @@ def upload_checkpoint(
     """
     left_out = (CARD_FILE, CARD_DATA_FILE, *GRAPH_FILES[include_graph])  # The card may contain names of the graph.
     paths = {path.relative_to(folder).as_posix(): path for path in sorted(Path(folder).rglob("*")) if path.is_file()}
-    contents: dict[str, Any] = {**paths, "processor_config.json": _without_graph_files(folder, include_graph)}
+    contents: dict[str, Any] = {**paths, PROCESSOR_NAME: _without_graph_files(folder, include_graph)}
     operations: list[Any] = [
         CommitOperationAdd(f"{path_in_repo}/{name}", content)
         for name, content in contents.items()
@@ -197,8 +197,8 @@ def list_shared_files(folder: str | Path, include_graph: str) -> list[Path]:
     """
     if include_graph not in INCLUDE_GRAPH:
         raise HubError(f"include_graph={include_graph!r}; expected one of {', '.join(INCLUDE_GRAPH)}")
-    if not all(Path(folder, name).is_file() for name in ("config.json", "processor_config.json")):
-        raise HubError(f"{folder}: no saved model with its processor; expected config.json and processor_config.json")
+    if not all(Path(folder, name).is_file() for name in CONFIGS):
+        raise HubError(f"{folder}: no saved model with its processor; expected {' and '.join(CONFIGS)}")
     for name in CONFIGS:
         check_saved_files(str(folder), name, saved_config(str(folder), name).get(DIGESTS))
     patterns = (*SHARED, *_find_code(Path(folder)))
