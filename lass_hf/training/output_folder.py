@@ -27,8 +27,12 @@ from .checkpoints import checkpoints_in, is_whole_state
 from .run_metadata import COMMAND_LINE_ONLY
 
 LOCK_FILE = ".training.lock"
-# What may change when a training is resumed: its length, and the precision, which follows from the machine.
-CHANGEABLE = ("max_steps", "num_train_epochs", "bf16")
+# What may change when a training is resumed: its length, the precision, which follows from the machine, and what saves
+# memory, which an error about memory asks for.
+CHANGEABLE = (
+    *("max_steps", "num_train_epochs", "bf16", "fp16", "tf32"),
+    *("activation_checkpointing", "gradient_checkpointing", "torch_empty_cache_steps"),
+)
 # Digests, which say nothing to a reader, and what is said of a training that has another one.
 DIGESTS = {
     "graph_digest": "was on another graph",

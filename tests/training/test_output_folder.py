@@ -124,6 +124,18 @@ def test_every_resume_is_in_the_record_and_on_the_card(tmp_path, graph):
     assert "It was resumed at step 4, with `max_steps` 6 instead of 4." in card
 
 
+@pytest.mark.parametrize("given", [{"activation_checkpointing": True}, {"torch_empty_cache_steps": 1}])
+def test_a_training_goes_on_with_less_memory(given, trained, tmp_path, graph):
+    """As the error about memory asks for; its weights are the same."""
+    saving(tmp_path, graph, max_steps=2).train()
+    trainer = saving(tmp_path, graph, **given)
+    trainer.train(resume_from_checkpoint=True)
+    (resume,) = trainer.resumes
+    assert resume["changed"].items() >= {name: [None, value] for name, value in given.items()}.items()
+    straight = LassForKGCompletion.from_pretrained(trained / "checkpoint-4")
+    assert_equal(parameters_of(trainer.model), parameters_of(straight))
+
+
 def test_restored_callbacks_leave_the_resumes_of_a_training_whole(tmp_path, graph):
     for steps, last in ((2, False), (4, True), (6, True)):
         trainer = saving(tmp_path, graph, max_steps=steps, restore_callback_states_from_checkpoint=last)
