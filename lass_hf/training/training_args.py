@@ -76,10 +76,10 @@ def _check_number(name: str, value: Any, whole: bool) -> None:
     if value is None or name not in (*AT_LEAST, *ABOVE_ZERO):
         return
     low, high = AT_LEAST.get(name, (0, inf))
-    wanted = f"a number above {low}" if name in ABOVE_ZERO else f"{low} or more" + (f", below {high}" * (high < inf))
+    bounds = f"above {low}" if name in ABOVE_ZERO else f"of {low} or more" + (f" and below {high}" * (high < inf))
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not low <= value < high or (name in ABOVE_ZERO and value == 0):
-        raise LassError(f"{name}={value!r}; expected {wanted}")
+        raise LassError(f"{name}={value!r}; expected a finite number {bounds}")
     if whole and value != int(value):
         raise LassError(f"{name}={value!r}; expected a whole number")
 
