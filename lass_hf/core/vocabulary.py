@@ -231,7 +231,7 @@ class Vocabulary:
             name: the unknown name.
             matches: similar names, the closest first; the message suggests them.
         """
-        hint = f"; did you mean {', '.join(map(escaped, matches))}?" if matches else ""
+        hint = f"; did you mean {', '.join(dict.fromkeys(map(escaped, matches)))}?" if matches else ""
         if not matches and len(self) <= SHOWN:
             hint = f"; they are {', '.join(map(escaped, self.ids))}"
         return UnknownNameError(f"{escaped(name)} is not an id or text of the graph's {len(self)} {self.kind}{hint}")

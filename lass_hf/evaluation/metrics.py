@@ -5,6 +5,7 @@ import numpy as np
 HITS_AT = (1, 3, 10)
 RANKING = {"mr": False, "mrr": True, **{f"hits@{k}": True for k in HITS_AT}, "amri": True}  # whether more is better
 CLASSIFICATION = {**dict.fromkeys(["accuracy", "precision", "recall", "f1", "roc_auc"], True), "ece_platt": False}
+METRICS = {"loss": False, **RANKING, **CLASSIFICATION}
 
 
 def more_is_better(metric: str) -> bool | None:
@@ -13,9 +14,8 @@ def more_is_better(metric: str) -> bool | None:
     Args:
         metric: the name, perhaps behind words of its own: `mr`, `eval_head_mr`.
     """
-    known = {"loss": False, **RANKING, **CLASSIFICATION}
-    named = [name for name in known if f"_{metric}".endswith(f"_{name}")]
-    return known[named[0]] if named else None
+    named = [name for name in METRICS if f"_{metric}".endswith(f"_{name}")]
+    return METRICS[named[0]] if named else None
 
 
 def rows_by_value(values: np.ndarray) -> dict[int, np.ndarray]:

@@ -62,7 +62,9 @@ def find_checkpoint(name: str | bool, output_dir: str | Path) -> str | None:
         if found is None and name is True:
             raise LassError(f"{output_dir}: it has no whole checkpoint to resume from")
         return found
-    if missing := _lacks(Path(name := str(name))):
+    if not Path(name := str(name)).is_dir():
+        raise LassError(f'{name}: no such folder; expected that of a checkpoint, or "last" for the newest one')
+    if missing := _lacks(Path(name)):
         raise LassError(
             f"{name}: its {missing} is missing, incomplete or changed; expected the folder of a whole checkpoint, or "
             '"last" for the newest one in the output folder'

@@ -80,6 +80,8 @@ def train(
     """
     _prepare(arguments, training)
     graph = graph or load_graph(arguments.graph, long_text=arguments.long_text)
+    if Path(arguments.graph).resolve() == _output_dir(training).resolve():
+        raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir for the model")
     processor = LassProcessor.from_encoder(arguments.encoder, graph, **arguments.processor_choices())
     model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
     train_dataset = graph["train"].sample(arguments.fraction, training.seed)
@@ -138,6 +140,10 @@ def _prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None
     check(training, arguments.architecture)
     if training.do_predict or (training.do_eval and training.eval_strategy == "no"):
         raise LassError("do_eval and do_predict change nothing: evaluate the trained model with lass-hf evaluate")
+    if training.eval_strategy == "no":
+        for name in ("metric_for_best_model", "eval_steps", "eval_triplets"):
+            if getattr(training, name) is not None:
+                raise LassError(f"{name} changes nothing without evaluations; give --eval_strategy steps or epoch, too")
     if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
         raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
     with only_writer(_output_dir(training)):

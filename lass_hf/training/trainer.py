@@ -241,13 +241,15 @@ class LassTrainer(FilesTrainer):
             warn(replaced)
         self.accelerator.wait_for_everyone()  # All have read the folder before the first writes there.
 
-    def _init_training_state(self, max_steps, *args):
-        begun = super()._init_training_state(max_steps, *args)
+    def _init_training_state(self, max_steps, num_update_steps_per_epoch, num_train_epochs, *args):
+        begun = super()._init_training_state(max_steps, num_update_steps_per_epoch, num_train_epochs, *args)
         if self.state.global_step > max_steps:
             raise LassError(
                 f"{self._checkpoint}: it is that of step {self.state.global_step}, and the training has {max_steps} "
                 "steps; expected an earlier checkpoint, or a longer training"
             )
+        if self.state.global_step == max_steps:  # In mid-epoch the Trainer would make one step more.
+            return num_train_epochs, 0
         return begun
 
     def _load_callback_state(self):

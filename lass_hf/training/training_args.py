@@ -17,7 +17,7 @@ from ..core.choices import TrainingChoices, check, choice_names
 from ..core.errors import LassError, first_line
 from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import INCLUDE_GRAPH
-from ..evaluation.metrics import more_is_better
+from ..evaluation.metrics import METRICS, more_is_better
 from ..scoring.precision import scoring_dtype
 
 logger = logging.getLogger(__name__)
@@ -173,8 +173,8 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
             self.greater_is_better = more_is_better(self.metric_for_best_model)  # The Trainer knows it of losses only.
             if self.greater_is_better is None:
                 raise LassError(
-                    f"metric_for_best_model={self.metric_for_best_model!r} is no metric of lass-hf; give "
-                    "greater_is_better=True or False, too"
+                    f"metric_for_best_model={self.metric_for_best_model!r}; expected one of "
+                    f"{', '.join(METRICS)}, or a metric of your own with greater_is_better=True or False"
                 )
         if not torch.accelerator.is_available():
             self.use_cpu = True  # Otherwise the Trainer refuses bf16 without a GPU.

@@ -32,8 +32,11 @@ def write_whole(file: str | Path, content: str | bytes) -> None:
     """
     file, data = Path(file), content.encode() if isinstance(content, str) else content
     if is_stream(file):
-        with _open_stream(file) as handle:
-            handle.write(data)
+        try:
+            with _open_stream(file) as handle:
+                handle.write(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from error  # a write alone does not name the file
         return
     file = Path(os.path.realpath(file))  # of links that go around in a circle, the first is replaced
     remove_leftovers(file.parent, glob.escape(file.name))

@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from dataclasses import Field
 
 from transformers import HfArgumentParser
+from transformers.hf_argparser import string_to_bool
 
 from .arguments import Parser
 
@@ -21,3 +22,6 @@ class DataclassParser(Parser, HfArgumentParser):
         if plain.type == float | int:
             plain.type = float
         HfArgumentParser._parse_dataclass_field(parser, plain)
+        for action in parser._actions:
+            if action.type is string_to_bool and action.nargs is None:  # `--bf16`, whose default is None
+                action.nargs, action.const = "?", True

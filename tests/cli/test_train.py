@@ -52,6 +52,27 @@ def test_results_say_how_the_model_was_trained(training, graph_folder, tmp_path)
     assert content_of(file)["training"] is None
 
 
+def test_a_flag_without_a_value_means_true():
+    training = parse_training(["--graph", "g", "--encoder", "e", "--output_dir", "o", "--bf16", "--disable_tqdm"])[1]
+    assert (training.bf16, training.disable_tqdm) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["metric_for_best_model", "eval_steps", "eval_triplets"])
+def test_an_option_of_evaluations_is_refused_without_any(name, training, bad_input):
+    value = "mrr" if name == "metric_for_best_model" else 2
+    assert f"{name} changes nothing without evaluations" in bad_input("train", *training, f"--{name}", value)
+
+
+def test_a_model_is_not_saved_among_the_files_of_its_graph(graph_folder, encoder_folder, bad_input):
+    line = bad_input("train", "--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", graph_folder)
+    assert line == f"lass-hf: error: {graph_folder}: the folder of the graph; choose another --output_dir for the model"
+
+
+def test_a_checkpoint_that_is_not_there_is_named(training, tmp_path, bad_input):
+    line = bad_input("train", *training, "--resume_from_checkpoint", tmp_path / "nowhere")
+    assert f"{tmp_path / 'nowhere'}: no such folder" in line
+
+
 def test_train_writes_its_results_as_json(training, tmp_path):
     file = tmp_path / "results" / "train.json"
     assert run("train", *training, "--json", file) == 0

@@ -5,8 +5,10 @@ import os
 import threading
 
 import pytest
+import torch
 from helpers.tiny import make_model, one_line
 from helpers.trainings import assert_equal, parameters_of, trainer_of
+from safetensors.torch import load_file
 
 from lass_hf import LassForKGCompletion, LassTrainer, TrainArguments, collect_run_metadata, train_and_record
 from lass_hf.cli.commands import main
@@ -149,6 +151,19 @@ def test_restored_callbacks_leave_the_resumes_of_a_training_whole(tmp_path, grap
 def test_a_shorter_training_does_not_end_with_the_weights_of_a_longer_one(trained, graph):
     with pytest.raises(LassError, match="it is that of step 4, and the training has 3 steps"):
         saving(trained, graph, max_steps=3).train(resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize("steps", [3, 4])
+def test_a_training_that_was_at_its_end_is_not_trained_further(steps, tmp_path, graph):
+    """Three steps end in the middle of an epoch of two."""
+    saving(tmp_path, graph, max_steps=steps).train()
+    resumed = saving(tmp_path, graph, max_steps=steps)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.global_step == steps
+    assert [path.name for path in tmp_path.glob(f"checkpoint-{steps + 1}")] == []
+    saved = load_file(tmp_path / f"checkpoint-{steps}" / "model.safetensors")
+    for name, weight in resumed.model.state_dict().items():
+        assert torch.equal(weight, saved[name]), name
 
 
 def test_a_training_that_begins_again_says_what_it_replaces(tmp_path, graph, capsys):
