@@ -34,6 +34,7 @@ NOT_RUN = {  # blocks with `<!-- not run: why -->` above them
     "docs/tutorials/every_entity.md": 2,
     "docs/tutorials/link_prediction.md": 2,
     "docs/tutorials/web_page.md": 3,
+    "docs/reliability.md": 3,
 }
 ELSEWHERE = (  # options of launchers, of the example scripts and of the tests
     *("--config_file", "--cpu", "--multi_gpu", "--num_processes", "--mutations"),
