@@ -55,6 +55,7 @@ ALLOWED = {
     "log_level": tuple(trainer_log_levels),
     "log_level_replica": tuple(trainer_log_levels),
 }
+PLAIN_SCHEDULES = ("linear", "constant", "constant_with_warmup")  # they have no arguments of their own
 LAYERWISE = ("galore", "apollo", "lomo", "adalomo")  # the optimizers that train `optim_target_modules`
 
 # Where numbers begin, and where they end without that number.
@@ -150,6 +151,11 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
             )
         if isinstance(self.lr_scheduler_kwargs, str) and not self.lr_scheduler_kwargs.startswith("{"):
             raise LassError(f"lr_scheduler_kwargs={self.lr_scheduler_kwargs!r}; expected a JSON object, in braces")
+        schedule = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
+        if self.lr_scheduler_kwargs and schedule in PLAIN_SCHEDULES:
+            raise LassError(
+                f"lr_scheduler_kwargs with lr_scheduler_type={schedule!r}, which has none; leave them out"
+            )
         optimizer = str(getattr(self.optim, "value", self.optim))
         if self.optim_target_modules is not None and not optimizer.startswith(LAYERWISE):
             raise LassError(f"optim_target_modules with optim={optimizer!r}, which trains all modules; leave it out")

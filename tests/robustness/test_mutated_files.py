@@ -166,7 +166,8 @@ def recipe(folder: Path) -> Reader:
     file = folder / "mine.yaml"
     file.write_text(
         "encoder: bert-base-cased\narchitecture: cross-encoder\npreset: paper\nlearning_rate: 5e-5\nseparators: true\n"
-        "max_length: 64\nnum_train_epochs: 3\nlr_scheduler_kwargs: {num_cycles: 2}\nreport_to: none\nuse_cpu: true\n"
+        "max_length: 64\nnum_train_epochs: 3\nlr_scheduler_type: cosine\n"
+        "lr_scheduler_kwargs: {num_cycles: 2}\nreport_to: none\nuse_cpu: true\n"
     )
 
     def read():

@@ -84,6 +84,8 @@ WRONG_HERE = [
     {"dataloader_drop_last": True, "per_device_train_batch_size": 15},
     {"fsdp": True},
     {"parallelism_config": 1},
+    {"lr_scheduler_type": "linear", "lr_scheduler_kwargs": {"num_cycles": 2}},
+    {"lr_scheduler_type": "constant", "lr_scheduler_kwargs": {"num_cycles": 2}},
 ]
 
 # Refused when a training begins, before the first batch.
