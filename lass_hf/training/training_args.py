@@ -153,9 +153,7 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
             raise LassError(f"lr_scheduler_kwargs={self.lr_scheduler_kwargs!r}; expected a JSON object, in braces")
         schedule = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
         if self.lr_scheduler_kwargs and schedule in PLAIN_SCHEDULES:
-            raise LassError(
-                f"lr_scheduler_kwargs with lr_scheduler_type={schedule!r}, which has none; leave them out"
-            )
+            raise LassError(f"lr_scheduler_kwargs with lr_scheduler_type={schedule!r}, which has none; leave them out")
         optimizer = str(getattr(self.optim, "value", self.optim))
         if self.optim_target_modules is not None and not optimizer.startswith(LAYERWISE):
             raise LassError(f"optim_target_modules with optim={optimizer!r}, which trains all modules; leave it out")
