@@ -144,6 +144,8 @@ def _prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None
         for name in ("metric_for_best_model", "eval_steps", "eval_triplets"):
             if getattr(training, name) is not None:
                 raise LassError(f"{name} changes nothing without evaluations; give --eval_strategy steps or epoch, too")
+    if training.hub_include_graph != "vocabulary" and not training.push_to_hub:
+        raise LassError("hub_include_graph changes nothing without a push; give --push_to_hub, too")
     if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
         raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
     with only_writer(_output_dir(training)):

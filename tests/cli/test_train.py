@@ -63,6 +63,12 @@ def test_an_option_of_evaluations_is_refused_without_any(name, training, bad_inp
     assert f"{name} changes nothing without evaluations" in bad_input("train", *training, f"--{name}", value)
 
 
+def test_an_option_of_pushes_is_refused_without_one(training, bad_input):
+    assert "hub_include_graph changes nothing without a push" in bad_input(
+        "train", *training, "--hub_include_graph", "full"
+    )
+
+
 def test_a_model_is_not_saved_among_the_files_of_its_graph(graph_folder, encoder_folder, bad_input):
     line = bad_input("train", "--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", graph_folder)
     assert line == f"lass-hf: error: {graph_folder}: the folder of the graph; choose another --output_dir for the model"
