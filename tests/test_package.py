@@ -237,6 +237,8 @@ def test_module_for_remote_loading_reaches_its_siblings_by_name(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_declared_dependencies_only(module):
     extras = {
+        "formats/rdf": "rdf",
+        "formats/obo": "obo",
         "analysis/plots": "plots",
         "analysis/html_pages": "plots",
         "scoring/faiss_index": "faiss",

@@ -21,9 +21,12 @@ TABLES = ("triplets", "entities", "relations")
 # The modules that turn a folder into tables. Their contents are part of the cache's key, so that no table of older code
 # is loaded.
 READING_CODE = [
-    *(Path(__file__).with_name(f"{name}.py") for name in ("arrow_tables", "dataset_folder", "datasets_builder")),
-    *(Path(__file__).with_name(f"{name}.py") for name in ("name_forms", "named_triplets", "readers", "text_files")),
-    *(Path(__file__).parents[1] / "core" / f"{name}.py" for name in ("knowledge_graph", "vocabulary")),
+    Path(__file__).parents[1] / f"{module}.py"
+    for module in (
+        *("graphs/arrow_tables", "graphs/dataset_folder", "graphs/datasets_builder", "graphs/readers"),
+        *("formats/name_forms", "formats/named_triplets", "formats/text_files", "utils/checked_files"),
+        *("core/knowledge_graph", "core/vocabulary"),
+    )
 ]
 
 

@@ -1,7 +1,7 @@
 """Makes the parts of a graph from lists of triplets, or from a folder: vocabularies and integer arrays.
 
-A folder is in KG-BERT layout, whose files `text_files.py` reads, or a dataset folder, which `dataset_folder.py` reads.
-`KnowledgeGraph.from_triplets` and `KnowledgeGraph.from_directory` are the public way here.
+A folder is in KG-BERT layout, whose files `formats/text_files.py` reads, or a dataset folder, which `dataset_folder.py`
+reads. `KnowledgeGraph.from_triplets` and `KnowledgeGraph.from_directory` are the public way here.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -23,11 +23,11 @@ from ..core.vocabulary import (
     text_of_id,
     triplet_rows,
 )
+from ..formats.name_forms import look_alike_of, names_text_columns, warn_of_look_alikes
+from ..formats.named_triplets import LABELS, NamedTriplets, collect_names, to_arrow_strings, to_integers
+from ..formats.text_files import read_texts, read_triplets
 from .arrow_tables import Arrays
 from .dataset_folder import is_dataset_folder, read_folder
-from .name_forms import look_alike_of, names_text_columns, warn_of_look_alikes
-from .named_triplets import LABELS, NamedTriplets, collect_names, to_arrow_strings, to_integers
-from .text_files import read_texts, read_triplets
 
 SPLIT_FILES = {
     split: [f"{name}.{suffix}" for name in names for suffix in ("tsv", "txt")]

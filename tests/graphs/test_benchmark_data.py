@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lass_hf import KnowledgeGraph, load_benchmark
-from lass_hf.graphs.text_files import read_texts
+from lass_hf.formats.text_files import read_texts
 
 DATA = os.environ.get("LASS_DATA_DIR")
 pytestmark = pytest.mark.skipif(not DATA, reason="LASS_DATA_DIR, the folder of the benchmarks, is not set")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError
 from lass_hf.core.vocabulary import BLANKS
-from lass_hf.graphs.text_files import read_texts, read_triplets
+from lass_hf.formats.text_files import read_texts, read_triplets
 
 
 class RefusedError(Exception):

@@ -1,0 +1,1 @@
+"""Reading files of other formats into names, without graphs, torch and transformers."""
