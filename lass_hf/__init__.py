@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .graphs.inductive_split import inductive_split as inductive_split
     from .graphs.loading import load_benchmark as load_benchmark
     from .graphs.loading import load_graph as load_graph
+    from .graphs.splitting import split_graph as split_graph
     from .hub.upload import push_to_hub as push_to_hub
     from .prediction.predictor import LassPredictor as LassPredictor
     from .scoring.candidate_scores import scorer_from_triplets as scorer_from_triplets
@@ -83,6 +84,7 @@ _LIGHT = {
     "read_results": "utils.result_files",
     "read_training": "utils.result_files",
     "run_program": "utils.console",
+    "split_graph": "graphs.splitting",
     "write_results": "utils.result_files",
 }
 _LAZY = _LIGHT | {
