@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .training.negative_sampling import NegativeSampler as NegativeSampler
     from .training.recipes import TrainArguments as TrainArguments
     from .training.run import load_trained_model as load_trained_model
+    from .training.run import load_training_graph as load_training_graph
     from .training.run import make_collator as make_collator
     from .training.run import parse_script as parse_script
     from .training.run import train as train
@@ -116,6 +117,7 @@ _LAZY = _LIGHT | {
     "evaluate_triplet_classification": "evaluation.triplet_classification",
     "fit_calibration": "evaluation.calibration",
     "load_trained_model": "training.run",
+    "load_training_graph": "training.run",
     "make_collator": "training.run",
     "make_frequency_scorer": "evaluation.frequency_baseline",
     "parse_script": "training.run",

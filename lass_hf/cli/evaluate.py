@@ -16,7 +16,7 @@ USES_MODELS = True
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf evaluate`."""
     add_model(parser)
-    add_graph(parser)
+    add_graph(parser, required=False)
     parser.add_argument("--split", default="test")
     parser.add_argument("--limit", type=positive, metavar="N", help="rank a seeded choice of N triplets")
     parser.add_argument("--seed", type=not_negative, default=42, help="seed of that choice (default: %(default)s)")
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..evaluation.reranking import RerankingResult
     from ..hub.card_files import keep_ranking_weights
     from ..utils.distributed import processes
+    from ..utils.result_files import read_training
     from .loading import load, load_with_graph, set_ranking_weights
 
     model, processor, graph = load_with_graph(arguments)
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
         processor,
         graph,
         folder=arguments.model,
-        graph_name=arguments.graph,
+        graph_name=arguments.graph or (read_training(arguments.model) or {}).get("graph") or arguments.model,
         file=arguments.json,
         split=arguments.split,
         limit=arguments.limit,

@@ -285,7 +285,8 @@ def test_bad_value_of_a_training_flag(flags, expected, training, bad_input):
 
 def test_evaluation_without_validation_split_is_one_line(tmp_path, training, bad_input):
     folder = write_graph(tmp_path / "graph", validation=[])
-    assert "eval" in bad_input("train", *training, "--graph", folder, "--eval_strategy", "epoch")
+    options = ["--graph", folder, "--eval_strategy", "epoch", "--validation", 0]
+    assert "eval" in bad_input("train", *training, *options)
 
 
 def test_training_that_diverges_is_one_line(training, bad_input):
