@@ -177,11 +177,12 @@ def write_table(path: str | Path, table: "pa.Table") -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    tab, newline = (pa.scalar(separator, pa.large_string()) for separator in ("\t", "\n"))
     with Path(path).open("wb") as file:
         for batch in table.to_batches(max_chunksize=2**18):
-            rows = pc.binary_join_element_wise(*(column.cast(pa.large_string()) for column in batch.columns), "\t")
+            rows = pc.binary_join_element_wise(*(column.cast(pa.large_string()) for column in batch.columns), tab)
             lines = pa.LargeListArray.from_arrays(pa.array([0, len(rows)], pa.int64()), rows)
-            file.write(pc.binary_join(lines, "\n")[0].as_buffer())
+            file.write(pc.binary_join(lines, newline)[0].as_buffer())
             file.write(b"\n")
 
 

@@ -3,16 +3,21 @@
 A folder is written completely or not at all. `arrow_tables.py` converts between the tables and a graph.
 """
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 from huggingface_hub import DatasetCardData
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-from ..core.errors import GraphError, LassError, library_errors
+from ..core.errors import GraphError, LassError, first_line, library_errors
 from ..core.vocabulary import SLOT_NAMES, Vocabulary
-from ..utils.atomic_files import replacing_folder
 from ..utils.checked_files import parse_yaml, read_text
 from .arrow_tables import from_arrow, to_arrow
 
@@ -71,11 +76,46 @@ def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
     tables = to_arrow(graph, shared_schema=True)
     files = {f"triplets/{split}.parquet": table for split, table in tables["triplets"].items()}
     files |= {f"{kind}.parquet": tables[kind] for kind in VOCABULARIES}
-    with replacing_folder(folder, GraphError) as new:
+    with replacing_folder(folder) as new:
         (new / "triplets").mkdir()
         for name, table in files.items():
             pq.write_table(table, new / name, write_page_checksum=True)
         (new / DATASET_CARD).write_text(_card(graph, folder.name), encoding="utf-8")
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Gives a new folder, which takes the place of another one as a whole when the block ends without an error.
+
+    Args:
+        folder: the folder to make, or to replace with all that it holds; an absolute path.
+
+    Yields:
+        The new folder, on the same file system.
+
+    Raises:
+        GraphError: the folder cannot be written; it is as it was.
+    """
+    # The old folder must not lie in `scratch`, because it would be deleted with it if it could not be moved back.
+    old = folder.with_name(f".{folder.name}-{uuid4().hex}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # The scratch folder is on the same file system as the target, so that a rename puts complete files into place.
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            new = Path(scratch, "new")
+            new.mkdir()
+            yield new
+            try:
+                if folder.exists():
+                    folder.rename(old)
+                new.rename(folder)
+            finally:
+                if old.exists() and not folder.exists():
+                    old.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        kept = f"; what it held is in {old}" if os.path.exists(old) else ""  # Path.exists may raise here.
+        raise GraphError(f"{folder}: cannot be written ({error.strerror or first_line(error)}){kept}") from None
 
 
 def _check_replaceable(folder: Path) -> None:

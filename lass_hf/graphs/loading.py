@@ -1,7 +1,7 @@
 """Loads a graph by name: that of the package, a benchmark of the paper, a file, a folder, or a dataset of the hub.
 
-The module finds the folder; `text_folder.py` and `importing.py` read it. The paper's benchmarks also pass through `datasets_builder.py`, so
-that only they import `datasets`.
+The module finds the folder; `text_folder.py` and `importing.py` read it. The paper's benchmarks also pass through
+`datasets_builder.py`, so that only they import `datasets`.
 """
 
 from pathlib import Path

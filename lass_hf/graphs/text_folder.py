@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import GraphError, LassError
 from ..core.vocabulary import escaped, text_of_id
-from ..formats.name_forms import names_text_columns, warn_of_look_alikes
+from ..formats.name_forms import look_alike_of, names_text_columns, warn_of_look_alikes
 from ..formats.named_triplets import NamedTriplets, collect_names
 from ..formats.text_files import check_ids, read_texts, read_triplets, without_line_ends, write_table
-from ..utils.atomic_files import replacing_folder
 from ..utils.checked_files import read_json
 from .arrow_tables import to_arrow
-from .dataset_folder import is_dataset_folder, read_folder
+from .dataset_folder import is_dataset_folder, read_folder, replacing_folder
 from .readers import Parts, to_parts
 
 if TYPE_CHECKING:
@@ -164,7 +163,8 @@ def _read_texts(path: Path, kind: str, names: list[str], long_text: bool) -> tup
         texts = texts | {name: long_texts[name] for name in (*texts, *names) if name in long_texts}
     if texts is not None and (missing := [name for name in names if name not in texts]):
         more = f" and {len(missing) - 1:,} more" if missing[1:] else ""
-        logger.warning("%s: no text for %s%s: the ids stand in for their texts", file, escaped(missing[0]), more)
+        hint = look_alike_of(missing[0], list(texts))
+        logger.warning("%s: no text for %s%s: the ids stand in for it%s", file, escaped(missing[0]), more, hint)
         texts |= {name: text_of_id(name) for name in missing}
     return str(file), texts
 
@@ -221,7 +221,7 @@ def write_directory(graph: "KnowledgeGraph", folder: str | Path, more: Mapping[s
         tables[kind] = tables[kind].set_column(1, "text", texts)
     files = {WRITTEN_SPLITS[split]: table for split, table in tables["triplets"].items()}
     files |= {file: tables[kind] for kind, file in WRITTEN_TEXTS.items()}
-    with replacing_folder(folder, GraphError) as new:
+    with replacing_folder(folder) as new:
         for name, table in files.items():
             write_table(new / name, table)
         for name, content in more.items():

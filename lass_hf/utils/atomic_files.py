@@ -1,20 +1,16 @@
-"""Files and folders that others may read or change meanwhile: written whole or not at all, changed by one at a time."""
+"""Files that other processes may read or change meanwhile: written whole or not at all, changed by one at a time."""
 
 import contextlib
 import glob
 import os
 import re
-import shutil
 import stat
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
-
-from ..core.errors import LassError, first_line
 
 STALE_SECONDS = 3600  # A half-written file that is older was left by a process that was killed.
 
@@ -56,41 +52,6 @@ def write_whole(file: str | Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-@contextlib.contextmanager
-def replacing_folder(folder: Path, kind: type[LassError]) -> Iterator[Path]:
-    """Gives a new folder, which takes the place of another one as a whole when the block ends without an error.
-
-    Args:
-        folder: the folder to make, or to replace with all that it holds.
-        kind: class of the error to raise.
-
-    Yields:
-        The new folder, on the same file system.
-
-    Raises:
-        LassError: the folder cannot be written; it is as it was.
-    """
-    # The old folder must not lie in `scratch`, because it would be deleted with it if it could not be moved back.
-    old = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-            new = Path(scratch, "new")
-            new.mkdir()
-            yield new
-            try:
-                if folder.exists():
-                    folder.rename(old)
-                new.rename(folder)
-            finally:
-                if old.exists() and not folder.exists():
-                    old.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        kept = f"; what it held is in {old}" if os.path.exists(old) else ""  # Path.exists may raise here.
-        raise kind(f"{folder}: cannot be written ({error.strerror or first_line(error)}){kept}") from None
 
 
 def temporary_file(file: Path) -> Path:
