@@ -10,7 +10,7 @@ from types import ModuleType
 from ..utils.arguments import Parser
 from ..utils.console import check_writable, quieten, run_program
 from ..version import __version__
-from . import analyze, classify, evaluate, info, predict, serve, train
+from . import analyze, classify, evaluate, info, predict, serve, split, train
 from .options import add_debug
 
 PROGRAM = "lass-hf"
@@ -23,6 +23,7 @@ COMMANDS: dict[str, ModuleType] = {
     "predict": predict,
     "serve": serve,
     "info": info,
+    "split": split,
 }
 
 

@@ -3,6 +3,7 @@
 import argparse
 
 from ..core.choices import ModelChoices, choice_names
+from ..core.errors import GraphError
 from ..scoring.precision import DTYPES
 
 RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
@@ -38,6 +39,18 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
 
 
+def add_split_options(parser: argparse.ArgumentParser, default: str) -> None:
+    """Adds `--validation`, `--test` and `--seed`, the sizes of splits to make; `split.split_as_asked` applies them."""
+    for name in ("validation", "test"):
+        parser.add_argument(
+            f"--{name}",
+            type=size,
+            default=default,
+            help=f"triplets to hold out for {name}: a share, such as 5%%, or their number (default: %(default)s)",
+        )
+    parser.add_argument("--seed", type=not_negative, default=42, help="seed of the choice (default: %(default)s)")
+
+
 def add_reranker(parser: argparse.ArgumentParser) -> None:
     """Adds `--rerank`, `--rerank_top_k` and `--retriever_weight`, for predictions."""
     parser.add_argument("--rerank", metavar="DIR_OR_NAME", help="cross-encoder that reranks the best predictions")
@@ -57,6 +70,24 @@ def positive(text: str) -> int:
 def not_negative(text: str) -> int:
     """Reads an integer of 0 or more."""
     return 0 if text == "0" else positive(text)
+
+
+def size(text: str) -> float | int:
+    """Reads the size of a split, a share below 1 or a number of triplets."""
+    from ..graphs.splitting import parse_size
+
+    try:
+        return parse_size(text)
+    except GraphError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def share(text: str) -> float:
+    """Reads a share above 0 and below 1, such as 20%."""
+    value = size(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share; expected such as 20%")
+    return value
 
 
 def port(text: str) -> int:

@@ -18,6 +18,7 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from ..core.errors import GraphError, LassError, first_line, library_errors
 from ..core.vocabulary import SLOT_NAMES, Vocabulary
+from ..utils.atomic_files import swap_folders
 from ..utils.checked_files import parse_yaml, read_text
 from .arrow_tables import from_arrow, to_arrow
 
@@ -105,6 +106,9 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             new = Path(scratch, "new")
             new.mkdir()
             yield new
+            if swap_folders(new, folder):
+                shutil.rmtree(new, ignore_errors=True)
+                return
             try:
                 if folder.exists():
                     folder.rename(old)

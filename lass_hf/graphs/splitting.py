@@ -13,7 +13,7 @@ import numpy as np
 from ..core.errors import GraphError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.vocabulary import SPLITS, Vocabulary
-from ..formats.dates import read_dates
+from ..utils.dates import read_dates
 from .relation_patterns import Mirror, find_mirrors
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ are the public way here. A folder is written whole or not at all.
 
 import filecmp
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -226,6 +227,37 @@ def write_directory(graph: "KnowledgeGraph", folder: str | Path, more: Mapping[s
             write_table(new / name, table)
         for name, content in more.items():
             (new / name).write_bytes(content.encode())
+
+
+def find_split_files(folder: str | Path) -> list[Path]:
+    """Returns the files of triplets in a folder, of any split."""
+    return [path for files in SPLIT_FILES.values() for name in files if (path := Path(folder, name)).is_file()]
+
+
+def write_splits(graph: "KnowledgeGraph", folder: str | Path, output: str | Path) -> None:
+    """Writes a folder with the splits of a graph, and with the other files of the folder that it was read from.
+
+    Args:
+        graph: the graph.
+        folder: the folder that it was read from.
+        output: a new or empty folder, or `folder` itself, which is replaced as a whole.
+
+    Raises:
+        GraphError: the output holds something else or cannot be written. Then nothing has changed.
+    """
+    folder, output = Path(folder).resolve(), Path(output).resolve()
+    if output != folder:
+        _check_replaceable(output, set())
+    elif others := sorted(path.name for path in folder.iterdir() if not path.is_file()):
+        raise GraphError(f"{folder}: it holds {others[0]}, which is no file; name another folder with --output")
+    of_splits = find_split_files(folder)
+    with replacing_folder(output) as new:
+        for path in folder.iterdir():
+            if path.is_file() and path not in of_splits:
+                shutil.copy2(path, new / path.name)
+        for split, table in to_arrow(graph)["triplets"].items():
+            write_table(new / WRITTEN_SPLITS[split], table)
+        shutil.copymode(folder, new)
 
 
 def _check_replaceable(folder: Path, names: set[str]) -> None:

@@ -1,6 +1,7 @@
 """Files that other processes may read or change meanwhile: written whole or not at all, changed by one at a time."""
 
 import contextlib
+import ctypes
 import glob
 import os
 import re
@@ -52,6 +53,20 @@ def write_whole(file: str | Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def swap_folders(one: Path, other: Path) -> bool:
+    """Gives each of two folders the other's name in one step, so that a kill leaves no moment without either.
+
+    Returns:
+        Whether it was done: not where one is missing, or where the system, other than Linux, or the disk cannot.
+    """
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def temporary_file(file: Path) -> Path:

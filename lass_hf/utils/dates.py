@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import GraphError, first_line
-from .name_forms import trim
+from ..core.vocabulary import BLANKS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,8 @@ def read_dates(dates: "Sequence[Any] | pa.ChunkedArray", count: int) -> tuple[np
         raise GraphError(f"{len(dates)} dates for {count} triplets; expected one for each")
     if not isinstance(dates, (pa.Array, pa.ChunkedArray)):
         dates = pa.array([None if date is None else str(date) for date in dates], pa.large_string())
-    texts = trim(pa.chunked_array(dates) if isinstance(dates, pa.Array) else dates)
+    dates = pa.chunked_array(dates) if isinstance(dates, pa.Array) else dates
+    texts = pc.utf8_trim(dates, characters=BLANKS)
     texts = pc.if_else(pc.equal(texts, ""), None, texts).combine_chunks()
     is_dated = pc.is_valid(texts).to_numpy(zero_copy_only=False)
     try:
