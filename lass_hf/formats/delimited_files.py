@@ -98,8 +98,8 @@ class _Records:
         """Looks at all quotes at once.
 
         Returns:
-            "none" if no field begins with a quote, "strict" if quotes stand only around fields and doubled in them, else
-            "loose": then `find_fault` shows, slowly, whether the quotes are right.
+            "none" if no field begins with a quote, "strict" if quotes stand only around fields and doubled in them,
+            else "loose": then `find_fault` shows, slowly, whether the quotes are right.
         """
         letters = np.frombuffer(self.data, np.uint8, offset=self.start)
         quotes = np.flatnonzero(letters == ord('"'))

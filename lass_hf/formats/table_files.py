@@ -81,7 +81,7 @@ def read_table(path: str | Path, header: Header = True) -> Table:
 
         table = read_delimited(path, header)
     if not len(table):
-        raise GraphError(f"{path}: a header without rows; expected a table with at least one row")
+        raise GraphError(f"{path}: no rows; expected a table with at least one row")
     return table
 
 
@@ -180,14 +180,16 @@ def _read_parquet(path: Path) -> Table:
 
     if path.is_dir() and not any(path.rglob("*.parquet")):
         raise GraphError(f"{path}: a folder without .parquet files; expected the parts of one table")
-    with library_errors(f"{path}: cannot be read as Parquet", "; it may be cut off: write it again", GraphError):
+    hint = "; expected a whole file, or parts with the same columns: write it again"
+    with library_errors(f"{path}: cannot be read as Parquet", hint, GraphError):
         dataset = pq.ParquetDataset(path)
         nested = tuple(field.name for field in dataset.schema if _is_nested(field.type))
         table = dataset.read([name for name in dataset.schema.names if name not in nested])
-        header = check_names(str(path), table.column_names)
-        columns = [_to_strings(column) for column in table.columns]
-        for column in columns:
-            column.validate(full=True)
+    header, columns = check_names(str(path), table.column_names), []
+    for name, column in zip(header, table.columns, strict=True):
+        with library_errors(f"{path}: column {escaped(name)} cannot be read as text", kind=GraphError):
+            columns.append(_to_strings(column))
+            columns[-1].validate(full=True)
     return Table(path, header, pa.table(columns, names=header), nested=nested)
 
 
