@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import GraphError, library_errors
+from ..core.vocabulary import BLANKS
 from .table_files import Header, Table, check_names, read_text_bytes
 
 if TYPE_CHECKING:
@@ -73,10 +74,20 @@ class _Records:
         if width:  # The last field is empty, and no line end follows it.
             yield begin, width + 1
 
+    def first_widths(self, count: int) -> list[int]:
+        """Returns the numbers of fields of the first records; 0 stands for one with a fault, and ends them."""
+        widths = []
+        try:
+            for _, width in islice(self.walk(), count):
+                widths.append(width)
+        except _FaultError:
+            widths.append(0)
+        return widths
+
     @cached_property
     def width(self) -> int:
         """The number of columns, which is that of the first record."""
-        return next(self.walk())[1]
+        return self.first_widths(1)[0]
 
     def find_fault(self) -> str | None:
         """Walks through the file; returns line and words for the first fault."""
@@ -135,9 +146,11 @@ class _Records:
         with library_errors(f"{self.path}: cannot be read as separated values", kind=GraphError):
             try:
                 return csv.read_csv(file, csv.ReadOptions(block_size=BLOCK, column_names=names), parse_options, types)
-            except pa.ArrowInvalid:
+            except pa.ArrowInvalid as error:
                 if faults:
                     return None
+                if "straddling" in str(error):
+                    raise GraphError(f"{self.path}: a row of more than {BLOCK >> 20} MB; shorten its fields") from None
                 raise
 
 
@@ -155,15 +168,24 @@ def read_delimited(path: Path, header: Header) -> Table:
     if has_returns:
         columns = [pc.replace_substring(column, STAND_IN.decode(), "\r") for column in table.columns]
         table = pa.table(columns, names=table.column_names)
+    if not len(table := _without_blank_end(table)):
+        raise GraphError(f"{path}: no rows; expected a table with at least one row")
     first = [column[0].as_py() for column in table.columns]
     first[0] = first[0].removeprefix("#") if records.data.startswith(b"#", records.start) else first[0]
-    has_header = header if isinstance(header, bool) else header(first)
+    has_header = header if isinstance(header, bool) else header([name.strip(BLANKS) for name in first])
     names = table.column_names
     if has_header:
         names = check_names(f"{path}, line {records.first_line}", first)
         table = table.slice(1).rename_columns(names)
     line = records.line_of(int(has_header)) if len(table) else 0
     return Table(path, names, table, has_header, line, (), lambda row: records.line_of(row + has_header))
+
+
+def _without_blank_end(table: "pa.Table") -> "pa.Table":
+    """Leaves out the last rows without any value, as spreadsheets write them."""
+    while len(table) and not any(column[-1].as_py().strip(BLANKS) for column in table.columns):
+        table = table.slice(0, len(table) - 1)
+    return table
 
 
 def _choose_delimiter(path: Path, data: bytes) -> _Records:
@@ -173,15 +195,9 @@ def _choose_delimiter(path: Path, data: bytes) -> _Records:
     found = []
     for delimiter in DELIMITERS:
         records = _without_comments(_Records(path, data, 0, 1, delimiter, delimiter != b"\t"))
-        widths = []
-        try:
-            for _, width in islice(records.walk(), SAMPLE):
-                widths.append(width)
-        except _FaultError:
-            widths += [0]
-        is_table = widths[0] > 1
-        same = len(set(widths)) == 1
-        found.append(((is_table, is_table and same, delimiter == expected, widths[0]), records))
+        widths = records.first_widths(SAMPLE)
+        is_table, is_even = widths[0] > 1, len(set(widths)) == 1
+        found.append(((is_table, is_table and is_even, delimiter == expected, widths[0]), records))
     return max(found, key=lambda one: one[0])[1]
 
 

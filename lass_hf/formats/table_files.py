@@ -13,13 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..core.errors import GraphError, first_line, library_errors
-from ..core.vocabulary import BLANKS, escaped, shown
+from ..core.vocabulary import BLANKS, escaped
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 JOINED_BY = "|"  # the values of a list, as KGX writes them into its tables
-BATCH = 2**16  # JSON objects that are Python objects at one time
+BATCH = 2**12  # JSON objects that are Python objects at one time
+# How other files than texts begin, and what to do with them.
+SIGNATURES = {
+    b"PAR1": "a Parquet file; give its name the ending .parquet",
+    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as 'CSV UTF-8'",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook; save the sheet as 'CSV UTF-8'",
+    b"\xfd7zXZ": "an xz archive; unpack it, or pack it with gzip",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive; unpack it, or pack it with gzip",
+}
 Header = bool | Callable[[list[str]], bool]
 
 
@@ -72,14 +80,14 @@ def read_table(path: str | Path, header: Header = True) -> Table:
     name = path.name.lower().removesuffix(".gz")
     if path.is_dir() or name.endswith((".parquet", ".pq")):
         table = _read_parquet(path)
-    elif name.endswith((".jsonl", ".ndjson")):
-        table = _read_json(path, True)
-    elif name.endswith(".json"):
-        table = _read_json(path, False)
+    elif name.endswith((".jsonl", ".ndjson", ".json")):
+        table = _read_json(path)
     else:
         from .delimited_files import read_delimited
 
         table = read_delimited(path, header)
+    if table.nested and not table.header:
+        raise GraphError(f"{path}: only nested values ({', '.join(table.nested)}); expected columns of strings")
     if not len(table):
         raise GraphError(f"{path}: no rows; expected a table with at least one row")
     return table
@@ -107,10 +115,9 @@ def read_text_bytes(path: Path) -> bytes:
         raise GraphError(f"{path}: a damaged gzip file ({first_line(error)}); copy or download it again") from None
     except OSError as error:
         raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
-    if data.startswith(b"PK\x03\x04"):
-        raise GraphError(f"{path}: a zip archive or an Excel workbook; unpack it, or save the sheet as 'CSV UTF-8'")
-    if data.startswith(b"PAR1"):
-        raise GraphError(f"{path}: a Parquet file; give its name the ending .parquet")
+    for signature, kind in SIGNATURES.items():
+        if data.startswith(signature):
+            raise GraphError(f"{path}: {kind}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             data = data.decode("utf-16").encode()
@@ -122,7 +129,7 @@ def read_text_bytes(path: Path) -> bytes:
     if (position := data.find(b"\0")) >= 0:
         line = data.count(b"\n", 0, position) + 1
         raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
-    if not data.strip():
+    if not data or data.isspace():
         raise GraphError(f"{path}: the file is empty")
     return data
 
@@ -198,8 +205,7 @@ def _is_nested(kind: "pa.DataType") -> bool:
 
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         kind = kind.value_type
-        return not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
-    return pa.types.is_nested(kind) or (pa.types.is_dictionary(kind) and _is_nested(kind.value_type))
+    return pa.types.is_nested(kind) or (pa.types.is_dictionary(kind) and pa.types.is_nested(kind.value_type))
 
 
 def _to_strings(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
@@ -218,69 +224,65 @@ def _to_strings(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
 # JSON
 
 
-def _read_json(path: Path, is_lines: bool) -> Table:
+def _read_json(path: Path) -> Table:
     """Reads objects: one in a line, or all in one array."""
     import pyarrow as pa
 
     data = read_text_bytes(path)
-    objects = _objects_in_lines(path, data) if is_lines else _objects_in_array(path, data)
-    batches, lines, nested = [], [], {}
+    is_lines = not data[:1000].lstrip().startswith(b"[")
+    objects = _objects_in_lines(path, data) if is_lines else enumerate(_parse_json(str(path), data), start=1)
+    numbers: list[int] = []
+    names: dict[str, None] = {}
+    nested: dict[str, None] = {}
+    batches = []
     while batch := list(islice(objects, BATCH)):
-        rows = []
-        for place, line, one in batch:
+        place = f"{path}, {'line' if is_lines else 'row'}"
+        for number, one in batch:
             if not isinstance(one, dict):
-                raise GraphError(f'{place}: {shown(one)}; expected an object, such as {{"id": "Q1"}}')
-            lines.append(line)
-            rows.append({name: _json_string(value) for name, value in one.items()})
-        names = dict.fromkeys(name for row in rows for name in row)
+                fault = 'a JSON value that is no object; expected one such as {"id": "Q1"}'
+                raise GraphError(f"{place} {number}: {fault}")
+            names.update(dict.fromkeys(one))
         columns = {}
         for name in names:
-            values = [row.get(name, "") for row in rows]
+            values = [_json_string(one.get(name)) for _, one in batch]
             if None in values:
                 nested[name] = None
                 continue
             try:
-                columns[name] = pa.array(values, pa.large_string())
+                columns[name.encode().decode()] = pa.array(values, pa.large_string())
             except UnicodeEncodeError as error:
-                row = next(row for row, value in enumerate(values) if value == error.object)
-                raise GraphError(
-                    f"{batch[row][0]}: {name} is {error.object!r}, which is not valid Unicode ({error.reason})"
-                ) from None
+                number = next(n for n, one in batch if name in one and error.object in (name, _json_string(one[name])))
+                fault = f"{error.object!r} is not valid Unicode ({error.reason})"
+                raise GraphError(f"{place} {number}: {fault}") from None
         batches.append(pa.table(columns))
+        numbers += [number for number, _ in batch]
     table = pa.concat_tables(batches, promote_options="default") if batches else pa.table({})
-    table = table.select([name for name in table.column_names if name not in nested])
-    columns = [column.fill_null("") for column in table.columns]
-    header = check_names(str(path), table.column_names)
-    table = pa.table(columns, names=header)
-    line_of = (lambda row: lines[row]) if is_lines else None
-    return Table(path, header, table, True, lines[0] if lines else 0, tuple(nested), line_of)
+    header = [name for name in names if name not in nested]
+    names_of_columns = check_names(str(path), header)
+    columns = [table[name].fill_null("") for name in header]
+    line_of = (lambda row: numbers[row]) if is_lines else None
+    first = numbers[0] if is_lines and numbers else 0
+    return Table(path, names_of_columns, pa.table(columns, names=names_of_columns), True, first, tuple(nested), line_of)
 
 
-def _objects_in_lines(path: Path, data: bytes) -> Iterator[tuple[str, int, Any]]:
+def _objects_in_lines(path: Path, data: bytes) -> Iterator[tuple[int, Any]]:
     start = line = 0
     while start < len(data):
         line += 1
         end = data.find(b"\n", start) + 1 or len(data)
         if text := data[start:end].strip():
-            place = f"{path}, line {line}"
-            yield place, line, _parse_json(place, text)
+            yield line, _parse_json(f"{path}, line {line}", text)
         start = end
-
-
-def _objects_in_array(path: Path, data: bytes) -> Iterator[tuple[str, int, Any]]:
-    objects = _parse_json(str(path), data)
-    if not isinstance(objects, list):
-        raise GraphError(f"{path}: a JSON {type(objects).__name__}; expected one array of objects")
-    for number, one in enumerate(objects, start=1):
-        yield f"{path}, object {number}", number, one
 
 
 def _parse_json(place: str, text: bytes) -> Any:
     try:
-        return json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_without_repetition)
+        return JSON.decode(text.decode())
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else first_line(error)
-        raise GraphError(f"{place}: not JSON ({reason})") from None
+        raise GraphError(
+            f"{place}: not JSON ({reason}); expected one array of objects, or an object in each line"
+        ) from None
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -288,6 +290,16 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         raise ValueError("a key is there twice")
     return values
+
+
+def _no_number(constant: str) -> None:
+    """Reads NaN as a missing value."""
+
+
+# Numbers stay the strings that they are in the file.
+JSON = json.JSONDecoder(
+    parse_int=str, parse_float=str, parse_constant=_no_number, object_pairs_hook=_without_repetition
+)
 
 
 def _json_string(value: Any) -> str | None:
