@@ -30,6 +30,7 @@ SAMPLE = 100  # records that decide on the delimiter
 BLOCK = 2**25  # bytes that Arrow parses at once; no record may be longer
 LONE_RETURN = re.compile(rb"\r(?!\n|\Z)")
 STAND_IN = b"\0"  # of a lone carriage return; no text has it
+NEWLINE = b"\n"
 CLOSED = re.compile(rb'"[^"]*(?:""[^"]*)*"')
 
 
@@ -63,10 +64,12 @@ class _Records:
             found = match(self.data, position)
             if not found:
                 closed = CLOSED.match(self.data, position)
-                what = "text behind the closing quote of a field" if closed else "a quote that is not closed"
+                what = "a quote that is not closed"
+                if closed:
+                    what = f"a quote that is closed in line {line + closed[0].count(NEWLINE)}, with text behind it"
                 raise _FaultError(line, f"{what}; write a quote inside of a field twice")
             width, position = width + 1, found.end()
-            line += found[0].count(b"\n")
+            line += found[0].count(NEWLINE)
             if found[2] != self.delimiter:
                 if width > 1 or found[1].strip(b"\r"):
                     yield begin, width
