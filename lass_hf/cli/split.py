@@ -1,17 +1,20 @@
 """`lass-hf split`: validation and test triplets for a graph that has none, in its folder or in a new one."""
 
 import argparse
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.errors import GraphError, LassError
 from ..utils.environment import command_line
 from ..utils.result_files import write_results
 from ..utils.terminal import one_line
+from .importing import load_imported
 from .options import add_output, add_split_options, share
 
 if TYPE_CHECKING:
     from ..core.knowledge_graph import KnowledgeGraph
+    from ..graphs.importing import ImportedGraph
     from ..graphs.splitting import SplitReport
 
 HELP = "hold out validation and test triplets"
@@ -36,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Splits a graph, writes it, and prints what was found."""
+    from ..formats.source import ReadingOptions
+    from ..graphs.import_files import write_import
     from ..graphs.inductive_split import inductive_split
     from ..graphs.text_folder import find_split_files, write_directory, write_splits
 
@@ -44,72 +49,54 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output is None and (not is_folder or arguments.inductive):
         why = "--inductive makes two graphs" if arguments.inductive else f"{source} is no folder of text files"
         raise LassError(f"{why}: give --output DIR")
-    graph, dates = _load(arguments, is_folder)
-    split, report = split_as_asked(arguments, graph, dates)
-    folders = [output]
+    options = ReadingOptions(date_column=arguments.date_column)
+    imported, report = split_as_asked(arguments, load_imported(arguments.source, options))
+    graph, trained = imported.graph, output
     if arguments.inductive:
-        folders = [output / "seen", output / "unseen"]
-        for part, folder in zip(inductive_split(split, arguments.inductive, arguments.seed), folders, strict=True):
+        trained = output / "seen"
+        seen, unseen = inductive_split(graph, arguments.inductive, arguments.seed)
+        for part, folder in ((seen, trained), (unseen, output / "unseen")):
             write_directory(part, folder)
             sizes = ", ".join(f"{len(triplets):,} {name}" for name, triplets in part.splits.items())
             print(f"{one_line(folder)}: {part.num_entities:,} entities; {sizes}")
+        if untrained := int((seen.occurring(*seen.splits)[0] & ~seen.occurs_in_train()[0]).sum()):
+            print(f"{one_line(trained)}: {untrained:,} of these entities have no training triplet any more")
     elif is_folder:
-        write_splits(split, source, output)
+        write_splits(graph, source, output)
     else:
-        write_directory(split, output)
+        write_import(imported, arguments.source, options, output)
     if arguments.json:
         metrics = report.to_dict(graph.relations)
-        write_results(arguments.json, metrics, graph=source.name, seed=arguments.seed, command=command_line())
+        write_results(arguments.json, metrics, graph=arguments.source, seed=arguments.seed, command=command_line())
     if not arguments.inductive:
-        print_report(report, output, graph)
-    print(f"next: lass-hf train --graph {one_line(folders[0])} --encoder ...")
+        print(f"{one_line(output)}:")
+        print_report(report, graph)
+    print(f"next: lass-hf train --graph {one_line(trained)} --encoder ...")
 
 
-def split_as_asked(
-    arguments: argparse.Namespace, graph: "KnowledgeGraph", dates: Any = None
-) -> "tuple[KnowledgeGraph, SplitReport]":
-    """Splits a graph by the options of `add_split_options`.
+def split_as_asked(arguments: argparse.Namespace, imported: "ImportedGraph") -> "tuple[ImportedGraph, SplitReport]":
+    """Splits a graph by the options of `add_split_options`, and by its dates if they were read.
 
     Args:
         arguments: `validation`, `test` and `seed`; and `source`, for messages.
-        graph: the graph.
-        dates: the date of each training triplet, if they are split by date.
+        imported: the graph.
 
     Raises:
         GraphError: as `split_graph`; the message names the source.
     """
     from ..graphs.splitting import split_graph
 
+    dates = imported.source.dates if imported.source else None
     try:
-        return split_graph(graph, arguments.validation, arguments.test, seed=arguments.seed, dates=dates)
+        graph, report = split_graph(
+            imported.graph, arguments.validation, arguments.test, seed=arguments.seed, dates=dates
+        )
     except GraphError as error:
         raise GraphError(f"{arguments.source}: {error}") from None
+    return dataclasses.replace(imported, graph=graph), report
 
 
-def print_report(report: "SplitReport", folder: Path, graph: "KnowledgeGraph") -> None:
-    """Prints what became of a split.
-
-    Args:
-        report: the report.
-        folder: where the graph is.
-        graph: the graph.
-    """
-    sizes, *lines = report.describe(graph.relations)
-    print(f"{one_line(folder)}: {sizes}")
-    for line in lines:
+def print_report(report: "SplitReport", graph: "KnowledgeGraph") -> None:
+    """Prints what became of a split, and of which graph."""
+    for line in report.describe(graph.relations):
         print(f"  {one_line(line)}")
-
-
-def _load(arguments: argparse.Namespace, is_folder: bool) -> "tuple[KnowledgeGraph, Any]":
-    """Returns the graph, and the dates of its training triplets by `--date_column`."""
-    if arguments.date_column is None:
-        from ..graphs.loading import load_graph
-
-        return load_graph(arguments.source), None
-    from ..formats.source import ReadingOptions
-    from ..graphs.importing import import_graph
-
-    if is_folder or not Path(arguments.source).exists():
-        raise LassError(f"{arguments.source}: no table of triplets, so it has no column {arguments.date_column!r}")
-    imported = import_graph(arguments.source, ReadingOptions(date_column=arguments.date_column))
-    return imported.graph, imported.source.dates if imported.source else None

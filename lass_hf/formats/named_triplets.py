@@ -86,6 +86,14 @@ class NamedTriplets:
         occurs = (others[:, 1] == first[1]).any() or np.isin(others[:, [0, 2]], first[[0, 2]]).any()
         return [] if occurs else names
 
+    def select(self, rows: np.ndarray | slice) -> "NamedTriplets":
+        """Returns some of the triplets.
+
+        Args:
+            rows: their numbers, a mask of shape (n,), or a slice.
+        """
+        return NamedTriplets(self.names, self.codes[rows], None if self.labels is None else self.labels[rows])
+
     def distinct_names(self, kind: str) -> "pa.LargeStringArray":
         """Lists the different names of "entities" or "relations" by first occurrence: head, tail, next head, ..."""
         import pyarrow as pa

@@ -146,7 +146,7 @@ def split_graph(
         if count and not len(parts[name]):
             raise GraphError(
                 f"no triplet can be held out for {name}: of {len(train)}, each is the last one of an entity or a "
-                "relation, or belongs to one that is"
+                "relation, or shares its entities with one that is; hold out entities instead (split --inductive)"
             )
     others = {name: split for name, split in graph.splits.items() if name != "train"}
     splits = {name: split for name, split in parts.items() if len(split)} | others

@@ -35,7 +35,7 @@ def test_a_folder_is_split_in_place_and_its_other_files_stay(folder, capsys):
     before = Counter(lines(folder / "train.tsv"))
     assert run("split", folder, *SIZES) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == f"{folder}: {len(TRAIN) - 4} train, 2 validation, 2 test"
+    assert out[:2] == [f"{folder}:", f"  {len(TRAIN) - 4} train, 2 validation, 2 test"]
     assert out[-1] == f"next: lass-hf train --graph {folder} --encoder ..."
     assert triplets_in(folder) == before
     assert kept.items() <= contents(folder).items()
@@ -104,7 +104,7 @@ def test_new_triplets_by_a_column_of_dates_are_held_out(tmp_path):
         (["FOLDER", "--inductive", "2"], "'2' is not a share; expected such as 20%"),
         (["FOLDER", "--test", "5x"], "'5x' is not the size of a split; expected a share, such as 5%, or a number"),
         (["FOLDER", "--test", "20"], "21 triplets to hold out of 14; expected some to train on"),
-        (["FOLDER", "--date_column", "year"], "no table of triplets, so it has no column 'year'"),
+        (["FOLDER", "--date_column", "year"], "date_column means nothing for a graph that is one already"),
         (["FOLDER/nowhere", "--output", "OUT"], "no such folder"),
         (["WHOLE"], "the graph has a validation split; expected one without, or a size of 0 for it"),
         (["FOLDER", "--output", "WHOLE"], "which would be lost; name a new folder"),
