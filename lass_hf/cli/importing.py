@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..graphs.import_files import check_output, write_import
     from ..utils.environment import command_line
     from ..utils.result_files import write_results
-    from .split import print_report, split_as_asked
+    from .split import print_lines, split_as_asked
 
     options = ReadingOptions(**{one.name: getattr(arguments, one.name) for one in dataclasses.fields(ReadingOptions)})
     check_output(arguments.output)
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         print_summary(report, arguments.output)
         if is_split:
             print("\nSplit")
-            print_report(split_report, imported.graph)
+            print_lines(split_report.describe(imported.graph.relations))
         folder = shlex.quote(arguments.output)
         print(f"\nNext\n  lass-hf info --graph {folder}")
         print(f"  lass-hf train --graph {folder} --encoder bert-base-uncased --output_dir runs/model")

@@ -41,37 +41,50 @@ def run(arguments: argparse.Namespace) -> None:
     """Splits a graph, writes it, and prints what was found."""
     from ..formats.source import ReadingOptions
     from ..graphs.import_files import write_import
-    from ..graphs.inductive_split import inductive_split
-    from ..graphs.text_folder import find_split_files, write_directory, write_splits
+    from ..graphs.loading import find_path
+    from ..graphs.text_folder import find_split_files, write_splits
 
-    source, output = Path(arguments.source), Path(arguments.output or arguments.source)
-    is_folder = source.is_dir() and bool(find_split_files(source))
+    if not (arguments.validation or arguments.test or arguments.inductive):
+        raise LassError("--validation 0 and --test 0 hold nothing out; give one of them, or --inductive")
+    path, output = find_path(arguments.source), Path(arguments.output or arguments.source)
+    is_folder = path is not None and bool(find_split_files(path))
     if arguments.output is None and (not is_folder or arguments.inductive):
-        why = "--inductive makes two graphs" if arguments.inductive else f"{source} is no folder of text files"
+        why = "--inductive makes two graphs" if arguments.inductive else f"{output} is no folder of text files"
         raise LassError(f"{why}: give --output DIR")
     options = ReadingOptions(date_column=arguments.date_column)
     imported, report = split_as_asked(arguments, load_imported(arguments.source, options))
     graph, trained = imported.graph, output
+    lines = report.describe(graph.relations)
     if arguments.inductive:
         trained = output / "seen"
-        seen, unseen = inductive_split(graph, arguments.inductive, arguments.seed)
-        for part, folder in ((seen, trained), (unseen, output / "unseen")):
-            write_directory(part, folder)
-            sizes = ", ".join(f"{len(triplets):,} {name}" for name, triplets in part.splits.items())
-            print(f"{one_line(folder)}: {part.num_entities:,} entities; {sizes}")
-        if untrained := int((seen.occurring(*seen.splits)[0] & ~seen.occurs_in_train()[0]).sum()):
-            print(f"{one_line(trained)}: {untrained:,} of these entities have no training triplet any more")
-    elif is_folder:
-        write_splits(graph, source, output)
+        lines = _write_inductive(graph, arguments, trained, output / "unseen")
+    elif path is not None and is_folder:
+        write_splits(graph, path, output)
     else:
         write_import(imported, arguments.source, options, output)
     if arguments.json:
         metrics = report.to_dict(graph.relations)
         write_results(arguments.json, metrics, graph=arguments.source, seed=arguments.seed, command=command_line())
-    if not arguments.inductive:
+    if not arguments.quiet:
         print(f"{one_line(output)}:")
-        print_report(report, graph)
-    print(f"next: lass-hf train --graph {one_line(trained)} --encoder ...")
+        print_lines(lines)
+        print(f"next: lass-hf train --graph {one_line(trained)} --encoder ...")
+
+
+def _write_inductive(graph: "KnowledgeGraph", arguments: argparse.Namespace, first: Path, second: Path) -> list[str]:
+    """Writes the graph of the entities that are left, and the one whose test is about the others; describes both."""
+    from ..graphs.inductive_split import inductive_split
+    from ..graphs.text_folder import write_directory
+
+    lines = []
+    seen, unseen = inductive_split(graph, arguments.inductive, arguments.seed)
+    for part, folder in ((seen, first), (unseen, second)):
+        write_directory(part, folder)
+        sizes = ", ".join(f"{len(triplets):,} {name}" for name, triplets in part.splits.items())
+        lines.append(f"{folder.name}: {part.num_entities:,} entities; {sizes}")
+    if untrained := int((seen.occurring(*seen.splits)[0] & ~seen.occurs_in_train()[0]).sum()):
+        lines.append(f"{first.name}: {untrained:,} of these entities have no training triplet any more")
+    return lines
 
 
 def split_as_asked(arguments: argparse.Namespace, imported: "ImportedGraph") -> "tuple[ImportedGraph, SplitReport]":
@@ -96,7 +109,7 @@ def split_as_asked(arguments: argparse.Namespace, imported: "ImportedGraph") -> 
     return dataclasses.replace(imported, graph=graph), report
 
 
-def print_report(report: "SplitReport", graph: "KnowledgeGraph") -> None:
-    """Prints what became of a split, and of which graph."""
-    for line in report.describe(graph.relations):
+def print_lines(lines: list[str]) -> None:
+    """Prints what became of a split."""
+    for line in lines:
         print(f"  {one_line(line)}")

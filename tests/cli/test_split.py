@@ -100,6 +100,7 @@ def test_new_triplets_by_a_column_of_dates_are_held_out(tmp_path):
     ("options", "expected"),
     [
         (["countries"], "countries is no folder of text files: give --output DIR"),
+        (["FOLDER", "--test", "0", "--validation", "0"], "--validation 0 and --test 0 hold nothing out"),
         (["FOLDER", "--inductive", "20%"], "--inductive makes two graphs: give --output DIR"),
         (["FOLDER", "--inductive", "2"], "'2' is not a share; expected such as 20%"),
         (["FOLDER", "--test", "5x"], "'5x' is not the size of a split; expected a share, such as 5%, or a number"),
@@ -130,3 +131,18 @@ def test_texts_of_ids_that_no_triplet_has_stay_as_they_are(tmp_path):
     folder = write_graph(tmp_path / "more", validation=None, test=None, entity_text=ENTITY_TEXT | {"new": "a new one"})
     assert run("split", folder, "--quiet") == 0
     assert "new\ta new one" in lines(folder / "entity2text.txt")
+
+
+def test_an_import_splits_too(folder, tmp_path, capsys):
+    out, file = tmp_path / "out", tmp_path / "import.json"
+    assert run("import", folder, "--output", out, *SIZES, "--json", file) == 0
+    assert f"  {len(TRAIN) - 4} train, 2 validation, 2 test" in capsys.readouterr().out
+    assert content_of(file)["metrics"]["split"]["sizes"]["test"] == 2
+    assert run("split", folder, *SIZES, "--output", tmp_path / "split") == 0
+    assert triplets_in(out) == triplets_in(tmp_path / "split")
+    assert sorted(lines(out / "test.tsv")) == sorted(lines(tmp_path / "split" / "test.tsv"))
+
+
+def test_dates_are_read_to_split_by(folder, tmp_path, bad_input):
+    line = bad_input("import", folder, "--output", tmp_path / "out", "--date_column", "year")
+    assert line == "lass-hf: error: --date_column is to split by; give --validation or --test, too"
