@@ -79,10 +79,12 @@ def print_summary(report: dict[str, Any], output: str) -> None:
 
     if report["left_out"]:
         print("\nLeft out")
+    for reason in dict.fromkeys(part["reason"] for part in report["left_out"]):
         for part in report["left_out"]:
-            example = f", such as {_short(part['example'], 60)}" if part["example"] else ""
-            print(f"{part['count']:>10,}  {one_line(part['what'])}{example}")
-            print(f"{'':12}{one_line(part['reason'])}")
+            if part["reason"] == reason:
+                example = f", such as {_short(part['example'])}" if part["example"] else ""
+                print(f"{part['count']:>10,}  {one_line(part['what'])}{example}")
+        print(f"{'':12}-> {one_line(reason)}")
 
     remarks = [*report["warnings"], *report["notes"]]
     if shared := report["shared_names"]["entities"]:

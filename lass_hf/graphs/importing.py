@@ -189,7 +189,7 @@ def _entities(table: "pa.Table", occurring: "pa.LargeStringArray") -> tuple[Voca
     kinds = categories.dictionary_encode()
     words = pa.array([_words_of_category(kind) for kind in kinds.dictionary.to_pylist()], pa.large_string())
     more = pc.coalesce(descriptions, words.take(kinds.indices))
-    texts = pc.coalesce(pc.binary_join_element_wise(named, more, ", "), named)
+    texts = pc.coalesce(pc.binary_join_element_wise(named, more, pa.scalar(", ", pa.large_string())), named)
     texts = pc.if_else(pc.equal(named, more).fill_null(False), named, texts)
     bare = np.asarray(pc.and_(unnamed, undescribed))
     only_id = bare & np.asarray(uncategorized)
@@ -209,7 +209,9 @@ def _relations(table: "pa.Table", occurring: "pa.LargeStringArray") -> Vocabular
 
     occurring_too = pc.is_in(table["id"], value_set=occurring)
     ids, names = (column.to_pylist() for column in _columns(table.filter(occurring_too), occurring, ("name",)))
-    return Vocabulary("relations", ids, [name or words_of_id(id) for id, name in zip(ids, names, strict=True)])
+    # A name that only repeats the end of the id, as in vocabularies, is no words: `domainIncludes`.
+    texts = [words_of_id(id) if not name or id.endswith(name) else name for id, name in zip(ids, names, strict=True)]
+    return Vocabulary("relations", ids, texts)
 
 
 def _columns(table: "pa.Table", occurring: "pa.LargeStringArray", columns: tuple[str, ...]) -> "list[pa.Array]":
