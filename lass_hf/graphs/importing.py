@@ -41,6 +41,7 @@ class TextCounts:
         only_category: how many have neither, but a category.
         only_id: how many have nothing but their id.
         example: the id of the first entity that has nothing but its id; None if all have more.
+        is_bare: which entities have nothing but their id, bool of shape (num_entities,).
     """
 
     named: int
@@ -48,6 +49,7 @@ class TextCounts:
     only_category: int
     only_id: int
     example: str | None
+    is_bare: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -191,14 +193,15 @@ def _entities(table: "pa.Table", occurring: "pa.LargeStringArray") -> tuple[Voca
     more = pc.coalesce(descriptions, words.take(kinds.indices))
     texts = pc.coalesce(pc.binary_join_element_wise(named, more, pa.scalar(", ", pa.large_string())), named)
     texts = pc.if_else(pc.equal(named, more).fill_null(False), named, texts)
-    bare = np.asarray(pc.and_(unnamed, undescribed))
-    only_id = bare & np.asarray(uncategorized)
+    no_words = np.asarray(pc.and_(unnamed, undescribed))
+    is_bare = no_words & np.asarray(uncategorized)
     counts = TextCounts(
         named=len(ids) - int(np.asarray(unnamed).sum()),
         described=len(ids) - int(np.asarray(undescribed).sum()),
-        only_category=int((bare & ~only_id).sum()),
-        only_id=int(only_id.sum()),
-        example=ids[int(only_id.argmax())].as_py() if only_id.any() else None,
+        only_category=int((no_words & ~is_bare).sum()),
+        only_id=int(is_bare.sum()),
+        example=ids[int(is_bare.argmax())].as_py() if is_bare.any() else None,
+        is_bare=is_bare,
     )
     return Vocabulary("entities", ids.to_pylist(), texts.to_pylist()), counts
 
