@@ -42,7 +42,7 @@ DESCRIPTIONS = expand(
 )
 DEFAULT_LANGUAGE = "en"
 
-_OBO_PREFIX = re.compile(r"http://purl\.obolibrary\.org/obo/([A-Za-z][A-Za-z0-9]*)_(?=\d)")
+_OBO_PREFIX = re.compile(r"http://purl\.obolibrary\.org/obo/([A-Za-z][A-Za-z0-9]*)_(?=\w*\d)")
 _BLANK_RUN = re.compile(r"[\0\s]+")
 _BREAK = re.compile(r"[\0\t-\r\x1c-\x1f\x85\u2028\u2029]")
 _INLINE = "a|abbr|b|bdi|bdo|cite|code|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strong|sub|sup|tt|u|var"
@@ -53,6 +53,7 @@ _INLINE_TAG = re.compile(rf"</?(?:{_INLINE})(?:\s+[\w:-]+\s*=[^<>]*|\s*/?)>", re
 _BLOCK_TAG = re.compile(rf"</?(?:{_BLOCK})(?:\s+[\w:-]+\s*=[^<>]*|\s*/?)>", re.I)
 _CHARACTER = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.I)
 _WIKI_LINK = re.compile(r"\[\[([^\[\]|]+)(?:\|([^\[\]]+))?\]\]")
+_ESCAPED_BREAKS = re.compile(r"(?:\\n)+(?![a-z])")  # not \nu, which is a letter in LaTeX
 _MARKDOWN_LINK = re.compile(r"\[([^\[\]]+)\]\((?:https?://|/)[^()\s]*\)")
 
 
@@ -198,12 +199,13 @@ def flatten(text: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Makes plain text of HTML and links: `<p>A [[Thing]] &amp; a < b</p>` becomes `A Thing & a < b`.
+    """Makes plain text of HTML, links and escaped line breaks.
 
-    Only elements of HTML are tags, and only characters with a semicolon are character references.
+    For example, `<p>A [[Thing]] &amp; a < b</p>` becomes `A Thing & a < b`. Only elements of HTML are tags,
+    and only names with a semicolon are characters.
     """
-    text = _WIKI_LINK.sub(lambda link: link[2] or link[1], text)
-    text = _MARKDOWN_LINK.sub(r"\1", text)
-    without = _INLINE_TAG.sub("", _BLOCK_TAG.sub(" ", text))
+    without = _WIKI_LINK.sub(lambda link: link[2] or link[1], text)
+    without = _ESCAPED_BREAKS.sub(" ", _MARKDOWN_LINK.sub(r"\1", without))
+    without = _INLINE_TAG.sub("", _BLOCK_TAG.sub(" ", without))
     without = _CHARACTER.sub(lambda reference: html.unescape(reference[0]), without)
     return text if without == text else re.sub(r" {2,}", " ", without).strip()
