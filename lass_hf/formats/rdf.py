@@ -172,11 +172,10 @@ class _Reading:
     def to_source(self) -> Source:
         """Selects triplets, entities and relations, and reports what was left out."""
         terms = list(self.code_of)
-        is_iri = [term[0] not in '_"<' for term in terms]
-        iris = [term for term, iri in zip(terms, is_iri, strict=True) if iri]
+        iris = list(dict.fromkeys([*(term for term in terms if term[0] not in '_"<'), *self.takers]))
         ids, prefixes = shorten(iris, self.prefixes)
-        id_of = dict(zip(iris, ids, strict=True))
-        self.ids = [id_of.get(term, term) for term in terms]
+        self.id_of = dict(zip(iris, ids, strict=True))
+        self.ids = [self.id_of.get(term, term) for term in terms]
         columns = [np.array(column, dtype=np.int32) for column in self.columns]
         statements = owl.Statements(terms, self.code_of, *columns)
         is_entity = self._select(statements)
@@ -219,7 +218,7 @@ class _Reading:
             self._leave_out("obsolete terms", int(is_obsolete.sum()), first, "they are no entities")
         for relation, (count, head, value) in self.counted.items():
             if count:
-                (name,), _ = shorten([relation], self.prefixes)
+                name = self.id_of[relation]
                 example = f'{self.ids[head]} {name} "{flatten(value)}"'
                 self._leave_out(f"literals of {name}", count, example, CHOOSABLE)
         is_entity = np.zeros(len(self.ids), dtype=bool)

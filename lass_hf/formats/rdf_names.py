@@ -150,11 +150,14 @@ class TextChooser:
 
     def add(self, resource: int, property_rank: int, text: str, language: str | None) -> None:
         """Considers one text of a resource."""
+        self.count += 1
+        if not text.strip(BLANKS):
+            self.lost.setdefault(resource, text)
+            return
         language = language or ""
         rank = self._ranks.get(language)
         if rank is None:
             rank = self._ranks[language] = self._rank_language(language.lower())
-        self.count += 1
         candidate = (rank, language, property_rank, text)
         best = self.chosen.get(resource)
         if best is None or candidate < best:
