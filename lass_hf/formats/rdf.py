@@ -15,7 +15,7 @@ from ..core.errors import GraphError
 from . import owl
 from .detection import Format, detect_format
 from .named_triplets import NamedTriplets, to_arrow_strings
-from .rdf_names import DEFAULT_LANGUAGE, DESCRIPTIONS, NAMES, TextChooser, flatten, forms_of, plain_text, shorten
+from .rdf_names import DEFAULT_LANGUAGE, DESCRIPTIONS, NAMES, TextChooser, forms_of, plain_text, shorten
 from .rdf_parsing import parse
 from .source import LeftOut, ReadingOptions, Source, names_table, needs_extra
 
@@ -219,7 +219,7 @@ class _Reading:
         for relation, (count, head, value) in self.counted.items():
             if count:
                 name = self.id_of[relation]
-                example = f'{self.ids[head]} {name} "{flatten(value)}"'
+                example = f'{self.ids[head]} {name} "{value}"'
                 self._leave_out(f"literals of {name}", count, example, CHOOSABLE)
         is_entity = np.zeros(len(self.ids), dtype=bool)
         is_entity[list(self.names.chosen)] = True  # labeled, though it may be in no triplet
@@ -237,8 +237,9 @@ class _Reading:
             self.notes.append(f"{num_restrictions} OWL restrictions (someValuesFrom) are triplets of their property")
 
     def _leave_out(self, what: str, count: int, example: str, reason: str) -> None:
-        shown = example if len(example) <= EXAMPLE_LENGTH else f"{example[: EXAMPLE_LENGTH - 3]}..."
-        self.left_out.append(LeftOut(what, count, flatten(shown), reason))
+        shown = " ".join(example[: 2 * EXAMPLE_LENGTH].split())
+        shown = shown if len(shown) <= EXAMPLE_LENGTH else f"{shown[: EXAMPLE_LENGTH - 3]}..."
+        self.left_out.append(LeftOut(what, count, shown, reason))
 
     def _report_texts(self, kind: str, chooser: TextChooser, codes: list[int]) -> None:
         """Reports which texts of one kind were not taken, and what decided about those that were."""
@@ -247,9 +248,9 @@ class _Reading:
             others = {code: chosen[-1] for code, chosen in chooser.chosen.items() if code not in taken}
             code, text = next(iter((chooser.lost or others).items()))
             reason = "one for each entity and each relation is taken"
-            self._leave_out(f"other {kind}", count, f'{self.ids[code]} "{flatten(text)}"', reason)
+            self._leave_out(f"other {kind}", count, f'{self.ids[code]} "{text}"', reason)
         if tied := [code for code in taken if code in chooser.tied]:
-            text = flatten(chooser.chosen[tied[0]][-1])[:EXAMPLE_LENGTH]
+            text = chooser.chosen[tied[0]][-1][:EXAMPLE_LENGTH]
             self.notes.append(
                 f"{len(tied)} resources have several {kind} of one property and language; the first by alphabet is "
                 f"taken, such as {text!r} for {self.ids[tied[0]]}"
@@ -265,12 +266,12 @@ class _Reading:
         plain = [text and plain_text(text) for text in texts]
         if changed := [(old, new) for old, new in zip(texts, plain, strict=True) if old != new]:
             self.notes.append(f"{len(changed)} descriptions were freed of HTML, links and escaped line breaks")
-        return [(text and flatten(text)) or None for text in plain]
+        return plain
 
     def _to_table(self, codes: list[int], descriptions: list[str | None]) -> Any:
         terms = list(self.code_of)
         ids: list[str | None] = [self.ids[code] for code in codes]
-        names = [flatten(self.values.get(code) or self.names.text_of(code) or "") or None for code in codes]
+        names = [self.values.get(code) or self.names.text_of(code) for code in codes]
         sources = [None if self.ids[code] == terms[code] else terms[code] for code in codes]
         return names_table({"id": ids, "name": names, "description": descriptions, "source_id": sources})
 

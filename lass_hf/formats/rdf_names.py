@@ -43,8 +43,6 @@ DESCRIPTIONS = expand(
 DEFAULT_LANGUAGE = "en"
 
 _OBO_PREFIX = re.compile(r"http://purl\.obolibrary\.org/obo/([A-Za-z][A-Za-z0-9]*)_(?=\w*\d)")
-_BLANK_RUN = re.compile(r"[\0\s]+")
-_BREAK = re.compile(r"[\0\t-\r\x1c-\x1f\x85\u2028\u2029]")
 _INLINE = "a|abbr|b|bdi|bdo|cite|code|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strong|sub|sup|tt|u|var"
 _BLOCK = (
     "blockquote|br|center|dd|div|dl|dt|h[1-6]|hr|img|li|ol|p|pre|table|tbody|td|th|thead|tr|ul|caption|figure|section"
@@ -192,13 +190,6 @@ class TextChooser:
         """Counts the resources whose text is in another language than the preferred one, by language."""
         chosen = (self.chosen[resource] for resource in resources if resource in self.chosen)
         return Counter(language for rank, language, _, _ in chosen if rank > 2)
-
-
-def flatten(text: str) -> str:
-    """Writes a text in one line: a space for line breaks and tabs (and the white space beside them), and NUL."""
-    if not _BREAK.search(text):
-        return text.strip(BLANKS)
-    return _BLANK_RUN.sub(lambda run: " " if _BREAK.search(run[0]) else run[0], text).strip(BLANKS)
 
 
 def plain_text(text: str) -> str:

@@ -142,7 +142,7 @@ def test_literals_become_entities_where_they_are_asked_for(tmp_path):
     source = read(tmp_path, text, include="literals")
     tails = {tail for _, _, tail in triplets(source)}
     assert tails == {"ex:b", year, '"1867"', '"a\\tb"@en'}
-    assert column(source, "name") == {"ex:a": "A", "ex:b": None, year: "1867", '"1867"': "1867", '"a\\tb"@en': "a b"}
+    assert column(source, "name") == {"ex:a": "A", "ex:b": None, year: "1867", '"1867"': "1867", '"a\\tb"@en': "a\tb"}
     assert {tail for _, _, tail in triplets(read(tmp_path, text, relations=["ex:year"]))} == {"ex:b", year}
     assert left_out(read(tmp_path, text, relations="http://example.org/year")) == {"literals of ex:motto": 2}
 
@@ -184,7 +184,7 @@ def test_descriptions_are_freed_of_html_and_links_but_not_of_comparisons(tmp_pat
         """,
     )
     assert list(column(source, "description").values()) == [
-        "A Thing of H2O & more. The End",
+        "A Thing of H2O & more. The\nEnd",
         "p < 0.05 and a <b and c> d; AT&T; List<b, c>; [1](see) \\nu",
     ]
     assert "1 descriptions were freed of HTML, links and escaped line breaks" in source.notes

@@ -1,7 +1,5 @@
 """Graphs in many scripts, written by pyoxigraph in each syntax, are read back as they were."""
 
-import re
-
 import pytest
 from helpers.properties import for_all
 from helpers.sources import column, triplets
@@ -53,8 +51,8 @@ def test_what_is_written_is_read(request, tmp_path, ending):
         found = [tuple(iri_of[name] or name for name in triplet) for triplet in triplets(source)]
         assert sorted(found) == sorted(set(rows))
         for name, text in column(source, "name").items():
-            expected = re.sub(r"\s*[\t\n]\s*", " ", labels.get(iri_of[name] or name, "")).strip(BLANKS)
-            assert (text or "") == expected
+            expected = labels.get(iri_of[name] or name, "")
+            assert text == (expected if expected.strip(BLANKS) else None)
         for name, iri in iri_of.items():
             prefix, _, local = name.partition(":")
             assert (iri or name) == (source.prefixes[prefix] + local if prefix in source.prefixes else name.strip("<>"))
@@ -66,10 +64,9 @@ def test_what_is_written_is_read(request, tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", ["ttl", "nt", "jsonld"])
-def test_control_characters_survive_but_those_that_break_lines(tmp_path, ending):
-    every = "".join(map(chr, range(1, 160)))
+def test_control_characters_in_names_survive(tmp_path, ending):
+    every = "".join(map(chr, range(160)))
     head = ox.NamedNode("http://example.org/a")
-    statements = [ox.Triple(head, ox.NamedNode(RELATIONS[0]), head), ox.Triple(head, LABEL, ox.Literal(f"<{every}>"))]
+    statements = [ox.Triple(head, ox.NamedNode(RELATIONS[0]), head), ox.Triple(head, LABEL, ox.Literal(every))]
     write(tmp_path / f"a.{ending}", SYNTAXES[ending], statements)
-    name = column(read_rdf(tmp_path / f"a.{ending}", ReadingOptions()), "name").popitem()[1]
-    assert name == "<" + re.sub("[\t-\r\x1c-\x20\x85]+", " ", every) + ">"
+    assert list(column(read_rdf(tmp_path / f"a.{ending}", ReadingOptions()), "name").values()) == [every]
