@@ -69,7 +69,7 @@ def print_summary(report: dict[str, Any], output: str) -> None:
         ("only_id", f"have nothing but their id, such as {_short(entities.get('example'))}"),
         ("in_no_triplet", "are in no triplet"),
     ):
-        if entities.get(key):
+        if entities.get(key) or (key in ("named", "described") and key in entities):
             print(f"{entities[key]:>10,}  {what}")
     print(
         f"{lengths['median']:>10,}  characters in the median; 95 % have at most {lengths['p95']:,}, the longest ",

@@ -252,11 +252,11 @@ def _find_warnings(imported: ImportedGraph, relations: list[dict[str, Any]]) -> 
             np.bincount(triplets[:, 1], weights, minlength=graph.num_relations)
             for weights in (None, is_bare[triplets[:, 2]])
         )
-        for number in np.flatnonzero((counts >= MANY) & (num_bare >= NEARLY_ALL * counts)).tolist():
-            warnings.append(
-                f"{num_bare[number]:,.0f} of {counts[number]:,} tails of {escaped(graph.relations.ids[number])} have no "
-                "text: their ids are all that a model reads (exclude leaves the relation out)"
-            )
+        warnings += [
+            f"{num_bare[number]:,.0f} of {counts[number]:,} tails of {escaped(graph.relations.ids[number])} have no text, "
+            "and a model reads only their ids (exclude leaves the relation out)"
+            for number in np.flatnonzero((counts >= MANY) & (num_bare >= NEARLY_ALL * counts)).tolist()
+        ]
     if single := [row["id"] for row in relations if row["triplets"] == 1]:
         more = f" and {len(single) - 1:,} more relations have" if single[1:] else " has"
         warnings.append(f"{escaped(single[0])}{more} one triplet only: too few to learn from (exclude leaves it out)")

@@ -127,7 +127,7 @@ def _announced(source: Source) -> Parts:
         f"{sum(len(triplets) for triplets, _ in splits.values()):,} triplets"
     )
     if num_left_out:
-        logger.warning("%s; %s statements left out: lass-hf import shows them", line, f"{num_left_out:,}")
+        logger.warning("%s; %s statements or values left out: lass-hf import shows them", line, f"{num_left_out:,}")
     else:
         logger.info(line)
     if warning := warn_of_ids(texts, len(entities)):

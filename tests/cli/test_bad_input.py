@@ -59,8 +59,14 @@ def test_missing_graph_folder(tmp_path, bad_input):
     assert str(tmp_path / "nothing") in bad_input("info", "--graph", tmp_path / "nothing")
 
 
-def test_graph_that_is_a_file(graph_folder, bad_input):
-    assert "train.tsv" in bad_input("info", "--graph", graph_folder / "train.tsv")
+def test_graph_that_is_a_file_of_no_known_format(tmp_path, bad_input):
+    (tmp_path / "graph.docx").write_text("cat eats mouse")
+    assert f"{tmp_path / 'graph.docx'}: of no known format" in bad_input("info", "--graph", tmp_path / "graph.docx")
+
+
+def test_long_texts_of_a_file_of_another_format(graph_folder, bad_input):
+    line = bad_input("info", "--graph", graph_folder / "train.tsv", "--long_text")
+    assert "train.tsv: long_text is for graph folders" in line
 
 
 def test_graph_folder_without_triplets(tmp_path, bad_input):

@@ -145,7 +145,8 @@ def test_from_file_gives_the_graph_and_says_in_a_line_what_was_left_out(read, ca
     assert messages(caplog) == [
         (
             "WARNING",
-            "pets.ttl: Turtle, 5 entities, 2 relations, 4 triplets; 12 statements left out: lass-hf import shows them",
+            "pets.ttl: Turtle, 5 entities, 2 relations, 4 triplets; 12 statements or values left out: "
+            "lass-hf import shows them",
         ),
         ("WARNING", "pets.ttl: 2 of 5 entities have no text, such as 'ex:Animal': their ids stand in for it"),
     ]
