@@ -253,8 +253,8 @@ def _find_warnings(imported: ImportedGraph, relations: list[dict[str, Any]]) -> 
             for weights in (None, is_bare[triplets[:, 2]])
         )
         warnings += [
-            f"{num_bare[number]:,.0f} of {counts[number]:,} tails of {escaped(graph.relations.ids[number])} have no text, "
-            "and a model reads only their ids (exclude leaves the relation out)"
+            f"{num_bare[number]:,.0f} of {counts[number]:,} tails of {escaped(graph.relations.ids[number])} "
+            "have no text, and a model reads only their ids (exclude leaves the relation out)"
             for number in np.flatnonzero((counts >= MANY) & (num_bare >= NEARLY_ALL * counts)).tolist()
         ]
     if single := [row["id"] for row in relations if row["triplets"] == 1]:
