@@ -101,7 +101,7 @@ def print_summary(report: dict[str, Any], output: str) -> None:
         ("only_id", f"have nothing but their id, such as {_short(entities.get('example'))}"),
         ("in_no_triplet", "are in no triplet"),
     ):
-        if entities.get(key):
+        if entities.get(key) or (key in ("named", "described") and key in entities):
             print(f"{entities[key]:>10,}  {what}")
     print(
         f"{lengths['median']:>10,}  characters in the median; 95 % have at most {lengths['p95']:,}, the longest ",
@@ -111,10 +111,12 @@ def print_summary(report: dict[str, Any], output: str) -> None:
 
     if report["left_out"]:
         print("\nLeft out")
+    for reason in dict.fromkeys(part["reason"] for part in report["left_out"]):
         for part in report["left_out"]:
-            example = f", such as {_short(part['example'], 60)}" if part["example"] else ""
-            print(f"{part['count']:>10,}  {one_line(part['what'])}{example}")
-            print(f"{'':12}{one_line(part['reason'])}")
+            if part["reason"] == reason:
+                example = f", such as {_short(part['example'])}" if part["example"] else ""
+                print(f"{part['count']:>10,}  {one_line(part['what'])}{example}")
+        print(f"{'':12}-> {one_line(reason)}")
 
     remarks = [*report["warnings"], *report["notes"]]
     if shared := report["shared_names"]["entities"]:

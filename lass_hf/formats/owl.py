@@ -3,7 +3,7 @@
 Statements are integer arrays here; no loop runs over them. `rdf.py` reads them, and reports what this module finds.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,13 +98,8 @@ class Statements:
         """Returns which terms are classes of the languages RDF, RDFS, OWL and SKOS: bool of shape (terms,)."""
         return self.mark(lambda term: term.startswith(_LANGUAGE)) | self.is_one_of(_SKOS_CLASSES)
 
-    def resolve_restrictions(self) -> tuple[np.ndarray, int]:
-        """Replaces `X subClassOf [onProperty P; someValuesFrom C]` by `X P C`, as OBO has it.
-
-        Returns:
-            Which statements are the inner ones of a restriction that was replaced: bool of shape (n,). And how many
-            were replaced.
-        """
+    def resolve_restrictions(self) -> int:
+        """Replaces `X subClassOf [onProperty P; someValuesFrom C]` by `X P C`, as OBO has it; returns how many."""
         property_of = np.full(len(self.terms), -1, dtype=np.int32)
         filler_of = property_of.copy()
         for iri, of in ((ON_PROPERTY, property_of), (SOME_VALUES, filler_of)):
@@ -117,9 +112,10 @@ class Statements:
         outer &= ~self.is_blank[self.heads]
         used = np.zeros(len(self.terms), dtype=bool)
         used[self.tails[outer]] = True
-        inner = used[self.heads]
-        self.relations[outer], self.tails[outer] = property_of[self.tails[outer]], filler_of[self.tails[outer]]
-        return inner, int(outer.sum())
+        restrictions = self.tails[outer]
+        self.relations[outer], self.tails[outer] = property_of[restrictions], filler_of[restrictions]
+        self.keep(~used[self.heads])
+        return len(restrictions)
 
     def is_expression(self) -> np.ndarray:
         """Returns which blank nodes are class expressions, annotated axioms or lists: bool of shape (terms,)."""
@@ -128,3 +124,89 @@ class Statements:
         marked = self.have_type(in_owl)
         marked[self.heads[structural[self.relations]]] = True
         return marked & self.is_blank
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule by which statements are left out.
+
+    Attributes:
+        what: what they are, in words.
+        reason: why they are left out, and how to have them.
+        find: returns which of the statements that are left it concerns: bool of shape (n,).
+        kind: the value of the option `include` that switches the rule off.
+    """
+
+    what: str
+    reason: str
+    find: Callable[[], np.ndarray]
+    kind: str = ""
+
+
+def find_unrelated(
+    statements: Statements, is_obsolete: np.ndarray, chosen: Iterable[str], include: Collection[str]
+) -> tuple[np.ndarray, list[Rule]]:
+    """Makes the rules by which statements are left out.
+
+    Args:
+        statements: all statements of a source.
+        is_obsolete: which terms are obsolete: bool of shape (terms,).
+        chosen: the predicates that are not left out as annotations, types or the like.
+        include: the kinds of what is not left out.
+
+    Returns:
+        Which terms are no entities by their type, bool of shape (terms,); and the rules, to be applied in this
+        order.
+    """
+    is_schema = statements.is_schema_class()
+    is_no_entity = statements.have_type(statements.is_one_of(NO_ENTITIES))
+    is_term = statements.have_type(is_schema)
+    is_expression = statements.is_expression()
+    is_quoted = statements.mark(lambda term: term.startswith("<<"))
+    is_annotation = statements.is_one_of(ANNOTATIONS)
+    is_annotation |= statements.have_type(statements.is_one_of([ANNOTATION_PROPERTY]))
+    is_provenance, is_type = statements.is_one_of(PROVENANCE), statements.is_one_of((TYPE, SUBCLASS))
+    is_free = ~statements.is_one_of(chosen)
+
+    def at_ends(of_terms: np.ndarray) -> np.ndarray:
+        return of_terms[statements.heads] | of_terms[statements.tails]
+
+    def has(of_relations: np.ndarray) -> np.ndarray:
+        return (of_relations & is_free)[statements.relations]
+
+    by_name = "; naming the predicate in relations chooses them in"
+    choosable = 'include="annotations" or naming the predicate in relations chooses them in'
+    rules = [
+        Rule("repeated statements", "a graph holds a triplet once", lambda: ~statements.first_occurrences()),
+        Rule("statements about statements", "a triplet connects two resources", lambda: is_quoted[statements.tails]),
+        Rule(
+            "statements of class expressions, axioms and lists",
+            "only subClassOf and someValuesFrom between named classes are triplets",
+            lambda: at_ends(is_expression),
+        ),
+        Rule(
+            "statements with blank nodes",
+            'they have no IRI; include="blank_nodes" chooses them in',
+            lambda: at_ends(statements.is_blank),
+            "blank_nodes",
+        ),
+        Rule(
+            "types and superclasses that belong to RDF, RDFS, OWL or SKOS",
+            f"they say that something is a term{by_name}",
+            lambda: has(is_type) & is_schema[statements.tails],
+        ),
+        Rule(
+            "statements about properties, ontologies and concept schemes",
+            f"these are no entities{by_name}",
+            lambda: at_ends(is_no_entity) & is_free[statements.relations],
+        ),
+        Rule("annotations", choosable, lambda: has(is_annotation), "annotations"),
+        Rule(
+            "statements about the provenance of terms",
+            choosable,
+            lambda: has(is_provenance) & is_term[statements.heads],
+            "annotations",
+        ),
+        Rule("statements with obsolete terms", "they are no entities", lambda: at_ends(is_obsolete)),
+    ]
+    return is_no_entity | is_schema, [rule for rule in rules if rule.kind not in include]

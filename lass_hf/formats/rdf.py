@@ -15,13 +15,13 @@ from ..core.errors import GraphError
 from . import owl
 from .detection import Format, detect_format
 from .named_triplets import NamedTriplets, to_arrow_strings
-from .rdf_names import DEFAULT_LANGUAGE, DESCRIPTIONS, NAMES, TextChooser, flatten, forms_of, plain_text, shorten
+from .rdf_names import DEFAULT_LANGUAGE, DESCRIPTIONS, NAMES, TextChooser, forms_of, plain_text, shorten
 from .rdf_parsing import parse
 from .source import LeftOut, ReadingOptions, Source, names_table, needs_extra
 
 SHOWN = 10  # properties or languages that a message lists
+CHOOSABLE = 'include="literals" or naming the predicate in relations chooses them in'
 EXAMPLE_LENGTH = 120  # characters of an example in a line
-CHOOSABLE = 'include="{}" or naming the predicate in relations chooses them in'
 
 
 def read_rdf(path: str | Path, options: ReadingOptions) -> Source:
@@ -66,7 +66,7 @@ class _Reading:
     def __init__(self, kind: Format, options: ReadingOptions):
         self.kind, self.options = kind, options
         self.left_out: list[LeftOut] = []
-        self.notes = list(kind.notes)
+        self.notes: list[str] = []
         self.prefixes: dict[str, str] = {}
         self.code_of: dict[str, int] = {}
         self.columns = (array("i"), array("i"), array("i"))
@@ -172,11 +172,10 @@ class _Reading:
     def to_source(self) -> Source:
         """Selects triplets, entities and relations, and reports what was left out."""
         terms = list(self.code_of)
-        is_iri = [term[0] not in '_"<' for term in terms]
-        iris = [term for term, iri in zip(terms, is_iri, strict=True) if iri]
+        iris = list(dict.fromkeys([*(term for term in terms if term[0] not in '_"<'), *self.takers]))
         ids, prefixes = shorten(iris, self.prefixes)
-        id_of = dict(zip(iris, ids, strict=True))
-        self.ids = [id_of.get(term, term) for term in terms]
+        self.id_of = dict(zip(iris, ids, strict=True))
+        self.ids = [self.id_of.get(term, term) for term in terms]
         columns = [np.array(column, dtype=np.int32) for column in self.columns]
         statements = owl.Statements(terms, self.code_of, *columns)
         is_entity = self._select(statements)
@@ -203,71 +202,28 @@ class _Reading:
     def _select(self, statements: owl.Statements) -> np.ndarray:
         """Keeps the statements that are triplets; returns which terms are entities: bool of shape (terms,)."""
 
-        def at_ends(of_terms: np.ndarray) -> np.ndarray:
-            return of_terms[statements.heads] | of_terms[statements.tails]
-
-        def leave(rows: np.ndarray, what: str, reason: str) -> None:
-            if rows.any():
+        is_property = statements.is_one_of(self.takers) | statements.have_type(statements.is_one_of(owl.PROPERTIES))
+        is_obsolete = statements.have_type(statements.is_one_of(owl.OBSOLETE))
+        is_obsolete[list(self.obsolete)] = True
+        self._note_graphs(statements)
+        no_entities, rules = owl.find_unrelated(statements, is_obsolete, self.chosen, self.options.include)
+        for rule in rules:
+            if (rows := rule.find()).any():
                 row = int(rows.argmax())
                 codes = (statements.heads[row], statements.relations[row], statements.tails[row])
-                self._leave_out(what, int(rows.sum()), " ".join(self.ids[code] for code in codes), reason)
+                self._leave_out(rule.what, int(rows.sum()), " ".join(self.ids[code] for code in codes), rule.reason)
                 statements.keep(~rows)
-
-        include, is_one_of = self.options.include, statements.is_one_of
-        schema = statements.is_schema_class()
-        is_obsolete = statements.have_type(is_one_of(owl.OBSOLETE))
-        is_obsolete[list(self.obsolete)] = True
-        is_no_entity = statements.have_type(is_one_of(owl.NO_ENTITIES))
-        is_property = statements.have_type(is_one_of(owl.PROPERTIES)) | is_one_of(self.takers)
-        is_vocabulary = statements.have_type(schema)
-        is_annotation = is_one_of(owl.ANNOTATIONS) | statements.have_type(is_one_of([owl.ANNOTATION_PROPERTY]))
-        is_expression = statements.is_expression()
-        free = ~is_one_of(self.chosen)  # of the predicates: not chosen by name
-        self._note_graphs(statements)
-        inner, num_restrictions = statements.resolve_restrictions()
-        statements.keep(~inner)
-        if num_restrictions:
-            self.notes.append(f"{num_restrictions} OWL restrictions (someValuesFrom) are triplets of their property")
-        leave(~statements.first_occurrences(), "repeated statements", "a graph holds a triplet once")
-        is_quoted = statements.mark(lambda term: term.startswith("<<"))
-        leave(is_quoted[statements.tails], "statements about statements", "a triplet connects two resources")
-        leave(
-            at_ends(is_expression),
-            "statements of class expressions, axioms and lists",
-            "only subClassOf and someValuesFrom between named classes are triplets",
-        )
-        if "blank_nodes" not in include:
-            reason = 'they have no IRI; include="blank_nodes" chooses them in'
-            leave(at_ends(statements.is_blank), "statements with blank nodes", reason)
-        leave(
-            is_one_of((owl.TYPE, owl.SUBCLASS))[statements.relations]
-            & schema[statements.tails]
-            & free[statements.relations],
-            "types and superclasses that belong to RDF, RDFS, OWL or SKOS",
-            "they say that something is a term; naming the predicate in relations chooses them in",
-        )
-        leave(
-            at_ends(is_no_entity) & free[statements.relations],
-            "statements about properties, ontologies and concept schemes",
-            "these are no entities; naming the predicate in relations chooses them in",
-        )
-        if "annotations" not in include:
-            reason = CHOOSABLE.format("annotations")
-            leave((is_annotation & free)[statements.relations], "annotations", reason)
-            by_whom = (is_one_of(owl.PROVENANCE) & free)[statements.relations] & is_vocabulary[statements.heads]
-            leave(by_whom, "statements about the provenance of terms", reason)
-        leave(at_ends(is_obsolete), "statements with obsolete terms", "they are no entities")
-        if self.obsolete or is_obsolete.any():
+        if is_obsolete.any():
             first = self.ids[int(is_obsolete.argmax())]
             self._leave_out("obsolete terms", int(is_obsolete.sum()), first, "they are no entities")
         for relation, (count, head, value) in self.counted.items():
             if count:
-                (name,), _ = shorten([relation], self.prefixes)
-                example = f'{self.ids[head]} {name} "{flatten(value)}"'
-                self._leave_out(f"literals of {name}", count, example, CHOOSABLE.format("literals"))
+                name = self.id_of[relation]
+                example = f'{self.ids[head]} {name} "{value}"'
+                self._leave_out(f"literals of {name}", count, example, CHOOSABLE)
         is_entity = np.zeros(len(self.ids), dtype=bool)
         is_entity[list(self.names.chosen)] = True  # labeled, though it may be in no triplet
-        is_entity &= ~(is_property | is_no_entity | is_obsolete | statements.is_blank | schema)
+        is_entity &= ~(is_property | is_obsolete | no_entities | statements.is_blank)
         is_entity[statements.heads] = is_entity[statements.tails] = True
         return is_entity
 
@@ -277,10 +233,13 @@ class _Reading:
         if len(imports := statements.tails[statements.is_one_of([owl.IMPORTS])[statements.relations]]):
             names = [f"<{statements.terms[code]}>" for code in imports.tolist()]
             self.notes.append(f"owl:imports {_list(names)}: not fetched; read the files in one folder to have them")
+        if num_restrictions := statements.resolve_restrictions():
+            self.notes.append(f"{num_restrictions} OWL restrictions (someValuesFrom) are triplets of their property")
 
     def _leave_out(self, what: str, count: int, example: str, reason: str) -> None:
-        shown = example if len(example) <= EXAMPLE_LENGTH else f"{example[: EXAMPLE_LENGTH - 3]}..."
-        self.left_out.append(LeftOut(what, count, flatten(shown), reason))
+        shown = " ".join(example[: 2 * EXAMPLE_LENGTH].split())
+        shown = shown if len(shown) <= EXAMPLE_LENGTH else f"{shown[: EXAMPLE_LENGTH - 3]}..."
+        self.left_out.append(LeftOut(what, count, shown, reason))
 
     def _report_texts(self, kind: str, chooser: TextChooser, codes: list[int]) -> None:
         """Reports which texts of one kind were not taken, and what decided about those that were."""
@@ -289,9 +248,9 @@ class _Reading:
             others = {code: chosen[-1] for code, chosen in chooser.chosen.items() if code not in taken}
             code, text = next(iter((chooser.lost or others).items()))
             reason = "one for each entity and each relation is taken"
-            self._leave_out(f"other {kind}", count, f'{self.ids[code]} "{flatten(text)}"', reason)
+            self._leave_out(f"other {kind}", count, f'{self.ids[code]} "{text}"', reason)
         if tied := [code for code in taken if code in chooser.tied]:
-            text = flatten(chooser.chosen[tied[0]][-1])[:EXAMPLE_LENGTH]
+            text = chooser.chosen[tied[0]][-1][:EXAMPLE_LENGTH]
             self.notes.append(
                 f"{len(tied)} resources have several {kind} of one property and language; the first by alphabet is "
                 f"taken, such as {text!r} for {self.ids[tied[0]]}"
@@ -306,13 +265,13 @@ class _Reading:
         texts = [self.descriptions.text_of(code) for code in codes]
         plain = [text and plain_text(text) for text in texts]
         if changed := [(old, new) for old, new in zip(texts, plain, strict=True) if old != new]:
-            self.notes.append(f"{len(changed)} descriptions were freed of HTML and links")
-        return [(text and flatten(text)) or None for text in plain]
+            self.notes.append(f"{len(changed)} descriptions were freed of HTML, links and escaped line breaks")
+        return plain
 
     def _to_table(self, codes: list[int], descriptions: list[str | None]) -> Any:
         terms = list(self.code_of)
         ids: list[str | None] = [self.ids[code] for code in codes]
-        names = [flatten(self.values.get(code) or self.names.text_of(code) or "") or None for code in codes]
+        names = [self.values.get(code) or self.names.text_of(code) for code in codes]
         sources = [None if self.ids[code] == terms[code] else terms[code] for code in codes]
         return names_table({"id": ids, "name": names, "description": descriptions, "source_id": sources})
 

@@ -42,9 +42,7 @@ DESCRIPTIONS = expand(
 )
 DEFAULT_LANGUAGE = "en"
 
-_OBO_PREFIX = re.compile(r"http://purl\.obolibrary\.org/obo/([A-Za-z][A-Za-z0-9]*)_(?=\d)")
-_BLANK_RUN = re.compile(r"[\0\s]+")
-_BREAK = re.compile(r"[\0\t-\r\x1c-\x1f\x85\u2028\u2029]")
+_OBO_PREFIX = re.compile(r"http://purl\.obolibrary\.org/obo/([A-Za-z][A-Za-z0-9]*)_(?=\w*\d)")
 _INLINE = "a|abbr|b|bdi|bdo|cite|code|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strong|sub|sup|tt|u|var"
 _BLOCK = (
     "blockquote|br|center|dd|div|dl|dt|h[1-6]|hr|img|li|ol|p|pre|table|tbody|td|th|thead|tr|ul|caption|figure|section"
@@ -53,6 +51,7 @@ _INLINE_TAG = re.compile(rf"</?(?:{_INLINE})(?:\s+[\w:-]+\s*=[^<>]*|\s*/?)>", re
 _BLOCK_TAG = re.compile(rf"</?(?:{_BLOCK})(?:\s+[\w:-]+\s*=[^<>]*|\s*/?)>", re.I)
 _CHARACTER = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.I)
 _WIKI_LINK = re.compile(r"\[\[([^\[\]|]+)(?:\|([^\[\]]+))?\]\]")
+_ESCAPED_BREAKS = re.compile(r"(?:\\n)+(?![a-z])")  # not \nu, which is a letter in LaTeX
 _MARKDOWN_LINK = re.compile(r"\[([^\[\]]+)\]\((?:https?://|/)[^()\s]*\)")
 
 
@@ -149,11 +148,14 @@ class TextChooser:
 
     def add(self, resource: int, property_rank: int, text: str, language: str | None) -> None:
         """Considers one text of a resource."""
+        self.count += 1
+        if not text.strip(BLANKS):
+            self.lost.setdefault(resource, text)
+            return
         language = language or ""
         rank = self._ranks.get(language)
         if rank is None:
             rank = self._ranks[language] = self._rank_language(language.lower())
-        self.count += 1
         candidate = (rank, language, property_rank, text)
         best = self.chosen.get(resource)
         if best is None or candidate < best:
@@ -190,20 +192,14 @@ class TextChooser:
         return Counter(language for rank, language, _, _ in chosen if rank > 2)
 
 
-def flatten(text: str) -> str:
-    """Writes a text in one line: a space for line breaks and tabs (and the white space beside them), and NUL."""
-    if not _BREAK.search(text):
-        return text.strip(BLANKS)
-    return _BLANK_RUN.sub(lambda run: " " if _BREAK.search(run[0]) else run[0], text).strip(BLANKS)
-
-
 def plain_text(text: str) -> str:
-    """Makes plain text of HTML and links: `<p>A [[Thing]] &amp; a < b</p>` becomes `A Thing & a < b`.
+    """Makes plain text of HTML, links and escaped line breaks.
 
-    Only elements of HTML are tags, and only characters with a semicolon are character references.
+    For example, `<p>A [[Thing]] &amp; a < b</p>` becomes `A Thing & a < b`. Only elements of HTML are tags,
+    and only names with a semicolon are characters.
     """
-    text = _WIKI_LINK.sub(lambda link: link[2] or link[1], text)
-    text = _MARKDOWN_LINK.sub(r"\1", text)
-    without = _INLINE_TAG.sub("", _BLOCK_TAG.sub(" ", text))
+    without = _WIKI_LINK.sub(lambda link: link[2] or link[1], text)
+    without = _ESCAPED_BREAKS.sub(" ", _MARKDOWN_LINK.sub(r"\1", without))
+    without = _INLINE_TAG.sub("", _BLOCK_TAG.sub(" ", without))
     without = _CHARACTER.sub(lambda reference: html.unescape(reference[0]), without)
     return text if without == text else re.sub(r" {2,}", " ", without).strip()

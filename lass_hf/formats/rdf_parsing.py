@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
-from ..core.errors import GraphError, first_line
+from ..core.errors import GraphError, first_line, library_errors
 from ..core.vocabulary import escaped
 from .detection import Format
 
@@ -50,7 +50,7 @@ def parse(part: Format, prefixes: dict[str, str]) -> Iterator[Any]:
         **{"Turtle": ox.RdfFormat.TURTLE, "N-Triples": ox.RdfFormat.N_TRIPLES, "N-Quads": ox.RdfFormat.N_QUADS},
         **{"TriG": ox.RdfFormat.TRIG, "RDF/XML": ox.RdfFormat.RDF_XML, "JSON-LD": ox.RdfFormat.JSON_LD},
     }
-    with _one_line_errors(part):
+    with library_errors(f"{part.path}: cannot be read", kind=GraphError), _one_line_errors(part):
         if part.name == "RDF/XML":
             with _open(part) as file:
                 _check_xml(part, file)
@@ -94,8 +94,6 @@ def _one_line_errors(part: Format) -> Iterator[None]:
         raise GraphError(
             f"{part.path}: its gzip compression is damaged, or the file is cut off ({first_line(error)}); get it again"
         ) from None
-    except OSError as error:
-        raise GraphError(f"{part.path}: cannot be read ({first_line(error)})") from None
 
 
 def _check_xml(part: Format, file: BinaryIO) -> None:

@@ -26,6 +26,9 @@ from .text_folder import WRITTEN_SPLITS, WRITTEN_TEXTS, write_directory
 
 REPORT_FILE = "import_report.json"
 SOURCE_FILE = "source.json"
+TEXT_COUNTS = ("named", "described", "only_category", "only_id", "example")
+MANY = 20  # triplets of a relation whose tails are looked at
+NEARLY_ALL = 0.9  # of the tails of a relation
 EXPECTED = "the record of a source, as lass-hf import writes it; import the source again"
 KEYS: Types = {
     **{"path": str, "format": str, "files": list, "options": dict, "prefixes": dict},
@@ -180,7 +183,7 @@ def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]
         "entities": {
             "count": graph.num_entities,
             "in_no_triplet": graph.num_entities - len(graph.candidates[0]),
-            **(dataclasses.asdict(imported.texts) if imported.texts else {}),
+            **{name: getattr(imported.texts, name) for name in TEXT_COUNTS if imported.texts},
         },
         "text_length": {
             "median": int(np.median(lengths)),
@@ -242,6 +245,18 @@ def _find_warnings(imported: ImportedGraph, relations: list[dict[str, Any]]) -> 
     warnings = []
     if imported.texts and (warning := warn_of_ids(imported.texts, imported.graph.num_entities)):
         warnings.append(warning)
+    if imported.texts and imported.texts.only_id:
+        graph, is_bare = imported.graph, imported.texts.is_bare
+        triplets = np.concatenate([split.positives for split in graph.splits.values()])
+        counts, num_bare = (
+            np.bincount(triplets[:, 1], weights, minlength=graph.num_relations)
+            for weights in (None, is_bare[triplets[:, 2]])
+        )
+        warnings += [
+            f"{num_bare[number]:,.0f} of {counts[number]:,} tails of {escaped(graph.relations.ids[number])} "
+            "have no text, and a model reads only their ids (exclude leaves the relation out)"
+            for number in np.flatnonzero((counts >= MANY) & (num_bare >= NEARLY_ALL * counts)).tolist()
+        ]
     if single := [row["id"] for row in relations if row["triplets"] == 1]:
         more = f" and {len(single) - 1:,} more relations have" if single[1:] else " has"
         warnings.append(f"{escaped(single[0])}{more} one triplet only: too few to learn from (exclude leaves it out)")

@@ -41,6 +41,7 @@ class TextCounts:
         only_category: how many have neither, but a category.
         only_id: how many have nothing but their id.
         example: the id of the first entity that has nothing but its id; None if all have more.
+        is_bare: which entities have nothing but their id, bool of shape (num_entities,).
     """
 
     named: int
@@ -48,6 +49,7 @@ class TextCounts:
     only_category: int
     only_id: int
     example: str | None
+    is_bare: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _announced(source: Source) -> Parts:
         f"{sum(len(triplets) for triplets, _ in splits.values()):,} triplets"
     )
     if num_left_out:
-        logger.warning("%s; %s statements left out: lass-hf import shows them", line, f"{num_left_out:,}")
+        logger.warning("%s; %s statements or values left out: lass-hf import shows them", line, f"{num_left_out:,}")
     else:
         logger.info(line)
     if warning := warn_of_ids(texts, len(entities)):
@@ -189,16 +191,17 @@ def _entities(table: "pa.Table", occurring: "pa.LargeStringArray") -> tuple[Voca
     kinds = categories.dictionary_encode()
     words = pa.array([_words_of_category(kind) for kind in kinds.dictionary.to_pylist()], pa.large_string())
     more = pc.coalesce(descriptions, words.take(kinds.indices))
-    texts = pc.coalesce(pc.binary_join_element_wise(named, more, ", "), named)
+    texts = pc.coalesce(pc.binary_join_element_wise(named, more, pa.scalar(", ", pa.large_string())), named)
     texts = pc.if_else(pc.equal(named, more).fill_null(False), named, texts)
-    bare = np.asarray(pc.and_(unnamed, undescribed))
-    only_id = bare & np.asarray(uncategorized)
+    no_words = np.asarray(pc.and_(unnamed, undescribed))
+    is_bare = no_words & np.asarray(uncategorized)
     counts = TextCounts(
         named=len(ids) - int(np.asarray(unnamed).sum()),
         described=len(ids) - int(np.asarray(undescribed).sum()),
-        only_category=int((bare & ~only_id).sum()),
-        only_id=int(only_id.sum()),
-        example=ids[int(only_id.argmax())].as_py() if only_id.any() else None,
+        only_category=int((no_words & ~is_bare).sum()),
+        only_id=int(is_bare.sum()),
+        example=ids[int(is_bare.argmax())].as_py() if is_bare.any() else None,
+        is_bare=is_bare,
     )
     return Vocabulary("entities", ids.to_pylist(), texts.to_pylist()), counts
 
@@ -209,7 +212,9 @@ def _relations(table: "pa.Table", occurring: "pa.LargeStringArray") -> Vocabular
 
     occurring_too = pc.is_in(table["id"], value_set=occurring)
     ids, names = (column.to_pylist() for column in _columns(table.filter(occurring_too), occurring, ("name",)))
-    return Vocabulary("relations", ids, [name or words_of_id(id) for id, name in zip(ids, names, strict=True)])
+    # A name that only repeats the end of the id, as in vocabularies, is no words: `domainIncludes`.
+    texts = [words_of_id(id) if not name or id.endswith(name) else name for id, name in zip(ids, names, strict=True)]
+    return Vocabulary("relations", ids, texts)
 
 
 def _columns(table: "pa.Table", occurring: "pa.LargeStringArray", columns: tuple[str, ...]) -> "list[pa.Array]":

@@ -94,7 +94,8 @@ def from_directory(path: str | Path, long_text: bool) -> Parts:
 def _read_split(path: Path, names: list[str]) -> NamedTriplets | None:
     """Reads the triplets of a split: one file, or one of true and one of false triplets; None if there is none."""
     files = {
-        role: _only(path, [f"{name}{role}.{suffix}" for name in names for suffix in ("tsv", "txt")]) for role in ROLES
+        role: _find_one(path, "split", [f"{name}{role}.{suffix}" for name in names for suffix in ("tsv", "txt")])
+        for role in ROLES
     }
     plain, positive, negative = files.values()
     if plain and positive and not filecmp.cmp(plain, positive, shallow=False):
@@ -115,11 +116,11 @@ def _read_split(path: Path, names: list[str]) -> NamedTriplets | None:
     return NamedTriplets.from_true_and_false(triplets, false)
 
 
-def _only(path: Path, names: list[str]) -> Path | None:
+def _find_one(path: Path, what: str, names: list[str]) -> Path | None:
     """Returns the one file of some names that is there, or None; raises GraphError for several."""
     existing = [path / name for name in names if (path / name).is_file()]
     if len(existing) > 1:
-        raise GraphError(f"{path}: {' and '.join(file.name for file in existing)} are the same; keep one")
+        raise GraphError(f"{path}: {' and '.join(file.name for file in existing)} are the same {what}; keep one")
     return existing[0] if existing else None
 
 
@@ -143,8 +144,8 @@ def _read_texts(path: Path, kind: str, names: list[str], long_text: bool) -> tup
     file = path / f"{kind}2text.txt"
     texts = read_texts(file) if file.is_file() else None
     if texts is None:
-        labels = _only(path, [f"{kind}{ending}" for ending in LABEL_FILES])
-        definitions = _only(path, [f"{kind}{ending}" for ending in DEFINITION_FILES])
+        labels = _find_one(path, "texts", [f"{kind}{ending}" for ending in LABEL_FILES])
+        definitions = _find_one(path, "texts", [f"{kind}{ending}" for ending in DEFINITION_FILES])
         file = labels or definitions or file
         if labels or definitions:
             texts = _join(_read_names(labels), _read_names(definitions))
