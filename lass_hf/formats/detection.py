@@ -154,9 +154,11 @@ def detect_format(path: str | Path) -> Format:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        broken = path.is_symlink() and not path.exists()
-        why = f"a link to {os.readlink(path)}, which does not exist" if broken else "no such file or folder"
-        raise GraphError(f"{path}: {why if isinstance(error, FileNotFoundError) else error.strerror}") from None
+        why = error.strerror
+        if isinstance(error, FileNotFoundError):
+            is_link = path.is_symlink()
+            why = f"a link to {os.readlink(path)}, which does not exist" if is_link else "no such file or folder"
+        raise GraphError(f"{path}: {why}") from None
     if stat.S_ISDIR(mode):
         return _detect_folder(path)
     if not stat.S_ISREG(mode):
@@ -219,8 +221,10 @@ def _look_at(head: bytes) -> str | None:
     for magic, name in MAGIC.items():
         if head.startswith(magic):
             return "an Excel file" if name == "a zip archive" and b"xl/" in head else name
-    if b"\0" in head:
-        return "a tar archive" if head[257:262] == b"ustar" else "text in UTF-16"
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    if head[:200].count(0) > len(head[:200]) / 3:  # every second byte of Latin letters
+        return "text in UTF-16"
     text = head.decode("utf-8-sig", errors="replace")
     if (root := _ROOT.match(text)) and (known := _ROOTS.get(root[1].lower())):
         return known
@@ -239,7 +243,7 @@ def _look_at(head: bytes) -> str | None:
 def _kind_of_json(text: str) -> str | None:
     """Returns the format of a text that may begin with a JSON value, None if it does not."""
     text = text.lstrip()
-    if not re.match(r'\[\s*[\[{"\]]|\{\s*["}]', text):
+    if not re.match(r'\[\s*[\[{"]|\{\s*["}]', text):
         return None  # [] and [ ... ] begin blank nodes in Turtle
     if re.search(r'"graphs"\s*:\s*\[', text):
         return "obographs JSON"
@@ -299,6 +303,6 @@ def _detect_folder(folder: Path) -> Format:
 
 
 def _one_of_each(parts: list[Format]) -> list[Format]:
-    """Returns one part of each family; the first two parts if all are of one family."""
-    first = {part.family: part for part in reversed(parts)}
-    return list(first.values()) if len(first) > 1 else parts[:2]
+    """Returns the first part of each family; the first two parts if all are of one family."""
+    first = [part for number, part in enumerate(parts) if part.family not in {one.family for one in parts[:number]}]
+    return first if len(first) > 1 else parts[:2]
