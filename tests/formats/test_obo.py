@@ -234,7 +234,7 @@ def test_other_encodings_and_options_are_refused(tmp_path):
 
 def test_a_damaged_archive_is_an_error_of_one_line(tmp_path):
     path = tmp_path / "x.obo.gz"
-    path.write_bytes(gzip.compress((HEADER + str(np.random.default_rng(0).bytes(20_000))).encode())[:-500])
+    path.write_bytes(gzip.compress(HEADER.encode() + np.random.default_rng(0).bytes(200_000), 1)[:-500])
     with pytest.raises(GraphError, match=r"x\.obo\.gz: cannot be read as OBO"):
         read_source(path)
 
