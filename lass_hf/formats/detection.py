@@ -21,20 +21,20 @@ HEAD = 65536  # bytes at the beginning of a file that are looked at
 FAMILIES = {  # format -> family
     **dict.fromkeys(("Turtle", "N-Triples", "N-Quads", "TriG", "RDF/XML", "JSON-LD"), "rdf"),
     **dict.fromkeys(("OBO", "obographs JSON"), "obo"),
-    **dict.fromkeys(("CSV", "TSV", "Parquet", "JSON Lines"), "tables"),
+    **dict.fromkeys(("CSV", "TSV", "Parquet", "JSON Lines", "JSON"), "tables"),
 }
 ENDINGS = {
     **{".ttl": "Turtle", ".nt": "N-Triples", ".nq": "N-Quads", ".trig": "TriG", ".jsonld": "JSON-LD", ".obo": "OBO"},
     **dict.fromkeys((".rdf", ".owl", ".xml"), "RDF/XML"),
     **{".csv": "CSV", ".tsv": "TSV", ".txt": "TSV", ".tab": "TSV", ".parquet": "Parquet"},
     **dict.fromkeys((".jsonl", ".ndjson"), "JSON Lines"),
-    ".json": "JSON",  # its content says which one
+    ".json": "JSON",  # of any kind; the format of that name is a list of objects
 }
 # A format of the ending that also holds the one of the content: N-Triples are Turtle.
 CONTAINED = {
     "N-Triples": ("Turtle", "TriG", "N-Quads"),
     "Turtle": ("TriG",),
-    **dict.fromkeys(("JSON-LD", "obographs JSON", "JSON Lines"), ("JSON",)),
+    "JSON": ("JSON Lines",),
 }
 ROBOT = "convert it: robot convert --input {name} --output {stem}.owl --format owl"
 NETWORKX = "read it with networkx, and pass the graph to KnowledgeGraph.from_networkx"
@@ -60,8 +60,7 @@ UNREADABLE = {
     "a tar archive": "unpack it, and give the file or the folder",
     "text in UTF-16": "save the file as UTF-8",
     "XML, but not RDF/XML": "expected RDF/XML, with rdf:RDF as its root",
-    "a JSON list": "write one object a line: jq -c '.[]' {name} > {stem}.jsonl",
-    "JSON of no known kind": "expected JSON-LD (@context or @graph), obographs JSON (graphs), or one object a line",
+    "JSON of no known kind": "expected JSON-LD (@context or @graph), obographs JSON (graphs), or a list of objects",
 }
 UNREADABLE_ENDINGS = {
     **{".ofn": "OWL functional syntax", ".omn": "OWL in Manchester syntax", ".owx": "OWL/XML", ".hdt": "HDT"},
@@ -175,7 +174,9 @@ def _detect_file(path: Path) -> Format:
     head, compressed = _read_head(path)
     ending = ending_of(path)
     expected, found = ENDINGS.get(ending), _look_at(head)
-    if found in CONTAINED and expected in CONTAINED[found] and expected != "JSON":
+    if found == "text in UTF-16" and head[0] >= 0xFE and FAMILIES.get(expected or "") == "tables":
+        found = None  # as Excel saves text: its byte-order mark says it, and the reader of tables decodes it
+    if expected in CONTAINED.get(found or "", ()):
         found = expected
     if found == "Turtle" and expected == "N-Quads":
         found = "TriG"  # which holds quads, and prefixes
@@ -184,8 +185,6 @@ def _detect_file(path: Path) -> Format:
         raise GraphError(
             f"{path}: of no known format; expected a name that ends in {', '.join(ENDINGS)} (or these and .gz)"
         )
-    if found == "JSON":
-        found = "JSON of no known kind"
     if found in UNREADABLE:
         remedy = UNREADABLE[found].format(name=path.name, stem=path.name.split(".")[0])
         raise GraphError(f"{path}: {found}, which is not read; {remedy}")
@@ -260,7 +259,9 @@ def _kind_of_json(text: str) -> str | None:
         return "JSON of networkx (node-link)"
     if is_line:
         return "JSON Lines"
-    return "a JSON list" if text.startswith("[") else "JSON of no known kind"
+    if "\n" not in text:
+        return None  # its first line is longer than the part that is looked at
+    return "JSON" if re.match(r"\[\s*\{", text) else "JSON of no known kind"
 
 
 def _walk(folder: Path) -> Iterator[Path]:
