@@ -180,7 +180,7 @@ def _detect_file(path: Path) -> Format:
         found = expected
     if found == "Turtle" and expected == "N-Quads":
         found = "TriG"  # which holds quads, and prefixes
-    found = found or UNREADABLE_ENDINGS.get(ending) or expected
+    found = found or UNREADABLE_ENDINGS.get(ending) or ("JSON of no known kind" if expected == "JSON" else expected)
     if found is None:
         raise GraphError(
             f"{path}: of no known format; expected a name that ends in {', '.join(ENDINGS)} (or these and .gz)"
