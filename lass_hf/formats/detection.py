@@ -249,7 +249,7 @@ def _kind_of_json(text: str) -> str | None:
     first_line, _, rest = text.partition("\n")
     try:
         is_line = isinstance(json.loads(first_line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         is_line = False
     if is_line and rest.lstrip().startswith("{"):
         return "JSON Lines"

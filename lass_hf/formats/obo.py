@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import GraphError, library_errors
-from ..core.vocabulary import escaped, shown
+from ..core.vocabulary import BLANKS, escaped, is_unicode, shown
 from .detection import detect_format
 from .ontology import OBO_IRIS, Ontology, Term
 from .source import ReadingOptions, Source, needs_extra
@@ -131,7 +131,7 @@ def _parse_json(path: Path, text: str) -> Ontology:
             _add_node(ontology, node)
     for place, edge in _items(path, graphs, "edges"):
         with library_errors(f"{place}: not as obographs have it", "; expected sub, pred and obj", GraphError):
-            _add_edge(ontology, *(_shorten(edge[key]) for key in ("sub", "pred", "obj")))
+            _add_edge(ontology, *(_shorten(_text(edge[key])) for key in ("sub", "pred", "obj")))
     return ontology
 
 
@@ -142,6 +142,13 @@ def _items(path: Path, graphs: Any, kind: str) -> Iterator[tuple[str, Any]]:
             yield f"{path}, {kind[:-1]} {position} of graph {number}", item
 
 
+def _text(value: Any) -> str:
+    """Returns a string of JSON without blanks around it; raises ValueError if it is none, or not valid Unicode."""
+    if not isinstance(value, str) or not is_unicode(value) or not (text := value.strip(BLANKS)):
+        raise ValueError(f"{shown(value)} is no text")
+    return text
+
+
 def _shorten(iri: str) -> str:
     """Returns the id that an IRI of the OBO library has in OBO files, and others as they are."""
     found = _OBO_IRI.fullmatch(iri)
@@ -149,10 +156,9 @@ def _shorten(iri: str) -> str:
 
 
 def _add_node(ontology: Ontology, node: dict[str, Any]) -> None:
-    iri, name, meta = node["id"].strip(), node.get("lbl"), node.get("meta") or {}
-    id = _shorten(iri)
+    iri, meta = _text(node["id"]), node.get("meta") or {}
+    id, name = _shorten(iri), _text(node["lbl"]) if node.get("lbl") else None
     source_id = iri if id != iri else None
-    name = name.strip() or None if name else None
     if node.get("type") == "PROPERTY":
         ontology.relations[id] = (name, source_id)
         ontology.leave_out("typedef", id)
@@ -161,15 +167,15 @@ def _add_node(ontology: Ontology, node: dict[str, Any]) -> None:
         return  # a second graph of the file names it again
     term = ontology.terms[id] = Term(name=name, source_id=source_id, is_obsolete=bool(meta.get("deprecated")))
     if definition := meta.get("definition"):
-        term.definition = definition["val"].strip() or None
+        term.definition = _text(definition["val"]) if definition["val"] else None
     for synonym in meta.get("synonyms") or ():
         scope = {"hasExactSynonym": "EXACT"}.get(synonym["pred"], "")
-        ontology.add_synonym(term, id, synonym["val"].strip(), scope)
+        ontology.add_synonym(term, id, _text(synonym["val"]), scope)
     for value in meta.get("basicPropertyValues") or ():
         if value["pred"] == f"{_PROPERTIES}hasAlternativeId":
-            ontology.alternatives[_shorten(value["val"])] = id
+            ontology.alternatives[_shorten(_text(value["val"]))] = id
         elif value["pred"] == f"{_PROPERTIES}hasOBONamespace":
-            term.namespace = value["val"]
+            term.namespace = _text(value["val"])
         else:
             ontology.leave_out("property_value", f"{id}: {value['pred']} {value['val']}")
     for key, tag in _TAGS.items():
