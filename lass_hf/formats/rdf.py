@@ -131,7 +131,7 @@ class _Reading:
             taker = self._take_deprecated
         elif relation == owl.XL_FORM:
             taker = self._take_label
-        elif relation in self.chosen or "literals" in self.options.include:
+        elif relation in self.chosen or ("literals" in self.options.include and not self.options.relations):
             taker = partial(self._take_tail, self.code_of.setdefault(relation, len(self.code_of)))
         else:
             taker = partial(self._count_literal, counted := [0, -1, ""])
