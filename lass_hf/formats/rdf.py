@@ -219,11 +219,14 @@ class _Reading:
 
     def _select(self, statements: owl.Statements) -> np.ndarray:
         """Keeps the statements that are triplets; returns which terms are entities: bool of shape (terms,)."""
-
         is_property = statements.is_one_of(self.takers) | statements.have_type(statements.is_one_of([owl.PROPERTY]))
         is_obsolete = statements.have_type(statements.is_one_of(owl.OBSOLETE))
         is_obsolete[list(self.obsolete)] = True
-        self._note_graphs(statements)
+        self._note_elsewhere(statements)
+        if num_restrictions := statements.resolve_restrictions():
+            self.notes.append(
+                f"OWL restrictions (someValuesFrom) that are triplets of their property: {num_restrictions}"
+            )
         no_entities, rules = owl.find_unrelated(statements, is_obsolete, self.chosen, self.options.include)
         for rule in rules:
             if (rows := rule.find()).any():
@@ -245,14 +248,12 @@ class _Reading:
         is_entity[statements.heads] = is_entity[statements.tails] = True
         return is_entity
 
-    def _note_graphs(self, statements: owl.Statements) -> None:
+    def _note_elsewhere(self, statements: owl.Statements) -> None:
         if self.graphs:
-            self.notes.append(f"{len(self.graphs)} named graphs are read as one graph")
+            self.notes.append(f"named graphs that are read as one graph: {len(self.graphs)}")
         if len(imports := statements.tails[statements.is_one_of([owl.IMPORTS])[statements.relations]]):
             names = [f"<{statements.terms[code]}>" for code in imports.tolist()]
             self.notes.append(f"owl:imports {_list(names)}: not fetched; read the files in one folder to have them")
-        if num_restrictions := statements.resolve_restrictions():
-            self.notes.append(f"{num_restrictions} OWL restrictions (someValuesFrom) are triplets of their property")
 
     def _leave_out(self, what: str, count: int, example: str, reason: str) -> None:
         shown = " ".join(example[: 2 * EXAMPLE_LENGTH].split())
@@ -270,20 +271,21 @@ class _Reading:
         if tied := [code for code in taken if code in chooser.tied]:
             text = chooser.chosen[tied[0]][-1][:EXAMPLE_LENGTH]
             self.notes.append(
-                f"{len(tied)} resources have several {kind} of one property and language; the first by alphabet is "
-                f"taken, such as {text!r} for {self.ids[tied[0]]}"
+                f"{kind} of which there are several in one language and property: {len(tied)}; the first by alphabet "
+                f"is taken, such as {text!r} for {self.ids[tied[0]]}"
             )
         if languages := chooser.count_other_languages(taken):
             counts = _list([f"{language}: {count}" for language, count in languages.most_common()])
+            total = sum(languages.values())
             self.notes.append(
-                f"{sum(languages.values())} {kind} are not in {chooser.language}, as there is none ({counts})"
+                f"{kind} in another language, as there are none in {chooser.language}: {total} ({counts})"
             )
 
     def _plain_descriptions(self, codes: list[int]) -> list[str | None]:
         texts = [self.descriptions.text_of(code) for code in codes]
         plain = [text and plain_text(text) for text in texts]
         if changed := [(old, new) for old, new in zip(texts, plain, strict=True) if old != new]:
-            self.notes.append(f"{len(changed)} descriptions were freed of HTML, links and escaped line breaks")
+            self.notes.append(f"descriptions that were freed of HTML, links and escaped line breaks: {len(changed)}")
         return plain
 
     def _to_table(self, codes: list[int], descriptions: list[str | None]) -> Any:
