@@ -30,11 +30,13 @@ def read_rdf(path: str | Path, options: ReadingOptions) -> Source:
     A triplet is a statement whose predicate connects two resources. An OWL restriction,
     `X rdfs:subClassOf [owl:onProperty P; owl:someValuesFrom C]`, is the triplet (X, P, C). Left out are: other class
     expressions and lists; types and superclasses of RDF, RDFS, OWL and SKOS; statements about properties of OWL,
-    ontologies and concept schemes; annotations, and the provenance of terms; obsolete terms; literals; blank nodes.
+    ontologies, concept schemes and labels; annotations, and the provenance of terms; obsolete terms; literals; blank
+    nodes.
 
-    Names are from rdfs:label, skos:prefLabel, schema:name, dcterms:title and dc:title; descriptions from rdfs:comment,
-    skos:definition, schema:description, dcterms:description, dc:description and IAO_0000115. A text in the preferred
-    language wins; of several, the one whose property stands first here; and then the first one by alphabet.
+    Names are from rdfs:label, skos:prefLabel, skosxl:prefLabel, schema:name, dcterms:title and dc:title; descriptions
+    from rdfs:comment, skos:definition, schema:description, dcterms:description, dc:description and IAO_0000115. A text
+    in the preferred language wins; of several, the one whose property stands first here; and then the first one by
+    alphabet.
 
     Args:
         path: the file or folder.
@@ -56,6 +58,7 @@ def read_rdf(path: str | Path, options: ReadingOptions) -> Source:
     reading = _Reading(kind, options)
     for part in kind.files:
         reading.read(part)
+    reading.name_by_labels()
     reading.check_options()
     return reading.to_source()
 
@@ -78,6 +81,7 @@ class _Reading:
         self.values: dict[int, str] = {}  # code of a literal -> its value
         self.counted: dict[str, list[Any]] = {}  # predicate -> count, head and value of literals that are left out
         self.obsolete: set[int] = set()
+        self.label_resources: dict[int, list[Any]] = {}  # label of SKOS-XL -> its literals
         self.graphs: set[Any] = set()
         self.num_blank_nodes = self.num_statements = 0
 
@@ -125,7 +129,9 @@ class _Reading:
             taker: Callable[[int, Any], None] = partial(self._take_text, choosers)
         elif relation == owl.DEPRECATED:
             taker = self._take_deprecated
-        elif relation in self.chosen or "literals" in self.options.include:
+        elif relation == owl.XL_FORM:
+            taker = self._take_label
+        elif relation in self.chosen or ("literals" in self.options.include and not self.options.relations):
             taker = partial(self._take_tail, self.code_of.setdefault(relation, len(self.code_of)))
         else:
             taker = partial(self._count_literal, counted := [0, -1, ""])
@@ -140,6 +146,18 @@ class _Reading:
     def _take_deprecated(self, head: int, literal: Any) -> None:
         if literal.value in ("true", "1"):
             self.obsolete.add(head)
+
+    def _take_label(self, head: int, literal: Any) -> None:
+        self.label_resources.setdefault(head, []).append(literal)
+
+    def name_by_labels(self) -> None:
+        """Takes the labels that are resources, as SKOS-XL has them, as names of what they label."""
+        rank = self.names.rank_of(forms_of(owl.XL_LABEL, self.prefixes)) if self.label_resources else None
+        if rank is not None:
+            heads, relations, tails = self.columns
+            for row in np.flatnonzero(np.array(relations) == self.code_of.get(owl.XL_LABEL)).tolist():
+                for literal in self.label_resources.get(tails[row], ()):
+                    self.names.add(heads[row], rank, literal.value, literal.language)
 
     def _take_tail(self, relation: int, head: int, literal: Any) -> None:
         tail = self.code_of.setdefault(str(literal), len(self.code_of))  # as N-Triples write it: a quotation mark first
@@ -201,11 +219,14 @@ class _Reading:
 
     def _select(self, statements: owl.Statements) -> np.ndarray:
         """Keeps the statements that are triplets; returns which terms are entities: bool of shape (terms,)."""
-
-        is_property = statements.is_one_of(self.takers) | statements.have_type(statements.is_one_of(owl.PROPERTIES))
+        is_property = statements.is_one_of(self.takers) | statements.have_type(statements.is_one_of([owl.PROPERTY]))
         is_obsolete = statements.have_type(statements.is_one_of(owl.OBSOLETE))
         is_obsolete[list(self.obsolete)] = True
-        self._note_graphs(statements)
+        self._note_elsewhere(statements)
+        if num_restrictions := statements.resolve_restrictions():
+            self.notes.append(
+                f"OWL restrictions (someValuesFrom) that are triplets of their property: {num_restrictions}"
+            )
         no_entities, rules = owl.find_unrelated(statements, is_obsolete, self.chosen, self.options.include)
         for rule in rules:
             if (rows := rule.find()).any():
@@ -227,14 +248,12 @@ class _Reading:
         is_entity[statements.heads] = is_entity[statements.tails] = True
         return is_entity
 
-    def _note_graphs(self, statements: owl.Statements) -> None:
+    def _note_elsewhere(self, statements: owl.Statements) -> None:
         if self.graphs:
-            self.notes.append(f"{len(self.graphs)} named graphs are read as one graph")
+            self.notes.append(f"named graphs that are read as one graph: {len(self.graphs)}")
         if len(imports := statements.tails[statements.is_one_of([owl.IMPORTS])[statements.relations]]):
             names = [f"<{statements.terms[code]}>" for code in imports.tolist()]
             self.notes.append(f"owl:imports {_list(names)}: not fetched; read the files in one folder to have them")
-        if num_restrictions := statements.resolve_restrictions():
-            self.notes.append(f"{num_restrictions} OWL restrictions (someValuesFrom) are triplets of their property")
 
     def _leave_out(self, what: str, count: int, example: str, reason: str) -> None:
         shown = " ".join(example[: 2 * EXAMPLE_LENGTH].split())
@@ -252,20 +271,21 @@ class _Reading:
         if tied := [code for code in taken if code in chooser.tied]:
             text = chooser.chosen[tied[0]][-1][:EXAMPLE_LENGTH]
             self.notes.append(
-                f"{len(tied)} resources have several {kind} of one property and language; the first by alphabet is "
-                f"taken, such as {text!r} for {self.ids[tied[0]]}"
+                f"{kind} of which there are several in one language and property: {len(tied)}; the first by alphabet "
+                f"is taken, such as {text!r} for {self.ids[tied[0]]}"
             )
         if languages := chooser.count_other_languages(taken):
             counts = _list([f"{language}: {count}" for language, count in languages.most_common()])
+            total = sum(languages.values())
             self.notes.append(
-                f"{sum(languages.values())} {kind} are not in {chooser.language}, as there is none ({counts})"
+                f"{kind} in another language, as there are none in {chooser.language}: {total} ({counts})"
             )
 
     def _plain_descriptions(self, codes: list[int]) -> list[str | None]:
         texts = [self.descriptions.text_of(code) for code in codes]
         plain = [text and plain_text(text) for text in texts]
         if changed := [(old, new) for old, new in zip(texts, plain, strict=True) if old != new]:
-            self.notes.append(f"{len(changed)} descriptions were freed of HTML, links and escaped line breaks")
+            self.notes.append(f"descriptions that were freed of HTML, links and escaped line breaks: {len(changed)}")
         return plain
 
     def _to_table(self, codes: list[int], descriptions: list[str | None]) -> Any:

@@ -74,7 +74,7 @@ def test_all_syntaxes_are_read_plain_and_compressed_with_a_byte_order_mark_too(t
         assert [tuple(sources[each] or each for each in triplet) for triplet in triplets(source)] == [
             tuple(expand.values())
         ]
-    assert ("1 named graphs are read as one graph" in plain.notes) == (name in ("a.nq", "a.trig"))
+    assert ("named graphs that are read as one graph: 1" in plain.notes) == (name in ("a.nq", "a.trig"))
 
 
 def test_a_folder_is_one_graph_whose_blank_nodes_stay_apart(tmp_path):
@@ -102,7 +102,7 @@ def test_what_belongs_to_the_schema_languages_is_counted_and_left_out(tmp_path):
     assert left_out(source) == {
         "types and superclasses that belong to RDF, RDFS, OWL or SKOS": 5,
         "statements with blank nodes": 2,
-        "statements about properties, ontologies and concept schemes": 2,
+        "statements about properties, ontologies, concept schemes and labels": 2,
         "annotations": 2,
         "statements about the provenance of terms": 1,
         "statements with obsolete terms": 1,
@@ -133,7 +133,7 @@ def test_restrictions_are_triplets_and_other_class_expressions_are_not(tmp_path)
     )
     assert triplets(source) == [("ex:finger", "ex:part_of", "ex:hand")]
     assert list(left_out(source)) == ["statements of class expressions, axioms and lists"]
-    assert "1 OWL restrictions (someValuesFrom) are triplets of their property" in source.notes
+    assert "OWL restrictions (someValuesFrom) that are triplets of their property: 1" in source.notes
 
 
 def test_literals_become_entities_where_they_are_asked_for(tmp_path):
@@ -144,7 +144,8 @@ def test_literals_become_entities_where_they_are_asked_for(tmp_path):
     assert tails == {"ex:b", year, '"1867"', '"a\\tb"@en'}
     assert column(source, "name") == {"ex:a": "A", "ex:b": None, year: "1867", '"1867"': "1867", '"a\\tb"@en': "a\tb"}
     assert {tail for _, _, tail in triplets(read(tmp_path, text, relations=["ex:year"]))} == {"ex:b", year}
-    assert left_out(read(tmp_path, text, relations="http://example.org/year")) == {"literals of ex:motto": 2}
+    chosen = read(tmp_path, text, relations="http://example.org/year", include="literals")
+    assert left_out(chosen) == {"literals of ex:motto": 2}  # only the relations that are asked for
 
 
 def test_the_preferred_language_decides_about_names_then_the_property_then_the_alphabet(tmp_path):
@@ -161,9 +162,9 @@ def test_the_preferred_language_decides_about_names_then_the_property_then_the_a
         zip(("ex:a", "ex:b", "ex:c", "ex:d", "ex:e"), ("cat", "dog", "Pferd", "donkey", "ox"), strict=True)
     )
     assert left_out(source) == {"other names": 8}
-    tied = "1 resources have several names of one property and language; the first by alphabet is taken"
+    tied = "names of which there are several in one language and property: 1; the first by alphabet is taken"
     assert f"{tied}, such as 'ox' for ex:e" in source.notes
-    assert "1 names are not in en, as there is none (de: 1)" in source.notes
+    assert "names in another language, as there are none in en: 1 (de: 1)" in source.notes
     german = ("Katze", "Hund", "Pferd", "Esel", "ox")
     assert tuple(column(read(tmp_path, text, language="de"), "name").values()) == german
     assert column(read(tmp_path, text, name_of="skos:prefLabel"), "name")["ex:a"] == "moggy"
@@ -171,6 +172,25 @@ def test_the_preferred_language_decides_about_names_then_the_property_then_the_a
         read(tmp_path, text, language="xx")
     with pytest.raises(GraphError, match=r"name_of='ex:title': no statement has this property; expected .*rdfs:label"):
         read(tmp_path, text, name_of="ex:title")
+
+
+def test_labels_that_are_resources_give_names(tmp_path):
+    source = read(
+        tmp_path,
+        """
+        @prefix skosxl: <http://www.w3.org/2008/05/skos-xl#> .
+        ex:a skos:broader ex:b ; skosxl:prefLabel ex:label, [ a skosxl:Label ; skosxl:literalForm "Katze"@de ] .
+        ex:label a skosxl:Label ; skosxl:literalForm "cat"@en ; dcterms:creator ex:me .
+        ex:b skosxl:prefLabel [ skosxl:literalForm "animal" ] .
+        """,
+    )
+    assert triplets(source) == [("ex:a", "skos:broader", "ex:b")]
+    assert column(source, "name") == {"ex:a": "cat", "ex:b": "animal"}
+    assert left_out(source) == {
+        "statements with blank nodes": 3,
+        "statements about properties, ontologies, concept schemes and labels": 3,
+        "other names": 1,
+    }
 
 
 def test_descriptions_are_freed_of_html_and_links_but_not_of_comparisons(tmp_path):
@@ -187,7 +207,7 @@ def test_descriptions_are_freed_of_html_and_links_but_not_of_comparisons(tmp_pat
         "A Thing of H2O & more. The\nEnd",
         "p < 0.05 and a <b and c> d; AT&T; List<b, c>; [1](see) \\nu",
     ]
-    assert "1 descriptions were freed of HTML, links and escaped line breaks" in source.notes
+    assert "descriptions that were freed of HTML, links and escaped line breaks: 1" in source.notes
 
 
 def test_no_two_iris_share_an_id_and_each_id_leads_back(tmp_path):
