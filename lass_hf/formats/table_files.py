@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..core.errors import GraphError, first_line, library_errors
-from ..core.vocabulary import BLANKS, escaped
+from ..core.vocabulary import BLANKS, escaped, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -224,7 +224,7 @@ def _read_json(path: Path, data: bytes) -> Table:
     import pyarrow as pa
 
     is_lines = not data[:1000].lstrip().startswith(b"[")
-    objects = _objects_in_lines(path, data) if is_lines else enumerate(_parse_json(str(path), data), start=1)
+    objects = _objects_in_lines(path, data) if is_lines else enumerate(_parse_json(path, data, 1), start=1)
     numbers: list[int] = []
     names: dict[str, None] = {}
     nested: dict[str, None] = {}
@@ -263,24 +263,30 @@ def _objects_in_lines(path: Path, data: bytes) -> Iterator[tuple[int, Any]]:
         line += 1
         end = data.find(b"\n", start) + 1 or len(data)
         if text := data[start:end].strip():
-            yield line, _parse_json(f"{path}, line {line}", text)
+            yield line, _parse_json(path, text, line)
         start = end
 
 
-def _parse_json(place: str, text: bytes) -> Any:
+def _parse_json(path: Path, text: bytes, line: int) -> Any:
+    """Parses text that begins in a line of the file."""
+    place = f"{path}, line {line}" if b"\n" not in text else str(path)
     try:
         return JSON.decode(text.decode())
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else first_line(error)
-        raise GraphError(
-            f"{place}: not JSON ({reason}); expected one array of objects, or an object in each line"
-        ) from None
+    except json.JSONDecodeError as error:
+        place, reason = f"{path}, line {line + error.lineno - 1}", f"{error.msg} in column {error.colno}"
+    except ValueError as error:
+        reason = str(error)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    raise GraphError(f"{place}: not JSON ({reason}); expected one array of objects, or an object in each line")
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a key is there twice")
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key {shown(repeated)} twice")
     return values
 
 

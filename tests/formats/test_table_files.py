@@ -270,11 +270,12 @@ def test_an_array_of_objects_is_a_table_whatever_the_ending(read):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"a": 1}\n{"a": \n', "line 2: not JSON"),
+        ('{"a": 1}\n{"a": \n', "line 2: not JSON (Expecting value in column 6)"),
+        ('[{"a": 1},\n {"a" 1}]', "line 2: not JSON (Expecting ':' delimiter in column 7)"),
         ('{"a": 1}\n\n3\n', "line 3: a JSON value that is no object"),
         ('[{"a": 1}, "x"]', "row 2: a JSON value that is no object"),
         ('[{"a": 1}', "not JSON"),
-        ('{"a": 1, "a": 2}', "line 1: not JSON (a key is there twice)"),
+        ('{"a": 1, "a": 2}', "line 1: not JSON (an object has the key 'a' twice)"),
         ('{"a": "x"}\n{"a": "\\ud800"}', "line 2: '\\ud800' is not valid Unicode"),
         ('{"\\ud800": []}', "line 1: '\\ud800' is not valid Unicode"),
         ('{"a": ' * 100_000, "line 1: not JSON (it is nested too deeply)"),
