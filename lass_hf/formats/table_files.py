@@ -177,7 +177,6 @@ def check_names(place: str, names: list[str]) -> list[str]:
 
 
 def _read_parquet(path: Path) -> Table:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if path.is_dir() and not any(path.rglob("*.parquet")):
@@ -185,8 +184,19 @@ def _read_parquet(path: Path) -> Table:
     hint = "; expected a whole file, or parts with the same columns: write it again"
     with library_errors(f"{path}: cannot be read as Parquet", hint, GraphError):
         dataset = pq.ParquetDataset(path)
-        nested = tuple(field.name for field in dataset.schema if _is_nested(field.type))
+        nested = tuple(field.name for field in dataset.schema if is_nested(field.type))
         table = dataset.read([name for name in dataset.schema.names if name not in nested])
+    return to_table(path, table, nested)
+
+
+def to_table(path: Path, table: "pa.Table", nested: tuple[str, ...] = ()) -> Table:
+    """Makes a table of strings of an Arrow table whose columns are not nested.
+
+    Raises:
+        GraphError: two columns have the same name, or the values of one cannot be written as text.
+    """
+    import pyarrow as pa
+
     header, columns = check_names(str(path), table.column_names), []
     for name, column in zip(header, table.columns, strict=True):
         with library_errors(f"{path}: column {escaped(name)} cannot be read as text", kind=GraphError):
@@ -195,7 +205,8 @@ def _read_parquet(path: Path) -> Table:
     return Table(path, header, pa.table(columns, names=header), nested=nested)
 
 
-def _is_nested(kind: "pa.DataType") -> bool:
+def is_nested(kind: "pa.DataType") -> bool:
+    """Checks whether values are neither strings, numbers or dates, nor lists of such."""
     import pyarrow as pa
 
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
