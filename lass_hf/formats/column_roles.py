@@ -168,10 +168,8 @@ def edge_columns(
             raise GraphError(f"{path}: no column is known to hold the {slot}s; give --{slot}_column, {listed(header)}")
         return None
     pair = fitting[0][0]
-    head, tail = (
-        _only(path, list(dict.fromkeys(column for found in fitting for column in found[slot])), f"the {name}s", name)
-        for slot, name in ((1, "head"), (2, "tail"))
-    )
+    head = _only(path, [column for _, heads, _ in fitting for column in heads], "the heads", "head")
+    tail = _only(path, [column for _, _, tails in fitting for column in tails], "the tails", "tail")
     usable = [column for column in columns if column not in (head, tail) and column.role in (None, "TYPE")]
     relation = given[1] or _relation(path, usable, pair, holds_flags)
     is_named = any(column.key == "id" for column in columns) and any(column.key in NAMES[0] for column in columns)
@@ -179,13 +177,14 @@ def edge_columns(
         return None  # nodes with a place, such as genes
     truths = [column for column in usable if column != relation and column.key in TRUTHS and holds_flags(column.name)]
     label = truths[0] if truths else None
-    names, categories = [], []
+    names: list[Column | None] = []
+    categories: list[Column | None] = []
     words_of_slots = (_stem(head, pair.head), _stem(relation, "") if relation else None, _stem(tail, pair.tail))
     for words in words_of_slots:
         others = [column for column in columns if column not in (head, relation, tail, label)]
-        for found, suffixes in ((names, NAME_SUFFIXES), (categories, CATEGORY_SUFFIXES)):
+        for companions, suffixes in ((names, NAME_SUFFIXES), (categories, CATEGORY_SUFFIXES)):
             keys = [words + suffix for suffix in suffixes] if words else []
-            found.append(next((column for key in keys for column in others if column.key == key), None))
+            companions.append(next((column for key in keys for column in others if column.key == key), None))
     return EdgeColumns((head, relation, tail), tuple(names), tuple(categories), label)
 
 
@@ -286,12 +285,11 @@ def _relation(path: Path, columns: list[Column], pair: _Pair, holds_flags: Calla
 
 
 def _only(path: Path, found: list[Column], role: str, option: str, suffix: str = "_column") -> Column:
-    if len(found) > 1:
-        first, second = (shown(column.name) for column in found[:2])
-        raise GraphError(
-            f"{path}: columns {first} and {second} may both be {role}; give one of them as --{option}{suffix}"
-        )
-    return found[0]
+    first, *others = dict.fromkeys(found)
+    if others:
+        names = f"{shown(first.name)} and {shown(others[0].name)}"
+        raise GraphError(f"{path}: columns {names} may both be {role}; give one of them as --{option}{suffix}")
+    return first
 
 
 def _stem(column: Column, word: str) -> str:

@@ -3,7 +3,7 @@
 They become tables of strings, whose columns mean what they would in files.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,8 @@ def source_of_networkx(graph: Any, options: ReadingOptions) -> Source:
     options.refuse_others(Path("graph"), "networkx graphs", understood)
     id_of = _ids(graph.nodes)
     nodes = _table_of_attributes(NODES, {":ID": list(id_of.values())}, [data for _, data in graph.nodes(data=True)])
-    rows = list(graph.edges(data=True, **({"keys": True} if graph.is_multigraph() else {})))
+    views = graph.edges(data=True, **({"keys": True} if graph.is_multigraph() else {}))
+    rows = list(iter(views))  # a list of the view itself would count its edges first, one by one
     ends = {":START_ID": [id_of[row[0]] for row in rows], ":END_ID": [id_of[row[1]] for row in rows]}
     if not rows:
         raise GraphError("graph: a networkx graph without edges; expected at least one")
@@ -180,7 +181,7 @@ def _to_string(value: Any) -> str | None:
     return None
 
 
-def _strings(path: Path, values: list[str]) -> "pa.LargeStringArray":
+def _strings(path: Path, values: Sequence[str | None]) -> "pa.LargeStringArray":
     import pyarrow as pa
 
     try:

@@ -4,7 +4,6 @@
 what their columns are for. No Python loop runs over rows.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed
 from .detection import detect_format, ending_of
 from .name_forms import is_blank, trim
 from .named_triplets import NamedTriplets, collect_names, first_true
-from .node_tables import Names, Nodes, keep_spaces_apart, merge_nodes, read_nodes, text_column
+from .node_tables import Names, Nodes, keep_spaces_apart, merge_nodes, nodes_of_ends, read_nodes
 from .source import LeftOut, ReadingOptions, Source, names_table
 from .table_files import Table, read_table
 
@@ -40,6 +39,12 @@ class _Edges:
     def is_complete(self) -> np.ndarray:
         """Checks which rows have a head, a relation and a tail: bool of shape (n,)."""
         return ~np.logical_or.reduce([end.is_missing() for end in self.ends])
+
+    def named_end(self, slot: int) -> Nodes | None:
+        """Returns what the table says of its heads, relations or tails, if anything."""
+        columns = {"name": self.columns.names[slot], "category": self.columns.categories[slot]}
+        names = {kind: column.name for kind, column in columns.items() if column}
+        return nodes_of_ends(self.table, self.ends[slot], names) if names else None
 
 
 def read_graph_tables(path: Path, options: ReadingOptions) -> Source:
@@ -82,11 +87,15 @@ def source_of_tables(path: Path, format: str, tables: list[Table], options: Read
         path, format, [table.path for table in tables], {}, names_table({"id": []}), names_table({"id": []})
     )
     edges, nodes = _find_roles(source, tables, options)
-    ends = [(part.columns.ends[slot].space, part.ends[slot]) for part in edges for slot in (0, 2)]
+    ends = [
+        (column.space, end)
+        for part in edges
+        for column, end in zip(part.columns.ends[::2], part.ends[::2], strict=True)
+    ]
     keep_spaces_apart(source, [(part.space, part.ids) for part in nodes] + ends, nodes)
-    of_ends = [named for part in edges for slot in (0, 2) for named in _named_ends(part, slot)]
-    source.entities = merge_nodes(source, nodes + of_ends)
-    source.relations = merge_nodes(source, [named for part in edges for named in _named_ends(part, 1)])
+    heads, relations, tails = ([node for part in edges if (node := part.named_end(slot))] for slot in range(3))
+    source.entities = merge_nodes(source, [*nodes, *heads, *tails])
+    source.relations = merge_nodes(source, relations)
     _collect_triplets(source, edges, options)
     if nodes:
         _note_unlisted(source, edges)
@@ -301,26 +310,6 @@ def _flags(
         value = shown(values.different[int(values.codes[row])].as_py())
         raise GraphError(f"{part.table.place(row)}: {value} in column {shown(column.name)}; expected {expected}")
     return numbers
-
-
-# Names that tables of edges have beside the ids
-
-
-def _named_ends(part: _Edges, slot: int) -> Iterator[Nodes]:
-    """Yields what a table of edges says of its heads, relations or tails, if anything: each different row once."""
-    columns = {"name": part.columns.names[slot], "category": part.columns.categories[slot]}
-    names = {kind: column.name for kind, column in columns.items() if column}
-    if not names:
-        return
-    ids = part.ends[slot]
-    keys = ids.codes.astype(np.int64)
-    for name in names.values():
-        values = Names.of(part.table.columns[name])
-        keys = keys * len(values.different) + values.codes
-    rows = np.sort(np.unique(keys, return_index=True)[1])
-    rows = rows[~ids.is_missing()[rows]]
-    texts = {kind: text_column(part.table, name, rows) for kind, name in names.items()}
-    yield Nodes(Names(ids.different, ids.codes[rows]), texts, part.table, rows, is_of_edges=True)
 
 
 def _note_unlisted(source: Source, edges: list[_Edges]) -> None:

@@ -101,6 +101,24 @@ def read_nodes(source: Source, table: Table, columns: NodeColumns) -> Nodes:
     return Nodes(Names(ids.different, ids.codes[rows]), texts, table, rows, columns.id.space)
 
 
+def nodes_of_ends(table: Table, ids: Names, columns: dict[str, str]) -> Nodes:
+    """Takes what a table of edges says of its heads, relations or tails out of it, each different row once.
+
+    Args:
+        table: the table.
+        ids: the heads, relations or tails.
+        columns: "name" or "category" -> the column that has these of them.
+    """
+    keys = ids.codes.astype(np.int64)
+    for name in columns.values():
+        values = Names.of(table.columns[name])
+        keys = keys * len(values.different) + values.codes
+    rows = np.sort(np.unique(keys, return_index=True)[1])
+    rows = rows[~ids.is_missing()[rows]]
+    texts = {kind: text_column(table, name, rows) for kind, name in columns.items()}
+    return Nodes(Names(ids.different, ids.codes[rows]), texts, table, rows, is_of_edges=True)
+
+
 def text_column(table: Table, name: str, rows: np.ndarray) -> "pa.LargeStringArray":
     """Returns the trimmed values of a column in some rows, null where there is none."""
     import pyarrow as pa
