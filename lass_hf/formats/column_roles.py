@@ -15,8 +15,8 @@ from .source import ReadingOptions
 
 # Neo4j writes the role, or the type of the values, behind the name of a column: "compoundId:ID(Compound)".
 NEO4J_HEADER = re.compile(
-    r"(?P<name>[^:]*):(?:(?P<role>ID|START_ID|END_ID|TYPE|LABEL|IGNORE)|(?:int|long|float|double|boolean|byte|short|char"
-    r"|string|point|date|localtime|time|localdatetime|datetime|duration))(?P<array>\[\])?"
+    r"(?P<name>[^:]*):(?:(?P<role>ID|START_ID|END_ID|TYPE|LABEL|IGNORE)|(?i:(?:int|long|float|double|boolean|byte|short|char"
+    r"|string|point|date|localtime|time|localdatetime|datetime|duration)))(?P<array>\[\])?"
     r"(?:\((?P<space>[^)]*)\))?(?:\{.*\})?"
 )
 IS_ID = re.compile(r"[\W_](?:id|ID|Id)$|[a-z](?:ID|Id)$")  # "drug_id", "drugId", but not "David"
@@ -46,6 +46,7 @@ PAIRS = (
     _Pair("head", "tail", "relation"),
     _Pair("node1", "node2", "label"),
     _Pair("entity1", "entity2"),
+    _Pair("item", "value", "property"),
     _Pair("h", "t", "r", weak=True),
     _Pair("s", "o", "p", weak=True),
     _Pair("from", "to", weak=True),
@@ -55,7 +56,7 @@ PAIRS = (
 # fmt: off
 RELATIONS = (
     ["predicate", "relation", "relationship", "rel", "pred", "reltype", "relationtype", "relationshiptype", "edgetype",
-     "edgelabel", "linktype", "interaction", "property", "r", "p"],
+     "edgelabel", "etype", "linktype", "metaedge", "interaction", "association", "property", "prop", "r", "p"],
     ["type", "label"],
 )
 TRUTHS = ("label", "labels", "istrue", "truth")
@@ -256,7 +257,7 @@ def _with_word(columns: list[Column], word: str, role: str) -> list[Column]:
         return with_role
     for suffixes in (ID_SUFFIXES, NAME_SUFFIXES):
         # x and y alone are coordinates.
-        keys = {word + suffix for suffix in suffixes if suffix or word not in ("x", "y")}
+        keys = {key for suffix in suffixes for key in (word + suffix, suffix + word) if key not in ("x", "y")}
         if found := [column for column in columns if column.key in keys and column.role is None]:
             return found
     return []

@@ -83,9 +83,9 @@ def source_of_tables(path: Path, format: str, tables: list[Table], options: Read
         options: the columns, where they are not to be guessed.
     """
     _check_options(path, tables, options)
-    source = Source(
-        path, format, [table.path for table in tables], {}, names_table({"id": []}), names_table({"id": []})
-    )
+    empty = names_table({"id": []})
+    source = Source(path, format, [table.path for table in tables], {}, empty, empty)
+    tables = [part for table in tables for part in _take_apart(table)]
     edges, nodes = _find_roles(source, tables, options)
     ends = [
         (column.space, end)
@@ -116,6 +116,19 @@ def _names_columns(path: Path, options: ReadingOptions, row: list[str]) -> bool:
         return True
     nodes = node_columns(path, row, ReadingOptions())
     return nodes is not None and bool(nodes.id.role or nodes.names or nodes.descriptions or nodes.id.key == "id")
+
+
+def _take_apart(table: Table) -> list[Table]:
+    """Returns the nodes and the edges of a table that has both, as apoc.export.csv.all of Neo4j writes it."""
+    of_nodes, of_edges = ["_id", "_labels"], ["_start", "_end", "_type"]
+    if not {*of_nodes, *of_edges} <= set(table.header):
+        return [table]
+    is_node = is_blank(table.columns["_start"])
+    return [
+        table.select(np.flatnonzero(chosen), [name for name in table.header if name not in dropped])
+        for chosen, dropped in ((is_node, of_edges), (~is_node, of_nodes))
+        if chosen.any()
+    ]
 
 
 def _check_options(path: Path, tables: list[Table], options: ReadingOptions) -> None:
@@ -211,8 +224,7 @@ def _holds_flags(table: Table, name: str) -> bool:
 def _leave_out_columns(source: Source, table: Table, used: list[Column | None], reason: str) -> None:
     names = {column.name for column in used if column}
     for name in table.header:
-        is_there = ~is_blank(table.columns[name])
-        if name not in names and is_there.any():
+        if name not in names and (is_there := ~is_blank(table.columns[name])).any():
             example = shown(table.columns[name][first_true(is_there)].as_py())
             what = f"values of column {name} of {table.path.name}"
             source.left_out.append(LeftOut(what, int(is_there.sum()), example, reason))

@@ -142,6 +142,8 @@ def keep_spaces_apart(source: Source, spaces: list[tuple[str | None, Names]], no
     found: dict[str | None, list[Any]] = {}
     for space, ids in spaces:
         found.setdefault(space, []).append(ids.different)
+    if len(found) == 1:
+        return
     different = {space: pa.concat_arrays(parts).unique() for space, parts in found.items()}
     counts = pc.value_counts(pa.concat_arrays(list(different.values())))
     is_shared = pc.and_(pc.greater(counts.field("counts"), 1), pc.not_equal(counts.field("values"), ""))

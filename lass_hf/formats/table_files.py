@@ -8,10 +8,12 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
 
 from ..core.errors import GraphError, first_line, library_errors
 from ..core.vocabulary import BLANKS, escaped, shown
@@ -47,6 +49,12 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.columns)
+
+    def select(self, rows: np.ndarray, header: list[str]) -> "Table":
+        """Returns some rows, by their numbers, and some columns of the table."""
+        line_of = self.line_of
+        line_of_selected = (lambda row: line_of(int(rows[row]))) if line_of else None
+        return replace(self, header=header, columns=self.columns.select(header).take(rows), line_of=line_of_selected)
 
     def place(self, row: int) -> str:
         """Names the file and the line of a row, counted from 0, to begin an error message."""

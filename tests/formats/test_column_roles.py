@@ -45,6 +45,10 @@ def nodes(header, **options):
         (":START_ID,since:int,:END_ID,:TYPE", [":START_ID", ":TYPE", ":END_ID"]),
         ("id,subject,predicate,object,relation,knowledge_level", ["subject", "predicate", "object"]),
         ("head,relation,tail,start,end", ["head", "relation", "tail"]),
+        ("node_id_start,node_id_end,rel_type,start_date", ["node_id_start", "rel_type", "node_id_end"]),
+        ("source,metaedge,target", ["source", "metaedge", "target"]),
+        ("item,itemLabel,prop,value,valueLabel", ["item", "prop", "value"]),
+        ("~id,~from,~to,~label,weight:Double", ["~from", "~label", "~to"]),
         ("_id,_labels,name,_start,_end,_type", ["_start", "_type", "_end"]),
     ],
 )

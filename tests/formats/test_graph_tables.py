@@ -93,6 +93,19 @@ def test_ids_of_colliding_spaces_are_kept_apart(tmp_path):
     ]
 
 
+def test_nodes_and_edges_in_one_table_are_taken_apart(tmp_path):
+    header = "_id,_labels,name,born,_start,_end,_type,since"
+    lines = [header, "0,:Person,Ann,1990,,,,", "1,:Film,Alien,,,,,", ",,,,0,1,LIKES,1999", ",,,,0,,LIKES,"]
+    source = read(write(tmp_path, {"all.csv": lines}))
+    assert triplets(source) == [("0", "LIKES", "1")]
+    assert names(source) == {"0": "Ann", "1": "Alien"}
+    assert left_out(source) == {
+        "values of column born of all.csv": (1, "'1990'"),
+        "values of column since of all.csv": (1, "'1999'"),
+        "rows with an empty head, relation or tail": (1, f"{tmp_path / 'all.csv'}, line 5"),
+    }
+
+
 def test_a_kgx_pair_has_names_descriptions_and_categories(tmp_path):
     source = read(write(tmp_path, KGX))
     assert source.format == "KGX"
