@@ -15,10 +15,11 @@ from .source import ReadingOptions
 
 # Neo4j writes the role, or the type of the values, behind the name of a column: "compoundId:ID(Compound)".
 NEO4J_HEADER = re.compile(
-    r"(?P<name>[^:]*):(?:(?P<role>ID|START_ID|END_ID|TYPE|LABEL|IGNORE)|(?:int|long|float|double|boolean|byte|short|char"
-    r"|string|point|date|localtime|time|localdatetime|datetime|duration))(?P<array>\[\])?"
+    r"(?P<name>[^:]*):(?:(?P<role>ID|START_ID|END_ID|TYPE|LABEL|IGNORE)|(?i:(?:int|long|float|double|boolean|byte|short|char"
+    r"|string|point|date|localtime|time|localdatetime|datetime|duration)))(?P<array>\[\])?"
     r"(?:\((?P<space>[^)]*)\))?(?:\{.*\})?"
 )
+IS_ID = re.compile(r"[\W_](?:id|ID|Id)$|[a-z](?:ID|Id)$")  # "drug_id", "drugId", but not "David"
 ID_SUFFIXES = ("", "id", "identifier", "curie", "uri", "iri", "cui", "entity", "node", "nodeid", "key", "code", "index")
 NAME_SUFFIXES = ["name", "label", "text", "title", "preferredname"]
 CATEGORY_SUFFIXES = ["category", "type", "kind", "class", "semtype"]
@@ -45,6 +46,7 @@ PAIRS = (
     _Pair("head", "tail", "relation"),
     _Pair("node1", "node2", "label"),
     _Pair("entity1", "entity2"),
+    _Pair("item", "value", "property"),
     _Pair("h", "t", "r", weak=True),
     _Pair("s", "o", "p", weak=True),
     _Pair("from", "to", weak=True),
@@ -54,7 +56,7 @@ PAIRS = (
 # fmt: off
 RELATIONS = (
     ["predicate", "relation", "relationship", "rel", "pred", "reltype", "relationtype", "relationshiptype", "edgetype",
-     "edgelabel", "linktype", "interaction", "property", "r", "p"],
+     "edgelabel", "etype", "linktype", "metaedge", "interaction", "association", "property", "prop", "r", "p"],
     ["type", "label"],
 )
 TRUTHS = ("label", "labels", "istrue", "truth")
@@ -167,10 +169,8 @@ def edge_columns(
             raise GraphError(f"{path}: no column is known to hold the {slot}s; give --{slot}_column, {listed(header)}")
         return None
     pair = fitting[0][0]
-    head, tail = (
-        _only(path, list(dict.fromkeys(column for found in fitting for column in found[slot])), f"the {name}s", name)
-        for slot, name in ((1, "head"), (2, "tail"))
-    )
+    head = _only(path, [column for _, heads, _ in fitting for column in heads], "the heads", "head")
+    tail = _only(path, [column for _, _, tails in fitting for column in tails], "the tails", "tail")
     usable = [column for column in columns if column not in (head, tail) and column.role in (None, "TYPE")]
     relation = given[1] or _relation(path, usable, pair, holds_flags)
     is_named = any(column.key == "id" for column in columns) and any(column.key in NAMES[0] for column in columns)
@@ -178,13 +178,14 @@ def edge_columns(
         return None  # nodes with a place, such as genes
     truths = [column for column in usable if column != relation and column.key in TRUTHS and holds_flags(column.name)]
     label = truths[0] if truths else None
-    names, categories = [], []
+    names: list[Column | None] = []
+    categories: list[Column | None] = []
     words_of_slots = (_stem(head, pair.head), _stem(relation, "") if relation else None, _stem(tail, pair.tail))
     for words in words_of_slots:
         others = [column for column in columns if column not in (head, relation, tail, label)]
-        for found, suffixes in ((names, NAME_SUFFIXES), (categories, CATEGORY_SUFFIXES)):
+        for companions, suffixes in ((names, NAME_SUFFIXES), (categories, CATEGORY_SUFFIXES)):
             keys = [words + suffix for suffix in suffixes] if words else []
-            found.append(next((column for key in keys for column in others if column.key == key), None))
+            companions.append(next((column for key in keys for column in others if column.key == key), None))
     return EdgeColumns((head, relation, tail), tuple(names), tuple(categories), label)
 
 
@@ -208,7 +209,7 @@ def node_columns(path: Path, header: list[str], options: ReadingOptions) -> Node
     else:
         in_order = [column for column in columns if column.role == "ID"]
         in_order += [column for key in IDS for column in columns if column.key == key and column.role is None]
-        ending = [column for column in columns if column.key.endswith("id") and column.role is None]
+        ending = [column for column in columns if IS_ID.search(column.name) and column.role is None]
         id = in_order[0] if in_order else ending[0] if len(ending) == 1 else None
     if id is None:
         return None
@@ -256,7 +257,7 @@ def _with_word(columns: list[Column], word: str, role: str) -> list[Column]:
         return with_role
     for suffixes in (ID_SUFFIXES, NAME_SUFFIXES):
         # x and y alone are coordinates.
-        keys = {word + suffix for suffix in suffixes if suffix or word not in ("x", "y")}
+        keys = {key for suffix in suffixes for key in (word + suffix, suffix + word) if key not in ("x", "y")}
         if found := [column for column in columns if column.key in keys and column.role is None]:
             return found
     return []
@@ -285,12 +286,11 @@ def _relation(path: Path, columns: list[Column], pair: _Pair, holds_flags: Calla
 
 
 def _only(path: Path, found: list[Column], role: str, option: str, suffix: str = "_column") -> Column:
-    if len(found) > 1:
-        first, second = (shown(column.name) for column in found[:2])
-        raise GraphError(
-            f"{path}: columns {first} and {second} may both be {role}; give one of them as --{option}{suffix}"
-        )
-    return found[0]
+    first, *others = dict.fromkeys(found)
+    if others:
+        names = f"{shown(first.name)} and {shown(others[0].name)}"
+        raise GraphError(f"{path}: columns {names} may both be {role}; give one of them as --{option}{suffix}")
+    return first
 
 
 def _stem(column: Column, word: str) -> str:

@@ -4,7 +4,6 @@
 what their columns are for. No Python loop runs over rows.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,15 +17,15 @@ from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed
 from .detection import detect_format, ending_of
 from .name_forms import is_blank, trim
 from .named_triplets import NamedTriplets, collect_names, first_true
-from .node_tables import Names, Nodes, keep_spaces_apart, merge_nodes, read_nodes, text_column
+from .node_tables import Names, Nodes, keep_spaces_apart, merge_nodes, nodes_of_ends, read_nodes
 from .source import LeftOut, ReadingOptions, Source, names_table
 from .table_files import Table, read_table
 
 COLUMN_OPTIONS = tuple(f"{role}_column" for role in (*SLOT_NAMES, "id", "split", "date"))
 TRUTH = {"1": 1, "true": 1, "0": 0, "-1": 0, "false": 0}
+NAME_THEM = "name the columns by --head_column, --relation_column and --tail_column"
 DIRECTIONS = {"directed", "undirected", "mutual"}
-SPLIT_OF_NAME = {**{name: name for name in SPLITS}, **dict.fromkeys(("valid", "dev", "val"), "validation")}
-SPLIT_OF_NAME["training"] = "train"
+SPLIT_NUMBERS = {"train": 0, "training": 0, **dict.fromkeys(("validation", "valid", "dev", "val"), 1), "test": 2}
 
 
 @dataclass
@@ -40,6 +39,12 @@ class _Edges:
     def is_complete(self) -> np.ndarray:
         """Checks which rows have a head, a relation and a tail: bool of shape (n,)."""
         return ~np.logical_or.reduce([end.is_missing() for end in self.ends])
+
+    def named_end(self, slot: int) -> Nodes | None:
+        """Returns what the table says of its heads, relations or tails, if anything."""
+        columns = {"name": self.columns.names[slot], "category": self.columns.categories[slot]}
+        names = {kind: column.name for kind, column in columns.items() if column}
+        return nodes_of_ends(self.table, self.ends[slot], names) if names else None
 
 
 def read_graph_tables(path: Path, options: ReadingOptions) -> Source:
@@ -78,15 +83,19 @@ def source_of_tables(path: Path, format: str, tables: list[Table], options: Read
         options: the columns, where they are not to be guessed.
     """
     _check_options(path, tables, options)
-    source = Source(
-        path, format, [table.path for table in tables], {}, names_table({"id": []}), names_table({"id": []})
-    )
+    empty = names_table({"id": []})
+    source = Source(path, format, [table.path for table in tables], {}, empty, empty)
+    tables = [part for table in tables for part in _take_apart(table)]
     edges, nodes = _find_roles(source, tables, options)
-    ends = [(part.columns.ends[slot].space, part.ends[slot]) for part in edges for slot in (0, 2)]
+    ends = [
+        (column.space, end)
+        for part in edges
+        for column, end in zip(part.columns.ends[::2], part.ends[::2], strict=True)
+    ]
     keep_spaces_apart(source, [(part.space, part.ids) for part in nodes] + ends, nodes)
-    of_ends = [named for part in edges for slot in (0, 2) for named in _named_ends(part, slot)]
-    source.entities = merge_nodes(source, nodes + of_ends)
-    source.relations = merge_nodes(source, [named for part in edges for named in _named_ends(part, 1)])
+    heads, relations, tails = ([node for part in edges if (node := part.named_end(slot))] for slot in range(3))
+    source.entities = merge_nodes(source, [*nodes, *heads, *tails])
+    source.relations = merge_nodes(source, relations)
     _collect_triplets(source, edges, options)
     if nodes:
         _note_unlisted(source, edges)
@@ -101,10 +110,25 @@ def _names_columns(path: Path, options: ReadingOptions, row: list[str]) -> bool:
     given = [getattr(options, option) for option in COLUMN_OPTIONS] + [*options.name_of, *options.description_of]
     if len(set(row)) < len(row):
         return False
-    if any(name and find_column(row, name) for name in given) or edge_columns(path, row, options, lambda _: False):
+    if any(name and find_column(row, name) for name in given):
         return True
-    nodes = node_columns(path, row, options)
+    if edge_columns(path, row, ReadingOptions(), lambda _: False):
+        return True
+    nodes = node_columns(path, row, ReadingOptions())
     return nodes is not None and bool(nodes.id.role or nodes.names or nodes.descriptions or nodes.id.key == "id")
+
+
+def _take_apart(table: Table) -> list[Table]:
+    """Returns the nodes and the edges of a table that has both, as apoc.export.csv.all of Neo4j writes it."""
+    of_nodes, of_edges = ["_id", "_labels"], ["_start", "_end", "_type"]
+    if not {*of_nodes, *of_edges} <= set(table.header):
+        return [table]
+    is_node = is_blank(table.columns["_start"])
+    return [
+        table.select(np.flatnonzero(chosen), [name for name in table.header if name not in dropped])
+        for chosen, dropped in ((is_node, of_edges), (~is_node, of_nodes))
+        if chosen.any()
+    ]
 
 
 def _check_options(path: Path, tables: list[Table], options: ReadingOptions) -> None:
@@ -119,8 +143,9 @@ def _check_options(path: Path, tables: list[Table], options: ReadingOptions) -> 
 
 def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) -> tuple[list[_Edges], list[Nodes]]:
     edges, nodes, kinds = [], [], set()
+    has_header = any(table.has_header for table in tables)
     for table in tables:
-        of_edges = _without_header(source, table)
+        of_edges = None if has_header else _without_header(source, table)
         if table.has_header:
             of_edges = edge_columns(table.path, table.header, options, partial(_holds_flags, table))
         if of_edges:
@@ -136,19 +161,18 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
             reason = "texts are made of names and descriptions; name_of and description_of choose other columns"
             _leave_out_columns(source, table, used, reason)
         else:
+            first = _first_line(table)
             if len(tables) == 1:
+                place = table.path if table.has_header else table.place(0)
                 raise GraphError(
-                    f"{table.place(0) if not table.has_header else table.path}: no columns that are known to hold heads "
-                    f"and tails; name them by --head_column, --relation_column and --tail_column, {listed(_first(table))}"
+                    f"{place}: no columns that are known to hold heads and tails; {NAME_THEM}, {listed(first)}"
                 )
             reason = "no column is known to hold ids, or heads and tails; name them by --id_column or --head_column"
-            columns = ", ".join(_first(table))
-            source.left_out.append(LeftOut(f"rows of {table.path.name}", len(table), columns, reason))
+            source.left_out.append(LeftOut(f"rows of {table.path.name}", len(table), ", ".join(first), reason))
     if not edges:
         what = f"{len(nodes)} table(s) of nodes" if nodes else "no table whose columns are known"
         raise GraphError(
-            f"{source.path}: {what}, and no table of edges; expected one with columns such as head, relation and tail, "
-            "or name them by --head_column, --relation_column and --tail_column"
+            f"{source.path}: {what}, and none of edges; expected columns such as head, relation and tail; {NAME_THEM}"
         )
     if kinds & {"START_ID", "END_ID"}:
         source.format = f"Neo4j import {'folder' if len(tables) > 1 else 'file'}"
@@ -172,18 +196,17 @@ def _without_header(source: Source, table: Table) -> EdgeColumns | None:
     columns = [Column.of(name) for name in table.header]
     codes = NamedTriplets.from_columns(table.columns.columns[:3], None).codes
     first, others = codes[0], codes[1:]
-    names = ", ".join(map(shown, _first(table)[:3]))
+    names = ", ".join(map(shown, _first_line(table)[:3]))
     if len(others) and not ((others[:, 1] == first[1]).any() or np.isin(others[:, [0, 2]], first[[0, 2]]).any()):
         raise GraphError(
-            f"{table.place(0)}: {names} are no known names of columns, and none of them occurs again; if they are names "
-            "of columns, name these by --head_column, --relation_column and --tail_column, else put a line head, "
-            "relation, tail above"
+            f"{table.place(0)}: {names} do not occur again, and are no known names of columns; if they name columns, "
+            f"{NAME_THEM}, else put a line with head, relation and tail above"
         )
     source.notes.append(f"{table.place(0)}: {names} is read as a triplet, for it names no columns")
     return EdgeColumns((columns[0], columns[1], columns[2]), label=columns[3] if len(columns) == 4 else None)
 
 
-def _first(table: Table) -> list[str]:
+def _first_line(table: Table) -> list[str]:
     """Returns the first line of a file: the names of the columns, or else the first row."""
     return table.header if table.has_header else [column[0].as_py() for column in table.columns.columns]
 
@@ -201,8 +224,7 @@ def _holds_flags(table: Table, name: str) -> bool:
 def _leave_out_columns(source: Source, table: Table, used: list[Column | None], reason: str) -> None:
     names = {column.name for column in used if column}
     for name in table.header:
-        is_there = ~is_blank(table.columns[name])
-        if name not in names and is_there.any():
+        if name not in names and (is_there := ~is_blank(table.columns[name])).any():
             example = shown(table.columns[name][first_true(is_there)].as_py())
             what = f"values of column {name} of {table.path.name}"
             source.left_out.append(LeftOut(what, int(is_there.sum()), example, reason))
@@ -221,10 +243,8 @@ def _ends(source: Source, table: Table, columns: EdgeColumns) -> list[Names]:
     for column, slot in zip(columns.ends, SLOT_NAMES, strict=True):
         if column is None:
             name = table.path.name.removesuffix(".gz").removesuffix(ending_of(table.path))
-            if name.lower() in (*SPLIT_OF_NAME, "edges", "relationships"):
-                source.notes.append(
-                    f"{table.path} has no column of relations: they are called {shown(name)} as the file"
-                )
+            if not columns.ends[0].role:
+                source.notes.append(f"{table.path} has no column of relations: its relation is called {shown(name)}")
             ends.append(Names(pa.array([name], pa.large_string()), np.zeros(len(table), np.int32)))
             continue
         ends.append(Names.of(table.columns[column.name]))
@@ -250,9 +270,9 @@ def _collect_triplets(source: Source, edges: list[_Edges], options: ReadingOptio
             incomplete += int((~is_complete).sum())
         labels = _flags(part, is_complete, part.columns.label, TRUTH, "1 (true), or 0 or -1 (false)")
         split_column = _column(part, options.split_column)
-        in_split = _flags(part, is_complete, split_column, _SPLIT_NUMBERS, ", ".join(SPLITS))
+        in_split = _flags(part, is_complete, split_column, SPLIT_NUMBERS, ", ".join(SPLITS))
         if in_split is None:
-            in_split = np.full(len(codes), SPLITS.index(_split_of_file(part, edges)), np.int8)
+            in_split = np.full(len(codes), _split_of_file(part) if len(edges) > 1 else 0, np.int8)
         for number, split in enumerate(SPLITS):
             if (chosen := (in_split == number) & is_complete).any():
                 pieces.setdefault(split, []).append((codes[chosen], None if labels is None else labels[chosen]))
@@ -265,19 +285,14 @@ def _collect_triplets(source: Source, edges: list[_Edges], options: ReadingOptio
     for split in SPLITS:
         if split in pieces:
             codes = np.concatenate([codes for codes, _ in pieces[split]])
-            labels = None
-            if any(part is not None for _, part in pieces[split]):
-                labels = np.concatenate(
-                    [np.ones(len(c), np.int8) if part is None else part for c, part in pieces[split]]
-                )
+            of_parts = [np.ones(len(rows), np.int8) if of is None else of for rows, of in pieces[split]]
+            has_labels = any(of is not None for _, of in pieces[split])
+            labels = np.concatenate(of_parts) if has_labels else None
             source.splits[split] = NamedTriplets(encoded.dictionary, codes, labels)
     source.dates = pa.chunked_array(dates, pa.large_string()) if dates else None
     if incomplete:
         reason = "a triplet needs a head, a relation and a tail; the example is the first of the rows"
         source.left_out.append(LeftOut("rows with an empty head, relation or tail", incomplete, example, reason))
-
-
-_SPLIT_NUMBERS = {name: SPLITS.index(split) for name, split in SPLIT_OF_NAME.items()}
 
 
 def _column(part: _Edges, name: str | None) -> Column | None:
@@ -289,9 +304,9 @@ def _column(part: _Edges, name: str | None) -> Column | None:
     raise GraphError(f"{part.table.path}: no column {shown(name)}; expected {listed(part.table.header)}")
 
 
-def _split_of_file(part: _Edges, edges: list[_Edges]) -> str:
-    """Returns the split that a file is called after, if it is one of several; else "train"."""
-    return SPLIT_OF_NAME.get(part.table.path.name.split(".")[0].lower(), "train") if len(edges) > 1 else "train"
+def _split_of_file(part: _Edges) -> int:
+    """Returns the number of the split that a file with a column of relations is called after, else that of "train"."""
+    return SPLIT_NUMBERS.get(part.table.path.name.split(".")[0].lower(), 0) if part.columns.ends[1] else 0
 
 
 def _flags(
@@ -307,26 +322,6 @@ def _flags(
         value = shown(values.different[int(values.codes[row])].as_py())
         raise GraphError(f"{part.table.place(row)}: {value} in column {shown(column.name)}; expected {expected}")
     return numbers
-
-
-# Names that tables of edges have beside the ids
-
-
-def _named_ends(part: _Edges, slot: int) -> Iterator[Nodes]:
-    """Yields what a table of edges says of its heads, relations or tails, if anything: each different row once."""
-    columns = {"name": part.columns.names[slot], "category": part.columns.categories[slot]}
-    names = {kind: column.name for kind, column in columns.items() if column}
-    if not names:
-        return
-    ids = part.ends[slot]
-    keys = ids.codes.astype(np.int64)
-    for name in names.values():
-        values = Names.of(part.table.columns[name])
-        keys = keys * len(values.different) + values.codes
-    rows = np.sort(np.unique(keys, return_index=True)[1])
-    rows = rows[~ids.is_missing()[rows]]
-    texts = {kind: text_column(part.table, name, rows) for kind, name in names.items()}
-    yield Nodes(Names(ids.different, ids.codes[rows]), texts, part.table, rows, is_of_edges=True)
 
 
 def _note_unlisted(source: Source, edges: list[_Edges]) -> None:

@@ -101,6 +101,24 @@ def read_nodes(source: Source, table: Table, columns: NodeColumns) -> Nodes:
     return Nodes(Names(ids.different, ids.codes[rows]), texts, table, rows, columns.id.space)
 
 
+def nodes_of_ends(table: Table, ids: Names, columns: dict[str, str]) -> Nodes:
+    """Takes what a table of edges says of its heads, relations or tails out of it, each different row once.
+
+    Args:
+        table: the table.
+        ids: the heads, relations or tails.
+        columns: "name" or "category" -> the column that has these of them.
+    """
+    keys = ids.codes.astype(np.int64)
+    for name in columns.values():
+        values = Names.of(table.columns[name])
+        keys = keys * len(values.different) + values.codes
+    rows = np.sort(np.unique(keys, return_index=True)[1])
+    rows = rows[~ids.is_missing()[rows]]
+    texts = {kind: text_column(table, name, rows) for kind, name in columns.items()}
+    return Nodes(Names(ids.different, ids.codes[rows]), texts, table, rows, is_of_edges=True)
+
+
 def text_column(table: Table, name: str, rows: np.ndarray) -> "pa.LargeStringArray":
     """Returns the trimmed values of a column in some rows, null where there is none."""
     import pyarrow as pa
@@ -124,6 +142,8 @@ def keep_spaces_apart(source: Source, spaces: list[tuple[str | None, Names]], no
     found: dict[str | None, list[Any]] = {}
     for space, ids in spaces:
         found.setdefault(space, []).append(ids.different)
+    if len(found) == 1:
+        return
     different = {space: pa.concat_arrays(parts).unique() for space, parts in found.items()}
     counts = pc.value_counts(pa.concat_arrays(list(different.values())))
     is_shared = pc.and_(pc.greater(counts.field("counts"), 1), pc.not_equal(counts.field("values"), ""))
@@ -136,7 +156,8 @@ def keep_spaces_apart(source: Source, spaces: list[tuple[str | None, Names]], no
         if space in colliding:
             if part := of_ids.get(id(ids)):
                 part.texts["source_id"] = ids.different.take(pa.array(ids.codes))
-            names = pc.binary_join_element_wise(pa.scalar(space, pa.large_string()), ids.different, ":")
+            before, colon = pa.scalar(space, pa.large_string()), pa.scalar(":", pa.large_string())
+            names = pc.binary_join_element_wise(before, ids.different, colon)
             ids.different = pc.if_else(pc.equal(ids.different, ""), ids.different, names)
     source.notes.append(
         f"{len(shared):,} ids are there in more than one of the id spaces {', '.join(colliding)}, such as "
@@ -199,8 +220,8 @@ def _find_conflicts(
     texts = [shown(values[position].as_py()) for position in (other, row)]
     if kind == "name" and not part.is_of_edges:
         raise GraphError(
-            f"{where}: a second name for the same id, {texts[1]}; {place(other)[1]} has {texts[0]}: keep one row per id, "
-            "or write ids of different nodes apart"
+            f"{where}: a second name for the same id, {texts[1]}; {place(other)[1]} has {texts[0]}; keep one row "
+            "per id, or write the ids of different nodes apart"
         )
     words = {"category": "categories"}.get(kind, f"{kind}s")
     reason = f"{place(other)[1]} has {texts[0]} for the same id, and the first one counts"
