@@ -214,6 +214,18 @@ def test_the_label_of_kgtk_is_the_relation(tmp_path):
     assert source.splits["train"].labels is None
 
 
+def test_a_folder_may_call_names_differently(tmp_path):
+    files = {
+        "films.csv": ["id,title,plot", "f1,Alien,A ship."],
+        "people.csv": ["id,name,title", "p1,Ann,Dr."],
+        "likes.csv": ["source,target", "p1,f1"],
+    }
+    source = read(write(tmp_path, files), description_of="plot")
+    assert names(source) == {"f1": "Alien", "p1": "Ann"}
+    assert names(source, "description") == {"f1": "A ship.", "p1": None}
+    assert left_out(source) == {"values of column title of people.csv": (1, "'Dr.'")}
+
+
 # Files without a header
 
 
