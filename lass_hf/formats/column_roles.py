@@ -46,6 +46,7 @@ PAIRS = (
     _Pair("head", "tail", "relation"),
     _Pair("node1", "node2", "label"),
     _Pair("entity1", "entity2"),
+    _Pair("entitya", "entityb"),
     _Pair("item", "value", "property"),
     _Pair("h", "t", "r", weak=True),
     _Pair("s", "o", "p", weak=True),
