@@ -46,6 +46,7 @@ PAIRS = (
     _Pair("head", "tail", "relation"),
     _Pair("node1", "node2", "label"),
     _Pair("entity1", "entity2"),
+    _Pair("entitya", "entityb"),
     _Pair("item", "value", "property"),
     _Pair("h", "t", "r", weak=True),
     _Pair("s", "o", "p", weak=True),
@@ -195,7 +196,7 @@ def node_columns(path: Path, header: list[str], options: ReadingOptions) -> Node
     Args:
         path: the file, for error messages.
         header: the names of its columns.
-        options: `id_column`, `name_of` and `description_of` are used where they are given.
+        options: `id_column`, `name_of` and `description_of` are used where the table has what they name.
 
     Returns:
         The columns; None if none of them holds ids.
@@ -204,25 +205,26 @@ def node_columns(path: Path, header: list[str], options: ReadingOptions) -> Node
         GraphError: two columns may be the names.
     """
     columns = [Column.of(name) for name in header]
-    if options.id_column:
-        id = find_column(header, options.id_column)
-    else:
+    id = find_column(header, options.id_column) if options.id_column else None
+    if id is None:
         in_order = [column for column in columns if column.role == "ID"]
         in_order += [column for key in IDS for column in columns if column.key == key and column.role is None]
         ending = [column for column in columns if IS_ID.search(column.name) and column.role is None]
-        id = in_order[0] if in_order else ending[0] if len(ending) == 1 else None
-    if id is None:
-        return None
-    usable = [column for column in columns if column != id and column.role is None]
+        if not in_order and len(ending) != 1:
+            return None
+        id = (in_order or ending)[0]
     stem = re.sub(r"id$", "", id.key)
-    names = [column for column in (find_column(header, name) for name in options.name_of) if column]
-    if not options.name_of:
+    names, descriptions = (
+        [column for name in given if (column := find_column(header, name))]
+        for given in (options.name_of, options.description_of)
+    )
+    usable = [column for column in columns if column not in (id, *descriptions) and column.role is None]
+    if not names:
         for tier in ((*NAMES[0], stem + "name", stem + "label"), *NAMES[1:]):
             if found := [column for column in usable if column.key in tier]:
                 names = [_only(path, found, "the names", "name_of", "")]
                 break
-    descriptions = [column for column in (find_column(header, name) for name in options.description_of) if column]
-    if not options.description_of:
+    if not descriptions:
         keys = [prefix + key for key in DESCRIPTIONS for prefix in ("", "node", "entity", stem)]
         descriptions = [column for key in keys for column in usable if column.key == key and column not in names][:1]
     category = next((column for column in columns if column.role == "LABEL"), None)

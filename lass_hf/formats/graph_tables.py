@@ -24,6 +24,7 @@ from .table_files import Table, read_table
 COLUMN_OPTIONS = tuple(f"{role}_column" for role in (*SLOT_NAMES, "id", "split", "date"))
 TRUTH = {"1": 1, "true": 1, "0": 0, "-1": 0, "false": 0}
 NAME_THEM = "name the columns by --head_column, --relation_column and --tail_column"
+NO_HEADER = "; if the line names no columns, put one with head, relation and tail above"
 DIRECTIONS = {"directed", "undirected", "mutual"}
 SPLIT_NUMBERS = {"train": 0, "training": 0, **dict.fromkeys(("validation", "valid", "dev", "val"), 1), "test": 2}
 
@@ -163,9 +164,9 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
         else:
             first = _first_line(table)
             if len(tables) == 1:
-                place = table.path if table.has_header else table.place(0)
+                place, header = (table.path, "") if table.has_header else (table.place(0), NO_HEADER)
                 raise GraphError(
-                    f"{place}: no columns that are known to hold heads and tails; {NAME_THEM}, {listed(first)}"
+                    f"{place}: heads and tails are in no known columns; {NAME_THEM}, {listed(first)}{header}"
                 )
             reason = "no column is known to hold ids, or heads and tails; name them by --id_column or --head_column"
             source.left_out.append(LeftOut(f"rows of {table.path.name}", len(table), ", ".join(first), reason))
@@ -199,8 +200,8 @@ def _without_header(source: Source, table: Table) -> EdgeColumns | None:
     names = ", ".join(map(shown, _first_line(table)[:3]))
     if len(others) and not ((others[:, 1] == first[1]).any() or np.isin(others[:, [0, 2]], first[[0, 2]]).any()):
         raise GraphError(
-            f"{table.place(0)}: {names} do not occur again, and are no known names of columns; if they name columns, "
-            f"{NAME_THEM}, else put a line with head, relation and tail above"
+            f"{table.place(0)}: {names} do not occur again, as they would in triplets, and are no known names of "
+            f"columns; {NAME_THEM}{NO_HEADER}"
         )
     source.notes.append(f"{table.place(0)}: {names} is read as a triplet, for it names no columns")
     return EdgeColumns((columns[0], columns[1], columns[2]), label=columns[3] if len(columns) == 4 else None)

@@ -139,10 +139,11 @@ def keep_spaces_apart(source: Source, spaces: list[tuple[str | None, Names]], no
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found: dict[str | None, list[Any]] = {}
+    found: dict[str, list[Any]] = {}
     for space, ids in spaces:
-        found.setdefault(space, []).append(ids.different)
-    if len(found) == 1:
+        if space:
+            found.setdefault(space, []).append(ids.different)
+    if len(found) < 2:
         return
     different = {space: pa.concat_arrays(parts).unique() for space, parts in found.items()}
     counts = pc.value_counts(pa.concat_arrays(list(different.values())))
@@ -150,7 +151,7 @@ def keep_spaces_apart(source: Source, spaces: list[tuple[str | None, Names]], no
     shared = counts.field("values").filter(is_shared)
     if not len(shared):
         return
-    colliding = [space for space in different if space and pc.any(pc.is_in(different[space], shared)).as_py()]
+    colliding = [space for space in different if pc.any(pc.is_in(different[space], shared)).as_py()]
     of_ids = {id(part.ids): part for part in nodes}
     for space, ids in spaces:
         if space in colliding:

@@ -46,6 +46,7 @@ def nodes(header, **options):
         ("id,subject,predicate,object,relation,knowledge_level", ["subject", "predicate", "object"]),
         ("head,relation,tail,start,end", ["head", "relation", "tail"]),
         ("node_id_start,node_id_end,rel_type,start_date", ["node_id_start", "rel_type", "node_id_end"]),
+        ("Entity A,Relation Type,Entity B", ["Entity A", "Relation Type", "Entity B"]),
         ("source,metaedge,target", ["source", "metaedge", "target"]),
         ("item,itemLabel,prop,value,valueLabel", ["item", "prop", "value"]),
         ("~id,~from,~to,~label,weight:Double", ["~from", "~label", "~to"]),

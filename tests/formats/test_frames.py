@@ -79,7 +79,11 @@ def test_edges_without_relations_are_linked():
         (FACTS.set_index(["head", "tail"]), None, r"edges: a MultiIndex for the rows; .*reset_index\(\)"),
         (FACTS.iloc[:0], None, "edges: a DataFrame without rows"),
         (FACTS.set_axis(["head", "head", "tail"], axis=1), None, "two columns are named 'head'"),
-        (FACTS.set_axis(["x", "y", "z"], axis=1), None, "no columns that are known to hold heads and tails"),
+        (
+            FACTS.set_axis(["x", "y", "z"], axis=1),
+            None,
+            "edges: heads and tails are in no known columns; name the columns by --head_column",
+        ),
         (FACTS.assign(head=["a", 1j, "c"]), None, "1j in column 'head' is a complex; expected strings or integers"),
         (
             FACTS.assign(head=pd.Series(["a", "\ud800", "c"], dtype=object)),

@@ -214,6 +214,18 @@ def test_the_label_of_kgtk_is_the_relation(tmp_path):
     assert source.splits["train"].labels is None
 
 
+def test_a_folder_may_call_names_differently(tmp_path):
+    files = {
+        "films.csv": ["id,title,plot", "f1,Alien,A ship."],
+        "people.csv": ["id,name,title", "p1,Ann,Dr."],
+        "likes.csv": ["source,target", "p1,f1"],
+    }
+    source = read(write(tmp_path, files), description_of="plot")
+    assert names(source) == {"f1": "Alien", "p1": "Ann"}
+    assert names(source, "description") == {"f1": "A ship.", "p1": None}
+    assert left_out(source) == {"values of column title of people.csv": (1, "'Dr.'")}
+
+
 # Files without a header
 
 
@@ -233,7 +245,7 @@ def test_a_first_line_of_unknown_words_is_refused(tmp_path):
 
 
 def test_two_columns_without_a_header_are_refused(tmp_path):
-    with pytest.raises(GraphError, match=r"line 1: no columns that are known to hold heads and tails; .*'a', 'b'"):
+    with pytest.raises(GraphError, match=r"line 1: heads and tails are in no known columns; .*'a', 'b'; if the line"):
         read_lines(tmp_path, ["a b", "c d"])
 
 

@@ -20,6 +20,8 @@ from helpers.mutations import Change, Hangs, change_json, change_json_line, chan
 
 from lass_hf.core.errors import LassError
 from lass_hf.core.vocabulary import BLANKS
+from lass_hf.formats.graph_tables import read_graph_tables
+from lass_hf.formats.source import ReadingOptions
 from lass_hf.formats.table_files import read_table
 
 LONGEST_LINE = 1000
@@ -56,6 +58,16 @@ def read_checked_table(path: Path) -> None:
     assert len(set(places)) == len(places) > 0
 
 
+def read_checked_graph(path: Path) -> None:
+    """Reads a graph from a table; its names must be trimmed and its ids all different."""
+    source = read_graph_tables(path, ReadingOptions())
+    ids = source.entities["id"].to_pylist()
+    assert len(set(ids)) == len(ids)
+    used = [split.names[code].as_py() for split in source.splits.values() for code in split.codes.ravel().tolist()]
+    assert all(name.strip(BLANKS) == name != "" for name in [*ids, *used])
+    assert used
+
+
 class Sample(NamedTuple):
     """A small file of one format: its content, the changes that know what is in it, and how it is read and checked."""
 
@@ -67,6 +79,7 @@ class Sample(NamedTuple):
 SAMPLES = {
     "edges.csv": Sample(CSV, [change_lines]),
     "edges.tsv": Sample(CSV.replace(b",", b"\t"), [change_lines]),
+    "graph.csv": Sample(CSV.replace(b"note", b"object_name"), [change_lines], read_checked_graph),
     "edges.csv.gz": Sample(gzip.compress(CSV, mtime=0), []),
     "utf_16.txt": Sample(CSV.decode().replace(",", ";").encode("utf-16"), []),
     "nodes.jsonl": Sample(b"\n".join(json.dumps(line).encode() for line in LINES), [change_json_line, change_lines]),
