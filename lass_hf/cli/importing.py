@@ -5,13 +5,14 @@ import dataclasses
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import LassError
+from ..core.errors import GraphError, LassError
 from ..utils.terminal import one_line
 from .options import add_output, add_reading, add_split_options
 
 if TYPE_CHECKING:
     from ..formats.source import ReadingOptions
     from ..graphs.importing import ImportedGraph
+    from ..graphs.splitting import SplitReport
 
 HELP = "reads a graph in any format into a folder, and shows what became of it"
 USES_MODELS = False
@@ -34,7 +35,6 @@ def run(arguments: argparse.Namespace) -> None:
     from ..graphs.import_files import check_output, write_import
     from ..utils.environment import command_line
     from ..utils.result_files import write_results
-    from .split import print_lines, split_as_asked
 
     options = ReadingOptions(**{one.name: getattr(arguments, one.name) for one in dataclasses.fields(ReadingOptions)})
     check_output(arguments.output)
@@ -75,6 +75,34 @@ def load_imported(name: str, options: "ReadingOptions") -> "ImportedGraph":
         return import_graph(path, options)
     refuse_options(name, options)
     return ImportedGraph(load_graph(name))
+
+
+def split_as_asked(arguments: argparse.Namespace, imported: "ImportedGraph") -> "tuple[ImportedGraph, SplitReport]":
+    """Splits a graph by the options of `add_split_options`, and by its dates if they were read.
+
+    Args:
+        arguments: `validation`, `test` and `seed`; and `source`, for messages.
+        imported: the graph.
+
+    Raises:
+        GraphError: as `split_graph`; the message names the source.
+    """
+    from ..graphs.splitting import split_graph
+
+    dates = imported.source.dates if imported.source else None
+    try:
+        graph, report = split_graph(
+            imported.graph, arguments.validation, arguments.test, seed=arguments.seed, dates=dates
+        )
+    except GraphError as error:
+        raise GraphError(f"{arguments.source}: {error}") from None
+    return dataclasses.replace(imported, graph=graph), report
+
+
+def print_lines(lines: list[str]) -> None:
+    """Prints what became of a split."""
+    for line in lines:
+        print(f"  {one_line(line)}")
 
 
 def print_summary(report: dict[str, Any], output: str) -> None:

@@ -69,7 +69,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_split_options(parser: argparse.ArgumentParser, default: str) -> None:
-    """Adds `--validation`, `--test` and `--seed`, the sizes of splits to make; `split.split_as_asked` applies them."""
+    """Adds `--validation`, `--test` and `--seed`, sizes of splits to make; `importing.split_as_asked` applies them."""
     for name in ("validation", "test"):
         parser.add_argument(
             f"--{name}",

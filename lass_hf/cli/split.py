@@ -1,21 +1,18 @@
 """`lass-hf split`: validation and test triplets for a graph that has none, in its folder or in a new one."""
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import GraphError, LassError
+from ..core.errors import LassError
 from ..utils.environment import command_line
 from ..utils.result_files import write_results
 from ..utils.terminal import one_line
-from .importing import load_imported
+from .importing import load_imported, print_lines, split_as_asked
 from .options import add_output, add_split_options, share
 
 if TYPE_CHECKING:
     from ..core.knowledge_graph import KnowledgeGraph
-    from ..graphs.importing import ImportedGraph
-    from ..graphs.splitting import SplitReport
 
 HELP = "hold out validation and test triplets"
 USES_MODELS = False
@@ -85,31 +82,3 @@ def _write_inductive(graph: "KnowledgeGraph", arguments: argparse.Namespace, fir
     if untrained := int((seen.occurring(*seen.splits)[0] & ~seen.occurs_in_train()[0]).sum()):
         lines.append(f"{first.name}: {untrained:,} of these entities have no training triplet any more")
     return lines
-
-
-def split_as_asked(arguments: argparse.Namespace, imported: "ImportedGraph") -> "tuple[ImportedGraph, SplitReport]":
-    """Splits a graph by the options of `add_split_options`, and by its dates if they were read.
-
-    Args:
-        arguments: `validation`, `test` and `seed`; and `source`, for messages.
-        imported: the graph.
-
-    Raises:
-        GraphError: as `split_graph`; the message names the source.
-    """
-    from ..graphs.splitting import split_graph
-
-    dates = imported.source.dates if imported.source else None
-    try:
-        graph, report = split_graph(
-            imported.graph, arguments.validation, arguments.test, seed=arguments.seed, dates=dates
-        )
-    except GraphError as error:
-        raise GraphError(f"{arguments.source}: {error}") from None
-    return dataclasses.replace(imported, graph=graph), report
-
-
-def print_lines(lines: list[str]) -> None:
-    """Prints what became of a split."""
-    for line in lines:
-        print(f"  {one_line(line)}")
