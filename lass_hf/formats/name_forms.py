@@ -5,6 +5,7 @@ The functions take Arrow strings. What is no part of a name is removed; what may
 
 import logging
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,9 +91,12 @@ def visible_forms(names: Any) -> "pa.LargeStringArray":
     """
     import pyarrow.compute as pc
 
-    composed = pc.utf8_normalize(names, form="NFC")
-    visible = pc.replace_substring_regex(composed, r"[\p{Cf}\x{fe00}-\x{fe0f}]", "")
-    return pc.replace_substring_regex(visible, r"\p{Zs}", " ")
+    def change(others: Any) -> Any:
+        composed = pc.utf8_normalize(others, form="NFC")
+        visible = pc.replace_substring_regex(composed, r"[\p{Cf}\x{fe00}-\x{fe0f}]", "")
+        return pc.replace_substring_regex(visible, r"\p{Zs}", " ")
+
+    return _change_where(pc.invert(pc.string_is_ascii(names)), names, change)
 
 
 def loose_forms(names: Any) -> "pa.LargeStringArray":
@@ -103,7 +107,16 @@ def loose_forms(names: Any) -> "pa.LargeStringArray":
     """
     import pyarrow.compute as pc
 
-    return pc.replace_substring_regex(pc.utf8_lower(visible_forms(names)), r"[\s_]+", " ")
+    lower = pc.utf8_lower(visible_forms(names))
+    mask = pc.match_substring_regex(lower, r"[_\t\n\r\f\v]|\s\s")
+    return _change_where(mask, lower, lambda others: pc.replace_substring_regex(others, r"[\s_]+", " "))
+
+
+def _change_where(mask: Any, names: Any, change: Callable[[Any], Any]) -> Any:
+    """Changes some Arrow strings: most names need no change, and each change copies all it is given."""
+    import pyarrow.compute as pc
+
+    return pc.replace_with_mask(names, mask, change(names.filter(mask)))
 
 
 def find_same_forms(names: Any, forms: Any) -> tuple[np.ndarray, list[int]]:

@@ -106,14 +106,15 @@ def find_faults(graph: "KnowledgeGraph") -> list[Finding]:
     Raises:
         GraphError: there are too many entities and relations to number their triplets.
     """
-    mirrors = find_mirrors(graph.known.triplets(), graph.num_entities, graph.num_relations)
+    triplets = graph.known.triplets()
+    mirrors = find_mirrors(triplets, graph.num_entities, graph.num_relations)
     findings = [
         *_find_headers(graph),
         *_find_in_splits(graph),
         *_find_across_splits(graph, mirrors),
         *find_name_faults(graph),
-        *find_relation_faults(graph, mirrors),
-        *_find_unconnected(graph),
+        *find_relation_faults(graph, triplets, mirrors),
+        *_find_unconnected(graph, triplets),
     ]
     return sort_findings(findings)
 
@@ -205,7 +206,7 @@ def _has_twin(triplets: np.ndarray, mirrors: Sequence[Mirror], known: KnownTripl
     return found
 
 
-def _find_unconnected(graph: "KnowledgeGraph") -> Iterator[Finding]:
+def _find_unconnected(graph: "KnowledgeGraph", triplets: np.ndarray) -> Iterator[Finding]:
     """Finds entities in no triplet, and those that no path connects with most others."""
     occurs, _ = graph.occurring(*graph.splits)
     isolated = np.flatnonzero(~occurs)
@@ -219,7 +220,6 @@ def _find_unconnected(graph: "KnowledgeGraph") -> Iterator[Finding]:
             in_words(graph.entities, int(isolated[0])),
             "They have a text only, and are no candidates in rankings.",
         )
-    triplets = graph.known.triplets()
     linked = np.zeros(graph.num_entities, dtype=bool)
     linked[triplets[:, [0, 2]]] = True
     islands = _islands(triplets, graph.num_entities)

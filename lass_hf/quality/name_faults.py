@@ -50,8 +50,8 @@ TEXT_PATTERNS = {
         "Add names, and descriptions if there are any.",
     ),
     "short_texts": (
-        r"^(\P{L}*|\P{L}*[A-Za-z]\P{L}*)$",
-        "texts with one letter or none",
+        r"^[^\p{L}\p{N}]*[A-Za-z0-9]?[^\p{L}\p{N}]*$",
+        "texts with one letter or digit, or none",
         "A language model learns next to nothing from them.",
         "Add names in words.",
     ),
@@ -245,7 +245,8 @@ def _find_text_faults(part: _Names) -> Iterator[Finding]:
 
     names = part.names
     pairs = zip(names.ids, names.texts, strict=True)
-    is_id = np.fromiter((text in (name, text_of_id(name)) for name, text in pairs), bool, len(names)) & part.occurs
+    is_id = np.array([len(text) <= len(name) and text in (name, text_of_id(name)) for name, text in pairs])
+    is_id &= part.occurs
     taken = ~part.occurs
     for kind, (pattern, *words) in TEXT_PATTERNS.items():
         found = np.asarray(pc.match_substring_regex(part.texts, pattern))

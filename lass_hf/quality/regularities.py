@@ -33,24 +33,27 @@ class Regularity:
     is_sample: bool = False
 
 
-def find_transitive(known: KnownTriplets, seed: int = 0) -> list[Regularity]:
+def find_transitive(triplets: np.ndarray, num_entities: int, num_relations: int, seed: int = 0) -> list[Regularity]:
     """Finds transitive relations: where (a, r, b) and (b, r, c) are true, (a, r, c) is.
 
     Args:
-        known: the triplets.
+        triplets: different true triplets, int64 of shape (n, 3), sorted by head, relation and tail.
+        num_entities: number of entities in the vocabulary.
+        num_relations: number of relations in the vocabulary.
         seed: seed of the random numbers that choose `MOST_PATHS` paths of a relation that has more.
 
     Returns:
         The transitive relations, those with the most cases first. A case is a path over three different entities.
     """
-    num_entities, num_relations, _ = known.sizes
-    steps = known.triplets()
-    steps = steps[steps[:, 0] != steps[:, 2]]
+    steps = triplets[triplets[:, 0] != triplets[:, 2]]
     steps = steps[np.argsort(steps[:, 1], kind="stable")]  # by relation, head, tail
     keys = steps[:, 1] * num_entities + steps[:, 0]
+    groups = np.flatnonzero(np.diff(keys, prepend=-1))
+    sizes = np.diff(groups, append=len(keys))
+    # The steps that can follow one are those of its relation whose head is its tail. They stand together.
     next_keys = steps[:, 1] * num_entities + steps[:, 2]
-    next_starts = np.searchsorted(keys, next_keys)
-    counts = np.searchsorted(keys, next_keys, side="right") - next_starts
+    places = np.minimum(np.searchsorted(keys[groups], next_keys), len(groups) - 1)
+    counts = np.where(keys[groups][places] == next_keys, sizes[places], 0)
     # The paths are numbered by their first steps. Only those that are looked at are made.
     starts = np.concatenate([[0], np.cumsum(counts)])
     borders = starts[np.searchsorted(steps[:, 1], np.arange(num_relations + 1))]
@@ -61,50 +64,74 @@ def find_transitive(known: KnownTriplets, seed: int = 0) -> list[Regularity]:
     ]
     paths = np.concatenate(chosen)
     first = np.searchsorted(starts, paths, side="right") - 1
-    tails = steps[next_starts[first] + paths - starts[first], 2]
-    closing = np.stack([steps[first, 0], steps[first, 1], tails], axis=1)
-    closing = closing[closing[:, 0] != closing[:, 2]]
-    found = _regular(closing[:, 1], known.contains(closing), num_relations)
+    tails = steps[groups[places[first]] + paths - starts[first], 2]
+    heads, relations = steps[first, 0], steps[first, 1]
+    is_open = heads != tails
+    heads, relations, tails = heads[is_open], relations[is_open], tails[is_open]
+    closing = KnownTriplets(steps, num_entities, num_relations).contains(np.stack([heads, relations, tails], axis=1))
+    found = _regular(relations, closing, num_relations)
     return [replace(one, is_sample=bool(np.diff(borders)[one.relation] > MOST_PATHS)) for one in found]
 
 
-def find_functional(known: KnownTriplets, slot: int) -> list[Regularity]:
-    """Finds functional relations, which have one tail for a head; or inverse functional ones, with one head for a tail.
+@dataclass(frozen=True)
+class PairCounts:
+    """How many triplets each relation has with each head, or with each tail.
+
+    Attributes:
+        relations: the relation of each pair that occurs, int64 of shape (m,).
+        entities: its head or tail, int64 of shape (m,).
+        counts: the number of its triplets, int64 of shape (m,).
+        num_relations: number of relations in the vocabulary.
+    """
+
+    relations: np.ndarray
+    entities: np.ndarray
+    counts: np.ndarray
+    num_relations: int
+
+    @classmethod
+    def of(cls, triplets: np.ndarray, slot: int, num_entities: int, num_relations: int) -> "PairCounts":
+        """Counts the different triplets of each pair of a relation and an entity.
+
+        Args:
+            triplets: different triplets, int64 of shape (n, 3).
+            slot: 0 for heads, 2 for tails.
+            num_entities: number of entities in the vocabulary.
+            num_relations: number of relations in the vocabulary.
+        """
+        keys = np.sort(triplets[:, 1] * num_entities + triplets[:, slot])
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        relations, entities = np.divmod(keys[first], num_entities)
+        return cls(relations, entities, np.diff(first, append=len(keys)), num_relations)
+
+
+def find_functional(pairs: PairCounts) -> list[Regularity]:
+    """Finds functional relations, with one tail for each head; of the counts of tails inverse functional ones.
 
     Args:
-        known: the triplets.
-        slot: 2 for one tail, 0 for one head.
+        pairs: the counts of heads (or tails).
 
     Returns:
         The relations, those with the most cases first. A case is a different head (or tail) of the relation.
     """
-    triplets = known.triplets()
-    keys = np.sort(triplets[:, 1] * known.sizes[0] + triplets[:, 2 - slot])
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    is_single = np.diff(first, append=len(keys)) == 1
-    return _regular(keys[first] // known.sizes[0], is_single, known.sizes[1])
+    return _regular(pairs.relations, pairs.counts == 1, pairs.num_relations)
 
 
-def find_constant(known: KnownTriplets, slot: int) -> list[tuple[Regularity, int]]:
+def find_constant(pairs: PairCounts) -> list[tuple[Regularity, int]]:
     """Finds relations of which nearly every triplet has the same tail, or the same head.
 
     Args:
-        known: the triplets.
-        slot: 2 for the same tail, 0 for the same head.
+        pairs: the counts of tails (or heads).
 
     Returns:
         The relations, those with the most triplets first, and the entity that is the same.
     """
-    triplets = known.triplets()
-    keys = np.sort(triplets[:, 1] * known.sizes[0] + triplets[:, slot])
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    counts = np.diff(first, append=len(keys))
-    relations, entities = np.divmod(keys[first], known.sizes[0])
-    cases = np.bincount(triplets[:, 1], minlength=known.sizes[1])[relations]
+    relations, counts = pairs.relations, pairs.counts
+    cases = np.bincount(relations, weights=counts, minlength=pairs.num_relations).astype(np.int64)[relations]
     found = np.flatnonzero((counts >= LEAST_SHARE * cases) & (cases >= LEAST_CASES))
     found = found[np.argsort(-cases[found], kind="stable")]
     return [
-        (Regularity(int(relations[row]), int(cases[row]), float(counts[row] / cases[row])), int(entities[row]))
+        (Regularity(int(relations[row]), int(cases[row]), float(counts[row] / cases[row])), int(pairs.entities[row]))
         for row in found.tolist()
     ]
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..graphs.relation_patterns import Mirror
 from .findings import Finding
 from .name_faults import in_words, triplet_in_words
-from .regularities import find_constant, find_functional, find_transitive
+from .regularities import PairCounts, find_constant, find_functional, find_transitive
 
 if TYPE_CHECKING:
     from ..core.knowledge_graph import KnowledgeGraph
@@ -40,22 +40,24 @@ MIRRORS = {
 }
 
 
-def find_relation_faults(graph: "KnowledgeGraph", mirrors: Sequence[Mirror]) -> Iterator[Finding]:
+def find_relation_faults(graph: "KnowledgeGraph", triplets: np.ndarray, mirrors: Sequence[Mirror]) -> Iterator[Finding]:
     """Finds what the relations of a graph are like.
 
     Args:
         graph: the graph.
+        triplets: its different true triplets, int64 of shape (n, 3), sorted.
         mirrors: what `find_mirrors` found in it.
 
     Yields:
         Findings.
     """
-    known, name_of = graph.known, partial(in_words, graph.relations)
+    name_of, sizes = partial(in_words, graph.relations), (graph.num_entities, graph.num_relations)
+    heads, tails = (PairCounts.of(triplets, slot, *sizes) for slot in (0, 2))
     yield from _find_mirror_faults(graph, mirrors)
     facts = (
         (
             "transitive_relations",
-            find_transitive(known),
+            find_transitive(triplets, *sizes),
             "chains",
             "relations that hold over two steps where they hold over each",
             "The long way around gives such triplets away.",
@@ -63,7 +65,7 @@ def find_relation_faults(graph: "KnowledgeGraph", mirrors: Sequence[Mirror]) -> 
         ),
         (
             "functional_relations",
-            find_functional(known, 2),
+            find_functional(heads),
             "heads",
             "relations with one tail for a head",
             "A second tail is probably wrong.",
@@ -71,7 +73,7 @@ def find_relation_faults(graph: "KnowledgeGraph", mirrors: Sequence[Mirror]) -> 
         ),
         (
             "inverse_functional_relations",
-            find_functional(known, 0),
+            find_functional(tails),
             "tails",
             "relations with one head for a tail",
             "A second head is probably wrong.",
@@ -86,8 +88,8 @@ def find_relation_faults(graph: "KnowledgeGraph", mirrors: Sequence[Mirror]) -> 
         yield from _finding(kind, "fact", examples, *words)
     examples = [
         f"{name_of(one.relation)} ({in_words(graph.entities, entity)} is the {side} of {one.share:.1%})"
-        for slot, side in ((2, "tail"), (0, "head"))
-        for one, entity in find_constant(known, slot)
+        for pairs, side in ((tails, "tail"), (heads, "head"))
+        for one, entity in find_constant(pairs)
     ]
     yield from _finding(
         "constant_relations",
@@ -97,11 +99,10 @@ def find_relation_faults(graph: "KnowledgeGraph", mirrors: Sequence[Mirror]) -> 
         "A model learns to give this answer without reading the question, and metrics look better than they are.",
         "Leave the relation out if it says nothing.",
     )
-    yield from _find_rare(graph)
+    yield from _find_rare(graph, triplets)
 
 
-def _find_rare(graph: "KnowledgeGraph") -> Iterator[Finding]:
-    triplets = graph.known.triplets()
+def _find_rare(graph: "KnowledgeGraph", triplets: np.ndarray) -> Iterator[Finding]:
     rare = np.flatnonzero(np.bincount(triplets[:, 1], minlength=graph.num_relations) == 1)
     examples = [triplet_in_words(graph, triplets[(triplets[:, 1] == number).argmax()]) for number in rare[:1].tolist()]
     yield from _finding(
