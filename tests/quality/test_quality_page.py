@@ -1,9 +1,15 @@
 """How findings are written for a person."""
 
+import re
+from pathlib import Path
+
 from helpers.clean_graph import with_entities, with_rows
 
-from lass_hf.quality.faults import find_faults
+import lass_hf
+from lass_hf.quality.faults import ACROSS_SPLITS, IN_SPLITS, find_faults
 from lass_hf.quality.findings import SEVERITIES, Finding, format_findings
+from lass_hf.quality.name_faults import TEXT_PATTERNS
+from lass_hf.quality.relation_faults import MIRRORS
 
 
 def test_a_clean_graph_is_said_to_be_clean():
@@ -31,3 +37,16 @@ def test_an_example_is_shortened_and_controls_nothing():
     assert format_findings([Finding("kind", "fact", "things", 3, None, "", "", "")])[3:] == [
         "          3         things"
     ]
+
+
+def test_the_documentation_lists_every_kind_of_finding():
+    folder = Path(lass_hf.__file__).parent / "quality"
+    page = (folder.parents[1] / "docs" / "reference" / "quality.md").read_text(encoding="utf-8")
+    kinds = {*IN_SPLITS, *ACROSS_SPLITS, *TEXT_PATTERNS, *(kind for kind, *_ in MIRRORS.values())}
+    code = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    for kind in re.findall(r'"((?:[a-z]+_)+(?:relations|triplet|triplets|text|islands))"', code):
+        kinds.add(kind)
+    for pattern in re.findall(r'f"([a-z_]*\{(?:names\.)?kind\}[a-z_]*)"', code):
+        kinds |= {re.sub(r"\{.*\}", name, pattern) for name in ("entities", "relations")}
+    assert len(kinds) > 40
+    assert {kind for kind in kinds if f"`{kind}`" not in page} == set()
