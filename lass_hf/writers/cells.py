@@ -1,4 +1,4 @@
-r"""Texts in the cells of TSV and CSV: no formula for a spreadsheet, no escape for a terminal, no end of a line or column.
+r"""Texts in the cells of TSV and CSV: no formula for a spreadsheet, no escape for a terminal, no end of a line.
 
 Control characters and characters that turn the direction are written as `\x1b` or `\u202e`. A text that a spreadsheet
 would calculate (it begins with =, +, - or @, perhaps behind spaces or apostrophes) gets an apostrophe before it. Both

@@ -29,9 +29,9 @@ CHUNK_BYTES = 2**26  # texts may be long: a chunk has fewer rows then
 def judged_schema() -> "pa.Schema":
     """Returns the schema of judged triplets.
 
-    `head`, `relation` and `tail` are ids; `head_text`, `relation_text` and `tail_text` their texts, "" if there is
-    none; `score` is float32, the higher the more plausible. `probability` of being true, `rank` (1 is the best), `known`
-    (the graph holds the triplet) and `label` (true or false) are null where they are unknown. `reasons` are texts.
+    `head`, `relation` and `tail` are ids, `head_text`, `relation_text` and `tail_text` their texts ("" without one).
+    `score` is float32, the higher the more plausible. `probability` of being true, `rank` (1 is the best), `known` (the
+    graph holds the triplet) and `label` (true or false) are null where they are unknown. `reasons` are texts.
     """
     import pyarrow as pa
 
@@ -139,7 +139,8 @@ def _check(table: "pa.Table") -> None:
     probability = table["probability"]
     inside = pc.and_(pc.greater_equal(probability, 0), pc.less_equal(probability, 1))
     refuse("probability", pc.invert(pc.fill_null(inside, True)), "a number from 0 to 1, or none")
-    if (pc.list_flatten(table["reasons"]).null_count) or pc.any(pc.equal(pc.list_flatten(table["reasons"]), "")).as_py():
+    reasons = pc.list_flatten(table["reasons"])
+    if reasons.null_count or pc.any(pc.equal(reasons, "")).as_py():
         raise LassError("an empty reason; expected texts, or no reasons")
 
 

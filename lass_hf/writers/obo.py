@@ -19,7 +19,9 @@ _FOUNDRY = re.compile(r"http://purl\.obolibrary\.org/obo/([A-Za-z]+)_(\w+)", re.
 REASON = "OBO holds accepted triplets; a label comes from the threshold that lass-hf classify fits"
 
 
-def write_obo(chunks: "Iterator[pa.Table]", handle: BinaryIO, metadata: FileMetadata, source: SourceIds) -> list[LeftOut]:
+def write_obo(
+    chunks: "Iterator[pa.Table]", handle: BinaryIO, metadata: FileMetadata, source: SourceIds
+) -> list[LeftOut]:
     """Writes an OBO file. The accepted triplets are in memory until all of a head are known.
 
     Returns:

@@ -69,7 +69,8 @@ def write_csv(chunks: "Iterator[pa.Table]", handle: BinaryIO) -> None:
     import pyarrow as pa
     from pyarrow import csv
 
-    schema = pa.schema([(one.name, pa.large_string() if one.name == "reasons" else one.type) for one in judged_schema()])
+    reasons = pa.field("reasons", pa.large_string())
+    schema = judged_schema().set(judged_schema().get_field_index("reasons"), reasons)
     with csv.CSVWriter(handle, schema) as writer:
         for chunk in chunks:
             writer.write_table(pa.table(as_cells(chunk), schema=schema))
