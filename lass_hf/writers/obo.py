@@ -29,8 +29,7 @@ def write_obo(
     """
     import pyarrow.compute as pc
 
-    stanzas: dict[str, list[str]] = {}
-    relations: dict[str, str] = {}
+    stanzas: dict[str, list[tuple[str | None, str]]] = {}  # relation, None for is_a, and the rest of the line
     left, example = 0, ""
     for chunk in chunks:
         accepted = pc.fill_null(chunk["label"], False)
@@ -45,40 +44,44 @@ def write_obo(
             values = {"lass_probability": probability, "lass_score": score}
             qualifiers = ", ".join(f'{name}="{value}"' for name, value in values.items() if value is not None)
             subject, target = _ident(head, source), _ident(tail, source)
-            if relation in IS_A or source.iri(relation, "relation") == f"{STANDARD['rdfs']}subClassOf":
-                line = f"is_a: {target}"
-            else:
-                relations[relation] = _ident(relation, source, "relation")
-                line = f"relationship: {relations[relation]} {target}"
+            is_a = relation in IS_A or source.iri(relation, "relation") == f"{STANDARD['rdfs']}subClassOf"
             comment = f" ! {_unquoted(text)}" if text else ""
-            stanzas.setdefault(subject, []).append(f"{line} {{{qualifiers}}}{comment}")
+            line = f"{target} {{{qualifiers}}}{comment}"
+            stanzas.setdefault(subject, []).append((None if is_a else relation, line))
             stanzas.setdefault(target, [])  # a reader wants a stanza for each id
+    relations: dict[str | None, str] = {}
+    for name in {relation for lines in stanzas.values() for relation, _ in lines if relation is not None}:
+        ident = _ident(name, source, "relation")
+        relations[name] = _minted(name, "relation") if ident in stanzas else ident
     header = [
         "format-version: 1.4",
         f"auto-generated-by: lass-hf {metadata.version}",
+        *(f"idspace: lass.{kind} {minted_iri('', kind)}" for kind in ("entity", "relation")),
         f"remark: {_unquoted(metadata.as_json())}",
     ]
     parts = ["\n".join(header)]
-    parts += ["\n".join(["[Term]", f"id: {name}", *lines]) for name, lines in stanzas.items()]
-    parts += [f"[Typedef]\nid: {name}" for name in sorted(set(relations.values()))]
+    for ident, lines in stanzas.items():
+        shown = [f"is_a: {rest}" if one is None else f"relationship: {relations[one]} {rest}" for one, rest in lines]
+        parts.append("\n".join(["[Term]", f"id: {ident}", *shown]))
+    parts += [f"[Typedef]\nid: {ident}" for ident in sorted(set(relations.values()))]
     handle.write(("\n\n".join(parts) + "\n").encode())
     return [LeftOut("triplets that are not labeled true", left, example, REASON)] if left else []
 
 
 def _ident(name: str, source: SourceIds, kind: str = "entity") -> str:
-    """Returns an id with the escapes of OBO; a minted one where it has characters that OBO cannot hold."""
+    """Returns an id as OBO has it; a minted one where readers would not make the same id of it again."""
     if found := _FOUNDRY.fullmatch(source.source_id.get(name, name)):
         return f"{found[1]}:{found[2]}"
     if not name.isprintable() or name.strip() != name:
-        name = minted_iri(name, kind)
-    prefix, colon, local = name.partition(":")
-    if colon and re.fullmatch(r"\w[\w.-]*", prefix):
-        return f"{prefix}:{_escaped(local)}"
-    return _escaped(name)
+        return _minted(name, kind)
+    if ":" in name:
+        return name if re.fullmatch(r'\w[\w.-]*:[^\\ ,{}()\[\]"!:]*', name) else _minted(name, kind)
+    return re.sub(r'([\\ ,{}()\[\]"!])', r"\\\1", name)
 
 
-def _escaped(text: str) -> str:
-    return re.sub(r'([\\ :,{}()\[\]"!])', r"\\\1", text)
+def _minted(name: str, kind: str) -> str:
+    """Returns a minted IRI by the prefix that the header declares."""
+    return f"lass.{kind}:{minted_iri(name, kind).removeprefix(minted_iri('', kind))}"
 
 
 def _unquoted(text: str) -> str:

@@ -4,8 +4,10 @@ A triplet whose label is true is stated. Each triplet, stated or not, has a node
 In RDF 1.2 the node reifies a triple term (`rdf:reifies`), in RDF 1.1 it is an `rdf:Statement`, which all tools read.
 """
 
+import contextlib
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache, partial
@@ -46,19 +48,12 @@ def write_rdf(
         f"{metadata.run}#row"  # no blank nodes: files can be merged, and pyoxigraph makes these in a third of the time
     )
     about_rows = _about_rows(chunks, rows, source, in_graph, has_triple_terms)
-    prefixes = {
-        "row": rows,
-        "lass": TERMS,
-        "prov": PROV,
-        "xsd": XSD,
-        "rdf": STANDARD["rdf"],
-        **_usable(source.prefixes),
-    }
+    own = {"row": rows, "lass": TERMS, "prov": PROV, "xsd": XSD, "rdf": STANDARD["rdf"]}
     ox.serialize(
         itertools.chain(_about_run(run, metadata, about_graph), about_rows),
         handle,
         format=getattr(ox.RdfFormat, SYNTAX[name]),
-        prefixes=prefixes if name == "turtle" else None,
+        prefixes={**own, **_usable(source.prefixes)} if name == "turtle" else None,
     )
 
 
@@ -68,11 +63,10 @@ def _usable(prefixes: Any) -> dict[str, str]:
 
     usable = {}
     for prefix, namespace in prefixes.items():
-        try:
-            ox.serialize([], format=ox.RdfFormat.TURTLE, prefixes={prefix: namespace})
-        except ValueError:
-            continue
-        usable[prefix] = namespace
+        if re.fullmatch(r"(\w([\w.-]*[\w-])?)?", prefix, re.ASCII) and not prefix[:1].isdigit():
+            with contextlib.suppress(ValueError):
+                ox.NamedNode(namespace)
+                usable[prefix] = namespace
     return usable
 
 
