@@ -239,6 +239,7 @@ def test_module_imports_declared_dependencies_only(module):
     extras = {
         "formats/rdf": "rdf",
         "formats/obo": "obo",
+        "writers/rdf": "rdf",
         "analysis/plots": "plots",
         "analysis/html_pages": "plots",
         "scoring/faiss_index": "faiss",

@@ -25,12 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
     parser.add_argument("--top_k", type=positive, default=10, help="number of predictions (default: %(default)s)")
     parser.add_argument("--include_known", action="store_true", help="also triplets that the graph holds, marked")
-    parser.add_argument(
-        "--output",
-        metavar="FILE",
-        help="write the predictions with ids, texts and metadata; the ending says the format",
-    )
-    parser.add_argument("--output_format", choices=FORMATS, help="format of --output")
+    parser.add_argument("--output", metavar="FILE", help="write the predictions; its ending says the format")
+    parser.add_argument("--output_format", choices=FORMATS, help="format of --output, if its ending does not say it")
     add_output(parser)
 
 
@@ -45,13 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if arguments.rerank and (count == 3 or query["relation"] is None):
         raise LassError("--rerank puts heads or tails in order; relations and whole triplets are scored by one model")
-    if arguments.output:
-        from ..writers.writing import check_format
-
-        check_format(arguments.output, arguments.output_format)
-        check_writable(arguments.output)
-    elif arguments.output_format:
-        raise LassError("--output_format needs --output, which is not given")
+    _check_output(arguments)
     from ..utils.console import print_predictions, report
     from ..utils.distributed import processes
     from ..utils.result_files import write_results
@@ -85,6 +75,17 @@ def run(arguments: argparse.Namespace) -> None:
         print("Predictions that the graph holds, in any split, are left out; --include_known shows and marks them.")
 
 
+def _check_output(arguments: argparse.Namespace) -> None:
+    """Raises LassError, before the work, for an `--output` that cannot be written."""
+    if arguments.output:
+        from ..writers.writing import check_format
+
+        check_format(arguments.output, arguments.output_format)
+        check_writable(arguments.output)
+    elif arguments.output_format:
+        raise LassError("--output_format needs --output, which is not given")
+
+
 def _write(
     arguments: argparse.Namespace, predictor: Any, query: dict[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> None:
@@ -94,7 +95,8 @@ def _write(
     from ..writers.judged_triplets import FileMetadata, judged_triplets
     from ..writers.writing import write_judged_triplets
 
-    resolver, columns = NameResolver(predictor.graph), {}
+    resolver = NameResolver(predictor.graph)
+    columns: dict[str, list[Any]] = {}
     for slot, (name, given) in enumerate(query.items()):
         ids, texts = [row.get("id") for row in rows], [row.get("text") for row in rows]
         if given is not None:

@@ -70,12 +70,15 @@ def write_obo(
 
 def _ident(name: str, source: SourceIds, kind: str = "entity") -> str:
     """Returns an id as OBO has it; a minted one where readers would not make the same id of it again."""
-    if found := _FOUNDRY.fullmatch(source.source_id.get(name, name)):
+    if found := _FOUNDRY.fullmatch(source.own(name, kind)):
         return f"{found[1]}:{found[2]}"
     if not name.isprintable() or name.strip() != name:
         return _minted(name, kind)
     if ":" in name:
-        return name if re.fullmatch(r'\w[\w.-]*:[^\\ ,{}()\[\]"!:]*', name) else _minted(name, kind)
+        is_plain = re.fullmatch(r'\w[\w.-]*:[^\\ ,{}()\[\]"!:]*', name) and (
+            "//" not in name or source.iri(name) == name
+        )
+        return name if is_plain else _minted(name, kind)
     return re.sub(r'([\\ ,{}()\[\]"!])', r"\\\1", name)
 
 

@@ -16,9 +16,10 @@ STANDARD = {  # prefixes that mean the same everywhere
     "semapv": "https://w3id.org/semapv/vocab/",
     "biolink": "https://w3id.org/biolink/vocab/",
 }
-_IRI = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]*:(?:%[0-9A-Fa-f]{2}|[^\x00-\x20\x7f-\x9f<>\"{}|\\^`%\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\s])+"
-)
+# Letters that are in no IRI, or look as if they were not there; "[" is in no host here, so that none can be half one.
+_NOT_IN_IRIS = r"\x00-\x20\x7f-\x9f<>\"{}|\\^`%#\[\]\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\s"
+_PART = rf"(?:%[0-9A-Fa-f]{{2}}|[^{_NOT_IN_IRIS}])"
+_IRI = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*:{_PART}+(?:#{_PART}*)?")
 _PREFIXED = re.compile(r"([A-Za-z_][\w.-]*):([\w.-]+)", re.ASCII)
 
 
@@ -27,12 +28,18 @@ class SourceIds:
     """The ids of a graph in its source's own form.
 
     Attributes:
-        source_id: id of an entity or relation -> its own form; ids that are missing are in their own form.
+        entities: id -> its own form; ids that are missing are in their own form.
+        relations: the same for relations.
         prefixes: prefix -> namespace.
     """
 
-    source_id: Mapping[str, str] = field(default_factory=dict)
+    entities: Mapping[str, str] = field(default_factory=dict)
+    relations: Mapping[str, str] = field(default_factory=dict)
     prefixes: Mapping[str, str] = field(default_factory=dict)
+
+    def own(self, name: str, kind: str = "entity") -> str:
+        """Returns the own form of the id of an "entity" or "relation"."""
+        return (self.relations if kind == "relation" else self.entities).get(name, name)
 
     def iri(self, name: str, kind: str = "entity") -> str:
         """Returns the IRI of an id.
@@ -44,7 +51,7 @@ class SourceIds:
         Returns:
             The own form where it is an IRI, with or without a known prefix; else `minted_iri`.
         """
-        own = self.source_id.get(name, name)
+        own = self.own(name, kind)
         if "://" not in own and not own.startswith("urn:"):
             prefix, colon, local = own.partition(":")
             namespace = self.prefixes.get(prefix) or STANDARD.get(prefix)

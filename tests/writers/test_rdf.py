@@ -79,8 +79,8 @@ def test_every_table_is_in_the_statements(format, tmp_path, request):
                 -1 if row["probability"] is None else row["probability"]
             )
             assert value_of(found, "rank") == (None if row["rank"] is None else str(row["rank"]))
-            for name in ("known", "label"):
-                assert value_of(found, name) == (None if row[name] is None else str(row[name]).lower())
+            for column in ("known", "label"):
+                assert value_of(found, column) == (None if row[column] is None else str(row[column]).lower())
             assert {one.value for one in found.get("reasons", [])} == set(row["reasons"])
             assert (triplet_of(found) in stated) or not row["label"]
         accepted = {triplet_of(rows[number]) for number, row in enumerate(expected, start=1) if row["label"]}
@@ -122,12 +122,13 @@ def test_the_run_is_described_and_names_the_graph_of_n_quads(format, tmp_path):
     ],
 )
 def test_an_id_gets_its_own_iri_or_a_minted_one(id, iri):
-    source = SourceIds({"own": "http://e.org/the/own"}, {"ex": "http://e.org/"})
+    source = SourceIds({"own": "http://e.org/the/own"}, prefixes={"ex": "http://e.org/"})
     assert source.iri(id) == iri
 
 
 def test_relations_and_entities_of_one_name_get_different_minted_iris():
     assert SourceIds().iri("is_a", "relation") == "urn:lass-hf:relation:is_a"
+    assert SourceIds({"r": "http://e.org/e"}, {"r": "http://e.org/r"}).iri("r", "relation") == "http://e.org/r"
 
 
 def test_no_id_makes_a_broken_iri_or_that_of_another(tmp_path, request):
@@ -144,7 +145,7 @@ def test_no_id_makes_a_broken_iri_or_that_of_another(tmp_path, request):
 
 
 def test_turtle_uses_the_prefixes_of_the_source(tmp_path):
-    source = SourceIds({}, {"ex": "http://e.org/", "bad prefix": "http://f.org/", "worse": "no iri"})
+    source = SourceIds(prefixes={"ex": "http://e.org/", "bad prefix": "http://f.org/", "worse": "no iri"})
     write_judged_triplets(small_table(head=["ex:cat", "ex:dog"]), tmp_path / "rows.ttl", METADATA, source=source)
     text = (tmp_path / "rows.ttl").read_text()
     assert "@prefix ex: <http://e.org/> ." in text

@@ -1,4 +1,4 @@
-"""Judged triplets as TSV, CSV, JSON Lines and Parquet: readers of others read them, and what is hostile stays harmless."""
+"""Judged triplets as TSV, CSV, JSON Lines and Parquet: readers of others read them, and hostile texts do nothing."""
 
 import csv
 import json
