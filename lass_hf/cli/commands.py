@@ -10,12 +10,13 @@ from types import ModuleType
 from ..utils.arguments import Parser
 from ..utils.console import check_writable, quieten, run_program
 from ..version import __version__
-from . import analyze, classify, evaluate, info, predict, serve, train
+from . import analyze, classify, evaluate, importing, info, predict, serve, train
 from .options import add_debug
 
 PROGRAM = "lass-hf"
 TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug
 COMMANDS: dict[str, ModuleType] = {
+    "import": importing,
     "train": train,
     "evaluate": evaluate,
     "classify": classify,
@@ -54,8 +55,8 @@ def _run(argv: list[str]) -> None:
     arguments = parser.parse_args(rest)
     if arguments.json:
         check_writable(arguments.json)
-    if arguments.quiet and command.USES_MODELS:
-        quieten()
+    if arguments.quiet:
+        quieten(libraries=command.USES_MODELS)
     command.run(arguments)
 
 

@@ -6,7 +6,7 @@ from ..core.choices import ModelChoices, choice_names
 from ..scoring.precision import DTYPES
 
 RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
-GRAPH = "folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
+GRAPH = "file or folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +28,31 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def add_graph(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Adds `--graph` and `--long_text`; a graph that is not required is the model's own by default."""
     default = "" if required else " (default: the one that the model has)"
-    parser.add_argument("--graph", required=required, metavar="DIR_OR_NAME", help=GRAPH + default)
+    parser.add_argument("--graph", required=required, metavar="PATH_OR_NAME", help=GRAPH + default)
     parser.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of reading a source: those of `ReadingOptions`."""
+    for name, metavar, what in (
+        ("relations", "A,B", "only these relations, by id or name"),
+        ("exclude", "A,B", "not these relations"),
+        ("name_of", "A,B", "properties or columns that hold the names, the best first"),
+        ("description_of", "A,B", "the same for descriptions"),
+        ("include", "A,B", "read also literals, annotations or blank_nodes, as entities"),
+    ):
+        parser.add_argument(f"--{name}", type=names, default=(), metavar=metavar, help=what)
+    parser.add_argument("--language", metavar="CODE", help="preferred language of names and descriptions, such as en")
+    parser.add_argument("--limit", type=positive, metavar="N", help="read the first N triplets only")
+    for name, what in (
+        ("head_column", "column of the heads (default: guessed from its name)"),
+        ("relation_column", "column of the relations"),
+        ("tail_column", "column of the tails"),
+        ("id_column", "column of the ids in a table of entities"),
+        ("split_column", "column that says which split a triplet is in"),
+        ("date_column", "column of dates, to split by"),
+    ):
+        parser.add_argument(f"--{name}", metavar="NAME", help=what)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +68,13 @@ def add_reranker(parser: argparse.ArgumentParser) -> None:
         "--rerank_top_k", type=positive, default=100, help="number of predictions to rerank (default: %(default)s)"
     )
     parser.add_argument("--retriever_weight", type=weight, default=0.0, help="weight of the first model's score")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Reads names with commas between them."""
+    if not (found := tuple(name.strip() for name in text.split(",") if name.strip())):
+        raise argparse.ArgumentTypeError(f"{text!r} holds no name")
+    return found
 
 
 def positive(text: str) -> int:

@@ -39,6 +39,16 @@ def trim(strings: Any) -> Any:
     return pc.utf8_trim(strings, characters=BLANKS)
 
 
+def on_one_line(strings: Any) -> Any:
+    """Replaces each run of white space and control characters in Arrow strings by one space, and trims the strings.
+
+    What is replaced is what the lines of a text file cannot hold, or what no encoder tells from a space.
+    """
+    import pyarrow.compute as pc
+
+    return trim(pc.replace_substring_regex(strings, r"[\x00-\x20\x{85}\x{2028}\x{2029}]+", " "))
+
+
 def is_blank(strings: Any) -> np.ndarray:
     """Checks which Arrow strings are empty, or white space and marks without width only.
 

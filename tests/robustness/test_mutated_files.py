@@ -40,6 +40,8 @@ from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from lass_hf.evaluation.evaluate_and_record import evaluate_and_record
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.ranking_progress import RankingProgress
+from lass_hf.formats.rdf import read_rdf
+from lass_hf.formats.source import ReadingOptions
 from lass_hf.hub.card_files import CARD_DATA_FILE, CARD_FILE, add_evaluation, render_shared_card
 from lass_hf.hub.upload import list_shared_files
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
@@ -93,6 +95,28 @@ def text_graph(folder: Path) -> Reader:
     names = ("train.tsv", "dev.tsv", "test.tsv", "entity2text.txt", "relation2text.txt")
     files: dict[str, list[Change]] = {name: [change_lines] for name in names}
     return Reader(folder, files, lambda: graph_answer(KnowledgeGraph.from_directory(folder)))
+
+
+def rdf_files(folder: Path) -> Reader:
+    ox = pytest.importorskip("pyoxigraph")
+    folder.mkdir()
+    names = [ox.NamedNode(f"http://example.org/{name}") for name in ("a", "part_of", "b")]
+    label = ox.NamedNode("http://www.w3.org/2000/01/rdf-schema#label")
+    statements = [ox.Triple(*names), ox.Triple(names[0], label, ox.Literal("a thing", language="en"))]
+    prefixes = {"ex": "http://example.org/"}
+    for kind in (ox.RdfFormat.TURTLE, ox.RdfFormat.N_QUADS, ox.RdfFormat.RDF_XML, ox.RdfFormat.JSON_LD):
+        path = folder / f"{kind.file_extension}.{kind.file_extension}"
+        ox.serialize(statements, path, kind, prefixes={} if kind == ox.RdfFormat.N_QUADS else prefixes)
+    files: dict[str, list[Change]] = {path.name: [change_lines] for path in sorted(folder.iterdir())}
+    files["jsonld.jsonld"].append(change_json)
+
+    def read():
+        source = read_rdf(folder, ReadingOptions())
+        train = source.splits["train"]
+        assert len(set(train.names.to_pylist())) == len(train.names)
+        return train.codes.tolist(), train.names.to_pylist(), source.entities.to_pylist()
+
+    return Reader(folder, files, read)
 
 
 def dataset_folder(folder: Path) -> Reader:
@@ -235,7 +259,7 @@ def model_card(folder: Path) -> Reader:
 # The readers, and how many of a hundred mutations are of their files.
 READERS = {
     **{text_graph: 10, dataset_folder: 12, saved_graph: 14, saved_model: 8, saved_model_without_digests: 12},
-    **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6},
+    **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6, rdf_files: 8},
 }
 
 

@@ -1,0 +1,345 @@
+"""Reads graphs from tables: edges in one or more of them, nodes with their names in others.
+
+`table_files.py` makes tables of strings of files, `frames.py` of objects in memory, and `column_roles.py` finds out
+what their columns are for. No Python loop runs over rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import GraphError
+from ..core.vocabulary import SLOT_NAMES, SPLITS, escaped, shown
+from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed, node_columns
+from .detection import detect_format, ending_of
+from .name_forms import is_blank, trim
+from .named_triplets import NamedTriplets, collect_names, first_true
+from .node_tables import Names, Nodes, keep_spaces_apart, merge_nodes, read_nodes, text_column
+from .source import LeftOut, ReadingOptions, Source, names_table
+from .table_files import Table, read_table
+
+COLUMN_OPTIONS = tuple(f"{role}_column" for role in (*SLOT_NAMES, "id", "split", "date"))
+TRUTH = {"1": 1, "true": 1, "0": 0, "-1": 0, "false": 0}
+DIRECTIONS = {"directed", "undirected", "mutual"}
+SPLIT_OF_NAME = {**{name: name for name in SPLITS}, **dict.fromkeys(("valid", "dev", "val"), "validation")}
+SPLIT_OF_NAME["training"] = "train"
+
+
+@dataclass
+class _Edges:
+    """A table of edges, and its heads, relations and tails."""
+
+    table: Table
+    columns: EdgeColumns
+    ends: list[Names]
+
+    def is_complete(self) -> np.ndarray:
+        """Checks which rows have a head, a relation and a tail: bool of shape (n,)."""
+        return ~np.logical_or.reduce([end.is_missing() for end in self.ends])
+
+
+def read_graph_tables(path: Path, options: ReadingOptions) -> Source:
+    """Reads a graph from a file of edges, or from a folder of files of edges and of nodes.
+
+    Args:
+        path: a file of separated values, Parquet or JSON Lines, or a folder of them.
+        options: the columns, where they are not to be guessed.
+
+    Returns:
+        The source. A relation is called as its file if no column has relations. An id that is there in two id spaces
+        of Neo4j stands behind the name of its space.
+
+    Raises:
+        GraphError: a file cannot be read, no table has edges, a column is missing or may be one of two, a column is
+            empty, or a node has two names. The message names file and line.
+    """
+    found = detect_format(path)
+    options.refuse_others(path, found.name, (*COLUMN_OPTIONS, "name_of", "description_of"))
+    tables = [read_table(file.path, partial(_names_columns, file.path, options)) for file in found.files]
+    source = source_of_tables(path, found.name, tables, options)
+    source.notes[:0] = found.notes
+    if found.others:
+        example = str(found.others[0].relative_to(path))
+        source.left_out.append(LeftOut("other files", len(found.others), example, "they are no tables"))
+    return source
+
+
+def source_of_tables(path: Path, format: str, tables: list[Table], options: ReadingOptions) -> Source:
+    """Makes a source of tables of edges and of nodes; arguments and errors as in `read_graph_tables`.
+
+    Args:
+        path: where the tables are from.
+        format: their format, in words.
+        tables: the tables, in any order.
+        options: the columns, where they are not to be guessed.
+    """
+    _check_options(path, tables, options)
+    source = Source(
+        path, format, [table.path for table in tables], {}, names_table({"id": []}), names_table({"id": []})
+    )
+    edges, nodes = _find_roles(source, tables, options)
+    ends = [(part.columns.ends[slot].space, part.ends[slot]) for part in edges for slot in (0, 2)]
+    keep_spaces_apart(source, [(part.space, part.ids) for part in nodes] + ends, nodes)
+    of_ends = [named for part in edges for slot in (0, 2) for named in _named_ends(part, slot)]
+    source.entities = merge_nodes(source, nodes + of_ends)
+    source.relations = merge_nodes(source, [named for part in edges for named in _named_ends(part, 1)])
+    _collect_triplets(source, edges, options)
+    if nodes:
+        _note_unlisted(source, edges)
+    return source
+
+
+# Roles
+
+
+def _names_columns(path: Path, options: ReadingOptions, row: list[str]) -> bool:
+    """Checks whether the first row of a file without types has the names of columns."""
+    given = [getattr(options, option) for option in COLUMN_OPTIONS] + [*options.name_of, *options.description_of]
+    if len(set(row)) < len(row):
+        return False
+    if any(name and find_column(row, name) for name in given) or edge_columns(path, row, options, lambda _: False):
+        return True
+    nodes = node_columns(path, row, options)
+    return nodes is not None and bool(nodes.id.role or nodes.names or nodes.descriptions or nodes.id.key == "id")
+
+
+def _check_options(path: Path, tables: list[Table], options: ReadingOptions) -> None:
+    """Raises GraphError for an option that names a column which no table has."""
+    given = [(option, getattr(options, option)) for option in COLUMN_OPTIONS]
+    given += [(option, name) for option in ("name_of", "description_of") for name in getattr(options, option)]
+    for option, name in given:
+        if name and not any(find_column(table.header, name) for table in tables):
+            header = dict.fromkeys(column for table in tables for column in table.header)
+            raise GraphError(f"{path}: no column {shown(name)} for {option}; expected {listed(header)}")
+
+
+def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) -> tuple[list[_Edges], list[Nodes]]:
+    edges, nodes, kinds = [], [], set()
+    for table in tables:
+        of_edges = _without_header(source, table)
+        if table.has_header:
+            of_edges = edge_columns(table.path, table.header, options, partial(_holds_flags, table))
+        if of_edges:
+            edges.append(_Edges(table, of_edges, _ends(source, table, of_edges)))
+            used = [*of_edges.ends, *of_edges.names, *of_edges.categories, of_edges.label]
+            kinds |= {column.role or column.key for column in of_edges.ends if column}
+            names = [options.split_column, options.date_column]
+            used += [find_column(table.header, name) for name in names if name]
+            _leave_out_columns(source, table, used, "a triplet is a head, a relation and a tail")
+        elif table.has_header and (of_nodes := node_columns(table.path, table.header, options)):
+            nodes.append(read_nodes(source, table, of_nodes))
+            used = [of_nodes.id, *of_nodes.names, *of_nodes.descriptions, of_nodes.category]
+            reason = "texts are made of names and descriptions; name_of and description_of choose other columns"
+            _leave_out_columns(source, table, used, reason)
+        else:
+            if len(tables) == 1:
+                raise GraphError(
+                    f"{table.place(0) if not table.has_header else table.path}: no columns that are known to hold heads "
+                    f"and tails; name them by --head_column, --relation_column and --tail_column, {listed(_first(table))}"
+                )
+            reason = "no column is known to hold ids, or heads and tails; name them by --id_column or --head_column"
+            columns = ", ".join(_first(table))
+            source.left_out.append(LeftOut(f"rows of {table.path.name}", len(table), columns, reason))
+    if not edges:
+        what = f"{len(nodes)} table(s) of nodes" if nodes else "no table whose columns are known"
+        raise GraphError(
+            f"{source.path}: {what}, and no table of edges; expected one with columns such as head, relation and tail, "
+            "or name them by --head_column, --relation_column and --tail_column"
+        )
+    if kinds & {"START_ID", "END_ID"}:
+        source.format = f"Neo4j import {'folder' if len(tables) > 1 else 'file'}"
+    elif {"subject", "predicate", "object"} <= kinds and any("category" in part.texts for part in nodes):
+        source.format = "KGX"
+    elif kinds == {"node1", "label", "node2"}:
+        source.format = "KGTK"
+    return edges, nodes
+
+
+def _without_header(source: Source, table: Table) -> EdgeColumns | None:
+    """Returns the columns of a file of triplets without a header, None for another file.
+
+    Raises:
+        GraphError: nothing of the first line occurs again where it would in triplets, so that it may be a header.
+    """
+    if table.has_header or len(table.header) not in (3, 4):
+        return None
+    if len(table.header) == 4 and not _holds_flags(table, table.header[3]):
+        return None
+    columns = [Column.of(name) for name in table.header]
+    codes = NamedTriplets.from_columns(table.columns.columns[:3], None).codes
+    first, others = codes[0], codes[1:]
+    names = ", ".join(map(shown, _first(table)[:3]))
+    if len(others) and not ((others[:, 1] == first[1]).any() or np.isin(others[:, [0, 2]], first[[0, 2]]).any()):
+        raise GraphError(
+            f"{table.place(0)}: {names} are no known names of columns, and none of them occurs again; if they are names "
+            "of columns, name these by --head_column, --relation_column and --tail_column, else put a line head, "
+            "relation, tail above"
+        )
+    source.notes.append(f"{table.place(0)}: {names} is read as a triplet, for it names no columns")
+    return EdgeColumns((columns[0], columns[1], columns[2]), label=columns[3] if len(columns) == 4 else None)
+
+
+def _first(table: Table) -> list[str]:
+    """Returns the first line of a file: the names of the columns, or else the first row."""
+    return table.header if table.has_header else [column[0].as_py() for column in table.columns.columns]
+
+
+def _holds_flags(table: Table, name: str) -> bool:
+    """Checks whether a column holds nothing but truth values, or nothing but whether edges are directed."""
+    values = table.columns[name]
+    for part in (values[:1000], values):
+        found = {value.strip().lower() for value in part.unique().to_pylist()} - {""}
+        if not found or not (found <= TRUTH.keys() or found <= DIRECTIONS):
+            return False
+    return True
+
+
+def _leave_out_columns(source: Source, table: Table, used: list[Column | None], reason: str) -> None:
+    names = {column.name for column in used if column}
+    for name in table.header:
+        is_there = ~is_blank(table.columns[name])
+        if name not in names and is_there.any():
+            example = shown(table.columns[name][first_true(is_there)].as_py())
+            what = f"values of column {name} of {table.path.name}"
+            source.left_out.append(LeftOut(what, int(is_there.sum()), example, reason))
+    for name in table.nested:
+        what = f"nested values of column {name} of {table.path.name}"
+        source.left_out.append(LeftOut(what, len(table), name, "only strings and lists of strings are read"))
+
+
+# Edges
+
+
+def _ends(source: Source, table: Table, columns: EdgeColumns) -> list[Names]:
+    import pyarrow as pa
+
+    ends = []
+    for column, slot in zip(columns.ends, SLOT_NAMES, strict=True):
+        if column is None:
+            name = table.path.name.removesuffix(".gz").removesuffix(ending_of(table.path))
+            if name.lower() in (*SPLIT_OF_NAME, "edges", "relationships"):
+                source.notes.append(
+                    f"{table.path} has no column of relations: they are called {shown(name)} as the file"
+                )
+            ends.append(Names(pa.array([name], pa.large_string()), np.zeros(len(table), np.int32)))
+            continue
+        ends.append(Names.of(table.columns[column.name]))
+        if is_blank(ends[-1].different).all():
+            raise GraphError(f"{table.path}: column {shown(column.name)} is empty in all rows; expected the {slot}s")
+    return ends
+
+
+def _collect_triplets(source: Source, edges: list[_Edges], options: ReadingOptions) -> None:
+    """Makes the splits of the source, their labels and dates of the complete rows of all tables of edges."""
+    import pyarrow as pa
+
+    encoded = pa.concat_arrays([end.different for part in edges for end in part.ends]).dictionary_encode()
+    positions = iter(np.split(encoded.indices.to_numpy(), np.cumsum([len(e.different) for p in edges for e in p.ends])))
+    pieces: dict[str, list[tuple[np.ndarray, np.ndarray | None]]] = {}
+    dates: list[Any] = []
+    incomplete, example = 0, ""
+    for part in edges:
+        codes = np.stack([next(positions)[end.codes] for end in part.ends], axis=1)
+        is_complete = part.is_complete()
+        if not is_complete.all():
+            example = example or part.table.place(first_true(~is_complete))
+            incomplete += int((~is_complete).sum())
+        labels = _flags(part, is_complete, part.columns.label, TRUTH, "1 (true), or 0 or -1 (false)")
+        split_column = _column(part, options.split_column)
+        in_split = _flags(part, is_complete, split_column, _SPLIT_NUMBERS, ", ".join(SPLITS))
+        if in_split is None:
+            in_split = np.full(len(codes), SPLITS.index(_split_of_file(part, edges)), np.int8)
+        for number, split in enumerate(SPLITS):
+            if (chosen := (in_split == number) & is_complete).any():
+                pieces.setdefault(split, []).append((codes[chosen], None if labels is None else labels[chosen]))
+        if date_column := _column(part, options.date_column):
+            values = trim(part.table.columns[date_column.name])
+            if (is_wrong := is_blank(values) & is_complete & (in_split == 0)).any():
+                place = part.table.place(first_true(is_wrong))
+                raise GraphError(f"{place}: no date in column {shown(date_column.name)}; expected one in each row")
+            dates += values.filter(pa.array((in_split == 0) & is_complete)).chunks
+    for split in SPLITS:
+        if split in pieces:
+            codes = np.concatenate([codes for codes, _ in pieces[split]])
+            labels = None
+            if any(part is not None for _, part in pieces[split]):
+                labels = np.concatenate(
+                    [np.ones(len(c), np.int8) if part is None else part for c, part in pieces[split]]
+                )
+            source.splits[split] = NamedTriplets(encoded.dictionary, codes, labels)
+    source.dates = pa.chunked_array(dates, pa.large_string()) if dates else None
+    if incomplete:
+        reason = "a triplet needs a head, a relation and a tail; the example is the first of the rows"
+        source.left_out.append(LeftOut("rows with an empty head, relation or tail", incomplete, example, reason))
+
+
+_SPLIT_NUMBERS = {name: SPLITS.index(split) for name, split in SPLIT_OF_NAME.items()}
+
+
+def _column(part: _Edges, name: str | None) -> Column | None:
+    """Finds the column of splits or dates, which each table of edges needs if one has it."""
+    if name is None:
+        return None
+    if column := find_column(part.table.header, name):
+        return column
+    raise GraphError(f"{part.table.path}: no column {shown(name)}; expected {listed(part.table.header)}")
+
+
+def _split_of_file(part: _Edges, edges: list[_Edges]) -> str:
+    """Returns the split that a file is called after, if it is one of several; else "train"."""
+    return SPLIT_OF_NAME.get(part.table.path.name.split(".")[0].lower(), "train") if len(edges) > 1 else "train"
+
+
+def _flags(
+    part: _Edges, is_complete: np.ndarray, column: Column | None, known: dict[str, int], expected: str
+) -> np.ndarray | None:
+    """Returns a small number for each value of a column, int8 of shape (n,); None without a column."""
+    if column is None:
+        return None
+    values = Names.of(part.table.columns[column.name])
+    numbers = np.array([known.get(value.lower(), -1) for value in values.different.to_pylist()], np.int8)[values.codes]
+    if (is_wrong := (numbers == -1) & is_complete).any():
+        row = first_true(is_wrong)
+        value = shown(values.different[int(values.codes[row])].as_py())
+        raise GraphError(f"{part.table.place(row)}: {value} in column {shown(column.name)}; expected {expected}")
+    return numbers
+
+
+# Names that tables of edges have beside the ids
+
+
+def _named_ends(part: _Edges, slot: int) -> Iterator[Nodes]:
+    """Yields what a table of edges says of its heads, relations or tails, if anything: each different row once."""
+    columns = {"name": part.columns.names[slot], "category": part.columns.categories[slot]}
+    names = {kind: column.name for kind, column in columns.items() if column}
+    if not names:
+        return
+    ids = part.ends[slot]
+    keys = ids.codes.astype(np.int64)
+    for name in names.values():
+        values = Names.of(part.table.columns[name])
+        keys = keys * len(values.different) + values.codes
+    rows = np.sort(np.unique(keys, return_index=True)[1])
+    rows = rows[~ids.is_missing()[rows]]
+    texts = {kind: text_column(part.table, name, rows) for kind, name in names.items()}
+    yield Nodes(Names(ids.different, ids.codes[rows]), texts, part.table, rows, is_of_edges=True)
+
+
+def _note_unlisted(source: Source, edges: list[_Edges]) -> None:
+    """Notes that entities of the edges have no row in the tables of nodes."""
+    import pyarrow.compute as pc
+
+    used = collect_names(source.splits, "entities")
+    unlisted = used.filter(pc.invert(pc.is_in(used, value_set=source.entities["id"].combine_chunks())))
+    if len(unlisted):
+        example = unlisted[0]
+        ends = ((part, end) for part in edges for end in (part.ends[0], part.ends[2]))
+        file = next(part.table.path for part, end in ends if pc.index(end.different, example).as_py() >= 0)
+        source.notes.append(
+            f"{len(unlisted):,} of {len(used):,} entities of the edges have no row in the tables of nodes, such as "
+            f"{escaped(example.as_py())} of {file}: their ids stand in for names"
+        )

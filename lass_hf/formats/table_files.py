@@ -1,0 +1,315 @@
+"""Reads tables of any format that people keep graphs in: separated values, Parquet, JSON Lines, JSON.
+
+All values become strings, as they are in the file. What the columns mean is decided elsewhere (`column_roles.py`).
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..core.errors import GraphError, first_line, library_errors
+from ..core.vocabulary import BLANKS, escaped
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+JOINED_BY = "|"  # the values of a list, as KGX writes them into its tables
+BATCH = 2**12  # JSON objects that are Python objects at one time
+# How other files than texts begin, and what to do with them.
+SIGNATURES = {
+    b"PAR1": "a Parquet file; give its name the ending .parquet",
+    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as 'CSV UTF-8'",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook; save the sheet as 'CSV UTF-8'",
+    b"\xfd7zXZ": "an xz archive; unpack it, or pack it with gzip",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive; unpack it, or pack it with gzip",
+}
+Header = bool | Callable[[list[str]], bool]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of strings.
+
+    Attributes:
+        path: the file, or the folder of the parts.
+        header: the names of the columns without blanks around them, all different; with no header "1", "2", ...
+        columns: Arrow table of large strings with these names. No value is null; "" is a missing one.
+        has_header: whether the file names its columns.
+        first_row_line: the line of the first row; 0 for files without lines.
+        nested: the names of columns that hold objects or lists of other things than words; they are not in `columns`.
+        line_of: returns the line of a row, counted from 0; None for files without lines.
+    """
+
+    path: Path
+    header: list[str]
+    columns: "pa.Table"
+    has_header: bool = True
+    first_row_line: int = 0
+    nested: tuple[str, ...] = ()
+    line_of: Callable[[int], int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def place(self, row: int) -> str:
+        """Names the file and the line of a row, counted from 0, to begin an error message."""
+        return f"{self.path}, " + (f"line {self.line_of(row)}" if self.line_of else f"row {row + 1}")
+
+
+def read_table(path: str | Path, header: Header = True) -> Table:
+    """Reads one table.
+
+    Args:
+        path: a file of separated values, JSON Lines or JSON, gzipped or not; or a Parquet file or a folder of its
+            parts.
+        header: whether the first row of separated values has the names of the columns; or a function that decides it
+            from that row.
+
+    Returns:
+        The table. A decimal number of Parquet that is whole has no point: pandas writes integers so if one is missing.
+
+    Raises:
+        GraphError: the file cannot be read, is damaged, or has no rows; the message names the line or row.
+    """
+    path = Path(path)
+    name = path.name.lower().removesuffix(".gz")
+    if path.is_dir() or name.endswith((".parquet", ".pq")):
+        table = _read_parquet(path)
+    elif name.endswith((".jsonl", ".ndjson", ".json")):
+        table = _read_json(path)
+    else:
+        from .delimited_files import read_delimited
+
+        table = read_delimited(path, header)
+    if table.nested and not table.header:
+        raise GraphError(f"{path}: only nested values ({', '.join(table.nested)}); expected columns of strings")
+    if not len(table):
+        raise GraphError(f"{path}: no rows; expected a table with at least one row")
+    return table
+
+
+def read_text_bytes(path: Path) -> bytes:
+    """Reads a text file, gzipped or not.
+
+    Args:
+        path: the file, in UTF-8, or in UTF-16 with a byte-order mark as Excel writes it.
+
+    Returns:
+        The text in UTF-8, without byte-order mark.
+
+    Raises:
+        GraphError: the file cannot be read, is cut off, has no text or another encoding; the message names the line.
+    """
+    if path.exists() and not path.is_file():
+        raise GraphError(f"{path}: cannot be read (it is no regular file)")
+    try:
+        data = path.read_bytes()
+        if data.startswith(b"\x1f\x8b"):
+            data = gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise GraphError(f"{path}: a damaged gzip file ({first_line(error)}); copy or download it again") from None
+    except OSError as error:
+        raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
+    for signature, kind in SIGNATURES.items():
+        if data.startswith(signature):
+            raise GraphError(f"{path}: {kind}")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeDecodeError as error:
+            raise GraphError(f"{path}: UTF-16 that is damaged ({error.reason}); save the file as UTF-8") from None
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if not is_utf8(data):
+        _raise_for_encoding(path, data)
+    if (position := data.find(b"\0")) >= 0:
+        line = data.count(b"\n", 0, position) + 1
+        raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
+    if not data or data.isspace():
+        raise GraphError(f"{path}: the file is empty")
+    return data
+
+
+def is_utf8(data: bytes) -> bool:
+    """Checks bytes without making a string of them, which can need four times their memory."""
+    import pyarrow as pa
+
+    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _raise_for_encoding(path: Path, data: bytes) -> NoReturn:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = data[error.start]
+        raise GraphError(
+            f"{path}, line {line}: not UTF-8 (byte 0x{byte:02x}: {error.reason}); save the file as UTF-8, in Excel as "
+            "'CSV UTF-8'"
+        ) from None
+    raise GraphError(f"{path}: not UTF-8; save the file as UTF-8")
+
+
+def check_names(place: str, names: list[str]) -> list[str]:
+    """Trims the names of columns; one without a name is called by its number: pandas writes its index so.
+
+    Args:
+        place: the file and the line, for the message of an error.
+        names: the names as the file has them.
+
+    Raises:
+        GraphError: a name is there twice.
+    """
+    trimmed = [name.strip(BLANKS) or f"column {number}" for number, name in enumerate(names, start=1)]
+    for number, name in enumerate(trimmed):
+        if (first := trimmed.index(name)) < number:
+            raise GraphError(
+                f"{place}: columns {first + 1} and {number + 1} are both named {escaped(name)}; rename one"
+            )
+    return trimmed
+
+
+# Parquet
+
+
+def _read_parquet(path: Path) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.is_dir() and not any(path.rglob("*.parquet")):
+        raise GraphError(f"{path}: a folder without .parquet files; expected the parts of one table")
+    hint = "; expected a whole file, or parts with the same columns: write it again"
+    with library_errors(f"{path}: cannot be read as Parquet", hint, GraphError):
+        dataset = pq.ParquetDataset(path)
+        nested = tuple(field.name for field in dataset.schema if _is_nested(field.type))
+        table = dataset.read([name for name in dataset.schema.names if name not in nested])
+    header, columns = check_names(str(path), table.column_names), []
+    for name, column in zip(header, table.columns, strict=True):
+        with library_errors(f"{path}: column {escaped(name)} cannot be read as text", kind=GraphError):
+            columns.append(_to_strings(column))
+            columns[-1].validate(full=True)
+    return Table(path, header, pa.table(columns, names=header), nested=nested)
+
+
+def _is_nested(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    return pa.types.is_nested(kind) or (pa.types.is_dictionary(kind) and pa.types.is_nested(kind.value_type))
+
+
+def _to_strings(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        column = pc.binary_join(column.cast(pa.large_list(pa.large_string())), pa.scalar(JOINED_BY, pa.large_string()))
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    return column.cast(pa.large_string()).fill_null("")
+
+
+# JSON
+
+
+def _read_json(path: Path) -> Table:
+    """Reads objects: one in a line, or all in one array."""
+    import pyarrow as pa
+
+    data = read_text_bytes(path)
+    is_lines = not data[:1000].lstrip().startswith(b"[")
+    objects = _objects_in_lines(path, data) if is_lines else enumerate(_parse_json(str(path), data), start=1)
+    numbers: list[int] = []
+    names: dict[str, None] = {}
+    nested: dict[str, None] = {}
+    batches = []
+    while batch := list(islice(objects, BATCH)):
+        place = f"{path}, {'line' if is_lines else 'row'}"
+        for number, one in batch:
+            if not isinstance(one, dict):
+                fault = 'a JSON value that is no object; expected one such as {"id": "Q1"}'
+                raise GraphError(f"{place} {number}: {fault}")
+            names.update(dict.fromkeys(one))
+        columns = {}
+        for name in names:
+            values = [_json_string(one.get(name)) for _, one in batch]
+            if None in values:
+                nested[name] = None
+                continue
+            try:
+                columns[name.encode().decode()] = pa.array(values, pa.large_string())
+            except UnicodeEncodeError as error:
+                number = next(n for n, one in batch if name in one and error.object in (name, _json_string(one[name])))
+                fault = f"{error.object!r} is not valid Unicode ({error.reason})"
+                raise GraphError(f"{place} {number}: {fault}") from None
+        batches.append(pa.table(columns))
+        numbers += [number for number, _ in batch]
+    table = pa.concat_tables(batches, promote_options="default") if batches else pa.table({})
+    header = [name for name in names if name not in nested]
+    names_of_columns = check_names(str(path), header)
+    columns = [table[name].fill_null("") for name in header]
+    line_of = (lambda row: numbers[row]) if is_lines else None
+    first = numbers[0] if is_lines and numbers else 0
+    return Table(path, names_of_columns, pa.table(columns, names=names_of_columns), True, first, tuple(nested), line_of)
+
+
+def _objects_in_lines(path: Path, data: bytes) -> Iterator[tuple[int, Any]]:
+    start = line = 0
+    while start < len(data):
+        line += 1
+        end = data.find(b"\n", start) + 1 or len(data)
+        if text := data[start:end].strip():
+            yield line, _parse_json(f"{path}, line {line}", text)
+        start = end
+
+
+def _parse_json(place: str, text: bytes) -> Any:
+    try:
+        return JSON.decode(text.decode())
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else first_line(error)
+        raise GraphError(
+            f"{place}: not JSON ({reason}); expected one array of objects, or an object in each line"
+        ) from None
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key is there twice")
+    return values
+
+
+def _no_number(constant: str) -> None:
+    """Reads NaN as a missing value."""
+
+
+# Numbers stay the strings that they are in the file.
+JSON = json.JSONDecoder(
+    parse_int=str, parse_float=str, parse_constant=_no_number, object_pairs_hook=_without_repetition
+)
+
+
+def _json_string(value: Any) -> str | None:
+    """Writes a value as a string; returns None for what is nested."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return JOINED_BY.join(value)
+    return None
