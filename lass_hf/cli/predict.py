@@ -90,9 +90,11 @@ def _write(
     arguments: argparse.Namespace, predictor: Any, query: dict[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Writes `--output`: predictions for the open slot of a query, or the verdict on a whole triplet."""
+    from ..graphs.import_files import read_source_record
     from ..prediction.name_resolver import NameResolver
     from ..utils.fingerprints import graph_fingerprint
     from ..writers.judged_triplets import FileMetadata, judged_triplets
+    from ..writers.source_ids import SourceIds
     from ..writers.writing import write_judged_triplets
 
     resolver = NameResolver(predictor.graph)
@@ -115,7 +117,11 @@ def _write(
         graph_digest=graph_fingerprint(predictor.graph),
         settings={"query": query, **{name: getattr(arguments, name) for name in settings}},
     )
-    written = write_judged_triplets(judged_triplets(**columns), arguments.output, metadata, arguments.output_format)
+    record = read_source_record(arguments.graph) if arguments.graph else None
+    source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
+    written = write_judged_triplets(
+        judged_triplets(**columns), arguments.output, metadata, arguments.output_format, source
+    )
     for one in written.left_out:
         print(f"{arguments.output} lacks {one.count} {one.what}: {one.reason}")
 

@@ -19,8 +19,7 @@ from .source_ids import STANDARD, TERMS, SourceIds, minted_iri
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PROV = "http://www.w3.org/ns/prov#"
-XSD = "http://www.w3.org/2001/XMLSchema#"
+PROV, XSD = STANDARD["prov"], STANDARD["xsd"]
 STATEMENT = ("Statement", "subject", "predicate", "object")
 SYNTAX = {"ntriples": "N_TRIPLES", "nquads": "N_QUADS", "turtle": "TURTLE"}
 

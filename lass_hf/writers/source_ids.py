@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from ..formats.rdf_names import WELL_KNOWN
+
 MINTED = "urn:lass-hf:"  # then entity or relation, a colon, and the percent-encoded id
 TERMS = f"{MINTED}terms:"  # what the formats of this package say with words of their own: score, probability, ...
 STANDARD = {  # prefixes that mean the same everywhere
-    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-    "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
-    "owl": "http://www.w3.org/2002/07/owl#",
-    "skos": "http://www.w3.org/2004/02/skos/core#",
-    "oboInOwl": "http://www.geneontology.org/formats/oboInOwl#",
+    **WELL_KNOWN,
     "semapv": "https://w3id.org/semapv/vocab/",
     "biolink": "https://w3id.org/biolink/vocab/",
 }

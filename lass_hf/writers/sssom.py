@@ -117,7 +117,7 @@ def _header(metadata: FileMetadata, namespaces: dict[str, str]) -> dict[str, Any
             {
                 "slot_name": f"lass_{name}",
                 "property": f"{TERMS}{name}",
-                "type_hint": f"http://www.w3.org/2001/XMLSchema#{kind}",
+                "type_hint": f"{STANDARD['xsd']}{kind}",
             }
             for name, kind in OWN.items()
         ],
