@@ -12,7 +12,8 @@ from typing import Any
 _CONTROL = "\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
 _TO_ESCAPE = rf"[{_CONTROL}]|\\(?:x[0-9a-f]{{2}}|u[0-9a-f]{{4}})"
 _ESCAPED = r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4}))"
-_FORMULA = "^([ ']*[=+\\-@\uff1d\uff0b\uff0d\uff20])"  # and their full-width forms
+# What no cell begins with, full-width forms too. Where numbers have commas, a spreadsheet begins a cell behind ";".
+_BEGIN, _FORMULA = "(^|;)", "([ ']*[=+\\-@\uff1d\uff0b\uff0d\uff20])"
 _SEPARATOR = "|"  # of reasons
 
 
@@ -64,13 +65,13 @@ def _escape(texts: Any) -> Any:
 def _guard(cells: Any) -> Any:
     import pyarrow.compute as pc
 
-    return pc.replace_substring_regex(cells, _FORMULA, "'\\1")
+    return pc.replace_substring_regex(cells, _BEGIN + _FORMULA, r"\1'\2")
 
 
 def _unguard(cells: Any) -> Any:
     import pyarrow.compute as pc
 
-    return pc.replace_substring_regex(cells, f"^'{_FORMULA[1:]}", "\\1")
+    return pc.replace_substring_regex(cells, f"{_BEGIN}'{_FORMULA}", r"\1\2")
 
 
 def _where(texts: Any, pattern: str, change: Any) -> Any:

@@ -23,7 +23,7 @@ FIXED = {
 UNNAMED = "biolink:related_to"  # of a relation that is no predicate of Biolink; `original_predicate` has it
 COLUMNS = (
     *("id", "subject", "predicate", "object", "original_predicate", *FIXED, "has_confidence_score"),
-    *("head_text", "relation_text", "tail_text", "score", "rank", "known", "label", "reasons"),
+    *("subject_label", "predicate_label", "object_label", "score", "rank", "known", "label", "reasons"),
 )
 
 
@@ -47,8 +47,11 @@ def write_kgx(chunks: "Iterator[pa.Table]", handle: BinaryIO, source: SourceIds)
         cells |= {
             "id": pa.array(ids, pa.large_string()),
             "subject": cells["head"],
+            "subject_label": cells["head_text"],
             "predicate": cells_of(pa.array(predicates, pa.large_string())).take(relations.indices),
+            "predicate_label": cells["relation_text"],
             "object": cells["tail"],
+            "object_label": cells["tail_text"],
             "original_predicate": cells["relation"],
             "has_confidence_score": cells["probability"],
         }

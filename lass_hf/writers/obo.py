@@ -72,7 +72,7 @@ def _ident(name: str, source: SourceIds, kind: str = "entity") -> str:
     """Returns an id as OBO has it; a minted one where readers would not make the same id of it again."""
     if found := _FOUNDRY.fullmatch(source.own(name, kind)):
         return f"{found[1]}:{found[2]}"
-    if not name.isprintable() or name.strip() != name:
+    if not name.isprintable() or name.strip() != name or (kind == "entity" and name in IS_A):
         return _minted(name, kind)
     if ":" in name:
         is_plain = re.fullmatch(r'\w[\w.-]*:[^\\ ,{}()\[\]"!:]*', name) and (

@@ -73,7 +73,6 @@ def _about_run(run: Any, metadata: FileMetadata, make: Any) -> Iterator[Any]:
     """Yields the statements about the run; `make` makes a statement of subject, predicate and object."""
     import pyoxigraph as ox
 
-    yield make(run, ox.NamedNode(f"{STANDARD['rdf']}type"), ox.NamedNode(f"{PROV}Entity"))
     texts = {one.name: getattr(metadata, one.name) for one in fields(metadata)}
     settings, date = json.dumps(texts.pop("settings"), sort_keys=True), texts.pop("date")
     typed = {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from helpers.command_line import content_of, run
-from helpers.tiny import make_model
+from helpers.tiny import make_model, make_processor
 
 from lass_hf import KnowledgeGraph
 from lass_hf.utils.fingerprints import graph_fingerprint
@@ -49,6 +49,20 @@ def test_a_text_of_the_query_becomes_the_id(folder, graph, tmp_path):
     assert run("predict", "--model", folder, *question, "--output", tmp_path / "p.csv") == 0
     rows, _ = read_judged_triplets(tmp_path / "p.csv")
     assert set(rows["head"].to_pylist()) == {"cat"}
+
+
+def test_ids_go_back_into_the_form_of_the_source(tmp_path, monkeypatch):
+    pytest.importorskip("pyoxigraph")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets.ttl").write_text(
+        "@prefix ex: <http://example.org/pets#> . ex:cat ex:eats ex:mouse . ex:dog ex:eats ex:food ."
+    )
+    assert run("import", "pets.ttl", "--output", "pets", "--quiet") == 0
+    make_model().save_pretrained("model")
+    make_processor(KnowledgeGraph.from_directory("pets")).save_pretrained("model")
+    question = ["--head", "ex:cat", "--relation", "ex:eats", "--tail", "ex:food", "--quiet", "--output", "judged.nt"]
+    assert run("predict", "--model", "model", "--graph", "pets", *question) == 0
+    assert "#subject> <http://example.org/pets#cat> ." in (tmp_path / "judged.nt").read_text()
 
 
 def test_a_verdict_is_one_row(folder, tmp_path):

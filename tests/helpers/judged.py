@@ -20,10 +20,10 @@ HOSTILE = (  # formulas, escapes of terminals and of our own, ends of cells and 
         "\x00",
         "\x9b0m",
     ),
-    *("a\tb", "a\nb", "a\r\nb", "\u2028", "\u202eevil", "\u2067x", '"', '"a"b', 'a"b', "a,b", "a;=b", "#x", "\\"),
+    *("a\tb", "a\nb", "a\r\nb", "\u2028", "\u202eevil", "\u2067x", '"', '"a"b', 'a"b', "a,b", "#x", "\\", "a;=b;"),
     *("\\x41", "\\\\x41", "\\u202e", "\\alpha", "a|b", "\\x7c", "{x}", "a ! b", "http://a/b?c=d#e", "http://[x"),
     *("PATO:0000001", "a:b:c", "urn:lass-hf:entity:a", "100%", "%41", "سلام", "日本語", "é", "👩\u200d👧", "\ufeffa"),
-    *("a ", "<a>", "a\u200bb", ":", "a:"),
+    *("x; '=1", ";+", "a ", "<a>", "a\u200bb", ":", "a:"),
 )
 METADATA = FileMetadata(
     model="runs/m", graph="my_graph", graph_digest="ab12", settings={"top_k": 3, "query": {"head": "é{}\x1b\u202e"}}

@@ -135,7 +135,7 @@ def test_every_prefix_of_sssom_is_declared_once(tmp_path, request):
             assert prefixes[prefix] + local == source.iri(head)
         return True
 
-    for_all(request, 10, heads=st.lists(st.sampled_from(ids), max_size=8))(check)
+    for_all(request, 6, heads=st.lists(st.sampled_from(ids), max_size=8))(check)
 
 
 # OBO
@@ -196,4 +196,4 @@ def test_every_accepted_triplet_is_in_the_ontology(tmp_path, request):
         assert found == {tuple(map(plain, (row["head"], row["relation"], row["tail"]))) for row in rows}
         return len(rows)
 
-    for_all(request, 12, rows=rows)(check)
+    for_all(request, 6, rows=rows)(check)

@@ -32,7 +32,7 @@ def test_every_table_comes_back_as_it_was(format, tmp_path, request):
         assert metadata == METADATA
         return True
 
-    for_all(request, 20, table=tables)(check)
+    for_all(request, 8, table=tables)(check)
 
 
 @pytest.mark.parametrize(("format", "dialect"), [("tsv", "excel-tab"), ("tsv", "unquoted"), ("csv", "excel")])
@@ -59,7 +59,7 @@ def test_a_reader_of_csv_sees_each_row_and_no_formula(format, dialect, tmp_path,
             )
         return len(rows)
 
-    for_all(request, 10, table=tables)(check)
+    for_all(request, 6, table=tables)(check)
 
 
 @pytest.mark.parametrize("format", ["tsv", "csv", "jsonl", "kgx"])
@@ -74,7 +74,7 @@ def test_no_line_of_text_holds_what_a_terminal_obeys(format, tmp_path, request):
         assert not OBEYED.search((tmp_path / "rows.metadata.json").read_text(encoding="utf-8"))
         return True
 
-    for_all(request, 10, table=tables)(check)
+    for_all(request, 6, table=tables)(check)
 
 
 def test_lines_of_json_have_exact_texts_and_short_numbers(tmp_path):
@@ -104,6 +104,7 @@ def test_parquet_has_exact_texts_types_and_the_metadata(tmp_path):
         ("-5", "'-5"),
         ("'=x", "''=x"),
         ("'t Hooft", "'t Hooft"),
+        ("a;=1+1;b; c;-d", "a;'=1+1;b; c;'-d"),
         (r"\alpha", r"\alpha"),
         (r"\x41", r"\x5cx41"),
         ("a\tb\nc", r"a\x09b\x0ac"),
