@@ -240,6 +240,7 @@ def test_module_imports_declared_dependencies_only(module):
         "formats/rdf": "rdf",
         "formats/rdf_parsing": "rdf",
         "formats/obo": "obo",
+        "writers/rdf": "rdf",
         "analysis/plots": "plots",
         "analysis/html_pages": "plots",
         "scoring/faiss_index": "faiss",
