@@ -20,7 +20,7 @@ MEASURE = """
 import resource, sys, time
 from pathlib import Path
 from lass_hf.formats.rdf import read_rdf
-from lass_hf.formats.source import ReadingOptions
+from lass_hf.names.source import ReadingOptions
 start = time.perf_counter()
 source = read_rdf(Path(sys.argv[1]), ReadingOptions())
 seconds, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)

@@ -10,9 +10,9 @@ from ..utils.terminal import one_line
 from .options import add_output, add_reading, add_split_options
 
 if TYPE_CHECKING:
-    from ..formats.source import ReadingOptions
     from ..graphs.importing import ImportedGraph
     from ..graphs.splitting import SplitReport
+    from ..names.source import ReadingOptions
 
 HELP = "reads a graph in any format into a folder, and shows what became of it"
 USES_MODELS = False
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the folder, and prints the summary."""
-    from ..formats.source import ReadingOptions
     from ..graphs.import_files import check_output, write_import
+    from ..names.source import ReadingOptions
     from ..utils.environment import command_line
     from ..utils.result_files import write_results
 

@@ -36,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Splits a graph, writes it, and prints what was found."""
-    from ..formats.source import ReadingOptions
     from ..graphs.import_files import write_import
     from ..graphs.loading import find_path
     from ..graphs.text_folder import find_split_files, write_splits
+    from ..names.source import ReadingOptions
 
     if not (arguments.validation or arguments.test or arguments.inductive):
         raise LassError("--validation 0 and --test 0 hold nothing out; give one of them, or --inductive")

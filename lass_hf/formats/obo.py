@@ -13,9 +13,9 @@ from typing import Any
 
 from ..core.errors import GraphError, library_errors
 from ..core.vocabulary import BLANKS, escaped, is_unicode, shown
+from ..names.source import ReadingOptions, Source, needs_extra
 from .detection import detect_format
 from .ontology import OBO_IRIS, Ontology, Term
-from .source import ReadingOptions, Source, needs_extra
 from .text_files import decode
 
 _OBO_IRI = re.compile(re.escape(OBO_IRIS) + r"([A-Za-z][A-Za-z_]*)_(\w+)")

@@ -8,8 +8,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from .named_triplets import NamedTriplets, to_arrow_strings
-from .source import LeftOut, Source, names_table
+from ..names.named_triplets import NamedTriplets, to_arrow_strings
+from ..names.source import LeftOut, Source, names_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError
+from ..names.named_triplets import NamedTriplets, to_arrow_strings
+from ..names.source import LeftOut, ReadingOptions, Source, names_table, needs_extra
 from . import owl
 from .detection import Format, detect_format
-from .named_triplets import NamedTriplets, to_arrow_strings
 from .rdf_names import DEFAULT_LANGUAGE, DESCRIPTIONS, NAMES, TextChooser, forms_of, plain_text, shorten
 from .rdf_parsing import parse
-from .source import LeftOut, ReadingOptions, Source, names_table, needs_extra
 
 SHOWN = 10  # properties or languages that a message lists
 CHOOSABLE = 'include="literals" or naming the predicate in relations chooses them in'

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.vocabulary import escaped
+from ..names.named_triplets import NamedTriplets, collect_names
+from ..names.source import LeftOut, ReadingOptions, Source
 from .detection import detect_format
-from .named_triplets import NamedTriplets, collect_names
-from .source import LeftOut, ReadingOptions, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa

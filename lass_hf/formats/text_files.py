@@ -11,8 +11,8 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.vocabulary import BLANKS, escaped
-from .name_forms import is_blank, trim
-from .named_triplets import LABELS, NamedTriplets, first_true
+from ..names.name_forms import is_blank, trim
+from ..names.named_triplets import LABELS, NamedTriplets, first_true
 
 if TYPE_CHECKING:
     import pyarrow as pa

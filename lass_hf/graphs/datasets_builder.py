@@ -30,7 +30,7 @@ READING_CODE = [
             "graphs/readers",
             "graphs/text_folder",
         ),
-        *("formats/name_forms", "formats/named_triplets", "formats/text_files", "utils/checked_files"),
+        *("names/name_forms", "names/named_triplets", "formats/text_files", "utils/checked_files"),
         *("core/knowledge_graph", "core/vocabulary"),
     )
 ]

@@ -16,9 +16,9 @@ import numpy as np
 
 from ..core.errors import GraphError, LassError
 from ..core.vocabulary import escaped, is_unicode, shown
-from ..formats.name_forms import on_one_line
-from ..formats.named_triplets import to_arrow_strings
-from ..formats.source import ReadingOptions
+from ..names.name_forms import on_one_line
+from ..names.named_triplets import to_arrow_strings
+from ..names.source import ReadingOptions
 from ..utils.checked_files import Types, check_types, read_json
 from ..version import __version__
 from .importing import ImportedGraph, warn_of_ids

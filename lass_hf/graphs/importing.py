@@ -15,11 +15,11 @@ import numpy as np
 from ..core.errors import GraphError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import Vocabulary, escaped, text_of_id
-from ..formats.name_forms import on_one_line, warn_of_look_alikes
-from ..formats.named_triplets import collect_names, to_integers
 from ..formats.reading import read_source
-from ..formats.source import ReadingOptions, Source
-from ..formats.words import words_of_id
+from ..names.name_forms import on_one_line, warn_of_look_alikes
+from ..names.named_triplets import collect_names, to_integers
+from ..names.source import ReadingOptions, Source
+from ..names.words import words_of_id
 from .readers import Parts
 from .text_folder import from_directory, is_graph_folder
 

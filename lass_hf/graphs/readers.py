@@ -22,8 +22,8 @@ from ..core.vocabulary import (
     text_of_id,
     triplet_rows,
 )
-from ..formats.name_forms import look_alike_of, warn_of_look_alikes
-from ..formats.named_triplets import LABELS, NamedTriplets, collect_names, to_arrow_strings, to_integers
+from ..names.name_forms import look_alike_of, warn_of_look_alikes
+from ..names.named_triplets import LABELS, NamedTriplets, collect_names, to_arrow_strings, to_integers
 from .arrow_tables import Arrays
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.known_triplets import KnownTriplets
 from ..core.vocabulary import escaped
-from ..formats.name_forms import find_look_alikes
-from ..formats.named_triplets import to_arrow_strings
+from ..names.name_forms import find_look_alikes
+from ..names.named_triplets import to_arrow_strings
 
 if TYPE_CHECKING:
     from ..core.knowledge_graph import GraphSplit, KnowledgeGraph

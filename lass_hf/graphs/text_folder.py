@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import GraphError, LassError
 from ..core.vocabulary import BLANKS, escaped, is_unicode, shown, text_of_id
-from ..formats.name_forms import names_text_columns, warn_of_look_alikes
-from ..formats.named_triplets import NamedTriplets, collect_names
 from ..formats.text_files import check_ids, read_texts, read_triplets, without_line_ends, write_table
+from ..names.name_forms import names_text_columns, warn_of_look_alikes
+from ..names.named_triplets import NamedTriplets, collect_names
 from ..utils.checked_files import read_json
 from .arrow_tables import to_arrow
 from .dataset_folder import is_dataset_folder, read_folder, replacing_folder

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.vocabulary import Vocabulary, escaped, text_of_id
-from ..formats.name_forms import find_same_forms, loose_forms, names_text_columns, visible_forms
-from ..formats.named_triplets import to_arrow_strings
+from ..names.name_forms import find_same_forms, loose_forms, names_text_columns, visible_forms
+from ..names.named_triplets import to_arrow_strings
 from .findings import Finding
 
 if TYPE_CHECKING:

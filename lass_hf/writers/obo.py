@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..formats.source import LeftOut
+from ..names.source import LeftOut
 from .judged_triplets import FileMetadata, short_doubles
 from .source_ids import STANDARD, SourceIds, minted_iri
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import yaml
 
-from ..formats.source import LeftOut
+from ..names.source import LeftOut
 from .cells import cells_of
 from .judged_triplets import FileMetadata
 from .source_ids import STANDARD, TERMS, SourceIds

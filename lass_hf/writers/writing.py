@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..core.errors import LassError
-from ..formats.source import LeftOut, needs_extra
+from ..names.source import LeftOut, needs_extra
 from ..utils.atomic_files import is_stream, open_whole, write_whole
 from .file_formats import FORMATS, format_of, sidecar_of
 from .judged_triplets import FileMetadata, chunks_of

@@ -12,7 +12,7 @@ import pytest
 
 from lass_hf.core.errors import GraphError
 from lass_hf.formats.reading import read_source
-from lass_hf.formats.source import ReadingOptions
+from lass_hf.names.source import ReadingOptions
 
 pytest.importorskip("fastobo")
 

@@ -7,7 +7,7 @@ from helpers.sources import column, left_out, triplets
 
 from lass_hf.core.errors import GraphError
 from lass_hf.formats.rdf import read_rdf
-from lass_hf.formats.source import ReadingOptions
+from lass_hf.names.source import ReadingOptions
 
 pytest.importorskip("pyoxigraph")
 

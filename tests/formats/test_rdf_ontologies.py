@@ -7,7 +7,7 @@ import pytest
 from helpers.sources import column, left_out, triplets
 
 from lass_hf.formats.rdf import read_rdf
-from lass_hf.formats.source import ReadingOptions
+from lass_hf.names.source import ReadingOptions
 
 pyoxigraph = pytest.importorskip("pyoxigraph")
 DATA = Path(os.environ.get("LASS_DATA_DIR", "missing"), "formats")

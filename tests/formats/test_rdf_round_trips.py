@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lass_hf.core.vocabulary import BLANKS
 from lass_hf.formats.rdf import read_rdf
-from lass_hf.formats.source import ReadingOptions
+from lass_hf.names.source import ReadingOptions
 
 ox = pytest.importorskip("pyoxigraph")
 

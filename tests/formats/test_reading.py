@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from lass_hf.core.errors import GraphError
-from lass_hf.formats.named_triplets import NamedTriplets
 from lass_hf.formats.reading import select_triplets
-from lass_hf.formats.source import ReadingOptions, Source, names_table
+from lass_hf.names.named_triplets import NamedTriplets
+from lass_hf.names.source import ReadingOptions, Source, names_table
 
 TRAIN = [("a", "r:1", "b"), ("b", "r:2", "c"), ("a", "r:1", "c"), ("c", "r:3", "d"), ("d", "r:1", "a")]
 TEST = [("a", "r:2", "d")]

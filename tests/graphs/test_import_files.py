@@ -11,7 +11,6 @@ from helpers.tiny import assert_same_graph
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError
-from lass_hf.formats.source import ReadingOptions
 from lass_hf.graphs.import_files import (
     REPORT_FILE,
     SOURCE_FILE,
@@ -22,6 +21,7 @@ from lass_hf.graphs.import_files import (
     write_import,
 )
 from lass_hf.graphs.importing import ImportedGraph, to_graph_parts
+from lass_hf.names.source import ReadingOptions
 
 
 def imported(source):

@@ -8,9 +8,9 @@ from helpers.tiny import assert_same_graph
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError
-from lass_hf.formats.source import ReadingOptions
 from lass_hf.graphs import importing
 from lass_hf.graphs.importing import import_graph, to_graph_parts
+from lass_hf.names.source import ReadingOptions
 
 
 def graph_of(source):

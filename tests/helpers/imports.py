@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lass_hf.formats.named_triplets import NamedTriplets
-from lass_hf.formats.source import LeftOut, Source, names_table
+from lass_hf.names.named_triplets import NamedTriplets
+from lass_hf.names.source import LeftOut, Source, names_table
 
 TRIPLETS = [
     ("ex:cat", "ex:isA", "ex:Animal"),

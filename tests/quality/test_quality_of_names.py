@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.vocabulary import escaped
-from lass_hf.formats.name_forms import find_same_forms, loose_forms
+from lass_hf.names.name_forms import find_same_forms, loose_forms
 from lass_hf.quality.faults import find_faults
 
 

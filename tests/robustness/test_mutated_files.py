@@ -42,11 +42,11 @@ from lass_hf.evaluation.evaluate_and_record import evaluate_and_record
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.ranking_progress import RankingProgress
 from lass_hf.formats.rdf import read_rdf
-from lass_hf.formats.source import ReadingOptions
 from lass_hf.graphs.import_files import SOURCE_FILE, read_source_record, write_import
 from lass_hf.graphs.importing import ImportedGraph, to_graph_parts
 from lass_hf.hub.card_files import CARD_DATA_FILE, CARD_FILE, add_evaluation, render_shared_card
 from lass_hf.hub.upload import list_shared_files
+from lass_hf.names.source import ReadingOptions
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
 from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
