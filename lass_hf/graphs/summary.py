@@ -126,6 +126,8 @@ def find_odd_triplets(graph: "KnowledgeGraph", split: "GraphSplit") -> dict[str,
 def _repeated(graph: "KnowledgeGraph", triplets: np.ndarray) -> np.ndarray:
     """Returns a row for each triplet that stands in the rows before: int64 of shape (k, 3)."""
     num_entities, num_relations = graph.num_entities, graph.num_relations
+    if len(KnownTriplets(triplets, num_entities, num_relations)) == len(triplets):
+        return triplets[:0]
     keys = np.sort((triplets[:, 0] * num_relations + triplets[:, 1]) * num_entities + triplets[:, 2])
     pairs, tails = np.divmod(keys[1:][np.diff(keys) == 0], num_entities)
     return np.stack([*np.divmod(pairs, num_relations), tails], axis=1)

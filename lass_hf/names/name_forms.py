@@ -140,6 +140,8 @@ def find_same_forms(names: Any, forms: Any) -> tuple[np.ndarray, list[int]]:
         Which names share their form with a different name, bool of shape (n,); and the positions of the first two that
         do, or [].
     """
+    if forms.equals(names):
+        return np.zeros(len(names), dtype=bool), []
     numbers, codes = (strings.dictionary_encode().indices.to_numpy() for strings in (names, forms))
     first = np.empty(codes.max(initial=-1) + 1, dtype=numbers.dtype)
     first[codes[::-1]] = numbers[::-1]  # Of several values for one form, the last one stays.

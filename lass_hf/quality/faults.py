@@ -36,7 +36,7 @@ IN_SPLITS = {
     ),
     "duplicates": (
         "doubtful",
-        "triplets that stand in their split once more",
+        "triplets that repeat an earlier one of their split",
         "They weigh twice in training and in metrics.",
         "Keep one of each.",
     ),
@@ -131,6 +131,8 @@ def _finding(
 
 def _find_headers(graph: "KnowledgeGraph") -> Iterator[Finding]:
     """Finds triplets like (head, relation, tail), whose names are those of columns and occur in no other triplet."""
+    if not graph.splits:
+        return
     triplets = np.concatenate([split.triplets for split in graph.splits.values()])
     entity, relation = (_name_columns(names.kind, names.ids) for names in (graph.entities, graph.relations))
     rows = np.flatnonzero(entity[triplets[:, 0]] & relation[triplets[:, 1]] & entity[triplets[:, 2]])

@@ -74,7 +74,7 @@ TEXT_PATTERNS = {
         "Remove it.",
     ),
     "damaged_texts": (
-        r"\x{fffd}|\x{c3}[\x{80}-\x{bf}]|\x{e2}\x{20ac}|[\x00-\x08\x0e-\x1f\x7f-\x{9f}]",
+        r"\x{fffd}|\x{c3}[\x{80}-\x{bf}]|\x{e2}\x{20ac}|\\u[0-9A-Fa-f]{4}|[\x00-\x08\x0e-\x1f\x7f-\x{9f}]",
         "texts with damaged characters",
         "They were read in another encoding than they were written in.",
         "Save the source as UTF-8, and read it again.",
@@ -117,8 +117,7 @@ def find_name_faults(graph: "KnowledgeGraph") -> Iterator[Finding]:
         part = _Names(names, occurring)
         yield from _find_id_faults(part)
         yield from _find_same_texts(part)
-        if names.kind == "entities":
-            yield from _find_text_faults(part)
+        yield from _find_text_faults(part) if names.kind == "entities" else _find_codes(part)
 
 
 class _Names:
@@ -238,6 +237,20 @@ def _find_same_texts(part: _Names) -> Iterator[Finding]:
         )
         example = " and ".join(in_words(names, int(number)) for number in rest[same])
         yield part.finding(f"{kind}_with_similar_texts", "doubtful", mask, words, example)
+
+
+def _find_codes(part: _Names) -> Iterator[Finding]:
+    """Finds relations whose text is a code or an address; the other odd texts are those of entities."""
+    import pyarrow.compute as pc
+
+    found = np.asarray(pc.match_substring_regex(part.texts, DATABASE_ID)) & part.occurs
+    if found.any():
+        words = (
+            "relations whose text is a code or an address",
+            "A language model cannot learn from it what the relation means.",
+            "Add names, such as those that the source has for its properties.",
+        )
+        yield part.finding("relation_texts_like_ids", "doubtful", found, words)
 
 
 def _find_text_faults(part: _Names) -> Iterator[Finding]:

@@ -40,7 +40,7 @@ def with_text(text, **more):
         *[(text, "markup") for text in ("a <b>bold</b> name", "this &amp; that", "see [[Other]]", "[a](http://b.c)")],
         *[
             (text, "damaged_texts")
-            for text in ("caf\xc3\xa9 in town", "a\ufffdb", "it\xe2\u20acs", "a bell \x07 rings")
+            for text in ("caf\xc3\xa9 in town", "a\ufffdb", "FK Radni\\u010Dki", "it\xe2\u20acs", "a bell \x07 rings")
         ],
     ],
 )
@@ -139,6 +139,11 @@ def test_relations_are_looked_at_too():
     kinds = found(graph)
     assert kinds["relations_almost_alike"] == ("doubtful", 2)
     assert kinds["relations_sharing_a_text"] == ("doubtful", 2)
+
+
+def test_relations_that_are_codes():
+    rows = [("copper", "P361", "hematite"), ("diamond", "P361", "iron")]
+    assert found(with_rows("train", *rows, relations={"P361": "P361"})) == {"relation_texts_like_ids": ("doubtful", 1)}
 
 
 def test_texts_that_are_the_same_and_texts_that_nearly_are():

@@ -157,3 +157,7 @@ def test_a_long_chain_is_one_part():
 def test_a_graph_without_train_or_without_a_true_triplet_is_no_error():
     assert "positives_in_train" not in found(KnowledgeGraph.from_triplets(test=[(A, "near", B)]))
     assert found(KnowledgeGraph.from_triplets(test=[(A, "near", B, 0)])).keys() == {"entities_without_a_text"}
+    graph = with_rows("test")
+    assert found(KnowledgeGraph(graph.entities, graph.relations, {})) == {
+        "entities_in_no_triplet": ("fact", len(NAMES))
+    }
