@@ -72,7 +72,9 @@ class Ontology:
 
     def __init__(self) -> None:
         self.terms: dict[str, Term] = {}
-        self.relations: dict[str, tuple[str | None, str | None]] = {"is_a": ("is a", None)}
+        self.relations: dict[str, tuple[str | None, str | None]] = {
+            "is_a": ("is a", "http://www.w3.org/2000/01/rdf-schema#subClassOf")  # what OBO says it means
+        }
         self.triplets: list[Triplet] = []
         self.alternatives: dict[str, str] = {}
         self.namespaces: dict[str, str] = {}

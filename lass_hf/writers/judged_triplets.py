@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import LassError
+from ..core.errors import LassError, first_line
+from ..utils.checked_files import Types, check_types
 from ..version import __version__
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 NAMES = ("head", "relation", "tail")
 TEXTS = ("head_text", "relation_text", "tail_text")
+METADATA_TYPES: Types = {
+    **dict.fromkeys(("model", "date", "version"), str),
+    **dict.fromkeys(("graph", "model_revision", "graph_digest"), (str, type(None))),
+    "settings": dict,
+}
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 2**26  # texts may be long: a chunk has fewer rows then
 
@@ -75,9 +82,17 @@ class FileMetadata:
         return json.dumps(dataclasses.asdict(self), indent=indent, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> "FileMetadata":
-        """Returns the metadata of `as_json`; raises ValueError or TypeError for anything else."""
-        return cls(**json.loads(text))
+    def from_json(cls, text: str | bytes, file: str | Path) -> "FileMetadata":
+        """Returns the metadata of `as_json`; raises LassError, which names the file, for anything else."""
+        expected = "the metadata of judged triplets; write the file again"
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise LassError(f"{file}: not {expected} ({first_line(error)})") from None
+        if not isinstance(content, dict):
+            raise LassError(f"{file}: not {expected} (no JSON object)")
+        check_types(file, content, METADATA_TYPES, expected)
+        return cls(**{name: content[name] for name in METADATA_TYPES})
 
     @property
     def run(self) -> str:

@@ -47,7 +47,7 @@ def write_rdf(
         f"{metadata.run}#row"  # no blank nodes: files can be merged, and pyoxigraph makes these in a third of the time
     )
     about_rows = _about_rows(chunks, rows, source, in_graph, has_triple_terms)
-    own = {"row": rows, "lass": TERMS, "prov": PROV, "xsd": XSD, "rdf": STANDARD["rdf"]}
+    own = {"row": rows, "lass": TERMS} | {one: STANDARD[one] for one in ("rdf", "rdfs", "owl", "skos", "xsd", "prov")}
     ox.serialize(
         itertools.chain(_about_run(run, metadata, about_graph), about_rows),
         handle,

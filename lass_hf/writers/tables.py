@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..core.errors import LassError, library_errors
+from ..utils.checked_files import read_text
 from .cells import cells_of, cells_of_lists, lists_of, texts_of
 from .file_formats import FORMATS, format_of, sidecar_of
 from .judged_triplets import NAMES, TEXTS, FileMetadata, judged_schema, judged_triplets, short_doubles
@@ -110,17 +111,16 @@ def read_judged_triplets(file: str | Path, format: str | None = None) -> "tuple[
     kind = format_of(file, format)
     if kind not in ("tsv", "csv", "jsonl", "parquet"):
         raise LassError(f"{file}: {kind} is not read back; expected TSV, CSV, JSON Lines or Parquet")
-    sidecar, content = sidecar_of(file), None
     with library_errors(f"{file}: cannot be read as {kind}", "", LassError):
-        columns, content = (_read_parquet if kind == "parquet" else _read_text)(Path(file), kind)
-    if FORMATS[kind].has_sidecar and sidecar.exists():
-        content = sidecar.read_bytes()
+        columns, metadata = (_read_parquet if kind == "parquet" else _read_text)(Path(file), kind)
+        place = sidecar_of(file) if FORMATS[kind].has_sidecar else Path(file)
+        if place != Path(file) and place.exists():
+            metadata = read_text(place)
     try:
-        return judged_triplets(**columns), FileMetadata.from_json(content) if content else None
+        rows = judged_triplets(**columns)
     except LassError as error:
         raise LassError(f"{file}: {error}") from None
-    except (ValueError, TypeError) as error:
-        raise LassError(f"{sidecar}: no metadata of judged triplets ({error}); write the file again") from None
+    return rows, None if metadata is None else FileMetadata.from_json(metadata, place)
 
 
 def _read_parquet(file: Path, kind: str) -> tuple[dict[str, Any], bytes | None]:

@@ -287,7 +287,8 @@ def test_obographs_hold_the_same_as_obo(tmp_path):
         "http://example.org/joe": {"name": "Joe", "description": None, "category": None, "source_id": None},
     }
     relations = [(row["id"], row["name"], row["source_id"]) for row in source.relations.to_pylist()]
-    assert relations == [("is_a", "is a", None), ("BFO:0000050", "part of", f"{OBO}BFO_0000050")]
+    subclass = "http://www.w3.org/2000/01/rdf-schema#subClassOf"
+    assert relations == [("is_a", "is a", subclass), ("BFO:0000050", "part of", f"{OBO}BFO_0000050")]
     assert counts_of(source) == {
         "synonyms": 1,
         "cross-references": 1,

@@ -20,6 +20,7 @@ import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.cards import card_trainer
 from helpers.imports import make_source
+from helpers.judged import METADATA, small_table
 from helpers.mutations import (
     Change,
     Hangs,
@@ -53,6 +54,8 @@ from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.training.checkpoints import find_checkpoint
 from lass_hf.training.recipes import parse_training
 from lass_hf.training.run import load_trained_model, train
+from lass_hf.writers.tables import read_judged_triplets
+from lass_hf.writers.writing import write_judged_triplets
 
 LONGEST_LINE = 1000
 CONFIGS = ("config.json", "processor_config.json")
@@ -138,6 +141,22 @@ def import_record(folder: Path) -> Reader:
     source = make_source()
     write_import(ImportedGraph(KnowledgeGraph(*to_graph_parts(source)[0]), source), "x", ReadingOptions(), folder)
     return Reader(folder, {SOURCE_FILE: [change_json]}, lambda: repr(read_source_record(folder)))
+
+
+def judged_files(folder: Path) -> Reader:
+    folder.mkdir()
+    files: dict[str, list[Change]] = {}
+    for kind in ("tsv", "csv", "jsonl", "parquet"):
+        write_judged_triplets(small_table(), folder / f"rows.{kind}", METADATA)
+        files[f"rows.{kind}"] = [] if kind == "parquet" else [change_lines]
+    files["rows.jsonl"].append(change_json_line)
+    files["rows.tsv.metadata.json"] = [change_json]
+
+    def read():
+        read = [read_judged_triplets(folder / name) for name in files if not name.endswith("json")]
+        return [(rows.to_pylist(), metadata) for rows, metadata in read]
+
+    return Reader(folder, files, read)
 
 
 def dataset_folder(folder: Path) -> Reader:
@@ -281,7 +300,7 @@ def model_card(folder: Path) -> Reader:
 READERS = {
     **{text_graph: 10, dataset_folder: 12, saved_graph: 14, saved_model: 8, saved_model_without_digests: 12},
     **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6, rdf_files: 8},
-    **{benchmark_folder: 5, import_record: 4},
+    **{benchmark_folder: 5, import_record: 4, judged_files: 5},
 }
 
 

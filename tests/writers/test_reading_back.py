@@ -39,3 +39,10 @@ def test_sssom_is_read_as_mappings(tmp_path):
     rows, _, names = triplets_of(tmp_path / "rows.sssom.tsv")
     assert ("lass.entity:cat", "skos:exactMatch", "lass.entity:mouse") in rows
     assert names["lass.entity:cat"] == "cat, a small animal"
+
+
+def test_obo_is_read_as_the_accepted_triplets(tmp_path):
+    pytest.importorskip("pronto")
+    write_judged_triplets(small_table(relation=["is_a", "is_a"]), tmp_path / "rows.obo", METADATA)
+    rows, _, _ = triplets_of(tmp_path / "rows.obo")
+    assert rows == {("cat", "is_a", "mouse")}

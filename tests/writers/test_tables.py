@@ -153,12 +153,15 @@ def test_a_damaged_table_is_refused_in_one_line(content, parts, tmp_path):
     one_line(error, *parts)
 
 
-def test_damaged_metadata_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "part"), [("{", "not the metadata"), ("[]", "no JSON object"), ('{"model": 1}', "model is of type int")]
+)
+def test_damaged_metadata_are_refused(content, part, tmp_path):
     write_judged_triplets(small_table(), tmp_path / "rows.tsv", METADATA)
-    (tmp_path / "rows.tsv.metadata.json").write_text('{"modell": 1}')
+    (tmp_path / "rows.tsv.metadata.json").write_text(content)
     with pytest.raises(LassError) as error:
         read_judged_triplets(tmp_path / "rows.tsv")
-    one_line(error, "rows.tsv.metadata.json: no metadata")
+    one_line(error, "rows.tsv.metadata.json: ", part)
 
 
 def test_a_format_that_is_not_read_back_is_named(tmp_path):

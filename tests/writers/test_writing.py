@@ -127,7 +127,7 @@ def test_a_pipe_gets_the_rows_and_no_file_beside_it(format, tmp_path):
 
 
 def test_the_run_is_named_after_its_metadata():
-    assert METADATA.run == FileMetadata.from_json(METADATA.as_json()).run
+    assert METADATA.run == FileMetadata.from_json(METADATA.as_json(), "file").run
     assert METADATA.run != FileMetadata("runs/other").run
 
 
