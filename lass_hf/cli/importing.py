@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HELP = "reads a graph in any format into a folder, and shows what became of it"
 USES_MODELS = False
 SHOWN_RELATIONS = 15
+SHOWN_LEFT_OUT = 6  # kinds for each reason
 SHOWN_LETTERS = 60  # of a text in an example
 
 
@@ -107,6 +108,8 @@ def print_lines(lines: list[str]) -> None:
 
 def print_summary(report: dict[str, Any], output: str) -> None:
     """Prints the report on an import, as `describe_import` returns it, in words."""
+    from ..graphs.import_files import REPORT_FILE
+
     entities, lengths, relations = report["entities"], report["text_length"], report["relations"]
     splits = ", ".join(f"{count:,} {split}" for split, count in report["triplets"].items())
     print(f"{one_line(report['source'])}: {report['format']}")
@@ -140,10 +143,13 @@ def print_summary(report: dict[str, Any], output: str) -> None:
     if report["left_out"]:
         print("\nLeft out")
     for reason in dict.fromkeys(part["reason"] for part in report["left_out"]):
-        for part in report["left_out"]:
-            if part["reason"] == reason:
-                example = f", such as {_short(part['example'])}" if part["example"] else ""
-                print(f"{part['count']:>10,}  {one_line(part['what'])}{example}")
+        parts = [part for part in report["left_out"] if part["reason"] == reason]
+        parts.sort(key=lambda part: -part["count"])
+        for part in parts[:SHOWN_LEFT_OUT]:
+            example = f", such as {_short(part['example'])}" if part["example"] else ""
+            print(f"{part['count']:>10,}  {one_line(part['what'])}{example}")
+        if rest := parts[SHOWN_LEFT_OUT:]:
+            print(f"{sum(part['count'] for part in rest):>10,}  of {len(rest):,} more kinds: {REPORT_FILE} lists them")
         print(f"{'':12}-> {one_line(reason)}")
 
     remarks = [*report["warnings"], *report["notes"]]

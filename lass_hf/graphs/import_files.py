@@ -104,12 +104,13 @@ def check_output(folder: str | Path) -> None:
 def record_source(imported: ImportedGraph, name: str | Path, options: ReadingOptions) -> SourceRecord:
     """Makes the record of the source of a graph; its files are read again, for their digests."""
     source = imported.source
-    forms = {}
-    for vocabulary in (imported.graph.entities, imported.graph.relations):
-        table = getattr(source, vocabulary.kind) if source else None
-        pairs = zip(table["id"].to_pylist(), table["source_id"].to_pylist(), strict=True) if source else ()
+    forms: dict[str, dict[str, str]] = {"entities": {}, "relations": {}}
+    for vocabulary in (imported.graph.entities, imported.graph.relations) if source else ():
+        table = getattr(source, vocabulary.kind)
         forms[vocabulary.kind] = {
-            id: own for id, own in pairs if own is not None and own != id and id in vocabulary.index
+            id: own
+            for id, own in zip(table["id"].to_pylist(), table["source_id"].to_pylist(), strict=True)
+            if own is not None and own != id and id in vocabulary.index
         }
     return SourceRecord(
         path=str(name),

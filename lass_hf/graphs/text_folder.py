@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import GraphError, LassError
-from ..core.vocabulary import BLANKS, escaped, is_unicode, shown, text_of_id
+from ..core.vocabulary import BLANKS, SLOT_NAMES, escaped, is_unicode, shown, text_of_id
 from ..formats.text_files import check_ids, read_texts, read_triplets, without_line_ends, write_table
-from ..names.name_forms import names_text_columns, warn_of_look_alikes
+from ..names.name_forms import names_columns, names_text_columns, warn_of_look_alikes
 from ..names.named_triplets import NamedTriplets, collect_names
 from ..utils.checked_files import read_json
 from .arrow_tables import to_arrow
@@ -228,6 +228,15 @@ def write_directory(graph: "KnowledgeGraph", folder: str | Path, more: Mapping[s
                 *(folder, num_changed, kind),
             )
         tables[kind] = tables[kind].set_column(1, "text", texts)
+    for split, table in tables["triplets"].items():
+        first = [table[column][0].as_py() for column in SLOT_NAMES]
+        if names_columns(first):  # The rest of the rule needs all names of the split.
+            columns = [table[column].cast("large_string") for column in SLOT_NAMES]
+            if NamedTriplets.from_columns(columns, None).find_header():
+                raise GraphError(
+                    f"{folder}: not written, because {split} begins with {', '.join(first)}, which would be read as a "
+                    "header; put another triplet first"
+                )
     files = {WRITTEN_SPLITS[split]: table for split, table in tables["triplets"].items()}
     files |= {file: tables[kind] for kind, file in WRITTEN_TEXTS.items()}
     with replacing_folder(folder) as new:

@@ -5,6 +5,8 @@ import logging
 import pytest
 from helpers.imports import ENTITIES, RELATIONS, TRIPLETS, make_source, named_triplets
 from helpers.tiny import assert_same_graph
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError
@@ -196,6 +198,22 @@ def test_look_alike_ids_of_a_source_are_two_and_said(caplog):
 def test_a_listed_entity_keeps_its_place_whatever_the_triplets_use():
     entities = {**ENTITIES, "id": list(reversed(ENTITIES["id"]))}
     assert graph_of(make_source(entities=entities)).entities.ids[:3] == ["ex:unused", "ex:cat", "ex:mouse"]
+
+
+ANY_TEXT = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(texts=st.lists(st.tuples(ANY_TEXT, ANY_TEXT, ANY_TEXT), min_size=1, max_size=4))
+@settings(max_examples=20, deadline=None)
+def test_the_texts_of_a_source_are_the_same_in_memory_and_after_the_folder(texts, tmp_path_factory):
+    ids = [f"ex:id{number}" for number in range(len(texts))]
+    columns = dict(zip(("name", "description", "category"), map(list, zip(*texts, strict=True)), strict=True))
+    graph = graph_of(
+        make_source([(ids[0], "r", ids[-1])], {"id": ids, **columns}, {"id": ["r"], "name": [texts[0][0]]})
+    )
+    folder = tmp_path_factory.getbasetemp() / "any_source"
+    graph.save_directory(folder)
+    assert_same_graph(KnowledgeGraph.from_directory(folder), graph)
 
 
 # Objects

@@ -99,6 +99,16 @@ def test_an_id_that_a_line_cannot_hold_is_refused_by_name(tmp_path, kind, id):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_triplet_that_would_be_read_as_a_header_is_not_written_first(tmp_path):
+    anatomy = [("head", "relation", "tail"), ("tail", "is_a", "part")]
+    KnowledgeGraph.from_triplets(anatomy).save_directory(tmp_path / "graph")
+    graph = KnowledgeGraph.from_triplets(anatomy)
+    alone = {name: (graph["train"].triplets[part], None) for name, part in (("train", [1]), ("test", [0]))}
+    with pytest.raises(GraphError, match=r"test begins with head, relation, tail, which would be read as a header"):
+        KnowledgeGraph(graph.entities, graph.relations, alone).save_directory(tmp_path / "split")
+    assert os.listdir(tmp_path) == ["graph"]
+
+
 def test_a_newline_in_a_text_becomes_a_space_and_is_said(tmp_path, caplog):
     texts = {"a": "one\n\ttwo", "b": "three"}
     graph = KnowledgeGraph.from_triplets([("a", "r", "b")], entity_text=texts)
