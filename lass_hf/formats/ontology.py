@@ -36,7 +36,7 @@ LEFT_OUT = {
     "replaced_by": ("replacements of obsolete terms", "obsolete terms are no entities"),
     "consider": ("replacements of obsolete terms to consider", "obsolete terms are no entities"),
     "qualifier": ("qualifiers of is_a and relationship", "a triplet has no qualifiers"),
-    "typedef": ("typedefs", "they are relations: their names are read, and those in use become relations"),
+    "typedef": ("typedefs", "they are relations; the names of those in use are read"),
     "relation edge": ("edges between relations", "only terms are entities"),
     "instance": ("instances", "only terms are entities"),
 }
@@ -119,6 +119,9 @@ class Ontology:
             if found:
                 example = found[0] if isinstance(found[0], str) else " ".join(found[0])
                 left_out.append(LeftOut(what, len(found), example, "obsolete terms are no entities"))
+        left_out.sort(key=lambda one: one.reason)  # a report says a reason once
+        used = dict.fromkeys(relation for _, relation, _ in triplets)
+        relations = {id: names for id, names in self.relations.items() if id in used}
         self._note_ids(terms, triplets, others, renamed)
         columns = zip(*triplets, strict=True) if triplets else ([], [], [])
         return Source(
@@ -137,12 +140,12 @@ class Ontology:
             ),
             relations=names_table(
                 {
-                    "id": list(self.relations),
-                    "name": [name for name, _ in self.relations.values()],
-                    "source_id": [own for _, own in self.relations.values()],
+                    "id": list(relations),
+                    "name": [name for name, _ in relations.values()],
+                    "source_id": [own for _, own in relations.values()],
                 }
             ),
-            prefixes=self._prefixes([*terms, *self.relations, *(tail for _, _, tail in triplets)]),
+            prefixes=self._prefixes([*terms, *used, *(tail for _, _, tail in triplets)]),
             left_out=left_out,
             notes=self.notes,
         )
@@ -150,22 +153,13 @@ class Ontology:
     def _note_ids(self, terms: dict[str, Term], triplets: list[Triplet], others: dict[str, str], renamed: int) -> None:
         """Notes second stanzas and other ids of terms, ids without a term, and a cycle of is_a."""
         if self.repeated:
-            self.notes.append(
-                f"{len(self.repeated)} stanzas are of a term that has one, such as that of {self.repeated[0]}: they "
-                "are read as one"
-            )
+            self.notes.append(f"second stanzas of terms, read as one with the first: {_count(self.repeated)}")
         if others:
-            other, main = next(iter(others.items()))
-            self.notes.append(
-                f"{len(others)} ids are other ids (alt_id) of terms, such as {other} of {main}; triplets name "
-                f"{renamed} times such an id, and the term is read"
-            )
+            ids = [f"{other} of {main}" for other, main in others.items()]
+            self.notes.append(f"other ids of terms (alt_id): {_count(ids)}; triplets that name one: {renamed}")
         used = dict.fromkeys(id for head, _, tail in triplets for id in (head, tail))
         if missing := [id for id in used if id not in terms]:
-            self.notes.append(
-                f"{len(missing)} ids of triplets are no terms of the file, such as {missing[0]}: their texts are made "
-                "of their ids"
-            )
+            self.notes.append(f"ids that are no terms of the file: {_count(missing)}; their ids stand in for texts")
         parents: dict[str, list[str]] = {}
         for head, relation, tail in triplets:
             if relation == "is_a":
@@ -180,6 +174,10 @@ class Ontology:
         """Returns the namespaces of the prefixes that ids have: those declared, or those of the OBO library."""
         used = dict.fromkeys(found[1] for id in ids if (found := _PREFIX.match(id)))
         return {prefix: self.namespaces.get(prefix, f"{OBO_IRIS}{prefix}_") for prefix in used}
+
+
+def _count(examples: Sequence[str]) -> str:
+    return f"{len(examples)}, such as {examples[0]}"
 
 
 def _chunked(names: Sequence[str]) -> "pa.ChunkedArray":

@@ -100,7 +100,7 @@ def select_triplets(source: Source, options: ReadingOptions) -> Source:
         _leave_out(source, beyond, "triplets beyond the limit", f"limit={options.limit}"),
     ]
     entities = source.entities
-    relations, unused = _keep_used(source.relations, splits, "relations")
+    unused = _keep_used(source.relations, source.splits, "relations")[1]
     left_out.append(LeftOut("relations without a triplet", len(unused), _first_id(unused), "none is to be predicted"))
     if options.limit is not None:
         entities, unused = _keep_used(entities, splits, "entities")
@@ -109,7 +109,7 @@ def select_triplets(source: Source, options: ReadingOptions) -> Source:
         source,
         splits=splits,
         entities=entities,
-        relations=relations,
+        relations=_keep_used(source.relations, splits, "relations")[0],
         dates=None if source.dates is None else source.dates.take(pa.array(rows["train"])),
         left_out=[*source.left_out, *(one for one in left_out if one.count)],
         notes=[*source.notes, *(f"no triplet of {name} is left" for name in source.splits if name not in splits)],

@@ -152,8 +152,8 @@ def test_what_became_no_triplet_is_counted(tmp_path):
     assert next(one.example for one in source.left_out if one.what == "triplets of obsolete terms") == "A:2 part_of A:4"
     notes = "\n".join(source.notes)
     assert "import: http://example.org/other.owl is not fetched" in notes
-    assert "A:101 of A:1; triplets name 1 times" in notes
-    assert "1 ids of triplets are no terms of the file, such as B:9" in notes
+    assert "other ids of terms (alt_id): 1, such as A:101 of A:1; triplets that name one: 1" in notes
+    assert "ids that are no terms of the file: 1, such as B:9; their ids stand in for texts" in notes
 
 
 def test_a_real_ontology_is_read_as_its_lines_say():
@@ -188,7 +188,7 @@ def test_a_second_stanza_of_a_term_adds_to_the_first(tmp_path):
     text = HEADER + "\n[Term]\nid: A:1\nname: one\nis_a: A:2\n\n[Term]\nid: A:1\nis_a: A:3\n"
     source = read_source(write(tmp_path, text))
     assert rows_of(source) == [("A:1", "is_a", "A:2"), ("A:1", "is_a", "A:3")]
-    assert "1 stanzas are of a term that has one, such as that of A:1 in line 9: they are read as one" in source.notes
+    assert "second stanzas of terms, read as one with the first: 1, such as A:1 in line 9" in source.notes
 
 
 def test_a_cycle_of_is_a_is_noted(tmp_path):

@@ -72,7 +72,10 @@ def test_excluded_relations_are_left_out_of_each_split(source):
     result = select_triplets(source, ReadingOptions(exclude=("r:1", "r:3")))
     assert rows_of(result.splits["train"]) == [TRAIN[1]]
     assert rows_of(result.splits["test"]) == TEST
-    assert result.left_out[0].count == 4
+    assert [(one.what, one.count) for one in result.left_out] == [
+        ("triplets of 2 other relations", 4),
+        ("relations without a triplet", 1),
+    ]
 
 
 def test_a_limit_counts_the_selected_triplets_and_leaves_their_entities_only(source):
