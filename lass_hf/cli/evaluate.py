@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..core.errors import LassError
-from .options import RANKING_WEIGHTS, add_graph, add_model, add_output, not_negative, positive, weight
+from .options import RANKING_WEIGHTS, add_graph, add_model, add_output, add_split, not_negative, positive, weight
 
 if TYPE_CHECKING:
     from ..evaluation.reranking import RerankingResult
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf evaluate`."""
     add_model(parser)
     add_graph(parser, required=False)
-    parser.add_argument("--split", default="test")
+    add_split(parser)
     parser.add_argument("--limit", type=positive, metavar="N", help="rank a seeded choice of N triplets")
     parser.add_argument("--seed", type=not_negative, default=42, help="seed of that choice (default: %(default)s)")
     parser.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")

@@ -7,6 +7,7 @@ from ..core.errors import GraphError
 from ..scoring.precision import DTYPES
 
 RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
+OTHER_NAMES = {"dev": "validation", "valid": "validation"}  # of splits
 GRAPH = "file or folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
 
 
@@ -31,6 +32,11 @@ def add_graph(parser: argparse.ArgumentParser, required: bool = True) -> None:
     default = "" if required else " (default: the one that the model has)"
     parser.add_argument("--graph", required=required, metavar="PATH_OR_NAME", help=GRAPH + default)
     parser.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """Adds `--split`; "dev" and "valid", as files of the validation split are called, are names of it too."""
+    parser.add_argument("--split", type=lambda name: OTHER_NAMES.get(name, name), default="test")
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ NEO4J_HEADER = re.compile(
     r"|string|point|date|localtime|time|localdatetime|datetime|duration))(?P<array>\[\])?"
     r"(?:\((?P<space>[^)]*)\))?(?:\{.*\})?"
 )
+IS_ID = re.compile(r"[\W_](?:id|ID|Id)$|[a-z](?:ID|Id)$")  # "drug_id", "drugId", but not "David"
 ID_SUFFIXES = ("", "id", "identifier", "curie", "uri", "iri", "cui", "entity", "node", "nodeid", "key", "code", "index")
 NAME_SUFFIXES = ["name", "label", "text", "title", "preferredname"]
 CATEGORY_SUFFIXES = ["category", "type", "kind", "class", "semtype"]
@@ -208,7 +209,7 @@ def node_columns(path: Path, header: list[str], options: ReadingOptions) -> Node
     else:
         in_order = [column for column in columns if column.role == "ID"]
         in_order += [column for key in IDS for column in columns if column.key == key and column.role is None]
-        ending = [column for column in columns if column.key.endswith("id") and column.role is None]
+        ending = [column for column in columns if IS_ID.search(column.name) and column.role is None]
         id = in_order[0] if in_order else ending[0] if len(ending) == 1 else None
     if id is None:
         return None

@@ -1,7 +1,7 @@
 """Reads tables of separated values: CSV, TSV, and what else separates columns by a letter.
 
 Arrow parses them. What it would take in silence is found before: quotes that do not close, text behind a closing quote,
-and a carriage return inside of a field, where it would end the row. `_walk` names the line of what is wrong.
+and a carriage return inside of a field, where it would end the row. `walk` names the line of what is wrong.
 
 A quote is one only where a field begins with it. In files with tabs it is a letter like others unless all quotes of the
 file close in their field: many programs write tabs without quoting.
@@ -19,7 +19,7 @@ import numpy as np
 
 from ..core.errors import GraphError, library_errors
 from ..core.vocabulary import BLANKS
-from .table_files import Header, Table, check_names, read_text_bytes
+from .table_files import Header, Table, check_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -157,12 +157,11 @@ class _Records:
                 raise
 
 
-def read_delimited(path: Path, header: Header) -> Table:
-    """Reads a file of separated values; `table_files.read_table` describes arguments, result and errors."""
+def read_delimited(path: Path, data: bytes, header: Header) -> Table:
+    """Takes the text of a file of separated values apart; `table_files.read_table` has the rest to be said."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    data = read_text_bytes(path)
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")  # the line ends of old Macs
     if has_returns := data.count(b"\r") > data.count(b"\r\n"):
@@ -180,8 +179,7 @@ def read_delimited(path: Path, header: Header) -> Table:
     if has_header:
         names = check_names(f"{path}, line {records.first_line}", first)
         table = table.slice(1).rename_columns(names)
-    line = records.line_of(int(has_header)) if len(table) else 0
-    return Table(path, names, table, has_header, line, (), lambda row: records.line_of(row + has_header))
+    return Table(path, names, table, has_header, (), lambda row: records.line_of(row + has_header))
 
 
 def _without_blank_end(table: "pa.Table") -> "pa.Table":

@@ -24,9 +24,9 @@ from .table_files import Table, read_table
 
 COLUMN_OPTIONS = tuple(f"{role}_column" for role in (*SLOT_NAMES, "id", "split", "date"))
 TRUTH = {"1": 1, "true": 1, "0": 0, "-1": 0, "false": 0}
+NAME_THEM = "name the columns by --head_column, --relation_column and --tail_column"
 DIRECTIONS = {"directed", "undirected", "mutual"}
-SPLIT_OF_NAME = {**{name: name for name in SPLITS}, **dict.fromkeys(("valid", "dev", "val"), "validation")}
-SPLIT_OF_NAME["training"] = "train"
+SPLIT_NUMBERS = {"train": 0, "training": 0, **dict.fromkeys(("validation", "valid", "dev", "val"), 1), "test": 2}
 
 
 @dataclass
@@ -101,9 +101,11 @@ def _names_columns(path: Path, options: ReadingOptions, row: list[str]) -> bool:
     given = [getattr(options, option) for option in COLUMN_OPTIONS] + [*options.name_of, *options.description_of]
     if len(set(row)) < len(row):
         return False
-    if any(name and find_column(row, name) for name in given) or edge_columns(path, row, options, lambda _: False):
+    if any(name and find_column(row, name) for name in given):
         return True
-    nodes = node_columns(path, row, options)
+    if edge_columns(path, row, ReadingOptions(), lambda _: False):
+        return True
+    nodes = node_columns(path, row, ReadingOptions())
     return nodes is not None and bool(nodes.id.role or nodes.names or nodes.descriptions or nodes.id.key == "id")
 
 
@@ -119,8 +121,9 @@ def _check_options(path: Path, tables: list[Table], options: ReadingOptions) -> 
 
 def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) -> tuple[list[_Edges], list[Nodes]]:
     edges, nodes, kinds = [], [], set()
+    has_header = any(table.has_header for table in tables)
     for table in tables:
-        of_edges = _without_header(source, table)
+        of_edges = None if has_header else _without_header(source, table)
         if table.has_header:
             of_edges = edge_columns(table.path, table.header, options, partial(_holds_flags, table))
         if of_edges:
@@ -136,19 +139,18 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
             reason = "texts are made of names and descriptions; name_of and description_of choose other columns"
             _leave_out_columns(source, table, used, reason)
         else:
+            first = _first_line(table)
             if len(tables) == 1:
+                place = table.path if table.has_header else table.place(0)
                 raise GraphError(
-                    f"{table.place(0) if not table.has_header else table.path}: no columns that are known to hold heads "
-                    f"and tails; name them by --head_column, --relation_column and --tail_column, {listed(_first(table))}"
+                    f"{place}: no columns that are known to hold heads and tails; {NAME_THEM}, {listed(first)}"
                 )
             reason = "no column is known to hold ids, or heads and tails; name them by --id_column or --head_column"
-            columns = ", ".join(_first(table))
-            source.left_out.append(LeftOut(f"rows of {table.path.name}", len(table), columns, reason))
+            source.left_out.append(LeftOut(f"rows of {table.path.name}", len(table), ", ".join(first), reason))
     if not edges:
         what = f"{len(nodes)} table(s) of nodes" if nodes else "no table whose columns are known"
         raise GraphError(
-            f"{source.path}: {what}, and no table of edges; expected one with columns such as head, relation and tail, "
-            "or name them by --head_column, --relation_column and --tail_column"
+            f"{source.path}: {what}, and none of edges; expected columns such as head, relation and tail; {NAME_THEM}"
         )
     if kinds & {"START_ID", "END_ID"}:
         source.format = f"Neo4j import {'folder' if len(tables) > 1 else 'file'}"
@@ -172,18 +174,17 @@ def _without_header(source: Source, table: Table) -> EdgeColumns | None:
     columns = [Column.of(name) for name in table.header]
     codes = NamedTriplets.from_columns(table.columns.columns[:3], None).codes
     first, others = codes[0], codes[1:]
-    names = ", ".join(map(shown, _first(table)[:3]))
+    names = ", ".join(map(shown, _first_line(table)[:3]))
     if len(others) and not ((others[:, 1] == first[1]).any() or np.isin(others[:, [0, 2]], first[[0, 2]]).any()):
         raise GraphError(
-            f"{table.place(0)}: {names} are no known names of columns, and none of them occurs again; if they are names "
-            "of columns, name these by --head_column, --relation_column and --tail_column, else put a line head, "
-            "relation, tail above"
+            f"{table.place(0)}: {names} do not occur again, and are no known names of columns; if they name columns, "
+            f"{NAME_THEM}, else put a line with head, relation and tail above"
         )
     source.notes.append(f"{table.place(0)}: {names} is read as a triplet, for it names no columns")
     return EdgeColumns((columns[0], columns[1], columns[2]), label=columns[3] if len(columns) == 4 else None)
 
 
-def _first(table: Table) -> list[str]:
+def _first_line(table: Table) -> list[str]:
     """Returns the first line of a file: the names of the columns, or else the first row."""
     return table.header if table.has_header else [column[0].as_py() for column in table.columns.columns]
 
@@ -221,10 +222,8 @@ def _ends(source: Source, table: Table, columns: EdgeColumns) -> list[Names]:
     for column, slot in zip(columns.ends, SLOT_NAMES, strict=True):
         if column is None:
             name = table.path.name.removesuffix(".gz").removesuffix(ending_of(table.path))
-            if name.lower() in (*SPLIT_OF_NAME, "edges", "relationships"):
-                source.notes.append(
-                    f"{table.path} has no column of relations: they are called {shown(name)} as the file"
-                )
+            if not columns.ends[0].role:
+                source.notes.append(f"{table.path} has no column of relations: its relation is called {shown(name)}")
             ends.append(Names(pa.array([name], pa.large_string()), np.zeros(len(table), np.int32)))
             continue
         ends.append(Names.of(table.columns[column.name]))
@@ -250,9 +249,9 @@ def _collect_triplets(source: Source, edges: list[_Edges], options: ReadingOptio
             incomplete += int((~is_complete).sum())
         labels = _flags(part, is_complete, part.columns.label, TRUTH, "1 (true), or 0 or -1 (false)")
         split_column = _column(part, options.split_column)
-        in_split = _flags(part, is_complete, split_column, _SPLIT_NUMBERS, ", ".join(SPLITS))
+        in_split = _flags(part, is_complete, split_column, SPLIT_NUMBERS, ", ".join(SPLITS))
         if in_split is None:
-            in_split = np.full(len(codes), SPLITS.index(_split_of_file(part, edges)), np.int8)
+            in_split = np.full(len(codes), _split_of_file(part) if len(edges) > 1 else 0, np.int8)
         for number, split in enumerate(SPLITS):
             if (chosen := (in_split == number) & is_complete).any():
                 pieces.setdefault(split, []).append((codes[chosen], None if labels is None else labels[chosen]))
@@ -265,19 +264,14 @@ def _collect_triplets(source: Source, edges: list[_Edges], options: ReadingOptio
     for split in SPLITS:
         if split in pieces:
             codes = np.concatenate([codes for codes, _ in pieces[split]])
-            labels = None
-            if any(part is not None for _, part in pieces[split]):
-                labels = np.concatenate(
-                    [np.ones(len(c), np.int8) if part is None else part for c, part in pieces[split]]
-                )
+            of_parts = [np.ones(len(rows), np.int8) if of is None else of for rows, of in pieces[split]]
+            has_labels = any(of is not None for _, of in pieces[split])
+            labels = np.concatenate(of_parts) if has_labels else None
             source.splits[split] = NamedTriplets(encoded.dictionary, codes, labels)
     source.dates = pa.chunked_array(dates, pa.large_string()) if dates else None
     if incomplete:
         reason = "a triplet needs a head, a relation and a tail; the example is the first of the rows"
         source.left_out.append(LeftOut("rows with an empty head, relation or tail", incomplete, example, reason))
-
-
-_SPLIT_NUMBERS = {name: SPLITS.index(split) for name, split in SPLIT_OF_NAME.items()}
 
 
 def _column(part: _Edges, name: str | None) -> Column | None:
@@ -289,9 +283,9 @@ def _column(part: _Edges, name: str | None) -> Column | None:
     raise GraphError(f"{part.table.path}: no column {shown(name)}; expected {listed(part.table.header)}")
 
 
-def _split_of_file(part: _Edges, edges: list[_Edges]) -> str:
-    """Returns the split that a file is called after, if it is one of several; else "train"."""
-    return SPLIT_OF_NAME.get(part.table.path.name.split(".")[0].lower(), "train") if len(edges) > 1 else "train"
+def _split_of_file(part: _Edges) -> int:
+    """Returns the number of the split that a file with a column of relations is called after, else that of "train"."""
+    return SPLIT_NUMBERS.get(part.table.path.name.split(".")[0].lower(), 0) if part.columns.ends[1] else 0
 
 
 def _flags(

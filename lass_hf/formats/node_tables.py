@@ -136,7 +136,8 @@ def keep_spaces_apart(source: Source, spaces: list[tuple[str | None, Names]], no
         if space in colliding:
             if part := of_ids.get(id(ids)):
                 part.texts["source_id"] = ids.different.take(pa.array(ids.codes))
-            names = pc.binary_join_element_wise(pa.scalar(space, pa.large_string()), ids.different, ":")
+            before, colon = pa.scalar(space, pa.large_string()), pa.scalar(":", pa.large_string())
+            names = pc.binary_join_element_wise(before, ids.different, colon)
             ids.different = pc.if_else(pc.equal(ids.different, ""), ids.different, names)
     source.notes.append(
         f"{len(shared):,} ids are there in more than one of the id spaces {', '.join(colliding)}, such as "
@@ -199,8 +200,8 @@ def _find_conflicts(
     texts = [shown(values[position].as_py()) for position in (other, row)]
     if kind == "name" and not part.is_of_edges:
         raise GraphError(
-            f"{where}: a second name for the same id, {texts[1]}; {place(other)[1]} has {texts[0]}: keep one row per id, "
-            "or write ids of different nodes apart"
+            f"{where}: a second name for the same id, {texts[1]}; {place(other)[1]} has {texts[0]}; keep one row "
+            "per id, or write the ids of different nodes apart"
         )
     words = {"category": "categories"}.get(kind, f"{kind}s")
     reason = f"{place(other)[1]} has {texts[0]} for the same id, and the first one counts"

@@ -10,17 +10,18 @@ import numpy as np
 
 from .rdf_names import WELL_KNOWN, expand
 
-TYPE, SUBCLASS, FIRST, REST, RESTRICTION, ON_PROPERTY, SOME_VALUES, ANNOTATION_PROPERTY, IMPORTS, DEPRECATED = expand(
-    "rdf:type rdfs:subClassOf rdf:first rdf:rest owl:Restriction owl:onProperty owl:someValuesFrom"
+TYPE, PROPERTY, SUBCLASS, FIRST, REST, ON_PROPERTY, SOME_VALUES, ANNOTATION_PROPERTY, IMPORTS, DEPRECATED = expand(
+    "rdf:type rdf:Property rdfs:subClassOf rdf:first rdf:rest owl:onProperty owl:someValuesFrom"
     " owl:AnnotationProperty owl:imports owl:deprecated"
 )
+XL_LABEL, XL_FORM = expand("skosxl:prefLabel skosxl:literalForm")
 # Terms of these types are no entities: properties of OWL (typedefs in OBO), and what holds the terms.
 NO_ENTITIES = expand(
     "owl:ObjectProperty owl:DatatypeProperty owl:AnnotationProperty owl:OntologyProperty owl:Ontology"
     " owl:TransitiveProperty owl:SymmetricProperty owl:FunctionalProperty owl:InverseFunctionalProperty"
-    " owl:ReflexiveProperty owl:IrreflexiveProperty owl:AsymmetricProperty owl:DeprecatedProperty skos:ConceptScheme"
+    " owl:ReflexiveProperty owl:IrreflexiveProperty owl:AsymmetricProperty owl:DeprecatedProperty"
+    " skos:ConceptScheme skosxl:Label"
 )
-PROPERTIES = (*NO_ENTITIES[:4], *NO_ENTITIES[5:-1], *expand("rdf:Property"))
 OBSOLETE = expand("owl:DeprecatedClass owl:DeprecatedProperty")
 ANNOTATIONS = expand(
     "rdfs:seeAlso rdfs:isDefinedBy owl:imports owl:versionIRI owl:priorVersion owl:backwardCompatibleWith"
@@ -196,7 +197,7 @@ def find_unrelated(
             lambda: has(is_type) & is_schema[statements.tails],
         ),
         Rule(
-            "statements about properties, ontologies and concept schemes",
+            "statements about properties, ontologies, concept schemes and labels",
             f"these are no entities{by_name}",
             lambda: at_ends(is_no_entity) & is_free[statements.relations],
         ),

@@ -30,11 +30,13 @@ def read_rdf(path: str | Path, options: ReadingOptions) -> Source:
     A triplet is a statement whose predicate connects two resources. An OWL restriction,
     `X rdfs:subClassOf [owl:onProperty P; owl:someValuesFrom C]`, is the triplet (X, P, C). Left out are: other class
     expressions and lists; types and superclasses of RDF, RDFS, OWL and SKOS; statements about properties of OWL,
-    ontologies and concept schemes; annotations, and the provenance of terms; obsolete terms; literals; blank nodes.
+    ontologies, concept schemes and labels; annotations, and the provenance of terms; obsolete terms; literals; blank
+    nodes.
 
-    Names are from rdfs:label, skos:prefLabel, schema:name, dcterms:title and dc:title; descriptions from rdfs:comment,
-    skos:definition, schema:description, dcterms:description, dc:description and IAO_0000115. A text in the preferred
-    language wins; of several, the one whose property stands first here; and then the first one by alphabet.
+    Names are from rdfs:label, skos:prefLabel, skosxl:prefLabel, schema:name, dcterms:title and dc:title; descriptions
+    from rdfs:comment, skos:definition, schema:description, dcterms:description, dc:description and IAO_0000115. A text
+    in the preferred language wins; of several, the one whose property stands first here; and then the first one by
+    alphabet.
 
     Args:
         path: the file or folder.
@@ -56,6 +58,7 @@ def read_rdf(path: str | Path, options: ReadingOptions) -> Source:
     reading = _Reading(kind, options)
     for part in kind.files:
         reading.read(part)
+    reading.name_by_labels()
     reading.check_options()
     return reading.to_source()
 
@@ -78,6 +81,7 @@ class _Reading:
         self.values: dict[int, str] = {}  # code of a literal -> its value
         self.counted: dict[str, list[Any]] = {}  # predicate -> count, head and value of literals that are left out
         self.obsolete: set[int] = set()
+        self.label_resources: dict[int, list[Any]] = {}  # label of SKOS-XL -> its literals
         self.graphs: set[Any] = set()
         self.num_blank_nodes = self.num_statements = 0
 
@@ -125,7 +129,9 @@ class _Reading:
             taker: Callable[[int, Any], None] = partial(self._take_text, choosers)
         elif relation == owl.DEPRECATED:
             taker = self._take_deprecated
-        elif relation in self.chosen or "literals" in self.options.include:
+        elif relation == owl.XL_FORM:
+            taker = self._take_label
+        elif relation in self.chosen or ("literals" in self.options.include and not self.options.relations):
             taker = partial(self._take_tail, self.code_of.setdefault(relation, len(self.code_of)))
         else:
             taker = partial(self._count_literal, counted := [0, -1, ""])
@@ -140,6 +146,18 @@ class _Reading:
     def _take_deprecated(self, head: int, literal: Any) -> None:
         if literal.value in ("true", "1"):
             self.obsolete.add(head)
+
+    def _take_label(self, head: int, literal: Any) -> None:
+        self.label_resources.setdefault(head, []).append(literal)
+
+    def name_by_labels(self) -> None:
+        """Takes the labels that are resources, as SKOS-XL has them, as names of what they label."""
+        rank = self.names.rank_of(forms_of(owl.XL_LABEL, self.prefixes)) if self.label_resources else None
+        if rank is not None:
+            heads, relations, tails = self.columns
+            for row in np.flatnonzero(np.array(relations) == self.code_of.get(owl.XL_LABEL)).tolist():
+                for literal in self.label_resources.get(tails[row], ()):
+                    self.names.add(heads[row], rank, literal.value, literal.language)
 
     def _take_tail(self, relation: int, head: int, literal: Any) -> None:
         tail = self.code_of.setdefault(str(literal), len(self.code_of))  # as N-Triples write it: a quotation mark first
@@ -202,7 +220,7 @@ class _Reading:
     def _select(self, statements: owl.Statements) -> np.ndarray:
         """Keeps the statements that are triplets; returns which terms are entities: bool of shape (terms,)."""
 
-        is_property = statements.is_one_of(self.takers) | statements.have_type(statements.is_one_of(owl.PROPERTIES))
+        is_property = statements.is_one_of(self.takers) | statements.have_type(statements.is_one_of([owl.PROPERTY]))
         is_obsolete = statements.have_type(statements.is_one_of(owl.OBSOLETE))
         is_obsolete[list(self.obsolete)] = True
         self._note_graphs(statements)

@@ -16,6 +16,7 @@ WELL_KNOWN = {  # prefix -> namespace, for IRIs that the prefixes of a document 
     "owl": "http://www.w3.org/2002/07/owl#",
     "xsd": "http://www.w3.org/2001/XMLSchema#",
     "skos": "http://www.w3.org/2004/02/skos/core#",
+    "skosxl": "http://www.w3.org/2008/05/skos-xl#",
     "dc": "http://purl.org/dc/elements/1.1/",
     "dcterms": "http://purl.org/dc/terms/",
     "foaf": "http://xmlns.com/foaf/0.1/",
@@ -36,7 +37,7 @@ def expand(names: str) -> tuple[str, ...]:
     return tuple(WELL_KNOWN[prefix] + local for prefix, _, local in (name.partition(":") for name in names.split()))
 
 
-NAMES = expand("rdfs:label skos:prefLabel schema:name sdo:name dcterms:title dc:title")
+NAMES = expand("rdfs:label skos:prefLabel skosxl:prefLabel schema:name sdo:name dcterms:title dc:title")
 DESCRIPTIONS = expand(
     "rdfs:comment skos:definition schema:description sdo:description dcterms:description dc:description obo:IAO_0000115"
 )

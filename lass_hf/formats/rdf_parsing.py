@@ -18,9 +18,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_ENTITY = 10_000  # characters of an XML entity with the entities in it; namespaces have some dozens
 HINTS = {  # part of a parser's message -> what to do
     "has not been declared": "declare the prefix at the top of the file",
+    "remote context": "a context elsewhere is not fetched: put the context itself into the file",
     "No scheme found in": "a relative IRI needs a base: write whole IRIs, or declare a base (@base, xml:base)",
-    "LoadDocumentCallback": "a JSON-LD context elsewhere is not fetched: put the context itself into the file",
-    "remote context": "a JSON-LD context elsewhere is not fetched: put the context itself into the file",
     "UTF-8": "save the file as UTF-8",
     "nexpected end": "the file may be cut off: get it again",
 }
@@ -80,13 +79,16 @@ def _one_line_errors(part: Format) -> Iterator[None]:
     try:
         yield
     except SyntaxError as error:
-        line = f", line {error.lineno}" if error.lineno else ""
         message = _WHERE.sub("", first_line(SyntaxError(error.msg)))
+        if "LoadDocumentCallback" in message:  # that is the library's word for it
+            message = "remote context"
+        number = error.lineno or _find_line(part, message)
+        line = f", line {number}" if number else ""
         hints = [hint for sign, hint in HINTS.items() if sign in message] or ["mend the statement there"]
         raise GraphError(f"{part.path}{line}: not valid {part.name} ({message}); {hints[0]}") from None
     except expat.ExpatError as error:
         message = expat.ErrorString(error.code)
-        hint = "the file may be cut off or damaged: get it again"
+        hint = "the file may be cut off, damaged or not in UTF-8"
         if "amplification" in message:
             message, hint = "its entities grow without end", "entities are not expanded: write the content itself"
         raise GraphError(f"{part.path}, line {error.lineno}: not valid XML ({message}); {hint}") from None
@@ -94,6 +96,16 @@ def _one_line_errors(part: Format) -> Iterator[None]:
         raise GraphError(
             f"{part.path}: its gzip compression is damaged, or the file is cut off ({first_line(error)}); get it again"
         ) from None
+
+
+def _find_line(part: Format, message: str) -> int | None:
+    """Returns the first line with the value that a message quotes, where the parser counts no lines."""
+    if quoted := re.search(r"'([^']+)'", message):
+        with _open(part) as file:
+            for number, line in enumerate(file, start=1):
+                if re.search(rb"""["']%s["']""" % re.escape(quoted[1].encode()), line):
+                    return number
+    return None
 
 
 def _check_xml(part: Format, file: BinaryIO) -> None:

@@ -51,7 +51,11 @@ def read_source(path: str | Path, options: ReadingOptions | None = None) -> Sour
         from .graph_tables import read_graph_tables
 
         source = read_graph_tables(path, options)
-    source.notes = [*kind.notes, *source.notes]
+    source.notes[:0] = kind.notes
+    if kind.others:
+        source.left_out.append(
+            LeftOut("other files", len(kind.others), str(kind.others[0]), f"{path} is read as {kind.name}")
+        )
     return select_triplets(source, options)
 
 

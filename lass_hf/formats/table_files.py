@@ -5,6 +5,7 @@ All values become strings, as they are in the file. What the columns mean is dec
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,21 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..core.errors import GraphError, first_line, library_errors
-from ..core.vocabulary import BLANKS, escaped
+from ..core.vocabulary import BLANKS, escaped, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 JOINED_BY = "|"  # the values of a list, as KGX writes them into its tables
 BATCH = 2**12  # JSON objects that are Python objects at one time
-# How other files than texts begin, and what to do with them.
-SIGNATURES = {
-    b"PAR1": "a Parquet file; give its name the ending .parquet",
-    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as 'CSV UTF-8'",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook; save the sheet as 'CSV UTF-8'",
-    b"\xfd7zXZ": "an xz archive; unpack it, or pack it with gzip",
-    b"\x28\xb5\x2f\xfd": "a Zstandard archive; unpack it, or pack it with gzip",
-}
+OBJECTS = re.compile(rb'\s*(?:\[\s*)?\{\s*["}]')  # how JSON begins that has objects as rows
 Header = bool | Callable[[list[str]], bool]
 
 
@@ -40,8 +34,7 @@ class Table:
         header: the names of the columns without blanks around them, all different; with no header "1", "2", ...
         columns: Arrow table of large strings with these names. No value is null; "" is a missing one.
         has_header: whether the file names its columns.
-        first_row_line: the line of the first row; 0 for files without lines.
-        nested: the names of columns that hold objects or lists of other things than words; they are not in `columns`.
+        nested: the names of columns that hold objects or lists of such; they are not in `columns`.
         line_of: returns the line of a row, counted from 0; None for files without lines.
     """
 
@@ -49,7 +42,6 @@ class Table:
     header: list[str]
     columns: "pa.Table"
     has_header: bool = True
-    first_row_line: int = 0
     nested: tuple[str, ...] = ()
     line_of: Callable[[int], int] | None = None
 
@@ -78,14 +70,14 @@ def read_table(path: str | Path, header: Header = True) -> Table:
     """
     path = Path(path)
     name = path.name.lower().removesuffix(".gz")
-    if path.is_dir() or name.endswith((".parquet", ".pq")):
+    if path.is_dir() or _begins_with(path, b"PAR1") or name.endswith(".parquet"):
         table = _read_parquet(path)
-    elif name.endswith((".jsonl", ".ndjson", ".json")):
-        table = _read_json(path)
+    elif OBJECTS.match(data := read_text_bytes(path)) or name.endswith((".jsonl", ".ndjson", ".json")):
+        table = _read_json(path, data)
     else:
         from .delimited_files import read_delimited
 
-        table = read_delimited(path, header)
+        table = read_delimited(path, data, header)
     if table.nested and not table.header:
         raise GraphError(f"{path}: only nested values ({', '.join(table.nested)}); expected columns of strings")
     if not len(table):
@@ -105,19 +97,12 @@ def read_text_bytes(path: Path) -> bytes:
     Raises:
         GraphError: the file cannot be read, is cut off, has no text or another encoding; the message names the line.
     """
-    if path.exists() and not path.is_file():
-        raise GraphError(f"{path}: cannot be read (it is no regular file)")
     try:
         data = path.read_bytes()
         if data.startswith(b"\x1f\x8b"):
             data = gzip.decompress(data)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise GraphError(f"{path}: a damaged gzip file ({first_line(error)}); copy or download it again") from None
-    except OSError as error:
-        raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
-    for signature, kind in SIGNATURES.items():
-        if data.startswith(signature):
-            raise GraphError(f"{path}: {kind}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             data = data.decode("utf-16").encode()
@@ -132,6 +117,16 @@ def read_text_bytes(path: Path) -> bytes:
     if not data or data.isspace():
         raise GraphError(f"{path}: the file is empty")
     return data
+
+
+def _begins_with(path: Path, signature: bytes) -> bool:
+    if path.exists() and not path.is_file():
+        raise GraphError(f"{path}: cannot be read (it is no regular file)")
+    try:
+        with path.open("rb") as file:
+            return file.read(len(signature)) == signature
+    except OSError as error:
+        raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def is_utf8(data: bytes) -> bool:
@@ -182,7 +177,6 @@ def check_names(place: str, names: list[str]) -> list[str]:
 
 
 def _read_parquet(path: Path) -> Table:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if path.is_dir() and not any(path.rglob("*.parquet")):
@@ -190,8 +184,19 @@ def _read_parquet(path: Path) -> Table:
     hint = "; expected a whole file, or parts with the same columns: write it again"
     with library_errors(f"{path}: cannot be read as Parquet", hint, GraphError):
         dataset = pq.ParquetDataset(path)
-        nested = tuple(field.name for field in dataset.schema if _is_nested(field.type))
+        nested = tuple(field.name for field in dataset.schema if is_nested(field.type))
         table = dataset.read([name for name in dataset.schema.names if name not in nested])
+    return to_table(path, table, nested)
+
+
+def to_table(path: Path, table: "pa.Table", nested: tuple[str, ...] = ()) -> Table:
+    """Makes a table of strings of an Arrow table whose columns are not nested.
+
+    Raises:
+        GraphError: two columns have the same name, or the values of one cannot be written as text.
+    """
+    import pyarrow as pa
+
     header, columns = check_names(str(path), table.column_names), []
     for name, column in zip(header, table.columns, strict=True):
         with library_errors(f"{path}: column {escaped(name)} cannot be read as text", kind=GraphError):
@@ -200,7 +205,8 @@ def _read_parquet(path: Path) -> Table:
     return Table(path, header, pa.table(columns, names=header), nested=nested)
 
 
-def _is_nested(kind: "pa.DataType") -> bool:
+def is_nested(kind: "pa.DataType") -> bool:
+    """Checks whether values are neither strings, numbers or dates, nor lists of such."""
     import pyarrow as pa
 
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -224,13 +230,12 @@ def _to_strings(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
 # JSON
 
 
-def _read_json(path: Path) -> Table:
+def _read_json(path: Path, data: bytes) -> Table:
     """Reads objects: one in a line, or all in one array."""
     import pyarrow as pa
 
-    data = read_text_bytes(path)
     is_lines = not data[:1000].lstrip().startswith(b"[")
-    objects = _objects_in_lines(path, data) if is_lines else enumerate(_parse_json(str(path), data), start=1)
+    objects = _objects_in_lines(path, data) if is_lines else enumerate(_parse_json(path, data, 1), start=1)
     numbers: list[int] = []
     names: dict[str, None] = {}
     nested: dict[str, None] = {}
@@ -257,12 +262,10 @@ def _read_json(path: Path) -> Table:
         batches.append(pa.table(columns))
         numbers += [number for number, _ in batch]
     table = pa.concat_tables(batches, promote_options="default") if batches else pa.table({})
-    header = [name for name in names if name not in nested]
-    names_of_columns = check_names(str(path), header)
-    columns = [table[name].fill_null("") for name in header]
-    line_of = (lambda row: numbers[row]) if is_lines else None
-    first = numbers[0] if is_lines and numbers else 0
-    return Table(path, names_of_columns, pa.table(columns, names=names_of_columns), True, first, tuple(nested), line_of)
+    kept = [name for name in names if name not in nested]
+    header = check_names(str(path), kept)
+    strings = pa.table([table[name].fill_null("") for name in kept], names=header)
+    return Table(path, header, strings, True, tuple(nested), (lambda row: numbers[row]) if is_lines else None)
 
 
 def _objects_in_lines(path: Path, data: bytes) -> Iterator[tuple[int, Any]]:
@@ -271,24 +274,30 @@ def _objects_in_lines(path: Path, data: bytes) -> Iterator[tuple[int, Any]]:
         line += 1
         end = data.find(b"\n", start) + 1 or len(data)
         if text := data[start:end].strip():
-            yield line, _parse_json(f"{path}, line {line}", text)
+            yield line, _parse_json(path, text, line)
         start = end
 
 
-def _parse_json(place: str, text: bytes) -> Any:
+def _parse_json(path: Path, text: bytes, line: int) -> Any:
+    """Parses text that begins in a line of the file."""
+    place = f"{path}, line {line}" if b"\n" not in text else str(path)
     try:
         return JSON.decode(text.decode())
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else first_line(error)
-        raise GraphError(
-            f"{place}: not JSON ({reason}); expected one array of objects, or an object in each line"
-        ) from None
+    except json.JSONDecodeError as error:
+        place, reason = f"{path}, line {line + error.lineno - 1}", f"{error.msg} in column {error.colno}"
+    except ValueError as error:
+        reason = str(error)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    raise GraphError(f"{place}: not JSON ({reason}); expected one array of objects, or an object in each line")
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a key is there twice")
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key {shown(repeated)} twice")
     return values
 
 

@@ -20,6 +20,23 @@ if TYPE_CHECKING:
 UNWRITABLE = r"[\x00\t\n]"
 
 
+def decode(path: Path, content: bytes) -> str:
+    """Returns the content of a UTF-8 file as a string, without byte-order mark.
+
+    Raises:
+        GraphError: the content is not UTF-8, or has NUL characters; the message names the line.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise GraphError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+    if (position := text.find("\0")) >= 0:
+        line = text[:position].count("\n") + 1
+        raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
+    return text
+
+
 def read_lines(path: str | Path) -> "pa.LargeStringArray":
     """Reads the lines of a UTF-8 file.
 
@@ -37,15 +54,9 @@ def read_lines(path: str | Path) -> "pa.LargeStringArray":
 
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise GraphError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+        text = decode(path, path.read_bytes())
     except OSError as error:
         raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
-    if (position := text.find("\0")) >= 0:
-        line = text[:position].count("\n") + 1
-        raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
     # Only a newline ends a line here. str.splitlines and Arrow's CSV reader would also split at U+2028 or a lone \r.
     # A carriage return before it is white space, and removed with that of the last field.
     text = text.rstrip("\n")

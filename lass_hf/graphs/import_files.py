@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, LassError
-from ..core.vocabulary import escaped
+from ..core.vocabulary import escaped, is_unicode, shown
 from ..formats.name_forms import on_one_line
 from ..formats.named_triplets import to_arrow_strings
 from ..formats.source import ReadingOptions
@@ -154,8 +154,8 @@ def read_source_record(folder: str | Path) -> SourceRecord | None:
         raise GraphError(str(error)) from None
     for key in ("prefixes", "entities", "relations"):
         for name, value in content[key].items():
-            if not isinstance(value, str):
-                raise GraphError(f"{file}: not {EXPECTED} ({key}: {escaped(name)} is of type {type(value).__name__})")
+            if not isinstance(value, str) or not is_unicode(name + value):
+                raise GraphError(f"{file}: not {EXPECTED} ({key}: {escaped(name)} is {shown(value)})")
     return SourceRecord(**{key: content[key] for key in KEYS})
 
 

@@ -3,6 +3,7 @@
 `KnowledgeGraph.from_triplets` is the public way here. `text_folder.py` reads the folders of text files.
 """
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from ..core.vocabulary import (
 from ..formats.name_forms import look_alike_of, warn_of_look_alikes
 from ..formats.named_triplets import LABELS, NamedTriplets, collect_names, to_arrow_strings, to_integers
 from .arrow_tables import Arrays
+
+logger = logging.getLogger(__name__)
 
 Parts = tuple[Vocabulary, Vocabulary, Arrays]  # entities, relations, splits: the arguments of KnowledgeGraph
 
@@ -128,13 +131,16 @@ def _texts(kind: str, given: Any) -> dict[str, str] | None:
     return texts
 
 
-def to_parts(splits: dict[str, NamedTriplets], given: dict[str, tuple[str, dict[str, str] | None]]) -> Parts:
+def to_parts(
+    splits: dict[str, NamedTriplets], given: dict[str, tuple[str, dict[str, str] | None]], ids_stand_in: bool = False
+) -> Parts:
     """Makes vocabularies and integers from named triplets.
 
     Args:
         splits: the triplets of each split.
-        given: for "entities" and "relations" the source of the texts, for error messages, and the text of each id;
-            None: texts are made from the ids.
+        given: for "entities" and "relations" the source of the texts, for messages, and the text of each id; None:
+            texts are made from the ids.
+        ids_stand_in: make the texts that are missing from the ids, with a warning; False: raise an error for them.
 
     Returns:
         Entities, relations and splits, as `arrow_tables.from_arrow`.
@@ -151,14 +157,19 @@ def to_parts(splits: dict[str, NamedTriplets], given: dict[str, tuple[str, dict[
         vocabularies[kind] = Vocabulary(kind, list(texts.keys()), list(texts.values()))
     triplets = to_integers(splits, vocabularies.values())
     if any((part < 0).any() for part in triplets.values()):
-        for kind, vocabulary in vocabularies.items():
-            names = collect_names(splits, kind).to_pylist()
-            if missing := [name for name in names if name not in vocabulary.index]:
-                others = f" (and {len(missing) - 1} more {kind})" if missing[1:] else ""
-                raise GraphError(
-                    f"{given[kind][0]}: no text for {escaped(missing[0])}{others}, which the triplets use"
-                    f"{look_alike_of(missing[0], vocabulary.ids)}"
-                )
+        for kind, (source, _) in given.items():
+            ids, texts_of_ids, index = vocabularies[kind].ids, vocabularies[kind].texts, vocabularies[kind].index
+            missing = [name for name in collect_names(splits, kind).to_pylist() if name not in index]
+            if not missing:
+                continue
+            others = f" (and {len(missing) - 1} more {kind})" if missing[1:] else ""
+            what = f"{source}: no text for {escaped(missing[0])}{others}, which the triplets use"
+            hint = look_alike_of(missing[0], ids)
+            if not ids_stand_in:
+                raise GraphError(f"{what}{hint}")
+            logger.warning("%s: words of the id stand in for it%s", what, hint)
+            vocabularies[kind] = Vocabulary(kind, ids + missing, texts_of_ids + list(map(text_of_id, missing)))
+        triplets = to_integers(splits, vocabularies.values())
     for vocabulary in vocabularies.values():
         warn_of_look_alikes(vocabulary.kind, vocabulary.ids)
     arrays = {name: (triplets[name], split.labels) for name, split in splits.items()}

@@ -7,13 +7,14 @@ are the public way here. A folder is written whole or not at all.
 import filecmp
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import GraphError, LassError
-from ..core.vocabulary import escaped, text_of_id
-from ..formats.name_forms import look_alike_of, names_text_columns, warn_of_look_alikes
+from ..core.vocabulary import BLANKS, escaped, is_unicode, shown, text_of_id
+from ..formats.name_forms import names_text_columns, warn_of_look_alikes
 from ..formats.named_triplets import NamedTriplets, collect_names
 from ..formats.text_files import check_ids, read_texts, read_triplets, without_line_ends, write_table
 from ..utils.checked_files import read_json
@@ -22,6 +23,8 @@ from .dataset_folder import is_dataset_folder, read_folder, replacing_folder
 from .readers import Parts, to_parts
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..core.knowledge_graph import KnowledgeGraph
 
 logger = logging.getLogger(__name__)
@@ -85,10 +88,10 @@ def from_directory(path: str | Path, long_text: bool) -> Parts:
         )
     _tell_of_unread_labels(path)
     given = {
-        "entities": _read_texts(path, "entity", collect_names(splits, "entities").to_pylist(), long_text),
-        "relations": _read_texts(path, "relation", collect_names(splits, "relations").to_pylist(), False),
+        "entities": _read_texts(path, "entity", partial(collect_names, splits, "entities"), long_text),
+        "relations": _read_texts(path, "relation", partial(collect_names, splits, "relations"), False),
     }
-    return to_parts(splits, given)
+    return to_parts(splits, given, ids_stand_in=True)
 
 
 def _read_split(path: Path, names: list[str]) -> NamedTriplets | None:
@@ -135,11 +138,19 @@ def _tell_of_unread_labels(path: Path) -> None:
         logger.warning("%s: left out %s%s, which belong to no split", path, others[0], more)
 
 
-def _read_texts(path: Path, kind: str, names: list[str], long_text: bool) -> tuple[str, dict[str, str] | None]:
+def _read_texts(
+    path: Path, kind: str, find_names: Callable[[], "pa.LargeStringArray"], long_text: bool
+) -> tuple[str, dict[str, str] | None]:
     """Reads the texts of entities or relations.
 
+    Args:
+        path: the folder.
+        kind: "entity" or "relation".
+        find_names: returns the ids in triplets.
+        long_text: as in `from_directory`.
+
     Returns:
-        The file, for messages, and the text of each id that the file or the triplets have; None if there is no file.
+        The file, for messages, and the text of each id; None if there is no file.
     """
     file = path / f"{kind}2text.txt"
     texts = read_texts(file) if file.is_file() else None
@@ -150,24 +161,20 @@ def _read_texts(path: Path, kind: str, names: list[str], long_text: bool) -> tup
         if labels or definitions:
             texts = _join(_read_names(labels), _read_names(definitions))
             if kind == "relation":  # Such a file often describes all relations of a source.
-                texts = {name: texts[name] for name in names if name in texts}
+                texts = {name: texts[name] for name in find_names().to_pylist() if name in texts}
     first = next(iter((texts or {"": ""}).items()))
-    if names_text_columns(*first) and first[0] not in names:
+    if names_text_columns(*first) and first[0] not in find_names().to_pylist():
         raise GraphError(f"{file}, line 1: a header ({', '.join(first)}); expected ids and texts only: remove the line")
     if long_text:
         long_file = path / LONG_TEXT_FILE
         if not long_file.is_file():
             raise GraphError(f"{long_file}: no such file; add it, or load the graph without long_text")
+        names = find_names().to_pylist()
         texts = texts or {name: text_of_id(name) for name in names}
         long_texts = read_texts(long_file)
         if not long_texts.keys() <= texts.keys():  # Otherwise the ids of the graph are all that there are.
             warn_of_look_alikes("entities", list(texts | long_texts))
         texts = texts | {name: long_texts[name] for name in (*texts, *names) if name in long_texts}
-    if texts is not None and (missing := [name for name in names if name not in texts]):
-        more = f" and {len(missing) - 1:,} more" if missing[1:] else ""
-        hint = look_alike_of(missing[0], list(texts))
-        logger.warning("%s: no text for %s%s: the ids stand in for it%s", file, escaped(missing[0]), more, hint)
-        texts |= {name: text_of_id(name) for name in missing}
     return str(file), texts
 
 
@@ -180,9 +187,9 @@ def _read_names(file: Path | None) -> dict[str, str]:
     except LassError as error:
         raise GraphError(str(error)) from None
     for name, text in content.items():
-        if not isinstance(text, str) or not text.strip():
-            raise GraphError(f"{file}: the text of {escaped(name)} is {text!r:.50}; expected a text")
-    return {name.strip(): " ".join(text.split()) for name, text in content.items()}
+        if not isinstance(text, str) or not text.strip(BLANKS) or not is_unicode(name + text):
+            raise GraphError(f"{file}: the text of {escaped(name)} is {shown(text)}; expected a text")
+    return {name.strip(BLANKS): " ".join(text.split()).strip(BLANKS) for name, text in content.items()}
 
 
 def _join(names: dict[str, str], definitions: dict[str, str]) -> dict[str, str]:

@@ -93,8 +93,8 @@ def test_graph_without_training_split_cannot_be_trained_on(tmp_path, bad_input, 
 
 @pytest.mark.parametrize("command", ["evaluate", "classify"])
 def test_unknown_split_lists_the_known_ones(command, model_folder, labeled_folder, bad_input):
-    line = bad_input(command, "--model", model_folder, "--graph", labeled_folder, "--split", "dev")
-    assert "no split 'dev'" in line
+    line = bad_input(command, "--model", model_folder, "--graph", labeled_folder, "--split", "holdout")
+    assert "no split 'holdout'" in line
     assert "train, validation, test" in line
 
 

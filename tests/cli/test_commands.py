@@ -45,6 +45,14 @@ def test_evaluate_takes_a_split_a_limit_and_a_dtype(model_folder, graph_folder, 
     assert content_of(file)["metrics"]["num_triplets"] == 4
 
 
+@pytest.mark.parametrize("name", ["dev", "valid", "validation"])
+def test_the_validation_split_has_the_names_of_its_files_too(model_folder, graph_folder, tmp_path, name):
+    file = tmp_path / "evaluate.json"
+    choices = ["--split", name, "--quiet", "--json", file]
+    assert run("evaluate", "--model", model_folder, "--graph", graph_folder, *choices) == 0
+    assert content_of(file)["split"] == "validation"
+
+
 def test_evaluate_ranks_relations_when_asked_to(model_folder, graph_folder, tmp_path):
     file = tmp_path / "evaluate.json"
     assert run("evaluate", "--model", model_folder, "--graph", graph_folder, "--relations", "--json", file) == 0

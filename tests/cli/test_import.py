@@ -174,7 +174,7 @@ def test_a_folder_that_no_import_made_is_not_touched(tables, graph_folder, tmp_p
     assert len(KnowledgeGraph.from_directory(tmp_path / "mine")["train"]) == len(TRAIN)
 
 
-@pytest.mark.parametrize(("file", "module", "extra"), [("x.ttl", "pyoxigraph", "rdf"), ("x.obo", "pronto", "obo")])
+@pytest.mark.parametrize(("file", "module", "extra"), [("x.ttl", "pyoxigraph", "rdf"), ("x.obo", "fastobo", "obo")])
 def test_a_library_that_is_not_installed_is_named_with_its_extra(tmp_path, monkeypatch, bad_input, file, module, extra):
     content = {"x.ttl": TURTLE, "x.obo": "format-version: 1.2\n\n[Term]\nid: X:1\nname: x\n"}[file]
     (tmp_path / file).write_text(content)

@@ -102,7 +102,7 @@ def test_what_belongs_to_the_schema_languages_is_counted_and_left_out(tmp_path):
     assert left_out(source) == {
         "types and superclasses that belong to RDF, RDFS, OWL or SKOS": 5,
         "statements with blank nodes": 2,
-        "statements about properties, ontologies and concept schemes": 2,
+        "statements about properties, ontologies, concept schemes and labels": 2,
         "annotations": 2,
         "statements about the provenance of terms": 1,
         "statements with obsolete terms": 1,
@@ -144,7 +144,8 @@ def test_literals_become_entities_where_they_are_asked_for(tmp_path):
     assert tails == {"ex:b", year, '"1867"', '"a\\tb"@en'}
     assert column(source, "name") == {"ex:a": "A", "ex:b": None, year: "1867", '"1867"': "1867", '"a\\tb"@en': "a\tb"}
     assert {tail for _, _, tail in triplets(read(tmp_path, text, relations=["ex:year"]))} == {"ex:b", year}
-    assert left_out(read(tmp_path, text, relations="http://example.org/year")) == {"literals of ex:motto": 2}
+    chosen = read(tmp_path, text, relations="http://example.org/year", include="literals")
+    assert left_out(chosen) == {"literals of ex:motto": 2}  # only the relations that are asked for
 
 
 def test_the_preferred_language_decides_about_names_then_the_property_then_the_alphabet(tmp_path):
@@ -171,6 +172,25 @@ def test_the_preferred_language_decides_about_names_then_the_property_then_the_a
         read(tmp_path, text, language="xx")
     with pytest.raises(GraphError, match=r"name_of='ex:title': no statement has this property; expected .*rdfs:label"):
         read(tmp_path, text, name_of="ex:title")
+
+
+def test_labels_that_are_resources_give_names(tmp_path):
+    source = read(
+        tmp_path,
+        """
+        @prefix skosxl: <http://www.w3.org/2008/05/skos-xl#> .
+        ex:a skos:broader ex:b ; skosxl:prefLabel ex:label, [ a skosxl:Label ; skosxl:literalForm "Katze"@de ] .
+        ex:label a skosxl:Label ; skosxl:literalForm "cat"@en ; dcterms:creator ex:me .
+        ex:b skosxl:prefLabel [ skosxl:literalForm "animal" ] .
+        """,
+    )
+    assert triplets(source) == [("ex:a", "skos:broader", "ex:b")]
+    assert column(source, "name") == {"ex:a": "cat", "ex:b": "animal"}
+    assert left_out(source) == {
+        "statements with blank nodes": 3,
+        "statements about properties, ontologies, concept schemes and labels": 3,
+        "other names": 1,
+    }
 
 
 def test_descriptions_are_freed_of_html_and_links_but_not_of_comparisons(tmp_path):

@@ -55,13 +55,19 @@ def error_of(folder, name, content):
             "put the context itself",
         ),
         (
+            "file.jsonld",
+            '{"@context": "c.jsonld",\n "@id": "ex:a", "name": "b"}',
+            ", line 1:",
+            "put the context itself",
+        ),
+        (
             "import.jsonld",
             '{"@context": {"@import": "http://x.org/c"}, "@id": "ex:a", "ex:r": 1}',
             ":",
             "put the context",
         ),
         ("cut.rdf", XML.format("", "x")[:-12], ", line 5: not valid XML", "may be cut off"),
-        ("latin.rdf", XML.format("", "\u00e9").encode("latin-1"), ", line 4: not valid XML", "get it again"),
+        ("latin.rdf", XML.format("", "\u00e9").encode("latin-1"), ", line 4: not valid XML", "not in UTF-8"),
         (
             "declared.rdf",
             XML.format("", "\u00e9").replace('"1.0"', '"1.0" encoding="ISO-8859-1"').encode("latin-1"),
@@ -71,7 +77,7 @@ def error_of(folder, name, content):
         (
             "relative.rdf",
             XML.format("", "").replace("http://example.org/a", "#a"),
-            ": not valid RDF/XML",
+            ", line 4: not valid RDF/XML",
             "declare a base",
         ),
         ("bomb.owl", XML.format(BOMB, "&i;"), ": the XML entity 'd' is too large", "not expanded"),

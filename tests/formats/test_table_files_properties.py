@@ -45,6 +45,8 @@ def read_rows(file, header=True):
 def test_what_python_writes_as_csv_is_read_back(rows, delimiter, quoting, end, tmp_path_factory):
     if delimiter == "\t":  # With a newline and tabs in one field, the quotes could be letters as well.
         rows = [[value.replace("\t", " ") for value in row] for row in rows]
+    if quoting == csv.QUOTE_MINIMAL:  # Python 3.11 writes no quotes around "\r", which ends the line with "\n".
+        rows = [[*row[:-1], row[-1].rstrip("\r")] for row in rows]
     file = tmp_path_factory.mktemp("csv") / "a.csv"
     with file.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, delimiter=delimiter, quoting=quoting, lineterminator=end).writerows([HEADER, *rows])

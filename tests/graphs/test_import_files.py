@@ -70,8 +70,8 @@ def test_a_folder_that_no_import_made_has_no_record(graph_folder):
     ("change", "fault"),
     [
         ({"entities": ["x"]}, "entities is of type list"),
-        ({"entities": {"a": 7}}, "entities: 'a' is of type int"),
-        ({"prefixes": {"a": None}}, "prefixes: 'a' is of type NoneType"),
+        ({"entities": {"a": 7}}, "entities: 'a' is 7"),
+        ({"prefixes": {"a": None}}, "prefixes: 'a' is None"),
         ({"format": None}, "format is of type NoneType"),
         (None, "No such file|Expecting|JSON"),
     ],

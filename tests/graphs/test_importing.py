@@ -196,3 +196,24 @@ def test_look_alike_ids_of_a_source_are_two_and_said(caplog):
 def test_a_listed_entity_keeps_its_place_whatever_the_triplets_use():
     entities = {**ENTITIES, "id": list(reversed(ENTITIES["id"]))}
     assert graph_of(make_source(entities=entities)).entities.ids[:3] == ["ex:unused", "ex:cat", "ex:mouse"]
+
+
+# Objects
+
+
+def test_pandas_and_networkx_objects_are_the_same_graph_as_their_file(tmp_path, caplog):
+    pandas, networkx = pytest.importorskip("pandas"), pytest.importorskip("networkx")
+    edges = pandas.DataFrame({"head": ["cat", "dog"], "relation": ["is_a", "is_a"], "tail": ["animal", "animal"]})
+    nodes = pandas.DataFrame({"id": ["cat", "dog", "animal"], "name": ["a cat", "a dog", "an animal"]})
+    edges.to_csv(tmp_path / "edges.csv", index=False)
+    nodes.to_csv(tmp_path / "nodes.csv", index=False)
+    expected = KnowledgeGraph.from_file(tmp_path)
+    assert expected.entities.texts == ["a cat", "a dog", "an animal"]
+    assert_same_graph(KnowledgeGraph.from_pandas(edges, nodes), expected)
+    graph = networkx.DiGraph()
+    graph.add_nodes_from((row.id, {"name": row.name_}) for row in nodes.rename(columns={"name": "name_"}).itertuples())
+    graph.add_edges_from((row.head, row.tail, {"relation": row.relation}) for row in edges.itertuples())
+    assert_same_graph(KnowledgeGraph.from_networkx(graph), expected)
+    with caplog.at_level(logging.WARNING, logger="lass_hf"):
+        assert len(KnowledgeGraph.from_pandas(edges.rename(columns={"head": "who"}), head_column="who")["train"]) == 2
+    assert "3 of 3 entities have no text" in messages(caplog)[-1][1]

@@ -344,7 +344,7 @@ def test_ids_stand_in_for_missing_texts_with_one_warning_that_counts_them(tmp_pa
     with caplog.at_level(logging.WARNING, logger="lass_hf"):
         graph = KnowledgeGraph.from_directory(tmp_path)
     (record,) = caplog.records
-    expected = {"entity": "'b_b' and 2 more: ", "relation": "'r_s' and 1 more: "}[kind]
+    expected = {"entity": "'b_b' (and 2 more entities)", "relation": "'r_s' (and 1 more relations)"}[kind]
     assert f"{kind}2text.txt: no text for {expected}" in record.getMessage()
     found = {"entity": graph.entities, "relation": graph.relations}[kind]
     assert found.texts == {"entity": ["one", "b b", "c", "d"], "relation": ["one", "r s", "q"]}[kind]

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.cards import card_trainer
+from helpers.imports import make_source
 from helpers.mutations import (
     Change,
     Hangs,
@@ -42,6 +43,8 @@ from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.ranking_progress import RankingProgress
 from lass_hf.formats.rdf import read_rdf
 from lass_hf.formats.source import ReadingOptions
+from lass_hf.graphs.import_files import SOURCE_FILE, read_source_record, write_import
+from lass_hf.graphs.importing import ImportedGraph, to_graph_parts
 from lass_hf.hub.card_files import CARD_DATA_FILE, CARD_FILE, add_evaluation, render_shared_card
 from lass_hf.hub.upload import list_shared_files
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
@@ -117,6 +120,24 @@ def rdf_files(folder: Path) -> Reader:
         return train.codes.tolist(), train.names.to_pylist(), source.entities.to_pylist()
 
     return Reader(folder, files, read)
+
+
+def benchmark_folder(folder: Path) -> Reader:
+    write_graph(folder, entity_text=None)
+    (folder / "test_neg.txt").write_text("cat\teats\thouse\n")
+    (folder / "entity2label.txt").write_text("cat\tcat\ndog\ta dog\n")
+    (folder / "entity2definition.txt").write_text("cat\tit purrs\n")
+    (folder / "relation2label.json").write_text(json.dumps({"eats": "eats", "is_a": "is a"}))
+    names = ("test_neg.txt", "entity2label.txt", "entity2definition.txt")
+    files: dict[str, list[Change]] = {name: [change_lines] for name in names}
+    files["relation2label.json"] = [change_json]
+    return Reader(folder, files, lambda: graph_answer(KnowledgeGraph.from_directory(folder)))
+
+
+def import_record(folder: Path) -> Reader:
+    source = make_source()
+    write_import(ImportedGraph(KnowledgeGraph(*to_graph_parts(source)[0]), source), "x", ReadingOptions(), folder)
+    return Reader(folder, {SOURCE_FILE: [change_json]}, lambda: repr(read_source_record(folder)))
 
 
 def dataset_folder(folder: Path) -> Reader:
@@ -260,6 +281,7 @@ def model_card(folder: Path) -> Reader:
 READERS = {
     **{text_graph: 10, dataset_folder: 12, saved_graph: 14, saved_model: 8, saved_model_without_digests: 12},
     **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6, rdf_files: 8},
+    **{benchmark_folder: 5, import_record: 4},
 }
 
 
