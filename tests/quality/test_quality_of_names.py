@@ -179,7 +179,7 @@ def test_the_header_of_a_file_of_texts():
 def test_names_that_share_a_form_are_counted_as_by_a_plain_loop(request):
     letters = st.text("aAé_ \xa0\u200b\u0301e", min_size=1, max_size=4)
 
-    @for_all(request, 60, names=st.lists(letters, min_size=2, max_size=12))
+    @for_all(request, 40, names=st.lists(letters, min_size=2, max_size=12))
     def check(names):
         strings = pa.array(names, pa.large_string())
         forms = loose_forms(strings)

@@ -29,7 +29,7 @@ def labeled(rows, label):
 def test_a_clean_graph_has_no_finding(request):
     @for_all(
         request,
-        20,
+        10,
         names=st.lists(st.text("abcdefghijklmnopqrstuvwxyzéß猫", min_size=3), min_size=11, max_size=31, unique=True),
     )
     def check(names):
