@@ -17,7 +17,7 @@ from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed
 from .detection import detect_format, ending_of
 from .name_forms import is_blank, trim
 from .named_triplets import NamedTriplets, collect_names, first_true
-from .node_tables import Names, Nodes, keep_spaces_apart, merge_nodes, nodes_of_ends, read_nodes
+from .node_tables import Names, Nodes, keep_spaces_apart, merge_nodes, nodes_of_ends, read_nodes, take_literals
 from .source import LeftOut, ReadingOptions, Source, names_table
 from .table_files import Table, read_table
 
@@ -25,6 +25,7 @@ COLUMN_OPTIONS = tuple(f"{role}_column" for role in (*SLOT_NAMES, "id", "split",
 TRUTH = {"1": 1, "true": 1, "0": 0, "-1": 0, "false": 0}
 NAME_THEM = "name the columns by --head_column, --relation_column and --tail_column"
 NO_HEADER = "; if the line names no columns, put one with head, relation and tail above"
+KGTK = {"node1", "label", "node2"}  # the names of its columns
 DIRECTIONS = {"directed", "undirected", "mutual"}
 SPLIT_NUMBERS = {"train": 0, "training": 0, **dict.fromkeys(("validation", "valid", "dev", "val"), 1), "test": 2}
 
@@ -143,19 +144,15 @@ def _check_options(path: Path, tables: list[Table], options: ReadingOptions) -> 
 
 
 def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) -> tuple[list[_Edges], list[Nodes]]:
-    edges, nodes, kinds = [], [], set()
+    edges: list[_Edges] = []
+    nodes: list[Nodes] = []
     has_header = any(table.has_header for table in tables)
     for table in tables:
         of_edges = None if has_header else _without_header(source, table)
         if table.has_header:
             of_edges = edge_columns(table.path, table.header, options, partial(_holds_flags, table))
         if of_edges:
-            edges.append(_Edges(table, of_edges, _ends(source, table, of_edges)))
-            used = [*of_edges.ends, *of_edges.names, *of_edges.categories, of_edges.label]
-            kinds |= {column.role or column.key for column in of_edges.ends if column}
-            names = [options.split_column, options.date_column]
-            used += [find_column(table.header, name) for name in names if name]
-            _leave_out_columns(source, table, used, "a triplet is a head, a relation and a tail")
+            _read_edges(source, table, of_edges, options, edges, nodes)
         elif table.has_header and (of_nodes := node_columns(table.path, table.header, options)):
             nodes.append(read_nodes(source, table, of_nodes))
             used = [of_nodes.id, *of_nodes.names, *of_nodes.descriptions, of_nodes.category]
@@ -175,13 +172,35 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
         raise GraphError(
             f"{source.path}: {what}, and none of edges; expected columns such as head, relation and tail; {NAME_THEM}"
         )
+    kinds = {column.role or column.key for part in edges for column in part.columns.ends if column}
     if kinds & {"START_ID", "END_ID"}:
         source.format = f"Neo4j import {'folder' if len(tables) > 1 else 'file'}"
     elif {"subject", "predicate", "object"} <= kinds and any("category" in part.texts for part in nodes):
         source.format = "KGX"
-    elif kinds == {"node1", "label", "node2"}:
+    elif kinds == KGTK:
         source.format = "KGTK"
     return edges, nodes
+
+
+def _read_edges(
+    source: Source,
+    table: Table,
+    columns: EdgeColumns,
+    options: ReadingOptions,
+    edges: list[_Edges],
+    nodes: list[Nodes],
+) -> None:
+    """Adds a table to the edges, and to the nodes what KGTK says of them among the edges."""
+    ends = [column for column in columns.ends if column]
+    if {column.key for column in ends} == KGTK:
+        table, of_literals = take_literals(source, table, tuple(column.name for column in ends))
+        nodes += of_literals
+        if not len(table):
+            return
+    edges.append(_Edges(table, columns, _ends(source, table, columns)))
+    used = [*ends, *columns.names, *columns.categories, columns.label]
+    used += [find_column(table.header, name) for name in (options.split_column, options.date_column) if name]
+    _leave_out_columns(source, table, used, "a triplet is a head, a relation and a tail")
 
 
 def _without_header(source: Source, table: Table) -> EdgeColumns | None:
