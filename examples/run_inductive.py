@@ -16,8 +16,8 @@ from lass_hf import (
     check_writable,
     evaluate_link_prediction,
     inductive_split,
-    load_graph,
     load_trained_model,
+    load_training_graph,
     parse_script,
     read_training,
     run_program,
@@ -45,7 +45,7 @@ def main() -> None:
     check_writable(file)
 
     # The graph, cut in two: `seen` lacks a share of the entities; the test triplets of `unseen` are among these.
-    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    graph = load_training_graph(arguments, training.seed)
     seen, unseen = inductive_split(graph, inductive.share, training.seed)
     seen["test"]  # an error now rather than after the training
 

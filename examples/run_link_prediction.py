@@ -19,8 +19,8 @@ from lass_hf import (
     check_evaluation,
     collect_run_metadata,
     evaluate_and_record,
-    load_graph,
     load_trained_model,
+    load_training_graph,
     make_collator,
     parse_script,
     run_program,
@@ -36,7 +36,7 @@ def main() -> None:
     file = arguments.json or evaluation.results_file(TASK, training.output_dir)
 
     # The graph: entities, relations and triplets as integers, with a text for each entity and relation.
-    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    graph = load_training_graph(arguments, training.seed)
     check_evaluation(TASK, graph, evaluation.split, file)  # an error now rather than after the training
 
     if evaluation.model is None:

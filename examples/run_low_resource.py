@@ -20,8 +20,8 @@ from lass_hf import (
     check_plots,
     collect_run_metadata,
     evaluate_triplet_classification,
-    load_graph,
     load_trained_model,
+    load_training_graph,
     parse_script,
     plot_low_resource,
     read_results,
@@ -54,7 +54,7 @@ def main() -> None:
     check_plots()
 
     # The graph, and a part of it for each fraction: with fewer training triplets, and the same of other splits.
-    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    graph = load_training_graph(arguments, training.seed)
     check_evaluation("triplet_classification", graph, "test", file)  # an error now rather than after a training
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
 

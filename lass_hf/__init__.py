@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .graphs.inductive_split import inductive_split as inductive_split
     from .graphs.loading import load_benchmark as load_benchmark
     from .graphs.loading import load_graph as load_graph
+    from .graphs.splitting import split_graph as split_graph
     from .hub.upload import push_to_hub as push_to_hub
     from .prediction.predictor import LassPredictor as LassPredictor
     from .scoring.candidate_scores import scorer_from_triplets as scorer_from_triplets
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from .training.negative_sampling import NegativeSampler as NegativeSampler
     from .training.recipes import TrainArguments as TrainArguments
     from .training.run import load_trained_model as load_trained_model
+    from .training.run import load_training_graph as load_training_graph
     from .training.run import make_collator as make_collator
     from .training.run import parse_script as parse_script
     from .training.run import train as train
@@ -83,6 +85,7 @@ _LIGHT = {
     "read_results": "utils.result_files",
     "read_training": "utils.result_files",
     "run_program": "utils.console",
+    "split_graph": "graphs.splitting",
     "write_results": "utils.result_files",
 }
 _LAZY = _LIGHT | {
@@ -114,6 +117,7 @@ _LAZY = _LIGHT | {
     "evaluate_triplet_classification": "evaluation.triplet_classification",
     "fit_calibration": "evaluation.calibration",
     "load_trained_model": "training.run",
+    "load_training_graph": "training.run",
     "make_collator": "training.run",
     "make_frequency_scorer": "evaluation.frequency_baseline",
     "parse_script": "training.run",

@@ -238,7 +238,9 @@ def test_module_for_remote_loading_reaches_its_siblings_by_name(module):
 def test_module_imports_declared_dependencies_only(module):
     extras = {
         "formats/rdf": "rdf",
+        "formats/rdf_parsing": "rdf",
         "formats/obo": "obo",
+        "writers/rdf": "rdf",
         "analysis/plots": "plots",
         "analysis/html_pages": "plots",
         "scoring/faiss_index": "faiss",

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .options import add_graph, add_model, add_output, positive
+from .options import add_graph, add_model, add_output, add_split, positive
 
 HELP = "errors and attention of a split, as pages, plots and numbers"
 USES_MODELS = True
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_graph(parser)
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write into")
-    parser.add_argument("--split", default="test")
+    add_split(parser)
     parser.add_argument(
         "--triplet", nargs=3, metavar=("HEAD", "RELATION", "TAIL"), help="show the attention of this triplet"
     )

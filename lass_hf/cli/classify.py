@@ -2,7 +2,7 @@
 
 import argparse
 
-from .options import add_graph, add_model, add_output
+from .options import add_graph, add_model, add_output, add_split
 
 HELP = "true or false, by a threshold from the validation split"
 USES_MODELS = True
@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf classify`."""
     add_model(parser)
     add_graph(parser)
-    parser.add_argument("--split", default="test")
+    add_split(parser)
     add_output(parser)
 
 

@@ -1,6 +1,7 @@
 """The program `lass-hf`: it finds the subcommand, parses its arguments and runs it.
 
-Exit code 0, or 2 on bad input with one line on standard error; `--debug` shows the traceback too.
+Exit code 0, or what the subcommand returns, or 2 on bad input with one line on standard error; `--debug` shows the
+traceback too.
 """
 
 import sys
@@ -10,12 +11,13 @@ from types import ModuleType
 from ..utils.arguments import Parser
 from ..utils.console import check_writable, quieten, run_program
 from ..version import __version__
-from . import analyze, classify, evaluate, info, predict, serve, train
+from . import analyze, classify, evaluate, importing, info, predict, serve, split, train
 from .options import add_debug
 
 PROGRAM = "lass-hf"
 TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug
 COMMANDS: dict[str, ModuleType] = {
+    "import": importing,
     "train": train,
     "evaluate": evaluate,
     "classify": classify,
@@ -23,6 +25,7 @@ COMMANDS: dict[str, ModuleType] = {
     "predict": predict,
     "serve": serve,
     "info": info,
+    "split": split,
 }
 
 
@@ -33,30 +36,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the command line without the program's name; None: the one that runs.
 
     Returns:
-        The exit code: 0; 2 after an error that the user can correct; 130 after an interrupt.
+        The exit code: 0; 1 if `info --strict` finds what makes results wrong; 2 after an error that the user can
+        correct; 130 after an interrupt.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     words = _without_debug(given)
     return run_program(PROGRAM, lambda: _run(words), debug=words != given)
 
 
-def _run(argv: list[str]) -> None:
+def _run(argv: list[str]) -> int | None:
     name, rest = (argv[0], argv[1:]) if argv else ("", [])
     if name not in COMMANDS:
         _program_parser().parse_args(argv)  # --help, --version, or an error; all of them exit
     command = COMMANDS[name]
     if command is train and not {"-h", "--help"} & set(rest):  # it parses its arguments itself
         train.run(rest)
-        return
+        return None
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.HELP)
     command.add_arguments(parser)
     add_debug(parser)
     arguments = parser.parse_args(rest)
     if arguments.json:
         check_writable(arguments.json)
-    if arguments.quiet and command.USES_MODELS:
-        quieten()
-    command.run(arguments)
+    if arguments.quiet:
+        quieten(libraries=command.USES_MODELS)
+    return command.run(arguments)
 
 
 def _program_parser() -> Parser:

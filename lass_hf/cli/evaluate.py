@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..core.errors import LassError
-from .options import RANKING_WEIGHTS, add_graph, add_model, add_output, not_negative, positive, weight
+from .options import RANKING_WEIGHTS, add_graph, add_model, add_output, add_split, not_negative, positive, weight
 
 if TYPE_CHECKING:
     from ..evaluation.reranking import RerankingResult
@@ -16,8 +16,8 @@ USES_MODELS = True
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf evaluate`."""
     add_model(parser)
-    add_graph(parser)
-    parser.add_argument("--split", default="test")
+    add_graph(parser, required=False)
+    add_split(parser)
     parser.add_argument("--limit", type=positive, metavar="N", help="rank a seeded choice of N triplets")
     parser.add_argument("--seed", type=not_negative, default=42, help="seed of that choice (default: %(default)s)")
     parser.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..evaluation.reranking import RerankingResult
     from ..hub.card_files import keep_ranking_weights
     from ..utils.distributed import processes
+    from ..utils.result_files import read_training
     from .loading import load, load_with_graph, set_ranking_weights
 
     model, processor, graph = load_with_graph(arguments)
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
         processor,
         graph,
         folder=arguments.model,
-        graph_name=arguments.graph,
+        graph_name=arguments.graph or (read_training(arguments.model) or {}).get("graph") or arguments.model,
         file=arguments.json,
         split=arguments.split,
         limit=arguments.limit,

@@ -23,7 +23,17 @@ def load(name_or_path: str) -> tuple[LassForKGCompletion, LassProcessor]:
 
 
 def load_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion, LassProcessor, KnowledgeGraph]:
-    """Loads model, processor and graph; warns when entities of the graph have other texts than in training."""
+    """Loads model, processor and graph, `--graph` or the model's own; warns of texts other than those in training.
+
+    Raises:
+        LassError: `--graph` is not given, and the model has no graph, or `--long_text` is.
+    """
+    if not arguments.graph:
+        refuse_long_text(arguments)
+        model, processor = load(arguments.model)
+        if processor.graph is None or not processor.graph.splits:
+            raise LassError(f"{arguments.model}: the model has no triplets of its graph with it; give --graph")
+        return model, processor, processor.graph
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     model, processor = load(arguments.model)
     if processor.graph is not None:
@@ -37,6 +47,12 @@ def load_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion,
                 file=sys.stderr,
             )
     return model, processor, graph
+
+
+def refuse_long_text(arguments: argparse.Namespace) -> None:
+    """Raises LassError for `--long_text` without `--graph`, whose texts it would choose."""
+    if arguments.long_text:
+        raise LassError("--long_text needs --graph, which is not given")
 
 
 def set_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespace) -> dict[str, float]:
@@ -70,9 +86,8 @@ def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
         model, processor, graph = load_with_graph(arguments)
         folder = find_index_folder_for_graph(arguments.model, processor.graph, graph)
         processor.graph = graph
-    elif arguments.long_text:
-        raise LassError("--long_text needs --graph, which is not given")
     else:
+        refuse_long_text(arguments)
         model, processor = load(arguments.model)
         folder = find_index_folder(arguments.model)
     if arguments.rerank:

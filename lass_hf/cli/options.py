@@ -3,10 +3,12 @@
 import argparse
 
 from ..core.choices import ModelChoices, choice_names
+from ..core.errors import GraphError
 from ..scoring.precision import DTYPES
 
 RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
-GRAPH = "folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
+OTHER_NAMES = {"dev": "validation", "valid": "validation"}  # of splits
+GRAPH = "file or folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +30,54 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def add_graph(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Adds `--graph` and `--long_text`; a graph that is not required is the model's own by default."""
     default = "" if required else " (default: the one that the model has)"
-    parser.add_argument("--graph", required=required, metavar="DIR_OR_NAME", help=GRAPH + default)
+    parser.add_argument("--graph", required=required, metavar="PATH_OR_NAME", help=GRAPH + default)
     parser.add_argument("--long_text", action="store_true", help="texts from entity2textlong.txt")
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """Adds `--split`; "dev" and "valid", as files of the validation split are called, are names of it too."""
+    parser.add_argument("--split", type=lambda name: OTHER_NAMES.get(name, name), default="test")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of reading a source: those of `ReadingOptions`."""
+    for name, metavar, what in (
+        ("relations", "A,B", "only these relations, by id or name"),
+        ("exclude", "A,B", "not these relations"),
+        ("name_of", "A,B", "properties or columns that hold the names, the best first"),
+        ("description_of", "A,B", "the same for descriptions"),
+        ("include", "A,B", "read also literals, annotations or blank_nodes, as entities"),
+    ):
+        parser.add_argument(f"--{name}", type=names, default=(), metavar=metavar, help=what)
+    parser.add_argument("--language", metavar="CODE", help="preferred language of names and descriptions, such as en")
+    parser.add_argument("--limit", type=positive, metavar="N", help="read the first N triplets only")
+    for name, what in (
+        ("head_column", "column of the heads (default: guessed from its name)"),
+        ("relation_column", "column of the relations"),
+        ("tail_column", "column of the tails"),
+        ("id_column", "column of the ids in a table of entities"),
+        ("split_column", "column that says which split a triplet is in"),
+        ("date_column", "column of dates, to split by"),
+    ):
+        parser.add_argument(f"--{name}", metavar="NAME", help=what)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Adds `--model` and `--dtype`."""
     parser.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
     parser.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
+
+
+def add_split_options(parser: argparse.ArgumentParser, default: str) -> None:
+    """Adds `--validation`, `--test` and `--seed`, sizes of splits to make; `importing.split_as_asked` applies them."""
+    for name in ("validation", "test"):
+        parser.add_argument(
+            f"--{name}",
+            type=size,
+            default=default,
+            help=f"triplets to hold out for {name}: a share, such as 5%%, or their number (default: %(default)s)",
+        )
+    parser.add_argument("--seed", type=not_negative, default=42, help="seed of the choice (default: %(default)s)")
 
 
 def add_reranker(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +87,13 @@ def add_reranker(parser: argparse.ArgumentParser) -> None:
         "--rerank_top_k", type=positive, default=100, help="number of predictions to rerank (default: %(default)s)"
     )
     parser.add_argument("--retriever_weight", type=weight, default=0.0, help="weight of the first model's score")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Reads names with commas between them."""
+    if not (found := tuple(name.strip() for name in text.split(",") if name.strip())):
+        raise argparse.ArgumentTypeError(f"{text!r} holds no name")
+    return found
 
 
 def positive(text: str) -> int:
@@ -57,6 +106,24 @@ def positive(text: str) -> int:
 def not_negative(text: str) -> int:
     """Reads an integer of 0 or more."""
     return 0 if text == "0" else positive(text)
+
+
+def size(text: str) -> float | int:
+    """Reads the size of a split, a share below 1 or a number of triplets."""
+    from ..graphs.splitting import parse_size
+
+    try:
+        return parse_size(text)
+    except GraphError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def share(text: str) -> float:
+    """Reads a share above 0 and below 1, such as 20%."""
+    value = size(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share; expected such as 20%")
+    return value
 
 
 def port(text: str) -> int:

@@ -1,9 +1,12 @@
 """`lass-hf predict`: the best entities or relations for the slot that is not given, or the verdict on a triplet."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.errors import LassError
+from ..utils.console import check_writable
+from ..writers.file_formats import FORMATS
 from .options import add_graph, add_model, add_output, add_reranker, positive
 
 HELP = "predictions for the slot that is not given, or the verdict on a whole triplet"
@@ -22,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
     parser.add_argument("--top_k", type=positive, default=10, help="number of predictions (default: %(default)s)")
     parser.add_argument("--include_known", action="store_true", help="also triplets that the graph holds, marked")
+    parser.add_argument("--output", metavar="FILE", help="write the predictions; its ending says the format")
+    parser.add_argument("--output_format", choices=FORMATS, help="format of --output, if its ending does not say it")
     add_output(parser)
 
 
@@ -36,6 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if arguments.rerank and (count == 3 or query["relation"] is None):
         raise LassError("--rerank puts heads or tails in order; relations and whole triplets are scored by one model")
+    _check_output(arguments)
     from ..utils.console import print_predictions, report
     from ..utils.distributed import processes
     from ..utils.result_files import write_results
@@ -44,6 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
     predictor = load_predictor(arguments)
     if count == 3:
         (verdict,) = predictor.classify([(query["head"], query["relation"], query["tail"])])
+        if arguments.output and processes().is_main_process:
+            _write(arguments, predictor, query, [verdict])
         report(arguments.json, verdict, triplet=query)
         if "label" not in verdict and processes().is_main_process and not arguments.quiet:
             print("no label: the model has no threshold; lass-hf classify fits one on labeled validation triplets")
@@ -55,6 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.json:
         write_results(arguments.json, {}, query=query, predictions=predictions)
+    if arguments.output:
+        _write(arguments, predictor, query, predictions)
     print_predictions(predictions)
     if arguments.rerank and len(predictions) > arguments.rerank_top_k:
         print(f"Scores of the first {arguments.rerank_top_k} are reranked; the others, with their scores, stay below.")
@@ -63,6 +73,57 @@ def run(arguments: argparse.Namespace) -> None:
         print("no prediction: every candidate is known (--include_known shows them)")
     elif not is_new and not arguments.include_known and not arguments.quiet:
         print("Predictions that the graph holds, in any split, are left out; --include_known shows and marks them.")
+
+
+def _check_output(arguments: argparse.Namespace) -> None:
+    """Raises LassError, before the work, for an `--output` that cannot be written."""
+    if arguments.output:
+        from ..writers.writing import check_format
+
+        check_format(arguments.output, arguments.output_format)
+        check_writable(arguments.output)
+    elif arguments.output_format:
+        raise LassError("--output_format needs --output, which is not given")
+
+
+def _write(
+    arguments: argparse.Namespace, predictor: Any, query: dict[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Writes `--output`: predictions for the open slot of a query, or the verdict on a whole triplet."""
+    from ..graphs.import_files import read_source_record
+    from ..prediction.name_resolver import NameResolver
+    from ..utils.fingerprints import graph_fingerprint
+    from ..writers.judged_triplets import FileMetadata, judged_triplets
+    from ..writers.source_ids import SourceIds
+    from ..writers.writing import write_judged_triplets
+
+    resolver = NameResolver(predictor.graph)
+    columns: dict[str, list[Any]] = {}
+    for slot, (name, given) in enumerate(query.items()):
+        ids, texts = [row.get("id") for row in rows], [row.get("text") for row in rows]
+        if given is not None:
+            id, text = resolver.name_of(resolver.resolve(given, slot), slot)
+            ids, texts = [id] * len(rows), [text] * len(rows)
+        columns |= {name: ids, f"{name}_text": texts}
+    if None in query.values():
+        columns["rank"] = list(range(1, len(rows) + 1))
+    columns |= {name: [row.get(name) for row in rows] for name in ("score", "probability", "known")}
+    columns["label"] = [None if "label" not in row else row["label"] == "true" for row in rows]
+    settings = ("top_k", "include_known", "rerank", "rerank_top_k", "retriever_weight", "dtype", "long_text")
+    metadata = FileMetadata(
+        model=arguments.model,
+        graph=arguments.graph,
+        model_revision=getattr(predictor.scorer.model.config, "_commit_hash", None),
+        graph_digest=graph_fingerprint(predictor.graph),
+        settings={"query": query, **{name: getattr(arguments, name) for name in settings}},
+    )
+    record = read_source_record(arguments.graph) if arguments.graph else None
+    source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
+    written = write_judged_triplets(
+        judged_triplets(**columns), arguments.output, metadata, arguments.output_format, source
+    )
+    for one in written.left_out:
+        print(f"{arguments.output} lacks {one.count} {one.what}: {one.reason}")
 
 
 def _query(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -51,5 +51,8 @@ def run(argv: Sequence[str]) -> None:
         models = f"--model {training.output_dir}"
         if arguments.retriever:
             models = f"--model {arguments.retriever} --rerank {training.output_dir}"
-        following = f"evaluate {models} --graph {arguments.graph}" if "test" in graph else "predict --help"
+        where = (
+            "" if arguments.test else f" --graph {arguments.graph}"
+        )  # a test split in memory is saved with the model
+        following = f"evaluate {models}{where}" if "test" in graph else "predict --help"
         print(f"saved {training.output_dir}; next: lass-hf {following}")

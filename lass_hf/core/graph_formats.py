@@ -1,4 +1,4 @@
-"""The other formats of a knowledge graph: lists, text files, tables, dataset folders, and datasets of the hub.
+"""The other formats of a knowledge graph: lists, files of all kinds, tables, dataset folders, and datasets of the hub.
 
 The methods are those of `KnowledgeGraph`. The wing `graphs/` does the work, and is imported when it is needed.
 """
@@ -62,8 +62,9 @@ class GraphFormats:
         """Reads a folder of tab-separated UTF-8 files without header (KG-BERT's layout), or one of `save_dataset`.
 
         The files are `train.tsv`, and optionally `dev.tsv` (or `valid.tsv`, `validation.tsv`) and `test.tsv`, whose 4th
-        column is a label; and optionally `entity2text.txt` and `relation2text.txt`. Files of triplets may end in
-        `.txt` instead.
+        column is a label; the false triplets may also have a file of their own, such as `test_neg.tsv`. Optional are
+        `entity2text.txt` and `relation2text.txt`, or names (`entity2label.txt`, `relation2label.json`) and definitions
+        (`entity2definition.txt`) instead. Files of triplets may end in `.txt`. An id without a text stands in for it.
 
         Args:
             path: The folder.
@@ -76,6 +77,80 @@ class GraphFormats:
             GraphError: A file is missing or not in this form; the message names file and line.
         """
         return cls(*_Graphs().from_directory(path, long_text))
+
+    @classmethod
+    def from_file(cls, path: str | Path, **options: Any) -> Self:
+        """Reads a file or folder in any format that people keep graphs in, and logs what was left out of it.
+
+        The formats are RDF (Turtle, N-Triples, N-Quads, TriG, RDF/XML, JSON-LD), OBO, OWL and obographs, CSV, TSV,
+        Parquet and JSON Lines, Neo4j's and KGX's tables of nodes and edges, and the folders of `from_directory`. A text
+        is "name, description"; where an entity has none, words made of its id stand in. `lass-hf import` does the same,
+        and shows in detail what became of the file.
+
+        Args:
+            path: The file or folder.
+            **options: What is read: `relations` and `exclude` (names of relations), `limit` (a number of triplets),
+                `name_of` and `description_of` (properties or columns that hold texts), `language` (the preferred one),
+                `include` ("literals", "annotations", "blank_nodes"), and the columns of tables: `head_column`,
+                `relation_column`, `tail_column`, `id_column`, `split_column`, `date_column`.
+
+        Returns:
+            The graph.
+
+        Raises:
+            GraphError: The file is damaged or of no known format, its library is not installed, an option means nothing
+                for it, or nothing is left. The message names file and line, or statement.
+        """
+        return cls(*_Graphs().read_file(path, options))
+
+    @classmethod
+    def from_pandas(cls, edges: Any, nodes: Any = None, **options: Any) -> Self:
+        """Makes a graph of a DataFrame of edges, and one of nodes with their names and descriptions.
+
+        Args:
+            edges: A DataFrame with a column each for heads, relations and tails. They are known by their names
+                (head/relation/tail, source/type/target, subject/predicate/object, ...), or named by options.
+            nodes: A DataFrame with the columns id, name, description or category. None: ids are the texts.
+            **options: As in `from_file`, as far as they concern tables.
+
+        Returns:
+            The graph.
+
+        Raises:
+            GraphError: A column is missing, or has other values than names.
+        """
+        return cls(*_Graphs().read_pandas(edges, nodes, options))
+
+    @classmethod
+    def from_networkx(cls, graph: Any, **options: Any) -> Self:
+        """Makes a graph of a networkx graph, whose edges have their relation as an attribute or as their key.
+
+        Args:
+            graph: A `networkx` graph of any kind. The attributes of nodes are the columns of `nodes` in `from_pandas`.
+            **options: As in `from_pandas`.
+
+        Returns:
+            The graph.
+
+        Raises:
+            GraphError: As in `from_pandas`.
+        """
+        return cls(*_Graphs().read_networkx(graph, options))
+
+    def save_directory(self: Any, folder: str | Path) -> None:
+        """Writes a folder of text files, which `from_directory` reads as the same graph.
+
+        The files are `train.tsv`, `dev.tsv` and `test.tsv`, with labels where a split has them, `entity2text.txt` and
+        `relation2text.txt`. A newline or tab inside a text is written as a space, with a warning.
+
+        Args:
+            folder: The folder: a new or empty one, or one with these files only, which is replaced as a whole.
+
+        Raises:
+            GraphError: The folder holds other files or cannot be written, or an id holds a newline or tab. Then nothing
+                has changed.
+        """
+        _Graphs().write_directory(self, folder)
 
     def to_datasets(self: Any) -> dict[str, Any]:
         """Returns the graph as datasets of the library `datasets`.
@@ -188,8 +263,10 @@ class _Graphs:
             from lass_hf.graphs.arrow_tables import from_datasets, to_datasets
             from lass_hf.graphs.dataset_folder import write_folder
             from lass_hf.graphs.hub import pull_graph, push_graph
-            from lass_hf.graphs.readers import from_directory, from_triplets
+            from lass_hf.graphs.importing import read_file, read_networkx, read_pandas
+            from lass_hf.graphs.readers import from_triplets
             from lass_hf.graphs.summary import summarize
+            from lass_hf.graphs.text_folder import from_directory, write_directory
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "lass_hf":
                 raise
@@ -198,5 +275,7 @@ class _Graphs:
             ) from None
         self.from_triplets, self.from_directory = from_triplets, from_directory
         self.from_datasets, self.to_datasets = from_datasets, to_datasets
+        self.read_file, self.read_pandas, self.read_networkx = read_file, read_pandas, read_networkx
+        self.write_directory = write_directory
         self.write_folder, self.push_graph, self.pull_graph = write_folder, push_graph, pull_graph
         self.summarize = summarize

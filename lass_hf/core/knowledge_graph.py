@@ -91,7 +91,7 @@ class GraphSplit:
 
 
 class KnowledgeGraph(GraphFormats):
-    """A knowledge graph with texts. `from_directory`, `from_triplets`, `from_datasets` and `from_hub` make one.
+    """A knowledge graph with texts. `from_file`, `from_directory`, `from_triplets`, `from_hub` and others make one.
 
     Args:
         entities: Ids and texts of all entities.

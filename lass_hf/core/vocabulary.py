@@ -1,7 +1,7 @@
 """Names of entities and relations: their ids, their texts, and the integers that stand for them everywhere else.
 
 `triplet_rows` lists the names of triplets in whatever form people hold them. The module reads no files;
-`formats/named_triplets.py` turns the names of triplets into integers.
+`names/named_triplets.py` turns the names of triplets into integers.
 """
 
 import difflib

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.errors import GraphError
 from ..core.vocabulary import SHOWN, SLOT_NAMES, shown
-from .source import ReadingOptions
+from ..names.source import ReadingOptions
 
 # Neo4j writes the role, or the type of the values, behind the name of a column: "compoundId:ID(Compound)".
 NEO4J_HEADER = re.compile(

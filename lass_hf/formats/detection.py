@@ -21,20 +21,20 @@ HEAD = 65536  # bytes at the beginning of a file that are looked at
 FAMILIES = {  # format -> family
     **dict.fromkeys(("Turtle", "N-Triples", "N-Quads", "TriG", "RDF/XML", "JSON-LD"), "rdf"),
     **dict.fromkeys(("OBO", "obographs JSON"), "obo"),
-    **dict.fromkeys(("CSV", "TSV", "Parquet", "JSON Lines"), "tables"),
+    **dict.fromkeys(("CSV", "TSV", "Parquet", "JSON Lines", "JSON"), "tables"),
 }
 ENDINGS = {
     **{".ttl": "Turtle", ".nt": "N-Triples", ".nq": "N-Quads", ".trig": "TriG", ".jsonld": "JSON-LD", ".obo": "OBO"},
     **dict.fromkeys((".rdf", ".owl", ".xml"), "RDF/XML"),
     **{".csv": "CSV", ".tsv": "TSV", ".txt": "TSV", ".tab": "TSV", ".parquet": "Parquet"},
     **dict.fromkeys((".jsonl", ".ndjson"), "JSON Lines"),
-    ".json": "JSON",  # its content says which one
+    ".json": "JSON",  # of any kind; the format of that name is a list of objects
 }
 # A format of the ending that also holds the one of the content: N-Triples are Turtle.
 CONTAINED = {
     "N-Triples": ("Turtle", "TriG", "N-Quads"),
     "Turtle": ("TriG",),
-    **dict.fromkeys(("JSON-LD", "obographs JSON", "JSON Lines"), ("JSON",)),
+    "JSON": ("JSON Lines",),
 }
 ROBOT = "convert it: robot convert --input {name} --output {stem}.owl --format owl"
 NETWORKX = "read it with networkx, and pass the graph to KnowledgeGraph.from_networkx"
@@ -60,8 +60,7 @@ UNREADABLE = {
     "a tar archive": "unpack it, and give the file or the folder",
     "text in UTF-16": "save the file as UTF-8",
     "XML, but not RDF/XML": "expected RDF/XML, with rdf:RDF as its root",
-    "a JSON list": "write one object a line: jq -c '.[]' {name} > {stem}.jsonl",
-    "JSON of no known kind": "expected JSON-LD (@context or @graph), obographs JSON (graphs), or one object a line",
+    "JSON of no known kind": "expected JSON-LD (@context or @graph), obographs JSON (graphs), or a list of objects",
 }
 UNREADABLE_ENDINGS = {
     **{".ofn": "OWL functional syntax", ".omn": "OWL in Manchester syntax", ".owx": "OWL/XML", ".hdt": "HDT"},
@@ -154,9 +153,11 @@ def detect_format(path: str | Path) -> Format:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        broken = path.is_symlink() and not path.exists()
-        why = f"a link to {os.readlink(path)}, which does not exist" if broken else "no such file or folder"
-        raise GraphError(f"{path}: {why if isinstance(error, FileNotFoundError) else error.strerror}") from None
+        why = error.strerror
+        if isinstance(error, FileNotFoundError):
+            is_link = path.is_symlink()
+            why = f"a link to {os.readlink(path)}, which does not exist" if is_link else "no such file or folder"
+        raise GraphError(f"{path}: {why}") from None
     if stat.S_ISDIR(mode):
         return _detect_folder(path)
     if not stat.S_ISREG(mode):
@@ -173,17 +174,17 @@ def _detect_file(path: Path) -> Format:
     head, compressed = _read_head(path)
     ending = ending_of(path)
     expected, found = ENDINGS.get(ending), _look_at(head)
-    if found in CONTAINED and expected in CONTAINED[found] and expected != "JSON":
+    if found == "text in UTF-16" and head[0] >= 0xFE and FAMILIES.get(expected or "") == "tables":
+        found = None  # as Excel saves text: its byte-order mark says it, and the reader of tables decodes it
+    if expected in CONTAINED.get(found or "", ()):
         found = expected
     if found == "Turtle" and expected == "N-Quads":
         found = "TriG"  # which holds quads, and prefixes
-    found = found or UNREADABLE_ENDINGS.get(ending) or expected
+    found = found or UNREADABLE_ENDINGS.get(ending) or ("JSON of no known kind" if expected == "JSON" else expected)
     if found is None:
         raise GraphError(
             f"{path}: of no known format; expected a name that ends in {', '.join(ENDINGS)} (or these and .gz)"
         )
-    if found == "JSON":
-        found = "JSON of no known kind"
     if found in UNREADABLE:
         remedy = UNREADABLE[found].format(name=path.name, stem=path.name.split(".")[0])
         raise GraphError(f"{path}: {found}, which is not read; {remedy}")
@@ -219,8 +220,10 @@ def _look_at(head: bytes) -> str | None:
     for magic, name in MAGIC.items():
         if head.startswith(magic):
             return "an Excel file" if name == "a zip archive" and b"xl/" in head else name
-    if b"\0" in head:
-        return "a tar archive" if head[257:262] == b"ustar" else "text in UTF-16"
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    if head[:200].count(0) > len(head[:200]) / 3:  # every second byte of Latin letters
+        return "text in UTF-16"
     text = head.decode("utf-8-sig", errors="replace")
     if (root := _ROOT.match(text)) and (known := _ROOTS.get(root[1].lower())):
         return known
@@ -239,14 +242,14 @@ def _look_at(head: bytes) -> str | None:
 def _kind_of_json(text: str) -> str | None:
     """Returns the format of a text that may begin with a JSON value, None if it does not."""
     text = text.lstrip()
-    if not re.match(r'\[\s*[\[{"\]]|\{\s*["}]', text):
+    if not re.match(r'\[\s*[\[{"]|\{\s*["}]', text):
         return None  # [] and [ ... ] begin blank nodes in Turtle
     if re.search(r'"graphs"\s*:\s*\[', text):
         return "obographs JSON"
     first_line, _, rest = text.partition("\n")
     try:
         is_line = isinstance(json.loads(first_line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         is_line = False
     if is_line and rest.lstrip().startswith("{"):
         return "JSON Lines"
@@ -256,7 +259,9 @@ def _kind_of_json(text: str) -> str | None:
         return "JSON of networkx (node-link)"
     if is_line:
         return "JSON Lines"
-    return "a JSON list" if text.startswith("[") else "JSON of no known kind"
+    if "\n" not in text:
+        return None  # its first line is longer than the part that is looked at
+    return "JSON" if re.match(r"\[\s*\{", text) else "JSON of no known kind"
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -299,6 +304,6 @@ def _detect_folder(folder: Path) -> Format:
 
 
 def _one_of_each(parts: list[Format]) -> list[Format]:
-    """Returns one part of each family; the first two parts if all are of one family."""
-    first = {part.family: part for part in reversed(parts)}
-    return list(first.values()) if len(first) > 1 else parts[:2]
+    """Returns the first part of each family; the first two parts if all are of one family."""
+    first = [part for number, part in enumerate(parts) if part.family not in {one.family for one in parts[:number]}]
+    return first if len(first) > 1 else parts[:2]

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.vocabulary import escaped, shown
+from ..names.source import ReadingOptions, Source
 from .column_roles import edge_columns, listed, node_columns
 from .graph_tables import COLUMN_OPTIONS, source_of_tables
-from .source import ReadingOptions, Source
 from .table_files import JOINED_BY, Table, is_nested, to_table
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.vocabulary import SLOT_NAMES, SPLITS, escaped, shown
+from ..names.name_forms import is_blank, trim
+from ..names.named_triplets import NamedTriplets, collect_names, first_true
+from ..names.source import LeftOut, ReadingOptions, Source, names_table
 from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed, node_columns
 from .detection import detect_format, ending_of
-from .name_forms import is_blank, trim
-from .named_triplets import NamedTriplets, collect_names, first_true
 from .node_tables import Names, Nodes, keep_spaces_apart, merge_nodes, nodes_of_ends, read_nodes, take_literals
-from .source import LeftOut, ReadingOptions, Source, names_table
 from .table_files import Table, read_table
 
 COLUMN_OPTIONS = tuple(f"{role}_column" for role in (*SLOT_NAMES, "id", "split", "date"))

@@ -10,10 +10,10 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.vocabulary import escaped, shown
+from ..names.name_forms import is_blank, trim
+from ..names.named_triplets import first_true
+from ..names.source import LeftOut, Source, names_table
 from .column_roles import NodeColumns
-from .name_forms import is_blank, trim
-from .named_triplets import first_true
-from .source import LeftOut, Source, names_table
 from .table_files import Table
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""Reads the text files of a graph folder (KG-BERT layout): tab-separated triplets, and texts of ids.
+"""Reads and writes the text files of a graph folder (KG-BERT layout): tab-separated triplets, and texts of ids.
 
-Each function takes a file and returns names; `readers.py` turns the names of a folder into a graph. Errors name the
-file and the line. Arrow splits the lines, because a file may hold many millions of triplets.
+A reader takes a file and returns names; `graphs/text_folder.py` turns those of a folder into a graph. Errors name the
+file and the line. Arrow splits and joins the lines, because a file may hold many millions of triplets.
 """
 
 from pathlib import Path
@@ -11,11 +11,30 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.vocabulary import BLANKS, escaped
-from .name_forms import is_blank, trim
-from .named_triplets import LABELS, NamedTriplets, first_true
+from ..names.name_forms import is_blank, trim
+from ..names.named_triplets import LABELS, NamedTriplets, first_true
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+UNWRITABLE = r"[\x00\t\n]"
+
+
+def decode(path: Path, content: bytes) -> str:
+    """Returns the content of a UTF-8 file as a string, without byte-order mark.
+
+    Raises:
+        GraphError: the content is not UTF-8, or has NUL characters; the message names the line.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise GraphError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+    if (position := text.find("\0")) >= 0:
+        line = text[:position].count("\n") + 1
+        raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
+    return text
 
 
 def read_lines(path: str | Path) -> "pa.LargeStringArray":
@@ -35,15 +54,9 @@ def read_lines(path: str | Path) -> "pa.LargeStringArray":
 
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise GraphError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+        text = decode(path, path.read_bytes())
     except OSError as error:
         raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
-    if (position := text.find("\0")) >= 0:
-        line = text[:position].count("\n") + 1
-        raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
     # Only a newline ends a line here. str.splitlines and Arrow's CSV reader would also split at U+2028 or a lone \r.
     # A carriage return before it is white space, and removed with that of the last field.
     text = text.rstrip("\n")
@@ -74,8 +87,11 @@ def read_triplets(path: str | Path) -> NamedTriplets:
     rows, widths = _split_lines(path)
     columns = int(widths[0])
     if columns not in (3, 4):
+        first = " ".join(rows[0].as_py())
+        spaces = "; its words stand between spaces: put tabs there" if columns == 1 and len(first.split()) > 2 else ""
         raise GraphError(
             f"{path}, line 1: {columns} tab-separated column(s), expected 3 (head, relation, tail) or 4 (and a label)"
+            f"{spaces}"
         )
     num_complete = first_true(widths != columns)  # Lines before the first one of another width.
     fields = rows[:num_complete].flatten().dictionary_encode()
@@ -134,6 +150,51 @@ def read_texts(path: str | Path) -> dict[str, str]:
             f"{path}, line {num_complete + 1}: {widths[num_complete]} tab-separated column(s), expected 2 (id, text)"
         )
     return texts
+
+
+def check_ids(kind: str, ids: "pa.ChunkedArray") -> None:
+    """Raises GraphError for an id that a line of a file cannot hold.
+
+    Args:
+        kind: "entities" or "relations"; the message names it.
+        ids: Arrow strings.
+    """
+    import pyarrow.compute as pc
+
+    is_wrong = np.asarray(pc.match_substring_regex(ids, UNWRITABLE)) | np.asarray(pc.not_equal(trim(ids), ids))
+    if is_wrong.any():
+        name = ids[first_true(is_wrong)].as_py()
+        raise GraphError(
+            f"{kind}: the id {escaped(name)} has a tab, newline or NUL character, or white space around it, which a "
+            "text file cannot hold; change it, or use save_dataset"
+        )
+
+
+def without_line_ends(texts: "pa.ChunkedArray") -> "tuple[pa.ChunkedArray, int]":
+    """Replaces what a line cannot hold by spaces, in Arrow strings; returns them and how many have changed."""
+    import pyarrow.compute as pc
+
+    num_changed = pc.sum(pc.match_substring_regex(texts, UNWRITABLE)).as_py() or 0
+    return pc.replace_substring_regex(texts, UNWRITABLE, " ") if num_changed else texts, num_changed
+
+
+def write_table(path: str | Path, table: "pa.Table") -> None:
+    """Writes the rows of a table as lines, with a tab between columns, of which none may hold tabs and newlines.
+
+    Args:
+        path: the file to write.
+        table: columns of strings, or of labels.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    tab, newline = (pa.scalar(separator, pa.large_string()) for separator in ("\t", "\n"))
+    with Path(path).open("wb") as file:
+        for batch in table.to_batches(max_chunksize=2**18):
+            rows = pc.binary_join_element_wise(*(column.cast(pa.large_string()) for column in batch.columns), tab)
+            lines = pa.LargeListArray.from_arrays(pa.array([0, len(rows)], pa.int64()), rows)
+            file.write(pc.binary_join(lines, newline)[0].as_buffer())
+            file.write(b"\n")
 
 
 def _split_lines(path: str | Path) -> "tuple[pa.ListArray, np.ndarray]":

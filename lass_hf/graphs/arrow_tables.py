@@ -11,8 +11,8 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.vocabulary import SLOT_NAMES, SPLITS, Vocabulary, escaped, text_of_id
-from ..formats.name_forms import is_blank, look_alike_of, trim, warn_of_look_alikes
-from ..formats.named_triplets import LABELS, NamedTriplets, collect_names, first_true, to_integers
+from ..names.name_forms import is_blank, look_alike_of, trim, warn_of_look_alikes
+from ..names.named_triplets import LABELS, NamedTriplets, collect_names, first_true, to_integers
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,6 +6,8 @@ A folder is written completely or not at all. `arrow_tables.py` converts between
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -16,6 +18,7 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from ..core.errors import GraphError, LassError, first_line, library_errors
 from ..core.vocabulary import SLOT_NAMES, Vocabulary
+from ..utils.atomic_files import swap_folders
 from ..utils.checked_files import parse_yaml, read_text
 from .arrow_tables import from_arrow, to_arrow
 
@@ -74,6 +77,26 @@ def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
     tables = to_arrow(graph, shared_schema=True)
     files = {f"triplets/{split}.parquet": table for split, table in tables["triplets"].items()}
     files |= {f"{kind}.parquet": tables[kind] for kind in VOCABULARIES}
+    with replacing_folder(folder) as new:
+        (new / "triplets").mkdir()
+        for name, table in files.items():
+            pq.write_table(table, new / name, write_page_checksum=True)
+        (new / DATASET_CARD).write_text(_card(graph, folder.name), encoding="utf-8")
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Gives a new folder, which takes the place of another one as a whole when the block ends without an error.
+
+    Args:
+        folder: the folder to make, or to replace with all that it holds; an absolute path.
+
+    Yields:
+        The new folder, on the same file system.
+
+    Raises:
+        GraphError: the folder cannot be written; it is as it was.
+    """
     # The old folder must not lie in `scratch`, because it would be deleted with it if it could not be moved back.
     old = folder.with_name(f".{folder.name}-{uuid4().hex}")
     try:
@@ -81,10 +104,11 @@ def write_folder(graph: "KnowledgeGraph", folder: str | Path) -> None:
         # The scratch folder is on the same file system as the target, so that a rename puts complete files into place.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
             new = Path(scratch, "new")
-            Path(new, "triplets").mkdir(parents=True)
-            for name, table in files.items():
-                pq.write_table(table, new / name, write_page_checksum=True)
-            (new / DATASET_CARD).write_text(_card(graph, folder.name), encoding="utf-8")
+            new.mkdir()
+            yield new
+            if swap_folders(new, folder):
+                shutil.rmtree(new, ignore_errors=True)
+                return
             try:
                 if folder.exists():
                     folder.rename(old)

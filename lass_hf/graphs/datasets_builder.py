@@ -23,8 +23,14 @@ TABLES = ("triplets", "entities", "relations")
 READING_CODE = [
     Path(__file__).parents[1] / f"{module}.py"
     for module in (
-        *("graphs/arrow_tables", "graphs/dataset_folder", "graphs/datasets_builder", "graphs/readers"),
-        *("formats/name_forms", "formats/named_triplets", "formats/text_files", "utils/checked_files"),
+        *(
+            "graphs/arrow_tables",
+            "graphs/dataset_folder",
+            "graphs/datasets_builder",
+            "graphs/readers",
+            "graphs/text_folder",
+        ),
+        *("names/name_forms", "names/named_triplets", "formats/text_files", "utils/checked_files"),
         *("core/knowledge_graph", "core/vocabulary"),
     )
 ]
@@ -43,7 +49,9 @@ def fingerprint(folder: str | Path) -> str:
         GraphError: a file cannot be read.
     """
     digest = hashlib.sha256()
-    files = [path for path in Path(folder).glob("*") if path.suffix in (".tsv", ".txt", ".md") and path.is_file()]
+    files = [
+        path for path in Path(folder).glob("*") if path.suffix in (".tsv", ".txt", ".json", ".md") and path.is_file()
+    ]
     tables = [] if any(path.suffix == ".tsv" for path in files) else list_files(folder)  # as `from_directory` reads it
     names = {path: path.relative_to(folder).as_posix() for path in sorted([*files, *tables])}
     for path, name in (names | {path: path.name for path in READING_CODE}).items():

@@ -14,7 +14,8 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import SPLITS
 from ..utils.hub_client import api, create_repository
 from .dataset_folder import DATASET_CARD, VOCABULARIES, write_folder
-from .readers import SPLIT_FILES, TEXT_FILES, Parts, from_directory
+from .readers import Parts
+from .text_folder import SPLIT_FILES, TEXT_FILES, from_directory
 
 FILES_TO_DOWNLOAD = [
     DATASET_CARD,
@@ -64,11 +65,11 @@ def pull_graph(repo_id: str, long_text: bool, **kwargs: Any) -> Parts:
 
     Args:
         repo_id: the dataset's name on the hub.
-        long_text: as in `readers.from_directory`.
+        long_text: as in `text_folder.from_directory`.
         **kwargs: arguments of `HfApi.snapshot_download` (`revision`, `token`, `cache_dir`, ...).
 
     Returns:
-        Entities, relations and splits, as `readers.from_directory`.
+        Entities, relations and splits, as `text_folder.from_directory`.
 
     Raises:
         GraphError: there is no such dataset, it cannot be reached, or its files are not those of a graph.

@@ -1,7 +1,7 @@
-"""Loads a graph by name: the one that ships with the package, a benchmark of the paper, a folder, or a hub dataset.
+"""Loads a graph by name: that of the package, a benchmark of the paper, a file, a folder, or a dataset of the hub.
 
-The module finds the folder; `readers.py` reads it. The paper's benchmarks also pass through `datasets_builder.py`, so
-that only they import `datasets`.
+The module finds the folder; `text_folder.py` and `importing.py` read it. The paper's benchmarks also pass through
+`datasets_builder.py`, so that only they import `datasets`.
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ from ..core.errors import GraphError
 from ..core.knowledge_graph import KnowledgeGraph
 from .benchmark_downloads import download
 from .benchmark_sources import BENCHMARKS
+from .text_folder import is_graph_folder
 
 EMBEDDED = {"countries": Path(__file__).parents[1] / "data" / "countries"}  # graphs that ship with the package
 
@@ -46,14 +47,14 @@ def load_benchmark(name: str, data_dir: str | Path | None = None, *, long_text: 
     return KnowledgeGraph.from_datasets(**load_tables(name, folder, long_text=long_text))
 
 
-def load_graph(name_or_folder: str | Path, *, long_text: bool = False) -> KnowledgeGraph:
-    """Loads a graph from whatever `--graph` accepts: a benchmark's name, a folder, or a dataset of the hub.
+def load_graph(name_or_path: str | Path, *, long_text: bool = False) -> KnowledgeGraph:
+    """Loads a graph from whatever `--graph` accepts: a benchmark's name, a file or folder, or a dataset of the hub.
 
     A local folder takes precedence over a benchmark of the same name, except over `countries`, which always is the
     graph in the package (write `./countries` for a folder of that name).
 
     Args:
-        name_or_folder: a name of `load_benchmark`; or a folder, as `KnowledgeGraph.from_directory` reads it; or
+        name_or_path: a name of `load_benchmark`; or a file or folder, as `KnowledgeGraph.from_file` reads it; or
             `user/name`, a dataset of the hub, as `KnowledgeGraph.from_hub` reads it.
         long_text: as in `KnowledgeGraph.from_directory`.
 
@@ -63,17 +64,37 @@ def load_graph(name_or_folder: str | Path, *, long_text: bool = False) -> Knowle
     Raises:
         GraphError: there is no graph of that name, or its files are wrong.
     """
-    name = str(name_or_folder)
-    if name in EMBEDDED or (name in BENCHMARKS and not Path(name).is_dir()):
-        return load_benchmark(name, long_text=long_text)
-    if "/" in name and HUB_NAME.fullmatch(name) and not Path(name).parent.is_dir():
+    name = str(name_or_path)
+    if (path := find_path(name)) is None:
+        if name in EMBEDDED or name in BENCHMARKS:
+            return load_benchmark(name, long_text=long_text)
         try:
             return KnowledgeGraph.from_hub(name, long_text=long_text)
         except GraphError as error:
             raise GraphError(f"{name}: no such folder, and {str(error).removeprefix(f'{name}: ')}") from error
-    if Path(name).is_dir() or len(Path(name).parts) > 1:
-        return KnowledgeGraph.from_directory(name_or_folder, long_text=long_text)
-    raise GraphError(f"{name}: no such folder, and no graph of that name; {_known_names()}")
+    if is_graph_folder(path):
+        return KnowledgeGraph.from_directory(path, long_text=long_text)
+    if long_text:
+        raise GraphError(f"{path}: long_text is for graph folders with entity2textlong.txt; leave it out")
+    return KnowledgeGraph.from_file(path)
+
+
+def find_path(name: str) -> Path | None:
+    """Finds the file or folder that `--graph` names; None for a benchmark and a dataset of the hub.
+
+    Raises:
+        GraphError: there is nothing of that name.
+    """
+    path = Path(name)
+    if name in EMBEDDED or (name in BENCHMARKS and not path.is_dir()):
+        return None
+    if "/" in name and HUB_NAME.fullmatch(name) and not path.exists() and not path.parent.is_dir():
+        return None
+    if path.exists():
+        return path
+    if len(path.parts) > 1:
+        raise GraphError(f"{name}: no such folder or file")
+    raise GraphError(f"{name}: no such folder or file, and no graph of that name; {_known_names()}")
 
 
 def _known_names() -> str:

@@ -1,11 +1,10 @@
-"""Makes the parts of a graph from lists of triplets, or from a folder: vocabularies and integer arrays.
+"""Makes the parts of a graph from lists of triplets, or from triplets in names: vocabularies and integer arrays.
 
-A folder is in KG-BERT layout, whose files `formats/text_files.py` reads, or a dataset folder, which `dataset_folder.py`
-reads. `KnowledgeGraph.from_triplets` and `KnowledgeGraph.from_directory` are the public way here.
+`KnowledgeGraph.from_triplets` is the public way here. `text_folder.py` reads the folders of text files.
 """
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,17 +22,12 @@ from ..core.vocabulary import (
     text_of_id,
     triplet_rows,
 )
-from ..formats.name_forms import look_alike_of, names_text_columns, warn_of_look_alikes
-from ..formats.named_triplets import LABELS, NamedTriplets, collect_names, to_arrow_strings, to_integers
-from ..formats.text_files import read_texts, read_triplets
+from ..names.name_forms import look_alike_of, warn_of_look_alikes
+from ..names.named_triplets import LABELS, NamedTriplets, collect_names, to_arrow_strings, to_integers
 from .arrow_tables import Arrays
-from .dataset_folder import is_dataset_folder, read_folder
 
-SPLIT_FILES = {
-    split: [f"{name}.{suffix}" for name in names for suffix in ("tsv", "txt")]
-    for split, names in (("train", ["train"]), ("validation", ["dev", "valid", "validation"]), ("test", ["test"]))
-}
-TEXT_FILES = ("entity2text.txt", "entity2textlong.txt", "relation2text.txt")
+logger = logging.getLogger(__name__)
+
 Parts = tuple[Vocabulary, Vocabulary, Arrays]  # entities, relations, splits: the arguments of KnowledgeGraph
 
 
@@ -77,7 +71,7 @@ def from_triplets(
                 f"{name}: triplet 0 is a header ({', '.join(header)}); expected triplets only: leave it out"
             )
     given = {"entities": ("entity_text", entity_text), "relations": ("relation_text", relation_text)}
-    return _to_parts(splits, {kind: (source, _texts(kind, texts)) for kind, (source, texts) in given.items()})
+    return to_parts(splits, {kind: (source, _texts(kind, texts)) for kind, (source, texts) in given.items()})
 
 
 def _rows(name: str, source: Any) -> list[tuple[Any, ...]]:
@@ -137,62 +131,23 @@ def _texts(kind: str, given: Any) -> dict[str, str] | None:
     return texts
 
 
-def from_directory(path: str | Path, long_text: bool) -> Parts:
-    """Makes the parts of a graph from the files of a folder.
+def to_parts(
+    splits: dict[str, NamedTriplets], given: dict[str, tuple[str, dict[str, str] | None]], ids_stand_in: bool = False
+) -> Parts:
+    """Makes vocabularies and integers from named triplets.
 
     Args:
-        path: a folder in KG-BERT layout, or a dataset folder.
-        long_text: take the texts of entities from entity2textlong.txt; an entity that it lacks keeps its short text.
+        splits: the triplets of each split.
+        given: for "entities" and "relations" the source of the texts, for messages, and the text of each id; None:
+            texts are made from the ids.
+        ids_stand_in: make the texts that are missing from the ids, with a warning; False: raise an error for them.
 
     Returns:
         Entities, relations and splits, as `arrow_tables.from_arrow`.
 
     Raises:
-        GraphError: there is no such folder, or a file is missing or wrong; the message names file and line.
+        GraphError: there are no triplets, or a name of the triplets has no text.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise GraphError(f"{path}: no such folder; expected one that holds train.tsv (head, relation, tail)")
-    splits = {}
-    for name, files in SPLIT_FILES.items():
-        existing = [path / file for file in files if (path / file).is_file()]
-        if len(existing) > 1:
-            raise GraphError(f"{path}: {' and '.join(file.name for file in existing)} are the same split; keep one")
-        if existing:
-            splits[name] = read_triplets(existing[0])
-    if not splits and is_dataset_folder(path):
-        if long_text:
-            raise GraphError(f"{path}: a dataset folder holds one text per entity; load it without long_text")
-        return read_folder(path)
-    if "train" not in splits and "test" not in splits:
-        raise GraphError(
-            f"{path}: no train.tsv or train.txt (nor test.tsv or test.txt) in this folder; expected lines of head, "
-            "relation, tail"
-        )
-    entity_file, long_file, relation_file = (path / file for file in TEXT_FILES)
-    entity_text = read_texts(entity_file) if entity_file.is_file() else None
-    if long_text:
-        if not long_file.is_file():
-            raise GraphError(f"{long_file}: no such file; add it, or load the graph without long_text")
-        names = collect_names(splits, "entities").to_pylist()
-        short_texts = entity_text or {name: text_of_id(name) for name in names}
-        long_texts = read_texts(long_file)
-        if not long_texts.keys() <= short_texts.keys():  # Otherwise the ids of the graph are all that there are.
-            warn_of_look_alikes("entities", list(short_texts | long_texts))
-        entity_text = short_texts | {name: long_texts[name] for name in (*short_texts, *names) if name in long_texts}
-    relation_text = read_texts(relation_file) if relation_file.is_file() else None
-    given = {"entities": (str(entity_file), entity_text), "relations": (str(relation_file), relation_text)}
-    for kind, (file, texts) in given.items():
-        first = next(iter((texts or {"": ""}).items()))
-        if names_text_columns(*first) and first[0] not in collect_names(splits, kind).to_pylist():
-            raise GraphError(
-                f"{file}, line 1: a header ({', '.join(first)}); expected ids and texts only: remove the line"
-            )
-    return _to_parts(splits, given)
-
-
-def _to_parts(splits: dict[str, NamedTriplets], given: dict[str, tuple[str, dict[str, str] | None]]) -> Parts:
-    """Makes vocabularies and integers from named triplets, and from the source of the texts and the texts of a kind."""
     if not splits:
         raise GraphError("no triplets were given")
     vocabularies = {}
@@ -202,14 +157,19 @@ def _to_parts(splits: dict[str, NamedTriplets], given: dict[str, tuple[str, dict
         vocabularies[kind] = Vocabulary(kind, list(texts.keys()), list(texts.values()))
     triplets = to_integers(splits, vocabularies.values())
     if any((part < 0).any() for part in triplets.values()):
-        for kind, vocabulary in vocabularies.items():
-            names = collect_names(splits, kind).to_pylist()
-            if missing := [name for name in names if name not in vocabulary.index]:
-                others = f" (and {len(missing) - 1} more {kind})" if missing[1:] else ""
-                raise GraphError(
-                    f"{given[kind][0]}: no text for {escaped(missing[0])}{others}, which the triplets use"
-                    f"{look_alike_of(missing[0], vocabulary.ids)}"
-                )
+        for kind, (source, _) in given.items():
+            ids, texts_of_ids, index = vocabularies[kind].ids, vocabularies[kind].texts, vocabularies[kind].index
+            missing = [name for name in collect_names(splits, kind).to_pylist() if name not in index]
+            if not missing:
+                continue
+            others = f" (and {len(missing) - 1} more {kind})" if missing[1:] else ""
+            what = f"{source}: no text for {escaped(missing[0])}{others}, which the triplets use"
+            hint = look_alike_of(missing[0], ids)
+            if not ids_stand_in:
+                raise GraphError(f"{what}{hint}")
+            logger.warning("%s: words of the id stand in for it%s", what, hint)
+            vocabularies[kind] = Vocabulary(kind, ids + missing, texts_of_ids + list(map(text_of_id, missing)))
+        triplets = to_integers(splits, vocabularies.values())
     for vocabulary in vocabularies.values():
         warn_of_look_alikes(vocabulary.kind, vocabulary.ids)
     arrays = {name: (triplets[name], split.labels) for name, split in splits.items()}

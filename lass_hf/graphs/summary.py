@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.known_triplets import KnownTriplets
 from ..core.vocabulary import escaped
-from ..formats.name_forms import find_look_alikes
-from ..formats.named_triplets import to_arrow_strings
+from ..names.name_forms import find_look_alikes
+from ..names.named_triplets import to_arrow_strings
 
 if TYPE_CHECKING:
     from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
@@ -60,38 +60,74 @@ def summarize(graph: "KnowledgeGraph") -> dict[str, Any]:
     }
 
 
-def _count_distinct(graph: "KnowledgeGraph", triplets: np.ndarray) -> int:
-    return len(KnownTriplets(triplets, graph.num_entities, graph.num_relations))
-
-
 def _summarize_split(graph: "KnowledgeGraph", split: "GraphSplit") -> dict[str, int]:
-    triplets, positives = split.triplets, split.positives
-    distinct_positives = _count_distinct(graph, positives)
-    counts = {
-        "triplets": len(triplets),
-        "positives": len(positives),
-        "duplicates": len(positives) - distinct_positives,
-        "self_loops": int((triplets[:, 0] == triplets[:, 2]).sum()),
-    }
-    if split.labels is not None:
-        negatives = triplets[split.labels == 0]
-        distinct_negatives = _count_distinct(graph, negatives)
-        counts["duplicates"] += len(negatives) - distinct_negatives
-        counts["contradictory_labels"] = distinct_positives + distinct_negatives - _count_distinct(graph, triplets)
-        counts["negatives_true_elsewhere"] = int(graph.known.contains(negatives).sum())
+    odd = {kind: len(triplets) for kind, triplets in find_odd_triplets(graph, split).items()}
+    counts = {"triplets": len(split), "positives": len(split.positives), **odd}
     if split.name == "train" or "train" not in graph:
         return counts
+    unseen = {kind: len(numbers) for kind, numbers in find_unseen(graph, split).items()}
+    return counts | unseen
+
+
+def find_unseen(graph: "KnowledgeGraph", split: "GraphSplit") -> dict[str, np.ndarray]:
+    """Finds the entities and relations of a split that the train split does not have.
+
+    Args:
+        graph: the graph, with a train split.
+        split: another split of it.
+
+    Returns:
+        Their numbers, ascending, as `entities_unseen_in_train` and `relations_unseen_in_train`.
+    """
     entity_in_train, relation_in_train = graph.occurs_in_train()
     entity_in_split, relation_in_split = graph.occurring(split.name)
+    return {
+        "entities_unseen_in_train": np.flatnonzero(entity_in_split & ~entity_in_train),
+        "relations_unseen_in_train": np.flatnonzero(relation_in_split & ~relation_in_train),
+    }
+
+
+def find_odd_triplets(graph: "KnowledgeGraph", split: "GraphSplit") -> dict[str, np.ndarray]:
+    """Finds the triplets of a split that are odd, by the names that `summarize` counts them under.
+
+    Args:
+        graph: the graph.
+        split: a split of it.
+
+    Returns:
+        The triplets of each kind, int64 of shape (k, 3): a row for each that counts. The kinds depend on what the
+        graph has, see `summarize`.
+    """
+    triplets, positives = split.triplets, split.positives
+    found = {"duplicates": _repeated(graph, positives), "self_loops": triplets[triplets[:, 0] == triplets[:, 2]]}
+    if split.labels is not None:
+        negatives = triplets[split.labels == 0]
+        distinct = KnownTriplets(negatives, graph.num_entities, graph.num_relations).triplets()
+        found["duplicates"] = np.concatenate([found["duplicates"], _repeated(graph, negatives)])
+        found["contradictory_labels"] = distinct[graph.index_splits(split.name).contains(distinct)]
+        found["negatives_true_elsewhere"] = negatives[graph.known.contains(negatives)]
+    if split.name == "train" or "train" not in graph:
+        return found
+    entity_in_train, _ = graph.occurs_in_train()
     both_in_train = entity_in_train[triplets[:, 0]] & entity_in_train[triplets[:, 2]]
-    counts["entities_unseen_in_train"] = int((entity_in_split & ~entity_in_train).sum())
-    counts["relations_unseen_in_train"] = int((relation_in_split & ~relation_in_train).sum())
-    counts["triplets_with_unseen_entity"] = int((~both_in_train).sum())
     in_train = graph.known_in_train.contains(positives)
-    counts["positives_in_train"] = int(in_train.sum())
     same_pair, reversed_pair = (graph.known_in_train.count(1, pairs) > 0 for pairs in (positives, positives[:, ::-1]))
-    counts["other_relation_in_train"] = int((same_pair & ~in_train).sum())
-    counts["reversed_in_train"] = int(reversed_pair.sum())
+    found |= {
+        "triplets_with_unseen_entity": triplets[~both_in_train],
+        "positives_in_train": positives[in_train],
+        "other_relation_in_train": positives[same_pair & ~in_train],
+        "reversed_in_train": positives[reversed_pair],
+    }
     if split.name == "test" and "validation" in graph:
-        counts["positives_in_validation"] = int(graph.index_splits("validation").contains(positives).sum())
-    return counts
+        found["positives_in_validation"] = positives[graph.index_splits("validation").contains(positives)]
+    return found
+
+
+def _repeated(graph: "KnowledgeGraph", triplets: np.ndarray) -> np.ndarray:
+    """Returns a row for each triplet that stands in the rows before: int64 of shape (k, 3)."""
+    num_entities, num_relations = graph.num_entities, graph.num_relations
+    if len(KnownTriplets(triplets, num_entities, num_relations)) == len(triplets):
+        return triplets[:0]
+    keys = np.sort((triplets[:, 0] * num_relations + triplets[:, 1]) * num_entities + triplets[:, 2])
+    pairs, tails = np.divmod(keys[1:][np.diff(keys) == 0], num_entities)
+    return np.stack([*np.divmod(pairs, num_relations), tails], axis=1)

@@ -57,12 +57,24 @@ class TrainArguments(ModelChoices, SequenceChoices):
         allowed=("float32", "bfloat16"),
     )
     long_text: bool = choice(False, "Texts from entity2textlong.txt.", "data")
+    validation: str | None = choice(
+        None,
+        "Hold out validation triplets: a share, such as 5%, their number, or 0. By default 5%, at most 2,500, if the "
+        "graph has none.",
+        "data",
+    )
+    test: str | None = choice(None, "Hold out test triplets, too, which are saved with the model.", "data")
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
     recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
 
     def __post_init__(self):
+        from ..graphs.splitting import parse_size
+
         check(self)
+        for size in (self.validation, self.test):
+            if size is not None:
+                parse_size(size)
 
     def processor_choices(self) -> dict[str, Any]:
         """Returns the choices that `LassProcessor.from_encoder` takes, by name."""

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import PrinterCallback
 
 from ..core.choices import check
-from ..core.errors import LassError
+from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import load_graph
+from ..graphs.splitting import parse_size, split_graph
 from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.console import quieten
@@ -23,11 +25,14 @@ from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
 from ..utils.result_files import TRAINING_FILE, read_training, write_results
 from .data_collators import KGDataCollator
 from .hard_negatives import mine_hard_negatives
-from .output_folder import only_writer
+from .negative_sampling import NegativeSampler
+from .output_folder import only_writer, warn
 from .recipes import TrainArguments, parse_training
 from .run_metadata import collect_run_metadata, describe_run
 from .trainer import LassTrainer
 from .training_args import LassTrainingArguments
+
+VALIDATION_SHARE, VALIDATION_LIMIT = 0.05, 2500  # held out where nobody chose; a calibration needs no more
 
 
 @dataclass
@@ -70,7 +75,7 @@ def train(
     Args:
         arguments: encoder, graph and the choices of model and sequences.
         training: the training arguments; the model is saved into `training.output_dir`.
-        graph: the graph to train on, when it is not simply the one that `arguments.graph` names.
+        graph: the graph to train on, when it is not simply the one of `load_training_graph`.
 
     Returns:
         The trainer and the run metadata.
@@ -79,7 +84,7 @@ def train(
         LassError: arguments do not fit; this is so before the training begins.
     """
     _prepare(arguments, training)
-    graph = graph or load_graph(arguments.graph, long_text=arguments.long_text)
+    graph = graph or load_training_graph(arguments, training.seed)
     if Path(arguments.graph).resolve() == _output_dir(training).resolve():
         raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir for the model")
     processor = LassProcessor.from_encoder(arguments.encoder, graph, **arguments.processor_choices())
@@ -97,6 +102,60 @@ def train(
         run_metadata=metadata,
     )
     return train_and_record(trainer)
+
+
+def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:
+    """Loads the graph that `arguments.graph` names, and holds out validation and test triplets in memory.
+
+    A graph without validation split gets one, with a corrupted triplet labeled false for each true one: the training
+    fits threshold and calibration on it. The same seed gives the same split.
+
+    Args:
+        arguments: `graph`, and the sizes `validation` and `test`, if any.
+        seed: the seed of the split, usually that of the training.
+
+    Returns:
+        The graph.
+
+    Raises:
+        GraphError: there is no such graph, it has a split that is to be made, or nothing can be held out.
+    """
+    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    sizes = {name: getattr(arguments, name) for name in ("validation", "test")}
+    for name, size in sizes.items():
+        if size is not None and name in graph:
+            raise GraphError(f"{arguments.graph}: it has a {name} split; leave out --{name}")
+    test, num_triplets = parse_size(sizes["test"] or "0"), len(graph["train"])
+    if chosen := sizes["validation"]:
+        validation = parse_size(chosen)
+    else:
+        validation = 0 if "validation" in graph else min(round(VALIDATION_SHARE * num_triplets), VALIDATION_LIMIT)
+    if not validation and not test:
+        return graph
+    try:
+        split, report = split_graph(graph, validation, test, seed=seed)
+    except GraphError as error:
+        if chosen or test:
+            raise GraphError(f"{arguments.graph}: {error}") from None
+        return graph  # too small a graph, of which nobody asked for a validation split
+    held_out = " and ".join(f"{len(split[name]):,} for {name}" for name in report.asked)
+    unasked = "" if chosen or not validation else "; --validation 0 holds none out for it"
+    if not arguments.quiet:
+        warn(f"{arguments.graph}: of {num_triplets:,} triplets, {held_out} were held out{unasked}")
+    splits = {name: (part.triplets, part.labels) for name, part in split.splits.items()}
+    if validation and (split["validation"].labels is None or split["validation"].labels.all()):
+        splits["validation"] = _with_corrupted(graph, split["validation"].triplets, seed)
+    return KnowledgeGraph(graph.entities, graph.relations, splits)
+
+
+def _with_corrupted(graph: KnowledgeGraph, triplets: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns true triplets, and for each a false one by a random head or tail, not known in the graph; and labels."""
+    known = {"train": (graph.known.triplets(), None)}
+    every = KnowledgeGraph(graph.entities, graph.relations, known)
+    sampler = NegativeSampler(every, num_negatives=1, corruption="head_or_tail", seed=seed)
+    corrupted = sampler.corrupt(triplets).triplets
+    labels = np.repeat(np.array([1, 0], dtype=np.int8), [len(triplets), len(corrupted)])
+    return np.concatenate([triplets, corrupted]), labels
 
 
 def train_and_record(trainer: LassTrainer) -> TrainingRun:

@@ -1,6 +1,7 @@
 """Files that other processes may read or change meanwhile: written whole or not at all, changed by one at a time."""
 
 import contextlib
+import ctypes
 import glob
 import os
 import re
@@ -16,12 +17,7 @@ STALE_SECONDS = 3600  # A half-written file that is older was left by a process 
 
 
 def write_whole(file: str | Path, content: str | bytes) -> None:
-    """Writes a file whole or not at all: to a temporary file beside it, which then takes its place.
-
-    Several processes may write one file; the last one's content is there, and whole. A killed process leaves
-    `NAME.*.tmp`, which the next write of that file removes once it is an hour old. A file keeps its permissions. Of a
-    symbolic link, the file that it points to is replaced; a hard link to the earlier content keeps it. A device, a pipe
-    and what standard output goes to are written to, and stay what they are.
+    """Writes a file whole or not at all, as `open_whole` does.
 
     Args:
         file: the file to write, or to replace.
@@ -30,11 +26,33 @@ def write_whole(file: str | Path, content: str | bytes) -> None:
     Raises:
         OSError: the file cannot be written; one that was there is unchanged.
     """
-    file, data = Path(file), content.encode() if isinstance(content, str) else content
+    with open_whole(file) as handle:
+        handle.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def open_whole(file: str | Path) -> Iterator[BinaryIO]:
+    """Opens a file to be written whole or not at all: a temporary file beside it, which then takes its place.
+
+    Several processes may write one file; the last one's content is there, and whole. A killed process leaves
+    `NAME.*.tmp`, which the next write of that file removes once it is an hour old. A file keeps its permissions. Of a
+    symbolic link, the file that it points to is replaced; a hard link to the earlier content keeps it. A device, a pipe
+    and what standard output goes to are written to, and stay what they are.
+
+    Args:
+        file: the file to write, or to replace.
+
+    Yields:
+        What takes the content. An error inside the `with` leaves the file as it was.
+
+    Raises:
+        OSError: the file cannot be written; one that was there is unchanged.
+    """
+    file = Path(file)
     if is_stream(file):
         try:
             with _open_stream(file) as handle:
-                handle.write(data)
+                yield handle
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(file)) from error  # a write alone does not name the file
         return
@@ -45,13 +63,27 @@ def write_whole(file: str | Path, content: str | bytes) -> None:
         with temporary.open("xb") as handle:
             with contextlib.suppress(OSError):  # there is no file yet
                 os.chmod(temporary, stat.S_IMODE(file.stat().st_mode))
-            handle.write(data)
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())  # the name must not be on disk before the content is
         temporary.replace(file)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def swap_folders(one: Path, other: Path) -> bool:
+    """Gives each of two folders the other's name in one step, so that a kill leaves no moment without either.
+
+    Returns:
+        Whether it was done: not where one is missing, or where the system, other than Linux, or the disk cannot.
+    """
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def temporary_file(file: Path) -> Path:

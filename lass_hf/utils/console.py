@@ -72,13 +72,18 @@ def _print_traceback(error: Exception) -> None:
     traceback.print_exception(error)
 
 
-def quieten() -> None:
-    """Switches progress bars and warnings of the libraries off, and warnings of this package, for the whole process."""
-    from transformers.utils import logging as transformers_logging
+def quieten(libraries: bool = True) -> None:
+    """Switches warnings of this package off for the whole process.
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    Args:
+        libraries: also switch progress bars and warnings of transformers off, which imports it.
+    """
     logging.getLogger("lass_hf").setLevel(logging.ERROR)
+    if libraries:
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
 
 
 def check_writable(file: str | Path) -> None:

@@ -45,7 +45,6 @@ def test_wrong_number_of_columns_names_file_and_line(command, content, broken, b
         ("train.tsv", b"cat\t\tanimal\n", "line 1: an empty field"),
         ("test.tsv", b"cat\tis_a\tanimal\t1\ncat\tis_a\tdog\ttrue\n", "line 2: label 'true'; expected 1"),
         ("entity2text.txt", b"cat\tone\ncat\ttwo\n", "line 2: a second, different text for 'cat'"),
-        ("entity2text.txt", b"cat\ta cat\n", "no text for"),
         ("relation2text.txt", b"eats\n", "line 1: 1 tab-separated column"),
     ],
 )
@@ -60,14 +59,21 @@ def test_missing_graph_folder(tmp_path, bad_input):
     assert str(tmp_path / "nothing") in bad_input("info", "--graph", tmp_path / "nothing")
 
 
-def test_graph_that_is_a_file(graph_folder, bad_input):
-    assert "train.tsv" in bad_input("info", "--graph", graph_folder / "train.tsv")
+def test_graph_that_is_a_file_of_no_known_format(tmp_path, bad_input):
+    (tmp_path / "graph.docx").write_text("cat eats mouse")
+    assert f"{tmp_path / 'graph.docx'}: of no known format" in bad_input("info", "--graph", tmp_path / "graph.docx")
+
+
+def test_long_texts_of_a_file_of_another_format(graph_folder, bad_input):
+    line = bad_input("info", "--graph", graph_folder / "train.tsv", "--long_text")
+    assert "train.tsv: long_text is for graph folders" in line
 
 
 def test_graph_folder_without_triplets(tmp_path, bad_input):
     line = bad_input("info", "--graph", tmp_path)
-    assert str(tmp_path) in line
-    assert "train.tsv" in line
+    assert f"{tmp_path}: no file that can be read in this folder" in line
+    (tmp_path / "entity2text.txt").write_text("a\tone\n")
+    assert "no train.tsv" in bad_input("info", "--graph", tmp_path)
 
 
 def test_unknown_graph_name_lists_the_known_ones(bad_input):
@@ -87,8 +93,8 @@ def test_graph_without_training_split_cannot_be_trained_on(tmp_path, bad_input, 
 
 @pytest.mark.parametrize("command", ["evaluate", "classify"])
 def test_unknown_split_lists_the_known_ones(command, model_folder, labeled_folder, bad_input):
-    line = bad_input(command, "--model", model_folder, "--graph", labeled_folder, "--split", "dev")
-    assert "no split 'dev'" in line
+    line = bad_input(command, "--model", model_folder, "--graph", labeled_folder, "--split", "holdout")
+    assert "no split 'holdout'" in line
     assert "train, validation, test" in line
 
 
@@ -285,7 +291,8 @@ def test_bad_value_of_a_training_flag(flags, expected, training, bad_input):
 
 def test_evaluation_without_validation_split_is_one_line(tmp_path, training, bad_input):
     folder = write_graph(tmp_path / "graph", validation=[])
-    assert "eval" in bad_input("train", *training, "--graph", folder, "--eval_strategy", "epoch")
+    options = ["--graph", folder, "--eval_strategy", "epoch", "--validation", 0]
+    assert "eval" in bad_input("train", *training, *options)
 
 
 def test_training_that_diverges_is_one_line(training, bad_input):

@@ -8,8 +8,8 @@ import pytest
 from lass_hf.core import vocabulary as module
 from lass_hf.core.errors import GraphError, UnknownNameError
 from lass_hf.core.vocabulary import BLANKS, Vocabulary
-from lass_hf.formats.name_forms import is_blank
-from lass_hf.formats.named_triplets import to_arrow_strings
+from lass_hf.names.name_forms import is_blank
+from lass_hf.names.named_triplets import to_arrow_strings
 
 WORDS = ["Berlin, a city", "Bern, a city", "Merlin, a wizard", "Lisbon, a city", "Madrid, a city", "Oslo, a city"]
 

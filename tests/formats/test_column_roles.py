@@ -6,7 +6,7 @@ import pytest
 
 from lass_hf.core.errors import GraphError
 from lass_hf.formats.column_roles import Column, edge_columns, find_column, node_columns
-from lass_hf.formats.source import ReadingOptions
+from lass_hf.names.source import ReadingOptions
 
 FILE = Path("graph.csv")
 

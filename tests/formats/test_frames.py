@@ -7,7 +7,7 @@ import pytest
 
 from lass_hf.core.errors import GraphError
 from lass_hf.formats.frames import source_of_networkx, source_of_pandas
-from lass_hf.formats.source import ReadingOptions
+from lass_hf.names.source import ReadingOptions
 
 FACTS = pd.DataFrame({"head": ["a", "b", "c"], "relation": ["r", "s", "r"], "tail": ["b", "c", "a"]})
 ROWS = [("a", "r", "b"), ("b", "s", "c"), ("c", "r", "a")]

@@ -12,7 +12,7 @@ import pytest
 
 from lass_hf.core.errors import GraphError
 from lass_hf.formats.graph_tables import read_graph_tables
-from lass_hf.formats.source import ReadingOptions
+from lass_hf.names.source import ReadingOptions
 
 DATA = Path(os.environ.get("LASS_DATA_DIR", "")) / "formats"
 

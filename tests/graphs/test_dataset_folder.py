@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lass_hf import KnowledgeGraph, load_benchmark
 from lass_hf.core.errors import GraphError
+from lass_hf.graphs import dataset_folder
 from lass_hf.graphs.loading import load_graph
 
 FILES = ["README.md", "entities.parquet", "relations.parquet", "triplets"]
@@ -162,7 +163,7 @@ def test_a_write_that_breaks_off_changes_nothing(folder, labeled_graph, graph, m
 
 
 def fail_to_rename(monkeypatch, *calls, error):
-    """Makes `Path.rename` raise at these calls, counted from 0; returns the list of all calls."""
+    """Makes `Path.rename` raise at these calls, counted from 0, on a disk that cannot swap; returns all calls."""
     made, rename = [], Path.rename
 
     def fail(path, target):
@@ -172,6 +173,7 @@ def fail_to_rename(monkeypatch, *calls, error):
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr(dataset_folder, "swap_folders", lambda one, other: False)
     return made
 
 

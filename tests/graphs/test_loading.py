@@ -177,7 +177,7 @@ def test_no_progress_bars_for_milliseconds_and_they_are_back_after(folder, capsy
         ("train.tsv", "a\tb\tc\na\tb\n", r"train.tsv, line 2: 2 column\(s\), expected 3"),
         ("test.tsv", "cat\tis_a\tdog\tperhaps\n", r"test.tsv, line 1: label 'perhaps'"),
         ("entity2text.txt", "cat\tcat\ncat\tdog\n", "entity2text.txt, line 2: a second, different text for 'cat'"),
-        ("relation2text.txt", "is_a\tis a\n", "relation2text.txt: no text for 'eats'"),
+        ("relation2text.txt", "is_a\tis a\n\n\tx\n", "relation2text.txt, line 2: 1 tab-separated"),
     ],
 )
 def test_errors_name_file_and_line_and_leave_no_table(folder, cache, file, content, fault):
@@ -296,7 +296,7 @@ def test_changed_code_does_not_load_tables_of_older_code(folder, reads, monkeypa
 
 def test_the_hashed_code_is_all_code_that_reads_a_folder():
     waiting, reached = (
-        [Path(datasets_builder.__file__).with_name("readers.py")],
+        [Path(datasets_builder.__file__).with_name("text_folder.py")],
         {Path(datasets_builder.__file__), READING_CODE[-2]},
     )
     while waiting:
@@ -304,7 +304,7 @@ def test_the_hashed_code_is_all_code_that_reads_a_folder():
         reached.add(module)
         for wing, name in re.findall(r"^from \.(?:\.(\w+)\.)?(\w+) import", module.read_text(), re.MULTILINE):
             found = (module.parents[1] / wing if wing else module.parent) / f"{name}.py"
-            if found not in reached and name not in ("errors", "known_triplets"):  # These modules read no file.
+            if found not in reached and name not in ("errors", "known_triplets"):  # These modules read no graph.
                 waiting.append(found)
     assert {path.resolve() for path in READING_CODE} == {path.resolve() for path in reached}
 

@@ -184,7 +184,8 @@ def test_a_long_text_may_stand_alone(tmp_path):
 
 
 BAD_FILES = {
-    "one column": ("train.tsv", b"a r b\n", 1, "1 tab-separated column"),
+    "one column": ("train.tsv", b"a\n", 1, "1 tab-separated column"),
+    "spaces for tabs": ("train.tsv", b"a r b\n", 1, "stand between spaces: put tabs there"),
     "two columns": ("train.tsv", b"a\tr\n", 1, "2 tab-separated column"),
     "five columns": ("train.tsv", b"a\tr\tb\t1\tx\n", 1, "5 tab-separated column"),
     "a line with fewer columns": ("train.tsv", b"a\tr\tb\nb\tr\ta\na\tr\n", 3, "2 column"),
@@ -218,8 +219,6 @@ BAD_FILES = {
     "a text without id": ("relation2text.txt", b"\ttext\n", 1, "empty id"),
     "two texts for one id": ("entity2text.txt", b"a\tone\nb\ttwo\na\tthree\n", 3, "'a'"),
     "two texts for one relation": ("relation2text.txt", b"r\tone\nr\ttwo\n", 2, "'r'"),
-    "an entity without text": ("entity2text.txt", b"a\tone\n", None, "'b'"),
-    "a relation without text": ("relation2text.txt", b"other\tone\n", None, "'r'"),
 }
 
 
@@ -292,12 +291,16 @@ def test_ids_that_look_the_same_are_two_and_a_warning_names_both(tmp_path, caplo
         assert KnowledgeGraph.from_directory(folder).entities.ids == [one, "b", other]
     (record,) = caplog.records
     assert record.getMessage().startswith(f"2 entities have ids that look like another one, such as {both}: if")
+    caplog.clear()
     write(tmp_path, entity2text=f"{one}\tone\nb\ttwo\n")
-    with pytest.raises(GraphError) as caught:
+    with caplog.at_level(logging.WARNING, logger="lass_hf"):
         KnowledgeGraph.from_directory(folder)
     written = dict(zip((one, other), both.split(" and "), strict=True))
-    assert f"no text for {written[other]}" in str(caught.value)
-    assert f"{written[one]} looks the same" in str(caught.value)
+    first = caplog.records[0].getMessage()
+    assert f"no text for {written[other]}" in first
+    assert f"{written[one]} looks the same" in first
+    with pytest.raises(GraphError, match="looks the same"):
+        KnowledgeGraph.from_triplets([(one, "r", "b"), (other, "r", "b")], entity_text={one: "one", "b": "two"})
 
 
 def test_a_long_text_of_an_id_that_looks_like_another_is_told(tmp_path, caplog):
@@ -334,10 +337,22 @@ def test_a_missing_file_of_long_texts_is_an_error(graph_folder):
         KnowledgeGraph.from_directory(graph_folder, long_text=True)
 
 
-def test_all_entities_without_text_are_counted(tmp_path):
-    write(tmp_path, train="a\tr\tb\nc\tr\td\n", entity2text="a\tone\n")
+@pytest.mark.parametrize("kind", ["entity", "relation"])
+def test_ids_stand_in_for_missing_texts_with_one_warning_that_counts_them(tmp_path, caplog, kind):
+    texts = {"entity": "a\tone\n", "relation": "other\tone\n"}[kind]
+    write(tmp_path, train="a\tr_s\tb_b\nc\tq\td\n", **{f"{kind}2text": texts})
+    with caplog.at_level(logging.WARNING, logger="lass_hf"):
+        graph = KnowledgeGraph.from_directory(tmp_path)
+    (record,) = caplog.records
+    expected = {"entity": "'b_b' (and 2 more entities)", "relation": "'r_s' (and 1 more relations)"}[kind]
+    assert f"{kind}2text.txt: no text for {expected}" in record.getMessage()
+    found = {"entity": graph.entities, "relation": graph.relations}[kind]
+    assert found.texts == {"entity": ["one", "b b", "c", "d"], "relation": ["one", "r s", "q"]}[kind]
+
+
+def test_texts_given_in_memory_must_be_those_of_all_entities():
     with pytest.raises(GraphError, match=r"'b' \(and 2 more entities\)"):
-        KnowledgeGraph.from_directory(tmp_path)
+        KnowledgeGraph.from_triplets([("a", "r", "b"), ("c", "r", "d")], entity_text={"a": "one"})
 
 
 def test_a_missing_folder_is_named(tmp_path):

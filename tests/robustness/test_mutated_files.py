@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.cards import card_trainer
+from helpers.imports import make_source
+from helpers.judged import METADATA, small_table
 from helpers.mutations import (
     Change,
     Hangs,
@@ -40,14 +42,20 @@ from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from lass_hf.evaluation.evaluate_and_record import evaluate_and_record
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.ranking_progress import RankingProgress
+from lass_hf.formats.rdf import read_rdf
+from lass_hf.graphs.import_files import SOURCE_FILE, read_source_record, write_import
+from lass_hf.graphs.importing import ImportedGraph, to_graph_parts
 from lass_hf.hub.card_files import CARD_DATA_FILE, CARD_FILE, add_evaluation, render_shared_card
 from lass_hf.hub.upload import list_shared_files
+from lass_hf.names.source import ReadingOptions
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
 from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.training.checkpoints import find_checkpoint
 from lass_hf.training.recipes import parse_training
 from lass_hf.training.run import load_trained_model, train
+from lass_hf.writers.tables import read_judged_triplets
+from lass_hf.writers.writing import write_judged_triplets
 
 LONGEST_LINE = 1000
 CONFIGS = ("config.json", "processor_config.json")
@@ -93,6 +101,62 @@ def text_graph(folder: Path) -> Reader:
     names = ("train.tsv", "dev.tsv", "test.tsv", "entity2text.txt", "relation2text.txt")
     files: dict[str, list[Change]] = {name: [change_lines] for name in names}
     return Reader(folder, files, lambda: graph_answer(KnowledgeGraph.from_directory(folder)))
+
+
+def rdf_files(folder: Path) -> Reader:
+    ox = pytest.importorskip("pyoxigraph")
+    folder.mkdir()
+    names = [ox.NamedNode(f"http://example.org/{name}") for name in ("a", "part_of", "b")]
+    label = ox.NamedNode("http://www.w3.org/2000/01/rdf-schema#label")
+    statements = [ox.Triple(*names), ox.Triple(names[0], label, ox.Literal("a thing", language="en"))]
+    prefixes = {"ex": "http://example.org/"}
+    for kind in (ox.RdfFormat.TURTLE, ox.RdfFormat.N_QUADS, ox.RdfFormat.RDF_XML, ox.RdfFormat.JSON_LD):
+        path = folder / f"{kind.file_extension}.{kind.file_extension}"
+        ox.serialize(statements, path, kind, prefixes={} if kind == ox.RdfFormat.N_QUADS else prefixes)
+    files: dict[str, list[Change]] = {path.name: [change_lines] for path in sorted(folder.iterdir())}
+    files["jsonld.jsonld"].append(change_json)
+
+    def read():
+        source = read_rdf(folder, ReadingOptions())
+        train = source.splits["train"]
+        assert len(set(train.names.to_pylist())) == len(train.names)
+        return train.codes.tolist(), train.names.to_pylist(), source.entities.to_pylist()
+
+    return Reader(folder, files, read)
+
+
+def benchmark_folder(folder: Path) -> Reader:
+    write_graph(folder, entity_text=None)
+    (folder / "test_neg.txt").write_text("cat\teats\thouse\n")
+    (folder / "entity2label.txt").write_text("cat\tcat\ndog\ta dog\n")
+    (folder / "entity2definition.txt").write_text("cat\tit purrs\n")
+    (folder / "relation2label.json").write_text(json.dumps({"eats": "eats", "is_a": "is a"}))
+    names = ("test_neg.txt", "entity2label.txt", "entity2definition.txt")
+    files: dict[str, list[Change]] = {name: [change_lines] for name in names}
+    files["relation2label.json"] = [change_json]
+    return Reader(folder, files, lambda: graph_answer(KnowledgeGraph.from_directory(folder)))
+
+
+def import_record(folder: Path) -> Reader:
+    source = make_source()
+    write_import(ImportedGraph(KnowledgeGraph(*to_graph_parts(source)[0]), source), "x", ReadingOptions(), folder)
+    return Reader(folder, {SOURCE_FILE: [change_json]}, lambda: repr(read_source_record(folder)))
+
+
+def judged_files(folder: Path) -> Reader:
+    folder.mkdir()
+    files: dict[str, list[Change]] = {}
+    for kind in ("tsv", "csv", "jsonl", "parquet"):
+        write_judged_triplets(small_table(), folder / f"rows.{kind}", METADATA)
+        files[f"rows.{kind}"] = [] if kind == "parquet" else [change_lines]
+    files["rows.jsonl"].append(change_json_line)
+    files["rows.tsv.metadata.json"] = [change_json]
+
+    def read():
+        read = [read_judged_triplets(folder / name) for name in files if not name.endswith("json")]
+        return [(rows.to_pylist(), metadata) for rows, metadata in read]
+
+    return Reader(folder, files, read)
 
 
 def dataset_folder(folder: Path) -> Reader:
@@ -235,7 +299,8 @@ def model_card(folder: Path) -> Reader:
 # The readers, and how many of a hundred mutations are of their files.
 READERS = {
     **{text_graph: 10, dataset_folder: 12, saved_graph: 14, saved_model: 8, saved_model_without_digests: 12},
-    **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6},
+    **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6, rdf_files: 8},
+    **{benchmark_folder: 5, import_record: 4, judged_files: 5},
 }
 
 

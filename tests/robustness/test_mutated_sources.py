@@ -21,8 +21,8 @@ from helpers.mutations import Change, Hangs, change_json, change_json_line, chan
 from lass_hf.core.errors import LassError
 from lass_hf.core.vocabulary import BLANKS
 from lass_hf.formats.graph_tables import read_graph_tables
-from lass_hf.formats.source import ReadingOptions
 from lass_hf.formats.table_files import read_table
+from lass_hf.names.source import ReadingOptions
 
 LONGEST_LINE = 1000
 CSV = b"""#version: 1

@@ -63,6 +63,17 @@ class NamedTriplets:
             names, codes = encoded.dictionary, encoded.indices.to_numpy()[codes]
         return cls(names, codes, labels)
 
+    @classmethod
+    def from_true_and_false(cls, true: "NamedTriplets", false: "NamedTriplets") -> "NamedTriplets":
+        """Joins n true and m false triplets, whose own labels are ignored, to n + m triplets with labels."""
+        import pyarrow as pa
+
+        encoded = pa.concat_arrays([true.names, false.names]).dictionary_encode()
+        positions = encoded.indices.to_numpy()
+        codes = np.concatenate([positions[true.codes], positions[false.codes + len(true.names)]])
+        labels = np.repeat(np.array([1, 0], dtype=np.int8), [len(true.codes), len(false.codes)])
+        return cls(encoded.dictionary, codes, labels)
+
     def find_header(self) -> list[str]:
         """Returns the names of the first triplet if it is the header of a table, else [].
 
@@ -74,6 +85,14 @@ class NamedTriplets:
             return []
         occurs = (others[:, 1] == first[1]).any() or np.isin(others[:, [0, 2]], first[[0, 2]]).any()
         return [] if occurs else names
+
+    def select(self, rows: np.ndarray | slice) -> "NamedTriplets":
+        """Returns some of the triplets.
+
+        Args:
+            rows: their numbers, a mask of shape (n,), or a slice.
+        """
+        return NamedTriplets(self.names, self.codes[rows], None if self.labels is None else self.labels[rows])
 
     def distinct_names(self, kind: str) -> "pa.LargeStringArray":
         """Lists the different names of "entities" or "relations" by first occurrence: head, tail, next head, ..."""

@@ -5,6 +5,7 @@ The functions take Arrow strings. What is no part of a name is removed; what may
 
 import logging
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,16 @@ def trim(strings: Any) -> Any:
     import pyarrow.compute as pc
 
     return pc.utf8_trim(strings, characters=BLANKS)
+
+
+def on_one_line(strings: Any) -> Any:
+    """Replaces each run of white space and control characters in Arrow strings by one space, and trims the strings.
+
+    What is replaced is what the lines of a text file cannot hold, or what no encoder tells from a space.
+    """
+    import pyarrow.compute as pc
+
+    return trim(pc.replace_substring_regex(strings, r"[\x00-\x20\x{85}\x{2028}\x{2029}]+", " "))
 
 
 def is_blank(strings: Any) -> np.ndarray:
@@ -78,27 +89,75 @@ def find_look_alikes(names: Any) -> tuple[int, list[str]]:
 
     if pc.all(pc.string_is_ascii(names)).as_py() is not False:
         return 0, []
-    codes = _appearances(names).dictionary_encode().indices.to_numpy()
-    is_shared = np.bincount(codes)[codes] > 1
-    if not is_shared.any():
-        return 0, []
-    same = np.flatnonzero(codes == codes[is_shared.argmax()])[:2]
-    return int(is_shared.sum()), [names[position].as_py() for position in same.tolist()]
+    is_same, pair = find_same_forms(names, visible_forms(names))
+    return int(is_same.sum()), [names[position].as_py() for position in pair]
 
 
-def _appearances(names: Any) -> "pa.LargeStringArray":
+def visible_forms(names: Any) -> "pa.LargeStringArray":
+    """Returns names as they look: composed, without marks without width, with one kind of space.
+
+    Args:
+        names: Arrow large strings.
+    """
     import pyarrow.compute as pc
 
-    composed = pc.utf8_normalize(names, form="NFC")
-    visible = pc.replace_substring_regex(composed, r"[\p{Cf}\x{fe00}-\x{fe0f}]", "")
-    return pc.replace_substring_regex(visible, r"\p{Zs}", " ")
+    def change(others: Any) -> Any:
+        composed = pc.utf8_normalize(others, form="NFC")
+        visible = pc.replace_substring_regex(composed, r"[\p{Cf}\x{fe00}-\x{fe0f}]", "")
+        return pc.replace_substring_regex(visible, r"\p{Zs}", " ")
+
+    return _change_where(pc.invert(pc.string_is_ascii(names)), names, change)
+
+
+def loose_forms(names: Any) -> "pa.LargeStringArray":
+    """Returns names in lower case, as they look, with one space for each run of white space and underscores.
+
+    Args:
+        names: Arrow large strings.
+    """
+    import pyarrow.compute as pc
+
+    lower = pc.utf8_lower(visible_forms(names))
+    mask = pc.match_substring_regex(lower, r"[_\t\n\r\f\v]|\s\s")
+    return _change_where(mask, lower, lambda others: pc.replace_substring_regex(others, r"[\s_]+", " "))
+
+
+def _change_where(mask: Any, names: Any, change: Callable[[Any], Any]) -> Any:
+    """Changes some Arrow strings: most names need no change, and each change copies all it is given."""
+    import pyarrow.compute as pc
+
+    return pc.replace_with_mask(names, mask, change(names.filter(mask)))
+
+
+def find_same_forms(names: Any, forms: Any) -> tuple[np.ndarray, list[int]]:
+    """Finds names that differ, but share a form.
+
+    Args:
+        names: n Arrow strings.
+        forms: the form of each name, n Arrow strings.
+
+    Returns:
+        Which names share their form with a different name, bool of shape (n,); and the positions of the first two that
+        do, or [].
+    """
+    if forms.equals(names):
+        return np.zeros(len(names), dtype=bool), []
+    numbers, codes = (strings.dictionary_encode().indices.to_numpy() for strings in (names, forms))
+    first = np.empty(codes.max(initial=-1) + 1, dtype=numbers.dtype)
+    first[codes[::-1]] = numbers[::-1]  # Of several values for one form, the last one stays.
+    differs = numbers != first[codes]
+    is_same = np.bincount(codes, weights=differs)[codes] > 0
+    if not differs.any():
+        return is_same, []
+    second = int(differs.argmax())
+    return is_same, [int((codes == codes[second]).argmax()), second]
 
 
 def look_alike_of(name: str, names: list[str]) -> str:
     """Returns the end of an error message: the one of some names that looks like an unknown one, or ""."""
     import pyarrow as pa
 
-    unknown, *known = _appearances(pa.array([name, *names], pa.large_string())).to_pylist()
+    unknown, *known = visible_forms(pa.array([name, *names], pa.large_string())).to_pylist()
     if unknown not in known:
         return ""
     return f"; {escaped(names[known.index(unknown)])} looks the same: write both alike"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lass_hf.formats.words import words_of_id
+from lass_hf.names.words import words_of_id
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,263 @@
+"""What an import leaves beside the graph: `import_report.json`, what became of a source; `source.json`, how to go back.
+
+`cli/importing.py` prints the report. The writers of results read `source.json` for ids in the source's own form.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import GraphError, LassError
+from ..core.vocabulary import escaped, is_unicode, shown
+from ..names.name_forms import on_one_line
+from ..names.named_triplets import to_arrow_strings
+from ..names.source import ReadingOptions
+from ..utils.checked_files import Types, check_types, read_json
+from ..version import __version__
+from .importing import ImportedGraph, warn_of_ids
+from .text_folder import WRITTEN_SPLITS, WRITTEN_TEXTS, write_directory
+
+REPORT_FILE = "import_report.json"
+SOURCE_FILE = "source.json"
+TEXT_COUNTS = ("named", "described", "only_category", "only_id", "example")
+MANY = 20  # triplets of a relation whose tails are looked at
+NEARLY_ALL = 0.9  # of the tails of a relation
+EXPECTED = "the record of a source, as lass-hf import writes it; import the source again"
+KEYS: Types = {
+    **{"path": str, "format": str, "files": list, "options": dict, "prefixes": dict},
+    **{"entities": dict, "relations": dict, "version": str, "date": str},
+}
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """Where the graph of a folder comes from.
+
+    Attributes:
+        path: the file or folder, or the name of the graph, as it was given.
+        format: its format, in words.
+        files: for each file that was read its path, its SHA-256 and its size in bytes.
+        options: the options of the reading that were given, by name.
+        prefixes: prefix -> namespace, by which ids were shortened.
+        entities: id -> form of the source, of the entities whose id is not just that.
+        relations: the same for relations.
+        version: the version of lass-hf that read it.
+        date: when it was read: ISO 8601, UTC.
+    """
+
+    path: str
+    format: str
+    files: list[dict[str, Any]]
+    options: dict[str, Any]
+    prefixes: dict[str, str]
+    entities: dict[str, str]
+    relations: dict[str, str]
+    version: str
+    date: str
+
+
+def write_import(
+    imported: ImportedGraph, name: str | Path, options: ReadingOptions, folder: str | Path
+) -> dict[str, Any]:
+    """Writes an imported graph as a folder of text files, with its report and the record of its source.
+
+    Args:
+        imported: the graph.
+        name: what was imported: a path, or the name of a graph.
+        options: what was read of it.
+        folder: a new or empty folder, or one that an import made, which is replaced as a whole.
+
+    Returns:
+        The report, as `describe_import` returns it.
+
+    Raises:
+        GraphError: the folder holds something else, or cannot be written, or an id cannot be in a text file.
+    """
+    report = describe_import(imported, name)
+    record = record_source(imported, name, options)
+    files = {REPORT_FILE: report, SOURCE_FILE: dataclasses.asdict(record)}
+    more = {file: json.dumps(content, ensure_ascii=False, indent=1) + "\n" for file, content in files.items()}
+    check_output(folder)
+    write_directory(imported.graph, folder, more)
+    return report
+
+
+def check_output(folder: str | Path) -> None:
+    """Raises GraphError if a folder holds anything and no import made it."""
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise GraphError(f"{folder}: a file; expected a folder, or a name that does not exist yet")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    own = {*WRITTEN_SPLITS.values(), *WRITTEN_TEXTS.values(), REPORT_FILE, SOURCE_FILE}
+    if names and (SOURCE_FILE not in names or names - own):
+        other = sorted(names - own) or sorted(names)
+        raise GraphError(f"{folder}: it holds {other[0]}, and no import made it; name a new folder")
+
+
+def record_source(imported: ImportedGraph, name: str | Path, options: ReadingOptions) -> SourceRecord:
+    """Makes the record of the source of a graph; its files are read again, for their digests."""
+    source = imported.source
+    forms = {}
+    for vocabulary in (imported.graph.entities, imported.graph.relations):
+        table = getattr(source, vocabulary.kind) if source else None
+        pairs = zip(table["id"].to_pylist(), table["source_id"].to_pylist(), strict=True) if source else ()
+        forms[vocabulary.kind] = {
+            id: own for id, own in pairs if own is not None and own != id and id in vocabulary.index
+        }
+    return SourceRecord(
+        path=str(name),
+        format=source.format if source else "graph",
+        files=[_describe_file(file) for file in source.files] if source else [],
+        options={option: getattr(options, option) for option in options.given()},
+        prefixes=dict(source.prefixes) if source else {},
+        **forms,
+        version=__version__,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _describe_file(file: Path) -> dict[str, Any]:
+    try:
+        with Path(file).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return {"path": str(file), "sha256": digest, "bytes": Path(file).stat().st_size}
+    except OSError as error:
+        raise GraphError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def read_source_record(folder: str | Path) -> SourceRecord | None:
+    """Reads the record of the source of a graph.
+
+    Args:
+        folder: a folder.
+
+    Returns:
+        The record; None for a folder that no import made.
+
+    Raises:
+        GraphError: the record is damaged.
+    """
+    file = Path(folder, SOURCE_FILE)
+    if not os.path.lexists(file):
+        return None
+    try:
+        content = read_json(file, EXPECTED)
+        check_types(file, content, KEYS, EXPECTED)
+    except LassError as error:
+        raise GraphError(str(error)) from None
+    for key in ("prefixes", "entities", "relations"):
+        for name, value in content[key].items():
+            if not isinstance(value, str) or not is_unicode(name + value):
+                raise GraphError(f"{file}: not {EXPECTED} ({key}: {escaped(name)} is {shown(value)})")
+    return SourceRecord(**{key: content[key] for key in KEYS})
+
+
+def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]:
+    """Describes what became of a source.
+
+    Args:
+        imported: the graph.
+        name: what was imported.
+
+    Returns:
+        A dict for JSON: `source`, `format`, `triplets` by split, `entities` (`count`, `in_no_triplet`, and from what
+        their texts are made), `text_length` in characters (`median`, `p95`, `longest`), `relations` (each with `id`,
+        `text`, `triplets` and an `example` in texts, the most frequent first), `left_out` (each with `what`, `count`,
+        `example`, `reason`), `notes`, `shared_names` and `similar_names` (`entities` or `names`, and an
+        `example`), and `warnings`, in sentences.
+    """
+    graph, source = imported.graph, imported.source
+    lengths = np.array([len(text) for text in graph.entities.texts])
+    relations = _describe_relations(imported)
+    return {
+        "source": str(name),
+        "format": source.format if source else "graph",
+        "triplets": {split: len(part) for split, part in graph.splits.items()},
+        "entities": {
+            "count": graph.num_entities,
+            "in_no_triplet": graph.num_entities - len(graph.candidates[0]),
+            **{name: getattr(imported.texts, name) for name in TEXT_COUNTS if imported.texts},
+        },
+        "text_length": {
+            "median": int(np.median(lengths)),
+            "p95": int(np.percentile(lengths, 95)),
+            "longest": int(lengths.max()),
+        },
+        "relations": relations,
+        "left_out": [dataclasses.asdict(part) for part in source.left_out] if source else [],
+        "notes": list(source.notes) if source else [],
+        **_describe_names(imported),
+        "warnings": _find_warnings(imported, relations),
+    }
+
+
+def _describe_relations(imported: ImportedGraph) -> list[dict[str, Any]]:
+    """Returns id, text, number of triplets and an example of each relation, the most frequent first."""
+    graph = imported.graph
+    triplets = np.concatenate([split.positives for split in graph.splits.values()])
+    numbers, firsts, counts = np.unique(triplets[:, 1], return_index=True, return_counts=True)
+    entities, relations = graph.entities.texts, graph.relations
+    return [
+        {
+            "id": relations.ids[number],
+            "text": relations.texts[number],
+            "triplets": count,
+            "example": [entities[triplets[first, 0]], relations.texts[number], entities[triplets[first, 2]]],
+        }
+        for count, number, first in sorted(
+            zip(counts.tolist(), numbers.tolist(), firsts.tolist(), strict=True), key=lambda row: (-row[0], row[1])
+        )
+    ]
+
+
+def _describe_names(imported: ImportedGraph) -> dict[str, Any]:
+    """Counts entities that share their name, and names that differ in case, spaces or Unicode form only."""
+    import pyarrow.compute as pc
+
+    if imported.source and imported.texts and imported.texts.named:
+        names = on_one_line(imported.source.entities["name"].combine_chunks().drop_null())
+    else:
+        names = to_arrow_strings("entities", imported.graph.entities.texts)
+    shared = names.value_counts()
+    counts, distinct = shared.field("counts").to_numpy(), shared.field("values")
+    forms = pc.utf8_lower(pc.utf8_normalize(distinct, form="NFKC"))
+    codes = pc.replace_substring_regex(forms, r"[\s_\p{Cf}]+", " ").dictionary_encode().indices.to_numpy()
+    is_similar = np.bincount(codes)[codes] > 1
+    pair = np.flatnonzero(codes == codes[is_similar.argmax()])[:2].tolist() if is_similar.any() else []
+    return {
+        "shared_names": {
+            "entities": int(counts[counts > 1].sum()),
+            "example": distinct[int(counts.argmax())].as_py() if (counts > 1).any() else None,
+        },
+        "similar_names": {"names": int(is_similar.sum()), "example": [distinct[number].as_py() for number in pair]},
+    }
+
+
+def _find_warnings(imported: ImportedGraph, relations: list[dict[str, Any]]) -> list[str]:
+    """Returns what looks wrong, a sentence each."""
+    warnings = []
+    if imported.texts and (warning := warn_of_ids(imported.texts, imported.graph.num_entities)):
+        warnings.append(warning)
+    if imported.texts and imported.texts.only_id:
+        graph, is_bare = imported.graph, imported.texts.is_bare
+        triplets = np.concatenate([split.positives for split in graph.splits.values()])
+        counts, num_bare = (
+            np.bincount(triplets[:, 1], weights, minlength=graph.num_relations)
+            for weights in (None, is_bare[triplets[:, 2]])
+        )
+        warnings += [
+            f"{num_bare[number]:,.0f} of {counts[number]:,} tails of {escaped(graph.relations.ids[number])} "
+            "have no text, and a model reads only their ids (exclude leaves the relation out)"
+            for number in np.flatnonzero((counts >= MANY) & (num_bare >= NEARLY_ALL * counts)).tolist()
+        ]
+    if single := [row["id"] for row in relations if row["triplets"] == 1]:
+        more = f" and {len(single) - 1:,} more relations have" if single[1:] else " has"
+        warnings.append(f"{escaped(single[0])}{more} one triplet only: too few to learn from (exclude leaves it out)")
+    return warnings

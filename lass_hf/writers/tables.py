@@ -1,0 +1,155 @@
+"""Writes and reads judged triplets as tables: TSV, CSV, JSON Lines and Parquet."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ..core.errors import LassError, library_errors
+from ..utils.checked_files import read_text
+from .cells import cells_of, cells_of_lists, lists_of, texts_of
+from .file_formats import FORMATS, format_of, sidecar_of
+from .judged_triplets import NAMES, TEXTS, FileMetadata, judged_schema, judged_triplets, short_doubles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+METADATA_KEY = b"lass_hf"  # in the schema of a Parquet file
+# What JSON may hold as it is, and a terminal or a reader of lines obeys.
+_OBEYED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def as_cells(chunk: "pa.Table") -> dict[str, Any]:
+    """Returns the columns of a chunk with texts that are safe in cells, and numbers as they are."""
+    chunk = chunk.combine_chunks()
+    columns = {name: column.chunk(0) for name, column in zip(chunk.column_names, chunk.columns, strict=True)}
+    return {
+        **columns,
+        **{name: cells_of(columns[name]) for name in (*NAMES, *TEXTS)},
+        "reasons": cells_of_lists(columns["reasons"]),
+    }
+
+
+def write_tsv_lines(columns: dict[str, Any], handle: BinaryIO) -> None:
+    r"""Writes one line for each row, without quotes: no cell has a tab or a newline.
+
+    Args:
+        columns: Arrow arrays of one length. A cell that begins with a quotation mark gets `\x22` for it, so that
+            readers that know quotes read the same as those that do not.
+        handle: what is written to.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = []
+    for column in columns.values():
+        strings = column.cast(pa.large_string())
+        if pa.types.is_large_string(column.type):
+            strings = pc.replace_substring_regex(strings, '^"', "\\\\x22")
+        texts.append(strings)
+    tab, end, nothing = (pa.scalar(text, pa.large_string()) for text in ("\t", "\n", ""))
+    replaced = {"null_handling": "replace", "null_replacement": ""}
+    texts[-1] = pc.binary_join_element_wise(texts[-1], end, nothing, **replaced)
+    lines = pc.binary_join_element_wise(*texts, tab, **replaced)
+    _, offsets, data = lines.buffers()
+    if data is not None:
+        ends = memoryview(offsets).cast("q")
+        handle.write(memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]])
+
+
+def write_tsv(chunks: "Iterator[pa.Table]", handle: BinaryIO) -> None:
+    """Writes a TSV file with a header line."""
+    handle.write(("\t".join(judged_schema().names) + "\n").encode())
+    for chunk in chunks:
+        write_tsv_lines(as_cells(chunk), handle)
+
+
+def write_csv(chunks: "Iterator[pa.Table]", handle: BinaryIO) -> None:
+    """Writes a CSV file with a header line; texts are quoted, numbers are not."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    reasons = pa.field("reasons", pa.large_string())
+    schema = judged_schema().set(judged_schema().get_field_index("reasons"), reasons)
+    with csv.CSVWriter(handle, schema) as writer:
+        for chunk in chunks:
+            writer.write_table(pa.table(as_cells(chunk), schema=schema))
+
+
+def write_jsonl(chunks: "Iterator[pa.Table]", handle: BinaryIO) -> None:
+    """Writes a JSON object for each row, in a line."""
+    for chunk in chunks:
+        rows = chunk.set_column(chunk.column_names.index("score"), "score", short_doubles(chunk["score"])).to_pylist()
+        lines = "\n".join([json.dumps(row, ensure_ascii=False) for row in rows])
+        handle.write((_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", lines) + "\n").encode())
+
+
+def write_parquet(chunks: "Iterator[pa.Table]", handle: BinaryIO, metadata: FileMetadata) -> None:
+    """Writes a Parquet file, with the metadata in its schema."""
+    from pyarrow import parquet
+
+    schema = judged_schema().with_metadata({METADATA_KEY: metadata.as_json()})
+    with parquet.ParquetWriter(handle, schema, compression="zstd") as writer:
+        for chunk in chunks:
+            writer.write_table(chunk.replace_schema_metadata(schema.metadata))
+
+
+def read_judged_triplets(file: str | Path, format: str | None = None) -> "tuple[pa.Table, FileMetadata | None]":
+    """Reads judged triplets of a TSV, CSV, JSON Lines or Parquet file that `write_judged_triplets` wrote.
+
+    Args:
+        file: the file; people may have edited it, and put its columns in another order.
+        format: the name of its format, if its ending does not say it.
+
+    Returns:
+        The rows, and the metadata; None without the file beside it that holds them.
+
+    Raises:
+        LassError: the file cannot be read, or has other columns or values.
+    """
+    kind = format_of(file, format)
+    if kind not in ("tsv", "csv", "jsonl", "parquet"):
+        raise LassError(f"{file}: {kind} is not read back; expected TSV, CSV, JSON Lines or Parquet")
+    with library_errors(f"{file}: cannot be read as {kind}", "", LassError):
+        columns, metadata = (_read_parquet if kind == "parquet" else _read_text)(Path(file), kind)
+        place = sidecar_of(file) if FORMATS[kind].has_sidecar else Path(file)
+        if place != Path(file) and place.exists():
+            metadata = read_text(place)
+    try:
+        rows = judged_triplets(**columns)
+    except LassError as error:
+        raise LassError(f"{file}: {error}") from None
+    return rows, None if metadata is None else FileMetadata.from_json(metadata, place)
+
+
+def _read_parquet(file: Path, kind: str) -> tuple[dict[str, Any], bytes | None]:
+    from pyarrow import parquet
+
+    table = parquet.read_table(file)
+    return dict(zip(table.column_names, table.columns, strict=True)), (table.schema.metadata or {}).get(METADATA_KEY)
+
+
+def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], None]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv
+
+    if kind == "jsonl":
+        with file.open(encoding="utf-8", newline="\n") as lines:
+            rows = [json.loads(line) for line in lines if line.strip()]
+        return {name: [row.get(name) for row in rows] for name in judged_schema().names}, None
+    parsing = csv.ParseOptions(delimiter="\t", quote_char=False) if kind == "tsv" else csv.ParseOptions()
+    types = dict.fromkeys(judged_schema().names, pa.large_string())
+    table = csv.read_csv(file, parse_options=parsing, convert_options=csv.ConvertOptions(column_types=types))
+    columns = {}
+    for one in judged_schema():
+        if one.name in table.column_names:
+            cells = table[one.name].combine_chunks()
+            if one.name == "reasons":
+                columns[one.name] = lists_of(cells)
+            elif one.name in (*NAMES, *TEXTS):
+                columns[one.name] = texts_of(cells)
+            else:
+                columns[one.name] = pc.if_else(pc.equal(cells, ""), None, cells).cast(one.type)
+    return columns, None

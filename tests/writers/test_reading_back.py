@@ -1,0 +1,48 @@
+"""The readers of this package read what its writers wrote: a file of predictions is a graph, too."""
+
+import pytest
+from helpers.judged import METADATA, small_table
+
+from lass_hf.formats.reading import read_source
+from lass_hf.writers.writing import write_judged_triplets
+
+
+def triplets_of(file):
+    source = read_source(file)
+    triplets = source.splits["train"]
+    names = triplets.names.to_pylist()
+    rows = {tuple(names[code] for code in row) for row in triplets.codes.tolist()}
+    return rows, triplets.labels, {row["id"]: row["name"] for row in source.entities.to_pylist()}
+
+
+@pytest.mark.parametrize("format", ["tsv", "csv", "jsonl", "parquet", "kgx"])
+def test_a_table_is_read_with_texts_and_labels(format, tmp_path):
+    file = tmp_path / f"rows.{'kgx.tsv' if format == 'kgx' else format}"
+    write_judged_triplets(small_table(relation=["biolink:eats"] * 2), file, METADATA)
+    rows, labels, names = triplets_of(file)
+    assert rows == {("cat", "biolink:eats", "mouse"), ("dog", "biolink:eats", "animal")}
+    assert labels.tolist() == [1, 0]
+    assert names["cat"] == "cat, a small animal"
+
+
+@pytest.mark.parametrize(("format", "ending"), [("turtle", "ttl"), ("ntriples-1.2", "nt"), ("nquads-1.2", "nq")])
+def test_rdf_is_read_as_the_accepted_triplets(format, ending, tmp_path):
+    pytest.importorskip("pyoxigraph")
+    table = small_table(head=["http://e.org/cat", "http://e.org/dog"], relation=["skos:exactMatch"] * 2)
+    write_judged_triplets(table, tmp_path / f"rows.{ending}", METADATA, format)
+    rows, _, _ = triplets_of(tmp_path / f"rows.{ending}")
+    assert rows == {("http://e.org/cat", "skos:exactMatch", "urn:lass-hf:entity:mouse")}
+
+
+def test_sssom_is_read_as_mappings(tmp_path):
+    write_judged_triplets(small_table(relation=["skos:exactMatch"] * 2), tmp_path / "rows.sssom.tsv", METADATA)
+    rows, _, names = triplets_of(tmp_path / "rows.sssom.tsv")
+    assert ("lass.entity:cat", "skos:exactMatch", "lass.entity:mouse") in rows
+    assert names["lass.entity:cat"] == "cat, a small animal"
+
+
+def test_obo_is_read_as_the_accepted_triplets(tmp_path):
+    pytest.importorskip("pronto")
+    write_judged_triplets(small_table(relation=["is_a", "is_a"]), tmp_path / "rows.obo", METADATA)
+    rows, _, _ = triplets_of(tmp_path / "rows.obo")
+    assert rows == {("cat", "is_a", "mouse")}

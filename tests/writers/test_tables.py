@@ -1,0 +1,170 @@
+"""Judged triplets as TSV, CSV, JSON Lines and Parquet: readers of others read them, and hostile texts do nothing."""
+
+import csv
+import json
+import re
+
+import pyarrow as pa
+import pytest
+from helpers.judged import HOSTILE, METADATA, small_table, tables
+from helpers.properties import for_all
+from helpers.tiny import one_line
+from pyarrow import parquet
+
+from lass_hf.core.errors import LassError
+from lass_hf.writers.cells import cells_of, escape, texts_of, unescape
+from lass_hf.writers.judged_triplets import NAMES, TEXTS
+from lass_hf.writers.tables import read_judged_triplets
+from lass_hf.writers.writing import write_judged_triplets
+
+FORMULA = re.compile("[ ']*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+@pytest.mark.parametrize("format", ["tsv", "csv", "jsonl", "parquet"])
+def test_every_table_comes_back_as_it_was(format, tmp_path, request):
+    file = tmp_path / f"rows.{format}"
+
+    def check(table):
+        write_judged_triplets(table, file, METADATA)
+        rows, metadata = read_judged_triplets(file)
+        assert rows.equals(table)
+        assert metadata == METADATA
+        return True
+
+    for_all(request, 8, table=tables)(check)
+
+
+@pytest.mark.parametrize(("format", "dialect"), [("tsv", "excel-tab"), ("tsv", "unquoted"), ("csv", "excel")])
+def test_a_reader_of_csv_sees_each_row_and_no_formula(format, dialect, tmp_path, request):
+    file = tmp_path / f"rows.{format}"
+    quoting = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if dialect == "unquoted" else {"dialect": dialect}
+
+    def check(table):
+        write_judged_triplets(table, file, METADATA)
+        with file.open(encoding="utf-8", newline="") as lines:
+            header, *rows = csv.reader(lines, **quoting)
+        assert header == table.column_names
+        assert len(rows) == len(table)
+        for row, expected in zip(rows, table.to_pylist(), strict=True):
+            cells = dict(zip(header, row, strict=True))
+            for name in (*NAMES, *TEXTS):
+                assert not FORMULA.match(cells[name]) or cells[name].startswith("'")
+                assert texts_of(pa.array([cells[name]], pa.large_string())).to_pylist() == [expected[name]] or (
+                    format == "tsv" and cells[name].startswith("\\x22")
+                )
+            assert float(cells["score"]) == pytest.approx(expected["score"], rel=1e-6)
+            assert float(cells["probability"] or -1) == (
+                -1 if expected["probability"] is None else expected["probability"]
+            )
+        return len(rows)
+
+    for_all(request, 6, table=tables)(check)
+
+
+@pytest.mark.parametrize("format", ["tsv", "csv", "jsonl", "kgx"])
+def test_no_line_of_text_holds_what_a_terminal_obeys(format, tmp_path, request):
+    file = tmp_path / "rows"
+
+    def check(table):
+        write_judged_triplets(table, file, METADATA, format)
+        content = file.read_text(encoding="utf-8")
+        assert not OBEYED.search(content)
+        assert content.count("\n") == len(content.splitlines()) == len(table) + (format != "jsonl")
+        assert not OBEYED.search((tmp_path / "rows.metadata.json").read_text(encoding="utf-8"))
+        return True
+
+    for_all(request, 6, table=tables)(check)
+
+
+def test_lines_of_json_have_exact_texts_and_short_numbers(tmp_path):
+    write_judged_triplets(small_table(head=["=x\x1b\u202e", "日本"]), tmp_path / "rows.jsonl", METADATA)
+    text = (tmp_path / "rows.jsonl").read_text(encoding="utf-8")
+    first, second = map(json.loads, text.splitlines())
+    assert first["head"] == "=x\x1b\u202e"
+    assert "日本" in text
+    assert (first["score"], first["probability"], first["reasons"]) == (0.1, 0.9, ["a neighbor eats it"])
+    assert (second["known"], second["label"], second["rank"]) == (True, False, 2)
+
+
+def test_parquet_has_exact_texts_types_and_the_metadata(tmp_path):
+    table = small_table(head=["=x\x1b\u202e", "日本"])
+    write_judged_triplets(table, tmp_path / "rows.parquet", METADATA)
+    read = parquet.read_table(tmp_path / "rows.parquet")
+    assert read.equals(table)
+    assert json.loads(read.schema.metadata[b"lass_hf"])["model"] == "runs/m"
+    assert not (tmp_path / "rows.parquet.metadata.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("plain text, as it is", "plain text, as it is"),
+        ("=1+1", "'=1+1"),
+        ("-5", "'-5"),
+        ("'=x", "''=x"),
+        ("'t Hooft", "'t Hooft"),
+        ("a;=1+1;b; c;-d", "a;'=1+1;b; c;'-d"),
+        (r"\alpha", r"\alpha"),
+        (r"\x41", r"\x5cx41"),
+        ("a\tb\nc", r"a\x09b\x0ac"),
+        ("\u202e", r"\u202e"),
+    ],
+)
+def test_a_cell_says_what_it_must_and_no_more(text, cell):
+    cells = cells_of(pa.array([text], pa.large_string()))
+    assert cells.to_pylist() == [cell]
+    assert texts_of(cells).to_pylist() == [text]
+
+
+def test_escapes_can_be_undone():
+    joined = [a + b for a in HOSTILE for b in HOSTILE]
+    assert [unescape(escape(text)) for text in joined] == joined
+    array = pa.array(joined, pa.large_string())
+    assert texts_of(cells_of(array)).equals(array)
+
+
+def test_a_table_that_people_edited_is_read(tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("label,score,head,tail,relation,note\nTRUE,1,cat,'-5,eats,mine\n,2,dog,food,eats,\n")
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(tmp_path / "none.csv")
+    one_line(error, "none.csv: cannot be read as csv")
+    rows, metadata = read_judged_triplets(file)
+    assert metadata is None
+    assert rows["label"].to_pylist() == [True, None]
+    assert rows["tail"].to_pylist() == ["-5", "food"]
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ("head,relation,tail\na,b,c\n", ["rows.csv: no column 'score'"]),
+        ("head,relation,tail,score\na,b,c,much\n", ["rows.csv", "much"]),
+        ("head,relation,tail,score\na,b,c,1\na,,c,1\n", ["rows.csv: row 2", "relation"]),
+        ("head,relation,tail,score\na,b,c,nan\n", ["row 1: score nan"]),
+        ("head,relation,tail,score\na,b\n", ["rows.csv: cannot be read as csv"]),
+    ],
+)
+def test_a_damaged_table_is_refused_in_one_line(content, parts, tmp_path):
+    (tmp_path / "rows.csv").write_text(content)
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(tmp_path / "rows.csv")
+    one_line(error, *parts)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"), [("{", "not the metadata"), ("[]", "no JSON object"), ('{"model": 1}', "model is of type int")]
+)
+def test_damaged_metadata_are_refused(content, part, tmp_path):
+    write_judged_triplets(small_table(), tmp_path / "rows.tsv", METADATA)
+    (tmp_path / "rows.tsv.metadata.json").write_text(content)
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(tmp_path / "rows.tsv")
+    one_line(error, "rows.tsv.metadata.json: ", part)
+
+
+def test_a_format_that_is_not_read_back_is_named(tmp_path):
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(tmp_path / "rows.obo")
+    one_line(error, "obo is not read back")
