@@ -296,6 +296,7 @@ def test_an_option_for_a_column_that_is_not_there_is_refused(tmp_path, options, 
             "line 2: 'all' in column 'set'; expected train",
         ),
         (["head relation tail at", "a r b 1", "a r c "], {"date_column": "at"}, "line 3: no date in column 'at'"),
+        (["head relation tail", "a r ", " r b"], {}, "line 2: no row has a head, a relation and a tail"),
         (["id name", "a Ant"], {}, r"1 table\(s\) of nodes, and none of edges; expected columns such as head"),
     ],
 )
