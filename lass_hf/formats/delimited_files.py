@@ -8,7 +8,7 @@ file close in their field: many programs write tabs without quoting.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -19,7 +19,6 @@ import numpy as np
 
 from ..core.errors import GraphError, library_errors
 from ..core.vocabulary import BLANKS
-from .table_files import Header, Table, check_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -157,8 +156,20 @@ class _Records:
                 raise
 
 
-def read_delimited(path: Path, data: bytes, header: Header) -> Table:
-    """Takes the text of a file of separated values apart; `table_files.read_table` has the rest to be said."""
+def parse_delimited(path: Path, data: bytes) -> "tuple[pa.Table, Callable[[int], int]]":
+    """Takes the text of a file of separated values apart.
+
+    Args:
+        path: the file; its ending decides on the delimiter where the content does not.
+        data: its text in UTF-8, without NUL characters.
+
+    Returns:
+        All rows, a header included: an Arrow table of large strings, with the columns "1", "2", ...; and a function
+        that returns the line of a row, counted from 0.
+
+    Raises:
+        GraphError: a row has another number of columns than the first one, a quote does not close, or there is no row.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -172,14 +183,7 @@ def read_delimited(path: Path, data: bytes, header: Header) -> Table:
         table = pa.table(columns, names=table.column_names)
     if not len(table := _without_blank_end(table)):
         raise GraphError(f"{path}: no rows; expected a table with at least one row")
-    first = [column[0].as_py() for column in table.columns]
-    first[0] = first[0].removeprefix("#") if records.data.startswith(b"#", records.start) else first[0]
-    has_header = header if isinstance(header, bool) else header([name.strip(BLANKS) for name in first])
-    names = table.column_names
-    if has_header:
-        names = check_names(f"{path}, line {records.first_line}", first)
-        table = table.slice(1).rename_columns(names)
-    return Table(path, names, table, has_header, (), lambda row: records.line_of(row + has_header))
+    return table, records.line_of
 
 
 def _without_blank_end(table: "pa.Table") -> "pa.Table":

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core.errors import GraphError, first_line, library_errors
 from ..core.vocabulary import BLANKS, escaped, shown
+from .delimited_files import parse_delimited
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,9 +84,7 @@ def read_table(path: str | Path, header: Header = True) -> Table:
     elif OBJECTS.match(data := read_text_bytes(path)) or name.endswith((".jsonl", ".ndjson", ".json")):
         table = _read_json(path, data)
     else:
-        from .delimited_files import read_delimited
-
-        table = read_delimited(path, data, header)
+        table = _read_delimited(path, data, header)
     if table.nested and not table.header:
         raise GraphError(f"{path}: only nested values ({', '.join(table.nested)}); expected columns of strings")
     if not len(table):
@@ -179,6 +178,17 @@ def check_names(place: str, names: list[str]) -> list[str]:
                 f"{place}: columns {first + 1} and {number + 1} are both named {escaped(name)}; rename one"
             )
     return trimmed
+
+
+def _read_delimited(path: Path, data: bytes, header: Header) -> Table:
+    """Reads separated values; a header can begin with #."""
+    table, line_of = parse_delimited(path, data)
+    first = [column[0].as_py().strip(BLANKS) for column in table.columns]
+    first[0] = first[0].removeprefix("#") or first[0]
+    if not (header if isinstance(header, bool) else header(first)):
+        return Table(path, table.column_names, table, False, (), line_of)
+    names = check_names(f"{path}, line {line_of(0)}", first)
+    return Table(path, names, table.slice(1).rename_columns(names), True, (), lambda row: line_of(row + 1))
 
 
 # Parquet
