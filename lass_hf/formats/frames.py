@@ -18,7 +18,6 @@ from .graph_tables import COLUMN_OPTIONS, source_of_tables
 from .table_files import JOINED_BY, Table, is_nested, to_table
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 EDGES, NODES = Path("edges"), Path("nodes")  # where errors say that something is wrong
@@ -117,13 +116,12 @@ def _relate(edges: Table) -> tuple[Table, str]:
 
 
 def _table_of_frame(path: Path, frame: Any) -> Table:
-    import pandas as pd
     import pyarrow as pa
 
-    if not isinstance(frame, pd.DataFrame):
+    if not all(hasattr(frame, name) for name in ("columns", "index", "iloc")):
         raise GraphError(f"{path}: a {type(frame).__name__}; expected a pandas DataFrame")
-    if isinstance(frame.columns, pd.MultiIndex) or isinstance(frame.index, pd.MultiIndex):
-        axis = "columns" if isinstance(frame.columns, pd.MultiIndex) else "rows"
+    if max(frame.columns.nlevels, frame.index.nlevels) > 1:
+        axis = "columns" if frame.columns.nlevels > 1 else "rows"
         raise GraphError(f"{path}: a MultiIndex for the {axis}; expected one level: reset_index() makes columns of it")
     if frame.index.name is not None:
         frame = frame.reset_index()
@@ -142,9 +140,8 @@ def _table_of_frame(path: Path, frame: Any) -> Table:
     return to_table(path, pa.table(columns), tuple(nested))
 
 
-def _to_arrow(path: Path, name: str, series: "pd.Series") -> "pa.ChunkedArray | None":
+def _to_arrow(path: Path, name: str, series: Any) -> "pa.ChunkedArray | None":
     """Returns a column of a DataFrame with nulls where values are missing, or None if its values are no text."""
-    import pandas as pd
     import pyarrow as pa
 
     try:
@@ -155,7 +152,7 @@ def _to_arrow(path: Path, name: str, series: "pd.Series") -> "pa.ChunkedArray | 
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         pass
     try:  # Strings and integers together, as ids may be.
-        codes, values = pd.factorize(series)
+        codes, values = series.factorize()
     except TypeError:
         return None
     strings = [_to_string(value) for value in values]

@@ -4,48 +4,27 @@
 what their columns are for. No Python loop runs over rows.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..core.errors import GraphError
-from ..core.vocabulary import SLOT_NAMES, SPLITS, escaped, shown
-from ..names.name_forms import is_blank, trim
+from ..core.vocabulary import SLOT_NAMES, escaped, shown
+from ..names.name_forms import is_blank
 from ..names.named_triplets import NamedTriplets, collect_names, first_true
 from ..names.source import LeftOut, ReadingOptions, Source, names_table
 from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed, node_columns
-from .detection import detect_format, ending_of
-from .node_tables import Names, Nodes, keep_spaces_apart, merge_nodes, nodes_of_ends, read_nodes
+from .detection import detect_format
+from .edge_tables import TRUTH, Edges, collect_triplets, read_ends
+from .node_tables import Nodes, keep_spaces_apart, merge_nodes, read_nodes, take_literals
 from .table_files import Table, read_table
 
 COLUMN_OPTIONS = tuple(f"{role}_column" for role in (*SLOT_NAMES, "id", "split", "date"))
-TRUTH = {"1": 1, "true": 1, "0": 0, "-1": 0, "false": 0}
 NAME_THEM = "name the columns by --head_column, --relation_column and --tail_column"
 NO_HEADER = "; if the line names no columns, put one with head, relation and tail above"
+KGTK = {"node1", "label", "node2"}  # the names of its columns
 DIRECTIONS = {"directed", "undirected", "mutual"}
-SPLIT_NUMBERS = {"train": 0, "training": 0, **dict.fromkeys(("validation", "valid", "dev", "val"), 1), "test": 2}
-
-
-@dataclass
-class _Edges:
-    """A table of edges, and its heads, relations and tails."""
-
-    table: Table
-    columns: EdgeColumns
-    ends: list[Names]
-
-    def is_complete(self) -> np.ndarray:
-        """Checks which rows have a head, a relation and a tail: bool of shape (n,)."""
-        return ~np.logical_or.reduce([end.is_missing() for end in self.ends])
-
-    def named_end(self, slot: int) -> Nodes | None:
-        """Returns what the table says of its heads, relations or tails, if anything."""
-        columns = {"name": self.columns.names[slot], "category": self.columns.categories[slot]}
-        names = {kind: column.name for kind, column in columns.items() if column}
-        return nodes_of_ends(self.table, self.ends[slot], names) if names else None
 
 
 def read_graph_tables(path: Path, options: ReadingOptions) -> Source:
@@ -97,7 +76,7 @@ def source_of_tables(path: Path, format: str, tables: list[Table], options: Read
     heads, relations, tails = ([node for part in edges if (node := part.named_end(slot))] for slot in range(3))
     source.entities = merge_nodes(source, [*nodes, *heads, *tails])
     source.relations = merge_nodes(source, relations)
-    _collect_triplets(source, edges, options)
+    collect_triplets(source, edges, options)
     if nodes:
         _note_unlisted(source, edges)
     return source
@@ -142,20 +121,16 @@ def _check_options(path: Path, tables: list[Table], options: ReadingOptions) -> 
             raise GraphError(f"{path}: no column {shown(name)} for {option}; expected {listed(header)}")
 
 
-def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) -> tuple[list[_Edges], list[Nodes]]:
-    edges, nodes, kinds = [], [], set()
+def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) -> tuple[list[Edges], list[Nodes]]:
+    edges: list[Edges] = []
+    nodes: list[Nodes] = []
     has_header = any(table.has_header for table in tables)
     for table in tables:
         of_edges = None if has_header else _without_header(source, table)
         if table.has_header:
             of_edges = edge_columns(table.path, table.header, options, partial(_holds_flags, table))
         if of_edges:
-            edges.append(_Edges(table, of_edges, _ends(source, table, of_edges)))
-            used = [*of_edges.ends, *of_edges.names, *of_edges.categories, of_edges.label]
-            kinds |= {column.role or column.key for column in of_edges.ends if column}
-            names = [options.split_column, options.date_column]
-            used += [find_column(table.header, name) for name in names if name]
-            _leave_out_columns(source, table, used, "a triplet is a head, a relation and a tail")
+            _read_edges(source, table, of_edges, options, edges, nodes)
         elif table.has_header and (of_nodes := node_columns(table.path, table.header, options)):
             nodes.append(read_nodes(source, table, of_nodes))
             used = [of_nodes.id, *of_nodes.names, *of_nodes.descriptions, of_nodes.category]
@@ -175,13 +150,35 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
         raise GraphError(
             f"{source.path}: {what}, and none of edges; expected columns such as head, relation and tail; {NAME_THEM}"
         )
+    kinds = {column.role or column.key for part in edges for column in part.columns.ends if column}
     if kinds & {"START_ID", "END_ID"}:
         source.format = f"Neo4j import {'folder' if len(tables) > 1 else 'file'}"
     elif {"subject", "predicate", "object"} <= kinds and any("category" in part.texts for part in nodes):
         source.format = "KGX"
-    elif kinds == {"node1", "label", "node2"}:
+    elif kinds == KGTK:
         source.format = "KGTK"
     return edges, nodes
+
+
+def _read_edges(
+    source: Source,
+    table: Table,
+    columns: EdgeColumns,
+    options: ReadingOptions,
+    edges: list[Edges],
+    nodes: list[Nodes],
+) -> None:
+    """Adds a table to the edges, and to the nodes what KGTK says of them among the edges."""
+    ends = [column for column in columns.ends if column]
+    if {column.key for column in ends} == KGTK:
+        table, of_literals = take_literals(source, table, tuple(column.name for column in ends))
+        nodes += of_literals
+        if not len(table):
+            return
+    edges.append(Edges(table, columns, read_ends(source, table, columns)))
+    used = [*ends, *columns.names, *columns.categories, columns.label]
+    used += [find_column(table.header, name) for name in (options.split_column, options.date_column) if name]
+    _leave_out_columns(source, table, used, "a triplet is a head, a relation and a tail")
 
 
 def _without_header(source: Source, table: Table) -> EdgeColumns | None:
@@ -234,98 +231,7 @@ def _leave_out_columns(source: Source, table: Table, used: list[Column | None], 
         source.left_out.append(LeftOut(what, len(table), name, "only strings and lists of strings are read"))
 
 
-# Edges
-
-
-def _ends(source: Source, table: Table, columns: EdgeColumns) -> list[Names]:
-    import pyarrow as pa
-
-    ends = []
-    for column, slot in zip(columns.ends, SLOT_NAMES, strict=True):
-        if column is None:
-            name = table.path.name.removesuffix(".gz").removesuffix(ending_of(table.path))
-            if not columns.ends[0].role:
-                source.notes.append(f"{table.path} has no column of relations: its relation is called {shown(name)}")
-            ends.append(Names(pa.array([name], pa.large_string()), np.zeros(len(table), np.int32)))
-            continue
-        ends.append(Names.of(table.columns[column.name]))
-        if is_blank(ends[-1].different).all():
-            raise GraphError(f"{table.path}: column {shown(column.name)} is empty in all rows; expected the {slot}s")
-    return ends
-
-
-def _collect_triplets(source: Source, edges: list[_Edges], options: ReadingOptions) -> None:
-    """Makes the splits of the source, their labels and dates of the complete rows of all tables of edges."""
-    import pyarrow as pa
-
-    encoded = pa.concat_arrays([end.different for part in edges for end in part.ends]).dictionary_encode()
-    positions = iter(np.split(encoded.indices.to_numpy(), np.cumsum([len(e.different) for p in edges for e in p.ends])))
-    pieces: dict[str, list[tuple[np.ndarray, np.ndarray | None]]] = {}
-    dates: list[Any] = []
-    incomplete, example = 0, ""
-    for part in edges:
-        codes = np.stack([next(positions)[end.codes] for end in part.ends], axis=1)
-        is_complete = part.is_complete()
-        if not is_complete.all():
-            example = example or part.table.place(first_true(~is_complete))
-            incomplete += int((~is_complete).sum())
-        labels = _flags(part, is_complete, part.columns.label, TRUTH, "1 (true), or 0 or -1 (false)")
-        split_column = _column(part, options.split_column)
-        in_split = _flags(part, is_complete, split_column, SPLIT_NUMBERS, ", ".join(SPLITS))
-        if in_split is None:
-            in_split = np.full(len(codes), _split_of_file(part) if len(edges) > 1 else 0, np.int8)
-        for number, split in enumerate(SPLITS):
-            if (chosen := (in_split == number) & is_complete).any():
-                pieces.setdefault(split, []).append((codes[chosen], None if labels is None else labels[chosen]))
-        if date_column := _column(part, options.date_column):
-            values = trim(part.table.columns[date_column.name])
-            if (is_wrong := is_blank(values) & is_complete & (in_split == 0)).any():
-                place = part.table.place(first_true(is_wrong))
-                raise GraphError(f"{place}: no date in column {shown(date_column.name)}; expected one in each row")
-            dates += values.filter(pa.array((in_split == 0) & is_complete)).chunks
-    for split in SPLITS:
-        if split in pieces:
-            codes = np.concatenate([codes for codes, _ in pieces[split]])
-            of_parts = [np.ones(len(rows), np.int8) if of is None else of for rows, of in pieces[split]]
-            has_labels = any(of is not None for _, of in pieces[split])
-            labels = np.concatenate(of_parts) if has_labels else None
-            source.splits[split] = NamedTriplets(encoded.dictionary, codes, labels)
-    source.dates = pa.chunked_array(dates, pa.large_string()) if dates else None
-    if incomplete:
-        reason = "a triplet needs a head, a relation and a tail; the example is the first of the rows"
-        source.left_out.append(LeftOut("rows with an empty head, relation or tail", incomplete, example, reason))
-
-
-def _column(part: _Edges, name: str | None) -> Column | None:
-    """Finds the column of splits or dates, which each table of edges needs if one has it."""
-    if name is None:
-        return None
-    if column := find_column(part.table.header, name):
-        return column
-    raise GraphError(f"{part.table.path}: no column {shown(name)}; expected {listed(part.table.header)}")
-
-
-def _split_of_file(part: _Edges) -> int:
-    """Returns the number of the split that a file with a column of relations is called after, else that of "train"."""
-    return SPLIT_NUMBERS.get(part.table.path.name.split(".")[0].lower(), 0) if part.columns.ends[1] else 0
-
-
-def _flags(
-    part: _Edges, is_complete: np.ndarray, column: Column | None, known: dict[str, int], expected: str
-) -> np.ndarray | None:
-    """Returns a small number for each value of a column, int8 of shape (n,); None without a column."""
-    if column is None:
-        return None
-    values = Names.of(part.table.columns[column.name])
-    numbers = np.array([known.get(value.lower(), -1) for value in values.different.to_pylist()], np.int8)[values.codes]
-    if (is_wrong := (numbers == -1) & is_complete).any():
-        row = first_true(is_wrong)
-        value = shown(values.different[int(values.codes[row])].as_py())
-        raise GraphError(f"{part.table.place(row)}: {value} in column {shown(column.name)}; expected {expected}")
-    return numbers
-
-
-def _note_unlisted(source: Source, edges: list[_Edges]) -> None:
+def _note_unlisted(source: Source, edges: list[Edges]) -> None:
     """Notes that entities of the edges have no row in the tables of nodes."""
     import pyarrow.compute as pc
 

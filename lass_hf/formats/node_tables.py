@@ -19,6 +19,10 @@ from .table_files import Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# How KGTK writes what is no entity: strings, dates, places, symbols; texts in a language; and numbers.
+LITERAL = r"^['\"^@!]"
+TEXT = r"^'(?s:(.*))'@[\w-]+$"
+NUMBER = r"^[+-]?\.?\d"
 TEXTS = ("name", "description", "category", "source_id")
 
 
@@ -50,7 +54,7 @@ class Nodes:
         table: the table.
         rows: the rows that it says this in: integers of shape (n,).
         space: the space of the ids, as Neo4j wrote it.
-        is_of_edges: the table is one of edges, which repeats the names of its ends.
+        is_of_edges: the table is one of edges, which may give an id several names.
     """
 
     ids: Names
@@ -117,6 +121,42 @@ def nodes_of_ends(table: Table, ids: Names, columns: dict[str, str]) -> Nodes:
     rows = rows[~ids.is_missing()[rows]]
     texts = {kind: text_column(table, name, rows) for kind, name in columns.items()}
     return Nodes(Names(ids.different, ids.codes[rows]), texts, table, rows, is_of_edges=True)
+
+
+def take_literals(source: Source, table: Table, ends: tuple[str, ...]) -> tuple[Table, list[Nodes]]:
+    """Takes the names, descriptions and other literals out of a table of edges in KGTK's format.
+
+    Args:
+        source: literals that are neither a name nor a description are noted there as left out.
+        table: the table.
+        ends: the columns of heads, relations and tails.
+
+    Returns:
+        The edges between entities, and what the others say of entities, English first.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    heads, relations, tails = (table.columns[name] for name in ends)
+    is_literal = np.asarray(pc.match_substring_regex(tails, LITERAL))
+    if not pc.any(pc.match_substring_regex(heads, NUMBER)).as_py():
+        is_literal = is_literal | np.asarray(pc.match_substring_regex(tails, NUMBER))
+    is_other, nodes = is_literal.copy(), []
+    for kind, relation in (("name", "label"), ("description", "description")):
+        is_text = np.asarray(pc.match_substring_regex(tails, TEXT)) & np.asarray(pc.equal(trim(relations), relation))
+        rows = np.flatnonzero(is_text)
+        if len(rows):
+            is_english = np.asarray(pc.match_substring_regex(tails.take(pa.array(rows)), r"@en(?:-\w+)?$"))
+            rows = rows[np.argsort(~is_english, kind="stable")]
+            texts = pc.replace_substring_regex(text_column(table, ends[2], rows), TEXT, r"\1")
+            texts = pc.replace_substring_regex(texts, r"\\(['\"|\\])", r"\1")
+            nodes.append(Nodes(Names.of(heads.take(pa.array(rows))), {kind: texts}, table, rows, is_of_edges=True))
+            is_other &= ~is_text
+    if is_other.any():
+        example = shown(tails[first_true(is_other)].as_py())
+        what, reason = f"literals in column {ends[2]}", "a triplet links two entities; label and description are texts"
+        source.left_out.append(LeftOut(what, int(is_other.sum()), example, reason))
+    return table.select(np.flatnonzero(~is_literal), table.header) if is_literal.any() else table, nodes
 
 
 def text_column(table: Table, name: str, rows: np.ndarray) -> "pa.LargeStringArray":

@@ -226,6 +226,26 @@ def test_a_folder_may_call_names_differently(tmp_path):
     assert left_out(source) == {"values of column title of people.csv": (1, "'Dr.'")}
 
 
+def test_labels_in_kgtk_are_names_and_other_literals_are_left_out(tmp_path):
+    rows = [
+        *("node1 label node2", "Q42 P31 Q5", "Q42 label 'Adams,~D.'@de", r"Q42 label 'D.~O\'Adams'@en"),
+        *("Q5 description 'common~name'@en", "Q42 P569 ^1952-03-11T00:00:00Z/11", "Q42 P2048 +1.96Q11573"),
+    ]
+    lines = [row.replace(" ", "\t").replace("~", " ") for row in rows]
+    source = read(write(tmp_path, {"kgtk.tsv": lines}) / "kgtk.tsv")
+    assert triplets(source) == [("Q42", "P31", "Q5")]
+    assert names(source) == {"Q42": "D. O'Adams", "Q5": None}
+    assert names(source, "description") == {"Q42": None, "Q5": "common name"}
+    assert left_out(source) == {
+        "literals in column node2": (2, "'^1952-03-11T00:00:00Z/11'"),
+        "second, different names": (1, f"{tmp_path / 'kgtk.tsv'}, line 3: 'Adams, D.'"),
+    }
+
+
+def test_numbers_in_kgtk_are_entities_if_there_are_some_among_the_heads(tmp_path):
+    assert triplets(read_lines(tmp_path, ["node1 label node2", "1 knows 2"])) == [("1", "knows", "2")]
+
+
 # Files without a header
 
 
@@ -276,6 +296,7 @@ def test_an_option_for_a_column_that_is_not_there_is_refused(tmp_path, options, 
             "line 2: 'all' in column 'set'; expected train",
         ),
         (["head relation tail at", "a r b 1", "a r c "], {"date_column": "at"}, "line 3: no date in column 'at'"),
+        (["head relation tail", "a r ", " r b"], {}, "line 2: no row has a head, a relation and a tail"),
         (["id name", "a Ant"], {}, r"1 table\(s\) of nodes, and none of edges; expected columns such as head"),
     ],
 )
