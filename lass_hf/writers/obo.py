@@ -22,7 +22,7 @@ REASON = "OBO holds accepted triplets; a label comes from the threshold that las
 def write_obo(
     chunks: "Iterator[pa.Table]", handle: BinaryIO, metadata: FileMetadata, source: SourceIds
 ) -> list[LeftOut]:
-    """Writes an OBO file. The accepted triplets are in memory until all of a head are known.
+    """Writes an OBO file. All accepted triplets are in memory until the last row: those of a head stand together.
 
     Returns:
         The triplets that are left out, because their label is not true.

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..core.errors import LassError, library_errors
-from ..utils.checked_files import read_text
 from .cells import cells_of, cells_of_lists, lists_of, texts_of
 from .file_formats import FORMATS, format_of, sidecar_of
 from .judged_triplets import NAMES, TEXTS, FileMetadata, judged_schema, judged_triplets, short_doubles
@@ -115,7 +114,7 @@ def read_judged_triplets(file: str | Path, format: str | None = None) -> "tuple[
         columns, metadata = (_read_parquet if kind == "parquet" else _read_text)(Path(file), kind)
         place = sidecar_of(file) if FORMATS[kind].has_sidecar else Path(file)
         if place != Path(file) and place.exists():
-            metadata = read_text(place)
+            metadata = place.read_bytes()
     try:
         rows = judged_triplets(**columns)
     except LassError as error:
