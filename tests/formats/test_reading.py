@@ -8,7 +8,7 @@ import pytest
 
 from lass_hf.core.errors import GraphError
 from lass_hf.formats.named_triplets import NamedTriplets
-from lass_hf.formats.reading import read_source, select_triplets
+from lass_hf.formats.reading import select_triplets
 from lass_hf.formats.source import ReadingOptions, Source, names_table
 
 TRAIN = [("a", "r:1", "b"), ("b", "r:2", "c"), ("a", "r:1", "c"), ("c", "r:3", "d"), ("d", "r:1", "a")]
@@ -111,12 +111,3 @@ def test_a_source_without_triplets_is_an_error(source):
     source.splits = {"train": source.splits["train"].select(slice(0))}
     with pytest.raises(GraphError, match=r"graph\.ttl: no triplet is left; it has none"):
         select_triplets(source, ReadingOptions())
-
-
-def test_other_files_and_endings_that_mislead_are_said(tmp_path):
-    pytest.importorskip("pyoxigraph")
-    (tmp_path / "a.nt").write_text("@prefix a: <http://a/> .\na:x a:y a:z .\n")
-    (tmp_path / "notes.md").write_text("words")
-    source = read_source(tmp_path)
-    assert source.notes[0] == f"{tmp_path / 'a.nt'} is Turtle, whatever its name ends in, and read as that"
-    assert [(one.count, one.example) for one in source.left_out if one.what == "other files"] == [(1, "notes.md")]
