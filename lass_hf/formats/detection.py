@@ -11,7 +11,7 @@ import re
 import stat
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -297,7 +297,7 @@ def _detect_folder(folder: Path) -> Format:
             f"{folder}: files that do not belong to one graph ({kinds}); give one file, or a folder of one kind"
         )
     if families == ["obo"]:
-        return parts[0]
+        return replace(parts[0], others=tuple(others))
     name = {"rdf": "folder of RDF files", "tables": "folder of tables"}[families[0]]
     notes = tuple(note for part in parts for note in part.notes)
     return Format(families[0], name, folder, parts=tuple(parts), others=tuple(others), notes=notes)

@@ -53,9 +53,8 @@ def read_source(path: str | Path, options: ReadingOptions | None = None) -> Sour
         source = read_graph_tables(path, options)
     source.notes[:0] = kind.notes
     if kind.others:
-        source.left_out.append(
-            LeftOut("other files", len(kind.others), str(kind.others[0]), f"{path} is read as {kind.name}")
-        )
+        example = str(kind.others[0].relative_to(path))
+        source.left_out.append(LeftOut("other files", len(kind.others), example, f"this is read as a {kind.name}"))
     return select_triplets(source, options)
 
 

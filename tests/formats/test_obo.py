@@ -232,6 +232,15 @@ def test_other_encodings_and_options_are_refused(tmp_path):
         read_source(write(tmp_path, ONTOLOGY), ReadingOptions(language="en"))
 
 
+def test_an_ending_that_misleads_and_other_files_of_a_folder_are_said(tmp_path):
+    path = write(tmp_path, ONTOLOGY, "x.txt")
+    write(tmp_path, "words", "notes.md")
+    source = read_source(tmp_path)
+    assert source.path == path
+    assert source.notes[0] == f"{path} is OBO, whatever its name ends in, and read as that"
+    assert [(one.count, one.example) for one in source.left_out if one.what == "other files"] == [(1, "notes.md")]
+
+
 def test_a_damaged_archive_is_an_error_of_one_line(tmp_path):
     path = tmp_path / "x.obo.gz"
     path.write_bytes(gzip.compress(HEADER.encode() + np.random.default_rng(0).bytes(200_000), 1)[:-500])
