@@ -45,12 +45,7 @@ def read_graph_tables(path: Path, options: ReadingOptions) -> Source:
     found = detect_format(path)
     options.refuse_others(path, found.name, (*COLUMN_OPTIONS, "name_of", "description_of"))
     tables = [read_table(file.path, partial(_names_columns, file.path, options)) for file in found.files]
-    source = source_of_tables(path, found.name, tables, options)
-    source.notes[:0] = found.notes
-    if found.others:
-        example = str(found.others[0].relative_to(path))
-        source.left_out.append(LeftOut("other files", len(found.others), example, "they are no tables"))
-    return source
+    return source_of_tables(path, found.name, tables, options)
 
 
 def source_of_tables(path: Path, format: str, tables: list[Table], options: ReadingOptions) -> Source:

@@ -327,7 +327,7 @@ def test_names_in_tables_of_nodes_win_over_those_beside_edges(tmp_path):
 def test_other_files_and_unknown_tables_are_left_out(tmp_path):
     files = {"edges.tsv": ["head\trelation\ttail", "a\tr\tb"], "stats.csv": ["day,visits", "1,2"], "notes.md": ["hi"]}
     source = read(write(tmp_path, files))
-    assert left_out(source) == {"rows of stats.csv": (2, "day, visits"), "other files": (1, "notes.md")}
+    assert left_out(source) == {"rows of stats.csv": (2, "day, visits")}
 
 
 # Real files

@@ -21,6 +21,7 @@ from helpers.mutations import Change, Hangs, change_json, change_json_line, chan
 from lass_hf.core.errors import LassError
 from lass_hf.core.vocabulary import BLANKS
 from lass_hf.formats.graph_tables import read_graph_tables
+from lass_hf.formats.reading import read_source
 from lass_hf.formats.table_files import read_table
 from lass_hf.names.source import ReadingOptions
 
@@ -76,7 +77,64 @@ class Sample(NamedTuple):
     read: Callable[[Path], Any] = read_checked_table
 
 
+OBO = b"""format-version: 1.2
+import: other.owl
+! words
+[Term]
+id: A:1
+name: one\\, \xc3\xa9
+def: "The \\"first\\"." [A:ref]
+synonym: "uno" EXACT []
+alt_id: A:101
+is_a: A:2 {source="x"} ! two
+relationship: part_of A:101
+
+[Term]
+id: A:2
+is_obsolete: true
+
+[Typedef]
+id: part_of
+name: part of
+
+[Instance]
+id: I:1
+"""
+OBOGRAPHS = {
+    "graphs": [
+        {
+            "nodes": [
+                {
+                    "id": "http://purl.obolibrary.org/obo/A_1",
+                    "lbl": "one",
+                    "type": "CLASS",
+                    "meta": {
+                        "definition": {"val": "The first."},
+                        "synonyms": [{"pred": "hasExactSynonym", "val": "uno"}],
+                        "xrefs": [{"val": "B:1"}],
+                        "basicPropertyValues": [{"pred": "http://example.org/p", "val": "x"}],
+                    },
+                }
+            ],
+            "edges": [{"sub": "http://purl.obolibrary.org/obo/A_1", "pred": "is_a", "obj": "A_2"}],
+        }
+    ]
+}
+
+
+def read_checked_source(path: Path) -> None:
+    """Reads a source of any format, whose names must be texts."""
+    source = read_source(path)
+    for split in source.splits.values():
+        assert len(split.codes) > 0
+        assert all(name.strip(BLANKS) == name != "" for name in split.names.to_pylist())
+    ids = source.entities["id"].to_pylist()
+    assert len(set(ids)) == len(ids)
+
+
 SAMPLES = {
+    "terms.obo": Sample(OBO, [change_lines], read_checked_source),
+    "terms.json": Sample(json.dumps(OBOGRAPHS).encode(), [change_json], read_checked_source),
     "edges.csv": Sample(CSV, [change_lines]),
     "edges.tsv": Sample(CSV.replace(b",", b"\t"), [change_lines]),
     "graph.csv": Sample(CSV.replace(b"note", b"object_name"), [change_lines], read_checked_graph),
