@@ -14,6 +14,7 @@ TYPE, PROPERTY, SUBCLASS, FIRST, REST, ON_PROPERTY, SOME_VALUES, ANNOTATION_PROP
     "rdf:type rdf:Property rdfs:subClassOf rdf:first rdf:rest owl:onProperty owl:someValuesFrom"
     " owl:AnnotationProperty owl:imports owl:deprecated"
 )
+STATEMENT = expand("rdf:Statement")  # a triplet as a resource, about which something is said
 XL_LABEL, XL_FORM = expand("skosxl:prefLabel skosxl:literalForm")
 # Terms of these types are no entities: properties of OWL (typedefs in OBO), and what holds the terms.
 NO_ENTITIES = expand(
@@ -164,6 +165,7 @@ def find_unrelated(
     is_term = statements.have_type(is_schema)
     is_expression = statements.is_expression()
     is_quoted = statements.mark(lambda term: term.startswith("<<"))
+    is_reified = statements.have_type(statements.is_one_of(STATEMENT))
     is_annotation = statements.is_one_of(ANNOTATIONS)
     is_annotation |= statements.have_type(statements.is_one_of([ANNOTATION_PROPERTY]))
     is_provenance, is_type = statements.is_one_of(PROVENANCE), statements.is_one_of((TYPE, SUBCLASS))
@@ -179,7 +181,11 @@ def find_unrelated(
     choosable = 'include="annotations" or naming the predicate in relations chooses them in'
     rules = [
         Rule("repeated statements", "a graph holds a triplet once", lambda: ~statements.first_occurrences()),
-        Rule("statements about statements", "a triplet connects two resources", lambda: is_quoted[statements.tails]),
+        Rule(
+            "statements about statements",
+            "a triplet connects two resources",
+            lambda: is_quoted[statements.tails] | at_ends(is_reified),
+        ),
         Rule(
             "statements of class expressions, axioms and lists",
             "only subClassOf and someValuesFrom between named classes are triplets",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.encoders import HUB_NAME
 from ..core.errors import GraphError
-from ..core.knowledge_graph import KnowledgeGraph
+from ..core.knowledge_graph import VOCABULARY_FILE, KnowledgeGraph
 from .benchmark_downloads import download
 from .benchmark_sources import BENCHMARKS
 from .text_folder import is_graph_folder
@@ -90,6 +90,8 @@ def find_path(name: str) -> Path | None:
         return None
     if "/" in name and HUB_NAME.fullmatch(name) and not path.exists() and not path.parent.is_dir():
         return None
+    if (path / VOCABULARY_FILE).is_file():
+        raise GraphError(f"{name}: the folder of a model; expected a graph, such as the one that it was trained on")
     if path.exists():
         return path
     if len(path.parts) > 1:

@@ -92,8 +92,8 @@ def test_what_is_left_out_is_said(model_folder, tmp_path, capsys):
     assert "none of the 2 triplets can be written" in capsys.readouterr().err
 
 
-def test_no_prediction_is_a_file_without_rows(tmp_path, processor):
-    processor.graph = KnowledgeGraph.from_triplets([("a", "r", "a"), ("a", "r", "b")])
+def test_no_prediction_is_a_file_without_rows(tmp_path):
+    processor = make_processor(KnowledgeGraph.from_triplets([("a", "r", "a"), ("a", "r", "b")]))
     make_model().save_pretrained(tmp_path / "model")
     processor.save_pretrained(tmp_path / "model")
     question = ["--head", "a", "--relation", "r", "--quiet", "--output", tmp_path / "p.tsv"]

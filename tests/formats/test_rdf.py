@@ -251,3 +251,12 @@ def test_a_result_without_triplets_says_where_the_statements_went(tmp_path):
         read(tmp_path, "ex:a rdfs:seeAlso ex:b ; ex:y 1 .")
     with pytest.raises(GraphError, match=r"head_column means nothing for Turtle"):
         read(tmp_path, "ex:a ex:r ex:b .", head_column="h")
+
+
+def test_statements_about_statements_are_no_triplets(tmp_path):
+    text = """@prefix e: <http://e.org/> . @prefix rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> .
+        e:a e:likes e:b . e:s a rdf:Statement ; rdf:subject e:a ; rdf:predicate e:likes ; rdf:object e:b ; e:by e:me ."""
+    (tmp_path / "graph.ttl").write_text(text)
+    source = read_rdf(tmp_path / "graph.ttl", ReadingOptions())
+    assert triplets(source) == [("e:a", "e:likes", "e:b")]
+    assert left_out(source)["statements about statements"] == 5
