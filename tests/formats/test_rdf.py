@@ -255,7 +255,8 @@ def test_a_result_without_triplets_says_where_the_statements_went(tmp_path):
 
 def test_statements_about_statements_are_no_triplets(tmp_path):
     text = """@prefix e: <http://e.org/> . @prefix rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> .
-        e:a e:likes e:b . e:s a rdf:Statement ; rdf:subject e:a ; rdf:predicate e:likes ; rdf:object e:b ; e:by e:me ."""
+        e:a e:likes e:b . e:s a rdf:Statement ; rdf:subject e:a ; rdf:predicate e:likes ; rdf:object e:b ;
+        e:by e:me ."""
     (tmp_path / "graph.ttl").write_text(text)
     source = read_rdf(tmp_path / "graph.ttl", ReadingOptions())
     assert triplets(source) == [("e:a", "e:likes", "e:b")]
