@@ -6,18 +6,19 @@ All values become strings, as they are in the file. What the columns mean is dec
 import gzip
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import GraphError, first_line, library_errors
+from ..core.errors import GraphError, library_errors
 from ..core.vocabulary import BLANKS, escaped, shown
 from .delimited_files import parse_delimited
+from .detection import gzip_errors
+from .text_files import check_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,23 +105,16 @@ def read_text_bytes(path: Path) -> bytes:
     Raises:
         GraphError: the file cannot be read, is cut off, has no text or another encoding; the message names the line.
     """
-    try:
-        data = path.read_bytes()
-        if data.startswith(b"\x1f\x8b"):
+    data = path.read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        with gzip_errors(path):
             data = gzip.decompress(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise GraphError(f"{path}: a damaged gzip file ({first_line(error)}); copy or download it again") from None
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             data = data.decode("utf-16").encode()
         except UnicodeDecodeError as error:
             raise GraphError(f"{path}: UTF-16 that is damaged ({error.reason}); save the file as UTF-8") from None
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if not is_utf8(data):
-        _raise_for_encoding(path, data)
-    if (position := data.find(b"\0")) >= 0:
-        line = data.count(b"\n", 0, position) + 1
-        raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
+    data = check_text(path, data)
     if not data or data.isspace():
         raise GraphError(f"{path}: the file is empty")
     return data
@@ -134,31 +128,6 @@ def _begins_with(path: Path, signature: bytes) -> bool:
             return file.read(len(signature)) == signature
     except OSError as error:
         raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def is_utf8(data: bytes) -> bool:
-    """Checks bytes without making a string of them, which can need four times their memory."""
-    import pyarrow as pa
-
-    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
-    try:
-        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)]).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _raise_for_encoding(path: Path, data: bytes) -> NoReturn:
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        byte = data[error.start]
-        raise GraphError(
-            f"{path}, line {line}: not UTF-8 (byte 0x{byte:02x}: {error.reason}); save the file as UTF-8, in Excel as "
-            "'CSV UTF-8'"
-        ) from None
-    raise GraphError(f"{path}: not UTF-8; save the file as UTF-8")
 
 
 def check_names(place: str, names: list[str]) -> list[str]:

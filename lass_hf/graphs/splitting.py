@@ -123,7 +123,8 @@ def parse_size(text: str) -> Size:
 
 
 def _is_size(size: Any) -> bool:
-    return isinstance(size, (int, float, np.integer)) and 0 <= size < (1 if isinstance(size, float) else float("inf"))
+    most = 1 if isinstance(size, float) else float("inf")
+    return isinstance(size, (int, float, np.integer)) and bool(0 <= size < most)
 
 
 def _count(name: str, size: Size, total: int) -> int:

@@ -161,8 +161,8 @@ def test_a_field_of_a_hundred_thousand_letters_is_read(read):
         ("a.csv", b"a,b\n1,x\n2,\xe9\n3,\xc3\xa9", "line 3: not UTF-8 (byte 0xe9: invalid continuation byte)"),
         ("a.csv", "a,b\n1,2\n".encode("utf-16-le"), "line 1: a NUL character, as UTF-16 has them"),
         ("a.csv", b"\xff\xfea", "UTF-16 that is damaged"),
-        ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "a damaged gzip file"),
-        ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4] + b"abcd", "a damaged gzip file"),
+        ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "its gzip compression is damaged"),
+        ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4] + b"abcd", "its gzip compression is damaged"),
     ],
 )
 def test_bad_separated_values_are_an_error_with_the_line(read, tmp_path, name, content, message):
