@@ -34,7 +34,7 @@ class Table:
     """A table of strings.
 
     Attributes:
-        path: the file, or the folder of the parts.
+        path: the file.
         header: the names of the columns without blanks around them, all different; with no header "1", "2", ...
         columns: Arrow table of large strings with these names. No value is null; "" is a missing one.
         has_header: whether the file names its columns.
@@ -67,8 +67,7 @@ def read_table(path: str | Path, header: Header = True) -> Table:
     """Reads one table.
 
     Args:
-        path: a file of separated values, JSON Lines or JSON, gzipped or not; or a Parquet file or a folder of its
-            parts.
+        path: a file of separated values, JSON Lines or JSON, gzipped or not; or a Parquet file.
         header: whether the first row of separated values has the names of the columns; or a function that decides it
             from that row.
 
@@ -80,7 +79,7 @@ def read_table(path: str | Path, header: Header = True) -> Table:
     """
     path = Path(path)
     name = path.name.lower().removesuffix(".gz")
-    if path.is_dir() or _begins_with(path, b"PAR1") or name.endswith(".parquet"):
+    if _begins_with(path, b"PAR1") or name.endswith(".parquet"):
         table = _read_parquet(path)
     elif OBJECTS.match(data := read_text_bytes(path)) or name.endswith((".jsonl", ".ndjson", ".json")):
         table = _read_json(path, data)
@@ -166,9 +165,7 @@ def _read_delimited(path: Path, data: bytes, header: Header) -> Table:
 def _read_parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
-    if path.is_dir() and not any(path.rglob("*.parquet")):
-        raise GraphError(f"{path}: a folder without .parquet files; expected the parts of one table")
-    hint = "; expected a whole file, or parts with the same columns: write it again"
+    hint = "; expected a whole file: write it again"
     with library_errors(f"{path}: cannot be read as Parquet", hint, GraphError):
         dataset = pq.ParquetDataset(path)
         nested = tuple(field.name for field in dataset.schema if is_nested(field.type))

@@ -177,8 +177,6 @@ def test_what_is_no_file_is_an_error(tmp_path):
     for name, message in (("none.csv", "No such file"), ("none.parquet", "No such file")):
         with pytest.raises(GraphError, match=message):
             read_table(tmp_path / name)
-    with pytest.raises(GraphError, match=r"a folder without \.parquet files"):
-        read_table(tmp_path)
 
 
 # Parquet
@@ -211,13 +209,6 @@ def test_all_types_of_parquet_become_strings(tmp_path):
     assert set(found.columns.schema.types) == {pa.large_string()}
     assert found.nested == ("objects", "tables")
     assert found.place(1) == f"{tmp_path / 'a.parquet'}, row 2"
-
-
-def test_a_folder_of_parts_is_one_table(tmp_path):
-    for number in (0, 1):
-        pq.write_table(pa.table({"id": [number]}), tmp_path / f"part-{number}.parquet")
-    (tmp_path / "_SUCCESS").touch()
-    assert rows_of(read_table(tmp_path)) == [["0"], ["1"]]
 
 
 @pytest.mark.parametrize(
