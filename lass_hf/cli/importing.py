@@ -161,7 +161,7 @@ def print_summary(report: dict[str, Any], findings: "list[Finding]", output: str
         print("\nTo look at")
         for remark in remarks:
             print(f"  - {one_line(remark)}")
-    print("", *format_findings(one for one in findings if one.severity != "fact"), sep="\n")
+    print("", *format_findings(findings, with_facts=False), sep="\n")
 
 
 def _short(text: object, length: int = SHOWN_LETTERS) -> str:

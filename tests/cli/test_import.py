@@ -54,6 +54,7 @@ def test_tables_become_a_folder_with_report_and_record(tables, tmp_path, capsys)
     assert f"{output}: 5 entities, 2 relations; triplets: 3 train" in out
     assert "         2  is a  Cat, it purrs — is a — Animal" in out
     assert f"lass-hf info --graph {output}" in out
+    assert "Nothing would make results wrong, as far as this can be seen.\n" in out
 
 
 def test_an_import_is_the_graph_that_from_file_reads_and_that_graph_accepts(tables, tmp_path):
