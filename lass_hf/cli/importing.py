@@ -11,8 +11,9 @@ from .options import add_output, add_reading, add_split_options
 
 if TYPE_CHECKING:
     from ..graphs.importing import ImportedGraph
-    from ..graphs.splitting import SplitReport
+    from ..graphs.split_report import SplitReport
     from ..names.source import ReadingOptions
+    from ..quality.findings import Finding
 
 HELP = "reads a graph in any format into a folder, and shows what became of it"
 USES_MODELS = False
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Writes the folder, and prints the summary."""
     from ..graphs.import_files import check_output, write_import
     from ..names.source import ReadingOptions
+    from ..quality.faults import find_faults
     from ..utils.environment import command_line
     from ..utils.result_files import write_results
 
@@ -45,12 +47,14 @@ def run(arguments: argparse.Namespace) -> None:
     imported = load_imported(arguments.source, options)
     if is_split:
         imported, split_report = split_as_asked(arguments, imported)
-    report = write_import(imported, arguments.source, options, arguments.output)
+    findings = find_faults(imported.graph)
+    rows = [dataclasses.asdict(one) for one in findings]
+    report = write_import(imported, arguments.source, options, arguments.output, rows)
     if arguments.json:
         report |= {"split": split_report.to_dict(imported.graph.relations)} if is_split else {}
         write_results(arguments.json, report, graph=arguments.source, command=command_line())
     if not arguments.quiet:
-        print_summary(report, arguments.output)
+        print_summary(report, findings, arguments.output)
         if is_split:
             print("\nSplit")
             print_lines(split_report.describe(imported.graph.relations))
@@ -106,9 +110,10 @@ def print_lines(lines: list[str]) -> None:
         print(f"  {one_line(line)}")
 
 
-def print_summary(report: dict[str, Any], output: str) -> None:
-    """Prints the report on an import, as `describe_import` returns it, in words."""
+def print_summary(report: dict[str, Any], findings: "list[Finding]", output: str) -> None:
+    """Prints the report on an import, as `describe_import` returns it, in words; of the findings, what may be wrong."""
     from ..graphs.import_files import REPORT_FILE
+    from ..quality.findings import format_findings
 
     entities, lengths, relations = report["entities"], report["text_length"], report["relations"]
     splits = ", ".join(f"{count:,} {split}" for split, count in report["triplets"].items())
@@ -152,18 +157,11 @@ def print_summary(report: dict[str, Any], output: str) -> None:
             print(f"{sum(part['count'] for part in rest):>10,}  of {len(rest):,} more kinds: {REPORT_FILE} lists them")
         print(f"{'':12}-> {one_line(reason)}")
 
-    remarks = [*report["warnings"], *report["notes"]]
-    if shared := report["shared_names"]["entities"]:
-        remarks.append(
-            f"{shared:,} entities share their name with another, such as {report['shared_names']['example']}"
-        )
-    if similar := report["similar_names"]["names"]:
-        pair = " and ".join(map(repr, report["similar_names"]["example"]))
-        remarks.append(f"{similar:,} names differ from another in case, spaces or Unicode form only, such as {pair}")
-    if remarks:
+    if remarks := [*report["bare_relations"], *report["notes"]]:
         print("\nTo look at")
         for remark in remarks:
             print(f"  - {one_line(remark)}")
+    print("", *format_findings(findings, with_facts=False), sep="\n")
 
 
 def _short(text: object, length: int = SHOWN_LETTERS) -> str:

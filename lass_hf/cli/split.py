@@ -1,6 +1,7 @@
 """`lass-hf split`: validation and test triplets for a graph that has none, in its folder or in a new one."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..graphs.loading import find_path
     from ..graphs.text_folder import find_split_files, write_splits
     from ..names.source import ReadingOptions
+    from ..quality.faults import find_faults
 
     if not (arguments.validation or arguments.test or arguments.inductive):
         raise LassError("--validation 0 and --test 0 hold nothing out; give one of them, or --inductive")
@@ -58,7 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     elif path is not None and is_folder:
         write_splits(graph, path, output)
     else:
-        write_import(imported, arguments.source, options, output)
+        findings = [dataclasses.asdict(one) for one in find_faults(graph)]
+        write_import(imported, arguments.source, options, output, findings)
     if arguments.json:
         metrics = report.to_dict(graph.relations)
         write_results(arguments.json, metrics, graph=arguments.source, seed=arguments.seed, command=command_line())

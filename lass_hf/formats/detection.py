@@ -11,11 +11,12 @@ import re
 import stat
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from ..core.errors import GraphError
+from ..core.errors import GraphError, first_line
 
 HEAD = 65536  # bytes at the beginning of a file that are looked at
 FAMILIES = {  # format -> family
@@ -170,6 +171,17 @@ def ending_of(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
+@contextmanager
+def gzip_errors(path: Path) -> Iterator[None]:
+    """Turns the errors of a file that is cut off, or damaged otherwise, while it is decompressed, into one line."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise GraphError(
+            f"{path}: its gzip compression is damaged, or the file is cut off ({first_line(error)}); get it again"
+        ) from None
+
+
 def _detect_file(path: Path) -> Format:
     head, compressed = _read_head(path)
     ending = ending_of(path)
@@ -202,10 +214,8 @@ def _read_head(path: Path) -> tuple[bytes, bool]:
         with path.open("rb") as file:
             head = file.read(HEAD)
         if compressed := head.startswith(b"\x1f\x8b"):
-            with gzip.open(path) as file:
+            with gzip_errors(path), gzip.open(path) as file:
                 head = file.read(HEAD)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise GraphError(f"{path}: its gzip compression is damaged, or the file is cut off; get it again") from None
     except OSError as error:
         raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
     if not head.strip(b"\xef\xbb\xbf \t\r\n"):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EDGES, NODES = Path("edges"), Path("nodes")  # where errors say that something is wrong
+KEYS = "keys of edges"
 RELATION = "linked to"  # of edges that have none
 
 
@@ -85,12 +86,12 @@ def source_of_networkx(graph: Any, options: ReadingOptions) -> Source:
         raise GraphError("graph: a networkx graph without edges; expected at least one")
     has_keys = graph.is_multigraph() and all(isinstance(row[2], str) for row in rows)
     if has_keys:
-        ends["key"] = [row[2] for row in rows]
+        ends[KEYS] = [row[2] for row in rows]
     edges = _table_of_attributes(EDGES, ends, [row[-1] for row in rows])
     found, notes = edge_columns(EDGES, edges.header, options, lambda _: False), []
     if found and not found.ends[1]:
         if has_keys:
-            options = replace(options, relation_column="key")
+            options = replace(options, relation_column=KEYS)
         else:
             edges, note = _relate(edges)
             notes.append(note)
@@ -149,7 +150,7 @@ def _to_arrow(path: Path, name: str, series: Any) -> "pa.ChunkedArray | None":
         return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
     except UnicodeEncodeError as error:
         raise GraphError(f"{path}: {error.object!r} in column {escaped(name)} is not valid Unicode") from None
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         pass
     try:  # Strings and integers together, as ids may be.
         codes, values = series.factorize()
@@ -214,6 +215,8 @@ def _table_of_attributes(path: Path, columns: dict[str, list[str]], rows: list[d
     for attribute in dict.fromkeys(name for row in rows for name in row):
         strings = [_to_string(row.get(attribute)) for row in rows]
         name = str(attribute)
+        if name in columns:
+            raise GraphError(f"{path}: an attribute is named {escaped(name)}, a name that is taken; rename it")
         if None in strings:
             nested.append(name)
         else:

@@ -5,6 +5,7 @@ what their columns are for. No Python loop runs over rows.
 """
 
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,10 @@ def _check_options(path: Path, tables: list[Table], options: ReadingOptions) -> 
     """Raises GraphError for an option that names a column which no table has."""
     given = [(option, getattr(options, option)) for option in COLUMN_OPTIONS]
     given += [(option, name) for option in ("name_of", "description_of") for name in getattr(options, option)]
+    of_slots = [(option, name) for option, name in given[: len(SLOT_NAMES)] if name]
+    for (option, name), (other, same) in combinations(of_slots, 2):
+        if name == same:
+            raise GraphError(f"{path}: {option} and {other} both name {shown(name)}; give two columns")
     for option, name in given:
         if name and not any(find_column(table.header, name) for table in tables):
             header = dict.fromkeys(column for table in tables for column in table.header)

@@ -14,9 +14,9 @@ from typing import Any
 from ..core.errors import GraphError, library_errors
 from ..core.vocabulary import BLANKS, escaped, is_unicode, shown
 from ..names.source import ReadingOptions, Source, needs_extra
-from .detection import detect_format
+from .detection import detect_format, gzip_errors
 from .ontology import OBO_IRIS, Ontology, Term
-from .text_files import decode
+from .text_files import check_text
 
 _OBO_IRI = re.compile(re.escape(OBO_IRIS) + r"([A-Za-z][A-Za-z_]*)_(\w+)")
 _PROPERTIES = "http://www.geneontology.org/formats/oboInOwl#"  # namespace of some properties in obographs JSON
@@ -41,8 +41,8 @@ def read_obo(path: str | Path, options: ReadingOptions) -> Source:
     kind = detect_format(path)
     options.refuse_others(kind.path, kind.name, ())
     failed = f"{kind.path}: cannot be read as {kind.name}"
-    with library_errors(failed, kind=GraphError), kind.open() as file:
-        text = decode(kind.path, file.read())
+    with library_errors(failed, kind=GraphError), gzip_errors(kind.path), kind.open() as file:
+        text = check_text(kind.path, file.read()).decode()
         ontology = _parse_json(kind.path, text) if kind.name == "obographs JSON" else _parse_obo(kind.path, text)
     return ontology.to_source(kind.path, kind.name)
 

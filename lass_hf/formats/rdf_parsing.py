@@ -4,7 +4,6 @@ Nothing is fetched: no context of JSON-LD, no entity of XML, no import of OWL.
 """
 
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -12,7 +11,7 @@ from xml.parsers import expat
 
 from ..core.errors import GraphError, first_line, library_errors
 from ..core.vocabulary import escaped
-from .detection import Format
+from .detection import Format, gzip_errors
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_ENTITY = 10_000  # characters of an XML entity with the entities in it; namespaces have some dozens
@@ -49,7 +48,8 @@ def parse(part: Format, prefixes: dict[str, str]) -> Iterator[Any]:
         **{"Turtle": ox.RdfFormat.TURTLE, "N-Triples": ox.RdfFormat.N_TRIPLES, "N-Quads": ox.RdfFormat.N_QUADS},
         **{"TriG": ox.RdfFormat.TRIG, "RDF/XML": ox.RdfFormat.RDF_XML, "JSON-LD": ox.RdfFormat.JSON_LD},
     }
-    with library_errors(f"{part.path}: cannot be read", kind=GraphError), _one_line_errors(part):
+    failed = f"{part.path}: cannot be read"
+    with library_errors(failed, kind=GraphError), gzip_errors(part.path), _one_line_errors(part):
         if part.name == "RDF/XML":
             with _open(part) as file:
                 _check_xml(part, file)
@@ -92,10 +92,6 @@ def _one_line_errors(part: Format) -> Iterator[None]:
         if "amplification" in message:
             message, hint = "its entities grow without end", "entities are not expanded: write the content itself"
         raise GraphError(f"{part.path}, line {error.lineno}: not valid XML ({message}); {hint}") from None
-    except (EOFError, zlib.error) as error:
-        raise GraphError(
-            f"{part.path}: its gzip compression is damaged, or the file is cut off ({first_line(error)}); get it again"
-        ) from None
 
 
 def _find_line(part: Format, message: str) -> int | None:

@@ -6,18 +6,19 @@ All values become strings, as they are in the file. What the columns mean is dec
 import gzip
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import GraphError, first_line, library_errors
+from ..core.errors import GraphError, library_errors
 from ..core.vocabulary import BLANKS, escaped, shown
 from .delimited_files import parse_delimited
+from .detection import gzip_errors
+from .text_files import check_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +34,7 @@ class Table:
     """A table of strings.
 
     Attributes:
-        path: the file, or the folder of the parts.
+        path: the file.
         header: the names of the columns without blanks around them, all different; with no header "1", "2", ...
         columns: Arrow table of large strings with these names. No value is null; "" is a missing one.
         has_header: whether the file names its columns.
@@ -66,8 +67,7 @@ def read_table(path: str | Path, header: Header = True) -> Table:
     """Reads one table.
 
     Args:
-        path: a file of separated values, JSON Lines or JSON, gzipped or not; or a Parquet file or a folder of its
-            parts.
+        path: a file of separated values, JSON Lines or JSON, gzipped or not; or a Parquet file.
         header: whether the first row of separated values has the names of the columns; or a function that decides it
             from that row.
 
@@ -79,7 +79,7 @@ def read_table(path: str | Path, header: Header = True) -> Table:
     """
     path = Path(path)
     name = path.name.lower().removesuffix(".gz")
-    if path.is_dir() or _begins_with(path, b"PAR1") or name.endswith(".parquet"):
+    if _begins_with(path, b"PAR1") or name.endswith(".parquet"):
         table = _read_parquet(path)
     elif OBJECTS.match(data := read_text_bytes(path)) or name.endswith((".jsonl", ".ndjson", ".json")):
         table = _read_json(path, data)
@@ -104,23 +104,16 @@ def read_text_bytes(path: Path) -> bytes:
     Raises:
         GraphError: the file cannot be read, is cut off, has no text or another encoding; the message names the line.
     """
-    try:
-        data = path.read_bytes()
-        if data.startswith(b"\x1f\x8b"):
+    data = path.read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        with gzip_errors(path):
             data = gzip.decompress(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise GraphError(f"{path}: a damaged gzip file ({first_line(error)}); copy or download it again") from None
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             data = data.decode("utf-16").encode()
         except UnicodeDecodeError as error:
             raise GraphError(f"{path}: UTF-16 that is damaged ({error.reason}); save the file as UTF-8") from None
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if not is_utf8(data):
-        _raise_for_encoding(path, data)
-    if (position := data.find(b"\0")) >= 0:
-        line = data.count(b"\n", 0, position) + 1
-        raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
+    data = check_text(path, data)
     if not data or data.isspace():
         raise GraphError(f"{path}: the file is empty")
     return data
@@ -134,31 +127,6 @@ def _begins_with(path: Path, signature: bytes) -> bool:
             return file.read(len(signature)) == signature
     except OSError as error:
         raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def is_utf8(data: bytes) -> bool:
-    """Checks bytes without making a string of them, which can need four times their memory."""
-    import pyarrow as pa
-
-    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
-    try:
-        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)]).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _raise_for_encoding(path: Path, data: bytes) -> NoReturn:
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        byte = data[error.start]
-        raise GraphError(
-            f"{path}, line {line}: not UTF-8 (byte 0x{byte:02x}: {error.reason}); save the file as UTF-8, in Excel as "
-            "'CSV UTF-8'"
-        ) from None
-    raise GraphError(f"{path}: not UTF-8; save the file as UTF-8")
 
 
 def check_names(place: str, names: list[str]) -> list[str]:
@@ -197,9 +165,7 @@ def _read_delimited(path: Path, data: bytes, header: Header) -> Table:
 def _read_parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
-    if path.is_dir() and not any(path.rglob("*.parquet")):
-        raise GraphError(f"{path}: a folder without .parquet files; expected the parts of one table")
-    hint = "; expected a whole file, or parts with the same columns: write it again"
+    hint = "; expected a whole file: write it again"
     with library_errors(f"{path}: cannot be read as Parquet", hint, GraphError):
         dataset = pq.ParquetDataset(path)
         nested = tuple(field.name for field in dataset.schema if is_nested(field.type))

@@ -17,24 +17,41 @@ from ..names.named_triplets import LABELS, NamedTriplets, first_true
 if TYPE_CHECKING:
     import pyarrow as pa
 
+NEWLINE = b"\n"
 UNWRITABLE = r"[\x00\t\n]"
 
 
-def decode(path: Path, content: bytes) -> str:
-    """Returns the content of a UTF-8 file as a string, without byte-order mark.
+def check_text(path: Path, content: bytes) -> bytes:
+    """Checks the content of a text file, and returns it without byte-order mark.
 
     Raises:
         GraphError: the content is not UTF-8, or has NUL characters; the message names the line.
     """
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if not _is_utf8(content):
+        position, fault = 0, "not UTF-8"
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            position, fault = error.start, f"not UTF-8 (byte 0x{content[error.start]:02x}: {error.reason})"
+        remedy = "save the file as UTF-8, in Excel as 'CSV UTF-8'"
+    elif (position := content.find(b"\0")) >= 0:
+        fault, remedy = "a NUL character, as UTF-16 has them", "save the file as UTF-8"
+    else:
+        return content
+    raise GraphError(f"{path}, line {content.count(NEWLINE, 0, position) + 1}: {fault}; {remedy}")
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Checks bytes without making a string of them, which can need four times their memory."""
+    import pyarrow as pa
+
+    offsets = pa.array([0, len(content)], pa.int64()).buffers()[1]
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise GraphError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
-    if (position := text.find("\0")) >= 0:
-        line = text[:position].count("\n") + 1
-        raise GraphError(f"{path}, line {line}: a NUL character, as UTF-16 has them; save the file as UTF-8")
-    return text
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(content)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def read_lines(path: str | Path) -> "pa.LargeStringArray":
@@ -54,12 +71,12 @@ def read_lines(path: str | Path) -> "pa.LargeStringArray":
 
     path = Path(path)
     try:
-        text = decode(path, path.read_bytes())
+        text = check_text(path, path.read_bytes())
     except OSError as error:
         raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
     # Only a newline ends a line here. str.splitlines and Arrow's CSV reader would also split at U+2028 or a lone \r.
     # A carriage return before it is white space, and removed with that of the last field.
-    text = text.rstrip("\n")
+    text = text.rstrip(NEWLINE)
     lines = pc.split_pattern(pa.array([text], pa.large_string()), "\n").flatten()
     count = len(lines)
     while count and not lines[count - 1].as_py().strip(BLANKS):

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +17,10 @@ import numpy as np
 
 from ..core.errors import GraphError, LassError
 from ..core.vocabulary import escaped, is_unicode, shown
-from ..names.name_forms import on_one_line
-from ..names.named_triplets import to_arrow_strings
 from ..names.source import ReadingOptions
 from ..utils.checked_files import Types, check_types, read_json
 from ..version import __version__
-from .importing import ImportedGraph, warn_of_ids
+from .importing import ImportedGraph
 from .text_folder import WRITTEN_SPLITS, WRITTEN_TEXTS, write_directory
 
 REPORT_FILE = "import_report.json"
@@ -64,7 +63,11 @@ class SourceRecord:
 
 
 def write_import(
-    imported: ImportedGraph, name: str | Path, options: ReadingOptions, folder: str | Path
+    imported: ImportedGraph,
+    name: str | Path,
+    options: ReadingOptions,
+    folder: str | Path,
+    findings: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Writes an imported graph as a folder of text files, with its report and the record of its source.
 
@@ -73,14 +76,15 @@ def write_import(
         name: what was imported: a path, or the name of a graph.
         options: what was read of it.
         folder: a new or empty folder, or one that an import made, which is replaced as a whole.
+        findings: what is odd about the graph, for the report; `quality/` finds it.
 
     Returns:
-        The report, as `describe_import` returns it.
+        The report: what `describe_import` returns, and `findings`.
 
     Raises:
         GraphError: the folder holds something else, or cannot be written, or an id cannot be in a text file.
     """
-    report = describe_import(imported, name)
+    report = {**describe_import(imported, name), "findings": list(findings)}
     record = record_source(imported, name, options)
     files = {REPORT_FILE: report, SOURCE_FILE: dataclasses.asdict(record)}
     more = {file: json.dumps(content, ensure_ascii=False, indent=1) + "\n" for file, content in files.items()}
@@ -171,12 +175,10 @@ def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]
         A dict for JSON: `source`, `format`, `triplets` by split, `entities` (`count`, `in_no_triplet`, and from what
         their texts are made), `text_length` in characters (`median`, `p95`, `longest`), `relations` (each with `id`,
         `text`, `triplets` and an `example` in texts, the most frequent first), `left_out` (each with `what`, `count`,
-        `example`, `reason`), `notes`, `shared_names` and `similar_names` (`entities` or `names`, and an
-        `example`), and `warnings`, in sentences.
+        `example`, `reason`), `notes`, and `bare_relations`, a sentence for each relation whose tails have no texts.
     """
     graph, source = imported.graph, imported.source
     lengths = np.array([len(text) for text in graph.entities.texts])
-    relations = _describe_relations(imported)
     return {
         "source": str(name),
         "format": source.format if source else "graph",
@@ -191,11 +193,10 @@ def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]
             "p95": int(np.percentile(lengths, 95)),
             "longest": int(lengths.max()),
         },
-        "relations": relations,
+        "relations": _describe_relations(imported),
         "left_out": [dataclasses.asdict(part) for part in source.left_out] if source else [],
         "notes": list(source.notes) if source else [],
-        **_describe_names(imported),
-        "warnings": _find_warnings(imported, relations),
+        "bare_relations": _find_bare_relations(imported),
     }
 
 
@@ -218,47 +219,18 @@ def _describe_relations(imported: ImportedGraph) -> list[dict[str, Any]]:
     ]
 
 
-def _describe_names(imported: ImportedGraph) -> dict[str, Any]:
-    """Counts entities that share their name, and names that differ in case, spaces or Unicode form only."""
-    import pyarrow.compute as pc
-
-    if imported.source and imported.texts and imported.texts.named:
-        names = on_one_line(imported.source.entities["name"].combine_chunks().drop_null())
-    else:
-        names = to_arrow_strings("entities", imported.graph.entities.texts)
-    shared = names.value_counts()
-    counts, distinct = shared.field("counts").to_numpy(), shared.field("values")
-    forms = pc.utf8_lower(pc.utf8_normalize(distinct, form="NFKC"))
-    codes = pc.replace_substring_regex(forms, r"[\s_\p{Cf}]+", " ").dictionary_encode().indices.to_numpy()
-    is_similar = np.bincount(codes)[codes] > 1
-    pair = np.flatnonzero(codes == codes[is_similar.argmax()])[:2].tolist() if is_similar.any() else []
-    return {
-        "shared_names": {
-            "entities": int(counts[counts > 1].sum()),
-            "example": distinct[int(counts.argmax())].as_py() if (counts > 1).any() else None,
-        },
-        "similar_names": {"names": int(is_similar.sum()), "example": [distinct[number].as_py() for number in pair]},
-    }
-
-
-def _find_warnings(imported: ImportedGraph, relations: list[dict[str, Any]]) -> list[str]:
-    """Returns what looks wrong, a sentence each."""
-    warnings = []
-    if imported.texts and (warning := warn_of_ids(imported.texts, imported.graph.num_entities)):
-        warnings.append(warning)
-    if imported.texts and imported.texts.only_id:
-        graph, is_bare = imported.graph, imported.texts.is_bare
-        triplets = np.concatenate([split.positives for split in graph.splits.values()])
-        counts, num_bare = (
-            np.bincount(triplets[:, 1], weights, minlength=graph.num_relations)
-            for weights in (None, is_bare[triplets[:, 2]])
-        )
-        warnings += [
-            f"{num_bare[number]:,.0f} of {counts[number]:,} tails of {escaped(graph.relations.ids[number])} "
-            "have no text, and a model reads only their ids (exclude leaves the relation out)"
-            for number in np.flatnonzero((counts >= MANY) & (num_bare >= NEARLY_ALL * counts)).tolist()
-        ]
-    if single := [row["id"] for row in relations if row["triplets"] == 1]:
-        more = f" and {len(single) - 1:,} more relations have" if single[1:] else " has"
-        warnings.append(f"{escaped(single[0])}{more} one triplet only: too few to learn from (exclude leaves it out)")
-    return warnings
+def _find_bare_relations(imported: ImportedGraph) -> list[str]:
+    """Says of relations that nearly none of their tails has a text, as those to web pages or other databases."""
+    if not imported.texts or not imported.texts.only_id:
+        return []
+    graph, is_bare = imported.graph, imported.texts.is_bare
+    triplets = np.concatenate([split.positives for split in graph.splits.values()])
+    counts, num_bare = (
+        np.bincount(triplets[:, 1], weights, minlength=graph.num_relations)
+        for weights in (None, is_bare[triplets[:, 2]])
+    )
+    return [
+        f"{num_bare[number]:,.0f} of {counts[number]:,} tails of {escaped(graph.relations.ids[number])} have no text, "
+        "and a model reads only their ids (exclude leaves the relation out)"
+        for number in np.flatnonzero((counts >= MANY) & (num_bare >= NEARLY_ALL * counts)).tolist()
+    ]

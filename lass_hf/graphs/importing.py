@@ -14,12 +14,12 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.knowledge_graph import KnowledgeGraph
-from ..core.vocabulary import Vocabulary, escaped, text_of_id
+from ..core.vocabulary import Vocabulary, escaped
 from ..formats.reading import read_source
 from ..names.name_forms import on_one_line, warn_of_look_alikes
 from ..names.named_triplets import collect_names, to_integers
 from ..names.source import ReadingOptions, Source
-from ..names.words import words_of_id
+from ..names.words import text_for_id, words_of_id
 from .readers import Parts
 from .text_folder import from_directory, is_graph_folder
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 logger = logging.getLogger(__name__)
-
-IS_PREFIXED = re.compile(r"[^\W\d_][\w.+-]*:\S")  # prefixed names and IRIs
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,10 @@ def read_networkx(graph: Any, options: dict[str, Any]) -> Parts:
 
 
 def _announced(source: Source) -> Parts:
-    """Makes the parts of a graph; logs in a line each what was read and left out, and which entities have no text."""
+    """Makes the parts of a graph; logs in a line each what was read and left out, and which names may do harm.
+
+    An import says more of both, in its report.
+    """
     parts, texts = to_graph_parts(source)
     entities, relations, splits = parts
     num_left_out = sum(part.count for part in source.left_out)
@@ -130,22 +131,17 @@ def _announced(source: Source) -> Parts:
         logger.warning("%s; %s statements or values left out: lass-hf import shows them", line, f"{num_left_out:,}")
     else:
         logger.info(line)
-    if warning := warn_of_ids(texts, len(entities)):
-        logger.warning("%s: %s", source.path, warning)
+    if texts.only_id:
+        cost = ""
+        if 2 * texts.only_id > len(entities):
+            cost = "; a model that reads only ids learns little from words: give names (name_of, or a table of nodes)"
+        logger.warning(
+            "%s: %s of %s entities have no text, such as %s: their ids stand in for it%s",
+            *(source.path, f"{texts.only_id:,}", f"{len(entities):,}", escaped(texts.example or ""), cost),
+        )
+    for vocabulary in (entities, relations):
+        warn_of_look_alikes(vocabulary.kind, vocabulary.ids)
     return parts
-
-
-def warn_of_ids(texts: TextCounts, num_entities: int) -> str:
-    """Returns a warning of entities that have nothing but their ids, or "" if there are none."""
-    if not texts.only_id:
-        return ""
-    cost = ""
-    if 2 * texts.only_id > num_entities:
-        cost = "; a model that reads only ids learns little from words: give names (name_of, or a table of nodes)"
-    return (
-        f"{texts.only_id:,} of {num_entities:,} entities have no text, such as {escaped(texts.example or '')}: their "
-        f"ids stand in for it{cost}"
-    )
 
 
 def to_graph_parts(source: Source) -> tuple[Parts, TextCounts]:
@@ -175,7 +171,6 @@ def to_graph_parts(source: Source) -> tuple[Parts, TextCounts]:
             vocabulary.check()
         except GraphError as error:
             raise GraphError(f"{source.path}: {error}") from None
-        warn_of_look_alikes(vocabulary.kind, vocabulary.ids)
     triplets = to_integers(splits, (entities, relations))
     return (entities, relations, {name: (triplets[name], split.labels) for name, split in splits.items()}), counts
 
@@ -238,9 +233,7 @@ def _words(ids: "pa.LargeStringArray", where: Any) -> "pa.LargeStringArray":
 
     chosen = np.asarray(where)
     words = np.full(len(ids), None, dtype=object)
-    words[chosen] = [
-        words_of_id(name) if IS_PREFIXED.match(name) else text_of_id(name) for name in ids.filter(where).to_pylist()
-    ]
+    words[chosen] = [text_for_id(name) for name in ids.filter(where).to_pylist()]
     return pa.array(words, pa.large_string())
 
 

@@ -5,89 +5,22 @@ has its duplicate, its mirror image or the same fact under another relation in t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.errors import GraphError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
-from ..core.vocabulary import SPLITS, Vocabulary
+from ..core.vocabulary import SPLITS, shown
 from ..utils.dates import read_dates
-from .relation_patterns import Mirror, find_mirrors
+from .relation_patterns import find_mirrors
+from .split_report import SplitReport
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHOWN = 10  # relations that a report describes
 Size = float | int  # of a split: a share of the triplets, below 1, or their number
-
-
-@dataclass(frozen=True)
-class SplitReport:
-    """What became of a split.
-
-    Attributes:
-        sizes: the number of triplets of each split.
-        asked: the number that validation and test should have.
-        mirrors: symmetric, inverse and repeated relations among the triplets that were split.
-        kept_together: how many of these triplets have others between the same two entities.
-        only_ones: how many pairs of entities stay in training because an entity or a relation has no other triplet.
-        unseen_entities: how many entities of the new splits have no training triplet: none, except by date.
-        unseen_relations: the same for relations.
-        undated: how many triplets have no date, and stay in training; None without dates.
-    """
-
-    sizes: dict[str, int]
-    asked: dict[str, int]
-    mirrors: list[Mirror]
-    kept_together: int
-    only_ones: int
-    unseen_entities: int
-    unseen_relations: int
-    undated: int | None
-
-    def describe(self, relations: Vocabulary) -> list[str]:
-        """Returns the report in sentences.
-
-        Args:
-            relations: the relations of the graph.
-        """
-        lines = [", ".join(f"{size:,} {name}" for name, size in self.sizes.items())]
-        for mirror in self.mirrors[:SHOWN]:
-            one, other = (relations.texts[number] for number in (mirror.relation, mirror.other))
-            share = f"{mirror.share:.0%} of {mirror.support / mirror.share:,.0f} triplets"
-            lines.append(
-                {
-                    "symmetric": f"{one}: symmetric ({share} are there in both directions)",
-                    "inverse": f"{one}: the inverse of {other} ({share})",
-                    "same": f"{one}: says the same as {other} ({share})",
-                }[mirror.kind]
-            )
-        if len(self.mirrors) > SHOWN:
-            lines.append(f"... and {len(self.mirrors) - SHOWN:,} more such relations, which --json lists")
-        if self.kept_together:
-            lines.append(f"{self.kept_together:,} triplets share their two entities with others; these stay together")
-        for name, asked in self.asked.items():
-            if self.sizes.get(name, 0) < asked and 20 * (asked - self.sizes.get(name, 0)) > asked:
-                lines.append(
-                    f"{name} has {self.sizes.get(name, 0):,} triplets, not {asked:,}: {self.only_ones:,} pairs of "
-                    "entities stay in training, because an entity or relation has no other triplet"
-                )
-        for count, kind in ((self.unseen_entities, "entities"), (self.unseen_relations, "relations")):
-            if count:
-                lines.append(f"{count:,} {kind} of validation and test have no training triplet")
-        if self.undated:
-            lines.append(f"{self.undated:,} triplets have no date, and stay in training")
-        return lines
-
-    def to_dict(self, relations: Vocabulary) -> dict[str, Any]:
-        """Returns the report as plain values, with the ids of the relations."""
-        mirrors = [
-            {**asdict(one), "relation": relations.ids[one.relation], "other": relations.ids[one.other]}
-            for one in self.mirrors
-        ]
-        return {**asdict(self), "mirrors": mirrors}
 
 
 def split_graph(
@@ -184,15 +117,21 @@ def parse_size(text: str) -> Size:
         size: Size = float(text[:-1]) / 100 if text.endswith("%") else float(text) if "." in text else int(text)
     except ValueError:
         size = -1
-    if not 0 <= size < (1 if isinstance(size, float) else float("inf")):
+    if not _is_size(size):
         raise GraphError(f"{text!r} is not the size of a split; expected a share, such as 5%, or a number of triplets")
     return size
 
 
+def _is_size(size: Any) -> bool:
+    most = 1 if isinstance(size, float) else float("inf")
+    return isinstance(size, (int, float, np.integer)) and bool(0 <= size < most)
+
+
 def _count(name: str, size: Size, total: int) -> int:
     """Returns a size as a number of triplets, 1 at least if it is not 0."""
-    if not 0 <= size < (1 if isinstance(size, float) else float("inf")):
-        raise GraphError(f"{name}={size}; expected a share of 0 or more and below 1, or a number of triplets as an int")
+    if not _is_size(size):
+        expected = "a share of 0 or more and below 1, or a number of triplets as an int"
+        raise GraphError(f"{name}={shown(size)}; expected {expected}")
     return max(1, round(size * total)) if isinstance(size, float) and size else int(size)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import GraphError
+from ..core.vocabulary import shown
 from .named_triplets import NamedTriplets
 
 if TYPE_CHECKING:
@@ -55,8 +56,14 @@ class ReadingOptions:
 
     def __post_init__(self) -> None:
         for one in dataclasses.fields(self):
-            if one.default == () and isinstance(value := getattr(self, one.name), (str, list)):
-                object.__setattr__(self, one.name, (value,) if isinstance(value, str) else tuple(value))
+            value, kind = getattr(self, one.name), {"limit": int}.get(one.name, str)
+            if one.default == ():
+                values = (value,) if isinstance(value, str) else value
+                if not isinstance(values, Collection) or not all(isinstance(name, str) for name in values):
+                    raise GraphError(f"{one.name}={shown(value)}; expected a name or several")
+                object.__setattr__(self, one.name, tuple(values))
+            elif value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+                raise GraphError(f"{one.name}={shown(value)}; expected {'a number' if kind is int else 'a name'}")
         if other := set(self.include) - set(INCLUDABLE):
             raise GraphError(f"include={sorted(other)[0]!r}; expected some of {', '.join(INCLUDABLE)}")
         if self.limit is not None and self.limit < 1:

@@ -1,11 +1,22 @@
-"""The words of an id: what a relation or a category is called that has no name of its own."""
+"""The words of an id: what an entity, relation or category is called that has no name of its own."""
 
 import re
 
 from ..core.vocabulary import text_of_id
 
 # Before a capital letter in camel case, and before the last capital of an acronym: "has|DNA|Sequence".
-WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_IS_PREFIXED = re.compile(r"[^\W\d_][\w.+-]*:\S")  # prefixed names and IRIs
+
+
+def text_for_id(id: str) -> str:
+    """Makes the text of an entity that has nothing but its id: words of a prefixed name or IRI, else `text_of_id`."""
+    return words_of_id(id) if _IS_PREFIXED.match(id) else text_of_id(id)
+
+
+def is_made_of_id(text: str, id: str) -> bool:
+    """Checks whether a text says no more than the id does."""
+    return text == id or (len(text) <= len(id) and text in (text_of_id(id), text_for_id(id)))
 
 
 def words_of_id(id: str) -> str:
@@ -25,5 +36,5 @@ def words_of_id(id: str) -> str:
         if not re.search(r"[^\W\d_]", name) or re.search(r"\d", name):
             return local or id
         return text_of_id(name).lower()
-    words = text_of_id(WORD_STARTS.sub(" ", name)).split()
+    words = text_of_id(_WORD_STARTS.sub(" ", name)).split()
     return " ".join(word if len(word) > 1 and word.isupper() else word.lower() for word in words)

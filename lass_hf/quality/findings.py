@@ -43,11 +43,12 @@ def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: list(SEVERITIES).index(one.severity))
 
 
-def format_findings(findings: Iterable[Finding]) -> list[str]:
+def format_findings(findings: Iterable[Finding], *, with_facts: bool = True) -> list[str]:
     """Writes findings for a person, the worst first: what and how many, an example, and what it means.
 
     Args:
         findings: what was found.
+        with_facts: whether those of the severity "fact" are written too.
 
     Returns:
         The lines. Names in them are escaped, so that a terminal shows each as one line.
@@ -57,7 +58,7 @@ def format_findings(findings: Iterable[Finding]) -> list[str]:
     if not any(one.severity == "wrong" for one in findings):
         lines = [f"Nothing {'would make results wrong' if findings else 'is odd'}, as far as this can be seen."]
     for severity, heading in SEVERITIES.items():
-        if chosen := [one for one in findings if one.severity == severity]:
+        if chosen := [one for one in findings if one.severity == severity and (with_facts or severity != "fact")]:
             lines += [*([""] if lines else []), heading]
             for one in chosen:
                 lines += _format(one)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.vocabulary import Vocabulary, escaped, text_of_id
+from ..core.vocabulary import Vocabulary, escaped
 from ..names.name_forms import find_same_forms, loose_forms, names_text_columns, visible_forms
 from ..names.named_triplets import to_arrow_strings
+from ..names.words import is_made_of_id
 from .findings import Finding
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def in_words(names: Vocabulary, number: int) -> str:
     """Writes an entity or relation for an example: its text, shortened, and its id where the text is not made of it."""
     text, name = names.texts[number], names.ids[number]
     short = text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
-    return name if text in (name, text_of_id(name)) else f"{short} ({name})"
+    return name if is_made_of_id(text, name) else f"{short} ({name})"
 
 
 def triplet_in_words(graph: "KnowledgeGraph", triplet: np.ndarray) -> str:
@@ -258,7 +259,7 @@ def _find_text_faults(part: _Names) -> Iterator[Finding]:
 
     names = part.names
     pairs = zip(names.ids, names.texts, strict=True)
-    is_id = np.array([len(text) <= len(name) and text in (name, text_of_id(name)) for name, text in pairs])
+    is_id = np.array([is_made_of_id(text, name) for name, text in pairs])
     is_id &= part.occurs
     taken = ~part.occurs
     for kind, (pattern, *words) in TEXT_PATTERNS.items():
@@ -275,7 +276,7 @@ def _find_text_faults(part: _Names) -> Iterator[Finding]:
         words = [
             "entities whose only text is their id",
             "A language model reads the id as words, and has nothing else to go by.",
-            "Add names and descriptions.",
+            "Add names and descriptions: name_of and description_of choose columns or properties of the source.",
         ]
         severity = "doubtful" if 2 * is_id.sum() > len(part.occurring) else "fact"
         yield part.finding("entities_without_a_text", severity, is_id, words)

@@ -54,6 +54,7 @@ def test_tables_become_a_folder_with_report_and_record(tables, tmp_path, capsys)
     assert f"{output}: 5 entities, 2 relations; triplets: 3 train" in out
     assert "         2  is a  Cat, it purrs — is a — Animal" in out
     assert f"lass-hf info --graph {output}" in out
+    assert "Nothing would make results wrong, as far as this can be seen.\n" in out
 
 
 def test_an_import_is_the_graph_that_from_file_reads_and_that_graph_accepts(tables, tmp_path):
@@ -118,7 +119,19 @@ def test_the_summary_tells_in_words_what_became_of_everything(tmp_path, capsys, 
         "- owl:imports are not fetched",
     ):
         assert line in lines
-    assert any("'ex:eats' has one triplet only" in line for line in lines)
+
+
+def test_what_may_be_wrong_is_in_report_and_summary_and_said_once(tmp_path, capsys, caplog):
+    rows = ["head,relation,tail", "cat,is_a,animal", "Caf\xe9,is_a,animal", "Cafe\u0301,is_a,animal", "cat,eats,cat"]
+    (tmp_path / "facts.csv").write_text("\n".join(rows), encoding="utf-8")
+    assert run("import", tmp_path / "facts.csv", "--output", tmp_path / "out") == 0
+    assert not caplog.records
+    out, found = capsys.readouterr().out, content_of(tmp_path / "out" / "import_report.json")["findings"]
+    assert {one["severity"] for one in found} == {"wrong", "doubtful", "fact"}
+    for one in found:
+        assert out.count(one["what"]) == (one["severity"] != "fact"), one["kind"]
+    assert run("info", "--graph", tmp_path / "out", "--json", tmp_path / "info.json", "--quiet") == 0
+    assert content_of(tmp_path / "info.json")["metrics"]["findings"] == found
 
 
 def test_names_in_the_summary_cannot_write_to_the_terminal(tmp_path, capsys):

@@ -52,6 +52,19 @@ def test_strings_and_integers_may_stand_in_one_column():
     assert [part.what for part in source.left_out] == ["values of column weight of edges"]
 
 
+def test_integers_of_any_size_are_ids():
+    large = str(10**30)
+    source = from_pandas(pd.DataFrame({"head": [10**30, 7], "relation": ["r", "r"], "tail": [7, 10**30]}))
+    assert triplets(source) == [(large, "r", "7"), ("7", "r", large)]
+
+
+def test_an_attribute_cannot_take_the_place_of_the_ids():
+    graph = nx.DiGraph([("a", "b")])
+    graph.add_node("a", **{":ID": "b"})
+    with pytest.raises(GraphError, match="nodes: an attribute is named ':ID', a name that is taken; rename it"):
+        from_networkx(graph)
+
+
 def test_a_named_index_is_a_column_and_others_are_not():
     nodes = pd.DataFrame({"id": ["a", "b"], "name": ["Ant", "Bee"]}).set_index("id")
     assert column(from_pandas(FACTS.iloc[::-1], nodes), "name") == {"a": "Ant", "b": "Bee"}
@@ -113,6 +126,8 @@ def test_an_attribute_of_edges_is_the_relation(kind, attribute):
 
 def test_keys_of_a_multigraph_are_relations_if_they_are_strings():
     graph = nx.MultiDiGraph([("a", "b", "r"), ("a", "b", "s")])
+    assert triplets(from_networkx(graph)) == [("a", "r", "b"), ("a", "s", "b")]
+    graph["a"]["b"]["r"]["key"] = "another"
     assert triplets(from_networkx(graph)) == [("a", "r", "b"), ("a", "s", "b")]
     numbered = nx.MultiDiGraph([("a", "b"), ("a", "b")])
     assert triplets(from_networkx(numbered)) == [("a", "linked to", "b")] * 2

@@ -277,6 +277,7 @@ def test_two_columns_without_a_header_are_refused(tmp_path):
     [
         ({"head_column": "von"}, "no column 'von' for head_column; expected one of 'head', 'relation', 'tail'"),
         ({"split_column": "set"}, "no column 'set' for split_column"),
+        ({"head_column": "tail", "tail_column": "tail"}, "head_column and tail_column both name 'tail'"),
         ({"name_of": "title"}, "no column 'title' for name_of"),
         ({"language": "en"}, "language means nothing for TSV; leave it out"),
     ],

@@ -107,6 +107,21 @@ def test_a_wrong_selection_says_what_there_is(source, options, message):
         select_triplets(source, ReadingOptions(**options))
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"limit": "5"}, "limit='5'; expected a number"),
+        ({"limit": True}, "limit=True; expected a number"),
+        ({"relations": None}, "relations=None; expected a name or several"),
+        ({"exclude": ["r:1", 7]}, r"exclude=\['r:1', 7\]; expected a name or several"),
+        ({"head_column": 0}, "head_column=0; expected a name"),
+    ],
+)
+def test_an_option_of_another_type_is_refused(option, message):
+    with pytest.raises(GraphError, match=message):
+        ReadingOptions(**option)
+
+
 def test_a_source_without_triplets_is_an_error(source):
     source.splits = {"train": source.splits["train"].select(slice(0))}
     with pytest.raises(GraphError, match=r"graph\.ttl: no triplet is left; it has none"):

@@ -161,8 +161,8 @@ def test_a_field_of_a_hundred_thousand_letters_is_read(read):
         ("a.csv", b"a,b\n1,x\n2,\xe9\n3,\xc3\xa9", "line 3: not UTF-8 (byte 0xe9: invalid continuation byte)"),
         ("a.csv", "a,b\n1,2\n".encode("utf-16-le"), "line 1: a NUL character, as UTF-16 has them"),
         ("a.csv", b"\xff\xfea", "UTF-16 that is damaged"),
-        ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "a damaged gzip file"),
-        ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4] + b"abcd", "a damaged gzip file"),
+        ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "its gzip compression is damaged"),
+        ("a.csv", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4] + b"abcd", "its gzip compression is damaged"),
     ],
 )
 def test_bad_separated_values_are_an_error_with_the_line(read, tmp_path, name, content, message):
@@ -177,8 +177,6 @@ def test_what_is_no_file_is_an_error(tmp_path):
     for name, message in (("none.csv", "No such file"), ("none.parquet", "No such file")):
         with pytest.raises(GraphError, match=message):
             read_table(tmp_path / name)
-    with pytest.raises(GraphError, match=r"a folder without \.parquet files"):
-        read_table(tmp_path)
 
 
 # Parquet
@@ -211,13 +209,6 @@ def test_all_types_of_parquet_become_strings(tmp_path):
     assert set(found.columns.schema.types) == {pa.large_string()}
     assert found.nested == ("objects", "tables")
     assert found.place(1) == f"{tmp_path / 'a.parquet'}, row 2"
-
-
-def test_a_folder_of_parts_is_one_table(tmp_path):
-    for number in (0, 1):
-        pq.write_table(pa.table({"id": [number]}), tmp_path / f"part-{number}.parquet")
-    (tmp_path / "_SUCCESS").touch()
-    assert rows_of(read_table(tmp_path)) == [["0"], ["1"]]
 
 
 @pytest.mark.parametrize(
