@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..graphs.splitting import SplitReport
     from ..names.source import ReadingOptions
 
-HELP = "reads a graph in any format into a folder, and shows what became of it"
+HELP = "read a graph in any format into a folder, and show what became of it"
 USES_MODELS = False
 SHOWN_RELATIONS = 15
 SHOWN_LEFT_OUT = 6  # kinds for each reason

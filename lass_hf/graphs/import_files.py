@@ -21,8 +21,9 @@ from ..names.named_triplets import to_arrow_strings
 from ..names.source import ReadingOptions
 from ..utils.checked_files import Types, check_types, read_json
 from ..version import __version__
-from .importing import ImportedGraph, warn_of_ids
-from .text_folder import WRITTEN_SPLITS, WRITTEN_TEXTS, write_directory
+from .importing import ImportedGraph, import_graph, warn_of_ids
+from .loading import find_path
+from .text_folder import WRITTEN_SPLITS, WRITTEN_TEXTS, is_graph_folder, write_directory
 
 REPORT_FILE = "import_report.json"
 SOURCE_FILE = "source.json"
@@ -158,6 +159,23 @@ def read_source_record(folder: str | Path) -> SourceRecord | None:
             if not isinstance(value, str) or not is_unicode(name + value):
                 raise GraphError(f"{file}: not {EXPECTED} ({key}: {escaped(name)} is {shown(value)})")
     return SourceRecord(**{key: content[key] for key in KEYS})
+
+
+def find_source_record(name: str) -> SourceRecord | None:
+    """Finds the record of the source of a graph; a file that is no folder yet is read again for it.
+
+    Args:
+        name: whatever `--graph` accepts.
+
+    Returns:
+        The record; None for a graph that is in no source's form.
+
+    Raises:
+        GraphError: the record is damaged, or the file is not there any more.
+    """
+    if (path := find_path(name)) is None or is_graph_folder(path):
+        return read_source_record(path) if path else None
+    return record_source(import_graph(path), name, ReadingOptions())
 
 
 def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]:
