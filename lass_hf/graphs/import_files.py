@@ -63,6 +63,10 @@ class SourceRecord:
     version: str
     date: str
 
+    def as_json(self) -> str:
+        """Returns the content of `source.json`."""
+        return _as_json(dataclasses.asdict(self))
+
 
 def write_import(
     imported: ImportedGraph, name: str | Path, options: ReadingOptions, folder: str | Path
@@ -83,11 +87,13 @@ def write_import(
     """
     report = describe_import(imported, name)
     record = record_source(imported, name, options)
-    files = {REPORT_FILE: report, SOURCE_FILE: dataclasses.asdict(record)}
-    more = {file: json.dumps(content, ensure_ascii=False, indent=1) + "\n" for file, content in files.items()}
     check_output(folder)
-    write_directory(imported.graph, folder, more)
+    write_directory(imported.graph, folder, {REPORT_FILE: _as_json(report), SOURCE_FILE: record.as_json()})
     return report
+
+
+def _as_json(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
 def check_output(folder: str | Path) -> None:
