@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..names.source import ReadingOptions
     from ..quality.findings import Finding
 
-HELP = "reads a graph in any format into a folder, and shows what became of it"
+HELP = "read a graph in any format into a folder, and show what became of it"
 USES_MODELS = False
 SHOWN_RELATIONS = 15
 SHOWN_LEFT_OUT = 6  # kinds for each reason

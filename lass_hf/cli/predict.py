@@ -1,11 +1,13 @@
 """`lass-hf predict`: the best entities or relations for the slot that is not given, or the verdict on a triplet."""
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.errors import LassError
 from ..utils.console import check_writable
+from ..utils.terminal import one_line
 from ..writers.file_formats import FORMATS
 from .options import add_graph, add_model, add_output, add_reranker, positive
 
@@ -90,7 +92,7 @@ def _write(
     arguments: argparse.Namespace, predictor: Any, query: dict[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Writes `--output`: predictions for the open slot of a query, or the verdict on a whole triplet."""
-    from ..graphs.import_files import read_source_record
+    from ..graphs.import_files import find_source_record
     from ..prediction.name_resolver import NameResolver
     from ..utils.fingerprints import graph_fingerprint
     from ..writers.judged_triplets import FileMetadata, judged_triplets
@@ -117,13 +119,13 @@ def _write(
         graph_digest=graph_fingerprint(predictor.graph),
         settings={"query": query, **{name: getattr(arguments, name) for name in settings}},
     )
-    record = read_source_record(arguments.graph) if arguments.graph else None
+    record = find_source_record(arguments.graph) if arguments.graph else None
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
     written = write_judged_triplets(
         judged_triplets(**columns), arguments.output, metadata, arguments.output_format, source
     )
     for one in written.left_out:
-        print(f"{arguments.output} lacks {one.count} {one.what}: {one.reason}")
+        print(one_line(f"{arguments.output} lacks {one.count:,} {one.what}: {one.reason}"), file=sys.stderr)
 
 
 def _query(arguments: argparse.Namespace) -> dict[str, Any]:

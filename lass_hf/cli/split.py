@@ -73,13 +73,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _write_inductive(graph: "KnowledgeGraph", arguments: argparse.Namespace, first: Path, second: Path) -> list[str]:
     """Writes the graph of the entities that are left, and the one whose test is about the others; describes both."""
+    from ..graphs.import_files import SOURCE_FILE, find_source_record
     from ..graphs.inductive_split import inductive_split
     from ..graphs.text_folder import write_directory
 
-    lines = []
+    lines, record = [], find_source_record(arguments.source)
+    more = {SOURCE_FILE: record.as_json()} if record else {}
     seen, unseen = inductive_split(graph, arguments.inductive, arguments.seed)
     for part, folder in ((seen, first), (unseen, second)):
-        write_directory(part, folder)
+        write_directory(part, folder, more)
         sizes = ", ".join(f"{len(triplets):,} {name}" for name, triplets in part.splits.items())
         lines.append(f"{folder.name}: {part.num_entities:,} entities; {sizes}")
     if untrained := int((seen.occurring(*seen.splits)[0] & ~seen.occurs_in_train()[0]).sum()):

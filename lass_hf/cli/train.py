@@ -51,8 +51,7 @@ def run(argv: Sequence[str]) -> None:
         models = f"--model {training.output_dir}"
         if arguments.retriever:
             models = f"--model {arguments.retriever} --rerank {training.output_dir}"
-        where = (
-            "" if arguments.test else f" --graph {arguments.graph}"
-        )  # a test split in memory is saved with the model
+        is_saved = "test" in arguments.held_out  # with the model; there is no other copy of it
+        where = "" if is_saved else f" --graph {arguments.graph}"
         following = f"evaluate {models}{where}" if "test" in graph else "predict --help"
         print(f"saved {training.output_dir}; next: lass-hf {following}")

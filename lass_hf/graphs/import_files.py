@@ -61,6 +61,10 @@ class SourceRecord:
     version: str
     date: str
 
+    def as_json(self) -> str:
+        """Returns the content of `source.json`."""
+        return _as_json(dataclasses.asdict(self))
+
 
 def write_import(
     imported: ImportedGraph,
@@ -86,11 +90,13 @@ def write_import(
     """
     report = {**describe_import(imported, name), "findings": list(findings)}
     record = record_source(imported, name, options)
-    files = {REPORT_FILE: report, SOURCE_FILE: dataclasses.asdict(record)}
-    more = {file: json.dumps(content, ensure_ascii=False, indent=1) + "\n" for file, content in files.items()}
     check_output(folder)
-    write_directory(imported.graph, folder, more)
+    write_directory(imported.graph, folder, {REPORT_FILE: _as_json(report), SOURCE_FILE: record.as_json()})
     return report
+
+
+def _as_json(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
 def check_output(folder: str | Path) -> None:

@@ -67,14 +67,16 @@ class TrainArguments(ModelChoices, SequenceChoices):
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
     recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
+    held_out: dict[str, int] = field(default_factory=dict, init=False)  # true triplets, by split; once there is a graph
 
     def __post_init__(self):
         from ..graphs.splitting import parse_size
 
         check(self)
-        for size in (self.validation, self.test):
-            if size is not None:
-                parse_size(size)
+        for name in ("validation", "test"):
+            if (size := getattr(self, name)) is not None:
+                setattr(self, name, str(size))  # 0.05 from Python, too
+                parse_size(str(size))
 
     def processor_choices(self) -> dict[str, Any]:
         """Returns the choices that `LassProcessor.from_encoder` takes, by name."""

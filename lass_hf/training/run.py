@@ -111,7 +111,8 @@ def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:
     fits threshold and calibration on it. The same seed gives the same split.
 
     Args:
-        arguments: `graph`, and the sizes `validation` and `test`, if any.
+        arguments: `graph`, and the sizes `validation` and `test`, if any; its `held_out` becomes what was held out,
+            for the run metadata.
         seed: the seed of the split, usually that of the training.
 
     Returns:
@@ -138,6 +139,7 @@ def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:
         if chosen or test:
             raise GraphError(f"{arguments.graph}: {error}") from None
         return graph  # too small a graph, of which nobody asked for a validation split
+    arguments.held_out = {name: len(split[name].positives) for name in report.asked}
     held_out = " and ".join(f"{len(split[name]):,} for {name}" for name in report.asked)
     unasked = "" if chosen or not validation else "; --validation 0 holds none out for it"
     if not arguments.quiet:

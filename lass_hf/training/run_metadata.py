@@ -53,7 +53,8 @@ def collect_run_metadata(
     Returns:
         Plain values: `graph` (its name), `load_graph` (the name that others can load it by, or None),
         `graph_fingerprint`, `graph_texts_fingerprint`, `recipe` (its name, or None), `changed` (choices that flags set
-        otherwise than the recipe; not the encoder), `seed`, `bf16`, `dtype` (of the weights), `choices` (all that a
+        otherwise than the recipe; not the encoder), `held_out` (how many true triplets were taken out of the training
+        triplets for each split, by `seed`), `seed`, `bf16`, `dtype` (of the weights), `choices` (all that a
         model depends on; the batch size is that of a step over all processes, in positives) and `command`.
     """
     choices = _choices(arguments, training)
@@ -65,7 +66,7 @@ def collect_run_metadata(
         recipe = _chosen(values, values, _defaults())
         names = [name for name in {**recipe, **choices} if recipe.get(name) != choices.get(name)]
         changed = {name: choices.get(name, "default") for name in names}
-    named = arguments.graph in EMBEDDED or not Path(arguments.graph).is_dir()
+    named = arguments.graph in EMBEDDED or not Path(arguments.graph).exists()
     return {
         "graph": Path(arguments.graph).resolve().name,
         "load_graph": arguments.graph if named else None,
@@ -73,6 +74,7 @@ def collect_run_metadata(
         "graph_texts_fingerprint": graph_texts_fingerprint(graph),
         "recipe": Path(arguments.recipe).stem if arguments.recipe else None,
         "changed": changed,
+        "held_out": arguments.held_out,
         "seed": training.seed,
         "bf16": training.bf16,
         "dtype": arguments.dtype,

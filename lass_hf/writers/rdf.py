@@ -43,9 +43,7 @@ def write_rdf(
     run = ox.NamedNode(metadata.run)
     in_graph = partial(ox.Quad, graph_name=run) if name == "nquads" else ox.Triple
     about_graph = ox.Quad if name == "nquads" else ox.Triple
-    rows = (
-        f"{metadata.run}#row"  # no blank nodes: files can be merged, and pyoxigraph makes these in a third of the time
-    )
+    rows = f"{metadata.run}#row"  # no blank nodes: files can be merged, and pyoxigraph makes these three times as fast
     about_rows = _about_rows(chunks, rows, source, in_graph, has_triple_terms)
     own = {"row": rows, "lass": TERMS} | {one: STANDARD[one] for one in ("rdf", "rdfs", "owl", "skos", "xsd", "prov")}
     ox.serialize(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..core.errors import LassError, library_errors
+from ..utils.checked_files import read_text
 from .cells import cells_of, cells_of_lists, lists_of, texts_of
 from .file_formats import FORMATS, format_of, sidecar_of
 from .judged_triplets import NAMES, TEXTS, FileMetadata, judged_schema, judged_triplets, short_doubles
@@ -110,11 +111,13 @@ def read_judged_triplets(file: str | Path, format: str | None = None) -> "tuple[
     kind = format_of(file, format)
     if kind not in ("tsv", "csv", "jsonl", "parquet"):
         raise LassError(f"{file}: {kind} is not read back; expected TSV, CSV, JSON Lines or Parquet")
+    if Path(file).exists() and not Path(file).is_file():
+        raise LassError(f"{file}: no regular file; expected one that lass-hf wrote")
     with library_errors(f"{file}: cannot be read as {kind}", "", LassError):
         columns, metadata = (_read_parquet if kind == "parquet" else _read_text)(Path(file), kind)
         place = sidecar_of(file) if FORMATS[kind].has_sidecar else Path(file)
         if place != Path(file) and place.exists():
-            metadata = place.read_bytes()
+            metadata = read_text(place)  # which does not wait for a pipe
     try:
         rows = judged_triplets(**columns)
     except LassError as error:
@@ -122,14 +125,14 @@ def read_judged_triplets(file: str | Path, format: str | None = None) -> "tuple[
     return rows, None if metadata is None else FileMetadata.from_json(metadata, place)
 
 
-def _read_parquet(file: Path, kind: str) -> tuple[dict[str, Any], bytes | None]:
+def _read_parquet(file: Path, kind: str) -> tuple[dict[str, Any], str | bytes | None]:
     from pyarrow import parquet
 
     table = parquet.read_table(file)
     return dict(zip(table.column_names, table.columns, strict=True)), (table.schema.metadata or {}).get(METADATA_KEY)
 
 
-def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], None]:
+def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], str | bytes | None]:
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv

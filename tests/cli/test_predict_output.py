@@ -61,8 +61,10 @@ def test_ids_go_back_into_the_form_of_the_source(tmp_path, monkeypatch):
     make_model().save_pretrained("model")
     make_processor(KnowledgeGraph.from_directory("pets")).save_pretrained("model")
     question = ["--head", "ex:cat", "--relation", "ex:eats", "--tail", "ex:food", "--quiet", "--output", "judged.nt"]
-    assert run("predict", "--model", "model", "--graph", "pets", *question) == 0
-    assert "#subject> <http://example.org/pets#cat> ." in (tmp_path / "judged.nt").read_text()
+    for graph in ("pets", "pets.ttl"):
+        assert run("predict", "--model", "model", "--graph", graph, *question) == 0
+        assert "#subject> <http://example.org/pets#cat> ." in (tmp_path / "judged.nt").read_text()
+        (tmp_path / "judged.nt").unlink()
 
 
 def test_a_verdict_is_one_row(folder, tmp_path):
@@ -91,6 +93,20 @@ def test_what_is_left_out_is_said(model_copy, tmp_path, capsys):
     question = ["--head", "cat", "--relation", "eats", "--top_k", 2, "--quiet"]
     assert run("predict", "--model", model_copy, *question, "--output", tmp_path / "p.obo") == 2
     assert "none of the 2 triplets can be written" in capsys.readouterr().err
+
+
+def test_names_of_what_is_left_out_are_no_orders_to_the_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    mapping, other = "http://www.w3.org/2004/02/skos/core#exactMatch", "eats\x1b[2J"
+    graph = KnowledgeGraph.from_triplets([("a", mapping, "b"), ("a", other, "c")])
+    make_model().save_pretrained("model")
+    make_processor(graph).save_pretrained("model")
+    question = ["--head", "a", "--tail", "b", "--include_known", "--quiet", "--output", "p.sssom.tsv"]
+    capsys.readouterr()
+    assert run("predict", "--model", "model", *question) == 0
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("p.sssom.tsv lacks 1 triplets of eats")
+    assert "\x1b" not in said
 
 
 def test_no_prediction_is_a_file_without_rows(tmp_path):

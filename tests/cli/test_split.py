@@ -10,6 +10,7 @@ from helpers.tiny import ENTITY_TEXT, TRAIN, write_graph
 
 from lass_hf import KnowledgeGraph
 from lass_hf.graphs import dataset_folder
+from lass_hf.graphs.import_files import read_source_record
 
 SIZES = ["--validation", 2, "--test", "15%"]
 
@@ -85,8 +86,19 @@ def test_a_named_graph_is_split_into_a_folder(tmp_path, capsys):
     assert f"next: lass-hf train --graph {tmp_path / 'out' / 'seen'}" in capsys.readouterr().out
 
 
+def test_both_graphs_of_unseen_entities_know_their_source(tmp_path):
+    table = tmp_path / "edges.csv"
+    table.write_text("\n".join(["head,relation,tail", *(",".join(row) for row in TRAIN)]) + "\n")
+    assert run("import", table, "--output", tmp_path / "whole", "--quiet") == 0
+    options = ["--validation", 0, "--test", 0, "--inductive", "30%", "--quiet"]
+    for source, output in ((table, "of_table"), (tmp_path / "whole", "of_folder")):
+        assert run("split", source, *options, "--output", tmp_path / output) == 0
+        for part in ("seen", "unseen"):
+            record = read_source_record(tmp_path / output / part)
+            assert (record.path, len(record.files)) == (str(table), 1)
+
+
 def test_new_triplets_by_a_column_of_dates_are_held_out(tmp_path):
-    pytest.importorskip("lass_hf.formats.graph_tables")
     table = tmp_path / "edges.csv"
     rows = [f"{head},{relation},{tail},{2000 + number}" for number, (head, relation, tail) in enumerate(TRAIN)]
     table.write_text("\n".join(["head,relation,tail,year", *rows]) + "\n")

@@ -296,7 +296,7 @@ def model_card(folder: Path) -> Reader:
     return Reader(folder, files, read, files)
 
 
-# The readers, and how many of a hundred mutations are of their files.
+# The readers, and how many mutations of their files there are for each hundred of `--mutations`.
 READERS = {
     **{text_graph: 10, dataset_folder: 12, saved_graph: 14, saved_model: 8, saved_model_without_digests: 12},
     **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6, rdf_files: 8},

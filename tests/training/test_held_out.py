@@ -36,13 +36,17 @@ def test_a_training_on_plain_triplets_gives_labels_and_probabilities(plain_train
     assert {len(predictor.graph[name]) for name in ("train", "validation")} == {COUNT - 1, 1}
     assert predictor.classify([("cat", "eats", "milk")])
     assert LassForKGCompletion.from_pretrained(tmp_path / "out").config.calibration
+    assert content_of(tmp_path / "out" / "training.json")["held_out"] == {"validation": 1}
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "- Seed: 1. By it, 1 for validation of the graph's training triplets were held out.\n- Length:" in card
 
 
 def test_no_triplet_is_held_out_if_nobody_wants_it(plain_training, tmp_path, capsys):
     assert run("train", *plain_training, "--validation", 0) == 0
     assert "held out" not in capsys.readouterr().err
     assert LassForKGCompletion.from_pretrained(tmp_path / "out").config.calibration is None
-    assert content_of(tmp_path / "out" / "training.json")["choices"]["validation"] == "0"
+    record = content_of(tmp_path / "out" / "training.json")
+    assert (record["choices"]["validation"], record["held_out"]) == ("0", {})
 
 
 def test_a_raw_graph_is_trained_on_and_evaluated_in_two_commands(plain_training, tmp_path, capsys):
@@ -82,6 +86,12 @@ def test_a_size_that_cannot_be_held_out_is_one_line(plain_training, plain_graph,
     assert "'half' is not the size of a split" in bad_input("train", *plain_training, "--test", "half")
     line = bad_input("train", *plain_training, "--validation", COUNT)
     assert line.startswith(f"lass-hf: error: {plain_graph}: {COUNT} triplets to hold out of {COUNT}; expected some")
+
+
+def test_a_size_from_python_may_be_a_number(plain_graph):
+    for share, number in (("20%", 0.2), ("3", 3)):
+        one, same = held_out(plain_graph, validation=share), held_out(plain_graph, validation=number)
+        assert graph_fingerprint(one) == graph_fingerprint(same)
 
 
 def test_a_graph_too_small_for_validation_is_trained_on_whole(tmp_path):

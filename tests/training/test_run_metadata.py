@@ -69,6 +69,14 @@ def by_recipe(tmp_path, graph, recipe, *flags):
     return metadata
 
 
+def test_others_can_load_a_graph_by_a_name_and_not_by_a_place_here(tmp_path, graph):
+    (tmp_path / "pets.tsv").touch()
+    assert by_recipe(tmp_path, graph, "margin: 3.0\n")["load_graph"] == "animals"
+    for place in (tmp_path, tmp_path / "pets.tsv"):
+        metadata = by_recipe(tmp_path, graph, "margin: 3.0\n", "--graph", str(place))
+        assert (metadata["graph"], metadata["load_graph"]) == (place.name, None)
+
+
 def test_metadata_leave_the_state_of_accelerate_as_it_is(tmp_path, graph):
     assert by_recipe(tmp_path, graph, "margin: 3.0\n")["changed"] == {}
 

@@ -167,3 +167,13 @@ def test_a_column_that_is_needed_is_named():
     with pytest.raises(LassError) as error:
         judged_triplets(head=["a"], relation=["r"], tail=["b"])
     one_line(error, "no column 'score'")
+
+
+@pytest.mark.parametrize("name", ["rows.tsv", "rows.tsv.metadata.json", "rows.jsonl", "rows.parquet"])
+def test_no_reader_waits_for_a_pipe(name, tmp_path):
+    file = tmp_path / name.removesuffix(".metadata.json")
+    write_judged_triplets(small_table(), file, METADATA)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(LassError, match="no regular file"):
+        read_judged_triplets(file)
