@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_graph(parser, required=False)
     add_reranker(parser)
     for slot in SLOT_OPTIONS:
-        parser.add_argument(f"--{slot}", help="by id or text")
+        parser.add_argument(f"--{slot}", help="by id, text, or name: its text before the first comma")
     for slot in ("head", "tail"):
         parser.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
     parser.add_argument("--top_k", type=positive, default=10, help="number of predictions (default: %(default)s)")
