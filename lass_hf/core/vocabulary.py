@@ -243,9 +243,13 @@ class Vocabulary:
         """Returns up to 5 ids and texts with a spelling close to the name, the closest first."""
         numbers = range(len(self)) if len(self) <= SHORTLIST else self._numbers_sharing_letters(name)
         ids, texts = [self.ids[number] for number in numbers], [self.texts[number] for number in numbers]
-        # A text is often "label, definition", and people type the label.
-        id_of_label = {text.split(",")[0].lower(): name for name, text in zip(ids, texts, strict=True)}
-        original_of = id_of_label | {key.lower(): key for key in [*texts, *ids]}
+        # A text is often "name, description", and people type the name.
+        shared = self._by_name[1]
+        original_of = {}
+        for id, text in zip(ids, texts, strict=True):
+            name_of_text = text.partition(", ")[0]
+            original_of[name_of_text.lower()] = id if name_of_text in shared else name_of_text
+        original_of |= {key.lower(): key for key in [*texts, *ids]}
         return [original_of[key] for key in difflib.get_close_matches(name.lower(), original_of, n=5, cutoff=0.5)]
 
     def _numbers_sharing_letters(self, name: str) -> list[int]:

@@ -61,8 +61,9 @@ def test_ids_go_back_into_the_form_of_the_source(tmp_path, monkeypatch):
     make_model().save_pretrained("model")
     make_processor(KnowledgeGraph.from_directory("pets")).save_pretrained("model")
     question = ["--head", "ex:cat", "--relation", "ex:eats", "--tail", "ex:food", "--quiet", "--output", "judged.nt"]
-    assert run("predict", "--model", "model", "--graph", "pets", *question) == 0
-    assert "#subject> <http://example.org/pets#cat> ." in (tmp_path / "judged.nt").read_text()
+    for graph in ("pets", "pets.ttl"):
+        assert run("predict", "--model", "model", "--graph", graph, *question) == 0
+        assert "#subject> <http://example.org/pets#cat> ." in (tmp_path / "judged.nt").read_text()
 
 
 def test_a_verdict_is_one_row(folder, tmp_path):
