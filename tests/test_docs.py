@@ -110,6 +110,7 @@ def test_code_of_a_page_runs(page, place, encoder_folder, monkeypatch):
     tiny = {
         "bert-base-uncased": encoder_folder,
         "sentence-transformers/all-MiniLM-L6-v2": encoder_folder,
+        "split my_graph --validation 5%": "split my_triplets --validation 5%",
         "--output my_graph": "--output my_import",  # the graph of the pages has splits, and was not imported
         "top_k 50": "top_k 5",
         "top_k=50": "top_k=5",

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_graph(parser, required=False)
     add_reranker(parser)
     for slot in SLOT_OPTIONS:
-        parser.add_argument(f"--{slot}", help="by id or text")
+        parser.add_argument(f"--{slot}", help="by id, text, or name: its text before the first comma")
     for slot in ("head", "tail"):
         parser.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
     parser.add_argument("--top_k", type=positive, default=10, help="number of predictions (default: %(default)s)")
@@ -92,7 +92,7 @@ def _write(
     arguments: argparse.Namespace, predictor: Any, query: dict[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Writes `--output`: predictions for the open slot of a query, or the verdict on a whole triplet."""
-    from ..graphs.import_files import find_source_record
+    from ..graphs.import_files import find_source_record, read_source_record
     from ..prediction.name_resolver import NameResolver
     from ..utils.fingerprints import graph_fingerprint
     from ..writers.judged_triplets import FileMetadata, judged_triplets
@@ -119,7 +119,8 @@ def _write(
         graph_digest=graph_fingerprint(predictor.graph),
         settings={"query": query, **{name: getattr(arguments, name) for name in settings}},
     )
-    record = find_source_record(arguments.graph) if arguments.graph else None
+    name = arguments.graph
+    record = find_source_record(name, predictor.graph) if name else read_source_record(arguments.model)
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
     written = write_judged_triplets(
         judged_triplets(**columns), arguments.output, metadata, arguments.output_format, source

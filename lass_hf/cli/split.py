@@ -77,7 +77,7 @@ def _write_inductive(graph: "KnowledgeGraph", arguments: argparse.Namespace, fir
     from ..graphs.inductive_split import inductive_split
     from ..graphs.text_folder import write_directory
 
-    lines, record = [], find_source_record(arguments.source)
+    lines, record = [], find_source_record(arguments.source, graph)
     more = {SOURCE_FILE: record.as_json()} if record else {}
     seen, unseen = inductive_split(graph, arguments.inductive, arguments.seed)
     for part, folder in ((seen, first), (unseen, second)):

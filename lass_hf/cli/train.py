@@ -3,8 +3,14 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, fields
+from shlex import quote
+from typing import TYPE_CHECKING
 
 from ..utils.console import check_writable, report
+from ..utils.terminal import one_line
+
+if TYPE_CHECKING:
+    from ..core.knowledge_graph import KnowledgeGraph
 
 HELP = "train a model on a graph"
 USAGE = "lass-hf train [RECIPE] --graph GRAPH --encoder ENCODER [--OPTION VALUE ...]"
@@ -53,5 +59,12 @@ def run(argv: Sequence[str]) -> None:
             models = f"--model {arguments.retriever} --rerank {training.output_dir}"
         is_saved = "test" in arguments.held_out  # with the model; there is no other copy of it
         where = "" if is_saved else f" --graph {arguments.graph}"
-        following = f"evaluate {models}{where}" if "test" in graph else "predict --help"
+        following = f"evaluate {models}{where}" if "test" in graph else f"predict {models} {_question(graph)}"
         print(f"saved {training.output_dir}; next: lass-hf {following}")
+
+
+def _question(graph: "KnowledgeGraph") -> str:
+    """Returns the options of `predict` for a question that one can ask: head and relation of a triplet."""
+    head, relation, _ = next(iter(graph.splits.values())).triplets[0]
+    names = (("head", graph.entities.ids[head]), ("relation", graph.relations.ids[relation]))
+    return " ".join(f"--{slot}={quote(one_line(name))}" for slot, name in names)

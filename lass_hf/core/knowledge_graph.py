@@ -150,7 +150,8 @@ class KnowledgeGraph(GraphFormats):
     def __getitem__(self, split: str) -> GraphSplit:
         """Returns a split by name; raises GraphError if there is none of that name."""
         if split not in self.splits:
-            raise GraphError(f"the graph has no split {split!r}; it has {', '.join(self.splits) or 'none'}")
+            hint = "; lass-hf split holds triplets out for it" if split in SPLITS[1:] else ""
+            raise GraphError(f"the graph has no split {split!r}; it has {', '.join(self.splits) or 'none'}{hint}")
         return self.splits[split]
 
     def __contains__(self, split: str) -> bool:

@@ -176,26 +176,26 @@ class Vocabulary:
 
     @cached_property
     def _by_text(self) -> tuple[dict[str, int], dict[str, list[int]]]:
-        """Maps each text to its last integer, and each text that several ids share to all of theirs."""
-        last = dict(zip(self.texts, range(len(self)), strict=True))
-        shared: dict[str, list[int]] = {}
-        for number, text in enumerate(self.texts):
-            if last[text] != number:
-                shared.setdefault(text, []).append(number)
-        return last, {text: [*numbers, last[text]] for text, numbers in shared.items()}
+        """The integers of each text, as `_numbers_of` gives them."""
+        return _numbers_of(self.texts)
+
+    @cached_property
+    def _by_name(self) -> tuple[dict[str, int], dict[str, list[int]]]:
+        """The integers of each name, as `_numbers_of` gives them. A text is often "name, description"."""
+        return _numbers_of([text.partition(", ")[0] for text in self.texts])
 
     def find(self, name: str) -> int:
         """Returns the integer of an entity or relation.
 
         Args:
-            name: an id, or else the exact text of one entity or relation.
+            name: an id, else the exact text of one entity or relation, else the part of it before its first ", ".
 
         Returns:
             The integer, from 0 to `len(self) - 1`.
 
         Raises:
-            UnknownNameError: no id or text matches (the message lists the closest ones), or several ids share the
-                text (the message lists the ids).
+            UnknownNameError: nothing matches (the message lists the closest ids and texts), or several ids share the
+                text or its first part (the message lists the ids).
         """
         if (number := self.find_exactly(name)) is None:
             raise self.unknown(name, self._closest_names(name))
@@ -205,24 +205,27 @@ class Vocabulary:
         """Returns the integer of a name, or None, without the search for similar names that makes `find` slow.
 
         Args:
-            name: an id, or else the exact text of one entity or relation; white space around it is ignored.
+            name: as in `find`; white space around it is ignored.
 
         Returns:
             The integer; None for an unknown name.
 
         Raises:
-            UnknownNameError: several ids share the text.
+            UnknownNameError: several ids share the text, or its part before the first ", ".
         """
         if name in self.index:
             return self.index[name]
-        number_of, shared_texts = self._by_text
-        if numbers := shared_texts.get(name):
-            ids = ", ".join(self.ids[number] for number in numbers[:20])
-            raise UnknownNameError(
-                f"{len(numbers)} {self.kind} have the text {name!r}: {ids}; name the one you mean by its id"
-            )
+        for what in ("text", "name"):
+            number_of, shared = self._by_text if what == "text" else self._by_name
+            if numbers := shared.get(name):
+                ids = ", ".join(self.ids[number] for number in numbers[:20])
+                raise UnknownNameError(
+                    f"{len(numbers)} {self.kind} have the {what} {name!r}: {ids}; name the one you mean by its id"
+                )
+            if name in number_of:
+                return number_of[name]
         stripped = name.strip(BLANKS)
-        return self.find_exactly(stripped) if name != stripped and name not in number_of else number_of.get(name)
+        return self.find_exactly(stripped) if name != stripped else None
 
     def unknown(self, name: str, matches: Sequence[str]) -> UnknownNameError:
         """Makes the error for an unknown name; the caller raises it.
@@ -240,9 +243,13 @@ class Vocabulary:
         """Returns up to 5 ids and texts with a spelling close to the name, the closest first."""
         numbers = range(len(self)) if len(self) <= SHORTLIST else self._numbers_sharing_letters(name)
         ids, texts = [self.ids[number] for number in numbers], [self.texts[number] for number in numbers]
-        # A text is often "label, definition", and people type the label.
-        id_of_label = {text.split(",")[0].lower(): name for name, text in zip(ids, texts, strict=True)}
-        original_of = id_of_label | {key.lower(): key for key in [*texts, *ids]}
+        # A text is often "name, description", and people type the name.
+        shared = self._by_name[1]
+        original_of = {}
+        for id, text in zip(ids, texts, strict=True):
+            name_of_text = text.partition(", ")[0]
+            original_of[name_of_text.lower()] = id if name_of_text in shared else name_of_text
+        original_of |= {key.lower(): key for key in [*texts, *ids]}
         return [original_of[key] for key in difflib.get_close_matches(name.lower(), original_of, n=5, cutoff=0.5)]
 
     def _numbers_sharing_letters(self, name: str) -> list[int]:
@@ -260,6 +267,17 @@ class Vocabulary:
             for pair in pairs:
                 num_shared[row] += np.asarray(pc.match_substring(strings, pair))
         return np.sort(np.argpartition(num_shared.max(axis=0), -SHORTLIST)[-SHORTLIST:]).tolist()
+
+
+def _numbers_of(names: Sequence[str]) -> tuple[dict[str, int], dict[str, list[int]]]:
+    """Maps each name to the last of its positions, and each name that is there several times to all of them."""
+    last = dict(zip(names, range(len(names)), strict=True))
+    shared: dict[str, list[int]] = {}
+    if len(last) < len(names):
+        for number, name in enumerate(names):
+            if last[name] != number:
+                shared.setdefault(name, []).append(number)
+    return last, {name: [*numbers, last[name]] for name, numbers in shared.items()}
 
 
 def _is_name(name: object) -> bool:

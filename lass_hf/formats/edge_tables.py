@@ -72,7 +72,7 @@ def collect_triplets(source: Source, edges: list[Edges], options: ReadingOptions
         options: `split_column` and `date_column` are used.
 
     Raises:
-        GraphError: no row is complete, or a split, label or date is missing or unknown; the message names the line.
+        GraphError: no row is complete, or a split or label is missing or unknown; the message names the line.
     """
     import pyarrow as pa
 
@@ -97,9 +97,6 @@ def collect_triplets(source: Source, edges: list[Edges], options: ReadingOptions
                 pieces.setdefault(split, []).append((codes[chosen], None if labels is None else labels[chosen]))
         if date_column := _column(part, options.date_column):
             values = trim(part.table.columns[date_column.name])
-            if (is_wrong := is_blank(values) & is_complete & (in_split == 0)).any():
-                place = part.table.place(first_true(is_wrong))
-                raise GraphError(f"{place}: no date in column {shown(date_column.name)}; expected one in each row")
             dates += values.filter(pa.array((in_split == 0) & is_complete)).chunks
     if not pieces:
         raise GraphError(f"{example}: no row has a head, a relation and a tail; expected some that have all three")

@@ -225,7 +225,7 @@ class _Reading:
         self._note_elsewhere(statements)
         if num_restrictions := statements.resolve_restrictions():
             self.notes.append(
-                f"OWL restrictions (someValuesFrom) that are triplets of their property: {num_restrictions}"
+                f"OWL restrictions (someValuesFrom) that are read as triplets of their property: {num_restrictions}"
             )
         no_entities, rules = owl.find_unrelated(statements, is_obsolete, self.chosen, self.options.include)
         for rule in rules:

@@ -16,12 +16,16 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import GraphError, LassError
+from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import escaped, is_unicode, shown
+from ..formats.reading import read_source
 from ..names.source import ReadingOptions
+from ..utils.atomic_files import write_whole
 from ..utils.checked_files import Types, check_types, read_json
 from ..version import __version__
 from .importing import ImportedGraph
-from .text_folder import WRITTEN_SPLITS, WRITTEN_TEXTS, write_directory
+from .loading import find_path
+from .text_folder import WRITTEN_SPLITS, WRITTEN_TEXTS, is_graph_folder, write_directory
 
 REPORT_FILE = "import_report.json"
 SOURCE_FILE = "source.json"
@@ -168,6 +172,30 @@ def read_source_record(folder: str | Path) -> SourceRecord | None:
             if not isinstance(value, str) or not is_unicode(name + value):
                 raise GraphError(f"{file}: not {EXPECTED} ({key}: {escaped(name)} is {shown(value)})")
     return SourceRecord(**{key: content[key] for key in KEYS})
+
+
+def find_source_record(name: str, graph: KnowledgeGraph) -> SourceRecord | None:
+    """Finds the record of the source of a graph that was loaded by its name, and not through an import.
+
+    Args:
+        name: what `--graph` was: a folder with a record, or a file or folder of another format, which is read again.
+        graph: the graph.
+
+    Returns:
+        The record; None for a graph that was one already, such as a benchmark.
+
+    Raises:
+        GraphError: the record is damaged, or the file cannot be read any more.
+    """
+    if (path := find_path(name)) is None or is_graph_folder(path):
+        return read_source_record(path) if path else None
+    options = ReadingOptions()
+    return record_source(ImportedGraph(graph, read_source(path, options)), name, options)
+
+
+def write_source_record(record: SourceRecord, folder: str | Path) -> None:
+    """Writes the record of a source into a folder, whole or not at all."""
+    write_whole(Path(folder, SOURCE_FILE), record.as_json())
 
 
 def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]:

@@ -128,7 +128,13 @@ def _announced(source: Source) -> Parts:
         f"{sum(len(triplets) for triplets, _ in splits.values()):,} triplets"
     )
     if num_left_out:
-        logger.warning("%s; %s statements or values left out: lass-hf import shows them", line, f"{num_left_out:,}")
+        # A graph from memory has no file that could be imported.
+        listed = (
+            "lass-hf import shows them"
+            if source.files
+            else ", ".join(f"{part.count:,} {part.what}" for part in source.left_out)
+        )
+        logger.warning("%s; %s statements or values left out: %s", line, f"{num_left_out:,}", listed)
     else:
         logger.info(line)
     if texts.only_id:

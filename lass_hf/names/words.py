@@ -28,7 +28,7 @@ def words_of_id(id: str) -> str:
     Returns:
         The words in lower case, acronyms as they are: "biolink:SmallMolecule" becomes "small molecule", "subClassOf"
         "sub class of", "hasDNASequence" "has DNA sequence", "ACTED_IN" "acted in". A code stays what it is: "P31",
-        "RO:0002211".
+        "RO:0002211"; so do words: "Tochter von".
     """
     local = re.split(r"[/#]", id.rstrip("/#"))[-1] if "://" in id else id
     name = re.sub(r"^[\w.-]*:(?=.)", "", local)
@@ -36,5 +36,7 @@ def words_of_id(id: str) -> str:
         if not re.search(r"[^\W\d_]", name) or re.search(r"\d", name):
             return local or id
         return text_of_id(name).lower()
+    if re.search(r"\s", name):
+        return text_of_id(name)  # words already, perhaps of a language that writes nouns with capitals
     words = text_of_id(_WORD_STARTS.sub(" ", name)).split()
     return " ".join(word if len(word) > 1 and word.isupper() else word.lower() for word in words)

@@ -15,6 +15,7 @@ from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..graphs.import_files import SOURCE_FILE, find_source_record, write_source_record
 from ..graphs.loading import load_graph
 from ..graphs.splitting import parse_size, split_graph
 from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
@@ -101,7 +102,14 @@ def train(
         eval_dataset=graph.splits.get("validation"),
         run_metadata=metadata,
     )
-    return train_and_record(trainer)
+    is_main = trainer.is_world_process_zero()
+    record = find_source_record(arguments.graph, graph) if is_main else None  # before the work, as it may be damaged
+    done = train_and_record(trainer)
+    if record:  # Predictions of the model go back into the source's form.
+        write_source_record(record, _output_dir(training))
+    elif is_main:
+        (_output_dir(training) / SOURCE_FILE).unlink(missing_ok=True)  # of the folder's earlier model
+    return done
 
 
 def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:

@@ -30,6 +30,20 @@ def test_train_writes_a_model_that_loads(training, tmp_path, capsys):
     assert f"lass-hf evaluate --model {tmp_path / 'out'}" in out
 
 
+def test_a_model_of_a_raw_file_answers_in_the_form_of_the_file(training, graph_folder, tmp_path, capsys):
+    raw = tmp_path / "pets.ttl"
+    pytest.importorskip("pyoxigraph")
+    raw.write_text("@prefix p: <http://example.org/p#> . p:cat p:eats p:mouse, p:food . p:dog p:eats p:food, p:cat .")
+    model, answers = tmp_path / "out", tmp_path / "answers.nt"
+    assert run("train", *[raw if part == graph_folder else part for part in training]) == 0
+    question = f"lass-hf predict --model {model} --head=p:cat --relation=p:eats"
+    assert question in capsys.readouterr().out
+    assert run(*question.split()[1:], "--quiet", "--output", answers) == 0
+    assert "#subject> <http://example.org/p#cat> ." in answers.read_text()
+    assert run("train", *training) == 0
+    assert not (model / "source.json").exists()
+
+
 def test_train_changes_the_encoders_weights(training, tmp_path, encoder_folder):
     assert run("train", *training, "--learning_rate", 0.01) == 0
     trained = LassForKGCompletion.from_pretrained(tmp_path / "out").state_dict()

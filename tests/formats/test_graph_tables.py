@@ -192,6 +192,11 @@ def test_a_column_says_the_split_and_another_the_date(tmp_path):
     assert source.left_out == []
 
 
+def test_a_triplet_may_have_no_date(tmp_path):
+    source = read_lines(tmp_path, ["head relation tail at", "a r b 2001", "a r c "], date_column="at")
+    assert source.dates.to_pylist() == ["2001", ""]
+
+
 def test_files_that_are_called_after_splits_are_these(tmp_path):
     header = "head\trelation\ttail"
     source = read(write(tmp_path, {f"{name}.tsv": [header, f"{name}\tr\tx"] for name in ("train", "dev", "test")}))
@@ -296,7 +301,6 @@ def test_an_option_for_a_column_that_is_not_there_is_refused(tmp_path, options, 
             {"split_column": "set"},
             "line 2: 'all' in column 'set'; expected train",
         ),
-        (["head relation tail at", "a r b 1", "a r c "], {"date_column": "at"}, "line 3: no date in column 'at'"),
         (["head relation tail", "a r ", " r b"], {}, "line 2: no row has a head, a relation and a tail"),
         (["id name", "a Ant"], {}, r"1 table\(s\) of nodes, and none of edges; expected columns such as head"),
     ],

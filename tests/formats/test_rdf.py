@@ -133,7 +133,7 @@ def test_restrictions_are_triplets_and_other_class_expressions_are_not(tmp_path)
     )
     assert triplets(source) == [("ex:finger", "ex:part_of", "ex:hand")]
     assert list(left_out(source)) == ["statements of class expressions, axioms and lists"]
-    assert "OWL restrictions (someValuesFrom) that are triplets of their property: 1" in source.notes
+    assert "OWL restrictions (someValuesFrom) that are read as triplets of their property: 1" in source.notes
 
 
 def test_literals_become_entities_where_they_are_asked_for(tmp_path):

@@ -1,6 +1,7 @@
 """Sources become graphs: order of entities, texts of names and descriptions, and what is said about the rest."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from helpers.imports import ENTITIES, RELATIONS, TRIPLETS, make_source, named_triplets
@@ -140,7 +141,7 @@ def test_a_source_that_makes_no_graph_is_one_line(change, fault):
 
 
 def test_from_file_gives_the_graph_and_says_in_a_line_what_was_left_out(read, caplog):
-    source = make_source()
+    source = make_source(files=[Path("pets.ttl")])
     with caplog.at_level(logging.INFO, logger="lass_hf"):
         graph = KnowledgeGraph.from_file(read(source))
     assert_same_graph(graph, graph_of(source))
@@ -234,4 +235,6 @@ def test_pandas_and_networkx_objects_are_the_same_graph_as_their_file(tmp_path, 
     assert_same_graph(KnowledgeGraph.from_networkx(graph), expected)
     with caplog.at_level(logging.WARNING, logger="lass_hf"):
         assert len(KnowledgeGraph.from_pandas(edges.rename(columns={"head": "who"}), head_column="who")["train"]) == 2
-    assert "3 of 3 entities have no text" in messages(caplog)[-1][1]
+        assert "3 of 3 entities have no text" in messages(caplog)[-1][1]
+        KnowledgeGraph.from_pandas(edges.assign(weight=[1, 2]), nodes)
+    assert messages(caplog)[-1][1].endswith("2 statements or values left out: 2 values of column weight of edges")

@@ -35,7 +35,7 @@ def make_source(triplets=TRIPLETS, entities=ENTITIES, relations=RELATIONS, path=
     return Source(
         Path(path),
         "Turtle",
-        files=[],
+        files=more.pop("files", []),
         splits=more.pop("splits", splits),
         entities=names_table(entities),
         relations=names_table(relations),

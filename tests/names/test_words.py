@@ -21,6 +21,8 @@ from lass_hf.names.words import words_of_id
         ("isA", "is a"),
         ("part-of", "part-of"),
         ("größer_als", "größer als"),
+        ("hat Sitz in", "hat Sitz in"),
+        ("ex:Tochter von", "Tochter von"),
     ],
 )
 def test_an_id_becomes_its_words(id, words):
