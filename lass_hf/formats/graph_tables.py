@@ -87,9 +87,12 @@ def _names_columns(path: Path, options: ReadingOptions, row: list[str]) -> bool:
         return False
     if any(name and find_column(row, name) for name in given):
         return True
-    if edge_columns(path, row, ReadingOptions(), lambda _: False):
-        return True
-    nodes = node_columns(path, row, ReadingOptions())
+    try:
+        if edge_columns(path, row, ReadingOptions(), lambda _: False):
+            return True
+        nodes = node_columns(path, row, ReadingOptions())
+    except GraphError:
+        return True  # two columns for one role: the values may decide, or the reader asks which
     return nodes is not None and bool(nodes.id.role or nodes.names or nodes.descriptions or nodes.id.key == "id")
 
 
@@ -123,7 +126,9 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
     for table in tables:
         of_edges = None if has_header else _without_header(source, table)
         if table.has_header:
-            of_edges = edge_columns(table.path, table.header, options, partial(_holds_flags, table))
+            # Gephi exports a column of labels though no edge has one.
+            header = [name for name in table.header if name.lower() != "label" or not is_blank(table.columns[name]).all()]
+            of_edges = edge_columns(table.path, header, options, partial(_holds_flags, table))
         if of_edges:
             _read_edges(source, table, of_edges, options, edges, nodes)
         elif table.has_header and (of_nodes := node_columns(table.path, table.header, options)):
@@ -147,7 +152,8 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
         )
     kinds = {column.role or column.key for part in edges for column in part.columns.ends if column}
     if kinds & {"START_ID", "END_ID"}:
-        source.format = f"Neo4j import {'folder' if len(tables) > 1 else 'file'}"
+        program = "Neptune" if any(column.name.startswith("~") for column in edges[0].columns.ends if column) else "Neo4j"
+        source.format = f"{program} import {'folder' if len(tables) > 1 else 'file'}"
     elif {"subject", "predicate", "object"} <= kinds and any("category" in part.texts for part in nodes):
         source.format = "KGX"
     elif kinds == KGTK:
