@@ -66,6 +66,7 @@ RELATIONS = (
      "edgelabel", "etype", "linktype", "metaedge", "interaction", "association", "property", "prop", "r", "p"],
     ["type", "label"],
     ["edge"],
+    ["kind"],
 )
 EDGE_IDS = {f"edge{suffix}" for suffix in ID_SUFFIXES if suffix}  # number the edges
 TRUTHS = ("label", "labels", "istrue", "truth")

@@ -21,14 +21,15 @@ HEAD = 65536  # bytes at the beginning of a file that are looked at
 FAMILIES = {  # format -> family
     **dict.fromkeys(("Turtle", "N-Triples", "N-Quads", "TriG", "RDF/XML", "JSON-LD"), "rdf"),
     **dict.fromkeys(("OBO", "obographs JSON"), "obo"),
-    **dict.fromkeys(("CSV", "TSV", "Parquet", "JSON Lines", "JSON"), "tables"),
+    **dict.fromkeys(("CSV", "TSV", "Parquet", "JSON Lines", "JSON", "JSON graph"), "tables"),
 }
 ENDINGS = {
     **{".ttl": "Turtle", ".nt": "N-Triples", ".nq": "N-Quads", ".trig": "TriG", ".jsonld": "JSON-LD", ".obo": "OBO"},
     **dict.fromkeys((".rdf", ".owl", ".xml"), "RDF/XML"),
     **{".csv": "CSV", ".tsv": "TSV", ".txt": "TSV", ".tab": "TSV", ".parquet": "Parquet"},
     **dict.fromkeys((".jsonl", ".ndjson"), "JSON Lines"),
-    ".json": "JSON",  # of any kind; the format of that name is a list of objects
+    ".json": "JSON",  # of any kind; the format of that name is a list of objects, and a JSON graph has nodes and edges
+    **dict.fromkeys((".sif", ".edgelist"), "TSV"),
 }
 # A format of the ending that also holds the one of the content: N-Triples are Turtle.
 CONTAINED = {
@@ -47,7 +48,6 @@ UNREADABLE = {
     "an Excel file": "save the sheet as CSV",
     "GraphML": NETWORKX,
     "GEXF": NETWORKX,
-    "JSON of networkx (node-link)": NETWORKX,
     "a Neo4j dump": "export nodes and relationships as CSV: neo4j-admin database export, or apoc.export.csv.all",
     "a web page (HTML)": "the download gave a page instead of the file: download the file itself",
     "a PDF": "give the data, as CSV or RDF",
@@ -60,7 +60,10 @@ UNREADABLE = {
     "a tar archive": "unpack it, and give the file or the folder",
     "text in UTF-16": "save the file as UTF-8",
     "XML, but not RDF/XML": "expected RDF/XML, with rdf:RDF as its root",
-    "JSON of no known kind": "expected JSON-LD (@context or @graph), obographs JSON (graphs), or a list of objects",
+    "a JSON dump of Wikidata": "get the same as N-Triples: latest-truthy.nt.gz",
+    "JSON of no known kind": (
+        "expected JSON-LD (@context or @graph), obographs JSON (graphs), nodes and edges, or a list of objects"
+    ),
 }
 UNREADABLE_ENDINGS = {
     **{".ofn": "OWL functional syntax", ".omn": "OWL in Manchester syntax", ".owx": "OWL/XML", ".hdt": "HDT"},
@@ -255,12 +258,12 @@ def _kind_of_json(text: str) -> str | None:
         return "JSON Lines"
     if re.search(r'"@(?:context|graph|id|type)"\s*:', text):
         return "JSON-LD"
-    if re.search(r'"(?:links|edges)"\s*:\s*\[', text) or re.match(r'\{\s*"(?:directed|multigraph)"', text):
-        return "JSON of networkx (node-link)"
-    if is_line:
+    if re.search(r'"mainsnak"\s*:', text):
+        return "a JSON dump of Wikidata"
+    if text[0] == "{" and re.search(r'"(?:nodes|links|edges)"\s*:\s*\[', text):
+        return "JSON graph"
+    if is_line or (text[0] == "{" and "\n" not in text):  # a line may be longer than the part that is looked at
         return "JSON Lines"
-    if "\n" not in text:
-        return None  # its first line is longer than the part that is looked at
     return "JSON" if re.match(r"\[\s*\{", text) else "JSON of no known kind"
 
 

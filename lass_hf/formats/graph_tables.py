@@ -4,6 +4,8 @@
 what their columns are for. No Python loop runs over rows.
 """
 
+import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +17,17 @@ from ..names.name_forms import is_blank
 from ..names.named_triplets import NamedTriplets, collect_names, first_true
 from ..names.source import LeftOut, ReadingOptions, Source, names_table
 from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed, node_columns
-from .detection import detect_format
+from .detection import Format, detect_format
 from .edge_tables import TRUTH, Edges, collect_triplets, read_ends
 from .node_tables import Nodes, keep_spaces_apart, merge_nodes, read_nodes, take_literals
-from .table_files import Table, read_table
+from .table_files import Table, check_names, read_json_graph, read_table
 
 COLUMN_OPTIONS = tuple(f"{role}_column" for role in (*SLOT_NAMES, "id", "split", "date"))
 NAME_THEM = "name the columns by --head_column, --relation_column and --tail_column"
-NO_HEADER = "; if the line names no columns, put one with head, relation and tail above"
+NO_HEADER = (
+    "; in a file that names no columns, give their numbers, as in --head_column 1 --relation_column 2 --tail_column 3"
+)
+NUMBERS_ONLY = r"^[-+\d.,:/TZ ]*$"  # also dates
 KGTK = {"node1", "label", "node2"}  # the names of its columns
 DIRECTIONS = {"directed", "undirected", "mutual"}
 
@@ -44,7 +49,15 @@ def read_graph_tables(path: Path, options: ReadingOptions) -> Source:
     """
     found = detect_format(path)
     options.refuse_others(path, found.name, (*COLUMN_OPTIONS, "name_of", "description_of"))
-    tables = [read_table(file.path, partial(_names_columns, file.path, options)) for file in found.files]
+    tables = []
+    headers = _lone_headers(found.files)
+    for file in found.files:
+        if file.name == "JSON graph":
+            tables += read_json_graph(file.path)
+        elif header := _header_of(file.path, headers):
+            tables.append(_with_header(read_table(file.path, False), header, headers[header]))
+        elif file.path not in headers:
+            tables.append(read_table(file.path, partial(_names_columns, file.path, options)))
     return source_of_tables(path, found.name, tables, options)
 
 
@@ -77,6 +90,36 @@ def source_of_tables(path: Path, format: str, tables: list[Table], options: Read
     return source
 
 
+# Headers in files of their own, as neo4j-admin takes them
+
+
+def _lone_headers(files: list[Format]) -> dict[Path, list[str]]:
+    """Returns the files that hold nothing but the header of other files, and these headers."""
+    headers = {}
+    for file in files if len(files) > 1 else []:
+        if "header" in file.path.name.lower() and file.name in ("CSV", "TSV"):
+            table = read_table(file.path, False)
+            row = [column[0].as_py() for column in table.columns.columns]
+            if len(table) == 1 and any(Column.of(name).role for name in row):
+                headers[file.path] = check_names(str(file.path), row)
+    return headers
+
+
+def _header_of(path: Path, headers: dict[Path, list[str]]) -> Path | None:
+    """Returns the file with the header of a file: of `nodes-header.csv` and `nodes-part1.csv`, what begins alike."""
+    starts = {file: re.sub(r"[-_]?headers?[-_]?", "", file.name.split(".")[0], flags=re.I) for file in headers}
+    fitting = [file for file, start in starts.items() if file.parent == path.parent and path.name.startswith(start)]
+    return max(fitting, key=lambda file: len(starts[file]), default=None) if path not in headers else None
+
+
+def _with_header(table: Table, file: Path, header: list[str]) -> Table:
+    if len(header) != len(table.header):
+        raise GraphError(
+            f"{table.place(0)}: {len(table.header)} column(s), expected {len(header)}, which its header {file} has"
+        )
+    return replace(table, header=header, columns=table.columns.rename_columns(header), has_header=True)
+
+
 # Roles
 
 
@@ -85,7 +128,10 @@ def _names_columns(path: Path, options: ReadingOptions, row: list[str]) -> bool:
     given = [getattr(options, option) for option in COLUMN_OPTIONS] + [*options.name_of, *options.description_of]
     if len(set(row)) < len(row):
         return False
-    if any(name and find_column(row, name) for name in given):
+    numbers = [name for name in given if name and name.isdigit()]  # of columns without names, or names like others
+    if any(name and name not in numbers and find_column(row, name) for name in given):
+        return True
+    if numbers and all(find_column(row, name) for name in numbers):
         return True
     try:
         if edge_columns(path, row, ReadingOptions(), lambda _: False):
@@ -124,10 +170,12 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
     nodes: list[Nodes] = []
     has_header = any(table.has_header for table in tables)
     for table in tables:
-        of_edges = None if has_header else _without_header(source, table)
+        of_edges = None if has_header else _without_header(source, table, options)
         if table.has_header:
             # Gephi exports a column of labels though no edge has one.
-            header = [name for name in table.header if name.lower() != "label" or not is_blank(table.columns[name]).all()]
+            header = [
+                name for name in table.header if name.lower() != "label" or not is_blank(table.columns[name]).all()
+            ]
             of_edges = edge_columns(table.path, header, options, partial(_holds_flags, table))
         if of_edges:
             _read_edges(source, table, of_edges, options, edges, nodes)
@@ -152,7 +200,9 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
         )
     kinds = {column.role or column.key for part in edges for column in part.columns.ends if column}
     if kinds & {"START_ID", "END_ID"}:
-        program = "Neptune" if any(column.name.startswith("~") for column in edges[0].columns.ends if column) else "Neo4j"
+        program = (
+            "Neptune" if any(column.name.startswith("~") for column in edges[0].columns.ends if column) else "Neo4j"
+        )
         source.format = f"{program} import {'folder' if len(tables) > 1 else 'file'}"
     elif {"subject", "predicate", "object"} <= kinds and any("category" in part.texts for part in nodes):
         source.format = "KGX"
@@ -182,16 +232,19 @@ def _read_edges(
     _leave_out_columns(source, table, used, "a triplet is a head, a relation and a tail")
 
 
-def _without_header(source: Source, table: Table) -> EdgeColumns | None:
+def _without_header(source: Source, table: Table, options: ReadingOptions) -> EdgeColumns | None:
     """Returns the columns of a file of triplets without a header, None for another file.
+
+    Numbers or dates may stand behind a triplet, and a point as in N-Triples.
 
     Raises:
         GraphError: nothing of the first line occurs again where it would in triplets, so that it may be a header.
     """
-    if table.has_header or len(table.header) not in (3, 4):
+    if options.head_column or options.tail_column:
+        return edge_columns(table.path, table.header, options, lambda _: False)
+    if len(table.header) < 3 or any(not _holds_numbers(table, name) for name in table.header[3:]):
         return None
-    if len(table.header) == 4 and not _holds_flags(table, table.header[3]):
-        return None
+    has_label = len(table.header) == 4 and _holds_flags(table, table.header[3])
     columns = [Column.of(name) for name in table.header]
     codes = NamedTriplets.from_columns(table.columns.columns[:3], None).codes
     first, others = codes[0], codes[1:]
@@ -202,7 +255,17 @@ def _without_header(source: Source, table: Table) -> EdgeColumns | None:
             f"columns; {NAME_THEM}{NO_HEADER}"
         )
     source.notes.append(f"{table.place(0)}: {names} is read as a triplet, for it names no columns")
-    return EdgeColumns((columns[0], columns[1], columns[2]), label=columns[3] if len(columns) == 4 else None)
+    return EdgeColumns((columns[0], columns[1], columns[2]), label=columns[3] if has_label else None)
+
+
+def _holds_numbers(table: Table, name: str) -> bool:
+    """Checks whether a column holds nothing but numbers, dates and truth values."""
+    import pyarrow.compute as pc
+
+    values = table.columns[name]
+    return _holds_flags(table, name) or all(
+        pc.all(pc.match_substring_regex(part, NUMBERS_ONLY)).as_py() for part in (values[:1000], values)
+    )
 
 
 def _first_line(table: Table) -> list[str]:

@@ -126,7 +126,7 @@ def test_compression_that_the_name_does_not_say_is_seen(tmp_path):
         ("x.xml", '<?xml version="1.0"?>\n<gexf version="1.3">', "GEXF"),
         ("x.xml", '<?xml version="1.0"?>\n<library/>', "XML, but not RDF/XML"),
         ("neo4j.dump", b"DZV1\0" + b"x" * 20, "a Neo4j dump, which is not read; export nodes and relationships as CSV"),
-        ("x.json", '{"directed": true, "nodes": [], "links": []}', "node-link.*from_networkx"),
+        ("x.json", '[{"id": "Q1", "claims": {"P31": [{"mainsnak": 1}]}}]', "dump of Wikidata.*latest-truthy"),
         ("x.json", '{"P1": {"label":\n "a"}}', "JSON of no known kind"),
         ("x.pkl", b"\x80\x04", "a pickle, which is not read; pickles can run code"),
         ("x.ttl.bz2", b"BZh9", r"bunzip2 x\.ttl\.bz2"),
