@@ -255,7 +255,7 @@ def _kind_of_json(text: str) -> str | None:
     except (ValueError, RecursionError):
         is_line = False
     if is_line and rest.lstrip().startswith("{"):
-        return "JSON Lines"
+        return "JSON-LD" if re.search(r'"@(?:context|graph|id)"\s*:', first_line) else "JSON Lines"
     if re.search(r'"@(?:context|graph|id|type)"\s*:', text):
         return "JSON-LD"
     if re.search(r'"mainsnak"\s*:', text):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-IS_PREFIXED = re.compile(r"[^\W\d_][\w.+-]*:\S")  # prefixed names and IRIs
+IS_PREFIXED = re.compile(r"(?:[^\W\d_][\w.+-]*)?:[^\s:\\]")  # prefixed names and IRIs, but no path of Windows
 
 
 @dataclass(frozen=True)

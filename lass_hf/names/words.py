@@ -1,6 +1,7 @@
 """The words of an id: what a relation or a category is called that has no name of its own."""
 
 import re
+from urllib.parse import unquote
 
 from ..core.vocabulary import text_of_id
 
@@ -20,10 +21,12 @@ def words_of_id(id: str) -> str:
         "RO:0002211".
     """
     local = re.split(r"[/#]", id.rstrip("/#"))[-1] if "://" in id else id
-    name = re.sub(r"^[\w.-]*:(?=.)", "", local)
+    if "://" in id and (decoded := unquote(local)).isprintable() and "\ufffd" not in decoded:
+        local = decoded
+    name = re.sub(r"^[\w.-]*:+(?=[^:\\])", "", local)
     if not any(letter.islower() for letter in name):
         if not re.search(r"[^\W\d_]", name) or re.search(r"\d", name):
             return local or id
         return text_of_id(name).lower()
-    words = text_of_id(WORD_STARTS.sub(" ", name)).split()
+    words = text_of_id(WORD_STARTS.sub(" ", name).replace("::", " ")).split()
     return " ".join(word if len(word) > 1 and word.isupper() else word.lower() for word in words)

@@ -21,6 +21,9 @@ from lass_hf.names.words import words_of_id
         ("isA", "is a"),
         ("part-of", "part-of"),
         ("größer_als", "größer als"),
+        (":Pizza", "pizza"),
+        ("http://example.org/Caf%C3%A9%20noir", "café noir"),
+        ("DRUGBANK::target::Compound:Gene", "target compound:gene"),
     ],
 )
 def test_an_id_becomes_its_words(id, words):
@@ -35,6 +38,7 @@ def test_an_id_becomes_its_words(id, words):
         ("http://purl.obolibrary.org/obo/BFO_0000050", "BFO_0000050"),
         ("http://www.wikidata.org/prop/direct/P31", "P31"),
         ("007", "007"),
+        ("http://example.org/%FF1", "%FF1"),
         ("関係", "関係"),
         (":", ":"),
         ("_", "_"),
