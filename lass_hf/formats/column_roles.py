@@ -231,10 +231,15 @@ def node_columns(path: Path, header: list[str], options: ReadingOptions) -> Node
     )
     usable = [column for column in columns if column not in (id, *descriptions) and column.role is None]
     if not names:
-        for tier in ((*NAMES[0], stem + "name", stem + "label"), *NAMES[1:]):
-            if found := [column for column in usable if column.key in tier]:
-                names = [_only(path, found, "the names", "name_of", "")]
-                break
+        tiers = [
+            [column for column in usable if column.key in tier]
+            for tier in ((*NAMES[0], stem + "name", stem + "label"), *NAMES[1:])
+        ]
+        tiers = [found for found in tiers if found]
+        names = [_only(path, found, "the names", "name_of", "") for found in tiers[:1]]
+        if any(column.role == "LABEL" or column.name == "_labels" for column in columns):
+            # Nodes of several kinds: people have names, and films have titles.
+            names += [found[0] for found in tiers[1:]]
     if not descriptions:
         keys = [prefix + key for key in DESCRIPTIONS for prefix in ("", "node", "entity", stem)]
         descriptions = [column for key in keys for column in usable if column.key == key and column not in names][:1]

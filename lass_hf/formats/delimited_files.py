@@ -196,7 +196,7 @@ def _without_blank_end(table: "pa.Table") -> "pa.Table":
 def _choose_delimiter(path: Path, data: bytes) -> _Records:
     """Chooses the delimiter by which the first records have the same number of columns; else that of the ending.
 
-    A tab is one whatever the ending is. A space is one only if nothing else separates.
+    A tab is one whatever the ending is. A space is one only if nothing else separates, and the file is called no CSV.
     """
     suffixes = path.name.lower().split(".")[1:]
     expected = b"," if "csv" in suffixes else b"\t"
@@ -205,16 +205,14 @@ def _choose_delimiter(path: Path, data: bytes) -> _Records:
         records = _without_comments(_Records(path, data, 0, 1, delimiter, delimiter != b"\t"))
         widths = records.first_widths(SAMPLE)
         is_table, is_even = widths[0] > 1, len(set(widths)) == 1
-        is_tab, is_space = delimiter == b"\t", delimiter == b" "
-        if is_space and not (is_even and len(widths) > 1):
-            continue
-        is_sure = is_table and is_even and not is_space
-        found.append(
-            (
-                (is_table and not is_space, is_sure, is_sure and is_tab, is_table, delimiter == expected, widths[0]),
-                records,
+        if delimiter == b" ":
+            is_last_choice = is_table and is_even and len(widths) > 1 and "csv" not in suffixes
+            found += [((False, True), records)] if is_last_choice else []
+        else:
+            is_sure = is_table and is_even
+            found.append(
+                ((is_table, is_sure, is_sure and delimiter == b"\t", delimiter == expected, widths[0]), records)
             )
-        )
     return max(found, key=lambda one: one[0])[1]
 
 

@@ -61,6 +61,10 @@ UNREADABLE = {
     "text in UTF-16": "save the file as UTF-8",
     "XML, but not RDF/XML": "expected RDF/XML, with rdf:RDF as its root",
     "a JSON dump of Wikidata": "get the same as N-Triples: latest-truthy.nt.gz",
+    "many documents of RDF/XML": "write each to a file of its own in one folder, or convert them to N-Triples",
+    "a graph of numbers (OpenKE)": (
+        "write train.txt and the like with the ids of entity2id.txt and relation2id.txt: head, relation, tail"
+    ),
     "JSON of no known kind": (
         "expected JSON-LD (@context or @graph), obographs JSON (graphs), nodes and edges, or a list of objects"
     ),
@@ -100,6 +104,8 @@ _NODE = rf"(?:{_IRI}|_:\S+)"
 _LITERAL = rf'"(?:[^"\\\n]|\\.)*"(?:\^\^{_IRI}|@[\w-]+)?'
 _STATEMENT = re.compile(rf"(?m)^[ \t]*{_NODE}\s+{_IRI}\s+(?:{_NODE}|{_LITERAL})[ \t]*({_NODE})?[ \t]*\.[ \t]*\r?$")
 _TEXTS = {  # format -> pattern of a line that no other format has
+    "many documents of RDF/XML": re.compile(r"(?m)\A\s*(?:<\?xml.*<\?xml|https?://\S+\s*\n\s*<\?xml)"),
+    "a graph of numbers (OpenKE)": re.compile(r"\A\d+\s*\n(?:\d+[ \t]\d+[ \t]\d+\s*|\S+[ \t]\d+\s*)(?:\n|\Z)"),
     "Turtle": re.compile(r"(?mi)^\s*@?(?:prefix\s+[^\s:]*:|base)\s*<"),
     "OBO": re.compile(r"(?m)^(?:format-version[ \t]*:|\[(?:Term|Typedef)\][ \t]*\r?$)"),
     "OWL functional syntax": re.compile(r"(?m)^\s*(?:Prefix|Ontology)\s*\("),

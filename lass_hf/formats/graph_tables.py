@@ -173,10 +173,10 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
         of_edges = None if has_header else _without_header(source, table, options)
         if table.has_header:
             # Gephi exports a column of labels though no edge has one.
-            header = [
+            named = [
                 name for name in table.header if name.lower() != "label" or not is_blank(table.columns[name]).all()
             ]
-            of_edges = edge_columns(table.path, header, options, partial(_holds_flags, table))
+            of_edges = edge_columns(table.path, named, options, partial(_holds_flags, table))
         if of_edges:
             _read_edges(source, table, of_edges, options, edges, nodes)
         elif table.has_header and (of_nodes := node_columns(table.path, table.header, options)):
@@ -226,10 +226,30 @@ def _read_edges(
         nodes += of_literals
         if not len(table):
             return
+    table = _without_negations(source, table)
+    if not len(table):
+        return
     edges.append(Edges(table, columns, read_ends(source, table, columns)))
     used = [*ends, *columns.names, *columns.categories, columns.label]
     used += [find_column(table.header, name) for name in (options.split_column, options.date_column) if name]
     _leave_out_columns(source, table, used, "a triplet is a head, a relation and a tail")
+
+
+def _without_negations(source: Source, table: Table) -> Table:
+    """Leaves out the rows that say that something is not so: `negated` of KGX, and `predicate_modifier` of SSSOM."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in map(Column.of, table.header):
+        if column.key in ("negated", "predicatemodifier"):
+            values = pc.utf8_lower(table.columns[column.name])
+            is_negated = np.asarray(pc.is_in(values, value_set=pa.array(["true", "1", "not"], pa.large_string())))
+            if is_negated.any():
+                what, reason = f"rows with {column.name} of {table.path.name}", "they say that something is not so"
+                place = table.place(first_true(is_negated))
+                source.left_out.append(LeftOut(what, int(is_negated.sum()), place, reason))
+                table = table.select(np.flatnonzero(~is_negated), table.header)
+    return table
 
 
 def _without_header(source: Source, table: Table, options: ReadingOptions) -> EdgeColumns | None:

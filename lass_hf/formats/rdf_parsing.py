@@ -6,7 +6,7 @@ Nothing is fetched: no context of JSON-LD, no entity of XML, no import of OWL.
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, BinaryIO
@@ -82,7 +82,8 @@ def _parse_json_ld(part: Format, prefixes: dict[str, str]) -> Iterator[Any]:
         except (ValueError, RecursionError):
             is_in_lines = False
         file.seek(start)
-        for number, document in enumerate(file if is_in_lines else [file], start=1):
+        documents: Iterable[Any] = file if is_in_lines else [file]
+        for number, document in enumerate(documents, start=1):
             if is_in_lines and not document.strip():
                 continue
             statements = ox.parse(document, ox.RdfFormat.JSON_LD, base_iri="file:///")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..core.errors import GraphError, first_line, library_errors
-from ..core.vocabulary import BLANKS, escaped, shown
+from ..core.vocabulary import BLANKS, SHOWN, escaped, shown
 from .delimited_files import parse_delimited
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ def read_table(path: str | Path, header: Header = True) -> Table:
     else:
         table = _read_delimited(path, data, header)
     if table.nested and not table.header:
-        raise GraphError(f"{path}: only nested values ({', '.join(table.nested)}); expected columns of strings")
+        raise GraphError(
+            f"{path}: only nested values ({', '.join(table.nested[:SHOWN])}); expected columns of strings: "
+            "a list of objects, or an object in each line"
+        )
     if not len(table):
         raise GraphError(f"{path}: no rows; expected a table with at least one row")
     return table

@@ -125,3 +125,18 @@ def test_a_list_in_one_long_line_is_read(tmp_path):
         json.dumps([{"subject": f"e{i}", "predicate": "r", "object": "e0"} for i in range(2000)])
     )
     assert len(triplets(read(tmp_path / "g.json"))) == 2000
+
+
+def test_nodes_of_several_kinds_have_names_in_several_columns(tmp_path):
+    rows = ["1,:Person,Keanu,,,,", "2,:Movie,,Speed,,,", "3,:Book,Dune,A title,,,", ",,,,1,2,ACTED_IN"]
+    source = read(write(tmp_path, {"all.csv": ["_id,_labels,name,title,_start,_end,_type", *rows]}) / "all.csv")
+    assert names(source) == {"1": "Keanu", "2": "Speed", "3": "Dune"}
+    assert left_out(source) == {"values of column title of all.csv": (1, "'A title'")}
+
+
+@pytest.mark.parametrize(("column", "value"), [("negated", "True"), ("predicate_modifier", "Not")])
+def test_rows_that_deny_a_triplet_are_left_out(tmp_path, column, value):
+    rows = [f"subject_id,{column},predicate_id,object_id", "a,,skos:exactMatch,b", f"a,{value},skos:exactMatch,c"]
+    source = read(write(tmp_path, {"x.csv": rows}) / "x.csv")
+    assert triplets(source) == [("a", "skos:exactMatch", "b")]
+    assert left_out(source)[f"rows with {column} of x.csv"] == (1, f"{tmp_path / 'x.csv'}, line 3")
