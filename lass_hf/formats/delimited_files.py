@@ -200,7 +200,7 @@ def _choose_delimiter(path: Path, data: bytes) -> _Records:
     """
     suffixes = path.name.lower().split(".")[1:]
     expected = b"," if "csv" in suffixes else b"\t"
-    found = []
+    found: list[tuple[tuple[int, ...], _Records]] = []
     for delimiter in DELIMITERS:
         records = _without_comments(_Records(path, data, 0, 1, delimiter, delimiter != b"\t"))
         widths = records.first_widths(SAMPLE)

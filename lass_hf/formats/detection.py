@@ -37,7 +37,7 @@ CONTAINED = {
     "Turtle": ("TriG",),
     "JSON": ("JSON Lines",),
 }
-ROBOT = "convert it: robot convert --input {name} --output {stem}.owl --format owl"
+ROBOT = "convert it: robot convert --input {name} --output {stem}-rdf.owl --format owl"
 NETWORKX = "read it with networkx, and pass the graph to KnowledgeGraph.from_networkx"
 # What cannot be read, by what it looks like: the name in a sentence, and what to do.
 UNREADABLE = {
@@ -48,6 +48,8 @@ UNREADABLE = {
     "an Excel file": "save the sheet as CSV",
     "GraphML": NETWORKX,
     "GEXF": NETWORKX,
+    "GML": NETWORKX,
+    "a graph of Pajek": NETWORKX,
     "a Neo4j dump": "export nodes and relationships as CSV: neo4j-admin database export, or apoc.export.csv.all",
     "a web page (HTML)": "the download gave a page instead of the file: download the file itself",
     "a PDF": "give the data, as CSV or RDF",
@@ -72,7 +74,8 @@ UNREADABLE = {
 UNREADABLE_ENDINGS = {
     **{".ofn": "OWL functional syntax", ".omn": "OWL in Manchester syntax", ".owx": "OWL/XML", ".hdt": "HDT"},
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "an Excel file"),
-    **{".graphml": "GraphML", ".gexf": "GEXF", ".dump": "a Neo4j dump", ".zip": "a zip archive", ".pdf": "a PDF"},
+    **{".graphml": "GraphML", ".gexf": "GEXF", ".gml": "GML", ".net": "a graph of Pajek", ".dump": "a Neo4j dump"},
+    **{".zip": "a zip archive", ".pdf": "a PDF"},
     **dict.fromkeys((".html", ".htm"), "a web page (HTML)"),
     **dict.fromkeys((".pkl", ".pickle"), "a pickle"),
     **{".bz2": "compressed with bzip2", ".xz": "compressed with xz", ".zst": "compressed with Zstandard"},
@@ -192,7 +195,8 @@ def _detect_file(path: Path) -> Format:
     found = found or UNREADABLE_ENDINGS.get(ending) or ("JSON of no known kind" if expected == "JSON" else expected)
     if found is None:
         raise GraphError(
-            f"{path}: of no known format; expected a name that ends in {', '.join(ENDINGS)} (or these and .gz)"
+            f"{path}: of no known format; name a table of any kind .tsv; expected a name that ends in "
+            f"{', '.join(ENDINGS)} (or these and .gz)"
         )
     if found in UNREADABLE:
         remedy = UNREADABLE[found].format(name=path.name, stem=path.name.split(".")[0])

@@ -20,7 +20,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_ENTITY = 10_000  # characters of an XML entity with the entities in it; namespaces have some dozens
 HINTS = {  # part of a parser's message -> what to do
     "has not been declared": "declare the prefix at the top of the file",
-    "remote context": "a context elsewhere is not fetched: put the context itself into the file",
+    "remote context": "a context elsewhere is not fetched: put the context itself into the file, "
+    'such as {"@vocab": "https://schema.org/"}',
     "No scheme found in": "a relative IRI needs a base: write whole IRIs, or declare a base (@base, xml:base)",
     "UTF-8": "save the file as UTF-8",
     "nexpected end": "the file may be cut off: get it again",

@@ -113,7 +113,7 @@ def test_compression_that_the_name_does_not_say_is_seen(tmp_path):
         ("x.tsv", b"%PDF-1.7", "a PDF"),
         ("x.ttl", TURTLE.encode("utf-16"), "text in UTF-16, which is not read; save the file as UTF-8"),
         ("x.tsv", WORDS.encode("utf-16-le"), "text in UTF-16"),
-        ("x.ofn", "Ontology(<http://a>)\n", r"robot convert --input x\.ofn --output x\.owl --format owl"),
+        ("x.ofn", "Ontology(<http://a>)\n", r"robot convert --input x\.ofn --output x-rdf\.owl --format owl"),
         (
             "x.owl",
             "Prefix(a:=<http://a/>)\nOntology(<http://a>)\n",
@@ -133,7 +133,7 @@ def test_compression_that_the_name_does_not_say_is_seen(tmp_path):
         ("x.json", '{"P1": {"label":\n "a"}}', "JSON of no known kind"),
         ("x.pkl", b"\x80\x04", "a pickle, which is not read; pickles can run code"),
         ("x.ttl.bz2", b"BZh9", r"bunzip2 x\.ttl\.bz2"),
-        ("x.dat", "words", "of no known format; expected a name that ends in .ttl, .nt"),
+        ("x.dat", "words", "name a table of any kind .tsv; expected a name that ends in .ttl, .nt"),
         ("x.csv", "", "the file is empty"),
         ("x.csv", "\ufeff \n", "the file is empty"),
         ("x.csv.gz", "a,b\n", r"ends in \.gz, but it is not compressed"),
