@@ -272,6 +272,7 @@ def read_json_graph(path: Path) -> list[Table]:
     """
     graph = _parse_json(path, read_text_bytes(path), 1)
     graph = graph.get("elements", graph) if isinstance(graph, dict) else {}
+    graph = graph if isinstance(graph, dict) else {}
     parts = [part for key in ("nodes", "edges", "links") if isinstance(part := graph.get(key), list) and part]
     if not graph.get("edges") and not graph.get("links"):
         raise GraphError(f"{path}: a JSON object without edges; expected a list of objects as its edges (or links)")

@@ -114,8 +114,9 @@ def test_nodes_and_edges_can_be_lists_of_one_json_object(tmp_path, graph, indent
     assert names(source) == {"HGNC:1": "A1BG", "MONDO:1": "pain"}
 
 
-def test_a_json_object_without_edges_says_what_is_missing(tmp_path):
-    (tmp_path / "g.json").write_text(json.dumps({"nodes": NODES}))
+@pytest.mark.parametrize("graph", [{"nodes": NODES}, {"elements": [1], "edges": []}, {"nodes": [], "edges": {}}])
+def test_a_json_object_without_edges_says_what_is_missing(tmp_path, graph):
+    (tmp_path / "g.json").write_text(json.dumps(graph))
     with pytest.raises(GraphError, match=r"without edges; expected a list of objects as its edges \(or links\)"):
         read(tmp_path / "g.json")
 
