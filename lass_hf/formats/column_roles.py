@@ -19,6 +19,8 @@ NEO4J_HEADER = re.compile(
     r"|string|point|date|localtime|time|localdatetime|datetime|duration)))(?P<array>\[\])?"
     r"(?:\((?P<space>[^)]*)\))?(?:\{.*\})?"
 )
+# Neptune writes what is no property behind a tilde. Its label is the type of an edge, or the class of a node.
+NEPTUNE_ROLES = {"~id": "ID", "~from": "START_ID", "~to": "END_ID", "~label": "LABEL"}
 IS_ID = re.compile(r"[\W_](?:id|ID|Id)$|[a-z](?:ID|Id)$")  # "drug_id", "drugId", but not "David"
 ID_SUFFIXES = ("", "id", "identifier", "curie", "uri", "iri", "cui", "entity", "node", "nodeid", "key", "code", "index")
 NAME_SUFFIXES = ["name", "label", "text", "title", "preferredname"]
@@ -48,6 +50,10 @@ PAIRS = (
     _Pair("entity1", "entity2"),
     _Pair("entitya", "entityb"),
     _Pair("item", "value", "property"),
+    _Pair("subjekt", "objekt", "prädikat"),
+    _Pair("quelle", "ziel", "beziehung"),
+    _Pair("sujet", "objet", "prédicat"),
+    _Pair("sujeto", "objeto", "predicado"),
     _Pair("h", "t", "r", weak=True),
     _Pair("s", "o", "p", weak=True),
     _Pair("from", "to", weak=True),
@@ -59,7 +65,10 @@ RELATIONS = (
     ["predicate", "relation", "relationship", "rel", "pred", "reltype", "relationtype", "relationshiptype", "edgetype",
      "edgelabel", "etype", "linktype", "metaedge", "interaction", "association", "property", "prop", "r", "p"],
     ["type", "label"],
+    ["edge"],
+    ["kind"],
 )
+EDGE_IDS = {f"edge{suffix}" for suffix in ID_SUFFIXES if suffix}  # number the edges
 TRUTHS = ("label", "labels", "istrue", "truth")
 IDS = (
     ["id", "identifier", "curie", "iri", "uri", "nodeid", "entityid", "conceptid", "termid", "qid", "cui", "accession",
@@ -98,6 +107,8 @@ class Column:
     @classmethod
     def of(cls, name: str) -> "Column":
         """Takes the name of a column in a header apart."""
+        if role := NEPTUNE_ROLES.get(name.strip()):
+            return cls(name, _key(name), role)
         if match := NEO4J_HEADER.fullmatch(name.strip()):
             return cls(name, _key(match["name"]), match["role"], match["space"] or None, bool(match["array"]))
         return cls(name, _key(name))
@@ -172,7 +183,7 @@ def edge_columns(
     pair = fitting[0][0]
     head = _only(path, [column for _, heads, _ in fitting for column in heads], "the heads", "head")
     tail = _only(path, [column for _, _, tails in fitting for column in tails], "the tails", "tail")
-    usable = [column for column in columns if column not in (head, tail) and column.role in (None, "TYPE")]
+    usable = [column for column in columns if column not in (head, tail) and column.role in (None, "TYPE", "LABEL")]
     relation = given[1] or _relation(path, usable, pair, holds_flags)
     is_named = any(column.key == "id" for column in columns) and any(column.key in NAMES[0] for column in columns)
     if pair in weak and is_named and not (relation or any(given) or head.role):
@@ -220,10 +231,15 @@ def node_columns(path: Path, header: list[str], options: ReadingOptions) -> Node
     )
     usable = [column for column in columns if column not in (id, *descriptions) and column.role is None]
     if not names:
-        for tier in ((*NAMES[0], stem + "name", stem + "label"), *NAMES[1:]):
-            if found := [column for column in usable if column.key in tier]:
-                names = [_only(path, found, "the names", "name_of", "")]
-                break
+        tiers = [
+            [column for column in usable if column.key in tier]
+            for tier in ((*NAMES[0], stem + "name", stem + "label"), *NAMES[1:])
+        ]
+        tiers = [found for found in tiers if found]
+        names = [_only(path, found, "the names", "name_of", "") for found in tiers[:1]]
+        if any(column.role == "LABEL" or column.name == "_labels" for column in columns):
+            # Nodes of several kinds: people have names, and films have titles.
+            names += [found[0] for found in tiers[1:]]
     if not descriptions:
         keys = [prefix + key for key in DESCRIPTIONS for prefix in ("", "node", "entity", stem)]
         descriptions = [column for key in keys for column in usable if column.key == key and column not in names][:1]
@@ -260,7 +276,13 @@ def _with_word(columns: list[Column], word: str, role: str) -> list[Column]:
     for suffixes in (ID_SUFFIXES, NAME_SUFFIXES):
         # x and y alone are coordinates.
         keys = {key for suffix in suffixes for key in (word + suffix, suffix + word) if key not in ("x", "y")}
-        if found := [column for column in columns if column.key in keys and column.role is None]:
+        found = [column for column in columns if column.key in keys and column.role is None]
+        if len(found) > 1:
+            # Ids of several sources may be alike, and then only an index tells their nodes apart.
+            has_sources = any(column.key == word + "source" for column in columns)
+            is_index = [column.key.endswith("index") for column in found]
+            found = [column for column, index in zip(found, is_index, strict=True) if index == has_sources] or found
+        if found:
             return found
     return []
 
@@ -275,11 +297,11 @@ def _numbered_pairs(columns: list[Column]) -> list[_Pair]:
 
 
 def _relation(path: Path, columns: list[Column], pair: _Pair, holds_flags: Callable[[str], bool]) -> Column | None:
-    if with_role := [column for column in columns if column.role == "TYPE"]:
+    if with_role := [column for column in columns if column.role]:
         return with_role[0]
     for words in RELATIONS if pair.relation is None else ([pair.relation], *RELATIONS):
         for suffixes in ([""], ID_SUFFIXES, NAME_SUFFIXES):
-            keys = {word + suffix for word in words for suffix in suffixes}
+            keys = {word + suffix for word in words for suffix in suffixes} - EDGE_IDS
             found = [column for column in columns if column.key in keys]
             # Whether a triplet is true, and Gephi's "Undirected", are no relations.
             if found := [one for one in found if one.key not in ("type", *TRUTHS) or not holds_flags(one.name)]:

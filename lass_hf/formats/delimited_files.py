@@ -23,8 +23,8 @@ from ..core.vocabulary import BLANKS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DELIMITERS = (b"\t", b",", b";", b"|")
-NAMES = {b"\t": "tab", b",": "comma", b";": "semicolon", b"|": "vertical bar"}
+DELIMITERS = (b"\t", b",", b";", b"|", b" ")
+NAMES = {b"\t": "tab", b",": "comma", b";": "semicolon", b"|": "vertical bar", b" ": "space"}
 SAMPLE = 100  # records that decide on the delimiter
 BLOCK = 2**25  # bytes that Arrow parses at once; no record may be longer
 LONE_RETURN = re.compile(rb"\r(?!\n|\Z)")
@@ -194,15 +194,25 @@ def _without_blank_end(table: "pa.Table") -> "pa.Table":
 
 
 def _choose_delimiter(path: Path, data: bytes) -> _Records:
-    """Chooses the delimiter by which the first records have the same number of columns; else that of the ending."""
+    """Chooses the delimiter by which the first records have the same number of columns; else that of the ending.
+
+    A tab is one whatever the ending is. A space is one only if nothing else separates, and the file is called no CSV.
+    """
     suffixes = path.name.lower().split(".")[1:]
     expected = b"," if "csv" in suffixes else b"\t"
-    found = []
+    found: list[tuple[tuple[int, ...], _Records]] = []
     for delimiter in DELIMITERS:
         records = _without_comments(_Records(path, data, 0, 1, delimiter, delimiter != b"\t"))
         widths = records.first_widths(SAMPLE)
         is_table, is_even = widths[0] > 1, len(set(widths)) == 1
-        found.append(((is_table, is_table and is_even, delimiter == expected, widths[0]), records))
+        if delimiter == b" ":
+            is_last_choice = is_table and is_even and len(widths) > 1 and "csv" not in suffixes
+            found += [((False, True), records)] if is_last_choice else []
+        else:
+            is_sure = is_table and is_even
+            found.append(
+                ((is_table, is_sure, is_sure and delimiter == b"\t", delimiter == expected, widths[0]), records)
+            )
     return max(found, key=lambda one: one[0])[1]
 
 

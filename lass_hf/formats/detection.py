@@ -22,14 +22,15 @@ HEAD = 65536  # bytes at the beginning of a file that are looked at
 FAMILIES = {  # format -> family
     **dict.fromkeys(("Turtle", "N-Triples", "N-Quads", "TriG", "RDF/XML", "JSON-LD"), "rdf"),
     **dict.fromkeys(("OBO", "obographs JSON"), "obo"),
-    **dict.fromkeys(("CSV", "TSV", "Parquet", "JSON Lines", "JSON"), "tables"),
+    **dict.fromkeys(("CSV", "TSV", "Parquet", "JSON Lines", "JSON", "JSON graph"), "tables"),
 }
 ENDINGS = {
     **{".ttl": "Turtle", ".nt": "N-Triples", ".nq": "N-Quads", ".trig": "TriG", ".jsonld": "JSON-LD", ".obo": "OBO"},
     **dict.fromkeys((".rdf", ".owl", ".xml"), "RDF/XML"),
     **{".csv": "CSV", ".tsv": "TSV", ".txt": "TSV", ".tab": "TSV", ".parquet": "Parquet"},
     **dict.fromkeys((".jsonl", ".ndjson"), "JSON Lines"),
-    ".json": "JSON",  # of any kind; the format of that name is a list of objects
+    ".json": "JSON",  # of any kind; the format of that name is a list of objects, and a JSON graph has nodes and edges
+    **dict.fromkeys((".sif", ".edgelist"), "TSV"),
 }
 # A format of the ending that also holds the one of the content: N-Triples are Turtle.
 CONTAINED = {
@@ -37,7 +38,7 @@ CONTAINED = {
     "Turtle": ("TriG",),
     "JSON": ("JSON Lines",),
 }
-ROBOT = "convert it: robot convert --input {name} --output {stem}.owl --format owl"
+ROBOT = "convert it: robot convert --input {name} --output {stem}-rdf.owl --format owl"
 NETWORKX = "read it with networkx, and pass the graph to KnowledgeGraph.from_networkx"
 # What cannot be read, by what it looks like: the name in a sentence, and what to do.
 UNREADABLE = {
@@ -48,7 +49,8 @@ UNREADABLE = {
     "an Excel file": "save the sheet as CSV",
     "GraphML": NETWORKX,
     "GEXF": NETWORKX,
-    "JSON of networkx (node-link)": NETWORKX,
+    "GML": NETWORKX,
+    "a graph of Pajek": NETWORKX,
     "a Neo4j dump": "export nodes and relationships as CSV: neo4j-admin database export, or apoc.export.csv.all",
     "a web page (HTML)": "the download gave a page instead of the file: download the file itself",
     "a PDF": "give the data, as CSV or RDF",
@@ -61,12 +63,20 @@ UNREADABLE = {
     "a tar archive": "unpack it, and give the file or the folder",
     "text in UTF-16": "save the file as UTF-8",
     "XML, but not RDF/XML": "expected RDF/XML, with rdf:RDF as its root",
-    "JSON of no known kind": "expected JSON-LD (@context or @graph), obographs JSON (graphs), or a list of objects",
+    "a JSON dump of Wikidata": "get the same as N-Triples: latest-truthy.nt.gz",
+    "many documents of RDF/XML": "write each to a file of its own in one folder, or convert them to N-Triples",
+    "a graph of numbers (OpenKE)": (
+        "write train.txt and the like with the ids of entity2id.txt and relation2id.txt: head, relation, tail"
+    ),
+    "JSON of no known kind": (
+        "expected JSON-LD (@context or @graph), obographs JSON (graphs), nodes and edges, or a list of objects"
+    ),
 }
 UNREADABLE_ENDINGS = {
     **{".ofn": "OWL functional syntax", ".omn": "OWL in Manchester syntax", ".owx": "OWL/XML", ".hdt": "HDT"},
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "an Excel file"),
-    **{".graphml": "GraphML", ".gexf": "GEXF", ".dump": "a Neo4j dump", ".zip": "a zip archive", ".pdf": "a PDF"},
+    **{".graphml": "GraphML", ".gexf": "GEXF", ".gml": "GML", ".net": "a graph of Pajek", ".dump": "a Neo4j dump"},
+    **{".zip": "a zip archive", ".pdf": "a PDF"},
     **dict.fromkeys((".html", ".htm"), "a web page (HTML)"),
     **dict.fromkeys((".pkl", ".pickle"), "a pickle"),
     **{".bz2": "compressed with bzip2", ".xz": "compressed with xz", ".zst": "compressed with Zstandard"},
@@ -98,6 +108,8 @@ _NODE = rf"(?:{_IRI}|_:\S+)"
 _LITERAL = rf'"(?:[^"\\\n]|\\.)*"(?:\^\^{_IRI}|@[\w-]+)?'
 _STATEMENT = re.compile(rf"(?m)^[ \t]*{_NODE}\s+{_IRI}\s+(?:{_NODE}|{_LITERAL})[ \t]*({_NODE})?[ \t]*\.[ \t]*\r?$")
 _TEXTS = {  # format -> pattern of a line that no other format has
+    "many documents of RDF/XML": re.compile(r"(?m)\A\s*(?:<\?xml.*<\?xml|https?://\S+\s*\n\s*<\?xml)"),
+    "a graph of numbers (OpenKE)": re.compile(r"\A\d+\s*\n(?:\d+[ \t]\d+[ \t]\d+\s*|\S+[ \t]\d+\s*)(?:\n|\Z)"),
     "Turtle": re.compile(r"(?mi)^\s*@?(?:prefix\s+[^\s:]*:|base)\s*<"),
     "OBO": re.compile(r"(?m)^(?:format-version[ \t]*:|\[(?:Term|Typedef)\][ \t]*\r?$)"),
     "OWL functional syntax": re.compile(r"(?m)^\s*(?:Prefix|Ontology)\s*\("),
@@ -195,7 +207,8 @@ def _detect_file(path: Path) -> Format:
     found = found or UNREADABLE_ENDINGS.get(ending) or ("JSON of no known kind" if expected == "JSON" else expected)
     if found is None:
         raise GraphError(
-            f"{path}: of no known format; expected a name that ends in {', '.join(ENDINGS)} (or these and .gz)"
+            f"{path}: of no known format; name a table of any kind .tsv; expected a name that ends in "
+            f"{', '.join(ENDINGS)} (or these and .gz)"
         )
     if found in UNREADABLE:
         remedy = UNREADABLE[found].format(name=path.name, stem=path.name.split(".")[0])
@@ -262,15 +275,15 @@ def _kind_of_json(text: str) -> str | None:
     except (ValueError, RecursionError):
         is_line = False
     if is_line and rest.lstrip().startswith("{"):
-        return "JSON Lines"
+        return "JSON-LD" if re.search(r'"@(?:context|graph|id)"\s*:', first_line) else "JSON Lines"
     if re.search(r'"@(?:context|graph|id|type)"\s*:', text):
         return "JSON-LD"
-    if re.search(r'"(?:links|edges)"\s*:\s*\[', text) or re.match(r'\{\s*"(?:directed|multigraph)"', text):
-        return "JSON of networkx (node-link)"
-    if is_line:
+    if re.search(r'"mainsnak"\s*:', text):
+        return "a JSON dump of Wikidata"
+    if text[0] == "{" and re.search(r'"(?:nodes|links|edges)"\s*:\s*\[', text):
+        return "JSON graph"
+    if is_line or (text[0] == "{" and "\n" not in text):  # a line may be longer than the part that is looked at
         return "JSON Lines"
-    if "\n" not in text:
-        return None  # its first line is longer than the part that is looked at
     return "JSON" if re.match(r"\[\s*\{", text) else "JSON of no known kind"
 
 

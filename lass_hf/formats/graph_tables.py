@@ -4,6 +4,8 @@
 what their columns are for. No Python loop runs over rows.
 """
 
+import re
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -16,14 +18,17 @@ from ..names.name_forms import is_blank
 from ..names.named_triplets import NamedTriplets, collect_names, first_true
 from ..names.source import LeftOut, ReadingOptions, Source, names_table
 from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed, node_columns
-from .detection import detect_format
+from .detection import Format, detect_format
 from .edge_tables import TRUTH, Edges, collect_triplets, read_ends
 from .node_tables import Nodes, keep_spaces_apart, merge_nodes, read_nodes, take_literals
-from .table_files import Table, read_table
+from .table_files import Table, check_names, read_json_graph, read_table
 
 COLUMN_OPTIONS = tuple(f"{role}_column" for role in (*SLOT_NAMES, "id", "split", "date"))
 NAME_THEM = "name the columns by --head_column, --relation_column and --tail_column"
-NO_HEADER = "; if the line names no columns, put one with head, relation and tail above"
+NO_HEADER = (
+    "; in a file that names no columns, give their numbers, as in --head_column 1 --relation_column 2 --tail_column 3"
+)
+NUMBERS_ONLY = r"^[-+\d.,:/TZ ]*$"  # also dates
 KGTK = {"node1", "label", "node2"}  # the names of its columns
 DIRECTIONS = {"directed", "undirected", "mutual"}
 
@@ -45,7 +50,15 @@ def read_graph_tables(path: Path, options: ReadingOptions) -> Source:
     """
     found = detect_format(path)
     options.refuse_others(path, found.name, (*COLUMN_OPTIONS, "name_of", "description_of"))
-    tables = [read_table(file.path, partial(_names_columns, file.path, options)) for file in found.files]
+    tables = []
+    headers = _lone_headers(found.files)
+    for file in found.files:
+        if file.name == "JSON graph":
+            tables += read_json_graph(file.path)
+        elif header := _header_of(file.path, headers):
+            tables.append(_with_header(read_table(file.path, False), header, headers[header]))
+        elif file.path not in headers:
+            tables.append(read_table(file.path, partial(_names_columns, file.path, options)))
     return source_of_tables(path, found.name, tables, options)
 
 
@@ -78,6 +91,36 @@ def source_of_tables(path: Path, format: str, tables: list[Table], options: Read
     return source
 
 
+# Headers in files of their own, as neo4j-admin takes them
+
+
+def _lone_headers(files: list[Format]) -> dict[Path, list[str]]:
+    """Returns the files that hold nothing but the header of other files, and these headers."""
+    headers = {}
+    for file in files if len(files) > 1 else []:
+        if "header" in file.path.name.lower() and file.name in ("CSV", "TSV"):
+            table = read_table(file.path, False)
+            row = [column[0].as_py() for column in table.columns.columns]
+            if len(table) == 1 and any(Column.of(name).role for name in row):
+                headers[file.path] = check_names(str(file.path), row)
+    return headers
+
+
+def _header_of(path: Path, headers: dict[Path, list[str]]) -> Path | None:
+    """Returns the file with the header of a file: of `nodes-header.csv` and `nodes-part1.csv`, what begins alike."""
+    starts = {file: re.sub(r"[-_]?headers?[-_]?", "", file.name.split(".")[0], flags=re.I) for file in headers}
+    fitting = [file for file, start in starts.items() if file.parent == path.parent and path.name.startswith(start)]
+    return max(fitting, key=lambda file: len(starts[file]), default=None) if path not in headers else None
+
+
+def _with_header(table: Table, file: Path, header: list[str]) -> Table:
+    if len(header) != len(table.header):
+        raise GraphError(
+            f"{table.place(0)}: {len(table.header)} column(s), expected {len(header)}, which its header {file} has"
+        )
+    return replace(table, header=header, columns=table.columns.rename_columns(header), has_header=True)
+
+
 # Roles
 
 
@@ -86,11 +129,17 @@ def _names_columns(path: Path, options: ReadingOptions, row: list[str]) -> bool:
     given = [getattr(options, option) for option in COLUMN_OPTIONS] + [*options.name_of, *options.description_of]
     if len(set(row)) < len(row):
         return False
-    if any(name and find_column(row, name) for name in given):
+    numbers = [name for name in given if name and name.isdigit()]  # of columns without names, or names like others
+    if any(name and name not in numbers and find_column(row, name) for name in given):
         return True
-    if edge_columns(path, row, ReadingOptions(), lambda _: False):
+    if numbers and all(find_column(row, name) for name in numbers):
         return True
-    nodes = node_columns(path, row, ReadingOptions())
+    try:
+        if edge_columns(path, row, ReadingOptions(), lambda _: False):
+            return True
+        nodes = node_columns(path, row, ReadingOptions())
+    except GraphError:
+        return True  # two columns for one role: the values may decide, or the reader asks which
     return nodes is not None and bool(nodes.id.role or nodes.names or nodes.descriptions or nodes.id.key == "id")
 
 
@@ -126,9 +175,13 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
     nodes: list[Nodes] = []
     has_header = any(table.has_header for table in tables)
     for table in tables:
-        of_edges = None if has_header else _without_header(source, table)
+        of_edges = None if has_header else _without_header(source, table, options)
         if table.has_header:
-            of_edges = edge_columns(table.path, table.header, options, partial(_holds_flags, table))
+            # Gephi exports a column of labels though no edge has one.
+            named = [
+                name for name in table.header if name.lower() != "label" or not is_blank(table.columns[name]).all()
+            ]
+            of_edges = edge_columns(table.path, named, options, partial(_holds_flags, table))
         if of_edges:
             _read_edges(source, table, of_edges, options, edges, nodes)
         elif table.has_header and (of_nodes := node_columns(table.path, table.header, options)):
@@ -152,7 +205,10 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
         )
     kinds = {column.role or column.key for part in edges for column in part.columns.ends if column}
     if kinds & {"START_ID", "END_ID"}:
-        source.format = f"Neo4j import {'folder' if len(tables) > 1 else 'file'}"
+        program = (
+            "Neptune" if any(column.name.startswith("~") for column in edges[0].columns.ends if column) else "Neo4j"
+        )
+        source.format = f"{program} import {'folder' if len(tables) > 1 else 'file'}"
     elif {"subject", "predicate", "object"} <= kinds and any("category" in part.texts for part in nodes):
         source.format = "KGX"
     elif kinds == KGTK:
@@ -175,22 +231,45 @@ def _read_edges(
         nodes += of_literals
         if not len(table):
             return
+    table = _without_negations(source, table)
+    if not len(table):
+        return
     edges.append(Edges(table, columns, read_ends(source, table, columns)))
     used = [*ends, *columns.names, *columns.categories, columns.label]
     used += [find_column(table.header, name) for name in (options.split_column, options.date_column) if name]
     _leave_out_columns(source, table, used, "a triplet is a head, a relation and a tail")
 
 
-def _without_header(source: Source, table: Table) -> EdgeColumns | None:
+def _without_negations(source: Source, table: Table) -> Table:
+    """Leaves out the rows that say that something is not so: `negated` of KGX, and `predicate_modifier` of SSSOM."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in map(Column.of, table.header):
+        if column.key in ("negated", "predicatemodifier"):
+            values = pc.utf8_lower(table.columns[column.name])
+            is_negated = np.asarray(pc.is_in(values, value_set=pa.array(["true", "1", "not"], pa.large_string())))
+            if is_negated.any():
+                what, reason = f"rows with {column.name} of {table.path.name}", "they say that something is not so"
+                place = table.place(first_true(is_negated))
+                source.left_out.append(LeftOut(what, int(is_negated.sum()), place, reason))
+                table = table.select(np.flatnonzero(~is_negated), table.header)
+    return table
+
+
+def _without_header(source: Source, table: Table, options: ReadingOptions) -> EdgeColumns | None:
     """Returns the columns of a file of triplets without a header, None for another file.
+
+    Numbers or dates may stand behind a triplet, and a point as in N-Triples.
 
     Raises:
         GraphError: nothing of the first line occurs again where it would in triplets, so that it may be a header.
     """
-    if table.has_header or len(table.header) not in (3, 4):
+    if options.head_column or options.tail_column:
+        return edge_columns(table.path, table.header, options, lambda _: False)
+    if len(table.header) < 3 or any(not _holds_numbers(table, name) for name in table.header[3:]):
         return None
-    if len(table.header) == 4 and not _holds_flags(table, table.header[3]):
-        return None
+    has_label = len(table.header) == 4 and _holds_flags(table, table.header[3])
     columns = [Column.of(name) for name in table.header]
     codes = NamedTriplets.from_columns(table.columns.columns[:3], None).codes
     first, others = codes[0], codes[1:]
@@ -201,7 +280,17 @@ def _without_header(source: Source, table: Table) -> EdgeColumns | None:
             f"columns; {NAME_THEM}{NO_HEADER}"
         )
     source.notes.append(f"{table.place(0)}: {names} is read as a triplet, for it names no columns")
-    return EdgeColumns((columns[0], columns[1], columns[2]), label=columns[3] if len(columns) == 4 else None)
+    return EdgeColumns((columns[0], columns[1], columns[2]), label=columns[3] if has_label else None)
+
+
+def _holds_numbers(table: Table, name: str) -> bool:
+    """Checks whether a column holds nothing but numbers, dates and truth values."""
+    import pyarrow.compute as pc
+
+    values = table.columns[name]
+    return _holds_flags(table, name) or all(
+        pc.all(pc.match_substring_regex(part, NUMBERS_ONLY)).as_py() for part in (values[:1000], values)
+    )
 
 
 def _first_line(table: Table) -> list[str]:

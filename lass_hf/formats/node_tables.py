@@ -100,6 +100,15 @@ def read_nodes(source: Source, table: Table, columns: NodeColumns) -> Nodes:
             values.append(strings)
         if values:
             texts[kind] = pc.coalesce(*values)
+        for column, strings in zip(of_kind[1:], values[1:], strict=True):
+            is_unused = pc.fill_null(pc.not_equal(strings, texts[kind]), False)
+            if num_unused := pc.sum(is_unused).as_py():
+                what, example = (
+                    f"values of column {column.name} of {table.path.name}",
+                    strings.filter(is_unused)[0].as_py(),
+                )
+                reason = f"the {kind} of a row is in the first column that has one"
+                source.left_out.append(LeftOut(what, num_unused, shown(example), reason))
     if "category" not in texts and columns.id.space:
         texts["category"] = pa.repeat(pa.scalar(columns.id.space, pa.large_string()), len(rows))
     return Nodes(Names(ids.different, ids.codes[rows]), texts, table, rows, columns.id.space)

@@ -21,6 +21,7 @@ from .rdf_parsing import parse
 
 SHOWN = 10  # properties or languages that a message lists
 CHOOSABLE = 'include="literals" or naming the predicate in relations chooses them in'
+DIRECT_CLAIM = "http://wikiba.se/ontology#directClaim"  # from the named property of Wikidata to the predicate in use
 EXAMPLE_LENGTH = 120  # characters of an example in a line
 
 
@@ -151,13 +152,22 @@ class _Reading:
         self.label_resources.setdefault(head, []).append(literal)
 
     def name_by_labels(self) -> None:
-        """Takes the labels that are resources, as SKOS-XL has them, as names of what they label."""
+        """Takes the labels that are resources, as SKOS-XL has them, as names of what they label.
+
+        A predicate of Wikidata is called as the property that claims it.
+        """
         rank = self.names.rank_of(forms_of(owl.XL_LABEL, self.prefixes)) if self.label_resources else None
         if rank is not None:
             heads, relations, tails = self.columns
             for row in np.flatnonzero(np.array(relations) == self.code_of.get(owl.XL_LABEL)).tolist():
                 for literal in self.label_resources.get(tails[row], ()):
                     self.names.add(heads[row], rank, literal.value, literal.language)
+        if DIRECT_CLAIM in self.takers:
+            heads, relations, tails = self.columns
+            used = {self.code_of[predicate] for predicate in self.takers if predicate in self.code_of}
+            for row in np.flatnonzero(np.array(relations) == self.code_of.get(DIRECT_CLAIM)).tolist():
+                if tails[row] in used and (name := self.names.chosen.get(heads[row])):
+                    self.names.add(tails[row], name[2], name[3], name[1] or None)
 
     def _take_tail(self, relation: int, head: int, literal: Any) -> None:
         tail = self.code_of.setdefault(str(literal), len(self.code_of))  # as N-Triples write it: a quotation mark first

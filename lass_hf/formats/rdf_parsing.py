@@ -3,9 +3,11 @@
 Nothing is fetched: no context of JSON-LD, no entity of XML, no import of OWL.
 """
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
@@ -17,7 +19,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_ENTITY = 10_000  # characters of an XML entity with the entities in it; namespaces have some dozens
 HINTS = {  # part of a parser's message -> what to do
     "has not been declared": "declare the prefix at the top of the file",
-    "remote context": "a context elsewhere is not fetched: put the context itself into the file",
+    "remote context": "a context elsewhere is not fetched: put the context itself into the file, "
+    'such as {"@vocab": "https://schema.org/"}',
     "No scheme found in": "a relative IRI needs a base: write whole IRIs, or declare a base (@base, xml:base)",
     "UTF-8": "save the file as UTF-8",
     "nexpected end": "the file may be cut off: get it again",
@@ -53,12 +56,43 @@ def parse(part: Format, prefixes: dict[str, str]) -> Iterator[Any]:
         if part.name == "RDF/XML":
             with _open(part) as file:
                 _check_xml(part, file)
+        if part.name == "JSON-LD":
+            yield from _parse_json_ld(part, prefixes)
+            return
         with _open(part) as file:
             statements = ox.parse(file, formats[part.name])
             for number, statement in enumerate(statements):
                 if not number:  # RDF/XML and JSON-LD forget their prefixes at the end
                     _add_prefixes(prefixes, statements.prefixes)
                 yield statement
+            _add_prefixes(prefixes, statements.prefixes)
+
+
+def _parse_json_ld(part: Format, prefixes: dict[str, str]) -> Iterator[Any]:
+    """Parses a document of JSON-LD, or one in each line, as the Library of Congress publishes them.
+
+    A relative IRI has the base `file:///`: without one, the library would leave its statements out in silence.
+    """
+    import pyoxigraph as ox
+
+    with _open(part) as file:
+        start = file.tell()
+        first = file.readline()
+        try:
+            is_in_lines = isinstance(json.loads(first), dict) and any(line.strip() for line in islice(file, 10))
+        except (ValueError, RecursionError):
+            is_in_lines = False
+        file.seek(start)
+        documents: Iterable[Any] = file if is_in_lines else [file]
+        for number, document in enumerate(documents, start=1):
+            if is_in_lines and not document.strip():
+                continue
+            statements = ox.parse(document, ox.RdfFormat.JSON_LD, base_iri="file:///")
+            try:
+                yield from statements
+            except SyntaxError as error:
+                error.lineno = number if is_in_lines else error.lineno
+                raise
             _add_prefixes(prefixes, statements.prefixes)
 
 
@@ -82,7 +116,7 @@ def _one_line_errors(part: Format) -> Iterator[None]:
         message = _WHERE.sub("", first_line(SyntaxError(error.msg)))
         if "LoadDocumentCallback" in message:  # that is the library's word for it
             message = "remote context"
-        number = error.lineno or _find_line(part, message)
+        number = error.lineno or _find_line(part, "'@context'" if message == "remote context" else message)
         line = f", line {number}" if number else ""
         hints = [hint for sign, hint in HINTS.items() if sign in message] or ["mend the statement there"]
         raise GraphError(f"{part.path}{line}: not valid {part.name} ({message}); {hints[0]}") from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import GraphError, library_errors
-from ..core.vocabulary import BLANKS, escaped, shown
+from ..core.vocabulary import BLANKS, SHOWN, escaped, shown
 from .delimited_files import parse_delimited
 from .detection import gzip_errors
 from .text_files import check_text
@@ -86,7 +86,10 @@ def read_table(path: str | Path, header: Header = True) -> Table:
     else:
         table = _read_delimited(path, data, header)
     if table.nested and not table.header:
-        raise GraphError(f"{path}: only nested values ({', '.join(table.nested)}); expected columns of strings")
+        raise GraphError(
+            f"{path}: only nested values ({', '.join(table.nested[:SHOWN])}); expected columns of strings: "
+            "a list of objects, or an object in each line"
+        )
     if not len(table):
         raise GraphError(f"{path}: no rows; expected a table with at least one row")
     return table
@@ -216,10 +219,42 @@ def _to_strings(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
 
 def _read_json(path: Path, data: bytes) -> Table:
     """Reads objects: one in a line, or all in one array."""
+    if data[:1000].lstrip().startswith(b"["):
+        return _table_of_objects(path, enumerate(_parse_json(path, data, 1), start=1), is_lines=False)
+    return _table_of_objects(path, _objects_in_lines(path, data), is_lines=True)
+
+
+def read_json_graph(path: Path) -> list[Table]:
+    """Reads the nodes and the edges of a JSON object, as KGX, networkx, D3 and Cytoscape write it.
+
+    Args:
+        path: the file, gzipped or not.
+
+    Returns:
+        The table of nodes, if there is one, and that of edges.
+
+    Raises:
+        GraphError: the file cannot be read, is damaged, or has no edges.
+    """
+    graph = _parse_json(path, read_text_bytes(path), 1)
+    graph = graph.get("elements", graph) if isinstance(graph, dict) else {}
+    graph = graph if isinstance(graph, dict) else {}
+    parts = [part for key in ("nodes", "edges", "links") if isinstance(part := graph.get(key), list) and part]
+    if not graph.get("edges") and not graph.get("links"):
+        raise GraphError(f"{path}: a JSON object without edges; expected a list of objects as its edges (or links)")
+    return [_table_of_objects(path, enumerate(map(_without_wrapper, part), start=1), is_lines=False) for part in parts]
+
+
+def _without_wrapper(one: Any) -> Any:
+    """Returns the data of an element of Cytoscape."""
+    data = one.get("data") if isinstance(one, dict) else None
+    return data if isinstance(data, dict) and {"id", "source"} & data.keys() else one
+
+
+def _table_of_objects(path: Path, objects: Iterator[tuple[int, Any]], is_lines: bool) -> Table:
+    """Makes a table of objects, each with the number of its line or row."""
     import pyarrow as pa
 
-    is_lines = not data[:1000].lstrip().startswith(b"[")
-    objects = _objects_in_lines(path, data) if is_lines else enumerate(_parse_json(path, data, 1), start=1)
     numbers: list[int] = []
     names: dict[str, None] = {}
     nested: dict[str, None] = {}

@@ -1,12 +1,13 @@
 """The words of an id: what an entity, relation or category is called that has no name of its own."""
 
 import re
+from urllib.parse import unquote
 
 from ..core.vocabulary import text_of_id
 
 # Before a capital letter in camel case, and before the last capital of an acronym: "has|DNA|Sequence".
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_IS_PREFIXED = re.compile(r"[^\W\d_][\w.+-]*:\S")  # prefixed names and IRIs
+_IS_PREFIXED = re.compile(r"(?:[^\W\d_][\w.+-]*)?:[^\s:\\]")  # prefixed names and IRIs, but no path of Windows
 
 
 def text_for_id(id: str) -> str:
@@ -31,12 +32,14 @@ def words_of_id(id: str) -> str:
         "RO:0002211"; so do words: "Tochter von".
     """
     local = re.split(r"[/#]", id.rstrip("/#"))[-1] if "://" in id else id
-    name = re.sub(r"^[\w.-]*:(?=.)", "", local)
+    if "://" in id and (decoded := unquote(local)).isprintable() and "\ufffd" not in decoded:
+        local = decoded
+    name = re.sub(r"^[\w.-]*:+(?=[^:\\])", "", local)
     if not any(letter.islower() for letter in name):
         if not re.search(r"[^\W\d_]", name) or re.search(r"\d", name):
             return local or id
         return text_of_id(name).lower()
     if re.search(r"\s", name):
         return text_of_id(name)  # words already, perhaps of a language that writes nouns with capitals
-    words = text_of_id(_WORD_STARTS.sub(" ", name)).split()
+    words = text_of_id(_WORD_STARTS.sub(" ", name).replace("::", " ")).split()
     return " ".join(word if len(word) > 1 and word.isupper() else word.lower() for word in words)

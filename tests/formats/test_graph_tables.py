@@ -270,7 +270,10 @@ def test_a_first_line_of_unknown_words_is_refused(tmp_path):
 
 
 def test_two_columns_without_a_header_are_refused(tmp_path):
-    with pytest.raises(GraphError, match=r"line 1: heads and tails are in no known columns; .*'a', 'b'; if the line"):
+    with pytest.raises(
+        GraphError,
+        match=r"line 1: heads and tails are in no known columns; .*'a', 'b'; in a file that names no columns",
+    ):
         read_lines(tmp_path, ["a b", "c d"])
 
 

@@ -261,3 +261,36 @@ def test_statements_about_statements_are_no_triplets(tmp_path):
     source = read_rdf(tmp_path / "graph.ttl", ReadingOptions())
     assert triplets(source) == [("e:a", "e:likes", "e:b")]
     assert left_out(source)["statements about statements"] == 5
+
+
+def test_a_predicate_of_wikidata_is_called_as_its_property(tmp_path):
+    source = read(
+        tmp_path,
+        """
+        @prefix wikibase: <http://wikiba.se/ontology#> .
+        @prefix wd: <http://www.wikidata.org/entity/> .
+        @prefix wdt: <http://www.wikidata.org/prop/direct/> .
+        wd:P36 rdfs:label "capital"@en, "Hauptstadt"@de ; wikibase:directClaim wdt:P36 .
+        wd:P37 rdfs:label "language"@en ; wikibase:directClaim wdt:P37 .
+        wdt:P36 a owl:ObjectProperty .
+        wdt:P37 a owl:ObjectProperty .
+        wd:Q31 wdt:P36 wd:Q239 .
+        """,
+        language="de",
+    )
+    assert source.relations.select(["id", "name"]).to_pylist() == [{"id": "wdt:P36", "name": "Hauptstadt"}]
+    assert "wdt:P37" not in source.entities["id"].to_pylist()
+
+
+@pytest.mark.parametrize("name", ["lines.jsonld", "lines.ndjson", "lines.json"])
+def test_documents_of_json_ld_in_lines_are_one_graph(tmp_path, name):
+    line = '{"@context": {"x": "http://x.org/"}, "@id": "/g", "@graph": [{"@id": "x:%d", "x:r": {"@id": "x:%d"}}]}\n'
+    source = read(tmp_path, line % (1, 2) + "\n" + line % (2, 3), name)
+    assert triplets(source) == [("x:1", "x:r", "x:2"), ("x:2", "x:r", "x:3")]
+    with pytest.raises(GraphError, match=r"line 2: not valid JSON-LD"):
+        read(tmp_path, line % (1, 2) + '{"@context": {}, "@id": 1}\n', name)
+
+
+def test_relative_iris_of_json_ld_are_read(tmp_path):
+    document = '{"@id": "a", "http://x.org/r": {"@id": "/b"}}'
+    assert triplets(read(tmp_path, document, "x.jsonld")) == [("file:///a", "http://x.org/r", "file:///b")]

@@ -51,7 +51,7 @@ def error_of(folder, name, content):
         (
             "remote.jsonld",
             '{"@context": "https://schema.org/", "@id": "ex:a", "name": "b"}',
-            ":",
+            ", line 1:",
             "put the context itself",
         ),
         (
@@ -63,7 +63,7 @@ def error_of(folder, name, content):
         (
             "import.jsonld",
             '{"@context": {"@import": "http://x.org/c"}, "@id": "ex:a", "ex:r": 1}',
-            ":",
+            ", line 1:",
             "put the context",
         ),
         ("cut.rdf", XML.format("", "x")[:-12], ", line 5: not valid XML", "may be cut off"),

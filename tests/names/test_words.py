@@ -23,6 +23,9 @@ from lass_hf.names.words import words_of_id
         ("größer_als", "größer als"),
         ("hat Sitz in", "hat Sitz in"),
         ("ex:Tochter von", "Tochter von"),
+        (":Pizza", "pizza"),
+        ("http://example.org/Caf%C3%A9%20noir", "Café noir"),
+        ("DRUGBANK::target::Compound:Gene", "target compound:gene"),
     ],
 )
 def test_an_id_becomes_its_words(id, words):
@@ -37,6 +40,7 @@ def test_an_id_becomes_its_words(id, words):
         ("http://purl.obolibrary.org/obo/BFO_0000050", "BFO_0000050"),
         ("http://www.wikidata.org/prop/direct/P31", "P31"),
         ("007", "007"),
+        ("http://example.org/%FF1", "%FF1"),
         ("関係", "関係"),
         (":", ":"),
         ("_", "_"),
