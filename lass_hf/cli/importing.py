@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import GraphError, LassError
 from ..utils.terminal import one_line
-from .options import add_output, add_reading, add_split_options
+from .options import SPLIT_SEED, add_output, add_reading, add_split_options
 
 if TYPE_CHECKING:
     from ..graphs.importing import ImportedGraph
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write: new, or of an earlier import")
     add_reading(parser)
     add_split_options(parser, default="0")
+    parser.set_defaults(seed=None)  # else a seed that changes nothing could not be told
     add_output(parser)
 
 
@@ -44,8 +45,11 @@ def run(arguments: argparse.Namespace) -> None:
     is_split = bool(arguments.validation or arguments.test)
     if options.date_column and not is_split:
         raise LassError("--date_column is to split by; give --validation or --test, too")
+    if arguments.seed is not None and not is_split:
+        raise LassError("--seed is of the choice of validation and test triplets; give --validation or --test, too")
     imported = load_imported(arguments.source, options)
     if is_split:
+        arguments.seed = SPLIT_SEED if arguments.seed is None else arguments.seed
         imported, split_report = split_as_asked(arguments, imported)
     findings = find_faults(imported.graph)
     rows = [dataclasses.asdict(one) for one in findings]

@@ -8,6 +8,7 @@ from ..scoring.precision import DTYPES
 
 RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
 OTHER_NAMES = {"dev": "validation", "valid": "validation"}  # of splits
+SPLIT_SEED = 42
 GRAPH = "file or folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
 
 
@@ -77,7 +78,9 @@ def add_split_options(parser: argparse.ArgumentParser, default: str) -> None:
             default=default,
             help=f"triplets to hold out for {name}: a share, such as 5%%, or their number (default: %(default)s)",
         )
-    parser.add_argument("--seed", type=not_negative, default=42, help="seed of the choice (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=not_negative, default=SPLIT_SEED, help=f"seed of the choice (default: {SPLIT_SEED})"
+    )
 
 
 def add_reranker(parser: argparse.ArgumentParser) -> None:

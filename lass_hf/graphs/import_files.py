@@ -90,11 +90,17 @@ def write_import(
         The report: what `describe_import` returns, and `findings`.
 
     Raises:
-        GraphError: the folder holds something else, or cannot be written, or an id cannot be in a text file.
+        GraphError: the folder holds something else, or a split that would be lost, or cannot be written, or an id
+            cannot be in a text file.
     """
     report = {**describe_import(imported, name), "findings": list(findings)}
     record = record_source(imported, name, options)
     check_output(folder)
+    written = {WRITTEN_SPLITS[split] for split in imported.graph.splits}
+    if lost := [file for file in WRITTEN_SPLITS.values() if file not in written and Path(folder, file).exists()]:
+        raise GraphError(
+            f"{folder}: it was split, and {lost[0]} would be lost; split again (--test), or name a new folder"
+        )
     write_directory(imported.graph, folder, {REPORT_FILE: _as_json(report), SOURCE_FILE: record.as_json()})
     return report
 

@@ -69,7 +69,7 @@ def find_relation_faults(graph: "KnowledgeGraph", triplets: np.ndarray, mirrors:
             "heads",
             "relations with one tail for a head",
             "A second tail is probably wrong.",
-            "Look at the exceptions.",
+            "Look at the heads with several tails, if there are any.",
         ),
         (
             "inverse_functional_relations",
@@ -77,7 +77,7 @@ def find_relation_faults(graph: "KnowledgeGraph", triplets: np.ndarray, mirrors:
             "tails",
             "relations with one head for a tail",
             "A second head is probably wrong.",
-            "Look at the exceptions.",
+            "Look at the tails with several heads, if there are any.",
         ),
     )
     for kind, found, cases, *words in facts:

@@ -161,6 +161,7 @@ def test_quiet_prints_nothing(tables, tmp_path, capsys):
         (["--include", "everything"], "include='everything'; expected some of literals"),
         (["--language", "en"], "language"),
         (["--head_column", "who"], "who"),
+        (["--seed", "3"], "give --validation or --test, too"),
     ],
 )
 def test_bad_options_are_one_line_and_nothing_is_written(tables, tmp_path, bad_input, arguments, fault):
@@ -178,6 +179,15 @@ def test_sources_that_are_none_are_one_line(tmp_path, bad_input):
     assert "known are countries" in bad_input("import", "nowhere", "--output", tmp_path / "out")
     (tmp_path / "empty.csv").write_text("")
     assert "empty.csv" in bad_input("import", tmp_path / "empty.csv", "--output", tmp_path / "out")
+
+
+def test_a_split_is_not_lost_by_an_import_into_its_folder(graph_folder, tmp_path, bad_input):
+    output = tmp_path / "my_graph"
+    assert run("import", graph_folder / "train.tsv", "--output", output, "--test", 2, "--quiet") == 0
+    before = (output / "test.tsv").read_bytes()
+    assert "test.tsv would be lost" in bad_input("import", graph_folder / "train.tsv", "--output", output)
+    assert (output / "test.tsv").read_bytes() == before
+    assert run("import", graph_folder / "train.tsv", "--output", output, "--test", 1, "--quiet") == 0
 
 
 def test_a_folder_that_no_import_made_is_not_touched(tables, graph_folder, tmp_path, bad_input):
