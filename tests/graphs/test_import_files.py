@@ -98,9 +98,8 @@ def test_a_key_that_is_missing_from_a_record_is_named(written):
 # The folder
 
 
-def test_an_import_replaces_what_an_import_made(written, graph_folder):
+def test_an_import_replaces_what_an_import_made(written):
     folder, _ = written
-    KnowledgeGraph.from_directory(graph_folder).save_directory(folder.with_name("other"))
     write_import(imported(make_source(relations={"id": []})), "pets", ReadingOptions(), folder)
     assert read_source_record(folder).path == "pets"
 
