@@ -11,12 +11,16 @@ from itertools import islice
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
+import numpy as np
+
 from ..core.errors import GraphError, first_line, library_errors
 from ..core.vocabulary import escaped
 from .detection import Format, gzip_errors
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_ENTITY = 10_000  # characters of an XML entity with the entities in it; namespaces have some dozens
+MAX_DEPTH = 500  # of values inside of values in JSON-LD; at some thousands pyoxigraph ends the whole process
+BLOCK = 2**24  # bytes of JSON-LD that are looked at in one step
 HINTS = {  # part of a parser's message -> what to do
     "has not been declared": "declare the prefix at the top of the file",
     "remote context": "a context elsewhere is not fetched: put the context itself into the file, "
@@ -57,6 +61,8 @@ def parse(part: Format, prefixes: dict[str, str]) -> Iterator[Any]:
             with _open(part) as file:
                 _check_xml(part, file)
         if part.name == "JSON-LD":
+            with _open(part) as file:
+                _check_depth(part, file)
             yield from _parse_json_ld(part, prefixes)
             return
         with _open(part) as file:
@@ -136,6 +142,27 @@ def _find_line(part: Format, message: str) -> int | None:
                 if re.search(rb"""["']%s["']""" % re.escape(quoted[1].encode()), line):
                     return number
     return None
+
+
+def _check_depth(part: Format, file: BinaryIO) -> None:
+    """Checks that no value of a file of JSON is too deep inside of others."""
+    depth, is_inside, rest, num_lines = 0, False, b"", 1
+    while block := file.read(BLOCK):
+        block = re.sub(rb"\\.", b"..", rest + block, flags=re.DOTALL)  # a quotation mark behind \ ends no string
+        rest = b"\\" * block.endswith(b"\\")
+        letters = np.frombuffer(block[: len(block) - len(rest)], np.uint8)
+        inside = (np.cumsum(letters == ord('"')) + is_inside) % 2 == 1
+        steps = np.isin(letters, (*b"[{",)).astype(np.int8) - np.isin(letters, (*b"]}",))
+        depths = depth + np.cumsum(np.where(inside, 0, steps))
+        if (too_deep := depths > MAX_DEPTH).any():
+            line = num_lines + block.count(b"\n", 0, int(too_deep.argmax()))
+            raise GraphError(
+                f"{part.path}, line {line}: more than {MAX_DEPTH} values inside of each other; write them side by "
+                "side, each with its @id"
+            )
+        if len(letters):
+            depth, is_inside = int(depths[-1]), bool(inside[-1])
+        num_lines += block.count(b"\n")
 
 
 def _check_xml(part: Format, file: BinaryIO) -> None:

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from lass_hf.core.errors import GraphError
+from lass_hf.formats import rdf_parsing
 from lass_hf.formats.rdf import read_rdf
 from lass_hf.names.source import ReadingOptions
 
@@ -95,6 +96,12 @@ def error_of(folder, name, content):
             "",
         ),
         (
+            "deep.jsonld",
+            '{"@id": "http://a/b",\n"http://a/p": ' * 600 + "1" + "}" * 600,
+            ", line 501: more than 500",
+            "@id",
+        ),
+        (
             "cut.ttl.gz",
             gzip.compress(TURTLE.encode() * 9000)[:-400],
             ": its gzip compression is damaged",
@@ -106,6 +113,13 @@ def test_a_damaged_file_is_refused_with_the_line_and_what_to_do(tmp_path, name, 
     message = error_of(tmp_path, name, content)
     assert message.startswith(where)
     assert remedy in message
+
+
+def test_brackets_inside_of_json_strings_are_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(rdf_parsing, "BLOCK", 7)
+    text = r'{"@id": "http://x.org/a", "http://x.org/p": {"@id": "http://x.org/b"}, "http://x.org/q": "\"{%s\\"}'
+    (tmp_path / "plain.jsonld").write_text(text % ("[{" * 600))
+    assert len(read_rdf(tmp_path / "plain.jsonld", ReadingOptions()).splits["train"].codes) == 1
 
 
 def test_entities_that_name_namespaces_are_expanded(tmp_path):
