@@ -202,6 +202,8 @@ def _detect_file(path: Path) -> Format:
         found = None  # as Excel saves text: its byte-order mark says it, and the reader of tables decodes it
     if expected in CONTAINED.get(found or "", ()):
         found = expected
+    if found is None and FAMILIES.get(expected or "") in ("rdf", "obo") and (table := _look_for_rows(head)):
+        found = table
     if found == "Turtle" and expected == "N-Quads":
         found = "TriG"  # which holds quads, and prefixes
     found = found or UNREADABLE_ENDINGS.get(ending) or ("JSON of no known kind" if expected == "JSON" else expected)
@@ -259,6 +261,18 @@ def _look_at(head: bytes) -> str | None:
             return name
     if statement := _STATEMENT.search(text):
         return "N-Quads" if statement[1] else "N-Triples"
+    return None
+
+
+def _look_for_rows(head: bytes) -> str | None:
+    """Returns "TSV" or "CSV" if the first lines have as many separators each, and nothing of RDF or OBO; else None."""
+    lines = [line for line in head.decode("utf-8-sig", errors="replace").splitlines()[:20] if line.strip()][:3]
+    if len(lines) < 2 or any(re.search(r"[<>{}]|[.;,]\s*$", line) for line in lines):
+        return None
+    for separator, name in (("\t", "TSV"), (",", "CSV"), (";", "CSV"), ("|", "CSV")):
+        counts = {line.count(separator) for line in lines}
+        if len(counts) == 1 and counts != {0}:
+            return name
     return None
 
 

@@ -88,6 +88,8 @@ def test_a_file_is_known_by_its_ending(tmp_path, ending, content, family, name, 
         ("x.rdf", JSON_LD, "JSON-LD"),
         ("x", OBO, "OBO"),
         ("x.dat", RDF_XML, "RDF/XML"),
+        ("x.ttl", "subject,predicate,object\na,b,c\nd,b,e\n", "CSV"),
+        ("x.obo", "subject\tpredicate\tobject\na\tb\tc\n", "TSV"),
     ],
 )
 def test_content_that_is_surely_another_format_is_read_as_that_and_this_is_said(tmp_path, file, content, name):
