@@ -1,10 +1,12 @@
-"""Helpers of the benchmarks: arguments, interleaved rounds, the machine's matrix rate, a table and a JSON file."""
+"""Helpers of the benchmarks: arguments, fresh processes, interleaved rounds, the machine's matrix rate, a table and a JSON file."""
 
 import argparse
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -26,6 +28,12 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     arguments.add_argument("--seed", type=int, default=42)
     arguments.add_argument("--json", metavar="FILE", help="write the figures to this file")
     return arguments
+
+
+def run_alone(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function in a fresh process, whose peak memory no other step has raised."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def device() -> torch.device:

@@ -12,9 +12,7 @@ import hashlib
 import resource
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +100,6 @@ def measure(source: str, load: Callable[[], KnowledgeGraph], saved: Path | None)
     return rows, digest.hexdigest()
 
 
-def _run_alone(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a function in a fresh process, whose peak memory no other step has raised."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -120,14 +112,14 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path(arguments.folder)
     text, parquet, model = (folder / name for name in ("text", "parquet", "model"))
-    _run_alone(write_graph, text, arguments.entities, arguments.triplets, arguments.seed)
+    common.run_alone(write_graph, text, arguments.entities, arguments.triplets, arguments.seed)
     rows, digests = [], set()
     for source, load, saved in (
         ("text files", partial(KnowledgeGraph.from_directory, text), folder),
         ("Parquet", partial(KnowledgeGraph.from_directory, parquet), None),
         ("model folder", partial(KnowledgeGraph.from_files, model / VOCABULARY_FILE, model / TRIPLETS_FILE), None),
     ):
-        measured, digest = _run_alone(measure, source, load, saved)
+        measured, digest = common.run_alone(measure, source, load, saved)
         common.print_table(measured)
         rows += measured
         digests.add(digest)

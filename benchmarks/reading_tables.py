@@ -14,8 +14,6 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +61,6 @@ def measure(file: Path, read: Callable[[Path], Any]) -> dict[str, Any]:
     return {"file": file.name, "MB": round(size), "s": seconds, "CPU s": cpu_seconds, "peak MB": round(peak)}
 
 
-def _run_alone(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a function in a fresh process, whose peak memory no other step has raised."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -81,10 +73,10 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _run_alone(write_tables, folder, arguments.edges, arguments.entities, arguments.seed)
+        common.run_alone(write_tables, folder, arguments.edges, arguments.entities, arguments.seed)
         for file in sorted(folder.iterdir()):
             for step, read in (("table", read_table), ("graph", KnowledgeGraph.from_file)):
-                rows.append({"step": step} | _run_alone(measure, file, read))
+                rows.append({"step": step} | common.run_alone(measure, file, read))
     common.print_table(rows)
     common.finish(arguments, {"reading_tables": rows})
 
