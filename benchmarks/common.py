@@ -1,4 +1,4 @@
-"""Helpers of the benchmarks: arguments, fresh processes, interleaved rounds, the machine's matrix rate, a table and a JSON file."""
+"""Helpers of the benchmarks: arguments, fresh processes, interleaved rounds, the matrix rate, a table, a JSON file."""
 
 import argparse
 import statistics
