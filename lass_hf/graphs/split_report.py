@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..core.vocabulary import Vocabulary
-from .relation_patterns import Mirror
+from ..structure.relation_patterns import Mirror
 
 SHOWN = 10  # relations that a report describes
 

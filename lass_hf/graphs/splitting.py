@@ -13,8 +13,8 @@ import numpy as np
 from ..core.errors import GraphError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.vocabulary import SPLITS, shown
+from ..structure.relation_patterns import find_mirrors
 from ..utils.dates import read_dates
-from .relation_patterns import find_mirrors
 from .split_report import SplitReport
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.known_triplets import KnownTriplets
-from ..graphs.relation_patterns import Mirror, find_mirrors
 from ..graphs.summary import find_odd_triplets, find_unseen
 from ..names.name_forms import COLUMN_NAMES, SHORT_COLUMN_NAMES, names_columns
 from ..names.named_triplets import to_arrow_strings
+from ..structure.relation_patterns import Mirror, find_mirrors
 from .findings import Finding, sort_findings
 from .name_faults import find_name_faults, in_words, triplet_in_words
 from .relation_faults import find_relation_faults

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..graphs.relation_patterns import Mirror
+from ..structure.relation_patterns import Mirror
 from .findings import Finding
 from .name_faults import in_words, triplet_in_words
 from .regularities import PairCounts, find_constant, find_functional, find_transitive

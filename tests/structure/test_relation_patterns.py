@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lass_hf import GraphError
-from lass_hf.graphs import relation_patterns
-from lass_hf.graphs.relation_patterns import Mirror, find_mirrors
+from lass_hf.structure import relation_patterns
+from lass_hf.structure.relation_patterns import Mirror, find_mirrors
 
 SYMMETRIC, PART_OF, HAS_PART, NARROW, LIKES = range(5)
 

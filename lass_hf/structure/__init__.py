@@ -1,0 +1,1 @@
+"""What a graph knows beside its words: rules and structural vectors."""

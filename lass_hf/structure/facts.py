@@ -1,0 +1,60 @@
+"""The facts that rules and structural vectors are made of: distinct triplets, and a sparse matrix for each relation.
+
+A directed relation is a number below 2R: d < R is relation d from head to tail, and d + R is its inverse, from tail to
+head.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from ..core.knowledge_graph import KnowledgeGraph
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Distinct true triplets.
+
+    Attributes:
+        triplets: Int64 of shape (n, 3), distinct, in ascending order.
+        num_entities: The number E of entities of the vocabulary.
+        num_relations: The number R of relations of the vocabulary.
+    """
+
+    triplets: np.ndarray
+    num_entities: int
+    num_relations: int
+
+    @classmethod
+    def from_triplets(cls, triplets: np.ndarray, num_entities: int, num_relations: int) -> "Facts":
+        """Makes facts of triplets, int of shape (n, 3), which may repeat."""
+        order = np.lexsort(triplets.T[::-1])
+        ordered = triplets[order].astype(np.int64)
+        is_first = np.append(True, (np.diff(ordered, axis=0) != 0).any(axis=1))[: len(ordered)]
+        return cls(ordered[is_first], num_entities, num_relations)
+
+    @classmethod
+    def from_graph(cls, graph: KnowledgeGraph, *splits: str) -> "Facts":
+        """Makes facts of the true triplets of a graph's splits, by default of "train"; splits that it lacks are empty.
+
+        Args:
+            graph: The graph.
+            *splits: Names of splits.
+        """
+        triplets = graph.index_splits(*(splits or ("train",))).triplets()
+        return cls.from_triplets(triplets, graph.num_entities, graph.num_relations)
+
+    @cached_property
+    def adjacency(self) -> list[csr_array]:
+        """For each of the 2R directed relations the float32 matrix of shape (E, E) with a 1 for each fact."""
+        matrices = []
+        by_relation = self.triplets[np.argsort(self.triplets[:, 1], kind="stable")]
+        bounds = np.searchsorted(by_relation[:, 1], np.arange(self.num_relations + 1)).tolist()
+        shape = (self.num_entities, self.num_entities)
+        for start, end in pairwise(bounds):
+            heads, _, tails = by_relation[start:end].T
+            matrices.append(csr_array((np.ones(end - start, np.float32), (heads, tails)), shape=shape))
+        return [*matrices, *(matrix.T.tocsr() for matrix in matrices)]
