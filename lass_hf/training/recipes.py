@@ -33,7 +33,7 @@ class TrainArguments(ModelChoices, SequenceChoices):
         None, f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}.", "scores"
     )
     fraction: float = choice(
-        1.0, "Train on a seeded share of the training triplets; neighbors and frequencies are those of all.", "data"
+        1.0, "Train on a seeded share of the training triplets; evidence of the graph is that of all.", "data"
     )
     retriever: str | None = choice(
         None, "A trained bi-encoder to mine negatives with.", "negatives", architecture="cross-encoder"
@@ -64,6 +64,14 @@ class TrainArguments(ModelChoices, SequenceChoices):
         "data",
     )
     test: str | None = choice(None, "Hold out test triplets, too, which are saved with the model.", "data")
+    evidence: str | None = field(  # no choice of the training: the model itself is the same with any
+        default=None,
+        metadata={
+            "help": "Kinds of evidence for one fitted score, with commas between them: text, neighbors, frequency, "
+            "rules, vectors. By default all for a bi-encoder, and text alone for a cross-encoder, whose scores of all "
+            "candidates take long."
+        },
+    )
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
     recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
