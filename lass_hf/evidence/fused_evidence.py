@@ -1,8 +1,9 @@
 """All evidence of one graph: what was found and trained, and the weights by which it becomes one score."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ class FusedEvidence:
         model_fingerprint: The fingerprint of the text model; None without text.
         entity_ids: The ids of the entities that the numbers in `rules` and `vectors` mean.
         relation_ids: The ids of the relations.
+        report: What was found and fitted, in plain values, see `building.build_evidence`.
     """
 
     kinds: tuple[str, ...]
@@ -43,6 +45,7 @@ class FusedEvidence:
     model_fingerprint: str | None
     entity_ids: list[str]
     relation_ids: list[str]
+    report: dict[str, Any] = field(default_factory=dict)
 
     def bind(
         self, graph: KnowledgeGraph, scorer: TripletScorer | None = None, index_folder: str | Path | None = None

@@ -1,5 +1,6 @@
 """The fusion: one score of the features of all evidence, by weights that were fitted."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,8 @@ class Fusion:
             sums over its groups.
         strength: The strength of the L2 prior on the weights of groups, which was chosen by held-out likelihood.
         num_fitted: The number of queries that the weights were fitted on.
+        held_out_mrr: The MRR of these queries, of which each half was ranked by weights fitted on the other half;
+            estimated from the sampled candidates. NaN if there is only one query.
     """
 
     features: tuple[str, ...]
@@ -77,6 +80,7 @@ class Fusion:
     weights_of_groups: np.ndarray
     strength: float = 0.0
     num_fitted: int = 0
+    held_out_mrr: float = math.nan
 
     def __post_init__(self) -> None:
         """Checks the shapes."""

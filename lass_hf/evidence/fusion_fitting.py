@@ -1,5 +1,6 @@
 """Fits the weights of a fusion by likelihood: the answer of each query against all candidates, of which it samples."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -104,21 +105,42 @@ def _fit_subset(sample: FittingSample, kinds: Sequence[str], is_first_half: np.n
     likelihood = Likelihood(values, sample.corrections, sample.groups)
     prior = np.ones(num_groups(sample.num_relations))
     prior[0] = 0
-    strength = STRENGTHS[-1]
+    strength, held_out_mrr = STRENGTHS[-1], math.nan
     if is_first_half.any() and not is_first_half.all():
         parts = [(likelihood.of(half), likelihood.of(~half)) for half in (is_first_half, ~is_first_half)]
         starts = [np.zeros((len(prior), len(columns))) for _ in parts]
-        losses = []
+        losses: list[float] = []
         for tried in reversed(STRENGTHS):
             starts = [one.fit(tried * prior, start) for (one, _), start in zip(parts, starts, strict=True)]
             losses.append(sum(other(start)[0] for (_, other), start in zip(parts, starts, strict=True)))
             if losses[-1] > min(losses):
                 break
+            ranks = [other.ranks(start) for (_, other), start in zip(parts, starts, strict=True)]
+            held_out_mrr = float((1 / np.concatenate(ranks)).mean())
         strength = STRENGTHS[::-1][int(np.argmin(losses))]
     weights = likelihood.fit(strength * prior, np.zeros((len(prior), len(columns))))
     weights = weights / np.where(spreads > 0, spreads, 1)
     names = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
-    return Fusion(*names, weights.astype(np.float32), strength, len(values))
+    return Fusion(*names, weights.astype(np.float32), strength, len(values), held_out_mrr)
+
+
+def mean_leads(sample: FittingSample, fusion: Fusion) -> dict[str, float]:
+    """Returns by how much each kind of evidence raises answers above the mean of all candidates, by kind.
+
+    Args:
+        sample: The queries, as they were fitted.
+        fusion: The weights, whose features are some of the sample's.
+
+    Returns:
+        The mean over the queries of the weighted features of the answer less those of the mean candidate: parts of the
+        logarithm of a probability.
+    """
+    values = sample.values[:, :, [sample.features.index(name) for name in fusion.features]]
+    stands_for = np.exp(sample.corrections)
+    means = np.einsum("qn,qnf->qf", stands_for / stands_for.sum(axis=1, keepdims=True), values)
+    leads = (fusion.weights(sample.groups).T * (values[:, 0] - means)).mean(axis=0)
+    kinds = np.array(fusion.kinds)
+    return {kind: float(leads[kinds == kind].sum()) for kind in dict.fromkeys(fusion.kinds)}
 
 
 @dataclass(frozen=True)
@@ -160,6 +182,19 @@ class Likelihood:
         for level in self.groups.T:
             np.add.at(gradient, level, by_query)
         return loss, gradient
+
+    def ranks(self, weights_of_groups: np.ndarray) -> np.ndarray:
+        """Returns the realistic rank of each answer, float64 of shape (q,), in which a candidate counts as those that
+        it stands for.
+
+        Args:
+            weights_of_groups: Float64 of shape (G, F).
+        """
+        weights = weights_of_groups[self.groups].sum(axis=1).astype(np.float32)
+        scores = np.einsum("qnf,qf->qn", self.values, weights)
+        answers, others = scores[:, :1], scores[:, 1:]
+        ahead = (others > answers) + (others == answers) / 2
+        return 1 + (np.exp(self.corrections[:, 1:]) * ahead).sum(axis=1)
 
     def fit(self, prior: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Returns the weights of groups with the least loss.
