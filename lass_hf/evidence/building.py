@@ -21,6 +21,7 @@ from ..utils.distributed import processes
 from ..utils.fingerprints import model_fingerprint
 from .evidence import KINDS
 from .evidence_set import EvidenceSet, collect_evidence
+from .fit_report import Stopwatch, report_fit
 from .fused_evidence import FusedEvidence, facts_fingerprint, training_facts
 from .fusion import QueryGroups
 from .fusion_fitting import FittingSample, choose_candidates, fit_fusions
@@ -130,7 +131,7 @@ def build_evidence(
         dtype: Precision of the text model, as in `TripletScorer`.
 
     Returns:
-        The evidence.
+        The evidence; its `report` is that of `fit_report.report_fit`.
 
     Raises:
         GraphError: The graph has no training triplets.
@@ -140,13 +141,17 @@ def build_evidence(
     kinds = check_kinds(possible_kinds(scorer) if kinds is None else kinds, possible_kinds(scorer))
     facts = training_facts(graph)
 
+    watch = Stopwatch()
+
     def find(own: Facts) -> tuple[RuleSet | None, StructuralVectors | None]:
         limits: dict[str, Any] = {"minutes": None if minutes is None else minutes / 2, "seed": seed, "quiet": quiet}
         found = rules, vectors
         if rules is None and "rules" in kinds:
-            found = _find_rules(own, **limits, **rule_choices or {}), found[1]
+            with watch.time("rules"):
+                found = _find_rules(own, **limits, **rule_choices or {}), found[1]
         if vectors is None and "vectors" in kinds:
-            found = found[0], _train_vectors(own, **limits, **vector_choices or {})
+            with watch.time("vectors"):
+                found = found[0], _train_vectors(own, **limits, **vector_choices or {})
         return found
 
     fitting_graph = graph
@@ -158,8 +163,9 @@ def build_evidence(
                 "may have been trained on, which would count it too high: hold out a validation split (lass-hf split)"
             )
     found = find(Facts.from_graph(fitting_graph))
-    sample = sample_for_fitting(fitting_graph, scorer, kinds, *found, seed, quiet, index_folder)
-    (fusion,) = fit_fusions(sample, [kinds], seed)
+    with watch.time("fit"):
+        sample = sample_for_fitting(fitting_graph, scorer, kinds, *found, seed, quiet, index_folder)
+        (fusion,) = fit_fusions(sample, [kinds], seed)
     if fitting_graph is not graph:
         found = find(facts)
     return FusedEvidence(
@@ -171,6 +177,7 @@ def build_evidence(
         model_fingerprint=None if scorer is None else model_fingerprint(scorer.model),
         entity_ids=list(graph.entities.ids),
         relation_ids=list(graph.relations.ids),
+        report=report_fit(sample, fusion, *found, watch.seconds, seed),
     )
 
 
