@@ -1,7 +1,7 @@
 """All evidence of one graph: what was found and trained, and the weights by which it becomes one score."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ class FusedEvidence:
         model_fingerprint: The fingerprint of the text model; None without text.
         entity_ids: The ids of the entities that the numbers in `rules` and `vectors` mean.
         relation_ids: The ids of the relations.
+        fitted_on: What the weights were fitted on: `split`, and the `seed` of the choice of queries.
     """
 
     kinds: tuple[str, ...]
@@ -43,6 +44,7 @@ class FusedEvidence:
     model_fingerprint: str | None
     entity_ids: list[str]
     relation_ids: list[str]
+    fitted_on: dict[str, str | int] = field(default_factory=dict)
 
     def bind(
         self, graph: KnowledgeGraph, scorer: TripletScorer | None = None, index_folder: str | Path | None = None

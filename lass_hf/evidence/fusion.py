@@ -1,6 +1,6 @@
 """The fusion: one score of the features of all evidence, by weights that were fitted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -70,6 +70,7 @@ class Fusion:
             sums over its groups.
         strength: The strength of the L2 prior on the weights of groups, which was chosen by held-out likelihood.
         num_fitted: The number of queries that the weights were fitted on.
+        shares: For each kind its share of what the score tells apart; the shares add up to 1.
     """
 
     features: tuple[str, ...]
@@ -77,6 +78,7 @@ class Fusion:
     weights_of_groups: np.ndarray
     strength: float = 0.0
     num_fitted: int = 0
+    shares: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Checks the shapes."""
