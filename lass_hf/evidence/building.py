@@ -24,6 +24,7 @@ from .evidence_set import EvidenceSet, collect_evidence
 from .fused_evidence import FusedEvidence, facts_fingerprint, training_facts
 from .fusion import QueryGroups
 from .fusion_fitting import FittingSample, choose_candidates, fit_fusions
+from .text_evidence import has_text_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def possible_kinds(scorer: TripletScorer | None) -> tuple[str, ...]:
     """
     if scorer is None:
         return tuple(kind for kind in KINDS if kind not in TEXT_KINDS)
-    if not scorer.is_bi_encoder or scorer.model.score_function.query is None:
+    if not has_text_vectors(scorer):
         return tuple(kind for kind in KINDS if kind != "neighbors")
     return KINDS
 

@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
+from ..scoring.triplet_scorer import TripletScorer
+
 KINDS = ("text", "neighbors", "frequency", "rules", "vectors")
 
 
@@ -56,6 +58,10 @@ class Evidence(Protocol):
         """
         ...
 
+    def with_scorer(self, scorer: TripletScorer, /) -> "Evidence":
+        """Returns the evidence for a scorer whose store has new entities, about which it knows no facts."""
+        ...
+
 
 class VectorEvidence(Protocol):
     """Evidence whose features are inner products, so that all of them are one product of concatenated vectors.
@@ -76,12 +82,24 @@ class VectorEvidence(Protocol):
         """Returns for each feature the vectors of queries, float32 of shape (q, k of its block); 0 says nothing."""
         ...
 
+    def with_scorer(self, scorer: TripletScorer, /) -> "VectorEvidence":
+        """See `Evidence.with_scorer`."""
+        ...
+
+    def new_rows(self, entities: np.ndarray, /) -> list[Tensor]:
+        """Returns for each block the vectors of entities that are new to the graph, float32 of shape (n, k)."""
+        ...
+
 
 class SparseEvidence(ABC):
     """Evidence that knows something about few candidates of each query."""
 
     features: tuple[str, ...]
     kinds: tuple[str, ...]
+
+    @abstractmethod
+    def with_scorer(self, scorer: TripletScorer) -> "SparseEvidence":
+        """See `Evidence.with_scorer`."""
 
     @abstractmethod
     def pairs(

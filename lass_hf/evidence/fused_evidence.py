@@ -1,5 +1,6 @@
 """All evidence of one graph: what was found and trained, and the weights by which it becomes one score."""
 
+import copy
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -157,7 +158,7 @@ class BoundEvidence:
         self._set: EvidenceSet = collect_evidence(
             evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder
         )
-        self._groups = QueryGroups(facts, len(self._set.matrix))
+        self._groups = QueryGroups(facts, graph.num_entities)
         fusion = evidence.fusion
         if missing := [name for name in fusion.features if name not in self._set.features]:
             raise LassError(
@@ -200,15 +201,34 @@ class BoundEvidence:
             progress.update(int(mask.sum()))
         return scores
 
+    def with_scorer(self, scorer: TripletScorer) -> "BoundEvidence":
+        """Returns the evidence for texts of entities that are new to the graph, and that no facts are about.
+
+        Args:
+            scorer: A scorer of the same model; the new entities of its store follow those of the graph.
+        """
+        other = copy.copy(self)
+        other.scorer, other._set = scorer, self._set.with_scorer(scorer)
+        return other
+
     @property
-    def candidate_matrix(self) -> EntityIndex:
-        """The vectors of all entities as candidates: what is an inner product, text and structure side by side."""
-        return EntityIndex([self._set.matrix])
+    def candidate_index(self) -> EntityIndex:
+        """The vectors of all entities as candidates: what is an inner product, text and structure side by side.
+
+        They have one length, so that the vectors that are nearest to one of `query_rows` have the highest scores but
+        for what `add_sparse` adds.
+        """
+        return self._set.index
+
+    @property
+    def first_with_same_vector(self) -> np.ndarray:
+        """The first entity with the same vector in `candidate_index`, for each entity, int64 of shape (E,)."""
+        return self._set.first_with_same_row
 
     def query_rows(self, queries: np.ndarray, slot: int) -> torch.Tensor:
         """Returns the vectors of queries, with the fitted weights in them.
 
-        Their inner products with `candidate_matrix`, and what `add_sparse` adds, are the scores.
+        Their inner products with `candidate_index`, and what `add_sparse` adds, are the scores.
 
         Args:
             queries: Int of shape (q, 3).

@@ -21,7 +21,7 @@ class QueryGroups:
 
     Args:
         facts: The facts.
-        num_entities: The number of entities of the graph; those beyond the facts' have no facts.
+        num_entities: The number of entities of the graph; those beyond have no facts.
     """
 
     NUM_LEVELS = 5
@@ -41,9 +41,11 @@ class QueryGroups:
         Returns:
             Int64 of shape (q, 5): rows of `Fusion.weights_of_groups`.
         """
-        side = slot // 2
-        known = np.searchsorted(BINS, self.known.count(slot, queries), side="right")
-        degrees = np.searchsorted(BINS, self.degrees[queries[:, 2 - slot]], side="right")
+        side, entities = slot // 2, queries[:, 2 - slot]
+        is_old = entities < len(self.degrees)
+        known, degrees = np.zeros((2, len(queries)), dtype=np.int64)
+        known[is_old] = np.searchsorted(BINS, self.known.count(slot, queries[is_old]), side="right")
+        degrees[is_old] = np.searchsorted(BINS, self.degrees[entities[is_old]], side="right")
         first = first_groups(self.num_relations)
         levels = [np.zeros_like(known), np.full_like(known, side), 2 * queries[:, 1] + side]
         return first + np.stack([*levels, NUM_BINS * side + known, NUM_BINS * side + degrees], axis=1)
