@@ -18,13 +18,13 @@ from ..structure.facts import Facts
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..utils.distributed import processes
-from ..utils.fingerprints import model_fingerprint
+from ..utils.fingerprints import scores_fingerprint
 from .evidence import KINDS
 from .evidence_set import EvidenceSet, collect_evidence
-from .fit_report import Stopwatch, report_fit
 from .fused_evidence import FusedEvidence, facts_fingerprint, training_facts
 from .fusion import QueryGroups
 from .fusion_fitting import FittingSample, choose_candidates, fit_fusions
+from .report import Stopwatch
 from .text_evidence import has_text_vectors
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def build_evidence(
         dtype: Precision of the text model, as in `TripletScorer`.
 
     Returns:
-        The evidence; its `report` is that of `fit_report.report_fit`.
+        The evidence.
 
     Raises:
         GraphError: The graph has no training triplets.
@@ -165,7 +165,7 @@ def build_evidence(
     found = find(Facts.from_graph(fitting_graph))
     with watch.time("fit"):
         sample = sample_for_fitting(fitting_graph, scorer, kinds, *found, seed, quiet, index_folder)
-        (fusion,) = fit_fusions(sample, [kinds], seed)
+        fusion, *of_text = fit_fusions(sample, [kinds, ["text"]] if "text" in kinds else [kinds], seed)
     if fitting_graph is not graph:
         found = find(facts)
     return FusedEvidence(
@@ -174,10 +174,12 @@ def build_evidence(
         rules=found[0],
         vectors=found[1],
         facts_fingerprint=facts_fingerprint(graph),
-        model_fingerprint=None if scorer is None else model_fingerprint(scorer.model),
+        model_fingerprint=None if model is None else scores_fingerprint(model),  # as loaded, in any precision
         entity_ids=list(graph.entities.ids),
         relation_ids=list(graph.relations.ids),
-        report=report_fit(sample, fusion, *found, watch.seconds, seed),
+        fitted_on={"split": "validation" if fitting_graph is graph else "held out of train", "seed": seed},
+        text_mrr=of_text[0].held_out_mrr if of_text else None,
+        seconds=watch.seconds,
     )
 
 
@@ -215,7 +217,7 @@ def refit_evidence(
     graph["validation"]
     sample = sample_for_fitting(graph, scorer, everything, evidence.rules, evidence.vectors, seed, quiet, index_folder)
     return [
-        replace(evidence, kinds=check_kinds(kinds), fusion=fusion)
+        replace(evidence, kinds=check_kinds(kinds), fusion=fusion, fitted_on={"split": "validation", "seed": seed})
         for kinds, fusion in zip(subsets, fit_fusions(sample, subsets, seed), strict=True)
     ]
 

@@ -1,6 +1,5 @@
 """Fits the weights of a fusion by likelihood: the answer of each query against all candidates, of which it samples."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -105,7 +104,8 @@ def _fit_subset(sample: FittingSample, kinds: Sequence[str], is_first_half: np.n
     likelihood = Likelihood(values, sample.corrections, sample.groups)
     prior = np.ones(num_groups(sample.num_relations))
     prior[0] = 0
-    strength, held_out_mrr = STRENGTHS[-1], math.nan
+    strength = STRENGTHS[-1]
+    held_out_mrr = None
     if is_first_half.any() and not is_first_half.all():
         parts = [(likelihood.of(half), likelihood.of(~half)) for half in (is_first_half, ~is_first_half)]
         starts = [np.zeros((len(prior), len(columns))) for _ in parts]
@@ -120,27 +120,26 @@ def _fit_subset(sample: FittingSample, kinds: Sequence[str], is_first_half: np.n
         strength = STRENGTHS[::-1][int(np.argmin(losses))]
     weights = likelihood.fit(strength * prior, np.zeros((len(prior), len(columns))))
     weights = weights / np.where(spreads > 0, spreads, 1)
-    names = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
-    return Fusion(*names, weights.astype(np.float32), strength, len(values), held_out_mrr)
+    features, kinds = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
+    weights = weights.astype(np.float32)
+    shares = _shares(weights, sample, columns, kinds)
+    return Fusion(features, kinds, weights, strength, len(values), held_out_mrr, shares)
 
 
-def mean_leads(sample: FittingSample, fusion: Fusion) -> dict[str, float]:
-    """Returns by how much each kind of evidence raises answers above the mean of all candidates, by kind.
-
-    Args:
-        sample: The queries, as they were fitted.
-        fusion: The weights, whose features are some of the sample's.
-
-    Returns:
-        The mean over the queries of the weighted features of the answer less those of the mean candidate: parts of the
-        logarithm of a probability.
-    """
-    values = sample.values[:, :, [sample.features.index(name) for name in fusion.features]]
-    stands_for = np.exp(sample.corrections)
-    means = np.einsum("qn,qnf->qf", stands_for / stands_for.sum(axis=1, keepdims=True), values)
-    leads = (fusion.weights(sample.groups).T * (values[:, 0] - means)).mean(axis=0)
-    kinds = np.array(fusion.kinds)
-    return {kind: float(leads[kinds == kind].sum()) for kind in dict.fromkeys(fusion.kinds)}
+def _shares(weights: np.ndarray, sample: FittingSample, columns: list[int], kinds: Sequence[str]) -> dict[str, float]:
+    """Returns the share of each kind in the variance of scores within queries: its covariance with the score."""
+    present = np.isfinite(sample.corrections)
+    parts = sample.values[:, :, columns] * weights[sample.groups].sum(axis=1)[:, None]
+    rows, _ = np.nonzero(present)
+    parts = parts[present].astype(np.float64)
+    counts = np.bincount(rows, minlength=len(present))
+    parts -= (np.stack([np.bincount(rows, part, len(present)) for part in parts.T], 1) / counts[:, None])[rows]
+    covariances = parts.T @ parts.sum(axis=1)
+    total = covariances.sum()
+    return {
+        kind: float(sum(covariances[column] for column, own in enumerate(kinds) if own == kind) / total) if total else 0.0
+        for kind in dict.fromkeys(kinds)
+    }
 
 
 @dataclass(frozen=True)
