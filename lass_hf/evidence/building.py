@@ -33,6 +33,7 @@ FIT_TRIPLETS = 3000  # validation triplets that weights are fitted on, two queri
 COSTLY_PAIRS = 50_000  # pairs that a cross-encoder scores for the fit
 SCORES_AT_ONCE = 2**22  # features of one kind that are in memory together, of all candidates of some queries
 HELD_OUT_SHARE = 0.1  # of the training triplets of a graph without a validation split
+LEAST_FACTS = 100  # distinct training triplets; what so few imply is chance
 TEXT_KINDS = ("text", "neighbors")
 
 
@@ -67,6 +68,20 @@ def check_kinds(kinds: Collection[str], possible: Sequence[str] = KINDS) -> tupl
     if not kinds:
         raise LassError(f"no kind of evidence; expected some of {', '.join(possible)}")
     return tuple(kind for kind in KINDS if kind in kinds)
+
+
+def find_lack_of_structure(graph: KnowledgeGraph) -> str | None:
+    """Returns why rules, vectors and neighbors would say nothing about a graph, or None if they would say something.
+
+    Args:
+        graph: The graph.
+    """
+    facts = Facts.from_graph(graph).triplets
+    if len(facts) < LEAST_FACTS:
+        return f"{len(facts)} training triplets, and rules and vectors need {LEAST_FACTS} or more"
+    if np.bincount(facts[:, [0, 2]].reshape(-1)).max() == 1:
+        return "no entity is in two training triplets, which rules and vectors need"
+    return None
 
 
 def hold_out_for_fitting(graph: KnowledgeGraph, seed: int = 42) -> KnowledgeGraph:
