@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..evidence.report import describe_evidence, report_evidence
     from ..scoring.index_building import find_index_folder_for_graph
     from ..structure.rule_files import read_rules
+    from ..structure.vector_training import VectorChoices
     from ..utils.distributed import processes
     from ..utils.environment import command_line
     from ..utils.result_files import write_results
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         processor,
         kinds,
         rules=read_rules(arguments.rules, graph.entities, graph.relations) if arguments.rules else None,
-        vector_choices={} if arguments.dim is None else {"dim": arguments.dim},
+        vector_choices=VectorChoices(dim=arguments.dim),
         minutes=arguments.minutes,
         seed=arguments.seed,
         quiet=arguments.quiet,
@@ -106,8 +107,7 @@ def _check(arguments: argparse.Namespace) -> tuple[str, ...] | None:
             raise LassError(f"--{name} changes nothing, because --evidence leaves out {kind}")
     if arguments.minutes and not (found - {"rules"} if arguments.rules else found):
         raise LassError("--minutes changes nothing, because no rule is searched for and no vector trained")
-    if arguments.dim is not None:
-        VectorChoices(dim=arguments.dim)
+    VectorChoices(dim=arguments.dim)
     if not os.access(arguments.model, os.W_OK):
         raise LassError(f"--model {arguments.model}: not a folder that can be written, and evidence is saved in it")
     return kinds
