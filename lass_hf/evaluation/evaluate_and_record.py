@@ -140,8 +140,7 @@ def evaluate_and_record(
     Raises:
         LassError: an unknown task, a training.json that cannot be read, or arguments that the evaluation refuses.
     """
-    if task not in TASKS:
-        raise LassError(f"task={task!r}; expected one of {', '.join(TASKS)}")
+    _check_task(task, model)
     # As they are before the work, and a file that cannot be read ends it here, not after hours.
     environment()
     training = None if folder is None else read_training(folder)
@@ -153,15 +152,13 @@ def evaluate_and_record(
     ranked_by = _RankedBy()
     result: Result
     if task == "link_prediction":
-        if folder is not None and processor is not None:
-            ranking["index_folder"] = find_index_folder_for_graph(folder, processor.graph, graph)
+        own = None if processor is None else processor.graph
+        ranking["index_folder"] = find_index_folder_for_graph(folder or "", own, graph)
         result = _predict_links(model, processor, graph, reranker, ranking, evidence, with_ablation, ranked_by)
-    elif model is None or processor is None:
-        raise LassError(f"task={task!r} needs a model; without one there is link_prediction by evidence")
-    elif task == "relation_prediction":
-        result = evaluate_relation_prediction(model, processor, graph, **ranking)
     else:
-        result = evaluate_triplet_classification(model, processor, graph, **choices)
+        assert model is not None
+        assert processor is not None
+        result = _evaluate_model(task, model, processor, graph, choices, ranking)
     ranked = result.reranked if isinstance(result, RerankingResult) else result
     report(
         file,
@@ -182,24 +179,42 @@ def evaluate_and_record(
         **ranked_by.details(),
         **_details(result, reranker, reranker_training),
     )
-    if not processes().is_main_process:
-        return result
-    if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"]:
-        print_metrics({"queries with an entity unseen in training": ranked.unseen})
-    ranked_by.print(model)
-    if folder is not None and model is not None and processor is not None:
-        if isinstance(result, ClassificationResult) and has_graph(processor, graph):
-            keep_calibration(folder, result.calibration)  # a threshold from another graph would mislead
-        if on_card and (ranked_by.evidence is None or evidence == "auto"):
-            scoring = scoring_card_data(graph_name, dtype, model)
-            if ranked_by.evidence is not None:
-                scoring |= evidence_card_data(model)
-            _add_to_cards(result, folder, processor, graph[split], scoring, reranker)
-    if progress is not None:
-        remove_progress(progress)
-    if file:
-        print(f"results in {file}")
+    if processes().is_main_process:
+        if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"]:
+            print_metrics({"queries with an entity unseen in training": ranked.unseen})
+        ranked_by.print(model)
+        if folder is not None and model is not None and processor is not None:
+            if isinstance(result, ClassificationResult) and has_graph(processor, graph):
+                keep_calibration(folder, result.calibration)  # a threshold from another graph would mislead
+            if on_card and (ranked_by.evidence is None or evidence == "auto"):
+                of_evidence = {} if ranked_by.evidence is None else evidence_card_data(model)
+                scoring = scoring_card_data(graph_name, dtype, model) | of_evidence
+                _add_to_cards(result, folder, processor, graph[split], scoring, reranker)
+        if progress is not None:
+            remove_progress(progress)
+        if file:
+            print(f"results in {file}")
     return result
+
+
+def _evaluate_model(
+    task: str,
+    model: LassForKGCompletion,
+    processor: LassProcessor,
+    graph: KnowledgeGraph,
+    choices: dict[str, Any],
+    ranking: dict[str, Any],
+) -> RankingResult | ClassificationResult:
+    if task == "relation_prediction":
+        return evaluate_relation_prediction(model, processor, graph, **ranking)
+    return evaluate_triplet_classification(model, processor, graph, **choices)
+
+
+def _check_task(task: str, model: LassForKGCompletion | None) -> None:
+    if task not in TASKS:
+        raise LassError(f"task={task!r}; expected one of {', '.join(TASKS)}")
+    if model is None and task != "link_prediction":
+        raise LassError(f"task={task!r} needs a model; without one there is link_prediction by evidence")
 
 
 @dataclass

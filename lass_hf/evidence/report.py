@@ -19,7 +19,7 @@ def report_evidence(evidence: FusedEvidence) -> dict[str, Any]:
     fusion, rules, vectors = evidence.fusion, evidence.rules, evidence.vectors
     return {
         "kinds": list(evidence.kinds),
-        "shares": fusion.shares,
+        "shares": {kind: fusion.shares[kind] for kind in evidence.kinds},
         "num_rules": None if rules is None else len(rules),
         "dim": None if vectors is None else vectors.entities.shape[1],
         "fitted_on": {**evidence.fitted_on, "num_queries": fusion.num_fitted},
@@ -42,8 +42,6 @@ def describe_evidence(evidence: FusedEvidence) -> list[str]:
     if report["mrr"] is not None:
         text = "" if report["text_mrr"] is None else f", text alone {report['text_mrr']:.3f}"
         where = "validation" if evidence.fitted_on["split"] == "validation" else "held-out training"
-        lines.append(
-            f"MRR {report['mrr']:.3f}{text}: estimated on the {report['fitted_on']['num_queries']:,} {where} queries "
-            "of the fit, each half by weights of the other half"
-        )
+        queries = f"the {evidence.fusion.num_fitted:,} {where} queries of the fit"
+        lines.append(f"MRR {report['mrr']:.3f}{text}: estimated on {queries}, each half by weights of the other half")
     return lines
