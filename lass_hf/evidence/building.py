@@ -19,12 +19,12 @@ from ..structure.structural_vectors import StructuralVectors
 from ..structure.vector_training import VectorChoices, train_structural_vectors
 from ..utils.distributed import processes
 from ..utils.fingerprints import scores_fingerprint
+from ..utils.stopwatch import Stopwatch
 from .evidence import KINDS
 from .evidence_set import EvidenceSet, collect_evidence
 from .fused_evidence import FusedEvidence, facts_fingerprint, training_facts
 from .fusion import QueryGroups
 from .fusion_fitting import FittingSample, choose_candidates, fit_fusions
-from .report import Stopwatch
 from .text_evidence import has_text_vectors
 
 logger = logging.getLogger(__name__)

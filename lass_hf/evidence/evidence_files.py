@@ -152,10 +152,27 @@ def evidence_fingerprint(evidence: FusedEvidence) -> str:
     return digest([_digest(names | weights).encode(), *contents])
 
 
-def folder_fingerprint(folder: str | Path) -> str:
-    """Returns the fingerprint of the files of evidence in a folder, as they are now."""
-    files = [file for file in EVIDENCE_FILES if Path(folder, file).is_file()]
-    return _digest(digests_of(folder, files))
+def summarize_evidence(folder: str | Path) -> dict[str, Any]:
+    """Returns what a model card has of evidence, without reading rules and vectors.
+
+    Args:
+        folder: The folder that `save_evidence` wrote.
+
+    Returns:
+        `kinds`, `shares` of the kinds, `fitted_on` with the number of queries, and `files`, the fingerprint of the
+        files as they are now.
+
+    Raises:
+        LassError: The folder has no evidence, or its `fusion.json` is damaged.
+    """
+    content = _read_fusion(Path(folder, FUSION_FILE))
+    fusion, files = content["fusion"], [file for file in EVIDENCE_FILES if Path(folder, file).is_file()]
+    return {
+        "kinds": content["kinds"],
+        "shares": fusion["shares"],
+        "fitted_on": {**content["fitted_on"], "num_queries": fusion["num_fitted"]},
+        "files": _digest(digests_of(folder, files)),
+    }
 
 
 def _to_plain(evidence: FusedEvidence) -> dict[str, Any]:

@@ -135,11 +135,9 @@ def _shares(weights: np.ndarray, sample: FittingSample, columns: list[int], kind
     counts = np.bincount(rows, minlength=len(present))
     parts -= (np.stack([np.bincount(rows, part, len(present)) for part in parts.T], 1) / counts[:, None])[rows]
     covariances = parts.T @ parts.sum(axis=1)
-    total = covariances.sum()
-    return {
-        kind: float(sum(covariances[column] for column, own in enumerate(kinds) if own == kind) / total) if total else 0.0
-        for kind in dict.fromkeys(kinds)
-    }
+    total = covariances.sum() or 1.0
+    own = {kind: [part for part, its in zip(covariances, kinds, strict=True) if its == kind] for kind in kinds}
+    return {kind: float(sum(parts) / total) for kind, parts in own.items()}
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,8 @@
 """What is told of evidence that was found and fitted: sizes, seconds, the share of each kind, its MRR beside text's."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from .fused_evidence import FusedEvidence
-
-
-class Stopwatch:
-    """Adds up the seconds of several pieces of work, each of which may be done more than once.
-
-    Attributes:
-        seconds: The seconds by the name of the work.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def time(self, name: str) -> Iterator[None]:
-        """Adds the seconds of what is done inside.
-
-        Args:
-            name: The name of the work.
-        """
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
 
 
 def report_evidence(evidence: FusedEvidence) -> dict[str, Any]:
