@@ -1,7 +1,8 @@
 """Finds and trains the evidence of a graph, and fits the weights of its kinds."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import TripletScorer
 from ..structure.facts import Facts
+from ..structure.rule_mining import find_rules
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..structure.vector_training import VectorChoices, train_structural_vectors
@@ -235,9 +237,8 @@ def refit_evidence(
 
 
 def _find_rules(facts: Facts, minutes: float | None, seed: int, quiet: bool) -> RuleSet:
-    from ..structure.rule_mining import mine_rules
-
-    return mine_rules(facts, minutes=minutes, seed=seed, quiet=quiet)
+    with _progress("finding rules", quiet) as tell:
+        return find_rules(facts, minutes=minutes, seed=seed, on_progress=tell)
 
 
 def _train_vectors(
@@ -246,12 +247,16 @@ def _train_vectors(
     choices = choices or VectorChoices()
     if minutes is not None:
         choices = replace(choices, minutes=minutes)
+    with _progress("training structural vectors", quiet) as tell:
+        return train_structural_vectors(facts, choices, seed=seed, on_progress=tell)
+
+
+@contextmanager
+def _progress(what: str, quiet: bool) -> Iterator[Callable[[float, float], None]]:
+    """Shows a progress bar; gives a function that is called with the share of the work that is done, and a number."""
     disable = quiet or not processes().is_main_process
-    layout = "{l_bar}{bar}| {elapsed}<{remaining}"
-    with tqdm(total=1.0, desc="training structural vectors", bar_format=layout, disable=disable) as bar:
-        return train_structural_vectors(
-            facts, choices, seed=seed, on_progress=lambda done, loss: bar.update(min(done, 1.0) - bar.n)
-        )
+    with tqdm(total=1.0, desc=what, bar_format="{l_bar}{bar}| {elapsed}<{remaining}", disable=disable) as bar:
+        yield lambda done, _: bar.update(min(done, 1.0) - bar.n)
 
 
 def sample_for_fitting(

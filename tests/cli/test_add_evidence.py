@@ -19,7 +19,7 @@ def test_evidence_is_saved_with_the_model_printed_and_written(model_copy, graph_
     assert (model_copy / "model.safetensors").read_bytes() == weights
     content = content_of(file)
     assert content["metrics"] == {"mrr": evidence.fusion.held_out_mrr, "text_mrr": evidence.text_mrr}
-    assert (content["task"], content["kinds"], content["seed"]) == ("evidence", ["text", "frequency"], 42)
+    assert (content["task"], content["evidence"]["kinds"]) == ("evidence", ["text", "frequency"])
     lines = capsys.readouterr().out.splitlines()
     assert (
         lines[-1] == f"saved {model_copy}/evidence; next: lass-hf evaluate --model {model_copy} --graph {graph_folder}"

@@ -6,7 +6,8 @@ from helpers.structure import graph_with_tiger, random_vectors
 
 from lass_hf.evidence.building import build_evidence
 from lass_hf.evidence.fusion_fitting import Likelihood
-from lass_hf.evidence.report import Stopwatch, describe_evidence, report_evidence
+from lass_hf.evidence.report import describe_evidence, report_evidence
+from lass_hf.utils.stopwatch import Stopwatch
 
 
 def test_ranks_count_a_candidate_as_those_that_it_stands_for():
@@ -34,7 +35,7 @@ def test_a_report_has_what_was_found_and_lines_say_it():
 
 def test_a_stopwatch_adds_up(monkeypatch):
     times = iter([0.0, 1.5, 10.0, 12.0])
-    monkeypatch.setattr("lass_hf.evidence.report.time.perf_counter", lambda: next(times))
+    monkeypatch.setattr("lass_hf.utils.stopwatch.time.perf_counter", lambda: next(times))
     watch = Stopwatch()
     for _ in range(2):
         with watch.time("rules"):
