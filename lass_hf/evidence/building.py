@@ -1,8 +1,7 @@
 """Finds and trains the evidence of a graph, and fits the weights of its kinds."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -237,8 +236,8 @@ def refit_evidence(
 
 
 def _find_rules(facts: Facts, minutes: float | None, seed: int, quiet: bool) -> RuleSet:
-    with _progress("finding rules", quiet) as tell:
-        return find_rules(facts, minutes=minutes, seed=seed, on_progress=tell)
+    with _progress_bar("finding rules", quiet) as bar:
+        return find_rules(facts, minutes=minutes, seed=seed, on_progress=lambda done, _: _advance(bar, done))
 
 
 def _train_vectors(
@@ -247,16 +246,17 @@ def _train_vectors(
     choices = choices or VectorChoices()
     if minutes is not None:
         choices = replace(choices, minutes=minutes)
-    with _progress("training structural vectors", quiet) as tell:
-        return train_structural_vectors(facts, choices, seed=seed, on_progress=tell)
+    with _progress_bar("training structural vectors", quiet) as bar:
+        return train_structural_vectors(facts, choices, seed=seed, on_progress=lambda done, _: _advance(bar, done))
 
 
-@contextmanager
-def _progress(what: str, quiet: bool) -> Iterator[Callable[[float, float], None]]:
-    """Shows a progress bar; gives a function that is called with the share of the work that is done, and a number."""
-    disable = quiet or not processes().is_main_process
-    with tqdm(total=1.0, desc=what, bar_format="{l_bar}{bar}| {elapsed}<{remaining}", disable=disable) as bar:
-        yield lambda done, _: bar.update(min(done, 1.0) - bar.n)
+def _progress_bar(title: str, quiet: bool) -> tqdm:
+    layout = "{l_bar}{bar}| {elapsed}<{remaining}"
+    return tqdm(total=1.0, desc=title, bar_format=layout, disable=quiet or not processes().is_main_process)
+
+
+def _advance(bar: tqdm, done: float) -> None:
+    bar.update(min(done, 1.0) - bar.n)
 
 
 def sample_for_fitting(
@@ -311,12 +311,8 @@ def sample_for_fitting(
         )
         for values, corrections, own in parts
     ]
-    return FittingSample(
-        evidence.features,
-        evidence.kinds,
-        *(np.concatenate(arrays) for arrays in zip(*padded, strict=True)),
-        num_relations=graph.num_relations,
-    )
+    values, corrections, own = (np.concatenate(arrays) for arrays in zip(*padded, strict=True))
+    return FittingSample(evidence.features, evidence.kinds, values, corrections, own, graph.num_relations)
 
 
 def _sample_queries(
