@@ -1,9 +1,10 @@
 """Reads and writes `rules.tsv`: rules in a table that people read, edit and give back.
 
 A line has tab-separated cells: the confidence, the head, the body, the rule in words, and counts. Head and body are
-made of atoms such as `nationality(x, y)`, those of a body with " & " between them. A bare x, y, z or w in an atom is a
-variable; anything else is an id, which is written as a JSON string if it is one of these, has spaces or punctuation of
-the notation, or begins with "#". Blank lines, and those that begin with "#", are skipped.
+made of atoms such as `nationality(x, y)`, those of a body with " & " between them. The rule is for queries where x is
+given: `nationality(x, y)` for tails, `nationality(y, x)` for heads. A bare x, y, z or w in an atom is a variable;
+anything else is an id, which is written as a JSON string if it is one of these, has spaces or punctuation of the
+notation, or begins with "#". Blank lines, and those that begin with "#", are skipped.
 """
 
 import json
@@ -58,7 +59,7 @@ def write_rules(file: str | Path, rules: RuleSet, entities: Vocabulary, relation
             places = ["x", "z" if known < 0 else _quoted(entities.ids[known])]
         steps = zip(rules.bodies[position, :length].tolist(), places[:-1], places[1:], strict=True)
         body = " & ".join(_written(*step, relations) for step in steps)
-        words = " ".join(rule_in_words(rules, position, entities, relations).split())
+        words = rule_in_words(rules, position, entities, relations)
         lines.append("\t".join(map(str, (confidence, _written(relation, "x", end, relations), body, words, *counts))))
     write_whole(file, "\n".join(lines) + "\n")
 
@@ -86,7 +87,8 @@ def read_rules(file: str | Path, entities: Vocabulary, relations: Vocabulary) ->
         relations: The relations of the graph.
 
     Returns:
-        The rules by directed relation of their head, the most confident first, and otherwise in the order of the file.
+        The rules by the relation of their head, those for tails first, the most confident first, and otherwise in the
+        order of the file.
 
     Raises:
         LassError: The file cannot be read, is not UTF-8 or has no header, or a line is no rule of the graph. The
@@ -113,7 +115,7 @@ def read_rules(file: str | Path, entities: Vocabulary, relations: Vocabulary) ->
         raise LassError(f"{file}: the file is empty; expected a header with {', '.join(NEEDED)}")
     new_groups = count(1 + max((row[-1] for row in rows if row[-1] is not None), default=-1))
     rows = [(*row[:-1], next(new_groups) if row[-1] is None else row[-1]) for row in rows]
-    rows.sort(key=lambda row: (row[0], -row[6]))
+    rows.sort(key=lambda row: (row[0] % len(relations), row[0], -row[6]))
     heads, bodies, head_constants, body_constants, supports, body_counts, confidences, groups = (
         zip(*rows, strict=True) if rows else [()] * 8
     )
@@ -205,15 +207,15 @@ class _AtomReader:
         if len(atoms) > MAX_LENGTH:
             raise LassError(f"the body {shown(body)} has {len(atoms)} atoms; expected at most {MAX_LENGTH}")
         relation, start, end = heads[0]
-        if isinstance(start, int):
+        if start != "x":
             relation, start, end = self._turned(heads[0])
-        if isinstance(start, int) or start == end:
-            raise LassError(f"the head {shown(head)}; expected two variables, or a variable and an entity")
+        if start != "x" or end == "x":
+            raise LassError(f"the head {shown(head)}; expected x and what is asked for, y or an entity, in it")
         has_constant = isinstance(end, int)
         path: list[int] = []
-        place: int | str = start
+        place = start
         is_path = not has_constant or len(atoms) == 1
-        passed: set[int | str] = {start}
+        passed = {start}
         for atom in atoms:
             step, one, next_place = atom if atom[1] == place else self._turned(atom)
             is_path &= one == place and next_place not in passed
@@ -222,7 +224,7 @@ class _AtomReader:
         # Without a constant in the head, the path ends where the head does, and has none on its way.
         is_path &= has_constant or (place == end and not any(isinstance(one, int) for one in passed))
         if not is_path:
-            expected = f"a path from {start} to {end}" if not has_constant else f"one atom with {start} and another end"
+            expected = f"a path from x to {end}" if not has_constant else "one atom with x and another end"
             raise LassError(f"the body {shown(body)} does not fit the head {shown(head)}; expected {expected}")
         if len(path) == 1 and (path[0], place) == (relation, end):
             raise LassError(f"the body {shown(body)} is the head itself")

@@ -6,6 +6,7 @@ from ..core.vocabulary import Vocabulary
 from .rules import RuleSet
 
 ANYTHING = "anything"  # what any entity of a body's atom is called
+MOST_LETTERS = 100  # of a name
 
 
 def rule_in_words(rules: RuleSet, position: int, entities: Vocabulary, relations: Vocabulary) -> str:
@@ -56,10 +57,16 @@ def _atom(one: str, relation: int, other: str, relations: Vocabulary) -> str:
     """Writes an atom of a directed relation; of an inverse one the names change places."""
     if relation >= len(relations):
         one, relation, other = other, relation - len(relations), one
-    return f"{one} {relations.texts[relation]} {other}"
+    return f"{one} {_short(relations.texts[relation])} {other}"
 
 
 def _name(entities: Vocabulary, entity: int) -> str:
     """Returns what an entity is called: a text is often "name, description"."""
     text = entities.texts[entity]
-    return text.partition(", ")[0] or text
+    return _short(text.partition(", ")[0] or text)
+
+
+def _short(text: str) -> str:
+    """Returns a text as one line of at most `MOST_LETTERS`."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 1]}…"
