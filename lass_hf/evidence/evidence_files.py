@@ -77,9 +77,9 @@ def save_evidence(evidence: FusedEvidence, folder: str | Path, graph: KnowledgeG
     """
     evidence = evidence.renumber(graph)
     with replacing_folder(Path(folder).absolute()) as new:
-        if evidence.rules is not None:
+        if evidence.rules is not None and "rules" in evidence.kinds:
             write_rules(new / RULES_FILE, evidence.rules, graph.entities, graph.relations)
-        if evidence.vectors is not None:
+        if evidence.vectors is not None and "vectors" in evidence.kinds:
             evidence.vectors.save(new / VECTORS_FILE)
         names = [file.name for file in new.iterdir()]
         content = {"format": FORMAT, "version": __version__, **_to_plain(evidence), "files": digests_of(new, names)}

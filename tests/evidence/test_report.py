@@ -7,7 +7,6 @@ from helpers.structure import graph_with_tiger, random_vectors
 from lass_hf.evidence.building import build_evidence
 from lass_hf.evidence.fusion_fitting import Likelihood
 from lass_hf.evidence.report import describe_evidence, report_evidence
-from lass_hf.utils.stopwatch import Stopwatch
 
 
 def test_ranks_count_a_candidate_as_those_that_it_stands_for():
@@ -31,13 +30,3 @@ def test_a_report_has_what_was_found_and_lines_say_it():
     assert lines[1].startswith("share of each kind: frequency ")
     queries = "the 6 validation queries of the fit"
     assert lines[2] == f"MRR {report['mrr']:.3f}: estimated on {queries}, each half by weights of the other half"
-
-
-def test_a_stopwatch_adds_up(monkeypatch):
-    times = iter([0.0, 1.5, 10.0, 12.0])
-    monkeypatch.setattr("lass_hf.utils.stopwatch.time.perf_counter", lambda: next(times))
-    watch = Stopwatch()
-    for _ in range(2):
-        with watch.time("rules"):
-            pass
-    assert watch.seconds == {"rules": 3.5}
