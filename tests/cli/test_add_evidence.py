@@ -35,6 +35,32 @@ def test_the_graph_is_the_models_own_by_default(model_copy, capsys):
     assert line.endswith(f"next: lass-hf evaluate --model {model_copy}")
 
 
+RULES = """confidence\thead\tbody
+0.5\teats(x, y)\tis_a(x, z) & eats(z, y)
+"""
+
+
+def test_edited_rules_are_taken_in_place_of_those_that_a_search_finds(model_copy, tmp_path, monkeypatch):
+    monkeypatch.setattr("lass_hf.evidence.building.find_rules", None)
+    (tmp_path / "mine.tsv").write_text(RULES)
+    assert run("add-evidence", "--model", model_copy, "--evidence", "text,rules", "--rules", tmp_path / "mine.tsv") == 0
+    rules = load_evidence(model_copy / "evidence").rules
+    assert rules.confidences.tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [("eats(z, y)", "drinks(z, y)", "drinks"), ("0.5", "1.5", "1.5")],
+    ids=["an unknown relation", "a confidence beyond 1"],
+)
+def test_a_wrong_line_of_edited_rules_is_named(before, after, fault, model_copy, tmp_path, bad_input, monkeypatch):
+    monkeypatch.setattr("lass_hf.evidence.building.sample_for_fitting", None)
+    (tmp_path / "mine.tsv").write_text(RULES.replace(before, after))
+    line = bad_input("add-evidence", "--model", model_copy, "--rules", tmp_path / "mine.tsv")
+    assert "mine.tsv, line 2" in line
+    assert fault in line
+
+
 def test_vectors_have_the_dimensions_that_are_asked_for(model_copy):
     arguments = ["--evidence", "text,vectors", "--dim", 6, "--minutes", 0.01, "--quiet"]
     assert run("add-evidence", "--model", model_copy, *arguments) == 0
