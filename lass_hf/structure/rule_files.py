@@ -217,9 +217,9 @@ class _AtomReader:
             raise LassError(f"the head {shown(head)}; expected x and what is asked for, y or an entity, in it")
         has_constant = isinstance(end, int)
         path: list[int] = []
-        place = start
+        place: int | str = start
         is_path = not has_constant or len(atoms) == 1
-        passed = {start}
+        passed: set[int | str] = {start}
         for atom in atoms:
             step, one, next_place = atom if atom[1] == place else self._turned(atom)
             is_path &= one == place and next_place not in passed
