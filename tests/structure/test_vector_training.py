@@ -12,13 +12,13 @@ from lass_hf.structure.vector_losses import QueryGroups, grouped_cross_entropy
 from lass_hf.structure.vector_training import VectorChoices, train_structural_vectors
 
 TRIPLETS = np.array([[0, 0, 1], [0, 0, 2], [3, 0, 1], [1, 1, 3], [0, 1, 2], [4, 1, 4]])
-QUICK = {"dim": 16, "num_epochs": 20, "batch_size": 20}
+QUICK = {"dim": 16, "num_epochs": 20, "batch_size": 20, "regularization": 0.1, "relation_weight": 1}
 
 
 def test_groups_hold_every_triplet_in_both_directions():
     groups = QueryGroups.from_triplets(TRIPLETS, 2)
     entities, relations, rows, answers = groups.select(torch.randperm(len(groups)))
-    found = {(e, r, a) for e, r, a in zip(entities[rows].tolist(), relations[rows].tolist(), answers.tolist(), strict=True)}
+    found = set(zip(entities[rows].tolist(), relations[rows].tolist(), answers.tolist(), strict=True))
     expected = {(h, r, t) for h, r, t in TRIPLETS.tolist()} | {(t, r + 2, h) for h, r, t in TRIPLETS.tolist()}
     assert found == expected
     assert len(rows) == 12
@@ -84,7 +84,9 @@ def patterned_facts(score_function) -> tuple[Facts, np.ndarray]:
     return Facts.from_triplets(np.array(triplets), 62, 5), np.array(left_out)
 
 
-@pytest.mark.parametrize("score_function, num_candidates", [*((name, 0) for name in STRUCTURAL_SCORES), ("complex", 9)])
+@pytest.mark.parametrize(
+    ("score_function", "num_candidates"), [*((name, 0) for name in STRUCTURAL_SCORES), ("complex", 9)]
+)
 def test_a_pattern_of_relations_is_learned(score_function, num_candidates):
     facts, left_out = patterned_facts(score_function)
     vectors = train_structural_vectors(facts, VectorChoices(score_function, num_candidates=num_candidates, **QUICK))
@@ -118,7 +120,7 @@ def test_minutes_end_the_training_and_the_learning_rate():
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    ("given", "message"),
     [
         ({"dim": 0}, "dim=0; expected at least 1"),
         ({"dim": 7}, "dim=7; expected an even number for complex"),
