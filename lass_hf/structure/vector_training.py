@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.errors import LassError
+from ..core.errors import LassError, NonFiniteError
 from ..utils.environment import multiplies_bfloat16
 from .facts import Facts
 from .structural_scores import STRUCTURAL_SCORES, StructuralScore
 from .structural_vectors import StructuralVectors
 from .vector_losses import QueryGroups, dura, grouped_cross_entropy, n3
 
-REGULARIZERS = {"n3": 0.3, "dura": 0.03}  # and the weight that each has by default
+REGULARIZERS = {"n3": 0.15, "dura": 0.05}  # and the weight that each has by default
 INITIAL_SCALE = 1e-3
-ALL_CANDIDATES = 20_000  # entities up to which a query is compared with all of them
+ALL_CANDIDATES = 5_000  # entities up to which a query is compared with all of them
 # Called after each step with the share of the training that is done and the mean loss of the step's triplets.
 OnProgress = Callable[[float, float], None]
 
@@ -83,10 +83,10 @@ class VectorChoices:
         is_large = num_entities > 200_000 or num_triplets > 2_000_000
         is_small = num_triplets < 50_000
         chosen: dict[str, Any] = {
-            "regularization": REGULARIZERS[self.regularizer],
+            "regularization": REGULARIZERS[self.regularizer] * (2 if is_small else 1),
             "dim": 128 if is_large else 400,
             "num_epochs": 5 if is_large else 30 if is_small else 15,
-            "num_candidates": 0 if num_entities <= ALL_CANDIDATES else 4_000,
+            "num_candidates": 0 if num_entities <= ALL_CANDIDATES else 2_000,
             "relation_weight": 4.0 if is_small else 0.0,
             "batch_size": min(500, max(10, num_triplets // 50)),
         }
@@ -115,7 +115,8 @@ def train_structural_vectors(
         Vectors of the entities and directed relations that occur in the facts, and 0 for the others.
 
     Raises:
-        LassError: There are no facts, or training diverged.
+        LassError: There are no facts.
+        NonFiniteError: Training diverged.
     """
     if not len(facts.triplets):
         raise LassError("there are no training triplets; structural vectors need some")
@@ -132,7 +133,7 @@ def train_structural_vectors(
     entities = _scatter(trainer.entities, used_entities, facts.num_entities)
     vectors = _scatter(trainer.score.constrain(trainer.relations), directed, 2 * facts.num_relations)
     if not (np.isfinite(entities).all() and np.isfinite(vectors).all()):
-        raise LassError(f"training of structural vectors diverged; lower learning_rate={choices.learning_rate}")
+        raise NonFiniteError(f"training of structural vectors diverged; lower learning_rate={choices.learning_rate}")
     has_vector = np.zeros(facts.num_entities, dtype=bool)
     has_vector[used_entities] = True
     return StructuralVectors(choices.score_function, entities, vectors, has_vector)

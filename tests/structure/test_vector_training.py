@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers.tiny import one_line
 
-from lass_hf.core.errors import LassError
+from lass_hf.core.errors import LassError, NonFiniteError
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.structural_scores import STRUCTURAL_SCORES
 from lass_hf.structure.vector_losses import QueryGroups, grouped_cross_entropy
@@ -141,3 +141,9 @@ def test_no_triplets_are_one_line():
     with pytest.raises(LassError) as error:
         train_structural_vectors(Facts.from_triplets(np.empty((0, 3), int), 5, 2))
     one_line(error, "no training triplets")
+
+
+def test_a_training_that_diverges_is_one_line():
+    with pytest.raises(NonFiniteError) as error:
+        train_structural_vectors(Facts.from_triplets(TRIPLETS, 5, 2), VectorChoices(dim=8, learning_rate=1e30))
+    one_line(error, "diverged", "learning_rate=1e+30")
