@@ -58,10 +58,8 @@ def test_sequences_are_those_of_texts_with_the_names_written_behind_them():
     processor = make_processor(2)
     graph, plain = processor.graph, LassProcessor(wordpiece_tokenizer())
     triplets = np.array([[head, 0, tail] for head in range(graph.num_entities) for tail in range(graph.num_entities)])
-    chosen, names = (
-        processor.token_store().neighbors.chosen,
-        list(dict.fromkeys(map(lambda entity: name_of(graph, entity), range(graph.num_entities)))),
-    )
+    chosen = processor.token_store().neighbors.chosen
+    names = list(dict.fromkeys(name_of(graph, entity) for entity in range(graph.num_entities)))
 
     def written(entity, partner):
         read = [names[number] for number in chosen[entity] if number >= 0 and names[number] != name_of(graph, partner)]
