@@ -140,7 +140,7 @@ def evaluate_and_record(
     elif task == "relation_prediction":
         result = evaluate_relation_prediction(model, processor, graph, **ranking)
     else:
-        ranking["index_folder"] = find_index_folder_for_graph(folder, processor.graph, graph)
+        ranking["index_folder"] = find_index_folder_for_graph(folder, processor, graph)
         result = _predict_links(model, processor, graph, reranker, ranking)
     ranked = result.reranked if isinstance(result, RerankingResult) else result
     report(
