@@ -14,6 +14,7 @@ from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
 from ..structure.facts import Facts
+from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..utils.stopwatch import Stopwatch
@@ -49,7 +50,7 @@ class EvidenceSet:
         device: torch.device | str = "cpu",
     ):
         self.products, self.others = list(products), list(others)
-        everything = [*self.products, *self.others]
+        everything: list[VectorEvidence | Evidence] = [*self.products, *self.others]
         self.features = tuple(name for one in everything for name in one.features)
         self.kinds = tuple(kind for one in everything for kind in one.kinds)
         matrix = _side_by_side([block for one in self.products for block in one.blocks], num_entities, device)
@@ -249,7 +250,5 @@ def collect_evidence(
     if "frequency" in kinds:
         others.append(FrequencyEvidence(facts, size))
     if "rules" in kinds and rules is not None:
-        from ..structure.rule_scores import RuleScorer
-
         others.append(RuleEvidence(RuleScorer(rules, facts), size))
     return EvidenceSet(products, others, size, device)

@@ -85,26 +85,33 @@ class FusedEvidence:
         entities, relations = graph.entities.ids, graph.relations.ids
         if self.relation_ids == relations and self.entity_ids == entities[: len(self.entity_ids)]:
             return self
-        numbers = []
-        for own, ids in ((self.entity_ids, entities), (self.relation_ids, relations)):
-            number_of = {name: number for number, name in enumerate(ids)}
-            numbers.append(np.array([number_of.get(name, -1) for name in own], dtype=np.int64))
-            if (numbers[-1] < 0).all():
-                raise GraphError(
-                    f"the evidence is that of another graph, with {len(self.entity_ids):,} entities such as "
-                    f"{self.entity_ids[0]!r} and relations such as {self.relation_ids[0]!r}, none of which this graph "
-                    "has: add evidence for this graph"
-                )
+        number_of_entity = self._numbers(self.entity_ids, entities)
+        number_of_relation = self._numbers(self.relation_ids, relations)
+        rules, vectors = self.rules, self.vectors
+        if rules is not None:
+            rules = renumber_rules(rules, number_of_entity, number_of_relation, len(relations))
+        if vectors is not None:
+            vectors = renumber_vectors(vectors, number_of_entity, number_of_relation, len(entities), len(relations))
         return replace(
             self,
-            fusion=renumber_fusion(self.fusion, numbers[1], len(relations)),
-            rules=None if self.rules is None else renumber_rules(self.rules, *numbers, len(relations)),
-            vectors=None
-            if self.vectors is None
-            else renumber_vectors(self.vectors, *numbers, len(entities), len(relations)),
+            fusion=renumber_fusion(self.fusion, number_of_relation, len(relations)),
+            rules=rules,
+            vectors=vectors,
             entity_ids=list(entities),
             relation_ids=list(relations),
         )
+
+    def _numbers(self, own: list[str], ids: list[str]) -> np.ndarray:
+        """Returns the number that each id has among others, -1 for none: int64."""
+        number_of = {name: number for number, name in enumerate(ids)}
+        numbers = np.array([number_of.get(name, -1) for name in own], dtype=np.int64)
+        if (numbers < 0).all():
+            raise GraphError(
+                f"the evidence is that of another graph, with {len(self.entity_ids):,} entities such as "
+                f"{self.entity_ids[0]!r} and relations such as {self.relation_ids[0]!r}, none of which this graph has: "
+                "add evidence for this graph"
+            )
+        return numbers
 
 
 def facts_fingerprint(graph: KnowledgeGraph) -> str:
