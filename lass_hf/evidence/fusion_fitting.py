@@ -118,10 +118,10 @@ def _fit_subset(sample: FittingSample, kinds: Collection[str], is_first_half: np
         strength = STRENGTHS[::-1][int(np.argmin(losses))]
     weights = likelihood.fit(strength * prior, np.zeros((len(prior), len(columns))))
     weights = weights / np.where(spreads > 0, spreads, 1)
-    features, kinds = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
+    features, own_kinds = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
     weights = weights.astype(np.float32)
-    shares = _shares(weights, sample, columns, kinds)
-    return Fusion(features, kinds, weights, strength, len(values), held_out_mrr, shares)
+    shares = _shares(weights, sample, columns, own_kinds)
+    return Fusion(features, own_kinds, weights, strength, len(values), held_out_mrr, shares)
 
 
 def _shares(weights: np.ndarray, sample: FittingSample, columns: list[int], kinds: Sequence[str]) -> dict[str, float]:

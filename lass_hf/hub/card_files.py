@@ -243,7 +243,8 @@ def _render_card(
             return ranked_by == card_data["evidence"]
         return not is_bi_encoder or evaluation.get("ranking_weights", own) == own
 
-    card_data["evaluations"] = list(filter(is_current, card_data["evaluations"]))
+    # An evaluation of a time without evidence lacks the key.
+    card_data["evaluations"] = [{"evidence": None, **one} for one in card_data["evaluations"] if is_current(one)]
     text = render_model_card(card_data, graph, include_graph, repo_id)
     end = text.index("\n---\n") + 5
     return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"

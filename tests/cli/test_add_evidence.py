@@ -19,7 +19,7 @@ def test_evidence_is_saved_with_the_model_printed_and_written(model_copy, graph_
     assert (model_copy / "model.safetensors").read_bytes() == weights
     content = content_of(file)
     assert content["metrics"] == {"mrr": evidence.fusion.held_out_mrr, "text_mrr": evidence.text_mrr}
-    assert (content["task"], content["kinds"], content["seed"]) == ("evidence", ["text", "frequency"], 42)
+    assert (content["task"], content["evidence"]["kinds"]) == ("evidence", ["text", "frequency"])
     lines = capsys.readouterr().out.splitlines()
     assert (
         lines[-1] == f"saved {model_copy}/evidence; next: lass-hf evaluate --model {model_copy} --graph {graph_folder}"
@@ -33,6 +33,32 @@ def test_the_graph_is_the_models_own_by_default(model_copy, capsys):
     assert run("add-evidence", "--model", model_copy, *SOME, "--quiet") == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.endswith(f"next: lass-hf evaluate --model {model_copy}")
+
+
+RULES = """confidence\thead\tbody
+0.5\teats(x, y)\tis_a(x, z) & eats(z, y)
+"""
+
+
+def test_edited_rules_are_taken_in_place_of_those_that_a_search_finds(model_copy, tmp_path, monkeypatch):
+    monkeypatch.setattr("lass_hf.evidence.building.find_rules", None)
+    (tmp_path / "mine.tsv").write_text(RULES)
+    assert run("add-evidence", "--model", model_copy, "--evidence", "text,rules", "--rules", tmp_path / "mine.tsv") == 0
+    rules = load_evidence(model_copy / "evidence").rules
+    assert rules.confidences.tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [("eats(z, y)", "drinks(z, y)", "drinks"), ("0.5", "1.5", "1.5")],
+    ids=["an unknown relation", "a confidence beyond 1"],
+)
+def test_a_wrong_line_of_edited_rules_is_named(before, after, fault, model_copy, tmp_path, bad_input, monkeypatch):
+    monkeypatch.setattr("lass_hf.evidence.building.sample_for_fitting", None)
+    (tmp_path / "mine.tsv").write_text(RULES.replace(before, after))
+    line = bad_input("add-evidence", "--model", model_copy, "--rules", tmp_path / "mine.tsv")
+    assert "mine.tsv, line 2" in line
+    assert fault in line
 
 
 def test_vectors_have_the_dimensions_that_are_asked_for(model_copy):
