@@ -120,8 +120,8 @@ def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) 
         rules=read_rules(folder / RULES_FILE, *names) if (folder / RULES_FILE).is_file() else None,
         vectors=StructuralVectors.load(folder / VECTORS_FILE) if (folder / VECTORS_FILE).is_file() else None,
     )
-    reads_text = model is not None and {"text", "neighbors"} & set(evidence.kinds)
-    if reads_text and evidence.model_fingerprint != scores_fingerprint(model):
+    reads_text = bool({"text", "neighbors"} & set(evidence.kinds))
+    if model is not None and reads_text and evidence.model_fingerprint != scores_fingerprint(model):
         raise LassError(
             f"{folder}: evidence of another model than this one, which was trained or changed since; {AGAIN}, or rank "
             'by texts alone (evidence "text")'

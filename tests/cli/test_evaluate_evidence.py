@@ -105,7 +105,10 @@ def test_a_graph_is_ranked_without_a_model(graph_folder, tmp_path, capsys):
         (("--evidence", "vectors"), "evidence: no vectors in this evidence, which has text, frequency, rules"),
         (("--evidence", "rulez"), "evidence 'rulez'; expected some of text, neighbors, frequency, rules, vectors"),
         (("--relations", "--evidence", "rules"), "--relations and --evidence or --ablate exclude each other"),
-        (("--ablate", "--evidence", "text"), "--ablate compares kinds of evidence: it needs --evidence other than text"),
+        (
+            ("--ablate", "--evidence", "text"),
+            "--ablate compares kinds of evidence: it needs --evidence other than text",
+        ),
         (("--neighbor_weight", "0.5"), "--neighbor_weight is for rankings by text alone"),
         (("--keep_weights",), "weights of its own: add --evidence text"),
     ],
