@@ -21,7 +21,9 @@ from ..evaluation.link_prediction import evaluate_link_prediction
 from ..evaluation.platt_scaling import reliability_curve, sigmoid
 from ..evaluation.ranking_progress import remove_progress
 from ..evaluation.triplet_classification import evaluate_triplet_classification
-from ..scoring.candidate_scores import make_split_scorer
+from ..evidence.choosing import choose_evidence, make_ranking_scorer
+from ..evidence.evidence_files import evidence_fingerprint
+from ..evidence.fused_evidence import FusedEvidence
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.atomic_files import write_whole
 from ..utils.distributed import processes
@@ -95,7 +97,8 @@ def analyze(
         raise LassError(f"the {split} split has labels and is classified: ranks and limit are for link prediction")
     if ranks_file is not None and limit is not None:
         raise LassError("ranks and limit exclude each other: ranks that were computed already are all used")
-    ranks = None if ranks_file is None else _read_ranks(ranks_file, model, selected)
+    evidence = None if is_classification else choose_evidence("auto", graph, model, processor, dtype, quiet=quiet)
+    ranks = None if ranks_file is None else _read_ranks(ranks_file, model, selected, evidence)
     first = selected.positives[0] if len(selected.positives) else selected.triplets[0]
     shown = describe_triplet(graph, first if triplet is None else _find_triplet(graph, triplet))
     is_cross_encoder = not model.architecture.encodes_entities
@@ -115,11 +118,16 @@ def analyze(
     else:
         task = "link_prediction"
         if ranks is None:
-            ranks = _rank(model, processor, graph, folder, split, limit, dtype, quiet)
+            ranks = _rank(model, processor, graph, folder, split, limit, dtype, quiet, evidence)
         triplets, scorer = ranks.pop("triplets"), TripletScorer(model, processor.token_store(graph), dtype)
         with tqdm(desc="scoring the worst", unit=" triplets", unit_scale=True, disable=quiet or not is_main) as bar:
             worst = find_worst_queries(
-                make_split_scorer(scorer, graph[split]), graph, triplets, np.array(ranks["ranks"]), top_k, bar
+                make_ranking_scorer(evidence, scorer, graph[split]),
+                graph,
+                triplets,
+                np.array(ranks["ranks"]),
+                top_k,
+                bar,
             )
         results = {**ranks, "worst_queries": worst}
     analysis = {"task": task, "split": split, **results, "attention": None}
@@ -211,16 +219,18 @@ def _rank(
     limit: int | None,
     dtype: str,
     quiet: bool,
+    evidence: FusedEvidence | None,
 ) -> dict[str, Any]:
     """Returns the results of a ranking under RANKING_KEYS, and the ranked `triplets`; `folder` keeps the progress."""
-    result = evaluate_link_prediction(
-        model, processor, graph, split, limit, dtype, quiet=quiet, resume_dir=folder / PROGRESS_FOLDER
-    )
+    choices: dict[str, Any] = {"resume_dir": folder / PROGRESS_FOLDER, "evidence": evidence or "text"}
+    result = evaluate_link_prediction(model, processor, graph, split, limit, dtype, quiet=quiet, **choices)
     results = {name: getattr(result, name) for name in RANKING_KEYS}
     return {**results, "ranks": result.ranks.tolist(), "triplets": result.triplets}
 
 
-def _read_ranks(file: str | Path, model: LassForKGCompletion, split: GraphSplit) -> dict[str, Any]:
+def _read_ranks(
+    file: str | Path, model: LassForKGCompletion, split: GraphSplit, evidence: FusedEvidence | None
+) -> dict[str, Any]:
     """Returns the same as `_rank`, from the file of an earlier evaluation; raises LassError if they do not fit."""
     content, triplets = read_results(file), split.positives
     if missing := [name for name in (*RANKING_KEYS, "fingerprint") if name not in content]:
@@ -238,6 +248,13 @@ def _read_ranks(file: str | Path, model: LassForKGCompletion, split: GraphSplit)
     if content["fingerprint"] != model_fingerprint(model):
         other = content.get("model") or f"fingerprint {content['fingerprint']}"
         raise LassError(f"{file}: ranks of another model ({other}); evaluate this one with --json first")
+    ranked_by = content.get("evidence")
+    expected = None if evidence is None else evidence_fingerprint(evidence)
+    if (ranked_by.get("fingerprint") if isinstance(ranked_by, dict) else None) != expected:
+        raise LassError(
+            f"{file}: ranks by other evidence than the model's folder has; evaluate with --json, "
+            "and without --evidence, first"
+        )
     graph = split.graph
     worst = [len(graph.candidates[slot]) - graph.known.count(slot, triplets) + 1 for slot in (0, 2)]
     if not ((ranks >= 1) & (ranks <= np.concatenate(worst))).all():

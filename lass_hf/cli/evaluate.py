@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
         evidence="text" if arguments.relations else arguments.evidence,
         with_ablation=arguments.ablate,
     )
-    if not processes().is_main_process:
+    if processor is None or not processes().is_main_process:
         return
     if arguments.keep_weights:
         keep_ranking_weights(arguments.model, weights, processor.graph)

@@ -324,6 +324,7 @@ def _predict_links(
     if with_ablation and ranked_by.evidence is None:
         raise LassError("there is no evidence beside the text whose kinds could be compared; add some (add-evidence)")
     choices = {**ranking, "evidence": ranked_by.evidence or "text"}
+    result: RankingResult | RerankingResult
     with ranked_by.watch.time("ranking"):
         if reranker is None or model is None or processor is None:
             result = evaluate_link_prediction(model, processor, graph, **choices)

@@ -23,7 +23,7 @@ EvidenceChoice = str | Collection[str] | FusedEvidence
 
 def find_own_evidence(model: LassForKGCompletion) -> Path | None:
     """Returns the folder with the evidence of a model, in the folder or on the hub where it was loaded from."""
-    return find_evidence(model.name_or_path, getattr(model.config, "_commit_hash", None))
+    return find_evidence(model.name_or_path or "", getattr(model.config, "_commit_hash", None))
 
 
 def choose_evidence(

@@ -120,8 +120,8 @@ def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) 
         rules=read_rules(folder / RULES_FILE, *names) if (folder / RULES_FILE).is_file() else None,
         vectors=StructuralVectors.load(folder / VECTORS_FILE) if (folder / VECTORS_FILE).is_file() else None,
     )
-    reads_text = model is not None and {"text", "neighbors"} & set(evidence.kinds)
-    if reads_text and evidence.model_fingerprint != scores_fingerprint(model):
+    reads_text = bool({"text", "neighbors"} & set(evidence.kinds))
+    if model is not None and reads_text and evidence.model_fingerprint != scores_fingerprint(model):
         raise LassError(
             f"{folder}: evidence of another model than this one, which was trained or changed since; {AGAIN}, or rank "
             'by texts alone (evidence "text")'
@@ -147,8 +147,10 @@ def evidence_fingerprint(evidence: FusedEvidence) -> str:
     plain = _to_plain(evidence)
     names = {name: plain[name] for name in ("kinds", "entity_ids", "relation_ids")}
     weights = {name: plain["fusion"][name] for name in ("features", "weights_of_groups")}
-    parts = [getattr(part, one.name) for part in (evidence.rules, evidence.vectors) if part for one in fields(part)]
-    contents = (part if isinstance(part, np.ndarray) else str(part).encode() for part in parts)
+    found = {"rules": evidence.rules, "vectors": evidence.vectors}
+    parts = [part for kind, part in found.items() if kind in evidence.kinds and part is not None]
+    values = [getattr(part, one.name) for part in parts for one in fields(part)]
+    contents = (value if isinstance(value, np.ndarray) else str(value).encode() for value in values)
     return digest([_digest(names | weights).encode(), *contents])
 
 

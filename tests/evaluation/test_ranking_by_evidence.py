@@ -17,7 +17,8 @@ from lass_hf import (
 )
 from lass_hf.evaluation.ablation import ablate, subsets_to_compare
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.evidence.building import refit_evidence
+from lass_hf.evidence import fusion_fitting
+from lass_hf.evidence.building import build_evidence, refit_evidence
 from lass_hf.evidence.evidence_files import save_evidence
 from lass_hf.evidence.evidence_set import EvidenceSet
 from lass_hf.scoring.triplet_scorer import TripletScorer
@@ -45,6 +46,12 @@ def evidence(loaded, graph):
     return some_evidence(graph, *loaded[:2], KINDS)
 
 
+@pytest.fixture(autouse=True)
+def _fit_fast(monkeypatch):
+    monkeypatch.setattr(fusion_fitting, "STRENGTHS", (10.0,))
+    monkeypatch.setattr(fusion_fitting, "MAX_ITERATIONS", 3)
+
+
 def ranks(loaded, **choices):
     return evaluate_link_prediction(*loaded, quiet=True, **choices)
 
@@ -69,7 +76,7 @@ def test_some_kinds_rank_by_weights_of_their_own(loaded, evidence):
 
 def test_kinds_of_a_graph_need_no_model(graph):
     found = ranks((None, None, graph), evidence=("frequency",))
-    expected = some_evidence(graph, kinds=("frequency",)).bind(graph)
+    expected = build_evidence(graph, kinds=("frequency",), quiet=True).bind(graph)
     assert same(found, rank_split(expected.score_candidates, graph["test"], quiet=True))
 
 

@@ -1,10 +1,15 @@
-"""Evidence of the tiny graph: rules by hand, random vectors, fitted weights."""
+"""Evidence of the tiny graph: rules by hand, random vectors, random weights."""
 
 import numpy as np
 
 from helpers.rule_sets import make_rules
 from helpers.structure import random_vectors
-from lass_hf.evidence.building import build_evidence
+from lass_hf.evidence.evidence_set import collect_evidence
+from lass_hf.evidence.fused_evidence import FusedEvidence, facts_fingerprint
+from lass_hf.evidence.fusion import Fusion, num_groups
+from lass_hf.scoring.triplet_scorer import TripletScorer
+from lass_hf.structure.facts import Facts
+from lass_hf.utils.fingerprints import scores_fingerprint
 
 
 def rules_by_hand(graph):
@@ -17,9 +22,24 @@ def rules_by_hand(graph):
     )
 
 
-def some_evidence(graph, model=None, processor=None, kinds=("frequency", "rules", "vectors")):
-    given = {"rules": rules_by_hand(graph), "vectors": random_vectors(graph)}
-    return build_evidence(graph, model, processor, kinds, **given, quiet=True)
+def some_evidence(graph, model=None, processor=None, kinds=("frequency", "rules", "vectors")) -> FusedEvidence:
+    """Evidence with random weights, because a fit takes a second."""
+    scorer = None if model is None else TripletScorer(model, processor.token_store(graph))
+    rules, vectors = rules_by_hand(graph), random_vectors(graph)
+    found = collect_evidence(kinds, graph, Facts.from_graph(graph), scorer, rules, vectors)
+    weights = np.random.default_rng(3).normal(size=(num_groups(graph.num_relations), len(found.features)))
+    return FusedEvidence(
+        kinds=kinds,
+        fusion=Fusion(found.features, found.kinds, weights.astype(np.float32), 3.0, 6, 0.5, dict.fromkeys(kinds, 0.25)),
+        rules=rules,
+        vectors=vectors,
+        facts_fingerprint=facts_fingerprint(graph),
+        model_fingerprint=None if model is None else scores_fingerprint(model),
+        entity_ids=graph.entities.ids,
+        relation_ids=graph.relations.ids,
+        fitted_on={"split": "validation", "seed": 42},
+        seconds={"fit": 0.5},
+    )
 
 
 def assert_same_evidence(found, expected):
