@@ -48,7 +48,7 @@ def follow_links(facts: Facts, entities: np.ndarray, most: int = MOST_LINKS) -> 
 
 
 def find_links(facts: Facts, entities: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the links from entities to others: for each the position of the pair, and the position among all links."""
+    """Returns the links from entities to others: for each the pair, and the position among all links."""
     keys = entities.astype(np.int64) * facts.num_entities + others
     starts = np.searchsorted(facts.links.keys, keys)
     hits = np.flatnonzero(facts.links.keys[np.minimum(starts, len(facts.links.keys) - 1)] == keys)
@@ -74,7 +74,7 @@ def walk_between(facts: Facts, triplets: np.ndarray, length: int, most: int = MO
     costs = [np.ones(len(triplets), np.int64), ends.min(axis=1), ends.prod(axis=1)][length - 1]
     borders = np.searchsorted(np.cumsum(costs), np.arange(0, costs.sum() + CHUNK, CHUNK), side="left")
     for start, end in pairwise(np.unique(np.append(borders, [0, len(triplets)])).tolist()):
-        heads, relations, tails = triplets[start:end].T
+        heads, _relations, tails = triplets[start:end].T
         if length == 1:
             owners, last = find_links(facts, heads, tails)
             bodies, entities = links.relations[last][:, None], np.stack([heads[owners], tails[owners]], axis=1)
@@ -147,3 +147,11 @@ def reverse_bodies(bodies: np.ndarray, num_relations: int) -> np.ndarray:
     lengths = (bodies >= 0).sum(axis=1, keepdims=True)
     places = lengths - 1 - np.arange(bodies.shape[1])
     return np.where(places >= 0, invert(np.take_along_axis(bodies, np.maximum(places, 0), axis=1), num_relations), -1)
+
+
+def voices(paths: np.ndarray) -> np.ndarray:
+    """Returns how much several paths of one rule say together, float32: 1 + log of their number.
+
+    More paths say more, but they are not independent.
+    """
+    return 1 + np.log(np.asarray(paths, np.float32))
