@@ -120,6 +120,17 @@ def test_minutes_end_the_training_and_the_learning_rate():
     assert len(shares) > 1
 
 
+def test_the_size_of_a_graph_chooses_what_is_not_given():
+    rng = np.random.default_rng(0)
+    for num_entities, dim, num_candidates in ((100, 400, 0), (6000, 400, 2000), (300_000, 128, 2000)):
+        triplets = np.stack(
+            [np.arange(num_entities), np.zeros(num_entities, int), rng.permutation(num_entities)], axis=1
+        )
+        chosen = VectorChoices(num_epochs=3).for_facts(Facts.from_triplets(triplets, num_entities, 1))
+        assert (chosen.dim, chosen.num_candidates, chosen.num_epochs) == (dim, num_candidates, 3)
+        assert None not in (chosen.regularization, chosen.relation_weight, chosen.batch_size)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
