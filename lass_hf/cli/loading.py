@@ -84,7 +84,7 @@ def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
         raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
     if arguments.graph:
         model, processor, graph = load_with_graph(arguments)
-        folder = find_index_folder_for_graph(arguments.model, processor.graph, graph)
+        folder = find_index_folder_for_graph(arguments.model, processor, graph)
         processor.graph = graph
     else:
         refuse_long_text(arguments)

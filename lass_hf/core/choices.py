@@ -148,6 +148,13 @@ class SequenceChoices:
     max_length: int | None = choice(
         None, "Longest sequence in tokens; by default the tokenizer's limit, or 512.", "sequences"
     )
+    num_neighbors: int = choice(
+        0,
+        "Names of at most so many neighbors in the training graph follow a short text, of less than 20 words. While "
+        "training, no sequence names an answer.",
+        "sequences",
+        at_least=0,
+    )
 
 
 @dataclass(kw_only=True, repr=False)

@@ -5,6 +5,7 @@ It builds `TokenStore`s and saves the graph beside the model; it draws no negati
 
 import copy
 import inspect
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,12 @@ from .saved_files import DIGESTS, check_saved_files, check_saved_together, name_
 from .token_store import SequenceTemplate, TokenStore
 from .vocabulary import is_unicode, shown, triplet_rows
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_MAX_LENGTH = 512
 TEXTS_AT_ONCE = 2**16  # that are tokenized together: the tokenizer keeps 2 kB of each until the last is done
+SHORT_TEXT = 20  # A text of fewer words is followed by names of neighbors.
+NAME_WORDS = 10  # The most words of a name.
 INCLUDE_GRAPH = ("full", "vocabulary", "none")
 PROCESSOR_CHOICES = (*choice_names(SequenceChoices), "architecture")
 
@@ -42,6 +47,8 @@ class LassProcessor(ProcessorMixin):
         architecture: "cross-encoder" makes one sequence of a triplet; "bi-encoder" makes the queries
             `[B] h [S] r [S]` and `[B] t [S] r' [S]` and the answers `[B] t [S]` and `[B] h [S]`, where r' is the
             inverse (reciprocal) relation, with the text "inverse of r".
+        num_neighbors: a text of less than 20 words is followed by the names of at most so many neighbors of the
+            entity, in the true training triplets of the graph whose texts are read. See `token_store`.
 
     Raises:
         ModelError: the tokenizer lacks a special token that a sequence needs.
@@ -54,6 +61,7 @@ class LassProcessor(ProcessorMixin):
         separators: bool = True,
         max_length: int | None = None,
         architecture: str = "cross-encoder",
+        num_neighbors: int = 0,
     ):
         super().__init__(tokenizer)
         if architecture not in list(ARCHITECTURES):  # A saved configuration can hold what has no hash.
@@ -62,7 +70,10 @@ class LassProcessor(ProcessorMixin):
             raise LassError(f"separators={separators!r}; expected True or False")
         if max_length is not None and (type(max_length) is not int or max_length >= 2**31):
             raise LassError(f"max_length={max_length!r}; expected a number of tokens, or None")
+        if type(num_neighbors) is not int or not 0 <= num_neighbors < 2**15:
+            raise LassError(f"num_neighbors={num_neighbors!r}; expected a number of neighbors, 0 for none")
         self.separators = separators
+        self.num_neighbors = num_neighbors
         self.architecture = architecture
         tokenizer.truncation_side = "right"  # a cut text keeps its beginning, whatever the checkpoint is for
         if max_length is None:  # a tokenizer without a limit has a huge one, none, or one that is no length
@@ -86,7 +97,9 @@ class LassProcessor(ProcessorMixin):
                 '"[SEP]"}), LassProcessor(tokenizer), and model.resize_token_embeddings(len(tokenizer))'
             )
         padding = separator if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length, architecture)
+        self._template = SequenceTemplate(
+            begin, separator, padding, separators, self.max_length, architecture, num_neighbors
+        )
         if self.max_length < (shortest := self._template.num_special(3) + 3):
             raise LassError(f"max_length is {self.max_length}; a sequence needs {shortest} tokens")
         # Byte-level tokenizers (RoBERTa, ModernBERT) know a word by the space before it; WordPiece drops the space.
@@ -103,8 +116,8 @@ class LassProcessor(ProcessorMixin):
         Args:
             name_or_path: hub name or folder of the encoder, or of a tokenizer alone.
             graph: whose texts are tokenized, and which is saved with the processor; None for texts only.
-            **choices: `separators`, `max_length` and `architecture` as in `LassProcessor`; all others go to
-                `AutoTokenizer.from_pretrained` (`revision`, `token`, ...).
+            **choices: `separators`, `max_length`, `architecture` and `num_neighbors` as in `LassProcessor`; all others
+                go to `AutoTokenizer.from_pretrained` (`revision`, `token`, ...).
 
         Raises:
             ModelError: there is no tokenizer of that name.
@@ -183,6 +196,11 @@ class LassProcessor(ProcessorMixin):
     def token_store(self, graph: KnowledgeGraph | None = None) -> TokenStore:
         """Returns the texts of a graph as token ids, which are made once for each graph and tokenizer, and kept.
 
+        With `num_neighbors`, a short text is followed by names of neighbors ("; name; name"). A neighbor's name is its
+        text up to the first ", ". Which neighbors are read depends on the training triplets and the vocabulary alone.
+        A cross-encoder's sequence never names the entity at its other end. A bi-encoder reads queries and entities
+        apart: they never name each other while it is trained, but those of a training triplet can do so when scored.
+
         Args:
             graph: The graph; None for the processor's own.
 
@@ -199,8 +217,23 @@ class LassProcessor(ProcessorMixin):
             chunks = (slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(texts), TEXTS_AT_ONCE))
             entities = (self.tokenize(texts[chunk], ids[chunk]) for chunk in chunks)
             store = TokenStore.from_chunks(self._template, relations, entities)
-            self._store = (graph, size, store)
+            self._store = (graph, size, self._with_neighbors(store, graph) if self.num_neighbors else store)
         return self._store[2]
+
+    def _with_neighbors(self, store: TokenStore, graph: KnowledgeGraph) -> TokenStore:
+        """Returns a store with the names of each entity's neighbors; logs a warning if the graph has no triplets."""
+        if not len(graph.known_in_train):
+            logger.warning("the graph has no training triplets, so texts are read without names of neighbors")
+            return store
+        texts = graph.entities.texts
+        numbers: dict[str, int] = {}
+        codes = np.array([numbers.setdefault(_name_of(text), len(numbers)) for text in texts], dtype=np.int64)
+        # Twice as many as are read, because some are left out while training.
+        chosen = graph.known_in_train.choose_neighbors(codes, 2 * self.num_neighbors)
+        chosen[[len(text.split()) >= SHORT_TEXT for text in texts]] = -1
+        names = [f"; {name}" for name in numbers]
+        chunks = (names[start : start + TEXTS_AT_ONCE] for start in range(0, len(names), TEXTS_AT_ONCE))
+        return store.with_neighbors((self.tokenize(chunk, chunk) for chunk in chunks), codes.astype(np.int32), chosen)
 
     def _relation_tokens(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of relations, and for a bi-encoder those of their inverses behind them."""
@@ -309,6 +342,11 @@ class LassProcessor(ProcessorMixin):
             if vocabulary is not None:
                 processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
         return processor
+
+
+def _name_of(text: str) -> str:
+    """Returns the name that a text begins with: what is before the first ", "."""
+    return " ".join(text.split(", ", 1)[0].split(maxsplit=NAME_WORDS)[:NAME_WORDS])
 
 
 LassProcessor.register_for_auto_class()  # a saved processor carries its code

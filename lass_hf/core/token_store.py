@@ -7,7 +7,7 @@ have: a cross-encoder's row is a triplet, a bi-encoder's query is (entity, relat
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 
@@ -32,6 +32,7 @@ class SequenceTemplate:
         separators: Whether a separator follows each segment, and not only the last one.
         max_length: The longest length of a sequence in tokens, special tokens included.
         architecture: "cross-encoder" or "bi-encoder".
+        num_neighbors: The most names of neighbors that follow a text.
     """
 
     begin: int
@@ -40,6 +41,7 @@ class SequenceTemplate:
     separators: bool
     max_length: int
     architecture: str = "cross-encoder"
+    num_neighbors: int = field(default=0, repr=False)  # Digests of texts have the names themselves.
 
     def num_special(self, segments):
         """Returns the number of special tokens of a sequence.
@@ -54,22 +56,41 @@ class SequenceTemplate:
 
 
 @dataclass(frozen=True)
-class TokenStore:
-    """The token ids of all relations, then of all entities, in one flat array.
+class NeighborNames:
+    """The names of neighbors that follow the texts of entities.
 
-    Relation r is text r, and entity e is text `num_relations + e`.
+    Attributes:
+        of_entities: The number of each entity's own name, int32 of shape (E,). Entities can have the same name.
+        chosen: The names that can follow the text of each entity, in this order, and -1 behind the last: int32 of shape
+            (E, K). The first `num_neighbors` are read, of those that a sequence does not leave out.
+        offsets: Int64 of shape (names + 1,): name i is `tokens[offsets[i] : offsets[i + 1]]` of the store.
+    """
+
+    of_entities: np.ndarray
+    chosen: np.ndarray
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """The token ids of names of neighbors, of all relations, and of all entities, in one flat array.
+
+    Relation r is text r, and entity e is text `num_relations + e`. Names of neighbors can follow the text of an entity:
+    never that of the entity at the other end of its sequence, and none that a training leaves out.
 
     Attributes:
         template: The form of a sequence.
         num_relations: The number of relations. For a bi-encoder, the second half are the inverses of the first.
-        tokens: Int32: the token ids of all texts, one text after the other.
+        tokens: Int32: the token ids of all names of neighbors and of all texts, one after the other.
         offsets: Int64 of shape (texts + 1,): text i is `tokens[offsets[i] : offsets[i + 1]]`.
+        neighbors: The names of neighbors; None if no text is followed by any.
     """
 
     template: SequenceTemplate
     num_relations: int
     tokens: np.ndarray
     offsets: np.ndarray
+    neighbors: NeighborNames | None = None
 
     @classmethod
     def from_lists(
@@ -106,8 +127,32 @@ class TokenStore:
         np.cumsum(np.concatenate([lengths for _, lengths in parts]), out=offsets[1:])
         return cls(template, len(relations), np.concatenate([tokens for tokens, _ in parts]), offsets)
 
+    def with_neighbors(
+        self, names: Iterable[list[list[int]]], of_entities: np.ndarray, chosen: np.ndarray
+    ) -> "TokenStore":
+        """Returns a store whose texts of entities are followed by names of neighbors.
+
+        Args:
+            names: The token ids of each name of a chunk, for all chunks.
+            of_entities: The number of each entity's own name, as in `NeighborNames`.
+            chosen: The names that can follow the text of each entity, as in `NeighborNames`.
+
+        Returns:
+            Another store.
+        """
+        parts = [_flatten(texts) for texts in names]
+        tokens = np.concatenate([tokens for tokens, _ in parts])
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate([lengths for _, lengths in parts]))])
+        neighbors = NeighborNames(of_entities, chosen, offsets)
+        return replace(
+            self,
+            tokens=np.concatenate([tokens, self.tokens]),
+            offsets=len(tokens) + self.offsets,
+            neighbors=neighbors,
+        )
+
     def with_entities(self, entities: list[list[int]]) -> "TokenStore":
-        """Returns a store with more entities after its own.
+        """Returns a store with more entities, which have no neighbors, after its own.
 
         Args:
             entities: The token ids of each new entity.
@@ -116,8 +161,16 @@ class TokenStore:
             Another store.
         """
         tokens, lengths = _flatten(entities)
+        neighbors = self.neighbors
+        if neighbors is not None:
+            neighbors = replace(
+                neighbors,
+                of_entities=np.pad(neighbors.of_entities, (0, len(lengths)), constant_values=-1),
+                chosen=np.pad(neighbors.chosen, ((0, len(lengths)), (0, 0)), constant_values=-1),
+            )
         return replace(
             self,
+            neighbors=neighbors,
             tokens=np.concatenate([self.tokens, tokens]),
             offsets=np.concatenate([self.offsets, self.offsets[-1] + np.cumsum(lengths)]),
         )
@@ -131,10 +184,14 @@ class TokenStore:
     def first_with_same_text(self) -> tuple[np.ndarray, np.ndarray]:
         """The first entity with the same tokens, for each entity, and the same for relations: two int64 arrays.
 
-        A text model gives the same vector to texts with the same tokens.
+        A text model gives the same vector to texts with the same tokens, if the same neighbors follow them.
         """
-        relations = self._first_with_same_tokens(0, self.num_relations)
-        return self._first_with_same_tokens(self.num_relations, len(self.offsets) - 1), relations
+        relations = _first_of_same(self.tokens, self.offsets[: self.num_relations + 1])
+        entities = _first_of_same(self.tokens, self.offsets[self.num_relations :])
+        if self.neighbors is not None and len(entities):
+            read = np.column_stack([entities.astype(np.int32), self.neighbors.chosen])
+            entities = _first_of_same(read.ravel(), read.shape[1] * np.arange(len(read) + 1))
+        return entities, relations
 
     @cached_property
     def largest_token(self) -> int:
@@ -173,7 +230,7 @@ class TokenStore:
         return KnownTriplets(self.canonical_triplets(graph["train"].positives), graph.num_entities, graph.num_relations)
 
     def truncated(self, length: int) -> "TokenStore":
-        """Returns a store of texts that are cut.
+        """Returns a store of texts that are cut, and followed by no neighbors.
 
         Args:
             length: The most tokens of a text.
@@ -182,9 +239,10 @@ class TokenStore:
             Another store.
         """
         lengths = np.diff(self.offsets)
-        within = np.arange(len(self.tokens)) - np.repeat(self.offsets[:-1], lengths)
+        tokens = self.tokens[self.offsets[0] :]
+        within = np.arange(len(tokens)) - np.repeat(self.offsets[:-1] - self.offsets[0], lengths)
         offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, length))])
-        return replace(self, tokens=self.tokens[within < length], offsets=offsets)
+        return replace(self, tokens=tokens[within < length], offsets=offsets, neighbors=None)
 
     def find_indistinct(self, kind: str, texts: Sequence[str]) -> tuple[int, tuple[int, int] | None]:
         """Finds entities or relations that a text model cannot tell apart, although their texts differ.
@@ -204,19 +262,6 @@ class TokenStore:
         if not others:
             return 0, None
         return int(np.isin(first, first[others]).sum()), (int(first[others[0]]), others[0])
-
-    def _first_with_same_tokens(self, start: int, end: int) -> np.ndarray:
-        """Returns the first text with the same tokens, for each text from start to end - 1, counted from `start`."""
-        try:
-            import pyarrow as pa
-        except ImportError:  # Code that was saved with a model requires no more packages than a model needs.
-            raise ModelError("pyarrow is needed to find texts that are the same: pip install pyarrow") from None
-        offsets = pa.py_buffer(self.tokens.itemsize * self.offsets[start : end + 1])
-        texts = pa.Array.from_buffers(pa.large_binary(), end - start, [None, offsets, pa.py_buffer(self.tokens)])
-        codes = texts.dictionary_encode().indices.to_numpy()
-        first = np.empty(codes.max(initial=-1) + 1, dtype=np.int64)
-        first[codes[::-1]] = np.arange(len(codes))[::-1]  # Of several values for one code, the last one stays.
-        return first[codes]
 
     def distinct(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Finds rows whose sequences are the same.
@@ -261,38 +306,74 @@ class TokenStore:
         rows[:, 2] = entities
         return rows
 
-    def _segments(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns start in `tokens`, truncated length and presence of the segments, three arrays of shape (n, 3)."""
+    def _segments(
+        self, rows: np.ndarray, left_out: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the parts of the segments, and of each segment its truncated length and whether it is present.
+
+        A segment is its text, then names of P - 1 neighbors. The parts are their starts in `tokens` and their lengths,
+        before segments are truncated, each of shape (n, 3, P); the others have shape (n, 3).
+        """
         present = rows >= 0
         texts = np.where(present, rows + np.array([self.num_relations, 0, self.num_relations]), 0)
         starts = self.offsets[texts]
-        lengths = np.where(present, self.offsets[texts + 1] - starts, 0)
+        parts = np.where(present, self.offsets[texts + 1] - starts, 0)[..., None]
+        starts = starts[..., None]
+        if self.neighbors is not None:
+            names = self._names_of_neighbors(self.neighbors, rows, left_out)
+            offsets = self.neighbors.offsets
+            name_lengths = np.where(names >= 0, offsets[names + 1] - offsets[names], 0)
+            starts = np.concatenate([starts, offsets[names]], axis=2)
+            parts = np.concatenate([parts, name_lengths], axis=2)
         budget = self.template.max_length - self.template.num_special(present.sum(axis=1))
-        return starts, truncate(lengths, budget), present
+        return starts, parts, truncate(parts.sum(axis=2), budget), present
 
-    def lengths(self, rows: np.ndarray) -> np.ndarray:
+    def _names_of_neighbors(
+        self, neighbors: NeighborNames, rows: np.ndarray, left_out: np.ndarray | None
+    ) -> np.ndarray:
+        """Returns the names that follow the texts of each row, and -1 for none: int32 of shape (n, 3, K)."""
+        entities = rows[:, [0, 2]]
+        own = np.where(entities >= 0, neighbors.of_entities[entities], -1)
+        names = neighbors.chosen[entities]
+        read = (names >= 0) & (entities >= 0)[..., None] & (names != own[:, ::-1, None])
+        if left_out is not None and left_out.ndim == 1:
+            is_left_out = np.zeros(len(neighbors.offsets), dtype=bool)
+            is_left_out[neighbors.of_entities[left_out]] = True
+            read &= ~is_left_out[names]
+        elif left_out is not None:
+            for others in left_out.T:
+                read &= names != neighbors.of_entities[others][:, None, None]
+        read &= np.cumsum(read, axis=2) <= self.template.num_neighbors
+        result = np.full((len(rows), 3, names.shape[2]), -1, dtype=np.int32)
+        result[:, [0, 2]] = np.where(read, names, -1)
+        return result
+
+    def lengths(self, rows: np.ndarray, left_out: np.ndarray | None = None) -> np.ndarray:
         """Returns the lengths of sequences in tokens, special tokens included.
 
         Args:
             rows: Int of shape (n, 3).
+            left_out: As in `assemble`.
 
         Returns:
             Int64 of shape (n,).
         """
-        _, lengths, present = self._segments(rows)
+        *_, lengths, present = self._segments(rows, left_out)
         return lengths.sum(axis=1) + self.template.num_special(present.sum(axis=1))
 
-    def assemble(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+    def assemble(self, rows: np.ndarray, left_out: np.ndarray | None = None) -> dict[str, torch.Tensor]:
         """Makes sequences, padded to the longest of them, which has L tokens.
 
         Args:
             rows: Int of shape (n, 3), such as triplets.
+            left_out: Entities that are not named as neighbors, besides the two of a row itself: int of shape (m,) for
+                all rows, or of shape (n, m) for each row.
 
         Returns:
             Int64 tensors of shape (n, L): `input_ids`, `attention_mask` (1 for tokens, 0 for padding) and `segment_ids`
             (0 special or padding, 1 head, 2 relation, 3 tail).
         """
-        starts, lengths, present = self._segments(rows)
+        starts, parts, lengths, present = self._segments(rows, left_out)
         template, count = self.template, len(rows)
         # A separator follows each segment, or one follows all of them.
         gaps = present.astype(np.int64) if template.separators else np.zeros((1, 3), dtype=np.int64)
@@ -308,13 +389,17 @@ class TokenStore:
             flat_ids[(first[:, None] + ends)[present]] = template.separator
         else:
             flat_ids[first + total - 1] = template.separator
-        # All 3n segments are copied together: each token has a source and a target position.
-        flat = lengths.ravel()
+        # All parts of all segments are copied together: each token has a source and a target position.
+        before = np.cumsum(parts, axis=2) - parts  # The tokens of the segment before each part.
+        parts = np.clip(lengths[..., None] - before, 0, parts)
+        targets = (first[:, None] + ends - lengths)[..., None] + before
+        used = np.flatnonzero(parts)
+        flat = parts.ravel()[used]
         within = np.arange(flat.sum()) - np.repeat(np.cumsum(flat) - flat, flat)
-        source = np.repeat(starts.ravel(), flat) + within
-        target = np.repeat((first[:, None] + ends - lengths).ravel(), flat) + within
+        source = np.repeat(starts.ravel()[used], flat) + within
+        target = np.repeat(targets.ravel()[used], flat) + within
         flat_ids[target] = self.tokens[source]
-        flat_segments[target] = np.repeat(np.tile([HEAD, RELATION, TAIL], count), flat)
+        flat_segments[target] = np.repeat(used // parts.shape[2] % 3 + HEAD, flat)
         return {
             "input_ids": torch.from_numpy(input_ids),
             "attention_mask": torch.from_numpy((np.arange(width) < total[:, None]).astype(np.int64)),
@@ -348,6 +433,20 @@ def truncate(lengths: np.ndarray, budget: np.ndarray | int) -> np.ndarray:
     result = lengths.copy()
     result[over] = cut + (longer & (np.cumsum(longer, axis=1) <= left))
     return result
+
+
+def _first_of_same(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Returns for each part `values[offsets[i] : offsets[i + 1]]` the first part that is equal, int64."""
+    try:
+        import pyarrow as pa
+    except ImportError:  # Code that was saved with a model requires no more packages than a model needs.
+        raise ModelError("pyarrow is needed to find texts that are the same: pip install pyarrow") from None
+    buffers = [None, pa.py_buffer(values.itemsize * offsets), pa.py_buffer(np.ascontiguousarray(values))]
+    parts = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+    codes = parts.dictionary_encode().indices.to_numpy()
+    first = np.empty(codes.max(initial=-1) + 1, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # Of several values for one code, the last one stays.
+    return first[codes]
 
 
 def _flatten(lists: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -152,8 +152,8 @@ def evaluate_and_record(
     ranked_by = _RankedBy()
     result: Result
     if task == "link_prediction":
-        own = None if processor is None else processor.graph
-        ranking["index_folder"] = find_index_folder_for_graph(folder or "", own, graph)
+        kept = None if processor is None else find_index_folder_for_graph(folder or "", processor, graph)
+        ranking["index_folder"] = kept
         result = _predict_links(model, processor, graph, reranker, ranking, evidence, with_ablation, ranked_by)
     else:
         assert model is not None

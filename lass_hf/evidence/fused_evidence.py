@@ -14,12 +14,14 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..scoring.entity_index import EntityIndex
 from ..scoring.triplet_scorer import Progress, TripletScorer
 from ..structure.facts import Facts
+from ..structure.rule_words import reason_in_words
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..utils.fingerprints import digest
 from ..utils.stopwatch import Stopwatch
 from .evidence_set import EvidenceSet, collect_evidence
 from .fusion import Fusion, QueryGroups
+from .graph_evidence import RuleEvidence
 from .renumbering import renumber_fusion, renumber_rules, renumber_vectors
 
 
@@ -349,5 +351,16 @@ class BoundEvidence:
             slot: 0 or 2.
             candidate: The entity.
             most: The number of rules.
+
+        Returns:
+            A sentence for each rule, such as "France has a border with Spain and Spain is on the continent Europe";
+            none without rules, or for an entity that is new to the graph.
         """
-        return []
+        rules = self.evidence.rules
+        is_new = max(int(query[2 - slot]), candidate) >= self.graph.num_entities
+        scorers = [one.scorer for one in self._set.others if isinstance(one, RuleEvidence)]
+        if rules is None or not scorers or is_new:
+            return []
+        found = scorers[0].firing(query, slot, candidate)[:most]
+        names = self.graph.entities, self.graph.relations
+        return [reason_in_words(rules, position, path, *names) for position, path in found]

@@ -192,7 +192,9 @@ def make_split_scorer(
 
 
 def _warn_of_training_split(scorer: TripletScorer, split: GraphSplit) -> None:
-    if split.name == "train" and scorer.model.config.ranks_by_triplets and processes().is_main_process:
+    names_neighbors = scorer.is_bi_encoder and scorer.store.neighbors is not None
+    uses_triplets = scorer.model.config.ranks_by_triplets or names_neighbors
+    if split.name == "train" and uses_triplets and processes().is_main_process:
         logger.warning(
             "the ranks of training triplets are too good: neighbors and frequencies, which are counted in these very "
             "triplets, give their entities away"

@@ -4,8 +4,11 @@ import logging
 import os
 from pathlib import Path
 
+import numpy as np
+
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
+from ..core.processing_lass import LassProcessor
 from ..utils.fingerprints import digest, vectors_fingerprint
 from .entity_index import EntityIndex
 from .triplet_scorer import TripletScorer
@@ -27,21 +30,25 @@ def find_index_folder(model: str | Path) -> Path | None:
     return Path(model, INDEX_FOLDER) if Path(model).is_dir() else None
 
 
-def find_index_folder_for_graph(model: str | Path, own: KnowledgeGraph | None, graph: KnowledgeGraph) -> Path | None:
+def find_index_folder_for_graph(model: str | Path, processor: LassProcessor, graph: KnowledgeGraph) -> Path | None:
     """Returns the folder that keeps the index of a graph, which is the model's for its own graph.
 
     Args:
         model: The model's folder, or its name on the hub.
-        own: The graph that was saved with the model, or None.
+        processor: The model's processor, with the graph that was saved with it, or none.
         graph: The graph.
 
     Returns:
-        The folder of the model's index, if the graph is the model's own or adds entities to it, else None.
+        The folder of the model's index, if the graph is the model's own or adds entities to it, else None. For texts
+        that are followed by neighbors, it needs the same training triplets, too.
     """
+    own = processor.graph
     if own is None:
         return None
     first = slice(own.num_entities)
     same = (own.entities.ids, own.entities.texts) == (graph.entities.ids[first], graph.entities.texts[first])
+    if same and processor.num_neighbors:
+        same = np.array_equal(own.known_in_train.triplets(), graph.known_in_train.triplets())
     return find_index_folder(model) if same else None
 
 
@@ -71,7 +78,10 @@ def build_entity_index(
     def digest_texts(start: int, stop: int) -> str:
         offsets = store.offsets[store.num_relations + start : store.num_relations + stop + 1]
         template = repr(store.template).encode()
-        return digest([template, offsets - offsets[0], store.tokens[offsets[0] : offsets[-1]]])
+        parts = [template, offsets - offsets[0], store.tokens[offsets[0] : offsets[-1]]]
+        if store.neighbors is not None:
+            parts.append(store.assemble(store.candidates(np.arange(start, stop)))["input_ids"].numpy())
+        return digest(parts)
 
     path = None if folder is None else Path(folder, str(scorer.model.encoder.dtype).removeprefix("torch."))
     if path is not None and not path.is_dir() and not _can_be_made(path):

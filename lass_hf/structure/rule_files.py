@@ -9,6 +9,7 @@ notation, or begins with "#". Blank lines, and those that begin with "#", are sk
 
 import json
 import re
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ..core.errors import LassError
 from ..core.vocabulary import BLANKS, Vocabulary, shown
 from ..utils.atomic_files import write_whole
 from ..utils.checked_files import read_text
-from .rule_words import rule_in_words
+from .rule_words import PATHS, atoms_of, rule_in_words
 from .rules import MAX_LENGTH, RuleSet
 
 COLUMNS = ("confidence", "head", "body", "rule", "support", "body_count", "group")
@@ -51,13 +52,12 @@ def write_rules(file: str | Path, rules: RuleSet, entities: Vocabulary, relation
     lines = ["\t".join(COLUMNS)]
     for position, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
         confidence, relation, constant, *counts = row
-        length = rules.length(position)
-        places = ["x", *"zw"[: length - 1], "y"]
-        end = "y"
+        atoms, end = atoms_of(rules, position), "y"
+        places = [name.lower() for name in PATHS[len(atoms)]]
         if constant >= 0:
             end, known = _quoted(entities.ids[constant]), int(rules.body_constants[position])
             places = ["x", "z" if known < 0 else _quoted(entities.ids[known])]
-        steps = zip(rules.bodies[position, :length].tolist(), places[:-1], places[1:], strict=True)
+        steps = zip(atoms, places[:-1], places[1:], strict=True)
         body = " & ".join(_written(*step, relations) for step in steps)
         words = rule_in_words(rules, position, entities, relations)
         lines.append("\t".join(map(str, (confidence, _written(relation, "x", end, relations), body, words, *counts))))
@@ -71,6 +71,7 @@ def _written(relation: int, one: str, other: str, relations: Vocabulary) -> str:
     return f"{_quoted(relations.ids[relation])}({one}, {other})"
 
 
+@lru_cache(2**14)
 def _quoted(id: str) -> str:
     """Writes an id so that it is no variable, and ends where it ends."""
     return id if _IS_PLAIN.fullmatch(id) and id not in VARIABLES else json.dumps(id, ensure_ascii=False)
@@ -153,10 +154,13 @@ def _read_header(line: str) -> list[str]:
 
 def _cells(line: str, header: list[str]) -> dict[str, str]:
     """Returns the cells of a row by column; those that it lacks at its end are empty."""
-    cells = [_unquoted(cell.strip(BLANKS)) for cell in line.split("\t")]
+    cells = line.split("\t")
     if len(cells) > len(header):
         raise LassError(f"{len(cells)} cells; expected at most {len(header)}, as in the header, with tabs between them")
-    found = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=False))
+    found = dict.fromkeys(COLUMNS, "")
+    for name, cell in zip(header, cells, strict=False):
+        if name != "rule":
+            found[name] = _unquoted(cell.strip(BLANKS))
     if missing := [name for name in NEEDED if not found[name]]:
         raise LassError(f"no {missing[0]}; expected {', '.join(NEEDED)}, with tabs between them")
     return found
@@ -182,7 +186,7 @@ def _number(cells: dict[str, str], column: str) -> int | None:
     """Returns the number in a cell; None if it is empty."""
     if not (cell := cells[column]):
         return None
-    if not re.fullmatch("[0-9]{1,19}", cell) or int(cell) > LARGEST[column]:
+    if not (cell.isascii() and cell.isdigit() and len(cell) < 20) or int(cell) > LARGEST[column]:
         raise LassError(f"the {column} is {shown(cell)}; expected an integer of 0 or more, or nothing")
     return int(cell)
 
@@ -213,9 +217,9 @@ class _AtomReader:
             raise LassError(f"the head {shown(head)}; expected x and what is asked for, y or an entity, in it")
         has_constant = isinstance(end, int)
         path: list[int] = []
-        place = start
+        place: int | str = start
         is_path = not has_constant or len(atoms) == 1
-        passed = {start}
+        passed: set[int | str] = {start}
         for atom in atoms:
             step, one, next_place = atom if atom[1] == place else self._turned(atom)
             is_path &= one == place and next_place not in passed

@@ -8,19 +8,20 @@ r(x, y) <- ... for tails y, and of its mirror image for heads, are fitted each o
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from .facts import Facts
-from .rule_mining_counts import count_bodies
+from .rule_mining_counts import BodyCounts, count_bodies
 from .rule_mining_fit import fit_weights
-from .rule_mining_paths import expand, follow_links, reverse_bodies, walk_between
+from .rule_mining_paths import expand, follow_links, reverse_bodies, voices, walk_between
 from .rules import MAX_LENGTH, RuleSet
 
 LEAST_SUPPORT = 3  # triplets that a rule must lead to
 LEAST_CONFIDENCE = 0.01  # of a rule with constants alone, before the fit
-LEAST_WEIGHT = 0.003  # after the fit
+LEAST_WEIGHT = 0.002  # after the fit
 PRIOR = 5.0  # pairs that a body is said to hold for in vain: AnyBURL's correction for what was not seen
 MOST_BODIES = 300  # of a relation: those with the most support
 MOST_TRIPLETS_OF_RELATION = 5_000
@@ -37,12 +38,14 @@ class _Sample:
         triplets: Int64 of shape (n, 3).
         owners: Int64 of shape (m,), ascending: the position of a triplet.
         bodies: Int64 of shape (m,): the position of a body in `distinct`, no pair twice.
+        counts: Int64 of shape (m,): the number of its paths.
         distinct: Int32 of shape (b, 3).
     """
 
     triplets: np.ndarray
     owners: np.ndarray
     bodies: np.ndarray
+    counts: np.ndarray
     distinct: np.ndarray
 
 
@@ -96,17 +99,19 @@ def _walk(facts: Facts, seed: int, is_late: Callable[[], bool], tell: Callable[[
     size = 2 * facts.num_relations + 1
     bounds = np.unique(np.geomspace(1, max(ranks.max(initial=0) + 1, 2), PARTS + 1).astype(int))
     bounds[0] = 0
-    owners, codes, walked = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
-    for number, (low, high) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    owners, codes, counts = ([np.empty(0, np.int64)] for _ in range(3))
+    walked = 0
+    for number, (low, high) in enumerate(pairwise(bounds.tolist())):
         part = np.flatnonzero((ranks >= low) & (ranks < high))
         for length in lengths:
             for paths in walk_between(facts, chosen[part], length):
                 one, two, three = paths.bodies.astype(np.int64).T + 1
                 distinct, body = np.unique((one * size + two) * size + three, return_inverse=True)
-                keys = np.unique(paths.owners * max(len(distinct), 1) + body)
+                keys, times = np.unique(paths.owners * max(len(distinct), 1) + body, return_counts=True)
                 owner, body = np.divmod(keys, max(len(distinct), 1))
                 owners.append(part[owner])
                 codes.append(distinct[body])
+                counts.append(times)
         walked = high
         tell(0.25 * (number + 1) / PARTS, 0)
         if is_late():
@@ -116,7 +121,7 @@ def _walk(facts: Facts, seed: int, is_late: Callable[[], bool], tell: Callable[[
     places = np.searchsorted(used, np.concatenate(owners))
     order = np.argsort(places, kind="stable")
     atoms = np.stack([distinct // size**2, distinct // size % size, distinct % size], axis=1) - 1
-    return _Sample(chosen[used], places[order], bodies[order], atoms.astype(np.int32))
+    return _Sample(chosen[used], places[order], bodies[order], np.concatenate(counts)[order], atoms.astype(np.int32))
 
 
 def _sample_triplets(facts: Facts, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -138,10 +143,10 @@ class _PathRules:
     Attributes:
         relations: Int64 of shape (n,), ascending: the relation of the head.
         bodies: Int64 of shape (n,): the position of the body among the sample's.
-        counts: Float64 of shape (n, 2): the pairs for which the body holds, for tails and for heads.
-        known: Float64 of shape (n,): those of the pairs that are facts of the relation, where the body may use them.
+        counts: How often the bodies hold.
         owners: Int64 of shape (m,), ascending: the triplets for which
-        rules: int64 of shape (m,): which rules fire.
+        rules: int64 of shape (m,): which rules fire, by
+        fires: float32 of shape (m,): how many paths.
     """
 
     def __init__(
@@ -168,16 +173,16 @@ class _PathRules:
             return is_late()
 
         heads = np.split(relations[kept], starts[1:]) if len(kept) else []
-        counts, known = count_bodies(facts, sample.distinct[bodies[kept[starts]]], heads, is_over)
-        counted = ~np.isnan(counts).any(axis=1)
-        counts, known, kept = counts[counted], known[counted], kept[counted]
-        order = np.argsort(kept)
-        self.counts, self.known, kept = counts[order], known[order], kept[order]
+        counts = count_bodies(facts, sample.distinct[bodies[kept[starts]]], heads, is_over)
+        order = np.argsort(kept)[~np.isnan(counts.known[np.argsort(kept)])]
+        self.counts = BodyCounts(counts.paths[order], counts.pairs[order], counts.known[order])
+        kept = kept[order]
         self.relations, self.bodies = relations[kept], bodies[kept]
         places = np.full(len(distinct), -1)
         places[kept] = np.arange(len(kept))
-        fires = places[rules] >= 0
-        self.owners, self.rules = sample.owners[fires], places[rules[fires]]
+        is_kept = places[rules] >= 0
+        self.owners, self.rules = sample.owners[is_kept], places[rules[is_kept]]
+        self.fires = voices(sample.counts[is_kept])
 
 
 def _rules_of_head(facts: Facts, sample: _Sample, paths: _PathRules, head: int, *, with_constants: bool) -> RuleSet:
@@ -192,20 +197,25 @@ def _rules_of_head(facts: Facts, sample: _Sample, paths: _PathRules, head: int, 
     owners, rules = paths.owners[first:last] - start, paths.rules[first:last] - low
     bodies = sample.distinct[paths.bodies[low:high]]
     bodies = reverse_bodies(bodies, facts.num_relations) if turned else bodies
-    supports = np.bincount(rules, minlength=high - low) * scale
-    # A known pair for which the body holds by its own fact alone is no pair for which it holds.
-    helped = np.where(paths.known[low:high] > 0, paths.known[low:high] - supports, 0)
-    counts = np.maximum(paths.counts[low:high, int(turned)] - np.maximum(helped, 0), supports)
+    fires = paths.fires[first:last]
+    sums, supports = np.bincount(rules, fires, high - low) * scale, np.bincount(rules, minlength=high - low) * scale
+    # A path that the known pair itself is a part of proves nothing, and is no path in vain.
+    known = paths.counts.known[low:high]
+    own = np.where(known > 0, np.maximum(known - sums, 0), 0)
+    sums = np.maximum(paths.counts.paths[low:high, int(turned)] - own, sums)
+    pairs = np.maximum(paths.counts.pairs[low:high, int(turned)] - own, supports)
     constants = _Constants.none()
     if with_constants:
         constants = _find_constants(facts, head, entities, answers, scale)
     owners = np.concatenate([owners, constants.owners])
     rules = np.concatenate([rules, constants.rules + (high - low)])
-    counts = np.concatenate([counts, constants.counts])
-    shape = end - start, len(counts)
-    fires = csr_array((np.ones(len(owners), np.float32), (owners, rules)), shape=shape)
-    weights = fit_weights(fires, counts, scale, PRIOR)
-    supports = np.bincount(rules, minlength=len(counts)) * scale
+    fires = np.concatenate([fires, np.ones(len(constants.owners), np.float32)])
+    sums, pairs = np.concatenate([sums, constants.counts]), np.concatenate([pairs, constants.counts])
+    supports = np.bincount(rules, minlength=len(sums)) * scale
+    # A constant's support holds the triplet itself: without it, one less.
+    held_out = np.where(np.arange(len(sums)) < high - low, 1, 1 - scale / np.maximum(supports, scale))
+    matrix_of_fires = csr_array((fires, (owners, rules)), shape=(end - start, len(sums)))
+    weights = fit_weights(matrix_of_fires, sums, held_out, scale, PRIOR)
     missing = np.full(high - low, -1)
     kept = np.flatnonzero(weights >= LEAST_WEIGHT)
     kept = kept[np.argsort(-weights[kept], kind="stable")]
@@ -217,7 +227,7 @@ def _rules_of_head(facts: Facts, sample: _Sample, paths: _PathRules, head: int, 
         head_constants=np.append(missing, constants.head_constants)[kept].astype(np.int32),
         body_constants=np.append(missing, constants.body_constants)[kept].astype(np.int32),
         supports=np.rint(supports[kept]).astype(np.int64),
-        body_counts=np.rint(np.maximum(counts, supports)[kept]).astype(np.int64),
+        body_counts=np.rint(np.maximum(pairs, supports)[kept]).astype(np.int64),
         confidences=-np.expm1(-weights[kept].astype(np.float64)),
         groups=np.arange(len(kept), dtype=np.int32),
     )

@@ -1,20 +1,37 @@
 """Counts for how many pairs the body of a rule holds, with sparse matrices."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from .facts import Facts
+from .rule_mining_paths import voices
 
 MOST_STEPS = 300_000  # products of a sparse matrix product; of a body that needs more, evenly spread rows are counted
 
 
+@dataclass(frozen=True)
+class BodyCounts:
+    """How often the bodies of m rules hold, for tails and for heads.
+
+    Attributes:
+        paths: Float64 of shape (m, 2): the paths from an x that has a tail, and those to a y that has a head. Other
+            paths say nothing: what is asked for has an answer ("partial completeness").
+        pairs: Float64 of shape (m, 2): the pairs (x, y) that these paths join.
+        known: Float64 of shape (m,): the paths between pairs that are facts of the head's relation, where the body may
+            use these facts themselves; else 0.
+    """
+
+    paths: np.ndarray
+    pairs: np.ndarray
+    known: np.ndarray
+
+
 def count_bodies(
     facts: Facts, bodies: np.ndarray, relations: list[np.ndarray], is_over: Callable[[int], bool]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Counts the pairs (x, y) for which bodies hold, where x has a tail, or y a head, by the relation of a rule's head.
-
-    Other pairs say nothing: what is asked for has an answer ("partial completeness").
+) -> BodyCounts:
+    """Counts how often bodies hold; of one that needs many steps, from evenly spread entities.
 
     Args:
         facts: The facts.
@@ -23,38 +40,36 @@ def count_bodies(
         is_over: Is called with the number of counted bodies before each; after True, the others are left out.
 
     Returns:
-        Float64 of shape (m, 2) for the m rules (body after body, relation after relation): the pairs whose x has a
-        tail, and those whose y has a head; NaN for those left out. Float64 of shape (m,): the pairs that are facts of
-        the relation, where the body may use them itself; else 0.
+        The counts of all rules, body after body, relation after relation; `known` is NaN for those left out.
     """
     matrices, shift = facts.adjacency, facts.num_relations
-    degrees = np.stack([np.diff(matrix.indptr) for matrix in matrices], axis=1)
-    has = degrees > 0
-    counts, known = [], []
-    for number, body in enumerate(bodies.tolist()):
-        heads = relations[number]
+    total = sum(map(len, relations))
+    paths, pairs, known = np.zeros((total, 2)), np.zeros((total, 2)), np.full(total, np.nan)
+    place = 0
+    for number, (body, heads) in enumerate(zip(bodies.tolist(), relations, strict=True)):
         if is_over(number):
-            counts.append(np.full((len(heads), 2), np.nan))
-            known.append(np.zeros(len(heads)))
-            continue
-        reached, rows = matrices[body[0]], np.flatnonzero(has[:, body[0]])
+            break
+        reached = matrices[body[0]]
+        rows = np.flatnonzero(np.diff(reached.indptr))
         share = 1.0
         if body[1] >= 0:
-            steps = int(degrees[reached.indices, body[1]].sum())
+            steps = int(np.diff(matrices[body[1]].indptr)[reached.indices].sum())
             kept = max(1, len(rows) * MOST_STEPS // max(steps, MOST_STEPS))
-            share = kept / len(rows) if len(rows) else 1.0
-            rows = rows[np.arange(min(kept, len(rows))) * len(rows) // kept]
+            share = kept / len(rows)
+            rows = rows[np.arange(kept) * len(rows) // kept]
         reached = reached[rows]
         for atom in (atom for atom in body[1:] if atom >= 0):
             reached = reached @ matrices[atom]
-        of_tails = np.diff(reached.indptr) @ has[rows][:, heads]
-        of_heads = np.bincount(reached.indices, minlength=facts.num_entities) @ has[:, heads + shift]
-        counts.append(np.stack([of_tails, of_heads], axis=1) / share)
-        uses = [any(atom in (head, head + shift) for atom in body) for head in heads.tolist()]
-        known.append(np.zeros(len(heads)))
-        for place in np.flatnonzero(uses).tolist():
-            reached.data[:] = 1
-            known[-1][place] = reached.multiply(matrices[heads[place]][rows]).nnz / share
-    if not counts:
-        return np.empty((0, 2)), np.empty(0)
-    return np.concatenate(counts), np.concatenate(known)
+        reached.data = voices(reached.data)
+        ends, pairs_of_row, paths_of_row = reached.indices, np.diff(reached.indptr), reached.sum(axis=1)
+        pairs_of_end = np.bincount(ends, minlength=facts.num_entities)
+        paths_of_end = np.bincount(ends, reached.data, minlength=facts.num_entities)
+        for head in heads.tolist():
+            has_tail, has_head = np.diff(matrices[head].indptr)[rows] > 0, np.diff(matrices[head + shift].indptr) > 0
+            paths[place] = paths_of_row[has_tail].sum() / share, paths_of_end[has_head].sum() / share
+            pairs[place] = pairs_of_row[has_tail].sum() / share, pairs_of_end[has_head].sum() / share
+            known[place] = 0
+            if head in body or head + shift in body:
+                known[place] = reached.multiply(matrices[head][rows]).sum() / share
+            place += 1
+    return BodyCounts(paths, pairs, known)

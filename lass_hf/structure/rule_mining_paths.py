@@ -147,3 +147,11 @@ def reverse_bodies(bodies: np.ndarray, num_relations: int) -> np.ndarray:
     lengths = (bodies >= 0).sum(axis=1, keepdims=True)
     places = lengths - 1 - np.arange(bodies.shape[1])
     return np.where(places >= 0, invert(np.take_along_axis(bodies, np.maximum(places, 0), axis=1), num_relations), -1)
+
+
+def voices(paths: np.ndarray) -> np.ndarray:
+    """Returns how much several paths of one rule say together, float32: 1 + log of their number.
+
+    More paths say more, but they are not independent.
+    """
+    return 1 + np.log(np.asarray(paths, np.float32))

@@ -1,15 +1,15 @@
 """Applies rules to facts: the evidence for all candidates of queries, and for given triplets, as a noisy-or.
 
 A rule answers for the entity at the end of its head: r(x, y) <- ... scores tails y for a known head x, and a rule whose
-head is the inverse of r scores heads. A rule fires once for each pair, by however many paths. Of the rules of a group
-only the most confident counts; groups are independent: 1 - p = the product over groups of (1 - confidence).
+head is the inverse of r scores heads. Each path that fulfils a body speaks on its own: n paths of a rule of confidence p
+give the probability 1 - (1 - p)^n. Of the rules of a group only the one that says most counts; groups are independent.
 """
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from .facts import Facts
-from .rule_mining_paths import expand, follow_links, reverse_bodies, walk_between
+from .rule_mining_paths import expand, follow_links, reverse_bodies, voices, walk_between
 from .rules import RuleSet
 
 ROWS = 256  # queries that are scored at once
@@ -95,7 +95,7 @@ class RuleScorer:
                 walks.append((atom, walks[-1][1] @ matrix if walks else matrix[entities]))
             reached = walks[-1][1]
             keys = np.repeat(offsets, np.diff(reached.indptr)) + reached.indices
-            flat[keys] = join(flat[keys], self.weights[position])
+            flat[keys] = join(flat[keys], self.weights[position] * voices(reached.data))
         constants = positions[rules.head_constants[positions] >= 0]
         if len(constants):
             self._fire_constants(constants, entities, flat, join)
@@ -138,18 +138,17 @@ class RuleScorer:
             for start in range(0, len(places), TRIPLETS):
                 part = places[start : start + TRIPLETS]
                 for slot in (2, 0):
-                    owners, positions, _ = self._match(triplets[part].astype(np.int64), slot)
-                    # The best rule of each group comes first.
-                    order = np.lexsort([-self.weights[positions], self.rules.groups[positions], owners])
-                    owners, positions = owners[order], positions[order]
-                    is_first = np.diff(owners, prepend=-1) != 0
-                    is_first |= np.diff(self.rules.groups[positions], prepend=-1) != 0
-                    best = positions[is_first]
-                    total[part] += np.bincount(owners[is_first], self.weights[best], len(part)).astype(np.float32) / 2
+                    owners, positions, counts, _ = self._match(triplets[part].astype(np.int64), slot)
+                    # What says most comes first in its group.
+                    evidence, groups = self.weights[positions] * voices(counts), self.rules.groups[positions]
+                    order = np.lexsort([-evidence, groups, owners])
+                    owners, groups, evidence = owners[order], groups[order], evidence[order]
+                    is_first = (np.diff(owners, prepend=-1) != 0) | (np.diff(groups, prepend=-1) != 0)
+                    total[part] += np.bincount(owners[is_first], evidence[is_first] / 2, len(part)).astype(np.float32)
         return total
 
     def firing(self, query: np.ndarray, slot: int, candidate: int) -> list[tuple[int, tuple[int, ...]]]:
-        """Returns the rules that speak for a candidate, the most confident first.
+        """Returns the rules that speak for a candidate, the one that says most first.
 
         Args:
             query: Int triplet of shape (3,).
@@ -162,21 +161,21 @@ class RuleScorer:
         """
         triplet = np.array(query, np.int64)[None]
         triplet[0, slot] = candidate
-        _, positions, entities = self._match(triplet, slot)
-        order = np.lexsort([positions, -self.weights[positions]])
+        _, positions, counts, entities = self._match(triplet, slot)
+        order = np.lexsort([positions, -self.weights[positions] * voices(counts)])
         lengths = (self.rules.bodies[positions] >= 0).sum(axis=1)
         return [(int(positions[one]), tuple(entities[one, : lengths[one] + 1].tolist())) for one in order]
 
-    def _match(self, triplets: np.ndarray, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _match(self, triplets: np.ndarray, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Finds the rules that fire for triplets of one relation, each left out of the facts.
 
         Returns:
-            The position of the triplet, that of the rule (no pair twice), and the first entities that fulfil its body:
-            int of shape (m,), (m,) and (m, 4).
+            The position of the triplet, that of the rule (no pair twice), the number of its paths, and the entities of
+            the first of them: int of shape (m,), (m,), (m,) and (m, 4).
         """
         rules, shift, size = self.rules, self.facts.num_relations, 2 * self.facts.num_relations + 1
         if not len(triplets):
-            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 4), np.int64)
+            return (*(np.empty(0, np.int64) for _ in range(3)), np.empty((0, 4), np.int64))
         head = int(triplets[0, 1]) + (shift if slot == 0 else 0)
         positions = self.of_head(head)
         is_path = rules.head_constants[positions] < 0
@@ -216,5 +215,6 @@ class RuleScorer:
         ways = np.stack([known[owner], other], axis=1)[fits]
         entities.append(np.pad(ways, ((0, 0), (0, 2))))
         owner, rule = np.concatenate(owners), np.concatenate(found)
-        _, first = np.unique(owner * np.int64(max(len(rules), 1)) + rule, return_index=True)
-        return owner[first], rule[first], np.concatenate(entities)[first]
+        keys = owner * np.int64(max(len(rules), 1)) + rule
+        _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+        return owner[first], rule[first], counts, np.concatenate(entities)[first]

@@ -35,7 +35,7 @@ def unit_moduli(vectors: Tensor) -> Tensor:
 
 
 def translate(entities: Tensor, relations: Tensor) -> Tensor:
-    """Returns 2 (h + r) and a 1, of shape (n, k + 1): the part of -|h + r - t|² that differs between tails is linear."""
+    """Returns 2 (h + r) and a 1, (n, k + 1): times t and -|t|², that is -|h + r - t|² but |h + r|², equal for all t."""
     return torch.nn.functional.pad(2 * (entities + relations), (0, 1), value=1.0)
 
 

@@ -35,7 +35,7 @@ class StructuralVectors:
     @property
     def has_relation(self) -> np.ndarray:
         """Bool of shape (2R,): whether a directed relation has facts, and so a trained vector."""
-        return self.relations.any(axis=1)
+        return np.any(self.relations, axis=1)
 
     def query_vectors(self, queries: np.ndarray, slot: int) -> np.ndarray:
         """Returns the vectors of queries.
@@ -114,6 +114,7 @@ class StructuralVectors:
                 return "NaN or infinite"
         if self.has_vector.dtype != bool or self.has_vector.shape != self.entities.shape[:1]:
             return f"{self.has_vector.dtype} of shape {self.has_vector.shape}; expected a bool for each entity"
-        if len(self.relations) % 2 or (STRUCTURAL_SCORES[self.score_function].is_complex and self.entities.shape[1] % 2):
+        is_complex = STRUCTURAL_SCORES[self.score_function].is_complex
+        if len(self.relations) % 2 or (is_complex and self.entities.shape[1] % 2):
             return f"{self.entities.shape[1]} numbers and {len(self.relations)} relations; expected even numbers"
         return None

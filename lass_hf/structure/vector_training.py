@@ -8,28 +8,29 @@ relation are one row of logits, which makes an epoch several times shorter than 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.errors import LassError
+from ..core.errors import LassError, NonFiniteError
 from ..utils.environment import multiplies_bfloat16
 from .facts import Facts
 from .structural_scores import STRUCTURAL_SCORES, StructuralScore
 from .structural_vectors import StructuralVectors
 from .vector_losses import QueryGroups, dura, grouped_cross_entropy, n3
 
-REGULARIZERS = ("n3", "dura")
+REGULARIZERS = {"n3": 0.15, "dura": 0.05}  # and the weight that each has by default
 INITIAL_SCALE = 1e-3
-ALL_CANDIDATES = 20_000  # entities up to which a query is compared with all of them
+ALL_CANDIDATES = 5_000  # entities up to which a query is compared with all of them
 # Called after each step with the share of the training that is done and the mean loss of the step's triplets.
 OnProgress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
 class VectorChoices:
-    """How structural vectors are trained. None is chosen by the size of the graph, see `for_facts`.
+    """How structural vectors are trained. `for_facts` chooses what is None, by the size of the graph.
 
     Attributes:
         score_function: One of `STRUCTURAL_SCORES`.
@@ -50,10 +51,10 @@ class VectorChoices:
     num_epochs: int | None = None
     num_candidates: int | None = None
     regularizer: str = "n3"
-    regularization: float = 0.05
-    relation_weight: float = 0.5
+    regularization: float | None = None
+    relation_weight: float | None = None
     learning_rate: float = 0.1
-    batch_size: int = 500
+    batch_size: int | None = None
     minutes: float | None = None
 
     def __post_init__(self):
@@ -72,18 +73,24 @@ class VectorChoices:
             if value is not None and not 0 < value < float("inf"):
                 raise LassError(f"{name}={value}; expected a number above 0")
         if self.dim and self.dim % 2 and STRUCTURAL_SCORES[self.score_function].is_complex:
-            raise LassError(f"dim={self.dim}; expected an even number for {self.score_function}, whose vectors are complex")
+            raise LassError(
+                f"dim={self.dim}; expected an even number for {self.score_function}, whose vectors are complex"
+            )
 
     def for_facts(self, facts: Facts) -> "VectorChoices":
         """Returns these choices with a value for each that is None, by the numbers of entities and triplets."""
         num_entities, num_triplets = len(np.unique(facts.triplets[:, ::2])), len(facts.triplets)
-        large = num_entities > 200_000 or num_triplets > 2_000_000
-        by_size = {
-            "dim": 128 if large else 400,
-            "num_epochs": 5 if large else 25,
-            "num_candidates": 0 if num_entities <= ALL_CANDIDATES else 4_000,
+        is_large = num_entities > 200_000 or num_triplets > 2_000_000
+        is_small = num_triplets < 50_000
+        chosen: dict[str, Any] = {
+            "regularization": REGULARIZERS[self.regularizer] * (2 if is_small else 1),
+            "dim": 128 if is_large else 400,
+            "num_epochs": 5 if is_large else 30 if is_small else 15,
+            "num_candidates": 0 if num_entities <= ALL_CANDIDATES else 2_000,
+            "relation_weight": 4.0 if is_small else 0.0,
+            "batch_size": min(500, max(10, num_triplets // 50)),
         }
-        return replace(self, **{name: value for name, value in by_size.items() if getattr(self, name) is None})
+        return replace(self, **{name: value for name, value in chosen.items() if getattr(self, name) is None})
 
 
 def train_structural_vectors(
@@ -108,7 +115,8 @@ def train_structural_vectors(
         Vectors of the entities and directed relations that occur in the facts, and 0 for the others.
 
     Raises:
-        LassError: There are no facts, or training diverged.
+        LassError: There are no facts.
+        NonFiniteError: Training diverged.
     """
     if not len(facts.triplets):
         raise LassError("there are no training triplets; structural vectors need some")
@@ -121,17 +129,21 @@ def train_structural_vectors(
     groups = QueryGroups.from_triplets(np.stack([heads, relations, tails], axis=1), len(used_relations))
     trainer = _Trainer(groups.to(device), len(used_entities), 2 * len(used_relations), choices, seed, device)
     trainer.train(on_progress)
-    entities = np.zeros((facts.num_entities, choices.dim), np.float32)
-    entities[used_entities] = trainer.entities.cpu().numpy()
-    vectors = np.zeros((2 * facts.num_relations, choices.dim), np.float32)
-    vectors[np.append(used_relations, used_relations + facts.num_relations)] = (
-        trainer.score.constrain(trainer.relations).cpu().numpy()
-    )
+    directed = np.append(used_relations, used_relations + facts.num_relations)
+    entities = _scatter(trainer.entities, used_entities, facts.num_entities)
+    vectors = _scatter(trainer.score.constrain(trainer.relations), directed, 2 * facts.num_relations)
     if not (np.isfinite(entities).all() and np.isfinite(vectors).all()):
-        raise LassError(f"training of structural vectors diverged; lower learning_rate={choices.learning_rate}")
-    has_vector = np.zeros(facts.num_entities, bool)
+        raise NonFiniteError(f"training of structural vectors diverged; lower learning_rate={choices.learning_rate}")
+    has_vector = np.zeros(facts.num_entities, dtype=bool)
     has_vector[used_entities] = True
     return StructuralVectors(choices.score_function, entities, vectors, has_vector)
+
+
+def _scatter(rows: Tensor, places: np.ndarray, count: int) -> np.ndarray:
+    """Returns float32 of shape (count, k) that has rows at some places, and 0 elsewhere."""
+    matrix = np.zeros((count, rows.shape[1]), dtype=np.float32)
+    matrix[places] = rows.cpu().numpy()
+    return matrix
 
 
 class _Trainer:
@@ -146,6 +158,9 @@ class _Trainer:
         seed: int,
         device: torch.device,
     ):
+        assert choices.dim is not None
+        assert choices.batch_size is not None
+        assert choices.num_candidates is not None
         self.groups, self.choices, self.device = groups, choices, device
         self.score: StructuralScore = STRUCTURAL_SCORES[choices.score_function]
         self.generator = torch.Generator().manual_seed(seed)
@@ -163,10 +178,11 @@ class _Trainer:
 
     def train(self, on_progress: OnProgress | None) -> None:
         """Runs all epochs, or as many steps as there is time for."""
-        batch_size, started = self.choices.batch_size, time.monotonic()
-        total = self.choices.num_epochs * -(-len(self.groups) // batch_size)
-        step = 0
-        for _ in range(self.choices.num_epochs):
+        num_epochs, batch_size, step, started = self.choices.num_epochs, self.choices.batch_size, 0, time.monotonic()
+        assert num_epochs is not None
+        assert batch_size is not None
+        total = num_epochs * -(-len(self.groups) // batch_size)
+        for _ in range(num_epochs):
             order = torch.randperm(len(self.groups), generator=self.generator).to(self.device)
             for positions in order.split(batch_size):
                 done = step / total
@@ -177,7 +193,7 @@ class _Trainer:
                 loss = self.step(positions, self.choices.learning_rate * (1 - done))
                 step += 1
                 if on_progress is not None:
-                    on_progress(done, float(loss))
+                    on_progress(max(done, step / total), float(loss))
 
     def step(self, positions: Tensor, learning_rate: float) -> Tensor:
         """Trains on the queries at some positions; returns the mean loss of their triplets."""
@@ -193,15 +209,8 @@ class _Trainer:
         free_relations = self.relations.detach().requires_grad_()
         loss = self.loss(entities, free_relations, heads, relations, rows, answers, log_chances)
         loss.backward()
-        for table, squares, rows_, leaf in (
-            (self.entities, self.squares[0], ids, entities),
-            (self.relations, self.squares[1], slice(None), free_relations),
-        ):
-            gradient = leaf.grad
-            sums = squares[rows_].addcmul_(gradient, gradient)  # Adagrad; a slice is a view, and changes in place.
-            changed = table[rows_].addcdiv_(gradient, sums.sqrt().add_(1e-10), value=-learning_rate)
-            if isinstance(rows_, Tensor):
-                squares[rows_], table[rows_] = sums, changed
+        _update(self.entities, self.squares[0], ids, entities, learning_rate)
+        _update(self.relations, self.squares[1], slice(None), free_relations, learning_rate)
         return loss.detach()
 
     def loss(
@@ -240,3 +249,13 @@ class _Trainer:
                 sizes = sum(dura(vectors, number) for vectors, number in parts)
             loss = loss + choices.regularization * sizes
         return loss / len(rows)
+
+
+def _update(table: Tensor, squares: Tensor, ids: Tensor | slice, leaf: Tensor, learning_rate: float) -> None:
+    """Changes rows of a table, of which a leaf holds copy and gradient, as Adagrad does."""
+    gradient = leaf.grad
+    assert gradient is not None
+    sums = squares[ids].addcmul_(gradient, gradient)  # A slice is a view, and changes in place.
+    rows = table[ids].addcdiv_(gradient, sums.sqrt().add_(1e-10), value=-learning_rate)
+    if isinstance(ids, Tensor):
+        squares[ids], table[ids] = sums, rows

@@ -111,7 +111,9 @@ class KGDataCollator:
     def __call__(self, features: Features) -> dict[str, Any]:
         """Makes a batch of a part of a `GraphSplit`, or of a list of its items."""
         triplets, labels = self.with_negatives(*_triplets_and_labels(features), int(self._epoch))
-        sequences, order = _in_length_buckets(self.store, triplets)
+        # A corrupted triplet does not name the entities of its positive either, so that what is left out tells nothing.
+        true = triplets[np.maximum.accumulate(np.where(labels == 1, np.arange(len(labels)), 0))]
+        sequences, order = _in_length_buckets(self.store, triplets, true[:, [0, 2]])
         return {
             **sequences,
             "labels": torch.from_numpy(labels[order]),
@@ -152,7 +154,9 @@ class InBatchCollator:
         candidates = np.unique(triplets[:, [0, 2]])
         queries = np.concatenate([self.store.queries(triplets, slot) for slot in QUERY_SLOTS])
         distinct, row_of_query = np.unique(queries, axis=0, return_inverse=True)
-        sequences, order = _in_length_buckets(self.store, np.concatenate([distinct, self.store.candidates(candidates)]))
+        rows = np.concatenate([distinct, self.store.candidates(candidates)])
+        # No sequence names an entity of the batch: all are compared, so that what is left out tells nothing.
+        sequences, order = _in_length_buckets(self.store, rows, candidates)
         position = np.argsort(order)  # of each row in the batch
         arrays = {
             "triplets": triplets,
@@ -202,10 +206,11 @@ def _triplets_and_labels(features: Features) -> tuple[np.ndarray, np.ndarray | N
     return triplets, np.array([item.get("label", 1) for item in features], dtype=np.int64)
 
 
-def _in_length_buckets(store: TokenStore, rows: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+def _in_length_buckets(store: TokenStore, rows: np.ndarray, left_out: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
     """Returns the sequences of rows, shorter ones first, with their length buckets; and the order that they are in."""
-    lengths = store.lengths(rows)
+    lengths = store.lengths(rows, left_out)
     buckets = batches_by_length(lengths, batch_cost("cuda" if torch.accelerator.is_available() else "cpu"))
     order = np.concatenate(buckets)
     spans = [(len(bucket), int(lengths[bucket[0]]), int(lengths[bucket[-1]])) for bucket in buckets]
-    return {**store.assemble(rows[order]), "length_buckets": spans}, order
+    left_out = left_out if left_out.ndim == 1 else left_out[order]
+    return {**store.assemble(rows[order], left_out), "length_buckets": spans}, order

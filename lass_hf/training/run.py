@@ -296,7 +296,7 @@ def make_collator(
         raise LassError(f"--retriever {folder}: a cross-encoder; expected a bi-encoder")
     of_retriever = LassProcessor.from_pretrained(folder)
     scorer = TripletScorer(model, of_retriever.token_store(graph))
-    kept = find_index_folder_for_graph(folder, of_retriever.graph, graph)
+    kept = find_index_folder_for_graph(folder, of_retriever, graph)
     mined = mine_hard_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
     return KGDataCollator(processor, graph, **training.sampling(), hard_negatives=mined, num_mined=arguments.num_mined)
 

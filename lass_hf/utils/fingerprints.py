@@ -60,8 +60,10 @@ def starting_weights_fingerprint(model: torch.nn.Module) -> str:
 
 
 def texts_fingerprint(store: TokenStore) -> str:
-    """Returns the fingerprint of the texts as the encoder reads them: tokens and sequence template."""
-    return digest([repr((store.template, store.num_relations)).encode(), store.tokens, store.offsets])
+    """Returns the fingerprint of the texts as the encoder reads them: tokens, neighbors and sequence template."""
+    neighbors = store.neighbors
+    of_neighbors = () if neighbors is None else (neighbors.of_entities, neighbors.chosen, neighbors.offsets)
+    return digest([repr((store.template, store.num_relations)).encode(), store.tokens, store.offsets, *of_neighbors])
 
 
 def graph_fingerprint(graph: KnowledgeGraph) -> str:

@@ -89,7 +89,7 @@ def test_shares_sum_to_the_score_but_a_constant(graph, scorer, evidence):
     queries, candidates, mask = everything(graph)
     shares = bound.shares(queries, 2, candidates)
     assert tuple(shares) == evidence.kinds == KINDS
-    assert all(np.ptp(share) > 0 for share in shares.values())
+    assert all(np.ptp(share) > 0 for kind, share in shares.items() if kind != "rules")
     difference = bound.score_candidates(queries, 2, candidates, mask) - sum(shares.values())
     assert np.ptp(difference, axis=1) == pytest.approx(0, abs=1e-3)
     of_everyone = bound.shares(queries, 2, graph.candidates[2])
@@ -120,6 +120,22 @@ def test_what_a_query_lacks_is_off(graph, evidence):
         assert not features[names.index(name)].any()
     text_neighbors = features[names.index("text_neighbors"), 0]
     assert not text_neighbors[[milk, graph.entities.ids.index("tiger")]].any()
+
+
+def test_reasons_are_rules_in_words_that_hold(graph, scorer, evidence):
+    bound = evidence.bind(graph, scorer)
+    position = bound._set.features.index("rules_sum")
+    queries, candidates, mask = everything(graph, "train")
+    says = bound._set(queries, 2, candidates, mask)[position] > 0
+    assert says.any()
+    for row, query in enumerate(queries):
+        for candidate in candidates.tolist():
+            reasons = bound.reasons(query, 2, candidate, most=2)
+            assert len(reasons) <= 2
+            if says[row, candidate] and not graph.known_in_train.contains(np.array([[*query[:2], candidate]])).any():
+                assert reasons
+                assert all(any(name in reason for name in graph.entities.ids) for reason in reasons)
+    assert bound.reasons(np.array([99, 0, 0]), 2, 1) == []
 
 
 def test_the_numbers_of_a_graph_do_not_matter(graph, scorer, evidence):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.tiny import one_line
+from torch import from_numpy as tensor
 
 from lass_hf.core.errors import LassError
 from lass_hf.structure.structural_scores import STRUCTURAL_SCORES
@@ -66,14 +67,12 @@ def test_scores_are_inner_products_and_zero_without_a_vector(score_function):
 @pytest.mark.parametrize("score_function", STRUCTURAL_SCORES)
 def test_a_pair_is_a_query_for_its_relation(score_function):
     vectors, score = some_vectors(score_function), STRUCTURAL_SCORES[score_function]
-    from torch import from_numpy as tensor
-
     heads, tails = vectors.entities[[0, 3]], vectors.entities[[1, 4]]
     scores = score.pair(tensor(heads), tensor(tails)) @ score.as_candidate(tensor(vectors.relations)).T
-    for head, tail, row in zip(heads, tails, scores.tolist(), strict=True):
-        plain = [plain_score(score_function, head, relation, tail) for relation in vectors.relations]
+    for h, t, row in zip(heads, tails, scores.tolist(), strict=True):
+        plain = [plain_score(score_function, h, r, t) for r in vectors.relations]
         if score_function == "translation":  # Its score for relations is without |h - t|² in place of |h + r|².
-            plain = [-((head + relation - tail) ** 2).sum() + ((head - tail) ** 2).sum() for relation in vectors.relations]
+            plain = [((h - t) ** 2).sum() - ((h + r - t) ** 2).sum() for r in vectors.relations]
         np.testing.assert_allclose(row, plain, atol=1e-5)
 
 

@@ -1,24 +1,26 @@
 """Training of structural vectors: its loss by plain loops over triplets, the patterns that it learns, its choices."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 from helpers.tiny import one_line
 
-from lass_hf.core.errors import LassError
+from lass_hf.core.errors import LassError, NonFiniteError
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.structural_scores import STRUCTURAL_SCORES
 from lass_hf.structure.vector_losses import QueryGroups, grouped_cross_entropy
 from lass_hf.structure.vector_training import VectorChoices, train_structural_vectors
 
 TRIPLETS = np.array([[0, 0, 1], [0, 0, 2], [3, 0, 1], [1, 1, 3], [0, 1, 2], [4, 1, 4]])
-QUICK = {"dim": 16, "num_epochs": 20, "batch_size": 20}
+QUICK = {"dim": 16, "num_epochs": 20, "batch_size": 40, "regularization": 0.1, "relation_weight": 1}
 
 
 def test_groups_hold_every_triplet_in_both_directions():
     groups = QueryGroups.from_triplets(TRIPLETS, 2)
     entities, relations, rows, answers = groups.select(torch.randperm(len(groups)))
-    found = {(e, r, a) for e, r, a in zip(entities[rows].tolist(), relations[rows].tolist(), answers.tolist(), strict=True)}
+    found = set(zip(entities[rows].tolist(), relations[rows].tolist(), answers.tolist(), strict=True))
     expected = {(h, r, t) for h, r, t in TRIPLETS.tolist()} | {(t, r + 2, h) for h, r, t in TRIPLETS.tolist()}
     assert found == expected
     assert len(rows) == 12
@@ -43,20 +45,19 @@ def test_grouped_cross_entropy_is_that_of_each_triplet():
 
 
 def test_sampled_candidates_stand_for_those_that_were_not():
-    """The mean of the estimated sum over all candidates, over many samples, is the sum."""
+    """The expectation of the estimated sum over all candidates, over all samples there are, is the sum."""
     torch.manual_seed(0)
-    query, entities = torch.randn(1, 4), torch.randn(30, 4)
-    exact = (query @ entities.T).exp().sum()
-    chances = torch.linspace(0.3, 0.9, 30)
-    row, answer = torch.tensor([0]), torch.tensor([0])
-    sums = []
-    for _ in range(2000):
-        is_sampled = torch.rand(30) < chances
-        is_sampled[7] = True  # the answer
-        order = torch.cat([torch.tensor([7]), torch.arange(30)[is_sampled & (torch.arange(30) != 7)]])
-        loss = grouped_cross_entropy(query, entities[order], row, answer, chances[order].log())
-        sums.append((loss + (query @ entities[7])).exp())  # loss = log(sum) - score of the answer
-    assert torch.stack(sums).mean() == pytest.approx(exact.item(), rel=0.03)
+    query, entities = torch.randn(1, 4, dtype=torch.float64), torch.randn(6, 4, dtype=torch.float64)
+    scores, chances = (query @ entities.T)[0], torch.linspace(0.3, 0.9, 6).double()
+    row = answer = torch.tensor([0])  # The first entity is the answer, and always there.
+    expectation = 0.0
+    for others in product([False, True], repeat=5):
+        is_sampled = torch.tensor([True, *others])
+        log_chances = chances[is_sampled].log()
+        loss = grouped_cross_entropy(query, entities[is_sampled], row, answer, log_chances, torch.float64)
+        chance = torch.where(is_sampled, chances, 1 - chances)[1:].prod()
+        expectation += chance * (loss + scores[0]).exp()  # The loss is the log of the sum less the answer's score.
+    assert expectation == pytest.approx(scores.exp().sum().item())
 
 
 def test_all_candidates_sampled_are_the_full_softmax():
@@ -84,7 +85,9 @@ def patterned_facts(score_function) -> tuple[Facts, np.ndarray]:
     return Facts.from_triplets(np.array(triplets), 62, 5), np.array(left_out)
 
 
-@pytest.mark.parametrize("score_function, num_candidates", [*((name, 0) for name in STRUCTURAL_SCORES), ("complex", 9)])
+@pytest.mark.parametrize(
+    ("score_function", "num_candidates"), [*((name, 0) for name in STRUCTURAL_SCORES), ("complex", 9)]
+)
 def test_a_pattern_of_relations_is_learned(score_function, num_candidates):
     facts, left_out = patterned_facts(score_function)
     vectors = train_structural_vectors(facts, VectorChoices(score_function, num_candidates=num_candidates, **QUICK))
@@ -118,7 +121,7 @@ def test_minutes_end_the_training_and_the_learning_rate():
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    ("given", "message"),
     [
         ({"dim": 0}, "dim=0; expected at least 1"),
         ({"dim": 7}, "dim=7; expected an even number for complex"),
@@ -139,3 +142,9 @@ def test_no_triplets_are_one_line():
     with pytest.raises(LassError) as error:
         train_structural_vectors(Facts.from_triplets(np.empty((0, 3), int), 5, 2))
     one_line(error, "no training triplets")
+
+
+def test_a_training_that_diverges_is_one_line():
+    with pytest.raises(NonFiniteError) as error:
+        train_structural_vectors(Facts.from_triplets(TRIPLETS, 5, 2), VectorChoices(dim=8, learning_rate=1e30))
+    one_line(error, "diverged", "learning_rate=1e+30")
