@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ..core.errors import LassError
-from .options import add_graph, add_model, add_output, names, not_negative, positive
+from .options import above_zero, add_graph, add_model, add_output, names, not_negative, positive
 
 HELP = "add rules, structural vectors and other evidence to a saved model"
 USES_MODELS = True
@@ -28,17 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dim", type=positive, metavar="D", help="dimensions of the vectors (default: by the graph)")
     parser.add_argument("--seed", type=not_negative, default=42, help="seed of all choices (default: %(default)s)")
     add_output(parser)
-
-
-def above_zero(text: str) -> float:
-    """Reads a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -77,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         minutes=arguments.minutes,
         seed=arguments.seed,
         quiet=arguments.quiet,
-        index_folder=find_index_folder_for_graph(folder, own, graph),
+        index_folder=find_index_folder_for_graph(folder, processor, graph),
         dtype=arguments.dtype,
     )
     if not processes().is_main_process:

@@ -77,7 +77,7 @@ def test_vectors_have_the_dimensions_that_are_asked_for(model_copy):
         (("--dim", 0), "'0' is not a positive integer"),
         (("--dim", 7), "dim=7; expected an even number"),
         (("--minutes", 0), "'0' is not a number above 0"),
-        (("--minutes", "nan"), "'nan' is not a number above 0"),
+        (("--minutes", "nan"), "'nan' is not a number"),
         (("--evidence", "text,rules", "--dim", 4), "--dim changes nothing, because --evidence"),
         (
             ("--evidence", "text,vectors", "--rules", "x"),

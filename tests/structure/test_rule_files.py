@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from helpers.rule_sets import ENTITIES, RELATIONS, make_rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lass_hf import LassError
+from lass_hf import LassError, load_benchmark
 from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.structure.rule_files import COLUMNS, read_rules, write_rules
 from lass_hf.structure.rule_words import reason_in_words, rule_in_words
@@ -137,6 +138,18 @@ def test_columns_may_be_moved_and_cells_quoted_by_a_spreadsheet(tmp_path):
 
 def test_a_file_without_rules_has_none(tmp_path):
     same(read(tmp_path, HEADER), make_rules())
+
+
+def test_the_file_on_the_page_is_read(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "tutorials" / "rules.md"
+    block = re.search(r"^```text\n(confidence\t.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[1]
+    (tmp_path / "rules.tsv").write_text(block, encoding="utf-8")
+    graph = load_benchmark("countries")
+    rules = read_rules(tmp_path / "rules.tsv", graph.entities, graph.relations)
+    assert [rule_in_words(rules, position, graph.entities, graph.relations) for position in range(2)] == [
+        "X is on the continent Y if X has the capital city Z and Z is a city in Y",
+        "X uses the currency Euro if X is a member of European Union",
+    ]
 
 
 # Errors
