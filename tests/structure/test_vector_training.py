@@ -120,6 +120,15 @@ def test_minutes_end_the_training_and_the_learning_rate():
     assert len(shares) > 1
 
 
+def test_the_size_of_a_graph_chooses_what_is_not_given():
+    for num_entities, dim, num_candidates in ((100, 400, 0), (6000, 400, 2000), (300_000, 128, 2000)):
+        entities = np.arange(num_entities)
+        facts = Facts(np.stack([entities, 0 * entities, entities], axis=1), num_entities, 1)
+        chosen = VectorChoices(num_epochs=3).for_facts(facts)
+        assert (chosen.dim, chosen.num_candidates, chosen.num_epochs) == (dim, num_candidates, 3)
+        assert None not in (chosen.regularization, chosen.relation_weight, chosen.batch_size)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
