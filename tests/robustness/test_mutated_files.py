@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.cards import card_trainer
+from helpers.evidence import some_evidence
 from helpers.imports import make_source
 from helpers.judged import METADATA, small_table
 from helpers.mutations import (
@@ -43,6 +44,7 @@ from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from lass_hf.evaluation.evaluate_and_record import evaluate_and_record
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evaluation.ranking_progress import RankingProgress
+from lass_hf.evidence.evidence_files import evidence_fingerprint, load_evidence, save_evidence
 from lass_hf.formats.rdf import read_rdf
 from lass_hf.graphs.import_files import SOURCE_FILE, read_source_record, write_import
 from lass_hf.graphs.importing import ImportedGraph, to_graph_parts
@@ -206,7 +208,7 @@ def results(folder: Path) -> Reader:
     choices = {"folder": str(folder), "graph_name": "pets", "file": file, "quiet": True}
     evaluate_and_record("link_prediction", model, processor, graph, **choices)
     return Reader(
-        folder, {file.name: [change_json]}, lambda: (read_results(file), _read_ranks(file, model, graph["test"]))
+        folder, {file.name: [change_json]}, lambda: (read_results(file), _read_ranks(file, model, graph["test"], None))
     )
 
 
@@ -298,6 +300,12 @@ def model_card(folder: Path) -> Reader:
     return Reader(folder, files, read, files)
 
 
+def evidence(folder: Path) -> Reader:
+    save_evidence(some_evidence(make_graph()), folder, make_graph())
+    files = {"fusion.json": [change_json], "vectors.safetensors": [change_header], "rules.tsv": [change_lines]}
+    return Reader(folder, files, lambda: evidence_fingerprint(load_evidence(folder)), list(files)[:2])
+
+
 def rules_file(folder: Path) -> Reader:
     folder.mkdir()
     file = folder / "rules.tsv"
@@ -322,7 +330,7 @@ def rules_file(folder: Path) -> Reader:
 READERS = {
     **{text_graph: 10, dataset_folder: 12, saved_graph: 14, saved_model: 8, saved_model_without_digests: 12},
     **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6, rdf_files: 8},
-    **{benchmark_folder: 5, import_record: 4, judged_files: 5, rules_file: 5},
+    **{benchmark_folder: 5, import_record: 4, judged_files: 5, evidence: 6, rules_file: 5},
 }
 
 
