@@ -16,20 +16,44 @@ from .ranker import CandidateRanker
 from .top_predictions import as_rows
 
 
-class Prediction(NamedTuple):
-    """One entity or relation that was predicted for the open slot of a query.
-
-    Attributes:
-        id: Its id; the text of an entity that is new to the graph.
-        text: Its text.
-        score: The higher, the more plausible.
-        known: Whether the graph holds the triplet that it makes.
-    """
-
+class _Scored(NamedTuple):
     id: str
     text: str
     score: float
     known: bool
+
+
+class Prediction(_Scored):
+    """One entity or relation that was predicted for the open slot of a query: a tuple (id, text, score, known).
+
+    What evidence beside the words says is no item of the tuple, but has attributes.
+
+    Attributes:
+        id: Its id; the text of an entity that is new to the graph.
+        text: Its text.
+        score: The higher, the more plausible. With evidence, the logarithm of the probability among all candidates, but
+            a constant for each query.
+        known: Whether the graph holds the triplet that it makes.
+        shares: What each kind of evidence adds to the score, compared with the mean of all candidates; empty where
+            words alone count. A reranked score is another one: these are the shares of the score before.
+        reasons: The rules that speak for it, in words, the best first.
+    """
+
+    shares: dict[str, float]
+    reasons: list[str]
+
+    def __new__(
+        cls,
+        id: str,
+        text: str,
+        score: float,
+        known: bool,
+        shares: Mapping[str, float] | None = None,
+        reasons: Sequence[str] = (),
+    ) -> "Prediction":
+        prediction = super().__new__(cls, id, text, score, known)
+        prediction.shares, prediction.reasons = dict(shares or {}), list(reasons)
+        return prediction
 
 
 class LassPredictor(CandidateRanker):
@@ -222,4 +246,7 @@ class LassPredictor(CandidateRanker):
             calibrate=calibrate,
             quiet=quiet,
         )
-        return [resolver.name_predictions(ranking, slot) for ranking, slot in zip(rankings, slots, strict=True)]
+        return [
+            resolver.name_predictions(ranking, slot, self.explain(ranking, slot))
+            for ranking, slot in zip(rankings, slots, strict=True)
+        ]

@@ -1,0 +1,57 @@
+"""Evidence made up by hand, which ranks and explains as `BoundEvidence` does."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lass_hf.core.errors import LassError
+
+TEXT, RULES = 2.0, 3.0  # weights of the model's score, and of what a rule implies
+
+
+@dataclass
+class FakeEvidence:
+    """A score is TEXT times the model's and RULES where head and tail have the same parity."""
+
+    bound: list = field(default_factory=list)  # the arguments of each `bind`
+
+    def bind(self, graph, scorer=None, index_folder=None):
+        self.bound.append((graph, scorer, index_folder))
+        return FakeBound(graph, scorer)
+
+
+class FakeBound:
+    def __init__(self, graph, scorer):
+        self.graph, self.scorer = graph, scorer
+
+    def with_scorer(self, scorer):
+        return FakeBound(self.graph, scorer)
+
+    def features(self, queries, slot, candidates):
+        """The two features of each pair, one at a time."""
+        if slot == 1:
+            raise LassError("evidence ranks heads and tails")
+        text, implied = np.zeros((2, len(queries), len(candidates)), dtype=np.float32)
+        for row, query in enumerate(queries):
+            for column, candidate in enumerate(candidates):
+                triplet = query.copy()
+                triplet[slot] = candidate
+                text[row, column] = self.scorer.score(triplet[None], slot)[0]
+                ends = triplet[[0, 2]]
+                implied[row, column] = ends[0] % 2 == ends[1] % 2 and (ends < self.graph.num_entities).all()
+        return text, implied
+
+    def score_candidates(self, queries, slot, candidates, mask, progress=None):
+        text, implied = self.features(queries, slot, candidates)
+        if progress is not None:
+            progress.update(int(mask.sum()))
+        return TEXT * text + RULES * implied
+
+    def shares(self, queries, slot, candidates):
+        own = self.features(queries, slot, candidates)
+        every = self.features(queries, slot, np.arange(self.graph.num_entities))
+        text, implied = (one - all.mean(axis=1, keepdims=True) for one, all in zip(own, every, strict=True))
+        return {"text": TEXT * text, "rules": RULES * implied}
+
+    def reasons(self, query, slot, candidate, most=3):
+        return [f"{slot} of {query.tolist()} may be {candidate}, reason {number}" for number in range(most)]
