@@ -111,6 +111,7 @@ def _write(
         columns["rank"] = list(range(1, len(rows) + 1))
     columns |= {name: [row.get(name) for row in rows] for name in ("score", "probability", "known")}
     columns["label"] = [None if "label" not in row else row["label"] == "true" for row in rows]
+    columns["reasons"] = [row.get("reasons", []) for row in rows]
     settings = ("top_k", "include_known", "rerank", "rerank_top_k", "retriever_weight", "dtype", "long_text")
     metadata = FileMetadata(
         model=arguments.model,
