@@ -1,16 +1,23 @@
 """All evidence of one graph: what was found and trained, and the weights by which it becomes one score."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from ..core.errors import GraphError, LassError, NonFiniteError
 from ..core.knowledge_graph import KnowledgeGraph
-from ..scoring.candidate_scores import CandidateScorer
-from ..scoring.triplet_scorer import TripletScorer
+from ..scoring.entity_index import EntityIndex
+from ..scoring.triplet_scorer import Progress, TripletScorer
+from ..structure.facts import Facts
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
-from .fusion import Fusion
+from ..utils.fingerprints import digest
+from .evidence_set import EvidenceSet, collect_evidence
+from .fusion import Fusion, QueryGroups
+from .renumbering import renumber_fusion, renumber_rules, renumber_vectors
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class FusedEvidence:
         vectors: The structural vectors, or None.
         facts_fingerprint: The fingerprint of the training triplets and the ids that all this was made of.
         model_fingerprint: The fingerprint of the text model; None without text.
+        entity_ids: The ids of the entities that the numbers in `rules` and `vectors` mean.
+        relation_ids: The ids of the relations.
     """
 
     kinds: tuple[str, ...]
@@ -32,6 +41,8 @@ class FusedEvidence:
     vectors: StructuralVectors | None
     facts_fingerprint: str
     model_fingerprint: str | None
+    entity_ids: list[str]
+    relation_ids: list[str]
 
     def bind(
         self, graph: KnowledgeGraph, scorer: TripletScorer | None = None, index_folder: str | Path | None = None
@@ -39,26 +50,240 @@ class FusedEvidence:
         """Makes the evidence ready to score candidates of a graph.
 
         Args:
-            graph: The graph. Its training triplets are the facts, which may be more than those that it was made of.
+            graph: The graph. Its training triplets are the facts, which may be more than those that it was made of, and
+                so may be its entities.
             scorer: The scorer of the text model over the graph's texts; None where `kinds` have no text.
             index_folder: The folder that keeps the entity vectors of a bi-encoder.
+
+        Returns:
+            The evidence, which scores candidates.
+
+        Raises:
+            GraphError: The evidence is that of another graph, or the graph has no training triplets.
+            LassError: The evidence needs a text model and there is none.
         """
-        raise NotImplementedError
+        return BoundEvidence(self.renumber(graph), graph, scorer, index_folder)
+
+    def renumber(self, graph: KnowledgeGraph) -> "FusedEvidence":
+        """Returns the evidence with the numbers that entities and relations have in a graph.
+
+        Args:
+            graph: The graph.
+
+        Raises:
+            GraphError: The graph has none of the entities, or none of the relations.
+        """
+        entities, relations = graph.entities.ids, graph.relations.ids
+        if self.relation_ids == relations and self.entity_ids == entities[: len(self.entity_ids)]:
+            return self
+        numbers = []
+        for own, ids in ((self.entity_ids, entities), (self.relation_ids, relations)):
+            number_of = {name: number for number, name in enumerate(ids)}
+            numbers.append(np.array([number_of.get(name, -1) for name in own], dtype=np.int64))
+            if (numbers[-1] < 0).all():
+                raise GraphError(
+                    f"the evidence is that of another graph, with {len(self.entity_ids):,} entities such as "
+                    f"{self.entity_ids[0]!r} and relations such as {self.relation_ids[0]!r}, none of which this graph "
+                    "has: add evidence for this graph"
+                )
+        return replace(
+            self,
+            fusion=renumber_fusion(self.fusion, numbers[1], len(relations)),
+            rules=None if self.rules is None else renumber_rules(self.rules, *numbers, len(relations)),
+            vectors=None
+            if self.vectors is None
+            else renumber_vectors(self.vectors, *numbers, len(entities), len(relations)),
+            entity_ids=list(entities),
+            relation_ids=list(relations),
+        )
+
+
+def facts_fingerprint(graph: KnowledgeGraph) -> str:
+    """Returns the fingerprint of the ids of a graph, and of its distinct true training triplets.
+
+    Args:
+        graph: The graph.
+    """
+    names = json.dumps([graph.entities.ids, graph.relations.ids]).encode()
+    return digest([names, Facts.from_graph(graph).triplets])
+
+
+def training_facts(graph: KnowledgeGraph) -> Facts:
+    """Returns the facts of a graph that evidence is made of.
+
+    Args:
+        graph: The graph.
+
+    Raises:
+        GraphError: The graph has no true training triplet.
+    """
+    facts = Facts.from_graph(graph)
+    if not len(facts.triplets):
+        raise GraphError(
+            "the graph has no training triplets, of which rules, vectors and neighbors are made: give a graph with a "
+            'train split, or use evidence="text"'
+        )
+    return facts
 
 
 class BoundEvidence:
-    """Evidence, a graph and a text model, which score candidates."""
+    """Evidence, a graph and a text model, which score candidates.
 
-    score_candidates: CandidateScorer  # log-probability but a constant per query: the fused score
+    `FusedEvidence.bind` makes it.
+
+    Args:
+        evidence: The evidence, in the numbers of the graph.
+        graph: The graph.
+        scorer: The scorer of the text model, or None.
+        index_folder: The folder that keeps the entity vectors of a bi-encoder.
+
+    Attributes:
+        evidence: The evidence.
+        graph: The graph.
+        scorer: The scorer of the text model, or None.
+    """
+
+    def __init__(
+        self,
+        evidence: FusedEvidence,
+        graph: KnowledgeGraph,
+        scorer: TripletScorer | None = None,
+        index_folder: str | Path | None = None,
+    ):
+        self.evidence, self.graph, self.scorer = evidence, graph, scorer
+        facts = training_facts(graph)
+        self._set: EvidenceSet = collect_evidence(
+            evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder
+        )
+        self._groups = QueryGroups(facts, len(self._set.matrix))
+        fusion = evidence.fusion
+        if missing := [name for name in fusion.features if name not in self._set.features]:
+            raise LassError(
+                f"the evidence has weights for {', '.join(missing)}, which this model and graph do not give; they give "
+                f"{', '.join(self._set.features)}: add evidence again"
+            )
+        self._columns = np.array([self._set.features.index(name) for name in fusion.features])
+
+    def _weights(self, queries: np.ndarray, slot: int) -> np.ndarray:
+        """Returns the weight of each feature of the set for each query: float32 of shape (F, q)."""
+        if slot not in (0, 2):
+            raise LassError(f'slot {slot}: evidence ranks heads and tails; rank relations with evidence="text"')
+        weights = np.zeros((len(self._set.features), len(queries)), dtype=np.float32)
+        weights[self._columns] = self.evidence.fusion.weights(self._groups(queries, slot))
+        return weights
+
+    def score_candidates(
+        self, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray, progress: Progress | None = None
+    ) -> np.ndarray:
+        """Scores candidates by all evidence: a `CandidateScorer`.
+
+        Args:
+            queries: Int triplets of shape (q, 3). Their values in `slot` are ignored.
+            slot: The slot of the candidates, 0 or 2.
+            candidates: Int entities of shape (c,).
+            mask: Bool of shape (q, c), True for the pairs that must be scored.
+            progress: A progress bar to advance by the number of these pairs, or None.
+
+        Returns:
+            Float32 of shape (q, c): the log of the probability, but a constant for each query. Candidates with equal
+            features have exactly equal scores.
+
+        Raises:
+            NonFiniteError: Scores are NaN or infinite.
+        """
+        scores = self._set.score(self._weights(queries, slot), queries, slot, candidates, mask)
+        if not np.isfinite(scores[mask] if self._set.is_costly else scores).all():
+            raise NonFiniteError("scores are NaN or infinite: the model's weights or its evidence are damaged")
+        if progress is not None:
+            progress.update(int(mask.sum()))
+        return scores
+
+    @property
+    def candidate_matrix(self) -> EntityIndex:
+        """The vectors of all entities as candidates: what is an inner product, text and structure side by side."""
+        return EntityIndex([self._set.matrix])
+
+    def query_rows(self, queries: np.ndarray, slot: int) -> torch.Tensor:
+        """Returns the vectors of queries, with the fitted weights in them.
+
+        Their inner products with `candidate_matrix`, and what `add_sparse` adds, are the scores.
+
+        Args:
+            queries: Int of shape (q, 3).
+            slot: 0 or 2.
+
+        Returns:
+            Float32 of shape (q, k).
+        """
+        return self._set.query_rows(queries, slot, self._weights(queries, slot))
+
+    def add_sparse(self, scores: np.ndarray, queries: np.ndarray, slot: int, candidates: np.ndarray) -> None:
+        """Adds the evidence that is no inner product, such as rules and frequencies, to scores, in place.
+
+        Args:
+            scores: Float32 of shape (q, c).
+            queries: Int of shape (q, 3).
+            slot: 0 or 2.
+            candidates: Int of shape (c,).
+        """
+        mask = np.ones(scores.shape, dtype=bool)
+        self._set.add_others(scores, self._weights(queries, slot), queries, slot, candidates, mask)
 
     def shares(self, queries: np.ndarray, slot: int, candidates: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns what each kind adds to the score of each pair, float32 of shape (q, c), by kind.
+        """Returns what each kind adds to the score of each pair.
 
-        0 is what the mean of all candidates of the query gets from the kind; the sum over kinds is the score but a
-        constant for each query.
+        Args:
+            queries: Int of shape (q, 3).
+            slot: 0 or 2.
+            candidates: Int of shape (c,).
+
+        Returns:
+            Float32 of shape (q, c), by kind. 0 is what the mean of all candidates of the query gets from the kind (of a
+            cross-encoder: the mean of the given candidates); the sum over kinds is the score but a constant for each
+            query.
         """
-        raise NotImplementedError
+        weights = self._weights(queries, slot)[:, :, None]
+        own = weights * self._set(queries, slot, candidates, np.ones((len(queries), len(candidates)), dtype=bool))
+        everyone = self.graph.candidates[slot]
+        mask = np.ones((1, len(everyone)), dtype=bool)
+        for row in range(len(queries)):
+            means = self._set(queries[row : row + 1], slot, everyone, mask, costly=False).mean(axis=2)
+            own[:, row] -= weights[:, row] * means
+        kinds = np.array(self._set.kinds)
+        shares = {kind: own[kinds == kind].sum(axis=0) for kind in self.evidence.kinds}
+        if self._set.is_costly:
+            shares["text"] -= shares["text"].mean(axis=1, keepdims=True)
+        return shares
+
+    def probabilities(self, queries: np.ndarray, slot: int, candidates: np.ndarray) -> np.ndarray:
+        """Returns the probability of each candidate to be the answer, among all that are not known to be one.
+
+        Args:
+            queries: Int of shape (q, 3).
+            slot: 0 or 2.
+            candidates: Int of shape (c,), some of the graph's entities.
+
+        Returns:
+            Float32 of shape (q, c). A known answer's is that among itself and those that are not known.
+        """
+        everyone = np.union1d(self.graph.candidates[slot], candidates)
+        scores = self.score_candidates(queries, slot, everyone, np.ones((len(queries), len(everyone)), dtype=bool))
+        scores = scores.astype(np.float64)
+        is_open = np.ones(scores.shape, dtype=bool)
+        rows, values = self.graph.known.values(slot, queries)
+        is_open[rows, np.searchsorted(everyone, values)] = False
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        sums = (scores * is_open).sum(axis=1, keepdims=True)
+        chosen = np.searchsorted(everyone, candidates)
+        return (scores[:, chosen] / (sums + np.where(is_open, 0, scores)[:, chosen])).astype(np.float32)
 
     def reasons(self, query: np.ndarray, slot: int, candidate: int, most: int = 3) -> list[str]:
-        """Returns the rules that speak for a candidate, in words with the entities that fulfil them, the best first."""
-        raise NotImplementedError
+        """Returns the rules that speak for a candidate, in words with the entities that fulfil them, the best first.
+
+        Args:
+            query: Int of shape (3,).
+            slot: 0 or 2.
+            candidate: The entity.
+            most: The number of rules.
+        """
+        return []

@@ -1,0 +1,307 @@
+"""Finds and trains the evidence of a graph, and fits the weights of its kinds."""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..core.errors import GraphError, LassError
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
+from ..scoring.triplet_scorer import TripletScorer
+from ..structure.facts import Facts
+from ..structure.rules import RuleSet
+from ..structure.structural_vectors import StructuralVectors
+from ..utils.distributed import processes
+from ..utils.fingerprints import model_fingerprint
+from .evidence import KINDS
+from .evidence_set import EvidenceSet, collect_evidence
+from .fused_evidence import FusedEvidence, facts_fingerprint, training_facts
+from .fusion import QueryGroups
+from .fusion_fitting import FittingSample, choose_candidates, fit_fusions
+
+logger = logging.getLogger(__name__)
+
+FIT_TRIPLETS = 3000  # validation triplets that weights are fitted on, two queries each
+COSTLY_PAIRS = 50_000  # pairs that a cross-encoder scores for the fit
+SCORES_AT_ONCE = 2**22  # features of one kind that are in memory together, of all candidates of some queries
+HELD_OUT_SHARE = 0.1  # of the training triplets of a graph without a validation split
+TEXT_KINDS = ("text", "neighbors")
+
+
+def possible_kinds(scorer: TripletScorer | None) -> tuple[str, ...]:
+    """Returns the kinds of evidence that a graph with training triplets can have.
+
+    Args:
+        scorer: The scorer of the text model; None without one. Only a bi-encoder has vectors of neighbors.
+    """
+    if scorer is None:
+        return tuple(kind for kind in KINDS if kind not in TEXT_KINDS)
+    if not scorer.is_bi_encoder or scorer.model.score_function.query is None:
+        return tuple(kind for kind in KINDS if kind != "neighbors")
+    return KINDS
+
+
+def check_kinds(kinds: Collection[str], possible: Sequence[str] = KINDS) -> tuple[str, ...]:
+    """Returns kinds of evidence in their order.
+
+    Args:
+        kinds: Names of kinds.
+        possible: The kinds that there are.
+
+    Raises:
+        LassError: A kind is unknown or not possible, or there is none.
+    """
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise LassError(f"evidence {unknown[0]!r}; expected some of {', '.join(KINDS)}")
+    if missing := [kind for kind in kinds if kind not in possible]:
+        reason = "a bi-encoder" if "text" in possible or missing[0] == "neighbors" else "a text model"
+        raise LassError(f"evidence {missing[0]!r} needs {reason}; without one there are {', '.join(possible)}")
+    if not kinds:
+        raise LassError(f"no kind of evidence; expected some of {', '.join(possible)}")
+    return tuple(kind for kind in KINDS if kind in kinds)
+
+
+def hold_out_for_fitting(graph: KnowledgeGraph, seed: int = 42) -> KnowledgeGraph:
+    """Returns a graph whose validation split is a part of the training triplets, to fit weights on.
+
+    Args:
+        graph: A graph without a validation split.
+        seed: Seed of the choice.
+
+    Returns:
+        A graph with the same vocabularies, whose train split lacks the triplets that are held out.
+
+    Raises:
+        GraphError: The graph has fewer than two training triplets.
+    """
+    facts = training_facts(graph).triplets
+    count = min(FIT_TRIPLETS, max(1, int(HELD_OUT_SHARE * len(facts))))
+    if count >= len(facts):
+        raise GraphError(f"{len(facts)} training triplets; expected two or more, of which some are held out for a fit")
+    is_held_out = np.zeros(len(facts), dtype=bool)
+    is_held_out[np.random.default_rng(seed).permutation(len(facts))[:count]] = True
+    splits = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
+    splits.update(train=(facts[~is_held_out], None), validation=(facts[is_held_out], None))
+    return KnowledgeGraph(graph.entities, graph.relations, splits)
+
+
+def build_evidence(
+    graph: KnowledgeGraph,
+    model: LassForKGCompletion | None = None,
+    processor: LassProcessor | None = None,
+    kinds: Collection[str] | None = None,
+    *,
+    rules: RuleSet | None = None,
+    vectors: StructuralVectors | None = None,
+    rule_choices: dict[str, Any] | None = None,
+    vector_choices: dict[str, Any] | None = None,
+    minutes: float | None = None,
+    seed: int = 42,
+    quiet: bool = False,
+    index_folder: str | Path | None = None,
+    dtype: str = "auto",
+) -> FusedEvidence:
+    """Finds rules, trains structural vectors, and fits the weights of all evidence on validation.
+
+    A graph without a validation split holds out a part of its training triplets: all is found on the rest, fitted on
+    that part, and found once more on all. Several processes may call this; each does the whole work, but for the entity
+    vectors, which they share.
+
+    Args:
+        graph: The graph.
+        model: The text model, or None for evidence without text.
+        processor: Its processor.
+        kinds: The kinds of evidence, of `evidence.KINDS`; None for all that are possible.
+        rules: Rules in the numbers of the graph, such as edited ones; None finds them.
+        vectors: Structural vectors in the numbers of the graph; None trains them.
+        rule_choices: Further arguments of the search for rules.
+        vector_choices: Further arguments of the training of vectors.
+        minutes: The time that finding rules and training vectors may take together, half each; None for no limit.
+        seed: Seed of all random numbers.
+        quiet: Whether no progress bar is shown.
+        index_folder: The folder that keeps the entity vectors of a bi-encoder.
+        dtype: Precision of the text model, as in `TripletScorer`.
+
+    Returns:
+        The evidence.
+
+    Raises:
+        GraphError: The graph has no training triplets.
+        LassError: A kind is unknown or not possible.
+    """
+    scorer = None if model is None or processor is None else TripletScorer(model, processor.token_store(graph), dtype)
+    kinds = check_kinds(possible_kinds(scorer) if kinds is None else kinds, possible_kinds(scorer))
+    facts = training_facts(graph)
+
+    def find(own: Facts) -> tuple[RuleSet | None, StructuralVectors | None]:
+        limits: dict[str, Any] = {"minutes": None if minutes is None else minutes / 2, "seed": seed, "quiet": quiet}
+        found = rules, vectors
+        if rules is None and "rules" in kinds:
+            found = _find_rules(own, **limits, **rule_choices or {}), found[1]
+        if vectors is None and "vectors" in kinds:
+            found = found[0], _train_vectors(own, **limits, **vector_choices or {})
+        return found
+
+    fitting_graph = graph
+    if "validation" not in graph or not len(graph["validation"].positives):
+        fitting_graph = hold_out_for_fitting(graph, seed)
+        if scorer is not None and processes().is_main_process:
+            logger.warning(
+                "the graph has no validation split, so the weights are fitted on training triplets that the text model "
+                "may have been trained on, which would count it too high: hold out a validation split (lass-hf split)"
+            )
+    found = find(Facts.from_graph(fitting_graph))
+    sample = sample_for_fitting(fitting_graph, scorer, kinds, *found, seed, quiet, index_folder)
+    (fusion,) = fit_fusions(sample, [kinds], seed)
+    if fitting_graph is not graph:
+        found = find(facts)
+    return FusedEvidence(
+        kinds=kinds,
+        fusion=fusion,
+        rules=found[0],
+        vectors=found[1],
+        facts_fingerprint=facts_fingerprint(graph),
+        model_fingerprint=None if scorer is None else model_fingerprint(scorer.model),
+        entity_ids=list(graph.entities.ids),
+        relation_ids=list(graph.relations.ids),
+    )
+
+
+def refit_evidence(
+    evidence: FusedEvidence,
+    graph: KnowledgeGraph,
+    subsets: Sequence[Collection[str]],
+    scorer: TripletScorer | None = None,
+    seed: int = 42,
+    quiet: bool = False,
+    index_folder: str | Path | None = None,
+) -> list[FusedEvidence]:
+    """Fits weights for several subsets of the kinds of evidence, on one sample of queries.
+
+    Args:
+        evidence: The evidence.
+        graph: A graph with a validation split.
+        subsets: For each of the results its kinds.
+        scorer: The scorer of the text model, where kinds need it.
+        seed: Seed of the choice of queries and candidates.
+        quiet: Whether no progress bar is shown.
+        index_folder: The folder that keeps the entity vectors of a bi-encoder.
+
+    Returns:
+        For each subset the same rules and vectors, with other weights.
+
+    Raises:
+        GraphError: The graph has no validation split, or is another one.
+        LassError: A kind is unknown, or not one of the evidence.
+    """
+    evidence = evidence.renumber(graph)
+    for kinds in subsets:
+        check_kinds(kinds, evidence.kinds)
+    everything = [kind for kind in evidence.kinds if any(kind in kinds for kinds in subsets)]
+    graph["validation"]
+    sample = sample_for_fitting(graph, scorer, everything, evidence.rules, evidence.vectors, seed, quiet, index_folder)
+    return [
+        replace(evidence, kinds=check_kinds(kinds), fusion=fusion)
+        for kinds, fusion in zip(subsets, fit_fusions(sample, subsets, seed), strict=True)
+    ]
+
+
+def _find_rules(facts: Facts, **choices: Any) -> RuleSet:
+    from ..structure.rule_mining import mine_rules
+
+    return mine_rules(facts, **choices)
+
+
+def _train_vectors(facts: Facts, **choices: Any) -> StructuralVectors:
+    from ..structure.vector_training import train_vectors
+
+    return train_vectors(facts, **choices)
+
+
+def sample_for_fitting(
+    graph: KnowledgeGraph,
+    scorer: TripletScorer | None,
+    kinds: Collection[str],
+    rules: RuleSet | None,
+    vectors: StructuralVectors | None,
+    seed: int = 42,
+    quiet: bool = False,
+    index_folder: str | Path | None = None,
+) -> FittingSample:
+    """Computes the features of a seeded sample of validation queries, for the answer and some other candidates each.
+
+    Args:
+        graph: The graph, with a validation split.
+        scorer: The scorer of the text model, or None.
+        kinds: The kinds of evidence.
+        rules: The rules, or None.
+        vectors: The structural vectors, or None.
+        seed: Seed of the sample.
+        quiet: Whether no progress bar is shown.
+        index_folder: The folder that keeps the entity vectors of a bi-encoder.
+
+    Returns:
+        The sample.
+    """
+    facts = Facts.from_graph(graph)
+    evidence = collect_evidence(kinds, graph, facts, scorer, rules, vectors, index_folder, quiet)
+    groups = QueryGroups(facts, graph.num_entities)
+    rng = np.random.default_rng(seed)
+    triplets = np.unique(graph["validation"].positives, axis=0)
+    limit = FIT_TRIPLETS
+    if evidence.is_costly:
+        limit = min(limit, max(1, COSTLY_PAIRS // (2 * min(200, len(graph.candidates[0])))))
+    triplets = triplets[np.sort(rng.permutation(len(triplets))[:limit])]
+    size = max(1, SCORES_AT_ONCE // len(graph.candidates[0]))
+    parts = []
+    disable = quiet or not processes().is_main_process
+    with tqdm(total=2 * len(triplets), desc="sampling candidates", unit=" queries", disable=disable) as bar:
+        for slot in (0, 2):
+            for start in range(0, len(triplets), size):
+                part = triplets[start : start + size]
+                parts.append((*_sample_queries(evidence, graph, part, slot, rng), groups(part, slot)))
+                bar.update(len(part))
+    width = max(values.shape[1] for values, _, _ in parts)
+    padded = [
+        (
+            np.pad(values, ((0, 0), (0, width - values.shape[1]), (0, 0))),
+            np.pad(corrections, ((0, 0), (0, width - corrections.shape[1])), constant_values=-np.inf),
+            own,
+        )
+        for values, corrections, own in parts
+    ]
+    return FittingSample(
+        evidence.features,
+        evidence.kinds,
+        *(np.concatenate(arrays) for arrays in zip(*padded, strict=True)),
+        num_relations=graph.num_relations,
+    )
+
+
+def _sample_queries(
+    evidence: EvidenceSet, graph: KnowledgeGraph, triplets: np.ndarray, slot: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns values and corrections of the queries of some triplets, see `FittingSample`."""
+    candidates = graph.candidates[slot]
+    is_free = np.ones((len(triplets), len(candidates)), dtype=bool)
+    rows, values = graph.known.values(slot, triplets)
+    is_free[rows, np.searchsorted(candidates, values)] = False
+    features = evidence(triplets, slot, candidates, is_free, costly=False)
+    targets = np.searchsorted(candidates, triplets[:, slot])
+    columns, corrections = choose_candidates(features, is_free, targets, rng)
+    queries = np.arange(len(triplets))[:, None]
+    if evidence.is_costly:
+        mask = np.zeros_like(is_free)
+        mask[np.broadcast_to(queries, columns.shape)[np.isfinite(corrections)], columns[np.isfinite(corrections)]] = (
+            True
+        )
+        features = evidence(triplets, slot, candidates, mask)
+    chosen = features[:, queries, columns].transpose(1, 2, 0)
+    chosen[~np.isfinite(corrections)] = 0
+    return np.ascontiguousarray(chosen), corrections

@@ -1,0 +1,185 @@
+"""Fits the weights of a fusion by likelihood: the answer of each query against all candidates, of which it samples."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from .fusion import Fusion, num_groups
+
+BEST_OF_FEATURE = 48  # candidates of a query that are kept for being the best by a feature
+OTHERS = 128  # candidates that are drawn of the rest
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the prior, of which held-out likelihood chooses
+BASE_STRENGTH = 1e-2  # of the prior on the weights of all queries
+MAX_ITERATIONS = 200
+
+Features = Callable[[np.ndarray, int, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class FittingSample:
+    """Features of the answers of queries and of some other candidates.
+
+    Attributes:
+        features: The names of the F features.
+        kinds: The kind of each feature.
+        values: Float32 of shape (q, n, F). The first of the n candidates is the answer.
+        corrections: Float32 of shape (q, n): the log of the number of candidates that one stands for; -inf for none.
+        groups: The groups of the queries, int64 of shape (q, levels).
+        num_relations: The number of relations of the graph.
+    """
+
+    features: tuple[str, ...]
+    kinds: tuple[str, ...]
+    values: np.ndarray
+    corrections: np.ndarray
+    groups: np.ndarray
+    num_relations: int
+
+
+def choose_candidates(
+    features: np.ndarray, is_free: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chooses the candidates of queries that a fit looks at: the answer, the best by each feature, and some others.
+
+    Args:
+        features: Float32 of shape (F, q, c).
+        is_free: Bool of shape (q, c): candidates that compete with the answer, the answer not among them.
+        targets: The positions of the answers, int of shape (q,).
+        rng: Random numbers.
+
+    Returns:
+        Positions of candidates, int64 of shape (q, n), the answer first; and their corrections, float32 of shape (q,
+        n), see `FittingSample`.
+    """
+    num_queries, num_candidates = is_free.shape
+    rows = np.arange(num_queries)[:, None]
+    is_best = np.zeros_like(is_free)
+    count = min(BEST_OF_FEATURE, num_candidates)
+    for values in features:
+        best = np.argpartition(np.where(is_free, -values, np.inf), count - 1, axis=1)[:, :count]
+        is_best[rows, best] = True
+    is_best &= is_free
+    # A random number orders the rest; the best come before all of them, and what does not compete after all.
+    order = rng.random(is_free.shape, dtype=np.float32)
+    order[is_best] = -1
+    order[~is_free] = 2
+    num_free, num_best = is_free.sum(axis=1), is_best.sum(axis=1)
+    num_others = np.minimum(num_free - num_best, OTHERS)
+    size = int((num_best + num_others).max(initial=0))
+    chosen = np.argsort(order, axis=1)[:, :size]
+    position = np.arange(size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        stands_for = np.log((num_free - num_best) / num_others).astype(np.float32)[:, None]
+    corrections = np.where(position < num_best[:, None], np.float32(0), stands_for)
+    corrections = np.where(position < (num_best + num_others)[:, None], corrections, -np.inf)
+    first = np.zeros((num_queries, 1), dtype=np.float32)
+    return np.concatenate([targets[:, None], chosen], axis=1), np.concatenate([first, corrections], axis=1)
+
+
+def fit_fusions(sample: FittingSample, subsets: Sequence[Sequence[str]], seed: int = 42) -> list[Fusion]:
+    """Fits a fusion for each of several subsets of the kinds of evidence.
+
+    Args:
+        sample: The queries.
+        subsets: For each fusion the kinds that count.
+        seed: Seed of the halves of the queries that choose the strength of the prior.
+
+    Returns:
+        The fusions.
+    """
+    is_first_half = np.random.default_rng(seed).permutation(len(sample.values)) % 2 == 0
+    return [_fit_subset(sample, kinds, is_first_half) for kinds in subsets]
+
+
+def _fit_subset(sample: FittingSample, kinds: Sequence[str], is_first_half: np.ndarray) -> Fusion:
+    columns = [column for column, kind in enumerate(sample.kinds) if kind in kinds]
+    values = np.ascontiguousarray(sample.values[:, :, columns])
+    # Weights are fitted to features of the same spread, so that one prior fits all.
+    present = np.isfinite(sample.corrections)
+    spreads = np.array([values[:, :, column][present].std() for column in range(len(columns))])
+    values /= np.where(spreads > 0, spreads, 1).astype(np.float32)
+    likelihood = Likelihood(values, sample.corrections, sample.groups)
+    prior = np.ones(num_groups(sample.num_relations))
+    prior[0] = 0
+    strength = STRENGTHS[-1]
+    if is_first_half.any() and not is_first_half.all():
+        parts = [(likelihood.of(half), likelihood.of(~half)) for half in (is_first_half, ~is_first_half)]
+        starts = [np.zeros((len(prior), len(columns))) for _ in parts]
+        losses = []
+        for tried in reversed(STRENGTHS):
+            starts = [one.fit(tried * prior, start) for (one, _), start in zip(parts, starts, strict=True)]
+            losses.append(sum(other(start)[0] for (_, other), start in zip(parts, starts, strict=True)))
+            if losses[-1] > min(losses):
+                break
+        strength = STRENGTHS[::-1][int(np.argmin(losses))]
+    weights = likelihood.fit(strength * prior, np.zeros((len(prior), len(columns))))
+    weights = weights / np.where(spreads > 0, spreads, 1)
+    names = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
+    return Fusion(*names, weights.astype(np.float32), strength, len(values))
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The negative log-likelihood of the answers of queries, as a function of the weights of groups.
+
+    Attributes:
+        values: As in `FittingSample`.
+        corrections: As in `FittingSample`.
+        groups: As in `FittingSample`.
+    """
+
+    values: np.ndarray
+    corrections: np.ndarray
+    groups: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> "Likelihood":
+        """Returns the likelihood of chosen queries, bool of shape (q,)."""
+        return Likelihood(self.values[chosen], self.corrections[chosen], self.groups[chosen])
+
+    def __call__(self, weights_of_groups: np.ndarray) -> tuple[float, np.ndarray]:
+        """Returns the sum of the negative log-likelihoods, and its gradient.
+
+        Args:
+            weights_of_groups: Float64 of shape (G, F).
+
+        Returns:
+            The sum, and float64 of shape (G, F).
+        """
+        weights = torch.from_numpy(weights_of_groups[self.groups].sum(axis=1).astype(np.float32))
+        values = torch.from_numpy(self.values)
+        scores = torch.bmm(values, weights[:, :, None]).squeeze(2).double() + torch.from_numpy(self.corrections)
+        log_sums = torch.logsumexp(scores, 1)
+        loss = float((log_sums - scores[:, 0]).sum())
+        slopes = torch.exp(scores - log_sums[:, None]).float()
+        slopes[:, 0] -= 1
+        by_query = torch.bmm(slopes[:, None], values).squeeze(1).double().numpy()
+        gradient = np.zeros_like(weights_of_groups)
+        for level in self.groups.T:
+            np.add.at(gradient, level, by_query)
+        return loss, gradient
+
+    def fit(self, prior: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """Returns the weights of groups with the least loss.
+
+        Args:
+            prior: The strength of the L2 prior on the weights of each group, float64 of shape (G,).
+            start: Weights to begin with, float64 of shape (G, F).
+
+        Returns:
+            Float64 of shape (G, F).
+        """
+        strengths = np.maximum(prior, BASE_STRENGTH)[:, None]
+
+        def penalized(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            weights = flat.reshape(start.shape)
+            loss, gradient = self(weights)
+            loss += float((strengths * weights**2).sum()) / 2
+            return loss, (gradient + strengths * weights).reshape(-1)
+
+        options = {"maxiter": MAX_ITERATIONS, "maxcor": 20}
+        return minimize(penalized, start.reshape(-1), jac=True, method="L-BFGS-B", options=options).x.reshape(
+            start.shape
+        )

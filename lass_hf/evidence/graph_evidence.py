@@ -1,0 +1,122 @@
+"""Evidence of the graph: how frequent an entity is, what rules imply, and structural vectors."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..scoring.entity_frequencies import EntityFrequencies
+from ..structure.facts import Facts
+from ..structure.structural_vectors import StructuralVectors
+from .evidence import SparseEvidence, positions_of
+
+LEAST_PROBABILITY = 1e-3  # of a rule's answer that says anything: the unit of the logarithm of probabilities
+
+
+class FrequencyEvidence:
+    """How often an entity has the slot of the relation in the facts, and how many facts are about it at all.
+
+    Args:
+        facts: The facts.
+        num_entities: The number of entities of the graph; those beyond the facts' have none.
+    """
+
+    features = ("frequency_in_slot", "frequency")
+    kinds = ("frequency", "frequency")
+
+    def __init__(self, facts: Facts, num_entities: int):
+        self.counts = EntityFrequencies(facts.triplets, facts.num_entities)
+        degrees = np.bincount(facts.triplets[:, [0, 2]].reshape(-1), minlength=num_entities)
+        self.log_degrees = np.log1p(degrees.astype(np.float32))
+
+    def _of_relation(self, slot: int, relation: int, candidates: np.ndarray) -> np.ndarray:
+        """Returns the features of candidates for a relation: float32 of shape (2, c)."""
+        counts = self.counts.counts(slot, relation, len(self.log_degrees))[candidates]
+        return np.stack([np.log1p(counts), self.log_degrees[candidates]])
+
+    def __call__(self, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """See `Evidence.__call__`."""
+        features = np.empty((2, *mask.shape), dtype=np.float32)
+        for relation in np.unique(queries[:, 1]).tolist():
+            features[:, queries[:, 1] == relation] = self._of_relation(slot, relation, candidates)[:, None]
+        return features
+
+    def add(
+        self,
+        scores: np.ndarray,
+        weights: np.ndarray,
+        queries: np.ndarray,
+        slot: int,
+        candidates: np.ndarray,
+        mask: np.ndarray,
+    ) -> None:
+        """See `Evidence.add`."""
+        for relation in np.unique(queries[:, 1]).tolist():
+            rows = np.flatnonzero(queries[:, 1] == relation)
+            in_slot, degrees = self._of_relation(slot, relation, candidates)
+            # Sums of products one by one, so that equal candidates have equal scores.
+            scores[rows] += weights[0, rows, None] * in_slot + weights[1, rows, None] * degrees
+
+
+class RuleEvidence(SparseEvidence):
+    """What rules imply: the probability p of an answer, as log(1 + p / 0.001) and as -log(1 - p).
+
+    The first tells unlikely answers apart, the second, a sum over rules of a noisy-or, the likely ones.
+
+    Args:
+        scorer: The scorer of the rules over the facts.
+        num_entities: The number of entities of the graph; nothing is implied for those beyond the facts'.
+    """
+
+    features = ("rules_log", "rules_sum")
+    kinds = ("rules", "rules")
+
+    def __init__(self, scorer: Any, num_entities: int):
+        self.scorer = scorer
+        self.num_entities = num_entities
+
+    def pairs(
+        self, queries: np.ndarray, slot: int, candidates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `SparseEvidence.pairs`."""
+        found = self.scorer.scores(queries, slot).tocoo()
+        columns = positions_of(candidates, self.num_entities)[found.col]
+        kept = np.flatnonzero(columns >= 0)
+        sums = found.data[kept].astype(np.float32)
+        logs = np.log1p(-np.expm1(-sums) / np.float32(LEAST_PROBABILITY))
+        return found.row[kept], columns[kept], np.stack([logs, sums])
+
+
+class StructuralVectorEvidence:
+    """The scores of structural vectors, less their mean over all entities that have a vector.
+
+    The mean is that of an inner product with the mean vector, so vectors are centered, and an entity without one has 0.
+    A further dimension tells whether an entity has a vector.
+
+    Args:
+        vectors: The vectors.
+        num_entities: The number of entities of the graph; those beyond the vectors' have none.
+    """
+
+    features = ("vectors", "has_vector")
+    kinds = ("vectors", "vectors")
+    block_of_feature = (0, 1)
+
+    def __init__(self, vectors: StructuralVectors, num_entities: int):
+        self.vectors = vectors
+        self.has_vector = np.zeros(num_entities, dtype=bool)
+        self.has_vector[: len(vectors.has_vector)] = vectors.has_vector
+        own = np.flatnonzero(self.has_vector)
+        candidates = vectors.candidate_vectors()
+        centered = np.zeros((num_entities, candidates.shape[1]), dtype=np.float32)
+        if len(own):
+            centered[own] = candidates[own] - candidates[own].mean(axis=0, dtype=np.float64)
+        self.blocks = [torch.from_numpy(centered), torch.from_numpy(self.has_vector.astype(np.float32)[:, None])]
+
+    def query_vectors(self, queries: np.ndarray, slot: int) -> list[Tensor]:
+        """See `VectorEvidence.query_vectors`."""
+        known = self.has_vector[queries[:, 2 - slot]]
+        result = np.zeros((len(queries), self.blocks[0].shape[1]), dtype=np.float32)
+        result[known] = self.vectors.query_vectors(queries[known], slot)
+        return [torch.from_numpy(result), torch.from_numpy(known.astype(np.float32)[:, None])]
