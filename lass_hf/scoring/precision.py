@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..core.errors import LassError
+from ..utils.environment import multiplies_bfloat16
 
 if TYPE_CHECKING:
     import torch
@@ -29,9 +30,4 @@ def scoring_dtype(dtype: str, device: "torch.device") -> "torch.dtype | None":
         raise LassError(f"dtype={dtype!r}; expected one of {', '.join(DTYPES)}")
     if dtype != "auto":
         return getattr(torch, dtype)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    else:
-        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if native else None
+    return torch.bfloat16 if multiplies_bfloat16(device.type) else None

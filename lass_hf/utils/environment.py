@@ -1,7 +1,8 @@
 """The environment of a run: its command line, library versions, hardware, commit, and number of processes.
 
 A measured figure depends on these besides the code's arguments. Nothing is probed at import; a run probes once, with
-`environment()`. No function imports torch: a program that has not imported it measures nothing that depends on it.
+`environment()`. No figure of a run imports torch: a program that has not imported it measures nothing that depends on
+it.
 """
 
 import os
@@ -42,14 +43,23 @@ def machine() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     if torch is None:
         return {"cpu": platform.processor(), "cores": os.cpu_count()}
-    capabilities = torch.cpu.get_capabilities()
     return {
-        "cpu": capabilities.get("cpu_name") or platform.processor(),
+        "cpu": torch.cpu.get_capabilities().get("cpu_name") or platform.processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "cpu_bfloat16": bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")),
+        "cpu_bfloat16": multiplies_bfloat16("cpu"),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def multiplies_bfloat16(device_type: str) -> bool:
+    """Returns whether devices of a type multiply bfloat16 natively; emulated bfloat16 is slow."""
+    import torch
+
+    if device_type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return device_type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def git_commit() -> str | None:
