@@ -1,10 +1,12 @@
 """What a kind of evidence is: features of the candidates of queries, of which 0 says nothing."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from torch import Tensor
+
+from ..scoring.triplet_scorer import TripletScorer
 
 KINDS = ("text", "neighbors", "frequency", "rules", "vectors")
 
@@ -56,6 +58,15 @@ class Evidence(Protocol):
         """
         ...
 
+    def over(self, scorer: TripletScorer, /) -> Self:
+        """Returns the evidence over more entities: those that are new to the graph, of which only texts are known.
+
+        Args:
+            scorer: The scorer of the text model, whose store has the texts of the graph's entities and, behind them, of
+                the new ones.
+        """
+        ...
+
 
 class VectorEvidence(Protocol):
     """Evidence whose features are inner products, so that all of them are one product of concatenated vectors.
@@ -76,12 +87,20 @@ class VectorEvidence(Protocol):
         """Returns for each feature the vectors of queries, float32 of shape (q, k of its block); 0 says nothing."""
         ...
 
+    def over(self, scorer: TripletScorer, /) -> Self:
+        """See `Evidence.over`."""
+        ...
+
 
 class SparseEvidence(ABC):
     """Evidence that knows something about few candidates of each query."""
 
     features: tuple[str, ...]
     kinds: tuple[str, ...]
+
+    @abstractmethod
+    def over(self, scorer: TripletScorer) -> Self:
+        """See `Evidence.over`."""
 
     @abstractmethod
     def pairs(

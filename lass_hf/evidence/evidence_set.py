@@ -1,6 +1,7 @@
 """All evidence that a graph and a text model give: its features, and their weighted sum as one product of vectors."""
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ from torch import Tensor
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
-from ..scoring.candidate_scores import scorer_from_index, scorer_from_triplets
 from ..scoring.candidate_vectors import CandidateVectors
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
@@ -71,6 +71,24 @@ class EvidenceSet:
                 features[number : number + len(other.features)] = other(queries, slot, candidates, mask)
             number += len(other.features)
         return features
+
+    def over(self, scorer: TripletScorer) -> "EvidenceSet":
+        """Returns the evidence over more entities, see `Evidence.over`."""
+        result, size = copy(self), len(self.matrix)
+        result.products = [product.over(scorer) for product in self.products]
+        result.others = [other.over(scorer) for other in self.others]
+        blocks = [block[size:] for product in result.products for block in product.blocks]
+        num_new = scorer.store.num_entities - size
+        new = torch.cat(blocks, 1).to(self.matrix.device) if blocks else self.matrix.new_zeros(num_new, 1)
+        result.matrix = torch.cat([self.matrix, new])
+        # A new entity has the row of an old one with the same text, if that one has no neighbors and no vectors either.
+        first = self.first_with_same_row
+        for entity in range(size, size + num_new):
+            same = int(scorer.store.first_with_same_text[0][entity])
+            is_same = torch.equal(result.matrix[same], result.matrix[entity])
+            first = np.append(first, first[same] if is_same and same < entity else entity)
+        result.first_with_same_row = first
+        return result
 
     @property
     def is_costly(self) -> bool:
@@ -154,6 +172,7 @@ def collect_evidence(
     vectors: StructuralVectors | None = None,
     index_folder: str | Path | None = None,
     quiet: bool = True,
+    shared: bool = True,
 ) -> EvidenceSet:
     """Makes the evidence of some kinds.
 
@@ -166,6 +185,7 @@ def collect_evidence(
         vectors: The structural vectors, for "vectors".
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
         quiet: Whether no progress bar is shown while entities are encoded.
+        shared: Whether several processes, which must all call this function, share the encoding.
 
     Returns:
         The evidence.
@@ -184,12 +204,12 @@ def collect_evidence(
     if scorer is not None and {"text", "neighbors"} & set(kinds):
         device = scorer.model.device
         if not scorer.is_bi_encoder:
-            others.append(TextScoreEvidence(scorer_from_triplets(scorer.score)))
+            others.append(TextScoreEvidence(scorer))
         else:
-            index = build_entity_index(scorer, index_folder, quiet)
+            index = build_entity_index(scorer, index_folder, quiet, shared)
             if scorer.model.score_function.query is None:
                 own = CandidateVectors(index, scorer.store.first_with_same_text[0])
-                others.append(TextScoreEvidence(scorer_from_index(scorer, own)))
+                others.append(TextScoreEvidence(scorer, own))
             else:
                 products.append(TextVectorEvidence(scorer, index, facts.triplets, "neighbors" in kinds))
         others.append(SameTextEvidence(scorer.store.first_with_same_text[0], "text"))

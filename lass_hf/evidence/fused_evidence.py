@@ -1,6 +1,7 @@
 """All evidence of one graph: what was found and trained, and the weights by which it becomes one score."""
 
 import json
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +46,11 @@ class FusedEvidence:
     relation_ids: list[str]
 
     def bind(
-        self, graph: KnowledgeGraph, scorer: TripletScorer | None = None, index_folder: str | Path | None = None
+        self,
+        graph: KnowledgeGraph,
+        scorer: TripletScorer | None = None,
+        index_folder: str | Path | None = None,
+        shared: bool = True,
     ) -> "BoundEvidence":
         """Makes the evidence ready to score candidates of a graph.
 
@@ -54,6 +59,7 @@ class FusedEvidence:
                 so may be its entities.
             scorer: The scorer of the text model over the graph's texts; None where `kinds` have no text.
             index_folder: The folder that keeps the entity vectors of a bi-encoder.
+            shared: Whether several processes, which must all call this method, share the encoding of entities.
 
         Returns:
             The evidence, which scores candidates.
@@ -62,7 +68,7 @@ class FusedEvidence:
             GraphError: The evidence is that of another graph, or the graph has no training triplets.
             LassError: The evidence needs a text model and there is none.
         """
-        return BoundEvidence(self.renumber(graph), graph, scorer, index_folder)
+        return BoundEvidence(self.renumber(graph), graph, scorer, index_folder, shared)
 
     def renumber(self, graph: KnowledgeGraph) -> "FusedEvidence":
         """Returns the evidence with the numbers that entities and relations have in a graph.
@@ -136,6 +142,7 @@ class BoundEvidence:
         graph: The graph.
         scorer: The scorer of the text model, or None.
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
+        shared: As in `FusedEvidence.bind`.
 
     Attributes:
         evidence: The evidence.
@@ -149,11 +156,12 @@ class BoundEvidence:
         graph: KnowledgeGraph,
         scorer: TripletScorer | None = None,
         index_folder: str | Path | None = None,
+        shared: bool = True,
     ):
         self.evidence, self.graph, self.scorer = evidence, graph, scorer
         facts = training_facts(graph)
         self._set: EvidenceSet = collect_evidence(
-            evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder
+            evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder, shared=shared
         )
         self._groups = QueryGroups(facts, len(self._set.matrix))
         fusion = evidence.fusion
@@ -163,6 +171,16 @@ class BoundEvidence:
                 f"{', '.join(self._set.features)}: add evidence again"
             )
         self._columns = np.array([self._set.features.index(name) for name in fusion.features])
+
+    def with_scorer(self, scorer: TripletScorer) -> "BoundEvidence":
+        """Returns the evidence with the texts of entities that are new to the graph, which have no other evidence.
+
+        Args:
+            scorer: The scorer of the same model, whose store has the texts of new entities behind those of the graph.
+        """
+        result = copy(self)
+        result.scorer, result._set = scorer, self._set.over(scorer)
+        return result
 
     def _weights(self, queries: np.ndarray, slot: int) -> np.ndarray:
         """Returns the weight of each feature of the set for each query: float32 of shape (F, q)."""

@@ -38,12 +38,15 @@ class QueryGroups:
             queries: Int triplets of shape (q, 3); their values in `slot` are ignored.
             slot: 0 or 2.
 
+        An entity that is new to the graph has no known answers and no facts.
+
         Returns:
             Int64 of shape (q, 5): rows of `Fusion.weights_of_groups`.
         """
         side = slot // 2
-        known = np.searchsorted(BINS, self.known.count(slot, queries), side="right")
-        degrees = np.searchsorted(BINS, self.degrees[queries[:, 2 - slot]], side="right")
+        counts, old = np.zeros((2, len(queries)), dtype=np.int64), queries[:, 2 - slot] < len(self.degrees)
+        counts[:, old] = self.known.count(slot, queries[old]), self.degrees[queries[old, 2 - slot]]
+        known, degrees = np.searchsorted(BINS, counts, side="right")
         first = first_groups(self.num_relations)
         levels = [np.zeros_like(known), np.full_like(known, side), 2 * queries[:, 1] + side]
         return first + np.stack([*levels, NUM_BINS * side + known, NUM_BINS * side + degrees], axis=1)

@@ -1,5 +1,6 @@
 """Evidence of the graph: how frequent an entity is, what rules imply, and structural vectors."""
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -7,11 +8,17 @@ import torch
 from torch import Tensor
 
 from ..scoring.entity_frequencies import EntityFrequencies
+from ..scoring.triplet_scorer import TripletScorer
 from ..structure.facts import Facts
 from ..structure.structural_vectors import StructuralVectors
 from .evidence import SparseEvidence, positions_of
 
 LEAST_PROBABILITY = 1e-3  # of a rule's answer that says anything: the unit of the logarithm of probabilities
+
+
+def padded(values: np.ndarray, size: int) -> np.ndarray:
+    """Returns the values of entities with 0 for those that are new to the graph: of shape (size,)."""
+    return np.pad(values, (0, size - len(values)))
 
 
 class FrequencyEvidence:
@@ -29,6 +36,12 @@ class FrequencyEvidence:
         self.counts = EntityFrequencies(facts.triplets, facts.num_entities)
         degrees = np.bincount(facts.triplets[:, [0, 2]].reshape(-1), minlength=num_entities)
         self.log_degrees = np.log1p(degrees.astype(np.float32))
+
+    def over(self, scorer: TripletScorer) -> "FrequencyEvidence":
+        """See `Evidence.over`."""
+        result = copy(self)
+        result.log_degrees = padded(self.log_degrees, scorer.store.num_entities)
+        return result
 
     def _of_relation(self, slot: int, relation: int, candidates: np.ndarray) -> np.ndarray:
         """Returns the features of candidates for a relation: float32 of shape (2, c)."""
@@ -74,18 +87,25 @@ class RuleEvidence(SparseEvidence):
 
     def __init__(self, scorer: Any, num_entities: int):
         self.scorer = scorer
-        self.num_entities = num_entities
+        self.num_known = self.num_entities = num_entities
+
+    def over(self, scorer: TripletScorer) -> "RuleEvidence":
+        """See `Evidence.over`."""
+        result = copy(self)
+        result.num_entities = scorer.store.num_entities
+        return result
 
     def pairs(
         self, queries: np.ndarray, slot: int, candidates: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `SparseEvidence.pairs`."""
-        found = self.scorer.scores(queries, slot).tocoo()
+        known = np.flatnonzero(queries[:, 2 - slot] < self.num_known)
+        found = self.scorer.scores(queries[known], slot).tocoo()
         columns = positions_of(candidates, self.num_entities)[found.col]
         kept = np.flatnonzero(columns >= 0)
         sums = found.data[kept].astype(np.float32)
         logs = np.log1p(-np.expm1(-sums) / np.float32(LEAST_PROBABILITY))
-        return found.row[kept], columns[kept], np.stack([logs, sums])
+        return known[found.row[kept]], columns[kept], np.stack([logs, sums])
 
 
 class StructuralVectorEvidence:
@@ -113,6 +133,15 @@ class StructuralVectorEvidence:
         if len(own):
             centered[own] = candidates[own] - candidates[own].mean(axis=0, dtype=np.float64)
         self.blocks = [torch.from_numpy(centered), torch.from_numpy(self.has_vector.astype(np.float32)[:, None])]
+
+    def over(self, scorer: TripletScorer) -> "StructuralVectorEvidence":
+        """See `Evidence.over`."""
+        result, size = copy(self), scorer.store.num_entities
+        result.has_vector = padded(self.has_vector, size)
+        result.blocks = [
+            torch.cat([block, block.new_zeros(size - len(block), block.shape[1])]) for block in self.blocks
+        ]
+        return result
 
     def query_vectors(self, queries: np.ndarray, slot: int) -> list[Tensor]:
         """See `VectorEvidence.query_vectors`."""

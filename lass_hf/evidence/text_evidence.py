@@ -1,12 +1,14 @@
 """Evidence of a text model: scores of texts, texts of neighbors, and that a candidate has the query's own text."""
 
+from copy import copy
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from ..scoring.candidate_scores import CandidateScorer
-from ..scoring.candidate_vectors import ENTITIES_MIXED_AT_ONCE, Neighborhoods, find_neighbors
+from ..scoring.candidate_scores import CandidateScorer, scorer_from_index, scorer_from_triplets
+from ..scoring.candidate_vectors import ENTITIES_MIXED_AT_ONCE, CandidateVectors, Neighborhoods, find_neighbors
 from ..scoring.entity_index import EntityIndex
 from ..scoring.triplet_scorer import TripletScorer
 from .evidence import SparseEvidence
@@ -48,6 +50,20 @@ class TextVectorEvidence:
             vectors += [texts, torch.cat([neighbors, torch.zeros_like(length)], 1), neighbors]
         return vectors
 
+    def over(self, scorer: TripletScorer) -> "TextVectorEvidence":
+        """See `Evidence.over`."""
+        result, size = copy(self), len(self.blocks[0])
+        new = np.arange(size, scorer.store.num_entities)
+        own = scorer.encode_entities(new).float().cpu()
+        own = torch.cat([self.blocks[0], torch.cat([own, own.square().sum(1, keepdim=True)], 1)])
+        own[size:] = own[scorer.store.first_with_same_text[0][new]]
+        result.scorer = scorer
+        result.blocks = [
+            own,
+            *(torch.cat([block, block.new_zeros(len(new), block.shape[1])]) for block in self.blocks[1:]),
+        ]
+        return result
+
 
 def _means_of_neighbors(vectors: Tensor, neighborhoods: Neighborhoods) -> Tensor:
     """Returns the mean of the vectors of each entity's neighbors, 0 without neighbors: float32 of shape (E, k)."""
@@ -67,13 +83,25 @@ class TextScoreEvidence:
     """The score of any text model: of a cross-encoder, or of a bi-encoder whose score function has no query vector.
 
     Args:
-        score_candidates: The model's scorer of candidates.
+        scorer: The scorer of the model.
+        vectors: The vectors of the entities, for a bi-encoder.
     """
 
     features, kinds = ("text",), ("text",)
 
-    def __init__(self, score_candidates: CandidateScorer):
-        self.score_candidates = score_candidates
+    def __init__(self, scorer: TripletScorer, vectors: CandidateVectors | None = None):
+        self.vectors = vectors
+        self.score_candidates: CandidateScorer = (
+            scorer_from_triplets(scorer.score) if vectors is None else scorer_from_index(scorer, vectors)
+        )
+
+    def over(self, scorer: TripletScorer) -> "TextScoreEvidence":
+        """See `Evidence.over`."""
+        vectors = self.vectors
+        if vectors is not None:
+            new = np.arange(vectors.index.num_entities, scorer.store.num_entities)
+            vectors = vectors.with_entities(scorer.encode_entities(new), scorer.store.first_with_same_text[0])
+        return TextScoreEvidence(scorer, vectors)
 
     def __call__(self, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """See `Evidence.__call__`."""
@@ -105,6 +133,11 @@ class SameTextEvidence(SparseEvidence):
     def __init__(self, first_with_same_text: np.ndarray, kind: str):
         self.texts = first_with_same_text
         self.kinds = (kind,)
+
+    def over(self, scorer: TripletScorer) -> "SameTextEvidence":
+        """See `Evidence.over`."""
+        texts = scorer.store.first_with_same_text[0]
+        return SameTextEvidence(texts if self.kinds == ("text",) else np.arange(len(texts)), *self.kinds)
 
     def pairs(
         self, queries: np.ndarray, slot: int, candidates: np.ndarray

@@ -111,7 +111,9 @@ class CandidateRanker:
     @cached_property
     def bound_evidence(self) -> BoundEvidence | None:
         """The evidence beside the words, over this graph; made at first use. None where words alone count."""
-        return None if self.evidence is None else self.evidence.bind(self.graph, self.scorer, self._index_folder)
+        if self.evidence is None:
+            return None
+        return self.evidence.bind(self.graph, self.scorer, self._index_folder, shared=False)
 
     def judge(
         self, triplets: np.ndarray, new_texts: Sequence[str] = (), on_progress: OnProgress | None = None

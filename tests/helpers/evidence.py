@@ -15,8 +15,10 @@ class FakeEvidence:
 
     bound: list = field(default_factory=list)  # the arguments of each `bind`
 
-    def bind(self, graph, scorer=None, index_folder=None):
-        self.bound.append((graph, scorer, index_folder))
+    kinds = ("text", "rules")
+
+    def bind(self, graph, scorer=None, index_folder=None, shared=True):
+        self.bound.append((graph, scorer, index_folder, shared))
         return FakeBound(graph, scorer)
 
 

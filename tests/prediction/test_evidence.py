@@ -140,4 +140,4 @@ def test_evidence_is_bound_once_to_the_graph_the_scorer_and_the_index_folder(gra
     assert not evidence.bound
     for _ in range(2):
         predictor.predict(**QUERY)
-    assert evidence.bound == [(predictor.graph, predictor.scorer, tmp_path / "index")]
+    assert evidence.bound == [(predictor.graph, predictor.scorer, tmp_path / "index", False)]
