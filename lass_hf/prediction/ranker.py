@@ -150,7 +150,8 @@ class CandidateRanker:
         """Ranks candidates for the open slot of each query.
 
         With evidence beside the words, the score of a head or a tail is the logarithm of its probability among all
-        candidates, but a constant for each query. An entity that is new to the graph has words only.
+        candidates, but a constant for each query. An entity that is new to the graph has words only, as one without
+        facts has.
 
         Args:
             queries: Int of shape (q, 3); the entry in a query's open slot is ignored.

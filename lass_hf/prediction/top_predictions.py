@@ -5,6 +5,7 @@ integers behind its own.
 """
 
 from collections.abc import Callable
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,14 @@ def as_rows(scored: np.ndarray) -> list[dict[str, Any]]:
         where evidence counts, `shares`, what each kind adds to the score.
     """
     rows: list[dict[str, Any]] = []
-    for _, score, known, label, probability, shares in scored.tolist():
+    for (score, known, label, probability), shares in zip(
+        scored[["score", "known", "label", "probability"]].tolist(), scored["shares"].tolist(), strict=True
+    ):
         row = {"score": score, "known": known}
-        if not np.isnan(probability):
+        if not isnan(probability):
             row |= {"label": "true" if label else "false", "probability": probability}
-        if not np.isnan(shares).all():
-            row["shares"] = {kind: share for kind, share in zip(KINDS, shares, strict=True) if not np.isnan(share)}
+        if counting := {kind: share for kind, share in zip(KINDS, shares, strict=True) if not isnan(share)}:
+            row["shares"] = counting
         rows.append(row)
     return rows
 

@@ -114,6 +114,8 @@ class StructuralVectors:
                 return "NaN or infinite"
         if self.has_vector.dtype != bool or self.has_vector.shape != self.entities.shape[:1]:
             return f"{self.has_vector.dtype} of shape {self.has_vector.shape}; expected a bool for each entity"
-        if len(self.relations) % 2 or (STRUCTURAL_SCORES[self.score_function].is_complex and self.entities.shape[1] % 2):
+        if len(self.relations) % 2 or (
+            STRUCTURAL_SCORES[self.score_function].is_complex and self.entities.shape[1] % 2
+        ):
             return f"{self.entities.shape[1]} numbers and {len(self.relations)} relations; expected even numbers"
         return None

@@ -72,7 +72,9 @@ class VectorChoices:
             if value is not None and not 0 < value < float("inf"):
                 raise LassError(f"{name}={value}; expected a number above 0")
         if self.dim and self.dim % 2 and STRUCTURAL_SCORES[self.score_function].is_complex:
-            raise LassError(f"dim={self.dim}; expected an even number for {self.score_function}, whose vectors are complex")
+            raise LassError(
+                f"dim={self.dim}; expected an even number for {self.score_function}, whose vectors are complex"
+            )
 
     def for_facts(self, facts: Facts) -> "VectorChoices":
         """Returns these choices with a value for each that is None, by the numbers of entities and triplets."""

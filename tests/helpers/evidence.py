@@ -30,18 +30,15 @@ class FakeBound:
         return FakeBound(self.graph, scorer)
 
     def features(self, queries, slot, candidates):
-        """The two features of each pair, one at a time."""
+        """The two features of each pair."""
         if slot == 1:
             raise LassError("evidence ranks heads and tails")
-        text, implied = np.zeros((2, len(queries), len(candidates)), dtype=np.float32)
-        for row, query in enumerate(queries):
-            for column, candidate in enumerate(candidates):
-                triplet = query.copy()
-                triplet[slot] = candidate
-                text[row, column] = self.scorer.score(triplet[None], slot)[0]
-                ends = triplet[[0, 2]]
-                implied[row, column] = ends[0] % 2 == ends[1] % 2 and (ends < self.graph.num_entities).all()
-        return text, implied
+        triplets = np.repeat(queries, len(candidates), axis=0)
+        triplets[:, slot] = np.tile(candidates, len(queries))
+        ends = triplets[:, [0, 2]]
+        implied = (ends[:, 0] % 2 == ends[:, 1] % 2) & (ends < self.graph.num_entities).all(axis=1)
+        text = self.scorer.score(triplets, slot)
+        return [one.reshape(len(queries), -1).astype(np.float32) for one in (text, implied)]
 
     def score_candidates(self, queries, slot, candidates, mask, progress=None):
         text, implied = self.features(queries, slot, candidates)
