@@ -18,12 +18,13 @@ from ..structure.facts import Facts
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..utils.distributed import processes
-from ..utils.fingerprints import model_fingerprint
+from ..utils.fingerprints import scores_fingerprint
 from .evidence import KINDS
 from .evidence_set import EvidenceSet, collect_evidence
 from .fused_evidence import FusedEvidence, facts_fingerprint, training_facts
 from .fusion import QueryGroups
 from .fusion_fitting import FittingSample, choose_candidates, fit_fusions
+from .text_evidence import has_text_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def possible_kinds(scorer: TripletScorer | None) -> tuple[str, ...]:
     """
     if scorer is None:
         return tuple(kind for kind in KINDS if kind not in TEXT_KINDS)
-    if not scorer.is_bi_encoder or scorer.model.score_function.query is None:
+    if not has_text_vectors(scorer):
         return tuple(kind for kind in KINDS if kind != "neighbors")
     return KINDS
 
@@ -167,9 +168,10 @@ def build_evidence(
         rules=found[0],
         vectors=found[1],
         facts_fingerprint=facts_fingerprint(graph),
-        model_fingerprint=None if scorer is None else model_fingerprint(scorer.model),
+        model_fingerprint=None if model is None else scores_fingerprint(model),  # as loaded, in any precision
         entity_ids=list(graph.entities.ids),
         relation_ids=list(graph.relations.ids),
+        fitted_on={"split": "validation" if fitting_graph is graph else "held out of train", "seed": seed},
     )
 
 
@@ -207,7 +209,7 @@ def refit_evidence(
     graph["validation"]
     sample = sample_for_fitting(graph, scorer, everything, evidence.rules, evidence.vectors, seed, quiet, index_folder)
     return [
-        replace(evidence, kinds=check_kinds(kinds), fusion=fusion)
+        replace(evidence, kinds=check_kinds(kinds), fusion=fusion, fitted_on={"split": "validation", "seed": seed})
         for kinds, fusion in zip(subsets, fit_fusions(sample, subsets, seed), strict=True)
     ]
 

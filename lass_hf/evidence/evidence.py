@@ -1,7 +1,7 @@
 """What a kind of evidence is: features of the candidates of queries, of which 0 says nothing."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -58,13 +58,8 @@ class Evidence(Protocol):
         """
         ...
 
-    def over(self, scorer: TripletScorer, /) -> Self:
-        """Returns the evidence over more entities: those that are new to the graph, of which only texts are known.
-
-        Args:
-            scorer: The scorer of the text model, whose store has the texts of the graph's entities and, behind them, of
-                the new ones.
-        """
+    def with_scorer(self, scorer: TripletScorer, /) -> "Evidence":
+        """Returns the evidence for a scorer whose store has new entities, about which it knows no facts."""
         ...
 
 
@@ -87,8 +82,12 @@ class VectorEvidence(Protocol):
         """Returns for each feature the vectors of queries, float32 of shape (q, k of its block); 0 says nothing."""
         ...
 
-    def over(self, scorer: TripletScorer, /) -> Self:
-        """See `Evidence.over`."""
+    def with_scorer(self, scorer: TripletScorer, /) -> "VectorEvidence":
+        """See `Evidence.with_scorer`."""
+        ...
+
+    def new_rows(self, entities: np.ndarray, /) -> list[Tensor]:
+        """Returns for each block the vectors of entities that are new to the graph, float32 of shape (n, k)."""
         ...
 
 
@@ -99,8 +98,8 @@ class SparseEvidence(ABC):
     kinds: tuple[str, ...]
 
     @abstractmethod
-    def over(self, scorer: TripletScorer) -> Self:
-        """See `Evidence.over`."""
+    def with_scorer(self, scorer: TripletScorer) -> "SparseEvidence":
+        """See `Evidence.with_scorer`."""
 
     @abstractmethod
     def pairs(

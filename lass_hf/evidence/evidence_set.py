@@ -1,7 +1,7 @@
 """All evidence that a graph and a text model give: its features, and their weighted sum as one product of vectors."""
 
+import copy
 from collections.abc import Collection, Sequence
-from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
-from ..scoring.candidate_vectors import CandidateVectors
+from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
 from ..structure.facts import Facts
@@ -18,7 +18,7 @@ from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from .evidence import Evidence, VectorEvidence
 from .graph_evidence import FrequencyEvidence, RuleEvidence, StructuralVectorEvidence
-from .text_evidence import SameTextEvidence, TextScoreEvidence, TextVectorEvidence
+from .text_evidence import SameTextEvidence, TextScoreEvidence, TextVectorEvidence, has_text_vectors
 
 ROWS_AT_ONCE = 2**14  # Rows of candidates that are compared with each other together.
 
@@ -27,7 +27,7 @@ class EvidenceSet:
     """Several pieces of evidence. Features are those of the inner products first, then those of the others.
 
     Args:
-        products: Evidence whose features are inner products.
+        products: Evidence whose features are inner products. Their blocks become views of one matrix.
         others: Other evidence.
         num_entities: The number E of entities.
         device: The device of the inner products.
@@ -35,8 +35,9 @@ class EvidenceSet:
     Attributes:
         features: The names of the F features.
         kinds: The kind of each feature.
-        matrix: The vectors of all entities as candidates, all blocks side by side, float32 of shape (E, k).
-        first_with_same_row: For each entity the first one with the same row of `matrix`, int64 of shape (E,).
+        index: The vectors of all entities as candidates, all blocks side by side. A last column brings them to one
+            length, so that the nearest vector of a query is that with the highest inner product.
+        first_with_same_row: For each entity the first one with the same row, int64 of shape (E,).
     """
 
     def __init__(
@@ -50,45 +51,58 @@ class EvidenceSet:
         everything = [*self.products, *self.others]
         self.features = tuple(name for one in everything for name in one.features)
         self.kinds = tuple(kind for one in everything for kind in one.kinds)
-        blocks = [block for one in self.products for block in one.blocks]
-        # Without inner products one column of zeros keeps the product.
-        self.matrix = torch.cat(blocks, 1).to(device) if blocks else torch.zeros(num_entities, 1, device=device)
-        self.first_with_same_row = _first_with_same_row(self.matrix)
+        matrix = _side_by_side([block for one in self.products for block in one.blocks], num_entities, device)
+        self._length = float(matrix.square().sum(1).max().clamp(min=0))
+        self._hashes = _hash_rows(matrix)
+        self.first_with_same_row = _first_with_same(self._hashes)
+        self.index = EntityIndex([self._with_length(matrix)])
+        start = 0
+        for product in self.products:
+            for number, block in enumerate(product.blocks):
+                product.blocks[number] = self.index.blocks[0][:, start : start + block.shape[1]]
+                start += block.shape[1]
+
+    def _with_length(self, matrix: Tensor) -> Tensor:
+        missing = (self._length - matrix.square().sum(1, keepdim=True)).clamp(min=0).sqrt()
+        return torch.cat([matrix, missing], 1)
+
+    def with_scorer(self, scorer: TripletScorer) -> "EvidenceSet":
+        """Returns the evidence for the texts of another scorer, whose store has new entities after the others.
+
+        Args:
+            scorer: The scorer of the same model.
+        """
+        other = copy.copy(self)
+        other.products = [product.with_scorer(scorer) for product in self.products]
+        other.others = [one.with_scorer(scorer) for one in self.others]
+        new = np.arange(self.index.num_entities, scorer.store.num_entities)
+        if len(new):
+            blocks = [block for product in other.products for block in product.new_rows(new)]
+            matrix = _side_by_side(blocks, len(new), self.index.blocks[0].device)
+            other._hashes = np.concatenate([self._hashes, _hash_rows(matrix)])
+            other.first_with_same_row = _first_with_same(other._hashes)
+            other.index = EntityIndex([*self.index.blocks, self._with_length(matrix)])
+        return other
 
     def __call__(
         self, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray, costly: bool = True
     ) -> np.ndarray:
         """Returns all features, see `Evidence.__call__`; those of a cross-encoder are 0 if not `costly`."""
         features = np.zeros((len(self.features), *mask.shape), dtype=np.float32)
-        number = 0
+        number, column = 0, 0
+        rows = self.index.vectors(self.first_with_same_row[candidates])
         for product in self.products:
-            vectors = product.query_vectors(queries, slot)
-            for query, block in zip(vectors, product.block_of_feature, strict=True):
-                features[number] = (query @ product.blocks[block][torch.from_numpy(candidates)].T).numpy()
+            ends = column + np.cumsum([block.shape[1] for block in product.blocks])
+            for query, block in zip(product.query_vectors(queries, slot), product.block_of_feature, strict=True):
+                own = rows[:, int(ends[block]) - query.shape[1] : int(ends[block])]
+                features[number] = (query.to(own.device) @ own.T).cpu().numpy()
                 number += 1
+            column = int(ends[-1])
         for other in self.others:
             if costly or not isinstance(other, TextScoreEvidence):
                 features[number : number + len(other.features)] = other(queries, slot, candidates, mask)
             number += len(other.features)
         return features
-
-    def over(self, scorer: TripletScorer) -> "EvidenceSet":
-        """Returns the evidence over more entities, see `Evidence.over`."""
-        result, size = copy(self), len(self.matrix)
-        result.products = [product.over(scorer) for product in self.products]
-        result.others = [other.over(scorer) for other in self.others]
-        blocks = [block[size:] for product in result.products for block in product.blocks]
-        num_new = scorer.store.num_entities - size
-        new = torch.cat(blocks, 1).to(self.matrix.device) if blocks else self.matrix.new_zeros(num_new, 1)
-        result.matrix = torch.cat([self.matrix, new])
-        # A new entity has the row of an old one with the same text, if that one has no neighbors and no vectors either.
-        first = self.first_with_same_row
-        for entity in range(size, size + num_new):
-            same = int(scorer.store.first_with_same_text[0][entity])
-            is_same = torch.equal(result.matrix[same], result.matrix[entity])
-            first = np.append(first, first[same] if is_same and same < entity else entity)
-        result.first_with_same_row = first
-        return result
 
     @property
     def is_costly(self) -> bool:
@@ -96,7 +110,7 @@ class EvidenceSet:
         return any(isinstance(other, TextScoreEvidence) for other in self.others)
 
     def query_rows(self, queries: np.ndarray, slot: int, weights: np.ndarray) -> Tensor:
-        """Returns vectors of queries whose inner products with rows of `matrix` are the weighted sums of features.
+        """Returns vectors of queries whose inner products with rows of `index` are the weighted sums of features.
 
         Args:
             queries: Int of shape (q, 3).
@@ -104,7 +118,7 @@ class EvidenceSet:
             weights: The weight of each feature for each query, float32 of shape (F, q).
 
         Returns:
-            Float32 of shape (q, k), on the device of `matrix`.
+            Float32 of shape (q, k), on the device of the index.
         """
         parts, number = [], 0
         for product in self.products:
@@ -113,9 +127,8 @@ class EvidenceSet:
                 sums[block] += torch.from_numpy(weights[number])[:, None] * query
                 number += 1
             parts += sums
-        if not parts:
-            return torch.zeros(len(queries), 1, device=self.matrix.device)
-        return torch.cat(parts, 1).to(self.matrix.device)
+        width = sum(part.shape[1] for part in parts)
+        return torch.cat([*parts, torch.zeros(len(queries), self.index.dim - width)], 1).to(self.index.blocks[0].device)
 
     def add_others(
         self,
@@ -140,25 +153,34 @@ class EvidenceSet:
         """Returns the weighted sums of features, float32 of shape (q, c). Equal features have exactly equal sums."""
         rows = self.first_with_same_row[candidates]
         vectors = self.query_rows(queries, slot, weights)
-        if 2 * len(candidates) > len(self.matrix):
-            scores = (vectors @ self.matrix.T).cpu().numpy()[:, rows]
-        else:
+        index = self.index
+        if 2 * len(candidates) <= index.num_entities:
             distinct, rows = np.unique(rows, return_inverse=True)
-            scores = (vectors @ self.matrix[torch.from_numpy(distinct)].T).cpu().numpy()[:, rows]
+            index = EntityIndex([index.vectors(distinct)])
+        scores = torch.cat([vectors @ block.T for block in index.blocks], 1).cpu().numpy()[:, rows]
         self.add_others(scores, weights, queries, slot, candidates, mask)
         return scores
 
 
-def _first_with_same_row(matrix: Tensor) -> np.ndarray:
-    """Returns the first row that equals each row: int64. Rows are compared by 64-bit hashes of their numbers."""
-    odd = np.random.default_rng(0).integers(2**63, size=matrix.shape[1], dtype=np.uint64) * 2 + 1
-    hashes = np.empty(len(matrix), dtype=np.uint64)
+def _side_by_side(blocks: Sequence[Tensor], num_rows: int, device: torch.device | str) -> Tensor:
+    return torch.cat([torch.empty(num_rows, 0), *blocks], 1).to(device)
+
+
+def _hash_rows(matrix: Tensor) -> np.ndarray:
+    """Returns 64-bit hashes of rows: equal rows have equal hashes, others hardly ever."""
+    odd = np.random.default_rng(0).integers(2**63, size=matrix.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    hashes = np.zeros(len(matrix), dtype=np.uint64)
     for start in range(0, len(matrix), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
         # Zero is added so that -0 becomes 0.
         numbers = (matrix[part].cpu() + 0.0).contiguous().numpy().view(np.uint32)
         mixed = numbers.astype(np.uint64) * odd
         hashes[part] = ((mixed >> np.uint64(29)) ^ mixed).sum(axis=1, dtype=np.uint64)
+    return hashes
+
+
+def _first_with_same(hashes: np.ndarray) -> np.ndarray:
+    """Returns the position of the first hash that equals each one: int64."""
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     return first[inverse]
 
@@ -172,7 +194,6 @@ def collect_evidence(
     vectors: StructuralVectors | None = None,
     index_folder: str | Path | None = None,
     quiet: bool = True,
-    shared: bool = True,
 ) -> EvidenceSet:
     """Makes the evidence of some kinds.
 
@@ -185,7 +206,6 @@ def collect_evidence(
         vectors: The structural vectors, for "vectors".
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
         quiet: Whether no progress bar is shown while entities are encoded.
-        shared: Whether several processes, which must all call this function, share the encoding.
 
     Returns:
         The evidence.
@@ -203,15 +223,11 @@ def collect_evidence(
     device: torch.device | str = "cpu"
     if scorer is not None and {"text", "neighbors"} & set(kinds):
         device = scorer.model.device
-        if not scorer.is_bi_encoder:
+        if not has_text_vectors(scorer):
             others.append(TextScoreEvidence(scorer))
         else:
-            index = build_entity_index(scorer, index_folder, quiet, shared)
-            if scorer.model.score_function.query is None:
-                own = CandidateVectors(index, scorer.store.first_with_same_text[0])
-                others.append(TextScoreEvidence(scorer, own))
-            else:
-                products.append(TextVectorEvidence(scorer, index, facts.triplets, "neighbors" in kinds))
+            index = build_entity_index(scorer, index_folder, quiet)
+            products.append(TextVectorEvidence(scorer, index, facts.triplets, "neighbors" in kinds))
         others.append(SameTextEvidence(scorer.store.first_with_same_text[0], "text"))
     elif "frequency" in kinds:
         others.append(SameTextEvidence(np.arange(size), "frequency"))

@@ -1,8 +1,8 @@
 """All evidence of one graph: what was found and trained, and the weights by which it becomes one score."""
 
+import copy
 import json
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ class FusedEvidence:
         model_fingerprint: The fingerprint of the text model; None without text.
         entity_ids: The ids of the entities that the numbers in `rules` and `vectors` mean.
         relation_ids: The ids of the relations.
+        fitted_on: What the weights were fitted on: `split`, and the `seed` of the choice of queries.
     """
 
     kinds: tuple[str, ...]
@@ -44,13 +45,10 @@ class FusedEvidence:
     model_fingerprint: str | None
     entity_ids: list[str]
     relation_ids: list[str]
+    fitted_on: dict[str, str | int] = field(default_factory=dict)
 
     def bind(
-        self,
-        graph: KnowledgeGraph,
-        scorer: TripletScorer | None = None,
-        index_folder: str | Path | None = None,
-        shared: bool = True,
+        self, graph: KnowledgeGraph, scorer: TripletScorer | None = None, index_folder: str | Path | None = None
     ) -> "BoundEvidence":
         """Makes the evidence ready to score candidates of a graph.
 
@@ -59,7 +57,6 @@ class FusedEvidence:
                 so may be its entities.
             scorer: The scorer of the text model over the graph's texts; None where `kinds` have no text.
             index_folder: The folder that keeps the entity vectors of a bi-encoder.
-            shared: Whether several processes, which must all call this method, share the encoding of entities.
 
         Returns:
             The evidence, which scores candidates.
@@ -68,7 +65,7 @@ class FusedEvidence:
             GraphError: The evidence is that of another graph, or the graph has no training triplets.
             LassError: The evidence needs a text model and there is none.
         """
-        return BoundEvidence(self.renumber(graph), graph, scorer, index_folder, shared)
+        return BoundEvidence(self.renumber(graph), graph, scorer, index_folder)
 
     def renumber(self, graph: KnowledgeGraph) -> "FusedEvidence":
         """Returns the evidence with the numbers that entities and relations have in a graph.
@@ -142,7 +139,6 @@ class BoundEvidence:
         graph: The graph.
         scorer: The scorer of the text model, or None.
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
-        shared: As in `FusedEvidence.bind`.
 
     Attributes:
         evidence: The evidence.
@@ -156,14 +152,13 @@ class BoundEvidence:
         graph: KnowledgeGraph,
         scorer: TripletScorer | None = None,
         index_folder: str | Path | None = None,
-        shared: bool = True,
     ):
         self.evidence, self.graph, self.scorer = evidence, graph, scorer
         facts = training_facts(graph)
         self._set: EvidenceSet = collect_evidence(
-            evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder, shared=shared
+            evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder
         )
-        self._groups = QueryGroups(facts, len(self._set.matrix))
+        self._groups = QueryGroups(facts, graph.num_entities)
         fusion = evidence.fusion
         if missing := [name for name in fusion.features if name not in self._set.features]:
             raise LassError(
@@ -171,16 +166,6 @@ class BoundEvidence:
                 f"{', '.join(self._set.features)}: add evidence again"
             )
         self._columns = np.array([self._set.features.index(name) for name in fusion.features])
-
-    def with_scorer(self, scorer: TripletScorer) -> "BoundEvidence":
-        """Returns the evidence with the texts of entities that are new to the graph, which have no other evidence.
-
-        Args:
-            scorer: The scorer of the same model, whose store has the texts of new entities behind those of the graph.
-        """
-        result = copy(self)
-        result.scorer, result._set = scorer, self._set.over(scorer)
-        return result
 
     def _weights(self, queries: np.ndarray, slot: int) -> np.ndarray:
         """Returns the weight of each feature of the set for each query: float32 of shape (F, q)."""
@@ -216,15 +201,34 @@ class BoundEvidence:
             progress.update(int(mask.sum()))
         return scores
 
+    def with_scorer(self, scorer: TripletScorer) -> "BoundEvidence":
+        """Returns the evidence for texts of entities that are new to the graph, and that no facts are about.
+
+        Args:
+            scorer: A scorer of the same model; the new entities of its store follow those of the graph.
+        """
+        other = copy.copy(self)
+        other.scorer, other._set = scorer, self._set.with_scorer(scorer)
+        return other
+
     @property
-    def candidate_matrix(self) -> EntityIndex:
-        """The vectors of all entities as candidates: what is an inner product, text and structure side by side."""
-        return EntityIndex([self._set.matrix])
+    def candidate_index(self) -> EntityIndex:
+        """The vectors of all entities as candidates: what is an inner product, text and structure side by side.
+
+        They have one length, so that the vectors that are nearest to one of `query_rows` have the highest scores but
+        for what `add_sparse` adds.
+        """
+        return self._set.index
+
+    @property
+    def first_with_same_vector(self) -> np.ndarray:
+        """The first entity with the same vector in `candidate_index`, for each entity, int64 of shape (E,)."""
+        return self._set.first_with_same_row
 
     def query_rows(self, queries: np.ndarray, slot: int) -> torch.Tensor:
         """Returns the vectors of queries, with the fitted weights in them.
 
-        Their inner products with `candidate_matrix`, and what `add_sparse` adds, are the scores.
+        Their inner products with `candidate_index`, and what `add_sparse` adds, are the scores.
 
         Args:
             queries: Int of shape (q, 3).

@@ -1,6 +1,6 @@
 """The fusion: one score of the features of all evidence, by weights that were fitted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class QueryGroups:
 
     Args:
         facts: The facts.
-        num_entities: The number of entities of the graph; those beyond the facts' have no facts.
+        num_entities: The number of entities of the graph; those beyond have no facts.
     """
 
     NUM_LEVELS = 5
@@ -38,15 +38,14 @@ class QueryGroups:
             queries: Int triplets of shape (q, 3); their values in `slot` are ignored.
             slot: 0 or 2.
 
-        An entity that is new to the graph has no known answers and no facts.
-
         Returns:
             Int64 of shape (q, 5): rows of `Fusion.weights_of_groups`.
         """
-        side = slot // 2
-        counts, old = np.zeros((2, len(queries)), dtype=np.int64), queries[:, 2 - slot] < len(self.degrees)
-        counts[:, old] = self.known.count(slot, queries[old]), self.degrees[queries[old, 2 - slot]]
-        known, degrees = np.searchsorted(BINS, counts, side="right")
+        side, entities = slot // 2, queries[:, 2 - slot]
+        is_old = entities < len(self.degrees)
+        known, degrees = np.zeros((2, len(queries)), dtype=np.int64)
+        known[is_old] = np.searchsorted(BINS, self.known.count(slot, queries[is_old]), side="right")
+        degrees[is_old] = np.searchsorted(BINS, self.degrees[entities[is_old]], side="right")
         first = first_groups(self.num_relations)
         levels = [np.zeros_like(known), np.full_like(known, side), 2 * queries[:, 1] + side]
         return first + np.stack([*levels, NUM_BINS * side + known, NUM_BINS * side + degrees], axis=1)
@@ -73,6 +72,7 @@ class Fusion:
             sums over its groups.
         strength: The strength of the L2 prior on the weights of groups, which was chosen by held-out likelihood.
         num_fitted: The number of queries that the weights were fitted on.
+        shares: For each kind its share of what the score tells apart; the shares add up to 1.
     """
 
     features: tuple[str, ...]
@@ -80,6 +80,7 @@ class Fusion:
     weights_of_groups: np.ndarray
     strength: float = 0.0
     num_fitted: int = 0
+    shares: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Checks the shapes."""

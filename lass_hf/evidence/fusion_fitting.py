@@ -117,8 +117,26 @@ def _fit_subset(sample: FittingSample, kinds: Sequence[str], is_first_half: np.n
         strength = STRENGTHS[::-1][int(np.argmin(losses))]
     weights = likelihood.fit(strength * prior, np.zeros((len(prior), len(columns))))
     weights = weights / np.where(spreads > 0, spreads, 1)
-    names = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
-    return Fusion(*names, weights.astype(np.float32), strength, len(values))
+    features, kinds = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
+    weights = weights.astype(np.float32)
+    shares = _shares(weights, sample, columns, kinds)
+    return Fusion(features, kinds, weights, strength, len(values), shares)
+
+
+def _shares(weights: np.ndarray, sample: FittingSample, columns: list[int], kinds: Sequence[str]) -> dict[str, float]:
+    """Returns the share of each kind in the variance of scores within queries: its covariance with the score."""
+    present = np.isfinite(sample.corrections)
+    parts = sample.values[:, :, columns] * weights[sample.groups].sum(axis=1)[:, None]
+    rows, _ = np.nonzero(present)
+    parts = parts[present].astype(np.float64)
+    counts = np.bincount(rows, minlength=len(present))
+    parts -= (np.stack([np.bincount(rows, part, len(present)) for part in parts.T], 1) / counts[:, None])[rows]
+    covariances = parts.T @ parts.sum(axis=1)
+    total = covariances.sum()
+    return {
+        kind: float(sum(covariances[column] for column, own in enumerate(kinds) if own == kind) / total) if total else 0.0
+        for kind in dict.fromkeys(kinds)
+    }
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Evidence of the graph: how frequent an entity is, what rules imply, and structural vectors."""
 
-from copy import copy
+import copy
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,6 @@ from ..structure.structural_vectors import StructuralVectors
 from .evidence import SparseEvidence, positions_of
 
 LEAST_PROBABILITY = 1e-3  # of a rule's answer that says anything: the unit of the logarithm of probabilities
-
-
-def padded(values: np.ndarray, size: int) -> np.ndarray:
-    """Returns the values of entities with 0 for those that are new to the graph: of shape (size,)."""
-    return np.pad(values, (0, size - len(values)))
 
 
 class FrequencyEvidence:
@@ -37,11 +32,12 @@ class FrequencyEvidence:
         degrees = np.bincount(facts.triplets[:, [0, 2]].reshape(-1), minlength=num_entities)
         self.log_degrees = np.log1p(degrees.astype(np.float32))
 
-    def over(self, scorer: TripletScorer) -> "FrequencyEvidence":
-        """See `Evidence.over`."""
-        result = copy(self)
-        result.log_degrees = padded(self.log_degrees, scorer.store.num_entities)
-        return result
+    def with_scorer(self, scorer: TripletScorer) -> "FrequencyEvidence":
+        """See `Evidence.with_scorer`."""
+        other = copy.copy(self)
+        other.log_degrees = np.zeros(scorer.store.num_entities, dtype=np.float32)
+        other.log_degrees[: len(self.log_degrees)] = self.log_degrees
+        return other
 
     def _of_relation(self, slot: int, relation: int, candidates: np.ndarray) -> np.ndarray:
         """Returns the features of candidates for a relation: float32 of shape (2, c)."""
@@ -87,19 +83,17 @@ class RuleEvidence(SparseEvidence):
 
     def __init__(self, scorer: Any, num_entities: int):
         self.scorer = scorer
-        self.num_known = self.num_entities = num_entities
+        self.num_entities = num_entities
 
-    def over(self, scorer: TripletScorer) -> "RuleEvidence":
-        """See `Evidence.over`."""
-        result = copy(self)
-        result.num_entities = scorer.store.num_entities
-        return result
+    def with_scorer(self, scorer: TripletScorer) -> "RuleEvidence":
+        """See `Evidence.with_scorer`."""
+        return RuleEvidence(self.scorer, scorer.store.num_entities)
 
     def pairs(
         self, queries: np.ndarray, slot: int, candidates: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `SparseEvidence.pairs`."""
-        known = np.flatnonzero(queries[:, 2 - slot] < self.num_known)
+        known = np.flatnonzero(queries[:, 2 - slot] < self.scorer.facts.num_entities)
         found = self.scorer.scores(queries[known], slot).tocoo()
         columns = positions_of(candidates, self.num_entities)[found.col]
         kept = np.flatnonzero(columns >= 0)
@@ -125,27 +119,26 @@ class StructuralVectorEvidence:
 
     def __init__(self, vectors: StructuralVectors, num_entities: int):
         self.vectors = vectors
-        self.has_vector = np.zeros(num_entities, dtype=bool)
-        self.has_vector[: len(vectors.has_vector)] = vectors.has_vector
-        own = np.flatnonzero(self.has_vector)
+        has_vector = np.zeros(num_entities, dtype=bool)
+        has_vector[: len(vectors.has_vector)] = vectors.has_vector
+        own = np.flatnonzero(has_vector)
         candidates = vectors.candidate_vectors()
         centered = np.zeros((num_entities, candidates.shape[1]), dtype=np.float32)
         if len(own):
             centered[own] = candidates[own] - candidates[own].mean(axis=0, dtype=np.float64)
-        self.blocks = [torch.from_numpy(centered), torch.from_numpy(self.has_vector.astype(np.float32)[:, None])]
+        self.blocks = [torch.from_numpy(centered), torch.from_numpy(has_vector.astype(np.float32)[:, None])]
 
-    def over(self, scorer: TripletScorer) -> "StructuralVectorEvidence":
-        """See `Evidence.over`."""
-        result, size = copy(self), scorer.store.num_entities
-        result.has_vector = padded(self.has_vector, size)
-        result.blocks = [
-            torch.cat([block, block.new_zeros(size - len(block), block.shape[1])]) for block in self.blocks
-        ]
-        return result
+    def with_scorer(self, scorer: TripletScorer) -> "StructuralVectorEvidence":
+        """See `VectorEvidence.with_scorer`."""
+        return self
+
+    def new_rows(self, entities: np.ndarray) -> list[Tensor]:
+        """See `VectorEvidence.new_rows`."""
+        return [torch.zeros(len(entities), block.shape[1]) for block in self.blocks]
 
     def query_vectors(self, queries: np.ndarray, slot: int) -> list[Tensor]:
         """See `VectorEvidence.query_vectors`."""
-        known = self.has_vector[queries[:, 2 - slot]]
-        result = np.zeros((len(queries), self.blocks[0].shape[1]), dtype=np.float32)
-        result[known] = self.vectors.query_vectors(queries[known], slot)
-        return [torch.from_numpy(result), torch.from_numpy(known.astype(np.float32)[:, None])]
+        known = np.flatnonzero(queries[:, 2 - slot] < len(self.vectors.has_vector))
+        result = torch.zeros(len(queries), self.blocks[0].shape[1])
+        result[torch.from_numpy(known)] = torch.from_numpy(self.vectors.query_vectors(queries[known], slot))
+        return [result, result.any(1, keepdim=True).float()]

@@ -1,14 +1,14 @@
 """Evidence of a text model: scores of texts, texts of neighbors, and that a candidate has the query's own text."""
 
-from copy import copy
+import copy
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from ..scoring.candidate_scores import CandidateScorer, scorer_from_index, scorer_from_triplets
-from ..scoring.candidate_vectors import ENTITIES_MIXED_AT_ONCE, CandidateVectors, Neighborhoods, find_neighbors
+from ..scoring.candidate_scores import scorer_from_triplets
+from ..scoring.candidate_vectors import ENTITIES_MIXED_AT_ONCE, Neighborhoods, find_neighbors
 from ..scoring.entity_index import EntityIndex
 from ..scoring.triplet_scorer import TripletScorer
 from .evidence import SparseEvidence
@@ -40,29 +40,40 @@ class TextVectorEvidence:
             self.kinds += ("neighbors",) * 3
             self.block_of_feature += (1, 0, 1)
 
+    def with_scorer(self, scorer: TripletScorer) -> "TextVectorEvidence":
+        """See `VectorEvidence.with_scorer`."""
+        other = copy.copy(self)
+        other.scorer = scorer
+        return other
+
+    def new_rows(self, entities: np.ndarray) -> list[Tensor]:
+        """See `VectorEvidence.new_rows`."""
+        vectors = self.scorer.encode_entities(entities).float().cpu()
+        no_neighbors = [torch.zeros_like(vectors) for _ in self.blocks[1:]]
+        return [torch.cat([vectors, vectors.square().sum(1, keepdim=True)], 1), *no_neighbors]
+
     def query_vectors(self, queries: np.ndarray, slot: int) -> list[Tensor]:
         """See `VectorEvidence.query_vectors`."""
         texts = self.factor * self.scorer.encode_queries(queries, slot).float().cpu()
         length = torch.full((len(queries), 1), -self.factor / 2)
         vectors = [torch.cat([texts, length], 1)]
         if len(self.blocks) > 1:
-            neighbors = self.factor * self.blocks[1][torch.from_numpy(queries[:, 2 - slot])]
+            neighbors = self.factor * rows_or_zeros(self.blocks[1], queries[:, 2 - slot])
             vectors += [texts, torch.cat([neighbors, torch.zeros_like(length)], 1), neighbors]
         return vectors
 
-    def over(self, scorer: TripletScorer) -> "TextVectorEvidence":
-        """See `Evidence.over`."""
-        result, size = copy(self), len(self.blocks[0])
-        new = np.arange(size, scorer.store.num_entities)
-        own = scorer.encode_entities(new).float().cpu()
-        own = torch.cat([self.blocks[0], torch.cat([own, own.square().sum(1, keepdim=True)], 1)])
-        own[size:] = own[scorer.store.first_with_same_text[0][new]]
-        result.scorer = scorer
-        result.blocks = [
-            own,
-            *(torch.cat([block, block.new_zeros(len(new), block.shape[1])]) for block in self.blocks[1:]),
-        ]
-        return result
+
+def has_text_vectors(scorer: TripletScorer) -> bool:
+    """Returns whether the scores of a model are inner products of vectors."""
+    return scorer.is_bi_encoder and scorer.model.score_function.query is not None
+
+
+def rows_or_zeros(block: Tensor, entities: np.ndarray) -> Tensor:
+    """Returns the rows of entities on the CPU; 0 for entities beyond the block, which are new to the graph."""
+    is_known = entities < len(block)
+    rows = torch.zeros(len(entities), block.shape[1])
+    rows[torch.from_numpy(is_known)] = block[torch.from_numpy(entities[is_known]).to(block.device)].cpu()
+    return rows
 
 
 def _means_of_neighbors(vectors: Tensor, neighborhoods: Neighborhoods) -> Tensor:
@@ -80,31 +91,23 @@ def _means_of_neighbors(vectors: Tensor, neighborhoods: Neighborhoods) -> Tensor
 
 
 class TextScoreEvidence:
-    """The score of any text model: of a cross-encoder, or of a bi-encoder whose score function has no query vector.
+    """The score of any text model, triplet by triplet, such as that of a cross-encoder.
 
     Args:
-        scorer: The scorer of the model.
-        vectors: The vectors of the entities, for a bi-encoder.
+        scorer: The scorer.
     """
 
     features, kinds = ("text",), ("text",)
 
-    def __init__(self, scorer: TripletScorer, vectors: CandidateVectors | None = None):
-        self.vectors = vectors
-        self.score_candidates: CandidateScorer = (
-            scorer_from_triplets(scorer.score) if vectors is None else scorer_from_index(scorer, vectors)
-        )
+    def __init__(self, scorer: TripletScorer):
+        self.score_candidates = scorer_from_triplets(scorer.score)
 
-    def over(self, scorer: TripletScorer) -> "TextScoreEvidence":
-        """See `Evidence.over`."""
-        vectors = self.vectors
-        if vectors is not None:
-            new = np.arange(vectors.index.num_entities, scorer.store.num_entities)
-            vectors = vectors.with_entities(scorer.encode_entities(new), scorer.store.first_with_same_text[0])
-        return TextScoreEvidence(scorer, vectors)
+    def with_scorer(self, scorer: TripletScorer) -> "TextScoreEvidence":
+        """See `Evidence.with_scorer`."""
+        return TextScoreEvidence(scorer)
 
     def __call__(self, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """See `Evidence.__call__`."""
+        """See `Evidence.__call__`. Pairs that the mask leaves out have 0."""
         return np.nan_to_num(self.score_candidates(queries, slot, candidates, mask, None))[None]
 
     def add(
@@ -134,10 +137,9 @@ class SameTextEvidence(SparseEvidence):
         self.texts = first_with_same_text
         self.kinds = (kind,)
 
-    def over(self, scorer: TripletScorer) -> "SameTextEvidence":
-        """See `Evidence.over`."""
-        texts = scorer.store.first_with_same_text[0]
-        return SameTextEvidence(texts if self.kinds == ("text",) else np.arange(len(texts)), *self.kinds)
+    def with_scorer(self, scorer: TripletScorer) -> "SameTextEvidence":
+        """See `Evidence.with_scorer`."""
+        return SameTextEvidence(scorer.store.first_with_same_text[0], *self.kinds)
 
     def pairs(
         self, queries: np.ndarray, slot: int, candidates: np.ndarray

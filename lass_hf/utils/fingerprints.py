@@ -37,6 +37,12 @@ def model_fingerprint(model: LassForKGCompletion) -> str:
     return digest([config_fingerprint(model.config).encode(), *_bytes(model.state_dict())])
 
 
+def scores_fingerprint(model: LassForKGCompletion) -> str:
+    """Returns the fingerprint of what the scores of triplets depend on: `model_fingerprint` without ranking weights."""
+    choices = [config_fingerprint(model.config, affects=what).encode() for what in ("vectors", "scores")]
+    return digest([*choices, *_bytes(model.state_dict())])
+
+
 def vectors_fingerprint(model: LassForKGCompletion) -> str:
     """Returns the fingerprint of what the vectors of an entity index depend on, without what scores make of them."""
     return digest([config_fingerprint(model.config, affects="vectors").encode(), *_bytes(model.encoder.state_dict())])

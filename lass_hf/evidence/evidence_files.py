@@ -1,0 +1,165 @@
+"""Evidence as a folder, `evidence/` in a model's folder or alone: rules, structural vectors, weights of their fusion.
+
+The folder is written whole or not at all. `fusion.json` names the digests of the other files and carries its own, so
+that no damaged file is used. Only rules are for people to edit: an edited `rules.tsv` is read again, with a warning.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers.utils import cached_file
+
+from ..core.errors import LassError, library_errors
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.modeling_lass import LassForKGCompletion
+from ..core.saved_files import digests_of
+from ..core.vocabulary import Vocabulary
+from ..graphs.dataset_folder import replacing_folder
+from ..structure.rule_files import read_rules, write_rules
+from ..structure.structural_vectors import StructuralVectors
+from ..utils.checked_files import read_json
+from ..utils.distributed import processes
+from ..utils.fingerprints import digest, scores_fingerprint
+from ..version import __version__
+from .fused_evidence import FusedEvidence
+from .fusion import Fusion
+
+logger = logging.getLogger(__name__)
+
+EVIDENCE_FOLDER = "evidence"  # The name of the folder inside a model's folder.
+RULES_FILE, VECTORS_FILE, FUSION_FILE = EVIDENCE_FILES = ("rules.tsv", "vectors.safetensors", "fusion.json")
+FORMAT = 1
+NAMES = {"entities": "entity", "relations": "relation"}
+AGAIN = "add evidence again (lass-hf add-evidence)"
+
+
+def find_evidence(model: str | Path, revision: str | None = None) -> Path | None:
+    """Returns the folder with the evidence of a saved model.
+
+    Args:
+        model: The model's folder, or its name on the hub, from which the evidence is then loaded.
+        revision: The commit on the hub; None for the newest.
+
+    Returns:
+        The folder; None for a model without evidence, and for one that was not saved, whose name is "".
+
+    Raises:
+        LassError: The hub cannot be asked.
+    """
+    if not str(model) or Path(model).is_dir():
+        folder = Path(model, EVIDENCE_FOLDER)
+        return folder if str(model) and (folder / FUSION_FILE).is_file() else None
+    choices: dict[str, Any] = {"subfolder": EVIDENCE_FOLDER, "revision": revision}
+    with library_errors(f"{model}: its evidence could not be loaded"):
+        found = cached_file(str(model), FUSION_FILE, **choices, _raise_exceptions_for_missing_entries=False)
+        if found is None:
+            return None
+        for file in (RULES_FILE, VECTORS_FILE):
+            cached_file(str(model), file, **choices, _raise_exceptions_for_missing_entries=False)
+    return Path(found).parent
+
+
+def save_evidence(evidence: FusedEvidence, folder: str | Path, graph: KnowledgeGraph) -> None:
+    """Writes evidence into a folder, in place of all that the folder held.
+
+    Args:
+        evidence: The evidence.
+        folder: The folder, such as `evidence` in a model's folder.
+        graph: The graph that it was made of, whose texts make the words of rules.
+
+    Raises:
+        GraphError: The folder cannot be written, and is as it was; or the evidence is that of another graph.
+    """
+    evidence = evidence.renumber(graph)
+    with replacing_folder(Path(folder).absolute()) as new:
+        if evidence.rules is not None:
+            write_rules(new / RULES_FILE, evidence.rules, graph.entities, graph.relations)
+        if evidence.vectors is not None:
+            evidence.vectors.save(new / VECTORS_FILE)
+        names = [file.name for file in new.iterdir()]
+        content = {"format": FORMAT, "version": __version__, **_to_plain(evidence), "files": digests_of(new, names)}
+        (new / FUSION_FILE).write_text(json.dumps(content | {"digest": _digest(content)}) + "\n", encoding="utf-8")
+
+
+def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) -> FusedEvidence:
+    """Reads evidence from a folder.
+
+    Args:
+        folder: The folder that `save_evidence` wrote.
+        model: The text model, as it was loaded, that must be the one of the evidence; None compares none.
+
+    Returns:
+        The evidence, with the numbers with which it was saved; `FusedEvidence.bind` gives it those of a graph.
+
+    Raises:
+        LassError: The folder has no evidence, or that of another model; a file is damaged; or a line of an edited
+            `rules.tsv` is wrong.
+    """
+    folder = Path(folder)
+    content = _read_fusion(folder / FUSION_FILE)
+    for file, digest_when_saved in content.pop("files").items():
+        if not (folder / file).is_file():
+            raise LassError(f"{folder / file}: the file is missing; {AGAIN}")
+        if digests_of(folder, [file])[file] == digest_when_saved:
+            continue
+        if file != RULES_FILE:
+            raise LassError(f"{folder / file}: damaged, or that of other evidence; {AGAIN}")
+        if processes().is_main_process:
+            logger.warning("%s was edited: its rules count as they are now, with the weights as fitted", folder / file)
+    names = [Vocabulary(kind, *[content[f"{one}_ids"]] * 2) for kind, one in NAMES.items()]
+    fusion = content.pop("fusion")
+    weights = np.array(fusion.pop("weights_of_groups"), dtype=np.float32)
+    evidence = FusedEvidence(
+        **content | {"kinds": tuple(content["kinds"])},
+        fusion=Fusion(tuple(fusion.pop("features")), tuple(fusion.pop("kinds")), weights, **fusion),
+        rules=read_rules(folder / RULES_FILE, *names) if (folder / RULES_FILE).is_file() else None,
+        vectors=StructuralVectors.load(folder / VECTORS_FILE) if (folder / VECTORS_FILE).is_file() else None,
+    )
+    made_with = evidence.model_fingerprint
+    if model is not None and made_with is not None and made_with != scores_fingerprint(model):
+        raise LassError(
+            f"{folder}: evidence of another model than this one, which was trained or changed since; {AGAIN}, or rank "
+            'by texts alone (evidence "text")'
+        )
+    return evidence
+
+
+def _read_fusion(file: Path) -> dict[str, Any]:
+    """Returns the content of `fusion.json`; raises LassError if it is not as it was written."""
+    if not file.is_file():
+        raise LassError(f"{file.parent}: no evidence there (no {file.name}); {AGAIN}")
+    content = read_json(file, "the fusion of evidence, as lass-hf add-evidence writes it")
+    if content.pop("format", None) != FORMAT:
+        raise LassError(f"{file}: not evidence of format {FORMAT}; {AGAIN}")
+    if content.pop("digest", None) != _digest({"format": FORMAT, **content}):
+        raise LassError(f"{file}: damaged or edited, which only {RULES_FILE} may be; {AGAIN}")
+    del content["version"]
+    return content
+
+
+def evidence_fingerprint(evidence: FusedEvidence) -> str:
+    """Returns the fingerprint of everything that scores depend on: weights, rules and vectors."""
+    arrays = [getattr(part, one.name) for part in (evidence.rules, evidence.vectors) if part for one in fields(part)]
+    return digest([_digest(_to_plain(evidence)).encode(), *(one for one in arrays if isinstance(one, np.ndarray))])
+
+
+def folder_fingerprint(folder: str | Path) -> str:
+    """Returns the fingerprint of the files of evidence in a folder, as they are now."""
+    files = [file for file in EVIDENCE_FILES if Path(folder, file).is_file()]
+    return _digest(digests_of(folder, files))
+
+
+def _to_plain(evidence: FusedEvidence) -> dict[str, Any]:
+    """Returns the part of evidence that is no rule and no vector, as values that JSON can hold."""
+    plain = {one.name: getattr(evidence, one.name) for one in fields(evidence) if one.name not in ("rules", "vectors")}
+    fusion = {one.name: getattr(evidence.fusion, one.name) for one in fields(evidence.fusion)}
+    return {**plain, "fusion": {**fusion, "weights_of_groups": evidence.fusion.weights_of_groups.tolist()}}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return digest([json.dumps(content, sort_keys=True).encode()])
