@@ -194,6 +194,7 @@ def collect_evidence(
     vectors: StructuralVectors | None = None,
     index_folder: str | Path | None = None,
     quiet: bool = True,
+    shared: bool = True,
 ) -> EvidenceSet:
     """Makes the evidence of some kinds.
 
@@ -206,6 +207,7 @@ def collect_evidence(
         vectors: The structural vectors, for "vectors".
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
         quiet: Whether no progress bar is shown while entities are encoded.
+        shared: Whether several processes, which must all call this function, share the encoding.
 
     Returns:
         The evidence.
@@ -226,7 +228,7 @@ def collect_evidence(
         if not has_text_vectors(scorer):
             others.append(TextScoreEvidence(scorer))
         else:
-            index = build_entity_index(scorer, index_folder, quiet)
+            index = build_entity_index(scorer, index_folder, quiet, shared)
             products.append(TextVectorEvidence(scorer, index, facts.triplets, "neighbors" in kinds))
         others.append(SameTextEvidence(scorer.store.first_with_same_text[0], "text"))
     elif "frequency" in kinds:

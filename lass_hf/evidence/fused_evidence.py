@@ -48,7 +48,11 @@ class FusedEvidence:
     fitted_on: dict[str, str | int] = field(default_factory=dict)
 
     def bind(
-        self, graph: KnowledgeGraph, scorer: TripletScorer | None = None, index_folder: str | Path | None = None
+        self,
+        graph: KnowledgeGraph,
+        scorer: TripletScorer | None = None,
+        index_folder: str | Path | None = None,
+        shared: bool = True,
     ) -> "BoundEvidence":
         """Makes the evidence ready to score candidates of a graph.
 
@@ -57,6 +61,7 @@ class FusedEvidence:
                 so may be its entities.
             scorer: The scorer of the text model over the graph's texts; None where `kinds` have no text.
             index_folder: The folder that keeps the entity vectors of a bi-encoder.
+            shared: Whether several processes, which must all call this method, share the encoding of entities.
 
         Returns:
             The evidence, which scores candidates.
@@ -65,7 +70,7 @@ class FusedEvidence:
             GraphError: The evidence is that of another graph, or the graph has no training triplets.
             LassError: The evidence needs a text model and there is none.
         """
-        return BoundEvidence(self.renumber(graph), graph, scorer, index_folder)
+        return BoundEvidence(self.renumber(graph), graph, scorer, index_folder, shared)
 
     def renumber(self, graph: KnowledgeGraph) -> "FusedEvidence":
         """Returns the evidence with the numbers that entities and relations have in a graph.
@@ -139,6 +144,7 @@ class BoundEvidence:
         graph: The graph.
         scorer: The scorer of the text model, or None.
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
+        shared: As in `FusedEvidence.bind`.
 
     Attributes:
         evidence: The evidence.
@@ -152,11 +158,12 @@ class BoundEvidence:
         graph: KnowledgeGraph,
         scorer: TripletScorer | None = None,
         index_folder: str | Path | None = None,
+        shared: bool = True,
     ):
         self.evidence, self.graph, self.scorer = evidence, graph, scorer
         facts = training_facts(graph)
         self._set: EvidenceSet = collect_evidence(
-            evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder
+            evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder, shared=shared
         )
         self._groups = QueryGroups(facts, graph.num_entities)
         fusion = evidence.fusion
