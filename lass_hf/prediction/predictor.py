@@ -10,6 +10,8 @@ import numpy as np
 
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..evidence.evidence_choice import choose_evidence
+from ..evidence.fused_evidence import FusedEvidence
 from ..scoring.index_building import find_index_folder
 from .name_resolver import Name, NameResolver
 from .ranker import CandidateRanker
@@ -70,6 +72,7 @@ class LassPredictor(CandidateRanker):
         rerank_top_k: How many are reranked; all where there are fewer.
         retriever_weight: A reranked score is the cross-encoder's + `retriever_weight` * this model's.
             `evaluate_reranking` fits it.
+        evidence: Evidence beside the words, by which heads and tails are ranked; None ranks by the words alone.
         index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
 
     Attributes:
@@ -88,6 +91,7 @@ class LassPredictor(CandidateRanker):
         rerank: str | None = None,
         rerank_top_k: int = 100,
         retriever_weight: float = 0.0,
+        evidence: str | FusedEvidence = "auto",
         **kwargs: Any,
     ) -> "LassPredictor":
         """Loads model and processor from a saved folder or from the hub.
@@ -101,15 +105,17 @@ class LassPredictor(CandidateRanker):
             rerank: The folder or hub name of a cross-encoder.
             rerank_top_k: As in the constructor.
             retriever_weight: As in the constructor.
+            evidence: "auto" for what was saved with the model; "text" for the words alone; some kinds of what was
+                saved, such as "text,rules"; or evidence.
             **kwargs: Arguments for `from_pretrained` of both model and processor, such as `revision`.
 
         Raises:
             ModelError: The folder or name has no LASS model or no LASS processor.
-            LassError: As in the constructor.
+            LassError: As in the constructor; or a kind of evidence was not saved with the model, or is another model's.
         """
         processor = LassProcessor.from_pretrained(name_or_path, **kwargs)
         model = LassForKGCompletion.from_pretrained(name_or_path, **kwargs)
-        other = None if rerank is None else cls.from_pretrained(rerank, dtype, **kwargs)
+        other = None if rerank is None else cls.from_pretrained(rerank, dtype, evidence="text", **kwargs)
         return cls(
             model,
             processor,
@@ -117,6 +123,7 @@ class LassPredictor(CandidateRanker):
             rerank=other,
             rerank_top_k=rerank_top_k,
             retriever_weight=retriever_weight,
+            evidence=choose_evidence(evidence, model, processor.graph, name_or_path, kwargs.get("revision")),
             index_folder=find_index_folder(name_or_path),
         )
 
@@ -181,7 +188,7 @@ class LassPredictor(CandidateRanker):
             quiet: Show no progress bar.
 
         Returns:
-            Predictions, best first: (id, text, score, known).
+            Predictions, best first: (id, text, score, known), and with evidence `shares` and `reasons`.
 
         Raises:
             UnknownNameError: As for `score`.
@@ -211,8 +218,9 @@ class LassPredictor(CandidateRanker):
 
         Returns:
             For each query its predictions as for `predict`, as dicts. Where the model has a calibration, they also have
-            the `label` and the `probability` that `classify` gives the triplet. With a bi-encoder or a reranker, these
-            belong to another score than the prediction's.
+            the `label` and the `probability` that `classify` gives the triplet. With a bi-encoder, a reranker or
+            evidence, these belong to another score than the prediction's: that of the triplet's words. With evidence,
+            heads and tails have `shares` and `reasons`.
 
         Raises:
             LassError: As for `predict`.
