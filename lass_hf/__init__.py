@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from .evaluation.reranking import evaluate_reranking as evaluate_reranking
     from .evaluation.triplet_classification import evaluate_triplet_classification as evaluate_triplet_classification
     from .evaluation.triplet_classification_metric import TripletClassificationMetric as TripletClassificationMetric
+    from .evidence.building import build_evidence as build_evidence
+    from .evidence.fused_evidence import FusedEvidence as FusedEvidence
     from .graphs.inductive_split import inductive_split as inductive_split
     from .graphs.loading import load_benchmark as load_benchmark
     from .graphs.loading import load_graph as load_graph
@@ -91,6 +93,7 @@ _LIGHT = {
 _LAZY = _LIGHT | {
     "EntityIndex": "scoring.entity_index",
     "EvaluationArguments": "evaluation.evaluate_and_record",
+    "FusedEvidence": "evidence.fused_evidence",
     "InBatchCollator": "training.data_collators",
     "KGDataCollator": "training.data_collators",
     "LassConfig": "core.configuration_lass",
@@ -107,6 +110,7 @@ _LAZY = _LIGHT | {
     "TrainArguments": "training.recipes",
     "TripletClassificationMetric": "evaluation.triplet_classification_metric",
     "TripletScorer": "scoring.triplet_scorer",
+    "build_evidence": "evidence.building",
     "check_evaluation": "evaluation.evaluate_and_record",
     "check_plots": "analysis.plots",
     "collect_run_metadata": "training.run_metadata",

@@ -147,7 +147,7 @@ def test_commands_are_in_blocks_that_are_run(page):
 
 
 def test_commands_of_the_reference_are_those_of_the_program():
-    table = re.findall(r"^\| `(\w+)[^|]*\|", text_of("docs/reference/command_line.md"), re.MULTILINE)
+    table = re.findall(r"^\| `([\w-]+)[^|]*\|", text_of("docs/reference/command_line.md"), re.MULTILINE)
     assert sorted(table) == sorted({*COMMANDS, "train"})
 
 

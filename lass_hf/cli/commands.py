@@ -11,7 +11,7 @@ from types import ModuleType
 from ..utils.arguments import Parser
 from ..utils.console import check_writable, quieten, run_program
 from ..version import __version__
-from . import analyze, classify, evaluate, importing, info, predict, serve, split, train
+from . import add_evidence, analyze, classify, evaluate, importing, info, predict, serve, split, train
 from .options import add_debug
 
 PROGRAM = "lass-hf"
@@ -19,6 +19,7 @@ TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Tra
 COMMANDS: dict[str, ModuleType] = {
     "import": importing,
     "train": train,
+    "add-evidence": add_evidence,
     "evaluate": evaluate,
     "classify": classify,
     "analyze": analyze,

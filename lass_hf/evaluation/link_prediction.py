@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..core.architectures import CrossEncoder
+from ..core.architectures import BiEncoder, CrossEncoder
 from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
-from ..scoring.candidate_scores import CandidateScorer, make_split_scorer
+from ..evidence.choosing import EvidenceChoice, choose_evidence, make_ranking_scorer
+from ..evidence.evidence_files import evidence_fingerprint
+from ..scoring.candidate_scores import CandidateScorer
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
@@ -26,8 +28,8 @@ from .ranking_result import RankingResult
 
 
 def evaluate_link_prediction(
-    model: LassForKGCompletion,
-    processor: LassProcessor,
+    model: LassForKGCompletion | None,
+    processor: LassProcessor | None,
     graph: KnowledgeGraph,
     split: str = "test",
     limit: int | None = None,
@@ -37,6 +39,7 @@ def evaluate_link_prediction(
     resume_dir: str | Path | None = None,
     slots: tuple[int, ...] = (0, 2),
     index_folder: str | Path | None = None,
+    evidence: EvidenceChoice = "auto",
 ) -> RankingResult:
     """Ranks the head and the tail of each true triplet of a split among all entities that occur in the graph.
 
@@ -44,8 +47,8 @@ def evaluate_link_prediction(
     process with as many threads.
 
     Args:
-        model: the model to evaluate.
-        processor: its processor.
+        model: the model to evaluate; None ranks by evidence of the graph alone.
+        processor: its processor, or None.
         graph: the graph; its texts are those that the model reads.
         split: name of the split.
         limit: rank a seeded choice of this many triplets (two queries each); None ranks all.
@@ -57,23 +60,29 @@ def evaluate_link_prediction(
             All processes must see it.
         slots: slots to ask for; 0, 1, 2 = head, relation, tail.
         index_folder: folder that keeps the entity vectors of a bi-encoder; None keeps them in memory only.
+        evidence: what heads and tails are ranked by: "auto" for all evidence that the model's folder has, "text" for
+            the model alone, kinds such as "rules,vectors", or a `FusedEvidence`. Relations are ranked by the model.
 
     Returns:
         Ranks, shape (2 * triplets,), head side first, and metrics.
 
     Raises:
         GraphError: the graph has no such split, or the split no true triplet.
-        LassError: `limit`, `seed` or `dtype` out of range, or ranks of another model, graph or choice of queries in
-            `resume_dir`.
+        LassError: `limit`, `seed` or `dtype` out of range; ranks of another model, graph, evidence or choice of queries
+            in `resume_dir`; or evidence that the folder lacks, or that of another model or graph.
     """
     graph_split = graph[split]
-    scorer = TripletScorer(model, processor.token_store(graph), dtype)
-    progress, chunk_size = None, model.architecture.candidates_per_chunk
+    choice = "text" if 1 in slots and evidence == "auto" else evidence  # relations are ranked by the model
+    fused = choose_evidence(choice, graph, model, processor, dtype, seed, quiet, index_folder)
+    scorer, chunk_size = None, BiEncoder.candidates_per_chunk
+    if model is not None and processor is not None:
+        scorer = TripletScorer(model, processor.token_store(graph), dtype)
+        chunk_size = model.architecture.candidates_per_chunk
+    progress = None
     if resume_dir is not None:
         identity = {
-            **model.config.ranking_weights,
-            "model": model_fingerprint(scorer.model),
-            "texts": texts_fingerprint(scorer.store),
+            **(_model_identity(scorer) if scorer is not None else {}),
+            **({"evidence": evidence_fingerprint(fused)} if fused is not None else {}),
             "graph": graph_fingerprint(graph),
             "candidates": digest(graph.candidates[slot] for slot in slots),
             "split": split,
@@ -81,13 +90,22 @@ def evaluate_link_prediction(
             "seed": seed,
             "slots": slots,
             "chunk_size": chunk_size,
-            "token_budget": scorer.token_budget,
-            "dtype": str(scorer.model.dtype),
-            "device": scorer.model.device.type,
         }
         progress = RankingProgress(resume_dir, identity)
-    score_candidates = make_split_scorer(scorer, graph_split, index_folder, quiet, slots)
+    score_candidates = make_ranking_scorer(fused, scorer, graph_split, index_folder, quiet, slots)
     return rank_split(score_candidates, graph_split, slots, limit, seed, quiet, chunk_size, progress)
+
+
+def _model_identity(scorer: TripletScorer) -> dict[str, Any]:
+    """Returns what the ranks of a text model depend on, besides graph and queries."""
+    return {
+        **scorer.model.config.ranking_weights,
+        "model": model_fingerprint(scorer.model),
+        "texts": texts_fingerprint(scorer.store),
+        "token_budget": scorer.token_budget,
+        "dtype": str(scorer.model.dtype),
+        "device": scorer.model.device.type,
+    }
 
 
 def evaluate_relation_prediction(

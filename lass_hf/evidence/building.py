@@ -4,7 +4,6 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -17,6 +16,7 @@ from ..scoring.triplet_scorer import TripletScorer
 from ..structure.facts import Facts
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
+from ..structure.vector_training import VectorChoices, train_structural_vectors
 from ..utils.distributed import processes
 from ..utils.fingerprints import scores_fingerprint
 from .evidence import KINDS
@@ -24,6 +24,7 @@ from .evidence_set import EvidenceSet, collect_evidence
 from .fused_evidence import FusedEvidence, facts_fingerprint, training_facts
 from .fusion import QueryGroups
 from .fusion_fitting import FittingSample, choose_candidates, fit_fusions
+from .report import Stopwatch
 from .text_evidence import has_text_vectors
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ FIT_TRIPLETS = 3000  # validation triplets that weights are fitted on, two queri
 COSTLY_PAIRS = 50_000  # pairs that a cross-encoder scores for the fit
 SCORES_AT_ONCE = 2**22  # features of one kind that are in memory together, of all candidates of some queries
 HELD_OUT_SHARE = 0.1  # of the training triplets of a graph without a validation split
+LEAST_FACTS = 100  # distinct training triplets; what so few imply is chance
 TEXT_KINDS = ("text", "neighbors")
 
 
@@ -68,6 +70,20 @@ def check_kinds(kinds: Collection[str], possible: Sequence[str] = KINDS) -> tupl
     return tuple(kind for kind in KINDS if kind in kinds)
 
 
+def find_lack_of_structure(graph: KnowledgeGraph) -> str | None:
+    """Returns why rules, vectors and neighbors would say nothing about a graph, or None if they would say something.
+
+    Args:
+        graph: The graph.
+    """
+    facts = Facts.from_graph(graph).triplets
+    if len(facts) < LEAST_FACTS:
+        return f"{len(facts)} training triplets, and rules and vectors need {LEAST_FACTS} or more"
+    if np.bincount(facts[:, [0, 2]].reshape(-1)).max() == 1:
+        return "no entity is in two training triplets, which rules and vectors need"
+    return None
+
+
 def hold_out_for_fitting(graph: KnowledgeGraph, seed: int = 42) -> KnowledgeGraph:
     """Returns a graph whose validation split is a part of the training triplets, to fit weights on.
 
@@ -100,8 +116,7 @@ def build_evidence(
     *,
     rules: RuleSet | None = None,
     vectors: StructuralVectors | None = None,
-    rule_choices: dict[str, Any] | None = None,
-    vector_choices: dict[str, Any] | None = None,
+    vector_choices: VectorChoices | None = None,
     minutes: float | None = None,
     seed: int = 42,
     quiet: bool = False,
@@ -121,8 +136,7 @@ def build_evidence(
         kinds: The kinds of evidence, of `evidence.KINDS`; None for all that are possible.
         rules: Rules in the numbers of the graph, such as edited ones; None finds them.
         vectors: Structural vectors in the numbers of the graph; None trains them.
-        rule_choices: Further arguments of the search for rules.
-        vector_choices: Further arguments of the training of vectors.
+        vector_choices: How to train vectors; None chooses by the size of the graph.
         minutes: The time that finding rules and training vectors may take together, half each; None for no limit.
         seed: Seed of all random numbers.
         quiet: Whether no progress bar is shown.
@@ -140,14 +154,17 @@ def build_evidence(
     kinds = check_kinds(possible_kinds(scorer) if kinds is None else kinds, possible_kinds(scorer))
     facts = training_facts(graph)
 
+    half, watch = None if minutes is None else minutes / 2, Stopwatch()
+
     def find(own: Facts) -> tuple[RuleSet | None, StructuralVectors | None]:
-        limits: dict[str, Any] = {"minutes": None if minutes is None else minutes / 2, "seed": seed, "quiet": quiet}
-        found = rules, vectors
-        if rules is None and "rules" in kinds:
-            found = _find_rules(own, **limits, **rule_choices or {}), found[1]
-        if vectors is None and "vectors" in kinds:
-            found = found[0], _train_vectors(own, **limits, **vector_choices or {})
-        return found
+        found, trained = rules, vectors
+        if found is None and "rules" in kinds:
+            with watch.time("rules"):
+                found = _find_rules(own, half, seed, quiet)
+        if trained is None and "vectors" in kinds:
+            with watch.time("vectors"):
+                trained = _train_vectors(own, vector_choices, half, seed, quiet)
+        return found, trained
 
     fitting_graph = graph
     if "validation" not in graph or not len(graph["validation"].positives):
@@ -158,8 +175,9 @@ def build_evidence(
                 "may have been trained on, which would count it too high: hold out a validation split (lass-hf split)"
             )
     found = find(Facts.from_graph(fitting_graph))
-    sample = sample_for_fitting(fitting_graph, scorer, kinds, *found, seed, quiet, index_folder)
-    (fusion,) = fit_fusions(sample, [kinds], seed)
+    with watch.time("fit"):
+        sample = sample_for_fitting(fitting_graph, scorer, kinds, *found, seed, quiet, index_folder)
+        fusion, *of_text = fit_fusions(sample, [kinds, ["text"]] if "text" in kinds else [kinds], seed)
     if fitting_graph is not graph:
         found = find(facts)
     return FusedEvidence(
@@ -172,6 +190,8 @@ def build_evidence(
         entity_ids=list(graph.entities.ids),
         relation_ids=list(graph.relations.ids),
         fitted_on={"split": "validation" if fitting_graph is graph else "held out of train", "seed": seed},
+        text_mrr=of_text[0].held_out_mrr if of_text else None,
+        seconds=watch.seconds,
     )
 
 
@@ -214,16 +234,24 @@ def refit_evidence(
     ]
 
 
-def _find_rules(facts: Facts, **choices: Any) -> RuleSet:
+def _find_rules(facts: Facts, minutes: float | None, seed: int, quiet: bool) -> RuleSet:
     from ..structure.rule_mining import mine_rules
 
-    return mine_rules(facts, **choices)
+    return mine_rules(facts, minutes=minutes, seed=seed, quiet=quiet)
 
 
-def _train_vectors(facts: Facts, **choices: Any) -> StructuralVectors:
-    from ..structure.vector_training import train_vectors
-
-    return train_vectors(facts, **choices)
+def _train_vectors(
+    facts: Facts, choices: VectorChoices | None, minutes: float | None, seed: int, quiet: bool
+) -> StructuralVectors:
+    choices = choices or VectorChoices()
+    if minutes is not None:
+        choices = replace(choices, minutes=minutes)
+    disable = quiet or not processes().is_main_process
+    layout = "{l_bar}{bar}| {elapsed}<{remaining}"
+    with tqdm(total=1.0, desc="training structural vectors", bar_format=layout, disable=disable) as bar:
+        return train_structural_vectors(
+            facts, choices, seed=seed, on_progress=lambda done, loss: bar.update(min(done, 1.0) - bar.n)
+        )
 
 
 def sample_for_fitting(

@@ -120,8 +120,8 @@ def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) 
         rules=read_rules(folder / RULES_FILE, *names) if (folder / RULES_FILE).is_file() else None,
         vectors=StructuralVectors.load(folder / VECTORS_FILE) if (folder / VECTORS_FILE).is_file() else None,
     )
-    made_with = evidence.model_fingerprint
-    if model is not None and made_with is not None and made_with != scores_fingerprint(model):
+    reads_text = model is not None and {"text", "neighbors"} & set(evidence.kinds)
+    if reads_text and evidence.model_fingerprint != scores_fingerprint(model):
         raise LassError(
             f"{folder}: evidence of another model than this one, which was trained or changed since; {AGAIN}, or rank "
             'by texts alone (evidence "text")'
@@ -143,9 +143,13 @@ def _read_fusion(file: Path) -> dict[str, Any]:
 
 
 def evidence_fingerprint(evidence: FusedEvidence) -> str:
-    """Returns the fingerprint of everything that scores depend on: weights, rules and vectors."""
-    arrays = [getattr(part, one.name) for part in (evidence.rules, evidence.vectors) if part for one in fields(part)]
-    return digest([_digest(_to_plain(evidence)).encode(), *(one for one in arrays if isinstance(one, np.ndarray))])
+    """Returns the fingerprint of everything that scores depend on: names, weights, rules and vectors."""
+    plain = _to_plain(evidence)
+    names = {name: plain[name] for name in ("kinds", "entity_ids", "relation_ids")}
+    weights = {name: plain["fusion"][name] for name in ("features", "weights_of_groups")}
+    parts = [getattr(part, one.name) for part in (evidence.rules, evidence.vectors) if part for one in fields(part)]
+    contents = (part if isinstance(part, np.ndarray) else str(part).encode() for part in parts)
+    return digest([_digest(names | weights).encode(), *contents])
 
 
 def folder_fingerprint(folder: str | Path) -> str:

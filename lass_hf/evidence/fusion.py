@@ -72,6 +72,8 @@ class Fusion:
             sums over its groups.
         strength: The strength of the L2 prior on the weights of groups, which was chosen by held-out likelihood.
         num_fitted: The number of queries that the weights were fitted on.
+        held_out_mrr: The MRR of these queries, of which each half was ranked by weights fitted on the other half;
+            estimated from the sampled candidates. None if there is only one query.
         shares: For each kind its share of what the score tells apart; the shares add up to 1.
     """
 
@@ -80,6 +82,7 @@ class Fusion:
     weights_of_groups: np.ndarray
     strength: float = 0.0
     num_fitted: int = 0
+    held_out_mrr: float | None = None
     shares: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -105,22 +105,25 @@ def _fit_subset(sample: FittingSample, kinds: Sequence[str], is_first_half: np.n
     prior = np.ones(num_groups(sample.num_relations))
     prior[0] = 0
     strength = STRENGTHS[-1]
+    held_out_mrr = None
     if is_first_half.any() and not is_first_half.all():
         parts = [(likelihood.of(half), likelihood.of(~half)) for half in (is_first_half, ~is_first_half)]
         starts = [np.zeros((len(prior), len(columns))) for _ in parts]
-        losses = []
+        losses: list[float] = []
         for tried in reversed(STRENGTHS):
             starts = [one.fit(tried * prior, start) for (one, _), start in zip(parts, starts, strict=True)]
             losses.append(sum(other(start)[0] for (_, other), start in zip(parts, starts, strict=True)))
             if losses[-1] > min(losses):
                 break
+            ranks = [other.ranks(start) for (_, other), start in zip(parts, starts, strict=True)]
+            held_out_mrr = float((1 / np.concatenate(ranks)).mean())
         strength = STRENGTHS[::-1][int(np.argmin(losses))]
     weights = likelihood.fit(strength * prior, np.zeros((len(prior), len(columns))))
     weights = weights / np.where(spreads > 0, spreads, 1)
     features, kinds = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
     weights = weights.astype(np.float32)
     shares = _shares(weights, sample, columns, kinds)
-    return Fusion(features, kinds, weights, strength, len(values), shares)
+    return Fusion(features, kinds, weights, strength, len(values), held_out_mrr, shares)
 
 
 def _shares(weights: np.ndarray, sample: FittingSample, columns: list[int], kinds: Sequence[str]) -> dict[str, float]:
@@ -178,6 +181,19 @@ class Likelihood:
         for level in self.groups.T:
             np.add.at(gradient, level, by_query)
         return loss, gradient
+
+    def ranks(self, weights_of_groups: np.ndarray) -> np.ndarray:
+        """Returns the realistic rank of each answer, float64 of shape (q,), in which a candidate counts as those that
+        it stands for.
+
+        Args:
+            weights_of_groups: Float64 of shape (G, F).
+        """
+        weights = weights_of_groups[self.groups].sum(axis=1).astype(np.float32)
+        scores = np.einsum("qnf,qf->qn", self.values, weights)
+        answers, others = scores[:, :1], scores[:, 1:]
+        ahead = (others > answers) + (others == answers) / 2
+        return 1 + (np.exp(self.corrections[:, 1:]) * ahead).sum(axis=1)
 
     def fit(self, prior: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Returns the weights of groups with the least loss.

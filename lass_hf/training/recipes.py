@@ -33,7 +33,7 @@ class TrainArguments(ModelChoices, SequenceChoices):
         None, f"Choices that change scores or loss, all at once: {', '.join(PRESETS)}.", "scores"
     )
     fraction: float = choice(
-        1.0, "Train on a seeded share of the training triplets; neighbors and frequencies are those of all.", "data"
+        1.0, "Train on a seeded share of the training triplets; evidence of the graph is that of all.", "data"
     )
     retriever: str | None = choice(
         None, "A trained bi-encoder to mine negatives with.", "negatives", architecture="cross-encoder"
@@ -64,6 +64,14 @@ class TrainArguments(ModelChoices, SequenceChoices):
         "data",
     )
     test: str | None = choice(None, "Hold out test triplets, too, which are saved with the model.", "data")
+    evidence: str | None = field(  # no choice of the training: the model itself is the same with any
+        default=None,
+        metadata={
+            "help": "Kinds of evidence for one fitted score of the trained model, with commas between them: text, "
+            "neighbors, frequency, rules, vectors. By default all of them for a bi-encoder, and text alone for a "
+            "cross-encoder, whose scores of all candidates take long, or a graph with fewer than 100 training triplets."
+        },
+    )
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
     recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
@@ -77,6 +85,19 @@ class TrainArguments(ModelChoices, SequenceChoices):
             if (size := getattr(self, name)) is not None:
                 setattr(self, name, str(size))  # 0.05 from Python, too
                 parse_size(str(size))
+        if self.evidence is not None:
+            self.evidence = ",".join(self._check_evidence(self.evidence))
+
+    def _check_evidence(self, names: str) -> tuple[str, ...]:
+        """Returns the kinds of evidence that `evidence` names."""
+        from ..evidence.building import check_kinds
+        from ..evidence.evidence import KINDS
+
+        possible = [kind for kind in KINDS if kind != "neighbors" or self.architecture == "bi-encoder"]
+        kinds = check_kinds([name.strip() for name in names.split(",") if name.strip()], possible)
+        if "text" not in kinds:
+            raise LassError(f"evidence {names!r} leaves out the text, and so the trained model; expected text among it")
+        return kinds
 
     def processor_choices(self) -> dict[str, Any]:
         """Returns the choices that `LassProcessor.from_encoder` takes, by name."""

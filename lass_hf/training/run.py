@@ -15,6 +15,9 @@ from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..evidence.building import build_evidence, find_lack_of_structure
+from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
+from ..evidence.report import describe_evidence, report_evidence
 from ..graphs.import_files import SOURCE_FILE, find_source_record, write_source_record
 from ..graphs.loading import load_graph
 from ..graphs.splitting import parse_size, split_graph
@@ -104,7 +107,7 @@ def train(
     )
     is_main = trainer.is_world_process_zero()
     record = find_source_record(arguments.graph, graph) if is_main else None  # before the work, as it may be damaged
-    done = train_and_record(trainer)
+    done = train_and_record(trainer, arguments.evidence)
     if record:  # Predictions of the model go back into the source's form.
         write_source_record(record, _output_dir(training))
     elif is_main:
@@ -168,16 +171,18 @@ def _with_corrupted(graph: KnowledgeGraph, triplets: np.ndarray, seed: int) -> t
     return np.concatenate([triplets, corrupted]), labels
 
 
-def train_and_record(trainer: LassTrainer) -> TrainingRun:
-    """Trains, saves the model, and writes the run metadata beside it, into training.json.
+def train_and_record(trainer: LassTrainer, evidence: str | None = None) -> TrainingRun:
+    """Trains, saves the model, and writes the run metadata beside it, into training.json; then it adds evidence.
 
-    With `resume_from_checkpoint` the training continues from a checkpoint of the same choices and graph.
+    With `resume_from_checkpoint` the training continues from a checkpoint of the same choices and graph. Evidence is
+    found in all training triplets of the graph, and fitted to the saved model, which stays as it is.
 
     Args:
         trainer: a trainer with `run_metadata`.
+        evidence: kinds of evidence, as in `TrainArguments`.
 
     Returns:
-        The trainer and its run metadata.
+        The trainer and its run metadata, with a report of the `evidence`, or None.
 
     Raises:
         LassError: the trainer has no metadata, the checkpoint is of another training, or arguments do not fit; this is
@@ -193,15 +198,51 @@ def train_and_record(trainer: LassTrainer) -> TrainingRun:
         trainer.train()
         if trainer.is_world_process_zero():  # They are of the folder's earlier model.
             file.unlink(missing_ok=True)
-            shutil.rmtree(file.parent / INDEX_FOLDER, ignore_errors=True)
+            for folder in (INDEX_FOLDER, EVIDENCE_FOLDER):
+                shutil.rmtree(file.parent / folder, ignore_errors=True)
         trainer.save_model(_internal_call=True)  # A push may fail, so everything is saved before.
-        metadata, log = describe_run(trainer), trainer.state.log_history
-        if trainer.is_world_process_zero():
-            write_results(file, log[-1], task="training", **metadata, log=log)
+        metadata: dict[str, Any] = {**describe_run(trainer), "evidence": None}
+        _write_training(trainer, metadata)
+        if _is_evidence_wanted(trainer, evidence):
+            trainer.accelerator.wait_for_everyone()  # All read the saved model.
+            metadata["evidence"] = _add_evidence(trainer, evidence)
+            _write_training(trainer, metadata)
         if training.push_to_hub:
             trainer.push_to_hub()
         trainer.accelerator.wait_for_everyone()  # What comes next may read the folder.
     return TrainingRun(trainer, metadata)
+
+
+def _write_training(trainer: LassTrainer, metadata: dict[str, Any]) -> None:
+    if trainer.is_world_process_zero():
+        log = trainer.state.log_history
+        write_results(_output_dir(trainer.args) / TRAINING_FILE, log[-1], task="training", **metadata, log=log)
+
+
+def _is_evidence_wanted(trainer: LassTrainer, evidence: str | None) -> bool:
+    """Returns whether more than the text is to count; by default, if candidates are cheap and there is structure."""
+    if evidence is not None:
+        return evidence != "text"
+    if trainer.processing_class.architecture != "bi-encoder":
+        return False
+    lack = find_lack_of_structure(trainer.train_dataset.graph)
+    if lack and not trainer.args.disable_tqdm:
+        warn(f"{lack}: entities are ranked by their texts alone")
+    return not lack
+
+
+def _add_evidence(trainer: LassTrainer, evidence: str | None) -> dict[str, Any]:
+    """Finds, fits and saves the evidence of a saved model; returns its report. All processes must call this."""
+    folder, graph, quiet = _output_dir(trainer.args), trainer.train_dataset.graph, trainer.args.disable_tqdm
+    model, processor = load_trained_model(folder, graph)
+    kinds = None if evidence is None else evidence.split(",")
+    choices = {"seed": trainer.args.seed, "quiet": quiet, "index_folder": folder / INDEX_FOLDER}
+    found = build_evidence(graph, model, processor, kinds, **choices)
+    if trainer.is_world_process_zero():
+        save_evidence(found, folder / EVIDENCE_FOLDER, graph)
+        if not quiet:
+            print(*describe_evidence(found), sep="\n")
+    return report_evidence(found)
 
 
 def _prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
