@@ -1,0 +1,65 @@
+"""Rules and reasons in words, which a curator can read without knowing ids or the notation of logic."""
+
+from collections.abc import Sequence
+
+from ..core.vocabulary import Vocabulary
+from .rules import RuleSet
+
+ANYTHING = "anything"  # what any entity of a body's atom is called
+
+
+def rule_in_words(rules: RuleSet, position: int, entities: Vocabulary, relations: Vocabulary) -> str:
+    """Writes a rule in words: "X is on the continent Y if X has a border with Z and Z is on the continent Y".
+
+    Args:
+        rules: The rules.
+        position: The position of the rule among them.
+        entities: The entities of the graph. A constant is called by the part of its text before the first ", ".
+        relations: The relations of the graph.
+    """
+    length, constant = rules.length(position), int(rules.head_constants[position])
+    if constant < 0:
+        names = ["X", *("Z", "W")[: length - 1], "Y"]
+        end = names[-1]
+    else:
+        body_constant = int(rules.body_constants[position])
+        names = ["X", ANYTHING if body_constant < 0 else _name(entities, body_constant)]
+        end = _name(entities, constant)
+    head = _atom("X", int(rules.heads[position]), end, relations)
+    return f"{head} if {_body(rules, position, names, relations)}"
+
+
+def reason_in_words(
+    rules: RuleSet, position: int, path: Sequence[int], entities: Vocabulary, relations: Vocabulary
+) -> str:
+    """Writes why a rule speaks for a triplet: "France has a border with Spain and Spain is on the continent Europe".
+
+    Args:
+        rules: The rules.
+        position: The position of the rule among them.
+        path: The entities that fulfil the body, one more than it has atoms: of a path rule those from the head of the
+            triplet to its tail, of a rule with constants those that stand for x and for d.
+        entities: The entities of the graph. An entity is called by the part of its text before the first ", ".
+        relations: The relations of the graph.
+    """
+    return _body(rules, position, [_name(entities, int(entity)) for entity in path], relations)
+
+
+def _body(rules: RuleSet, position: int, names: Sequence[str], relations: Vocabulary) -> str:
+    """Writes the atoms of a body, between whose names it is a path."""
+    atoms = rules.bodies[position, : rules.length(position)].tolist()
+    steps = zip(names[:-1], atoms, names[1:], strict=True)
+    return " and ".join(_atom(one, relation, other, relations) for one, relation, other in steps)
+
+
+def _atom(one: str, relation: int, other: str, relations: Vocabulary) -> str:
+    """Writes an atom of a directed relation; of an inverse one the names change places."""
+    if relation >= len(relations):
+        one, relation, other = other, relation - len(relations), one
+    return f"{one} {relations.texts[relation]} {other}"
+
+
+def _name(entities: Vocabulary, entity: int) -> str:
+    """Returns what an entity is called: a text is often "name, description"."""
+    text = entities.texts[entity]
+    return text.partition(", ")[0] or text
