@@ -9,7 +9,6 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
-from ..evidence.evidence_choice import choose_evidence
 from ..graphs.loading import load_graph
 from ..prediction.predictor import LassPredictor
 from ..scoring.index_building import find_index_folder, find_index_folder_for_graph
@@ -94,6 +93,5 @@ def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
     if arguments.rerank:
         reranker, reranker_processor = load(arguments.rerank)
         reranker_processor.graph = processor.graph
-        choices["rerank"] = LassPredictor(reranker, reranker_processor, arguments.dtype)
-    choices["evidence"] = choose_evidence(arguments.evidence, model, processor.graph, arguments.model)
-    return LassPredictor(model, processor, arguments.dtype, index_folder=folder, **choices)
+        choices["rerank"] = LassPredictor(reranker, reranker_processor, arguments.dtype, evidence="text")
+    return LassPredictor(model, processor, arguments.dtype, evidence=arguments.evidence, index_folder=folder, **choices)

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -76,26 +75,6 @@ class FusedEvidence:
             LassError: The evidence needs a text model and there is none.
         """
         return BoundEvidence(self.renumber(graph), graph, scorer, index_folder, shared)
-
-    def with_kinds(self, kinds: Collection[str]) -> "FusedEvidence":
-        """Returns some kinds of the evidence, with the weights that were fitted with all of them.
-
-        Args:
-            kinds: The kinds, some of `kinds`.
-
-        Raises:
-            LassError: The evidence lacks a kind.
-        """
-        if missing := [kind for kind in kinds if kind not in self.kinds]:
-            raise LassError(f"evidence {missing[0]!r} was not saved; there are {', '.join(self.kinds)}")
-        columns = [column for column, kind in enumerate(self.fusion.kinds) if kind in kinds]
-        fusion = replace(
-            self.fusion,
-            features=tuple(self.fusion.features[column] for column in columns),
-            kinds=tuple(self.fusion.kinds[column] for column in columns),
-            weights_of_groups=self.fusion.weights_of_groups[:, columns],
-        )
-        return replace(self, kinds=tuple(kind for kind in self.kinds if kind in kinds), fusion=fusion)
 
     def renumber(self, graph: KnowledgeGraph) -> "FusedEvidence":
         """Returns the evidence with the numbers that entities and relations have in a graph.

@@ -68,10 +68,10 @@ class LassPipeline(Pipeline):
         self.predictor = self.make_predictor(str(dtype or "auto").removeprefix("torch."))
 
     def make_predictor(self, dtype: str) -> "LassPredictor":
-        """Returns the predictor that the pipeline uses; entity vectors, if it needs any, are kept in memory."""
+        """Returns the predictor that the pipeline uses, which classifies triplets by their words."""
         from .predictor import LassPredictor  # Imported here because it imports the scoring engine.
 
-        return LassPredictor(self.model, self.processor, dtype)
+        return LassPredictor(self.model, self.processor, dtype, evidence="text")
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the pipeline.
@@ -181,21 +181,19 @@ class KGCompletionPipeline(LassPipeline):
 
     def make_predictor(self, dtype: str) -> "LassPredictor":
         """Returns a predictor that reads entity vectors and evidence in the model's folder, where there are any."""
-        from ..evidence.evidence_choice import choose_evidence
         from ..scoring.index_building import INDEX_FOLDER
         from .predictor import LassPredictor
 
-        name = self.model.name_or_path
-        evidence = choose_evidence(self._evidence, self.model, self.processor.graph, name)
-        folder = Path(name, INDEX_FOLDER)
-        if folder.is_dir() and self.model.architecture.encodes_entities:
-            predictor = LassPredictor(self.model, self.processor, dtype, evidence=evidence, index_folder=folder)
-            try:
-                _ = predictor.index  # Read now, so that a damaged one is reported before the first item.
-                return predictor
-            except IndexFolderError:  # The model was trained further since; the vectors of its old weights stay there.
-                pass
-        return LassPredictor(self.model, self.processor, dtype, evidence=evidence)
+        choices: dict[str, Any] = {"dtype": dtype, "evidence": self._evidence}
+        folder = Path(self.model.name_or_path, INDEX_FOLDER)
+        if not folder.is_dir() or not self.model.architecture.encodes_entities:
+            return LassPredictor(self.model, self.processor, **choices)
+        predictor = LassPredictor(self.model, self.processor, **choices, index_folder=folder)
+        try:
+            _ = predictor.index  # Read now, so that a damaged one is reported before the first item.
+        except IndexFolderError:  # The model was trained further since; the vectors of its old weights stay there.
+            return LassPredictor(self.model, self.processor, **choices)
+        return predictor
 
     def predict_batch(self, items: list[Any], **parameters: Any) -> list[Any]:
         """Returns the predictions for each item of a batch."""

@@ -10,8 +10,7 @@ import numpy as np
 
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
-from ..evidence.evidence_choice import choose_evidence
-from ..evidence.fused_evidence import FusedEvidence
+from ..evidence.choosing import EvidenceChoice
 from ..scoring.index_building import find_index_folder
 from .name_resolver import Name, NameResolver
 from .ranker import CandidateRanker
@@ -72,14 +71,18 @@ class LassPredictor(CandidateRanker):
         rerank_top_k: How many are reranked; all where there are fewer.
         retriever_weight: A reranked score is the cross-encoder's + `retriever_weight` * this model's.
             `evaluate_reranking` fits it.
-        evidence: Evidence beside the words, by which heads and tails are ranked; None ranks by the words alone.
+        evidence: What heads and tails are ranked by: "auto" for all evidence in the folder that the model was loaded
+            from, "text" for the words alone, some kinds such as "text,rules", whose weights are fitted anew, or a
+            `FusedEvidence`.
         index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
 
     Attributes:
+        evidence: The evidence beside the words; None where the words alone count.
         calibration: The calibration that the model had when the predictor was made, or None.
 
     Raises:
-        LassError: The processor has no graph, or the arguments for reranking do not fit.
+        LassError: The processor has no graph, the arguments for reranking do not fit, or the model's folder lacks the
+            evidence, or has that of another model.
     """
 
     @classmethod
@@ -91,7 +94,7 @@ class LassPredictor(CandidateRanker):
         rerank: str | None = None,
         rerank_top_k: int = 100,
         retriever_weight: float = 0.0,
-        evidence: str | FusedEvidence = "auto",
+        evidence: EvidenceChoice = "auto",
         **kwargs: Any,
     ) -> "LassPredictor":
         """Loads model and processor from a saved folder or from the hub.
@@ -105,13 +108,12 @@ class LassPredictor(CandidateRanker):
             rerank: The folder or hub name of a cross-encoder.
             rerank_top_k: As in the constructor.
             retriever_weight: As in the constructor.
-            evidence: "auto" for what was saved with the model; "text" for the words alone; some kinds of what was
-                saved, such as "text,rules"; or evidence.
+            evidence: As in the constructor.
             **kwargs: Arguments for `from_pretrained` of both model and processor, such as `revision`.
 
         Raises:
             ModelError: The folder or name has no LASS model or no LASS processor.
-            LassError: As in the constructor; or a kind of evidence was not saved with the model, or is another model's.
+            LassError: As in the constructor.
         """
         processor = LassProcessor.from_pretrained(name_or_path, **kwargs)
         model = LassForKGCompletion.from_pretrained(name_or_path, **kwargs)
@@ -123,7 +125,7 @@ class LassPredictor(CandidateRanker):
             rerank=other,
             rerank_top_k=rerank_top_k,
             retriever_weight=retriever_weight,
-            evidence=choose_evidence(evidence, model, processor.graph, name_or_path, kwargs.get("revision")),
+            evidence=evidence,
             index_folder=find_index_folder(name_or_path),
         )
 

@@ -20,7 +20,8 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
 from ..evaluation.calibration import Calibration
-from ..evidence.fused_evidence import BoundEvidence, FusedEvidence
+from ..evidence.choosing import EvidenceChoice, choose_evidence
+from ..evidence.fused_evidence import BoundEvidence
 from ..scoring.candidate_scores import CandidateScorer, make_candidate_scorer, make_candidate_vectors
 from ..scoring.candidate_vectors import CandidateVectors
 from ..scoring.entity_index import EntityIndex
@@ -44,14 +45,18 @@ class CandidateRanker:
         rerank_top_k: How many are reranked; all where there are fewer.
         retriever_weight: A reranked score is the cross-encoder's + `retriever_weight` * this model's.
             `evaluate_reranking` fits it.
-        evidence: Evidence beside the words, by which heads and tails are ranked; None ranks by the words alone.
+        evidence: What heads and tails are ranked by: "auto" for all evidence in the folder that the model was loaded
+            from, "text" for the words alone, some kinds such as "text,rules", whose weights are fitted anew, or a
+            `FusedEvidence`.
         index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
 
     Attributes:
+        evidence: The evidence beside the words; None where the words alone count.
         calibration: The calibration that the model had when the ranker was made, or None.
 
     Raises:
-        LassError: The processor has no graph, or the arguments for reranking do not fit.
+        LassError: The processor has no graph, the arguments for reranking do not fit, or the model's folder lacks the
+            evidence, or has that of another model.
     """
 
     def __init__(
@@ -63,7 +68,7 @@ class CandidateRanker:
         rerank: "CandidateRanker | None" = None,
         rerank_top_k: int = 100,
         retriever_weight: float = 0.0,
-        evidence: FusedEvidence | None = None,
+        evidence: EvidenceChoice = "auto",
         index_folder: str | Path | None = None,
     ):
         if processor.graph is None:
@@ -77,8 +82,8 @@ class CandidateRanker:
         self.scorer = TripletScorer(model, processor.token_store(), dtype)
         self.rerank_top_k, self.retriever_weight = rerank_top_k, retriever_weight
         self._reranker = None if rerank is None else self._checked_reranker(rerank)
-        self.evidence = evidence
         self._index_folder = index_folder
+        self.evidence = choose_evidence(evidence, self.graph, model, processor, dtype, index_folder=index_folder)
         self.calibration = Calibration.of(model)
 
     def _checked_reranker(self, other: "CandidateRanker") -> TripletScorer:

@@ -1,21 +1,21 @@
 """Evidence made up by hand, which ranks and explains as `BoundEvidence` does."""
 
-from dataclasses import dataclass, field
+from dataclasses import fields
 
 import numpy as np
 
 from lass_hf.core.errors import LassError
+from lass_hf.evidence.fused_evidence import FusedEvidence
 
 TEXT, RULES = 2.0, 3.0  # weights of the model's score, and of what a rule implies
 
 
-@dataclass
-class FakeEvidence:
+class FakeEvidence(FusedEvidence):
     """A score is TEXT times the model's and RULES where head and tail have the same parity."""
 
-    bound: list = field(default_factory=list)  # the arguments of each `bind`
-
-    kinds = ("text", "rules")
+    def __init__(self):
+        super().__init__(("text", "rules"), *[None] * (len(fields(FusedEvidence)) - 1))
+        object.__setattr__(self, "bound", [])  # the arguments of each `bind`
 
     def bind(self, graph, scorer=None, index_folder=None, shared=True):
         self.bound.append((graph, scorer, index_folder, shared))

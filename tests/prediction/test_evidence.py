@@ -13,7 +13,7 @@ NEW = "cheese house, a building that purrs"
 QUERY = {"head": "cat", "relation": "eats"}
 
 
-def make_predictor(graph, architecture, evidence=None, **choices):
+def make_predictor(graph, architecture, evidence="text", **choices):
     model = make_model(architecture=architecture)
     model.config.calibration = {"threshold": 0.5, "slope": 1.5, "intercept": -0.5}
     processor = make_processor(graph, architecture=architecture)
@@ -23,7 +23,7 @@ def make_predictor(graph, architecture, evidence=None, **choices):
 @pytest.fixture(scope="module", params=["cross-encoder", "bi-encoder"])
 def predictors(request, graph):
     """A predictor with evidence, and one of the same model without."""
-    return [make_predictor(graph, request.param, evidence) for evidence in (FakeEvidence(), None)]
+    return [make_predictor(graph, request.param, evidence) for evidence in (FakeEvidence(), "text")]
 
 
 def integers_of(predictor, query, ids):
