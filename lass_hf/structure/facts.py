@@ -15,6 +15,23 @@ from ..core.knowledge_graph import KnowledgeGraph
 
 
 @dataclass(frozen=True)
+class Links:
+    """All facts as seen from each entity, in both directions, in ascending order of entity, other entity and relation.
+
+    Attributes:
+        starts: Int64 of shape (E + 1,): the links of entity x are those from `starts[x]` to `starts[x + 1]`.
+        relations: Int32 of shape (2n,): the directed relation from x to the other entity.
+        others: Int32 of shape (2n,): the other entity.
+        keys: Int64 of shape (2n,): x * E + other, to find all relations between two entities by binary search.
+    """
+
+    starts: np.ndarray
+    relations: np.ndarray
+    others: np.ndarray
+    keys: np.ndarray
+
+
+@dataclass(frozen=True)
 class Facts:
     """Distinct true triplets.
 
@@ -46,6 +63,17 @@ class Facts:
         """
         triplets = graph.index_splits(*(splits or ("train",))).triplets()
         return cls.from_triplets(triplets, graph.num_entities, graph.num_relations)
+
+    @cached_property
+    def links(self) -> Links:
+        """The facts as seen from each entity."""
+        heads, relations, tails = self.triplets.T
+        entities, others = np.concatenate([heads, tails]), np.concatenate([tails, heads])
+        relations = np.concatenate([relations, relations + self.num_relations])
+        keys = entities * self.num_entities + others
+        order = np.lexsort([relations, keys])
+        starts = np.searchsorted(entities[order], np.arange(self.num_entities + 1))
+        return Links(starts, relations[order].astype(np.int32), others[order].astype(np.int32), keys[order])
 
     @cached_property
     def adjacency(self) -> list[csr_array]:

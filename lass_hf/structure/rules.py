@@ -5,6 +5,7 @@
   it is r(c, x).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -47,3 +48,10 @@ class RuleSet:
     def select(self, positions: np.ndarray) -> "RuleSet":
         """Returns the rules at some positions, int of shape (m,) or bool of shape (n,)."""
         return RuleSet(*(getattr(self, one.name)[positions] for one in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[RuleSet]") -> "RuleSet":
+        """Joins rules of different heads into one set."""
+        none = cls(np.empty(0, np.int32), np.empty((0, MAX_LENGTH), np.int32), *([np.empty(0, np.int32)] * 2),
+                   *([np.empty(0, np.int64)] * 2), np.empty(0), np.empty(0, np.int32))  # fmt: skip
+        return cls(*(np.concatenate([getattr(part, one.name) for part in [none, *parts]]) for one in fields(cls)))

@@ -299,7 +299,7 @@ class LassTrainer(FilesTrainer):
         if not batches:
             return batches, None
         labels = torch.cat([batch["labels"] for batch in batches])
-        counts = torch.stack([(labels == 1).sum(), torch.tensor(labels.numel())])
+        counts = torch.stack([(labels == 1).sum(), labels.new_tensor(labels.numel())])
         counts = self.accelerator.gather(counts[None].to(device)).sum(0)
         self.throughput.add(counts)
         return batches, counts[0 if self.training_objective.mean_over == "positives" else 1].clamp(min=1)
