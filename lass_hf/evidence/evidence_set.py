@@ -12,7 +12,7 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
-from ..scoring.triplet_scorer import TripletScorer
+from ..scoring.triplet_scorer import Progress, TripletScorer
 from ..structure.facts import Facts
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
@@ -138,17 +138,25 @@ class EvidenceSet:
         slot: int,
         candidates: np.ndarray,
         mask: np.ndarray,
+        progress: Progress | None = None,
     ) -> None:
-        """Adds what is no inner product to scores, see `Evidence.add`."""
+        """Adds what is no inner product to scores, see `Evidence.add`; a cross-encoder tells its progress."""
         number = sum(len(product.features) for product in self.products)
         for other in self.others:
             part = weights[number : number + len(other.features)]
             number += len(other.features)
             if part.any():
-                other.add(scores, part, queries, slot, candidates, mask)
+                told = (progress,) if isinstance(other, TextScoreEvidence) else ()
+                other.add(scores, part, queries, slot, candidates, mask, *told)
 
     def score(
-        self, weights: np.ndarray, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray
+        self,
+        weights: np.ndarray,
+        queries: np.ndarray,
+        slot: int,
+        candidates: np.ndarray,
+        mask: np.ndarray,
+        progress: Progress | None = None,
     ) -> np.ndarray:
         """Returns the weighted sums of features, float32 of shape (q, c). Equal features have exactly equal sums."""
         rows = self.first_with_same_row[candidates]
@@ -158,7 +166,7 @@ class EvidenceSet:
             distinct, rows = np.unique(rows, return_inverse=True)
             index = EntityIndex([index.vectors(distinct)])
         scores = torch.cat([vectors @ block.T for block in index.blocks], 1).cpu().numpy()[:, rows]
-        self.add_others(scores, weights, queries, slot, candidates, mask)
+        self.add_others(scores, weights, queries, slot, candidates, mask, progress)
         return scores
 
 

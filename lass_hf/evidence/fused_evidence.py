@@ -4,6 +4,8 @@ import copy
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import torch
@@ -205,11 +207,20 @@ class BoundEvidence:
         Raises:
             NonFiniteError: Scores are NaN or infinite.
         """
-        scores = self._set.score(self._weights(queries, slot), queries, slot, candidates, mask)
+        left = int(mask.sum())
+
+        def update(count: int) -> None:
+            nonlocal left
+            left -= count
+            if progress is not None:
+                progress.update(count)
+
+        told = cast(Progress, SimpleNamespace(update=update))  # by a cross-encoder, which may be stopped so
+        scores = self._set.score(self._weights(queries, slot), queries, slot, candidates, mask, told)
         if not np.isfinite(scores[mask] if self._set.is_costly else scores).all():
             raise NonFiniteError("scores are NaN or infinite: the model's weights or its evidence are damaged")
-        if progress is not None:
-            progress.update(int(mask.sum()))
+        if left:
+            update(left)
         return scores
 
     def with_scorer(self, scorer: TripletScorer) -> "BoundEvidence":

@@ -74,3 +74,11 @@ def test_a_call_with_new_entities_leaves_the_evidence_as_it_was(predictor):
     after = predictor.predict(head="dog", relation="eats")
     assert after == before
     assert [one.shares for one in after] == [one.shares for one in before]
+
+
+def test_a_cross_encoder_can_be_stopped_while_it_scores(predictor, monkeypatch):
+    monkeypatch.setattr(predictor.scorer, "token_budget", 1)  # many batches
+    counts = []
+    predictor.rank(np.array([[0, 1, 0]]), 2, exclude_known=False, on_progress=counts.append)
+    assert sum(counts) == predictor.graph.num_entities
+    assert (len(counts) > 1) != predictor.scorer.is_bi_encoder
