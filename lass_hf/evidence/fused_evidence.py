@@ -15,11 +15,13 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..scoring.entity_index import EntityIndex
 from ..scoring.triplet_scorer import Progress, TripletScorer
 from ..structure.facts import Facts
+from ..structure.rule_words import reason_in_words
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..utils.fingerprints import digest
 from .evidence_set import EvidenceSet, collect_evidence
 from .fusion import Fusion, QueryGroups
+from .graph_evidence import RuleEvidence
 from .renumbering import renumber_fusion, renumber_rules, renumber_vectors
 
 
@@ -329,5 +331,21 @@ class BoundEvidence:
             slot: 0 or 2.
             candidate: The entity.
             most: The number of rules.
+
+        Returns:
+            Texts such as "France borders Spain and Spain is in Europe (confidence 0.83)"; none without rules. Of rules
+            that are redundant it is the best one.
         """
+        for other in self._set.others:
+            if isinstance(other, RuleEvidence):
+                rules, found, groups = other.scorer.rules, [], set()
+                for position, path in other.scorer.firing(query, slot, candidate):
+                    if (group := int(rules.groups[position])) in groups:
+                        continue  # A redundant rule: only the best of its group counts.
+                    groups.add(group)
+                    words = reason_in_words(rules, position, path, self.graph.entities, self.graph.relations)
+                    found.append(f"{words} (confidence {rules.confidences[position]:.2f})")
+                    if len(found) == most:
+                        break
+                return found
         return []

@@ -7,6 +7,7 @@ from helpers.tiny import ENTITY_TEXT, make_model, make_processor
 
 from lass_hf import LassPredictor
 from lass_hf.evidence.building import build_evidence
+from lass_hf.structure.rules import RuleSet
 
 NEW = "cheese house, a building that purrs"
 KINDS = {"cross-encoder": ("text", "frequency"), "bi-encoder": ("text", "neighbors", "frequency")}
@@ -82,3 +83,34 @@ def test_a_cross_encoder_can_be_stopped_while_it_scores(predictor, monkeypatch):
     predictor.rank(np.array([[0, 1, 0]]), 2, exclude_known=False, on_progress=counts.append)
     assert sum(counts) == predictor.graph.num_entities
     assert (len(counts) > 1) != predictor.scorer.is_bi_encoder
+
+
+def make_rules(graph):
+    """eats(X, food) if is_a(X, animal), and redundantly if X is anything; eats(X, Y) if is_a(X, Z) and eats(Z, Y)."""
+    entity, relation = graph.entities.index, graph.relations.index
+    eats, is_a = relation["eats"], relation["is_a"]
+    columns = [
+        (eats, (is_a, -1, -1), entity["food"], entity["animal"], 0.75, 0),
+        (eats, (is_a, -1, -1), entity["food"], -1, 0.5, 0),
+        (eats, (is_a, eats, -1), -1, -1, 0.25, 1),
+    ]
+    heads, bodies, ends, constants, confidences, groups = (np.array(column) for column in zip(*columns, strict=True))
+    counts = np.array([3, 3, 3])
+    integers = (one.astype(np.int32) for one in (heads, bodies, ends, constants))
+    return RuleSet(*integers, counts, 2 * counts, confidences, groups.astype(np.int32))
+
+
+def test_reasons_are_rules_in_words_with_the_entities_that_fulfil_them(graph):
+    evidence = build_evidence(
+        graph, make_model(), make_processor(graph), ("text", "rules"), rules=make_rules(graph), quiet=True
+    )
+    predictor = LassPredictor(make_model(), make_processor(graph), "float32", evidence=evidence)
+    found = by_id(predictor.predict(head="dog", relation="eats", exclude_known=False, top_k=100))
+    assert found["food"].reasons == ["dog is a animal (confidence 0.75)"]
+    mouse = by_id(predictor.predict(head="mouse", relation="eats", exclude_known=False, top_k=100))
+    assert mouse["food"].reasons == [
+        "mouse is a rodent (confidence 0.50)",
+        "mouse is a rodent and rodent eats food (confidence 0.25)",
+    ]
+    assert mouse["garden"].reasons == []
+    assert mouse["food"].shares["rules"] > mouse["garden"].shares["rules"]
