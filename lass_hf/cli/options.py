@@ -122,6 +122,13 @@ def not_negative(text: str) -> int:
     return 0 if text == "0" else positive(text)
 
 
+def above_zero(text: str) -> float:
+    """Reads a finite number above 0."""
+    if (value := weight(text)) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
 def size(text: str) -> float | int:
     """Reads the size of a split, a share below 1 or a number of triplets."""
     from ..graphs.splitting import parse_size

@@ -1,7 +1,9 @@
 """Finds relations that repeat each other: symmetric relations, pairs of inverse relations, and the same fact twice.
 
 A model that saw (a, "part of", b) in training needs no understanding to answer (b, "has part", a). So a split keeps
-such triplets together, and a report on data quality names the relations.
+such triplets together, and a report on data quality names the relations. A mirror is a pair of rules with one atom in
+the body, of which the search for rules counts a sample. Here all triplets are counted, by one sort of their keys: that
+takes a quarter of the time in which the links of `Facts`, which the search needs, are made.
 """
 
 from dataclasses import dataclass

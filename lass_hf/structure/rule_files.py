@@ -1,13 +1,15 @@
 """Reads and writes `rules.tsv`: rules in a table that people read, edit and give back.
 
 A line has tab-separated cells: the confidence, the head, the body, the rule in words, and counts. Head and body are
-made of atoms such as `nationality(x, y)`, those of a body with " & " between them. A bare x, y, z or w in an atom is a
-variable; anything else is an id, which is written as a JSON string if it is one of these, has spaces or punctuation of
-the notation, or begins with "#". Blank lines, and those that begin with "#", are skipped.
+made of atoms such as `nationality(x, y)`, those of a body with " & " between them. The rule is for queries where x is
+given: `nationality(x, y)` for tails, `nationality(y, x)` for heads. A bare x, y, z or w in an atom is a variable;
+anything else is an id, which is written as a JSON string if it is one of these, has spaces or punctuation of the
+notation, or begins with "#". Blank lines, and those that begin with "#", are skipped.
 """
 
 import json
 import re
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from ..core.errors import LassError
 from ..core.vocabulary import BLANKS, Vocabulary, shown
 from ..utils.atomic_files import write_whole
 from ..utils.checked_files import read_text
-from .rule_words import rule_in_words
+from .rule_words import PATHS, atoms_of, rule_in_words
 from .rules import MAX_LENGTH, RuleSet
 
 COLUMNS = ("confidence", "head", "body", "rule", "support", "body_count", "group")
@@ -50,15 +52,14 @@ def write_rules(file: str | Path, rules: RuleSet, entities: Vocabulary, relation
     lines = ["\t".join(COLUMNS)]
     for position, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
         confidence, relation, constant, *counts = row
-        length = rules.length(position)
-        places = ["x", *"zw"[: length - 1], "y"]
-        end = "y"
+        atoms, end = atoms_of(rules, position), "y"
+        places = [name.lower() for name in PATHS[len(atoms)]]
         if constant >= 0:
             end, known = _quoted(entities.ids[constant]), int(rules.body_constants[position])
             places = ["x", "z" if known < 0 else _quoted(entities.ids[known])]
-        steps = zip(rules.bodies[position, :length].tolist(), places[:-1], places[1:], strict=True)
+        steps = zip(atoms, places[:-1], places[1:], strict=True)
         body = " & ".join(_written(*step, relations) for step in steps)
-        words = " ".join(rule_in_words(rules, position, entities, relations).split())
+        words = rule_in_words(rules, position, entities, relations)
         lines.append("\t".join(map(str, (confidence, _written(relation, "x", end, relations), body, words, *counts))))
     write_whole(file, "\n".join(lines) + "\n")
 
@@ -70,6 +71,7 @@ def _written(relation: int, one: str, other: str, relations: Vocabulary) -> str:
     return f"{_quoted(relations.ids[relation])}({one}, {other})"
 
 
+@lru_cache(2**14)
 def _quoted(id: str) -> str:
     """Writes an id so that it is no variable, and ends where it ends."""
     return id if _IS_PLAIN.fullmatch(id) and id not in VARIABLES else json.dumps(id, ensure_ascii=False)
@@ -86,7 +88,8 @@ def read_rules(file: str | Path, entities: Vocabulary, relations: Vocabulary) ->
         relations: The relations of the graph.
 
     Returns:
-        The rules by directed relation of their head, the most confident first, and otherwise in the order of the file.
+        The rules by the relation of their head, those for tails first, the most confident first, and otherwise in the
+        order of the file.
 
     Raises:
         LassError: The file cannot be read, is not UTF-8 or has no header, or a line is no rule of the graph. The
@@ -113,7 +116,7 @@ def read_rules(file: str | Path, entities: Vocabulary, relations: Vocabulary) ->
         raise LassError(f"{file}: the file is empty; expected a header with {', '.join(NEEDED)}")
     new_groups = count(1 + max((row[-1] for row in rows if row[-1] is not None), default=-1))
     rows = [(*row[:-1], next(new_groups) if row[-1] is None else row[-1]) for row in rows]
-    rows.sort(key=lambda row: (row[0], -row[6]))
+    rows.sort(key=lambda row: (row[0] % len(relations), row[0], -row[6]))
     heads, bodies, head_constants, body_constants, supports, body_counts, confidences, groups = (
         zip(*rows, strict=True) if rows else [()] * 8
     )
@@ -151,10 +154,13 @@ def _read_header(line: str) -> list[str]:
 
 def _cells(line: str, header: list[str]) -> dict[str, str]:
     """Returns the cells of a row by column; those that it lacks at its end are empty."""
-    cells = [_unquoted(cell.strip(BLANKS)) for cell in line.split("\t")]
+    cells = line.split("\t")
     if len(cells) > len(header):
         raise LassError(f"{len(cells)} cells; expected at most {len(header)}, as in the header, with tabs between them")
-    found = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=False))
+    found = dict.fromkeys(COLUMNS, "")
+    for name, cell in zip(header, cells, strict=False):
+        if name != "rule":
+            found[name] = _unquoted(cell.strip(BLANKS))
     if missing := [name for name in NEEDED if not found[name]]:
         raise LassError(f"no {missing[0]}; expected {', '.join(NEEDED)}, with tabs between them")
     return found
@@ -180,7 +186,7 @@ def _number(cells: dict[str, str], column: str) -> int | None:
     """Returns the number in a cell; None if it is empty."""
     if not (cell := cells[column]):
         return None
-    if not re.fullmatch("[0-9]{1,19}", cell) or int(cell) > LARGEST[column]:
+    if not (cell.isascii() and cell.isdigit() and len(cell) < 20) or int(cell) > LARGEST[column]:
         raise LassError(f"the {column} is {shown(cell)}; expected an integer of 0 or more, or nothing")
     return int(cell)
 
@@ -205,10 +211,10 @@ class _AtomReader:
         if len(atoms) > MAX_LENGTH:
             raise LassError(f"the body {shown(body)} has {len(atoms)} atoms; expected at most {MAX_LENGTH}")
         relation, start, end = heads[0]
-        if isinstance(start, int):
+        if start != "x":
             relation, start, end = self._turned(heads[0])
-        if isinstance(start, int) or start == end:
-            raise LassError(f"the head {shown(head)}; expected two variables, or a variable and an entity")
+        if start != "x" or end == "x":
+            raise LassError(f"the head {shown(head)}; expected x and what is asked for, y or an entity, in it")
         has_constant = isinstance(end, int)
         path: list[int] = []
         place: int | str = start
@@ -222,7 +228,7 @@ class _AtomReader:
         # Without a constant in the head, the path ends where the head does, and has none on its way.
         is_path &= has_constant or (place == end and not any(isinstance(one, int) for one in passed))
         if not is_path:
-            expected = f"a path from {start} to {end}" if not has_constant else f"one atom with {start} and another end"
+            expected = f"a path from x to {end}" if not has_constant else "one atom with x and another end"
             raise LassError(f"the body {shown(body)} does not fit the head {shown(head)}; expected {expected}")
         if len(path) == 1 and (path[0], place) == (relation, end):
             raise LassError(f"the body {shown(body)} is the head itself")

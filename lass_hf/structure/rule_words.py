@@ -1,11 +1,14 @@
 """Rules and reasons in words, which a curator can read without knowing ids or the notation of logic."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ..core.vocabulary import Vocabulary
 from .rules import RuleSet
 
+PATHS = (["X"], ["X", "Y"], ["X", "Z", "Y"], ["X", "Z", "W", "Y"])  # the variables of bodies, by their length
 ANYTHING = "anything"  # what any entity of a body's atom is called
+MOST_LETTERS = 100  # of a name
 
 
 def rule_in_words(rules: RuleSet, position: int, entities: Vocabulary, relations: Vocabulary) -> str:
@@ -17,10 +20,9 @@ def rule_in_words(rules: RuleSet, position: int, entities: Vocabulary, relations
         entities: The entities of the graph. A constant is called by the part of its text before the first ", ".
         relations: The relations of the graph.
     """
-    length, constant = rules.length(position), int(rules.head_constants[position])
+    constant = int(rules.head_constants[position])
     if constant < 0:
-        names = ["X", *("Z", "W")[: length - 1], "Y"]
-        end = names[-1]
+        names, end = PATHS[len(atoms_of(rules, position))], "Y"
     else:
         body_constant = int(rules.body_constants[position])
         names = ["X", ANYTHING if body_constant < 0 else _name(entities, body_constant)]
@@ -45,10 +47,14 @@ def reason_in_words(
     return _body(rules, position, [_name(entities, int(entity)) for entity in path], relations)
 
 
+def atoms_of(rules: RuleSet, position: int) -> list[int]:
+    """Returns the directed relations of the body of a rule."""
+    return [atom for atom in rules.bodies[position].tolist() if atom >= 0]
+
+
 def _body(rules: RuleSet, position: int, names: Sequence[str], relations: Vocabulary) -> str:
     """Writes the atoms of a body, between whose names it is a path."""
-    atoms = rules.bodies[position, : rules.length(position)].tolist()
-    steps = zip(names[:-1], atoms, names[1:], strict=True)
+    steps = zip(names[:-1], atoms_of(rules, position), names[1:], strict=True)
     return " and ".join(_atom(one, relation, other, relations) for one, relation, other in steps)
 
 
@@ -56,10 +62,17 @@ def _atom(one: str, relation: int, other: str, relations: Vocabulary) -> str:
     """Writes an atom of a directed relation; of an inverse one the names change places."""
     if relation >= len(relations):
         one, relation, other = other, relation - len(relations), one
-    return f"{one} {relations.texts[relation]} {other}"
+    return f"{one} {_short(relations.texts[relation])} {other}"
 
 
 def _name(entities: Vocabulary, entity: int) -> str:
     """Returns what an entity is called: a text is often "name, description"."""
     text = entities.texts[entity]
-    return text.partition(", ")[0] or text
+    return _short(text.partition(", ")[0] or text)
+
+
+@lru_cache(2**14)  # the same few names are in most rules
+def _short(text: str) -> str:
+    """Returns a text as one line of at most `MOST_LETTERS`."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 1]}…"

@@ -41,10 +41,6 @@ class RuleSet:
         """Returns the number of rules."""
         return len(self.heads)
 
-    def length(self, position: int) -> int:
-        """Returns the number of atoms of the body of a rule."""
-        return int((self.bodies[position] >= 0).sum())
-
     def select(self, positions: np.ndarray) -> "RuleSet":
         """Returns the rules at some positions, int of shape (m,) or bool of shape (n,)."""
         return RuleSet(*(getattr(self, one.name)[positions] for one in fields(self)))

@@ -10,7 +10,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,6 +33,7 @@ from helpers.mutations import (
     no_hang,
 )
 from helpers.ranking import Table
+from helpers.rule_sets import ENTITIES, RELATIONS, make_rules
 from helpers.tiny import make_graph, make_model, make_processor, scores_of, write_graph
 
 from lass_hf import KnowledgeGraph, read_results, read_training
@@ -51,6 +52,7 @@ from lass_hf.names.source import ReadingOptions
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
 from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
+from lass_hf.structure.rule_files import read_rules, write_rules
 from lass_hf.training.checkpoints import find_checkpoint
 from lass_hf.training.recipes import parse_training
 from lass_hf.training.run import load_trained_model, train
@@ -296,11 +298,31 @@ def model_card(folder: Path) -> Reader:
     return Reader(folder, files, read, files)
 
 
+def rules_file(folder: Path) -> Reader:
+    folder.mkdir()
+    file = folder / "rules.tsv"
+    rules = make_rules(
+        (0, (1, 2 + 3, -1), -1, -1, 8, 10, 0.75, 0),
+        (0 + 3, (1, 0, 2), -1, -1, 7, 10, 0.5, 1),
+        (1, (2, -1, -1), 0, -1, 2, 4, 0.25, 2),
+        (2 + 3, (1 + 3, -1, -1), 1, 2, 2, 4, 0.125, 3),
+    )
+    write_rules(file, rules, ENTITIES, RELATIONS)
+
+    def read():
+        found = read_rules(file, ENTITIES, RELATIONS)
+        assert ((found.confidences > 0) & (found.confidences <= 1)).all()
+        assert ((found.bodies >= -1) & (found.bodies < 6) & (found.bodies[:, :1] >= 0)).all()
+        return [getattr(found, one.name).tolist() for one in fields(found)]
+
+    return Reader(folder, {file.name: [change_lines]}, read)
+
+
 # The readers, and how many mutations of their files there are for each hundred of `--mutations`.
 READERS = {
     **{text_graph: 10, dataset_folder: 12, saved_graph: 14, saved_model: 8, saved_model_without_digests: 12},
     **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6, rdf_files: 8},
-    **{benchmark_folder: 5, import_record: 4, judged_files: 5},
+    **{benchmark_folder: 5, import_record: 4, judged_files: 5, rules_file: 5},
 }
 
 

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lass_hf import GraphError
+from lass_hf import GraphError, load_benchmark
 from lass_hf.structure import relation_patterns
+from lass_hf.structure.facts import Facts
 from lass_hf.structure.relation_patterns import Mirror, find_mirrors
+from lass_hf.structure.rule_mining import find_rules
 
 SYMMETRIC, PART_OF, HAS_PART, NARROW, LIKES = range(5)
 
@@ -70,3 +72,13 @@ def test_the_arrays_find_what_loops_over_sets_find(chunk, triplets):
 def test_a_graph_whose_keys_do_not_fit_is_refused():
     with pytest.raises(GraphError, match="too many to compare"):
         find_mirrors(np.empty((0, 3), np.int64), 2**31, 4)
+
+
+def test_a_symmetric_relation_is_a_rule_with_the_same_support():
+    graph = load_benchmark("countries")
+    (mirror,) = find_mirrors(graph["train"].positives, graph.num_entities, graph.num_relations)
+    assert mirror.kind == "symmetric"
+    rules = find_rules(Facts.from_graph(graph))
+    is_mirror = (rules.heads == mirror.relation) & (rules.bodies[:, 0] == mirror.relation + graph.num_relations)
+    is_mirror &= (rules.bodies[:, 1] < 0) & (rules.head_constants < 0)
+    assert rules.supports[is_mirror].tolist() == [mirror.support]
