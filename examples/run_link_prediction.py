@@ -59,7 +59,8 @@ def main() -> None:
             eval_dataset=graph.splits.get("validation"),
             run_metadata=collect_run_metadata(arguments, training, graph),
         )
-        train_and_record(trainer)  # trainer.train() and save_model(), with training.json beside the model
+        # trainer.train() and save_model(), with training.json beside the model; then rules, vectors and other evidence.
+        train_and_record(trainer, arguments.evidence)
 
     # The evaluation is evaluate_link_prediction(model, processor, graph): each test triplet asks for its head and for
     # its tail, and all entities are candidates, without the other answers that the graph holds ("filtered"). The

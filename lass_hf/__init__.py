@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from .evaluation.triplet_classification import evaluate_triplet_classification as evaluate_triplet_classification
     from .evaluation.triplet_classification_metric import TripletClassificationMetric as TripletClassificationMetric
     from .evidence.building import build_evidence as build_evidence
+    from .evidence.evidence_files import load_evidence as load_evidence
+    from .evidence.evidence_files import save_evidence as save_evidence
     from .evidence.fused_evidence import FusedEvidence as FusedEvidence
     from .graphs.inductive_split import inductive_split as inductive_split
     from .graphs.loading import load_benchmark as load_benchmark
@@ -120,6 +122,7 @@ _LAZY = _LIGHT | {
     "evaluate_reranking": "evaluation.reranking",
     "evaluate_triplet_classification": "evaluation.triplet_classification",
     "fit_calibration": "evaluation.calibration",
+    "load_evidence": "evidence.evidence_files",
     "load_trained_model": "training.run",
     "load_training_graph": "training.run",
     "make_collator": "training.run",
@@ -129,6 +132,7 @@ _LAZY = _LIGHT | {
     "push_to_hub": "hub.upload",
     "rank_split": "evaluation.link_prediction",
     "register_score_function": "core.score_functions",
+    "save_evidence": "evidence.evidence_files",
     "scorer_from_triplets": "scoring.candidate_scores",
     "train": "training.run",
     "train_and_record": "training.run",

@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
     from ..evidence.fused_evidence import training_facts
     from ..evidence.report import describe_evidence, report_evidence
+    from ..hub.card_files import update_card
     from ..scoring.index_building import find_index_folder_for_graph
     from ..structure.rule_files import read_rules
     from ..structure.vector_training import VectorChoices
@@ -82,11 +83,12 @@ def run(arguments: argparse.Namespace) -> None:
     if not processes().is_main_process:
         return
     save_evidence(evidence, folder / EVIDENCE_FOLDER, graph)
+    update_card(folder, own)
     if arguments.json:
         report = report_evidence(evidence)
         metrics = {name: report.pop(name) for name in ("mrr", "text_mrr")}
         more = {"graph": Path(name).resolve().name, "model": arguments.model, "seed": arguments.seed}
-        write_results(arguments.json, metrics, task="evidence", **more, **report, command=command_line())
+        write_results(arguments.json, metrics, task="evidence", **more, evidence=report, command=command_line())
     if not arguments.quiet:
         print(*describe_evidence(evidence), sep="\n")
     where = f" --graph {one_line(arguments.graph)}" if arguments.graph else ""

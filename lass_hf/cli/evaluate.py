@@ -1,4 +1,4 @@
-"""`lass-hf evaluate`: link and relation prediction, by one model or by a retriever and a reranker."""
+"""`lass-hf evaluate`: link and relation prediction by a model, by two, or by evidence of the graph alone."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ from ..core.errors import LassError
 from .options import RANKING_WEIGHTS, add_graph, add_model, add_output, add_split, not_negative, positive, weight
 
 if TYPE_CHECKING:
+    from ..core.modeling_lass import LassForKGCompletion
     from ..evaluation.reranking import RerankingResult
 
 HELP = "link prediction, filtered"
@@ -15,11 +16,19 @@ USES_MODELS = True
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf evaluate`."""
-    add_model(parser)
+    add_model(parser, required=False)
     add_graph(parser, required=False)
     add_split(parser)
     parser.add_argument("--limit", type=positive, metavar="N", help="rank a seeded choice of N triplets")
     parser.add_argument("--seed", type=not_negative, default=42, help="seed of that choice (default: %(default)s)")
+    parser.add_argument(
+        "--evidence",
+        default="auto",
+        metavar="KINDS",
+        help="what ranks heads and tails: auto (all evidence that the model has), text (the model alone), or some of "
+        "text, neighbors, frequency, rules, vectors, with commas; without --model they are found in the graph",
+    )
+    parser.add_argument("--ablate", action="store_true", help="also rank by each kind of evidence alone and without it")
     parser.add_argument("--relations", action="store_true", help="rank relations instead of heads and tails")
     for name in RANKING_WEIGHTS:
         parser.add_argument(f"--{name}", type=weight, help="rank by this weight, not by the model's own (bi-encoder)")
@@ -38,15 +47,22 @@ def run(arguments: argparse.Namespace) -> None:
         raise LassError("--rerank and --relations exclude each other: only heads and tails are reranked")
     if not arguments.rerank and (arguments.rerank_top_k or arguments.retriever_weight is not None):
         raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
+    _check_evidence(arguments)
     from ..evaluation.evaluate_and_record import Reranker, evaluate_and_record, has_graph
     from ..evaluation.reranking import RerankingResult
+    from ..graphs.loading import load_graph
     from ..hub.card_files import keep_ranking_weights
     from ..utils.distributed import processes
     from ..utils.result_files import read_training
     from .loading import load, load_with_graph, set_ranking_weights
 
-    model, processor, graph = load_with_graph(arguments)
-    weights = set_ranking_weights(model, arguments)
+    if arguments.model is None:
+        graph = load_graph(arguments.graph, long_text=arguments.long_text)
+        model, processor, weights = None, None, {}
+    else:
+        model, processor, graph = load_with_graph(arguments)
+        _check_ranking_weights(arguments, model)
+        weights = set_ranking_weights(model, arguments)
     reranker = None
     if arguments.rerank:
         reranker = Reranker(
@@ -71,6 +87,8 @@ def run(arguments: argparse.Namespace) -> None:
         quiet=arguments.quiet,
         reranker=reranker,
         on_card=is_own,
+        evidence="text" if arguments.relations else arguments.evidence,
+        with_ablation=arguments.ablate,
     )
     if not processes().is_main_process:
         return
@@ -85,6 +103,36 @@ def run(arguments: argparse.Namespace) -> None:
             fusion = f"--retriever_weight {result.retriever_weight:.4g}"
             where = "" if has_graph(processor, graph) else f" --graph {arguments.graph}"
             print(f"next: lass-hf predict {models} {fusion}{where} --head ... --relation ...")
+
+
+def _check_evidence(arguments: argparse.Namespace) -> None:
+    """Raises LassError for options that exclude `--evidence`, `--ablate` or a call without `--model`."""
+    if arguments.model is None:
+        needed = {"--graph": arguments.graph, "--evidence": arguments.evidence not in ("auto", "text")}
+        if missing := [name for name, given in needed.items() if not given]:
+            raise LassError(f"neither --model nor {missing[0]}: give a model, or a graph and --evidence rules,vectors")
+        of_model = ["dtype", "rerank", "relations", "keep_weights", *RANKING_WEIGHTS]
+        nothing = {"dtype": "auto", "relations": False, "keep_weights": False}
+        if given := [name for name in of_model if getattr(arguments, name) != nothing.get(name)]:
+            raise LassError(f"--{given[0]} needs --model, which is not given")
+    if arguments.relations and (arguments.ablate or arguments.evidence not in ("auto", "text")):
+        raise LassError("--relations and --evidence or --ablate exclude each other: evidence ranks heads and tails")
+    if arguments.ablate and (arguments.rerank or arguments.evidence == "text"):
+        raise LassError("--ablate compares kinds of evidence: it needs --evidence other than text, and no --rerank")
+
+
+def _check_ranking_weights(arguments: argparse.Namespace, model: "LassForKGCompletion") -> None:
+    """Raises LassError for weights of a ranking by text alone where all evidence ranks, with weights of its own."""
+    from ..evidence.choosing import find_own_evidence
+
+    given = [name for name in (*RANKING_WEIGHTS, "keep_weights") if getattr(arguments, name) not in (None, False)]
+    if not given or arguments.relations or arguments.evidence == "text":
+        return
+    if arguments.evidence != "auto" or find_own_evidence(model) is not None:
+        raise LassError(
+            f"--{given[0]} is for rankings by text alone, and {arguments.model} is ranked by evidence, which has "
+            "weights of its own: add --evidence text"
+        )
 
 
 def _print_stages(result: "RerankingResult") -> None:

@@ -63,9 +63,9 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="NAME", help=what)
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Adds `--model` and `--dtype`."""
-    parser.add_argument("--model", required=True, metavar="DIR_OR_NAME", help="trained LASS model")
+    parser.add_argument("--model", required=required, metavar="DIR_OR_NAME", help="trained LASS model")
     parser.add_argument("--dtype", choices=DTYPES, default="auto", help="precision of scoring")
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from ..core.encoders import encoder_name
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
+from ..evidence.choosing import find_own_evidence
+from ..evidence.evidence_files import summarize_evidence
 from ..scoring.precision import scoring_dtype
 from .ranking_result import RankingResult
 from .reranking import RerankingResult
@@ -28,6 +30,19 @@ def scoring_card_data(graph: str | Path | None, dtype: str, model: LassForKGComp
         "dtype": str(scoring_dtype(dtype, model.device) or model.dtype).removeprefix("torch."),
         "ranking_weights": model.config.ranking_weights,
     }
+
+
+def evidence_card_data(model: LassForKGCompletion) -> dict[str, Any]:
+    """Returns what the data of a ranking by a model's evidence have, in place of its ranking weights.
+
+    Args:
+        model: the model, whose folder has evidence.
+
+    Returns:
+        `evidence`, the result of `summarize_evidence`; and no `ranking_weights`, because evidence has its own.
+    """
+    folder = find_own_evidence(model)
+    return {"evidence": None if folder is None else summarize_evidence(folder), "ranking_weights": {}}
 
 
 def ranking_card_data(result: RankingResult, split: GraphSplit, scoring: Mapping[str, Any]) -> dict[str, Any]:

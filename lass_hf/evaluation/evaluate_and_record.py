@@ -13,6 +13,10 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..evidence.choosing import EvidenceChoice, choose_evidence
+from ..evidence.evidence_files import evidence_fingerprint
+from ..evidence.fused_evidence import FusedEvidence
+from ..evidence.report import describe_evidence, report_evidence
 from ..hub.card_files import add_evaluation
 from ..scoring.index_building import find_index_folder_for_graph
 from ..scoring.precision import DTYPES
@@ -21,8 +25,16 @@ from ..utils.distributed import processes
 from ..utils.environment import command_line, environment
 from ..utils.fingerprints import model_fingerprint
 from ..utils.result_files import read_training
+from ..utils.stopwatch import Stopwatch
+from .ablation import AblationRow, ablate, print_ablation
 from .calibration import keep_calibration, labeled_split
-from .card_data import classification_card_data, ranking_card_data, reranking_card_data, scoring_card_data
+from .card_data import (
+    classification_card_data,
+    evidence_card_data,
+    ranking_card_data,
+    reranking_card_data,
+    scoring_card_data,
+)
 from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
 from .ranking_progress import remove_progress
 from .ranking_result import RankingResult
@@ -81,11 +93,11 @@ class Reranker:
 
 def evaluate_and_record(
     task: str,
-    model: LassForKGCompletion,
-    processor: LassProcessor,
+    model: LassForKGCompletion | None,
+    processor: LassProcessor | None,
     graph: KnowledgeGraph,
     *,
-    folder: str,
+    folder: str | None,
     graph_name: str,
     file: str | Path | None = None,
     split: str = "test",
@@ -95,6 +107,8 @@ def evaluate_and_record(
     quiet: bool = False,
     reranker: Reranker | None = None,
     on_card: bool = True,
+    evidence: EvidenceChoice = "auto",
+    with_ablation: bool = False,
 ) -> Result:
     """Evaluates a model, prints the metrics, writes a results file and adds the result to the model's card.
 
@@ -104,10 +118,10 @@ def evaluate_and_record(
 
     Args:
         task: "link_prediction", "relation_prediction" or "triplet_classification".
-        model: the model to evaluate.
-        processor: the processor that was saved with the model.
+        model: the model to evaluate; None for link prediction by evidence of the graph alone.
+        processor: the processor that was saved with the model, or None.
         graph: the graph whose split is evaluated.
-        folder: folder or hub name that the model was loaded from; a folder gets the result on its card.
+        folder: folder or hub name that the model was loaded from, or None; a folder gets the result on its card.
         graph_name: folder or name of the graph; its last part is recorded.
         file: results file to write; None writes none.
         split: name of the split.
@@ -116,7 +130,9 @@ def evaluate_and_record(
         dtype: precision of scoring, as in `evaluate_link_prediction`.
         quiet: show no progress bars.
         reranker: a cross-encoder for link prediction in two stages.
-        on_card: add the result to the model's card.
+        on_card: add the result to the model's card, if it is one of text alone or of all evidence in the folder.
+        evidence: what link prediction ranks by, as in `evaluate_link_prediction`.
+        with_ablation: also rank by each kind of evidence alone, and by all kinds without it.
 
     Returns:
         The result of the evaluation; a `RerankingResult` with a reranker.
@@ -124,24 +140,25 @@ def evaluate_and_record(
     Raises:
         LassError: an unknown task, a training.json that cannot be read, or arguments that the evaluation refuses.
     """
-    if task not in TASKS:
-        raise LassError(f"task={task!r}; expected one of {', '.join(TASKS)}")
+    _check_task(task, model)
     # As they are before the work, and a file that cannot be read ends it here, not after hours.
     environment()
-    training = read_training(folder)
+    training = None if folder is None else read_training(folder)
     reranker_training = None if reranker is None else read_training(reranker.folder)
     started = time.perf_counter()
     progress = None if task == "triplet_classification" else _progress_folder(folder, file, task, split)
     choices: dict[str, Any] = {"split": split, "dtype": dtype, "quiet": quiet}
     ranking = {**choices, "limit": limit, "seed": seed, "resume_dir": progress}
+    ranked_by = _RankedBy()
     result: Result
-    if task == "triplet_classification":
-        result = evaluate_triplet_classification(model, processor, graph, **choices)
-    elif task == "relation_prediction":
-        result = evaluate_relation_prediction(model, processor, graph, **ranking)
+    if task == "link_prediction":
+        own = None if processor is None else processor.graph
+        ranking["index_folder"] = find_index_folder_for_graph(folder or "", own, graph)
+        result = _predict_links(model, processor, graph, reranker, ranking, evidence, with_ablation, ranked_by)
     else:
-        ranking["index_folder"] = find_index_folder_for_graph(folder, processor.graph, graph)
-        result = _predict_links(model, processor, graph, reranker, ranking)
+        assert model is not None
+        assert processor is not None
+        result = _evaluate_model(task, model, processor, graph, choices, ranking)
     ranked = result.reranked if isinstance(result, RerankingResult) else result
     report(
         file,
@@ -156,29 +173,96 @@ def evaluate_and_record(
         seconds=round(time.perf_counter() - started, 3),
         command=command_line(),
         model=folder,
-        fingerprint=model_fingerprint(model),
-        ranking_weights=model.config.ranking_weights,
+        fingerprint=None if model is None else model_fingerprint(model),
+        ranking_weights=None if model is None or ranked_by.evidence else model.config.ranking_weights,
         training=training,
+        **ranked_by.details(),
         **_details(result, reranker, reranker_training),
     )
-    if not processes().is_main_process:
-        return result
-    if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"]:
-        print_metrics({"queries with an entity unseen in training": ranked.unseen})
-    if isinstance(result, ClassificationResult) and has_graph(processor, graph):
-        keep_calibration(folder, result.calibration)  # a threshold from another graph would mislead
-    if on_card:
-        scoring = scoring_card_data(graph_name, dtype, model)
-        add_evaluation(folder, _card_data(result, graph[split], scoring), processor.graph)
-        if isinstance(result, RerankingResult) and reranker is not None:
-            both = reranking_card_data(result, folder, reranker.folder, graph[split], scoring)
-            add_evaluation(folder, both, processor.graph)
-            add_evaluation(reranker.folder, both, reranker.processor.graph)
-    if progress is not None:
-        remove_progress(progress)
-    if file:
-        print(f"results in {file}")
+    if processes().is_main_process:
+        if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"]:
+            print_metrics({"queries with an entity unseen in training": ranked.unseen})
+        ranked_by.print(model)
+        if folder is not None and model is not None and processor is not None:
+            if isinstance(result, ClassificationResult) and has_graph(processor, graph):
+                keep_calibration(folder, result.calibration)  # a threshold from another graph would mislead
+            if on_card and (ranked_by.evidence is None or evidence == "auto"):
+                of_evidence = {} if ranked_by.evidence is None else evidence_card_data(model)
+                scoring = scoring_card_data(graph_name, dtype, model) | of_evidence
+                _add_to_cards(result, folder, processor, graph[split], scoring, reranker)
+        if progress is not None:
+            remove_progress(progress)
+        if file:
+            print(f"results in {file}")
     return result
+
+
+def _evaluate_model(
+    task: str,
+    model: LassForKGCompletion,
+    processor: LassProcessor,
+    graph: KnowledgeGraph,
+    choices: dict[str, Any],
+    ranking: dict[str, Any],
+) -> RankingResult | ClassificationResult:
+    if task == "relation_prediction":
+        return evaluate_relation_prediction(model, processor, graph, **ranking)
+    return evaluate_triplet_classification(model, processor, graph, **choices)
+
+
+def _check_task(task: str, model: LassForKGCompletion | None) -> None:
+    if task not in TASKS:
+        raise LassError(f"task={task!r}; expected one of {', '.join(TASKS)}")
+    if model is None and task != "link_prediction":
+        raise LassError(f"task={task!r} needs a model; without one there is link_prediction by evidence")
+
+
+@dataclass
+class _RankedBy:
+    """The evidence that ranks, what it took, and what its kinds are worth.
+
+    Attributes:
+        evidence: the evidence; None for text alone.
+        watch: the seconds of choosing (finding, loading or fitting) "evidence", and of "ranking".
+        rows: the ablation, if it was asked for.
+    """
+
+    evidence: FusedEvidence | None = None
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    rows: list[AblationRow] = field(default_factory=list)
+
+    def details(self) -> dict[str, Any]:
+        """Returns what a results file holds of it."""
+        if self.evidence is None:
+            return {"evidence": None}
+        found = {**report_evidence(self.evidence), "fingerprint": evidence_fingerprint(self.evidence)}
+        ablation = {"ablation": [row.to_dict() for row in self.rows]} if self.rows else {}
+        return {"evidence": found, "evidence_seconds": self.watch.seconds, **ablation}
+
+    def print(self, model: LassForKGCompletion | None) -> None:
+        """Prints the share of each kind and the seconds; without a model also what was found, and how long it took."""
+        if self.evidence is None:
+            return
+        shares = ", ".join(f"{kind} {share:.0%}" for kind, share in self.evidence.fusion.shares.items())
+        lines = describe_evidence(self.evidence) if model is None else [f"share of each kind: {shares}"]
+        print(*lines, f"ranking: {self.watch.seconds['ranking']:.1f} s", sep="\n")
+        if self.rows:
+            print_ablation(self.rows)
+
+
+def _add_to_cards(
+    result: Result,
+    folder: str,
+    processor: LassProcessor,
+    split: GraphSplit,
+    scoring: dict[str, Any],
+    reranker: Reranker | None,
+) -> None:
+    add_evaluation(folder, _card_data(result, split, scoring), processor.graph)
+    if isinstance(result, RerankingResult) and reranker is not None:
+        both = reranking_card_data(result, folder, reranker.folder, split, scoring)
+        add_evaluation(folder, both, processor.graph)
+        add_evaluation(reranker.folder, both, reranker.processor.graph)
 
 
 def has_graph(processor: LassProcessor, graph: KnowledgeGraph) -> bool:
@@ -214,34 +298,43 @@ def _protocol(task: str, graph: KnowledgeGraph) -> str:
     return f"filtered ({' + '.join(graph.splits)}), realistic ranks, {candidates}"
 
 
-def _progress_folder(folder: str, file: str | Path | None, task: str, split: str) -> Path | None:
+def _progress_folder(folder: str | None, file: str | Path | None, task: str, split: str) -> Path | None:
     """Returns where a ranking keeps its progress until it ends; None for a model that cannot be written beside."""
     if file:
         return Path(f"{file}.progress")
-    if not os.access(folder, os.W_OK):
+    if folder is None or not os.access(folder, os.W_OK):
         return None
     return Path(folder, f"{task}-{Path(split).name}.progress")
 
 
 def _predict_links(
-    model: LassForKGCompletion,
-    processor: LassProcessor,
+    model: LassForKGCompletion | None,
+    processor: LassProcessor | None,
     graph: KnowledgeGraph,
     reranker: Reranker | None,
-    choices: dict[str, Any],
+    ranking: dict[str, Any],
+    choice: EvidenceChoice,
+    with_ablation: bool,
+    ranked_by: _RankedBy,
 ) -> RankingResult | RerankingResult:
-    if reranker is None:
-        return evaluate_link_prediction(model, processor, graph, **choices)
-    return evaluate_reranking(
-        model,
-        processor,
-        reranker.model,
-        reranker.processor,
-        graph,
-        top_k=reranker.top_k,
-        retriever_weight=reranker.retriever_weight,
-        **choices,
-    )
+    """Ranks heads and tails by one model, by two, or by evidence alone, and fills in `ranked_by`."""
+    sought = {name: value for name, value in ranking.items() if name in ("dtype", "seed", "quiet", "index_folder")}
+    with ranked_by.watch.time("evidence"):
+        ranked_by.evidence = choose_evidence(choice, graph, model, processor, **sought)
+    if with_ablation and ranked_by.evidence is None:
+        raise LassError("there is no evidence beside the text whose kinds could be compared; add some (add-evidence)")
+    choices = {**ranking, "evidence": ranked_by.evidence or "text"}
+    with ranked_by.watch.time("ranking"):
+        if reranker is None or model is None or processor is None:
+            result = evaluate_link_prediction(model, processor, graph, **choices)
+        else:
+            models = (model, processor, reranker.model, reranker.processor)
+            choices |= {"top_k": reranker.top_k, "retriever_weight": reranker.retriever_weight}
+            result = evaluate_reranking(*models, graph, **choices)
+    if with_ablation and ranked_by.evidence is not None:
+        choices = {name: value for name, value in ranking.items() if name != "resume_dir"}
+        ranked_by.rows = ablate(ranked_by.evidence, graph, model=model, processor=processor, **choices)
+    return result
 
 
 def _details(

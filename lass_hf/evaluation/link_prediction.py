@@ -196,6 +196,7 @@ def rank_slot(
     quiet: bool = True,
     chunk_size: int = CrossEncoder.candidates_per_chunk,
     progress: RankingProgress | None = None,
+    num_scores: int = 1,
 ) -> np.ndarray:
     """Ranks the value in one slot of each triplet; triplets with the same query are scored once.
 
@@ -210,9 +211,12 @@ def rank_slot(
         quiet: show no progress bar.
         chunk_size: number of candidates that are ranked together.
         progress: as in `rank_split`.
+        num_scores: the number s of different scores; if it is not 1, `score_candidates` returns s matrices as one
+            array.
 
     Returns:
-        Optimistic ranks, pessimistic ranks and numbers of candidates, int64, shape (3, n).
+        Optimistic ranks, pessimistic ranks and numbers of candidates, int64, shape (3, s * n): all n by the first
+        scores, then all by the second ones, and so on.
     """
     anchors = triplets.copy()
     anchors[:, slot] = 0
@@ -233,7 +237,9 @@ def rank_slot(
         return _rank_chunk(score_candidates, graph, own_queries, slot, candidates, query_of[rows] - first, targets, bar)
 
     title = f"ranking {SLOT_NAMES[slot]}s"
-    return rank_chunks(rank_chunk, rows_of_chunk, size_of_chunk, slot, title, "triplets", quiet, progress)
+    starts = len(triplets) * np.arange(num_scores)[:, None]
+    places = [(starts + rows).reshape(-1) for rows in rows_of_chunk]
+    return rank_chunks(rank_chunk, places, size_of_chunk, slot, title, "triplets", quiet, progress)
 
 
 def _rank_chunk(score_candidates, graph, queries, slot, candidates, query_of, targets, bar) -> np.ndarray:
@@ -244,9 +250,16 @@ def _rank_chunk(score_candidates, graph, queries, slot, candidates, query_of, ta
     mask = ~known
     mask[query_of, targets] = True
     scores = score_candidates(queries, slot, candidates, mask, bar)
+    if scores.ndim == 2:
+        return _rank_targets(scores, known, query_of, targets)
+    return np.concatenate([_rank_targets(matrix, known, query_of, targets) for matrix in scores], axis=1)
+
+
+def _rank_targets(scores, known, query_of, targets) -> np.ndarray:
+    """Ranks targets by scores of shape (queries, candidates), among the candidates that are not known answers."""
     ranks = np.empty((3, len(targets)), dtype=np.int64)
-    bounds = np.searchsorted(query_of, np.arange(len(queries) + 1)).tolist()  # `query_of` ascends
-    for query in range(len(queries)):
+    bounds = np.searchsorted(query_of, np.arange(len(scores) + 1)).tolist()  # `query_of` ascends
+    for query in range(len(scores)):
         rows = slice(bounds[query], bounds[query + 1])
         target_scores = scores[query, targets[rows], None]
         competing = scores[query, ~known[query]]  # no known answer competes with another

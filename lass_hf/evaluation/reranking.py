@@ -17,7 +17,8 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
-from ..scoring.candidate_scores import make_split_scorer
+from ..evidence.choosing import EvidenceChoice, choose_evidence, make_ranking_scorer
+from ..evidence.evidence_files import evidence_fingerprint
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import place, processes, sum_over_processes
 from ..utils.fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
@@ -75,6 +76,7 @@ def evaluate_reranking(
     quiet: bool = False,
     index_folder: str | Path | None = None,
     resume_dir: str | Path | None = None,
+    evidence: EvidenceChoice = "auto",
 ) -> RerankingResult:
     """Ranks heads and tails by a bi-encoder, and then its best candidates by a cross-encoder.
 
@@ -96,6 +98,7 @@ def evaluate_reranking(
         quiet: show no progress bars.
         index_folder: folder that keeps the entity vectors of the retriever; None keeps them in memory only.
         resume_dir: folder that keeps the ranks of finished queries, as in `evaluate_link_prediction`.
+        evidence: what the retriever ranks by, as in `evaluate_link_prediction`: its score is then that of all evidence.
 
     Returns:
         Ranks and metrics of both stages.
@@ -120,6 +123,7 @@ def evaluate_reranking(
     if retriever_weight is None:
         _check_can_fit(graph, split)
         to_fit = choose_triplets(graph["validation"], FIT_TRIPLETS, seed)
+    fused = choose_evidence(evidence, graph, model, processor, dtype, seed, quiet, index_folder)
     num_fitted = 0
     tokens: dict[str, int] = {}
     seconds: dict[str, float] = {}
@@ -133,7 +137,7 @@ def evaluate_reranking(
         tokens[name] = int(sum_over_processes(spent)[0])
 
     with stage("indexing"):
-        score_candidates = make_split_scorer(retriever, graph[split], index_folder, quiet)
+        score_candidates = make_ranking_scorer(fused, retriever, graph[split], index_folder, quiet)
     with stage("retrieval"):
         retrieved = [retrieve(score_candidates, graph, triplets, slot, top_k, quiet) for slot in ENTITY_SLOTS]
     with stage("fitting"):
@@ -148,6 +152,7 @@ def evaluate_reranking(
     if resume_dir is not None:
         identity = {
             **model.config.ranking_weights,
+            **({"evidence": evidence_fingerprint(fused)} if fused is not None else {}),
             "retriever": model_fingerprint(retriever.model),
             "model": model_fingerprint(reranker.model),
             "texts": [texts_fingerprint(scorer.store) for scorer in (retriever, reranker)],

@@ -14,17 +14,18 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import TripletScorer
 from ..structure.facts import Facts
+from ..structure.rule_mining import find_rules
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..structure.vector_training import VectorChoices, train_structural_vectors
 from ..utils.distributed import processes
 from ..utils.fingerprints import scores_fingerprint
+from ..utils.stopwatch import Stopwatch
 from .evidence import KINDS
 from .evidence_set import EvidenceSet, collect_evidence
 from .fused_evidence import FusedEvidence, facts_fingerprint, training_facts
 from .fusion import QueryGroups
 from .fusion_fitting import FittingSample, choose_candidates, fit_fusions
-from .report import Stopwatch
 from .text_evidence import has_text_vectors
 
 logger = logging.getLogger(__name__)
@@ -235,9 +236,8 @@ def refit_evidence(
 
 
 def _find_rules(facts: Facts, minutes: float | None, seed: int, quiet: bool) -> RuleSet:
-    from ..structure.rule_mining import mine_rules
-
-    return mine_rules(facts, minutes=minutes, seed=seed, quiet=quiet)
+    with _progress_bar("finding rules", quiet) as bar:
+        return find_rules(facts, minutes=minutes, seed=seed, on_progress=lambda done, _: _advance(bar, done))
 
 
 def _train_vectors(
@@ -246,12 +246,17 @@ def _train_vectors(
     choices = choices or VectorChoices()
     if minutes is not None:
         choices = replace(choices, minutes=minutes)
-    disable = quiet or not processes().is_main_process
+    with _progress_bar("training structural vectors", quiet) as bar:
+        return train_structural_vectors(facts, choices, seed=seed, on_progress=lambda done, _: _advance(bar, done))
+
+
+def _progress_bar(title: str, quiet: bool) -> tqdm:
     layout = "{l_bar}{bar}| {elapsed}<{remaining}"
-    with tqdm(total=1.0, desc="training structural vectors", bar_format=layout, disable=disable) as bar:
-        return train_structural_vectors(
-            facts, choices, seed=seed, on_progress=lambda done, loss: bar.update(min(done, 1.0) - bar.n)
-        )
+    return tqdm(total=1.0, desc=title, bar_format=layout, disable=quiet or not processes().is_main_process)
+
+
+def _advance(bar: tqdm, done: float) -> None:
+    bar.update(min(done, 1.0) - bar.n)
 
 
 def sample_for_fitting(
@@ -306,12 +311,8 @@ def sample_for_fitting(
         )
         for values, corrections, own in parts
     ]
-    return FittingSample(
-        evidence.features,
-        evidence.kinds,
-        *(np.concatenate(arrays) for arrays in zip(*padded, strict=True)),
-        num_relations=graph.num_relations,
-    )
+    values, corrections, own = (np.concatenate(arrays) for arrays in zip(*padded, strict=True))
+    return FittingSample(evidence.features, evidence.kinds, values, corrections, own, graph.num_relations)
 
 
 def _sample_queries(

@@ -80,8 +80,8 @@ def choose_evidence(
     evidence = load_evidence(folder, model)
     if missing := [kind for kind in kinds if kind not in evidence.kinds]:
         raise LassError(
-            f"{folder}: no {missing[0]} in this evidence, which has {', '.join(evidence.kinds)}; ask for some of these, "
-            "or add evidence again (lass-hf add-evidence)"
+            f"{folder}: no {missing[0]} in this evidence, which has {', '.join(evidence.kinds)}; ask for some of "
+            "these, or add evidence again (lass-hf add-evidence)"
         )
     if kinds == evidence.kinds:
         return evidence

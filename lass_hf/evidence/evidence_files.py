@@ -77,9 +77,9 @@ def save_evidence(evidence: FusedEvidence, folder: str | Path, graph: KnowledgeG
     """
     evidence = evidence.renumber(graph)
     with replacing_folder(Path(folder).absolute()) as new:
-        if evidence.rules is not None:
+        if evidence.rules is not None and "rules" in evidence.kinds:
             write_rules(new / RULES_FILE, evidence.rules, graph.entities, graph.relations)
-        if evidence.vectors is not None:
+        if evidence.vectors is not None and "vectors" in evidence.kinds:
             evidence.vectors.save(new / VECTORS_FILE)
         names = [file.name for file in new.iterdir()]
         content = {"format": FORMAT, "version": __version__, **_to_plain(evidence), "files": digests_of(new, names)}
@@ -147,15 +147,34 @@ def evidence_fingerprint(evidence: FusedEvidence) -> str:
     plain = _to_plain(evidence)
     names = {name: plain[name] for name in ("kinds", "entity_ids", "relation_ids")}
     weights = {name: plain["fusion"][name] for name in ("features", "weights_of_groups")}
-    parts = [getattr(part, one.name) for part in (evidence.rules, evidence.vectors) if part for one in fields(part)]
-    contents = (part if isinstance(part, np.ndarray) else str(part).encode() for part in parts)
+    found = {"rules": evidence.rules, "vectors": evidence.vectors}
+    parts = [part for kind, part in found.items() if kind in evidence.kinds and part is not None]
+    values = [getattr(part, one.name) for part in parts for one in fields(part)]
+    contents = (value if isinstance(value, np.ndarray) else str(value).encode() for value in values)
     return digest([_digest(names | weights).encode(), *contents])
 
 
-def folder_fingerprint(folder: str | Path) -> str:
-    """Returns the fingerprint of the files of evidence in a folder, as they are now."""
-    files = [file for file in EVIDENCE_FILES if Path(folder, file).is_file()]
-    return _digest(digests_of(folder, files))
+def summarize_evidence(folder: str | Path) -> dict[str, Any]:
+    """Returns what a model card has of evidence, without reading rules and vectors.
+
+    Args:
+        folder: The folder that `save_evidence` wrote.
+
+    Returns:
+        `kinds`, `shares` of the kinds, `fitted_on` with the number of queries, and `files`, the fingerprint of the
+        files as they are now.
+
+    Raises:
+        LassError: The folder has no evidence, or its `fusion.json` is damaged.
+    """
+    content = _read_fusion(Path(folder, FUSION_FILE))
+    fusion, files = content["fusion"], [file for file in EVIDENCE_FILES if Path(folder, file).is_file()]
+    return {
+        "kinds": content["kinds"],
+        "shares": fusion["shares"],
+        "fitted_on": {**content["fitted_on"], "num_queries": fusion["num_fitted"]},
+        "files": _digest(digests_of(folder, files)),
+    }
 
 
 def _to_plain(evidence: FusedEvidence) -> dict[str, Any]:

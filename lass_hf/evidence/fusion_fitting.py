@@ -1,6 +1,6 @@
 """Fits the weights of a fusion by likelihood: the answer of each query against all candidates, of which it samples."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,6 @@ OTHERS = 128  # candidates that are drawn of the rest
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the prior, of which held-out likelihood chooses
 BASE_STRENGTH = 1e-2  # of the prior on the weights of all queries
 MAX_ITERATIONS = 200
-
-Features = Callable[[np.ndarray, int, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def choose_candidates(
     return np.concatenate([targets[:, None], chosen], axis=1), np.concatenate([first, corrections], axis=1)
 
 
-def fit_fusions(sample: FittingSample, subsets: Sequence[Sequence[str]], seed: int = 42) -> list[Fusion]:
+def fit_fusions(sample: FittingSample, subsets: Sequence[Collection[str]], seed: int = 42) -> list[Fusion]:
     """Fits a fusion for each of several subsets of the kinds of evidence.
 
     Args:
@@ -94,7 +92,7 @@ def fit_fusions(sample: FittingSample, subsets: Sequence[Sequence[str]], seed: i
     return [_fit_subset(sample, kinds, is_first_half) for kinds in subsets]
 
 
-def _fit_subset(sample: FittingSample, kinds: Sequence[str], is_first_half: np.ndarray) -> Fusion:
+def _fit_subset(sample: FittingSample, kinds: Collection[str], is_first_half: np.ndarray) -> Fusion:
     columns = [column for column, kind in enumerate(sample.kinds) if kind in kinds]
     values = np.ascontiguousarray(sample.values[:, :, columns])
     # Weights are fitted to features of the same spread, so that one prior fits all.
@@ -120,10 +118,10 @@ def _fit_subset(sample: FittingSample, kinds: Sequence[str], is_first_half: np.n
         strength = STRENGTHS[::-1][int(np.argmin(losses))]
     weights = likelihood.fit(strength * prior, np.zeros((len(prior), len(columns))))
     weights = weights / np.where(spreads > 0, spreads, 1)
-    features, kinds = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
+    features, own_kinds = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
     weights = weights.astype(np.float32)
-    shares = _shares(weights, sample, columns, kinds)
-    return Fusion(features, kinds, weights, strength, len(values), held_out_mrr, shares)
+    shares = _shares(weights, sample, columns, own_kinds)
+    return Fusion(features, own_kinds, weights, strength, len(values), held_out_mrr, shares)
 
 
 def _shares(weights: np.ndarray, sample: FittingSample, columns: list[int], kinds: Sequence[str]) -> dict[str, float]:
@@ -135,11 +133,9 @@ def _shares(weights: np.ndarray, sample: FittingSample, columns: list[int], kind
     counts = np.bincount(rows, minlength=len(present))
     parts -= (np.stack([np.bincount(rows, part, len(present)) for part in parts.T], 1) / counts[:, None])[rows]
     covariances = parts.T @ parts.sum(axis=1)
-    total = covariances.sum()
-    return {
-        kind: float(sum(covariances[column] for column, own in enumerate(kinds) if own == kind) / total) if total else 0.0
-        for kind in dict.fromkeys(kinds)
-    }
+    total = covariances.sum() or 1.0
+    own = {kind: [part for part, its in zip(covariances, kinds, strict=True) if its == kind] for kind in kinds}
+    return {kind: float(sum(parts) / total) for kind, parts in own.items()}
 
 
 @dataclass(frozen=True)

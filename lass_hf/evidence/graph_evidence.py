@@ -1,7 +1,6 @@
 """Evidence of the graph: how frequent an entity is, what rules imply, and structural vectors."""
 
 import copy
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from ..scoring.entity_frequencies import EntityFrequencies
 from ..scoring.triplet_scorer import TripletScorer
 from ..structure.facts import Facts
+from ..structure.rule_scores import RuleScorer
 from ..structure.structural_vectors import StructuralVectors
 from .evidence import SparseEvidence, positions_of
 
@@ -24,8 +24,8 @@ class FrequencyEvidence:
         num_entities: The number of entities of the graph; those beyond the facts' have none.
     """
 
-    features = ("frequency_in_slot", "frequency")
-    kinds = ("frequency", "frequency")
+    features: tuple[str, ...] = ("frequency_in_slot", "frequency")
+    kinds: tuple[str, ...] = ("frequency", "frequency")
 
     def __init__(self, facts: Facts, num_entities: int):
         self.counts = EntityFrequencies(facts.triplets, facts.num_entities)
@@ -78,10 +78,10 @@ class RuleEvidence(SparseEvidence):
         num_entities: The number of entities of the graph; nothing is implied for those beyond the facts'.
     """
 
-    features = ("rules_log", "rules_sum")
-    kinds = ("rules", "rules")
+    features: tuple[str, ...] = ("rules_log", "rules_sum")
+    kinds: tuple[str, ...] = ("rules", "rules")
 
-    def __init__(self, scorer: Any, num_entities: int):
+    def __init__(self, scorer: RuleScorer, num_entities: int):
         self.scorer = scorer
         self.num_entities = num_entities
 
@@ -113,9 +113,9 @@ class StructuralVectorEvidence:
         num_entities: The number of entities of the graph; those beyond the vectors' have none.
     """
 
-    features = ("vectors", "has_vector")
-    kinds = ("vectors", "vectors")
-    block_of_feature = (0, 1)
+    features: tuple[str, ...] = ("vectors", "has_vector")
+    kinds: tuple[str, ...] = ("vectors", "vectors")
+    block_of_feature: tuple[int, ...] = (0, 1)
 
     def __init__(self, vectors: StructuralVectors, num_entities: int):
         self.vectors = vectors

@@ -1,33 +1,8 @@
 """What is told of evidence that was found and fitted: sizes, seconds, the share of each kind, its MRR beside text's."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from .fused_evidence import FusedEvidence
-
-
-class Stopwatch:
-    """Adds up the seconds of several pieces of work, each of which may be done more than once.
-
-    Attributes:
-        seconds: The seconds by the name of the work.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def time(self, name: str) -> Iterator[None]:
-        """Adds the seconds of what is done inside.
-
-        Args:
-            name: The name of the work.
-        """
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
 
 
 def report_evidence(evidence: FusedEvidence) -> dict[str, Any]:
@@ -44,7 +19,7 @@ def report_evidence(evidence: FusedEvidence) -> dict[str, Any]:
     fusion, rules, vectors = evidence.fusion, evidence.rules, evidence.vectors
     return {
         "kinds": list(evidence.kinds),
-        "shares": fusion.shares,
+        "shares": {kind: fusion.shares[kind] for kind in evidence.kinds},
         "num_rules": None if rules is None else len(rules),
         "dim": None if vectors is None else vectors.entities.shape[1],
         "fitted_on": {**evidence.fitted_on, "num_queries": fusion.num_fitted},
@@ -67,8 +42,6 @@ def describe_evidence(evidence: FusedEvidence) -> list[str]:
     if report["mrr"] is not None:
         text = "" if report["text_mrr"] is None else f", text alone {report['text_mrr']:.3f}"
         where = "validation" if evidence.fitted_on["split"] == "validation" else "held-out training"
-        lines.append(
-            f"MRR {report['mrr']:.3f}{text}: estimated on the {report['fitted_on']['num_queries']:,} {where} queries of "
-            "the fit, each half by weights of the other half"
-        )
+        queries = f"the {evidence.fusion.num_fitted:,} {where} queries of the fit"
+        lines.append(f"MRR {report['mrr']:.3f}{text}: estimated on {queries}, each half by weights of the other half")
     return lines

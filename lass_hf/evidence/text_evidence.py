@@ -31,8 +31,10 @@ class TextVectorEvidence:
         self.scorer = scorer
         own = torch.cat([block.cpu() for block in index.blocks])[scorer.store.first_with_same_text[0]]
         self.factor = scorer.model.distance_factor().item()
-        self.blocks, self.block_of_feature = [torch.cat([own, own.square().sum(1, keepdim=True)], 1)], (0,)
-        self.features, self.kinds = ("text",), ("text",)
+        self.blocks = [torch.cat([own, own.square().sum(1, keepdim=True)], 1)]
+        self.features: tuple[str, ...] = ("text",)
+        self.kinds: tuple[str, ...] = ("text",)
+        self.block_of_feature: tuple[int, ...] = (0,)
         if with_neighbors:
             neighborhoods = find_neighbors(triplets, scorer.store.first_with_same_text[0])
             self.blocks.append(_means_of_neighbors(own, neighborhoods))
@@ -97,7 +99,8 @@ class TextScoreEvidence:
         scorer: The scorer.
     """
 
-    features, kinds = ("text",), ("text",)
+    features: tuple[str, ...] = ("text",)
+    kinds: tuple[str, ...] = ("text",)
 
     def __init__(self, scorer: TripletScorer):
         self.score_candidates = scorer_from_triplets(scorer.score)
@@ -132,7 +135,7 @@ class SameTextEvidence(SparseEvidence):
         kind: The kind of evidence that this belongs to.
     """
 
-    features = ("same_text",)
+    features: tuple[str, ...] = ("same_text",)
 
     def __init__(self, first_with_same_text: np.ndarray, kind: str):
         self.texts = first_with_same_text

@@ -22,6 +22,7 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
+from ..evidence.evidence_files import EVIDENCE_FOLDER, FUSION_FILE, summarize_evidence
 from ..utils.atomic_files import locked, write_whole
 from ..utils.checked_files import read_json, read_text
 from ..utils.fingerprints import digest
@@ -71,8 +72,8 @@ def model_card_data(model: LassForKGCompletion, processor: LassProcessor) -> dic
 def merge_evaluation(evaluations: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Adds an evaluation to those of a card.
 
-    It replaces an evaluation of the same task, graph, split and ranking weights, unless that one was measured on more
-    triplets; then it is dropped.
+    It replaces an evaluation of the same task, graph, split, ranking weights and evidence, unless that one was measured
+    on more triplets; then it is dropped.
 
     Args:
         evaluations: the evaluations of the card.
@@ -81,7 +82,7 @@ def merge_evaluation(evaluations: Sequence[Mapping[str, Any]], new: Mapping[str,
     Returns:
         A new list.
     """
-    key = ("task", "graph", "split", "ranking_weights")
+    key = ("task", "graph", "split", "ranking_weights", "evidence")
     replaceable = [old for old in evaluations if all(old.get(name) == new.get(name) for name in key)]
     if any(old["triplets"] > new["triplets"] for old in replaceable):
         return list(evaluations)
@@ -168,6 +169,18 @@ def keep_ranking_weights(folder: str | Path, weights: Mapping[str, float], graph
         graph: the graph that the model was saved with.
     """
     keep_in_config(folder, **weights)
+    update_card(folder, graph)
+
+
+def update_card(folder: str | Path, graph: KnowledgeGraph | None) -> None:
+    """Writes the card of a saved model anew, after its configuration or its evidence changed.
+
+    It then shows only rankings by the ranking weights, and by the evidence, that the folder has now.
+
+    Args:
+        folder: the folder of the model.
+        graph: the graph that the model was saved with.
+    """
     with locked(folder):
         if card_data := read_card_data(folder):
             _write_card(Path(folder), card_data, graph)
@@ -216,15 +229,36 @@ def _render_card(
     config = {"calibration": None, **saved}
     current = {name: config[name] for name in ("calibration", *weights) if name in config}
     # A choice that is newer than the card data has its default.
-    card_data = {**asdict(ModelChoices()), **card_data, **current}
-    if card_data["architecture"] == "bi-encoder":  # A cross-encoder's evaluations have the weights of the retriever.
-        own = {name: card_data[name] for name in weights}
-        card_data["evaluations"] = [
-            evaluation for evaluation in card_data["evaluations"] if evaluation.get("ranking_weights", own) == own
-        ]
+    card_data = {**asdict(ModelChoices()), "evidence": None, **card_data, **current}
+    if repo_id is None or include_graph == "full":  # A repository without the triplets has no evidence.
+        card_data["evidence"] = _summarize_evidence(folder)
+    own = {name: card_data[name] for name in weights}
+
+    def is_current(evaluation: Mapping[str, Any]) -> bool:
+        # A cross-encoder's rerankings have the weights, and the evidence, of the retriever.
+        is_bi_encoder, ranked_by = card_data["architecture"] == "bi-encoder", evaluation.get("evidence")
+        if not is_bi_encoder and evaluation["task"] == "reranked link prediction":
+            return True
+        if ranked_by is not None:
+            return ranked_by == card_data["evidence"]
+        return not is_bi_encoder or evaluation.get("ranking_weights", own) == own
+
+    # An evaluation of a time without evidence lacks the key.
+    card_data["evaluations"] = [{"evidence": None, **one} for one in card_data["evaluations"] if is_current(one)]
     text = render_model_card(card_data, graph, include_graph, repo_id)
     end = text.index("\n---\n") + 5
     return f"{text[:end]}\n{MARKER.format(digest([text.encode()]))}{text[end:]}"
+
+
+def _summarize_evidence(folder: Path) -> dict[str, Any] | None:
+    """Returns the result of `summarize_evidence` for a model's folder; None if it has no evidence that can be read."""
+    if not (folder / EVIDENCE_FOLDER / FUSION_FILE).is_file():
+        return None
+    try:
+        return summarize_evidence(folder / EVIDENCE_FOLDER)
+    except LassError as error:
+        logger.warning("%s: the card has no figures of it", error)
+        return None
 
 
 def _read_card_data(folder: Path) -> dict[str, Any]:

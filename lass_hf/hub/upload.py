@@ -20,6 +20,7 @@ from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
 from ..core.saved_files import CONFIGS, DIGESTS, check_saved_files, replacing, saved_config
+from ..evidence.evidence_files import EVIDENCE_FILES, EVIDENCE_FOLDER, find_evidence
 from ..utils.hub_client import api, create_repository
 from .card_files import CARD_DATA_FILE, CARD_FILE, model_card_data, read_card_data, render_shared_card, write_card
 
@@ -56,9 +57,9 @@ def push_to_hub(
     Args:
         source: the folder of a saved model, or a tuple of model and processor.
         repo_id: the model's name on the hub.
-        include_graph: how much of the graph to upload: "vocabulary" (names and texts), "full" (the triplets too) or
-            "none". What an earlier push uploaded and this one leaves out is removed from the newest state of the
-            repository; its history keeps it.
+        include_graph: how much of the graph to upload: "vocabulary" (names and texts), "full" (the triplets too, and
+            evidence beside the model, which tells them) or "none". What an earlier push uploaded and this one leaves
+            out is removed from the newest state of the repository; its history keeps it.
         private: whether a new repository is private; None: the default of the account.
         token: the access token; None: that of `hf auth login`, or of HF_TOKEN.
         commit_message: the subject of the commit.
@@ -113,13 +114,20 @@ def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **k
             "include_graph='full' it will rank them by their texts alone",
             repo_id,
         )
-    card_data, names = read_card_data(folder), {path.name for path in files}
+    if include_graph != "full" and find_evidence(folder):
+        logger.warning(
+            "%s: its evidence stays here, because rules and vectors tell the graph's triplets, and need them: without "
+            "include_graph='full' entities are ranked by their texts alone",
+            repo_id,
+        )
+    paths = {path.relative_to(folder).as_posix(): path for path in files if path.name != CARD_FILE}
+    card_data, names = read_card_data(folder), {*paths, *(path.name for path in files)}
     hint = "; the local files are unchanged, and another push uploads them"
     with library_errors(f"{repo_id}: not pushed", hint, HubError):
         existing = api().list_repo_files(repo_id, revision=kwargs.get("revision"), token=token)
         stale = [name for name in existing if name not in names and _is_replaced(name, include_graph)]
         removes_graph = any(Path(name).name in GRAPH_FILES["none"] for name in stale)
-        contents: dict[str, Any] = {path.name: path for path in files if path.name != CARD_FILE}
+        contents: dict[str, Any] = dict(paths)
         contents[PROCESSOR_NAME] = _without_graph_files(folder, include_graph)
         operations: list[Any] = [CommitOperationAdd(*item) for item in contents.items()]
         operations += map(CommitOperationDelete, stale)
@@ -132,7 +140,11 @@ def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **k
 
 def _is_replaced(name: str, include_graph: str) -> bool:
     """Checks whether a push removes a file that it does not upload: one of an old model, or of the graph anywhere."""
-    if name in GRAPH_FILES["none"] or any(fnmatchcase(name, pattern) for pattern in (*WEIGHT_FILES, *TOKENIZER)):
+    if (
+        name.startswith(f"{EVIDENCE_FOLDER}/")
+        or name in GRAPH_FILES["none"]
+        or any(fnmatchcase(name, pattern) for pattern in (*WEIGHT_FILES, *TOKENIZER))
+    ):
         return True
     return Path(name).name in GRAPH_FILES[include_graph]
 
@@ -202,11 +214,14 @@ def list_shared_files(folder: str | Path, include_graph: str) -> list[Path]:
     for name in CONFIGS:
         check_saved_files(str(folder), name, saved_config(str(folder), name).get(DIGESTS))
     patterns = (*SHARED, *_find_code(Path(folder)))
-    return sorted(
+    files = [
         path
         for path in Path(folder).iterdir()
         if path.is_file() and any(map(path.match, patterns)) and path.name not in GRAPH_FILES[include_graph]
-    )
+    ]
+    if include_graph == "full" and Path(folder, TRIPLETS_FILE).is_file():
+        files += [path for path in Path(folder, EVIDENCE_FOLDER).glob("*") if path.name in EVIDENCE_FILES]
+    return sorted(files)
 
 
 def _find_code(folder: Path) -> set[str]:

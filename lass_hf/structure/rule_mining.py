@@ -286,6 +286,7 @@ def _find_constants(facts: Facts, head: int, entities: np.ndarray, answers: np.n
     head_constants, found = np.divmod(keys, max(len(distinct), 1))
     body_counts = np.maximum(counts[found], supports * scale)
     kept = (supports >= LEAST_SUPPORT) & (supports * scale / (body_counts + PRIOR) >= LEAST_CONFIDENCE)
+    kept |= distinct[found] % (size + 1) == 0
     numbers = np.cumsum(kept) - 1
     fires = kept[rules]
     atoms, body_constants = np.divmod(distinct[found[kept]], size + 1)

@@ -21,6 +21,7 @@ from ..evidence.report import describe_evidence, report_evidence
 from ..graphs.import_files import SOURCE_FILE, find_source_record, write_source_record
 from ..graphs.loading import load_graph
 from ..graphs.splitting import parse_size, split_graph
+from ..hub.card_files import update_card
 from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.console import quieten
@@ -203,9 +204,10 @@ def train_and_record(trainer: LassTrainer, evidence: str | None = None) -> Train
         trainer.save_model(_internal_call=True)  # A push may fail, so everything is saved before.
         metadata: dict[str, Any] = {**describe_run(trainer), "evidence": None}
         _write_training(trainer, metadata)
-        if _is_evidence_wanted(trainer, evidence):
+        graph, quiet = trainer.train_dataset.graph, bool(training.disable_tqdm)  # type: ignore[union-attr]
+        if _is_evidence_wanted(graph, trainer.processing_class.architecture, evidence, quiet):
             trainer.accelerator.wait_for_everyone()  # All read the saved model.
-            metadata["evidence"] = _add_evidence(trainer, evidence)
+            metadata["evidence"] = _add_evidence(file.parent, graph, evidence, training.seed, quiet)
             _write_training(trainer, metadata)
         if training.push_to_hub:
             trainer.push_to_hub()
@@ -219,27 +221,27 @@ def _write_training(trainer: LassTrainer, metadata: dict[str, Any]) -> None:
         write_results(_output_dir(trainer.args) / TRAINING_FILE, log[-1], task="training", **metadata, log=log)
 
 
-def _is_evidence_wanted(trainer: LassTrainer, evidence: str | None) -> bool:
+def _is_evidence_wanted(graph: KnowledgeGraph, architecture: str, evidence: str | None, quiet: bool) -> bool:
     """Returns whether more than the text is to count; by default, if candidates are cheap and there is structure."""
     if evidence is not None:
         return evidence != "text"
-    if trainer.processing_class.architecture != "bi-encoder":
+    if architecture != "bi-encoder":
         return False
-    lack = find_lack_of_structure(trainer.train_dataset.graph)
-    if lack and not trainer.args.disable_tqdm:
+    lack = find_lack_of_structure(graph)
+    if lack and not quiet:
         warn(f"{lack}: entities are ranked by their texts alone")
     return not lack
 
 
-def _add_evidence(trainer: LassTrainer, evidence: str | None) -> dict[str, Any]:
+def _add_evidence(folder: Path, graph: KnowledgeGraph, evidence: str | None, seed: int, quiet: bool) -> dict[str, Any]:
     """Finds, fits and saves the evidence of a saved model; returns its report. All processes must call this."""
-    folder, graph, quiet = _output_dir(trainer.args), trainer.train_dataset.graph, trainer.args.disable_tqdm
     model, processor = load_trained_model(folder, graph)
     kinds = None if evidence is None else evidence.split(",")
-    choices = {"seed": trainer.args.seed, "quiet": quiet, "index_folder": folder / INDEX_FOLDER}
-    found = build_evidence(graph, model, processor, kinds, **choices)
-    if trainer.is_world_process_zero():
+    index = folder / INDEX_FOLDER
+    found = build_evidence(graph, model, processor, kinds, seed=seed, quiet=quiet, index_folder=index)
+    if processes().is_main_process:
         save_evidence(found, folder / EVIDENCE_FOLDER, graph)
+        update_card(folder, processor.graph)
         if not quiet:
             print(*describe_evidence(found), sep="\n")
     return report_evidence(found)

@@ -11,7 +11,8 @@ from lass_hf import EvaluationArguments, GraphError, LassError, Reranker, check_
 from lass_hf.hub.card_files import model_card_data, read_card_data, write_card
 
 COMMON = ["metrics", "num_processes", "task", "protocol", "graph", "split", "limit", "seed", "dtype", "seconds"]
-COMMON += ["command", "model", "fingerprint", "training", "ranking_weights", "versions", "machine", "git_commit"]
+COMMON += ["command", "model", "fingerprint", "training", "ranking_weights", "evidence", "versions", "machine"]
+COMMON += ["git_commit"]
 
 
 @pytest.fixture

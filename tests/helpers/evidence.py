@@ -1,56 +1,53 @@
-"""Evidence made up by hand, which ranks and explains as `BoundEvidence` does."""
-
-from dataclasses import fields
+"""Evidence of the tiny graph: rules by hand, random vectors, random weights."""
 
 import numpy as np
 
-from lass_hf.core.errors import LassError
-from lass_hf.evidence.fused_evidence import FusedEvidence
-
-TEXT, RULES = 2.0, 3.0  # weights of the model's score, and of what a rule implies
-
-
-class FakeEvidence(FusedEvidence):
-    """A score is TEXT times the model's and RULES where head and tail have the same parity."""
-
-    def __init__(self):
-        super().__init__(("text", "rules"), *[None] * (len(fields(FusedEvidence)) - 1))
-        object.__setattr__(self, "bound", [])  # the arguments of each `bind`
-
-    def bind(self, graph, scorer=None, index_folder=None, shared=True):
-        self.bound.append((graph, scorer, index_folder, shared))
-        return FakeBound(graph, scorer)
+from helpers.rule_sets import make_rules
+from helpers.structure import random_vectors
+from lass_hf.evidence.evidence_set import collect_evidence
+from lass_hf.evidence.fused_evidence import FusedEvidence, facts_fingerprint
+from lass_hf.evidence.fusion import Fusion, num_groups
+from lass_hf.scoring.triplet_scorer import TripletScorer
+from lass_hf.structure.facts import Facts
+from lass_hf.utils.fingerprints import scores_fingerprint
 
 
-class FakeBound:
-    def __init__(self, graph, scorer):
-        self.graph, self.scorer = graph, scorer
+def rules_by_hand(graph):
+    """lives_in(x, y) <- is_a(x, z), lives_in⁻(...): a path rule of each length, in the numbers of the graph."""
+    is_a, eats, lives_in = map(graph.relations.find, ("is_a", "eats", "lives_in"))
+    return make_rules(
+        (is_a, (is_a, is_a, -1), -1, -1, 1, 2, 0.5, 0),
+        (eats, (eats, is_a, -1), -1, -1, 2, 4, 0.4, 1),
+        (lives_in, (eats, eats + 3, lives_in), -1, -1, 3, 9, 1 / 3, 2),
+    )
 
-    def with_scorer(self, scorer):
-        return FakeBound(self.graph, scorer)
 
-    def features(self, queries, slot, candidates):
-        """The two features of each pair."""
-        if slot == 1:
-            raise LassError("evidence ranks heads and tails")
-        triplets = np.repeat(queries, len(candidates), axis=0)
-        triplets[:, slot] = np.tile(candidates, len(queries))
-        ends = triplets[:, [0, 2]]
-        implied = (ends[:, 0] % 2 == ends[:, 1] % 2) & (ends < self.graph.num_entities).all(axis=1)
-        text = self.scorer.score(triplets, slot)
-        return [one.reshape(len(queries), -1).astype(np.float32) for one in (text, implied)]
+def some_evidence(graph, model=None, processor=None, kinds=("frequency", "rules", "vectors")) -> FusedEvidence:
+    """Evidence with random weights, because a fit takes a second."""
+    scorer = None if model is None else TripletScorer(model, processor.token_store(graph))
+    rules, vectors = rules_by_hand(graph), random_vectors(graph)
+    found = collect_evidence(kinds, graph, Facts.from_graph(graph), scorer, rules, vectors)
+    weights = np.random.default_rng(3).normal(size=(num_groups(graph.num_relations), len(found.features)))
+    return FusedEvidence(
+        kinds=kinds,
+        fusion=Fusion(found.features, found.kinds, weights.astype(np.float32), 3.0, 6, 0.5, dict.fromkeys(kinds, 0.25)),
+        rules=rules,
+        vectors=vectors,
+        facts_fingerprint=facts_fingerprint(graph),
+        model_fingerprint=None if model is None else scores_fingerprint(model),
+        entity_ids=graph.entities.ids,
+        relation_ids=graph.relations.ids,
+        fitted_on={"split": "validation", "seed": 42},
+        seconds={"fit": 0.5},
+    )
 
-    def score_candidates(self, queries, slot, candidates, mask, progress=None):
-        text, implied = self.features(queries, slot, candidates)
-        if progress is not None:
-            progress.update(int(mask.sum()))
-        return TEXT * text + RULES * implied
 
-    def shares(self, queries, slot, candidates):
-        own = self.features(queries, slot, candidates)
-        every = self.features(queries, slot, np.arange(self.graph.num_entities))
-        text, implied = (one - all.mean(axis=1, keepdims=True) for one, all in zip(own, every, strict=True))
-        return {"text": TEXT * text, "rules": RULES * implied}
-
-    def reasons(self, query, slot, candidate, most=3):
-        return [f"{slot} of {query.tolist()} may be {candidate}, reason {number}" for number in range(most)]
+def assert_same_evidence(found, expected):
+    for part in ("rules", "vectors"):
+        one, other = getattr(found, part), getattr(expected, part)
+        for name, value in vars(other).items():
+            assert np.array_equal(getattr(one, name), value), name
+    for name, value in vars(expected.fusion).items():
+        assert np.array_equal(getattr(found.fusion, name), value), name
+    for name in vars(expected).keys() - {"rules", "vectors", "fusion"}:
+        assert getattr(found, name) == getattr(expected, name), name

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers.evidence import RULES, TEXT, FakeEvidence
+from helpers.fake_evidence import RULES, TEXT, FakeEvidence
 from helpers.tiny import make_model, make_processor
 
 from lass_hf import LassPredictor

@@ -2,7 +2,7 @@
 
 import pytest
 from helpers.asking import ask, make_predictor
-from helpers.evidence import FakeEvidence
+from helpers.fake_evidence import FakeEvidence
 
 from lass_hf import LassPredictor
 

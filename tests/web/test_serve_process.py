@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 import pytest
 from helpers.asking import get, serving
 from helpers.browser import BROWSER, Browser
-from helpers.evidence import FakeBound, FakeEvidence
+from helpers.fake_evidence import FakeBound, FakeEvidence
 from helpers.tiny import make_model, make_processor
 
 from lass_hf import KnowledgeGraph, LassPredictor
