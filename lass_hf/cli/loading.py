@@ -93,5 +93,5 @@ def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
     if arguments.rerank:
         reranker, reranker_processor = load(arguments.rerank)
         reranker_processor.graph = processor.graph
-        choices["rerank"] = LassPredictor(reranker, reranker_processor, arguments.dtype)
-    return LassPredictor(model, processor, arguments.dtype, index_folder=folder, **choices)
+        choices["rerank"] = LassPredictor(reranker, reranker_processor, arguments.dtype, evidence="text")
+    return LassPredictor(model, processor, arguments.dtype, evidence=arguments.evidence, index_folder=folder, **choices)

@@ -92,6 +92,17 @@ def add_reranker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--retriever_weight", type=weight, default=0.0, help="weight of the first model's score")
 
 
+def add_evidence(parser: argparse.ArgumentParser) -> None:
+    """Adds `--evidence`, for the use of a model."""
+    parser.add_argument(
+        "--evidence",
+        default="auto",
+        metavar="KINDS",
+        help="evidence that ranks heads and tails: text, the words alone; some kinds that the model has, such as "
+        "text,rules; or auto, all of them (default: %(default)s)",
+    )
+
+
 def names(text: str) -> tuple[str, ...]:
     """Reads names with commas between them."""
     if not (found := tuple(name.strip() for name in text.split(",") if name.strip())):

@@ -9,7 +9,7 @@ from ..core.errors import LassError
 from ..utils.console import check_writable
 from ..utils.terminal import one_line
 from ..writers.file_formats import FORMATS
-from .options import add_graph, add_model, add_output, add_reranker, positive
+from .options import add_evidence, add_graph, add_model, add_output, add_reranker, positive
 
 HELP = "predictions for the slot that is not given, or the verdict on a whole triplet"
 USES_MODELS = True
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_graph(parser, required=False)
     add_reranker(parser)
+    add_evidence(parser)
     for slot in SLOT_OPTIONS:
         parser.add_argument(f"--{slot}", help="by id, text, or name: its text before the first comma")
     for slot in ("head", "tail"):
@@ -111,7 +112,17 @@ def _write(
         columns["rank"] = list(range(1, len(rows) + 1))
     columns |= {name: [row.get(name) for row in rows] for name in ("score", "probability", "known")}
     columns["label"] = [None if "label" not in row else row["label"] == "true" for row in rows]
-    settings = ("top_k", "include_known", "rerank", "rerank_top_k", "retriever_weight", "dtype", "long_text")
+    columns["reasons"] = [row.get("reasons", []) for row in rows]
+    settings = (
+        "top_k",
+        "include_known",
+        "evidence",
+        "rerank",
+        "rerank_top_k",
+        "retriever_weight",
+        "dtype",
+        "long_text",
+    )
     metadata = FileMetadata(
         model=arguments.model,
         graph=arguments.graph,

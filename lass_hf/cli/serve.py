@@ -3,7 +3,7 @@
 import argparse
 
 from ..core.errors import LassError
-from .options import add_graph, add_model, add_quiet, add_reranker, port
+from .options import add_evidence, add_graph, add_model, add_quiet, add_reranker, port
 
 HELP = "a page to ask a model, and the same as JSON"
 USES_MODELS = True
@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_graph(parser, required=False)
     add_reranker(parser)
+    add_evidence(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
     parser.add_argument("--port", type=port, default=8000, help="(default: %(default)s; 0: any that is free)")
     parser.add_argument(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection
 from pathlib import Path
 
-from ..core.errors import LassError
+from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
@@ -39,9 +39,10 @@ def choose_evidence(
     """Returns the evidence that ranks heads and tails.
 
     Args:
-        choice: "auto" for the evidence in the model's folder, if it has any; "text" for the text model alone; kinds
-            such as "rules,vectors" or ("rules", "vectors"); or evidence. Kinds of a model are some of those that its
-            folder has, with weights that are fitted anew. Without a model they are found in the graph.
+        choice: "auto" for the evidence in the model's folder, if it has any that is of this graph; "text" for the text
+            model alone; kinds such as "rules,vectors" or ("rules", "vectors"); or evidence. Kinds of a model are some
+            of those that its folder has, with weights that are fitted anew. Without a model they are found in the
+            graph.
         graph: The graph.
         model: The text model, or None.
         processor: Its processor, or None.
@@ -69,7 +70,7 @@ def choose_evidence(
         return None
     folder = find_own_evidence(model)
     if kinds == ("auto",):
-        return None if folder is None else load_evidence(folder, model)
+        return None if folder is None else _fitting_evidence(load_evidence(folder, model), graph)
     kinds = check_kinds(kinds)
     if folder is None:
         raise LassError(
@@ -87,6 +88,18 @@ def choose_evidence(
     scorer = TripletScorer(model, processor.token_store(graph), dtype) if set(TEXT_KINDS) & set(kinds) else None
     (subset,) = refit_evidence(evidence, graph, [kinds], scorer, seed, quiet, index_folder)
     return subset
+
+
+def _fitting_evidence(evidence: FusedEvidence, graph: KnowledgeGraph) -> FusedEvidence | None:
+    """Returns evidence in the numbers of a graph; None, with a warning, if it says nothing about the graph."""
+    try:
+        if "train" not in graph or not len(graph["train"].positives):
+            raise GraphError("the graph has no training triplets")
+        return evidence.renumber(graph)
+    except GraphError as error:
+        if processes().is_main_process:
+            logger.warning("%s; entities are ranked by their texts alone", error)
+        return None
 
 
 def make_ranking_scorer(

@@ -12,7 +12,7 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
-from ..scoring.triplet_scorer import TripletScorer
+from ..scoring.triplet_scorer import Progress, TripletScorer
 from ..structure.facts import Facts
 from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
@@ -152,17 +152,25 @@ class EvidenceSet:
         slot: int,
         candidates: np.ndarray,
         mask: np.ndarray,
+        progress: Progress | None = None,
     ) -> None:
-        """Adds what is no inner product to scores, see `Evidence.add`."""
+        """Adds what is no inner product to scores, see `Evidence.add`; a cross-encoder tells its progress."""
         number = sum(len(product.features) for product in self.products)
         for other in self.others:
             part = weights[number : number + len(other.features)]
             number += len(other.features)
             if part.any():
-                other.add(scores, part, queries, slot, candidates, mask)
+                told = (progress,) if isinstance(other, TextScoreEvidence) else ()
+                other.add(scores, part, queries, slot, candidates, mask, *told)
 
     def score(
-        self, weights: np.ndarray, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray
+        self,
+        weights: np.ndarray,
+        queries: np.ndarray,
+        slot: int,
+        candidates: np.ndarray,
+        mask: np.ndarray,
+        progress: Progress | None = None,
     ) -> np.ndarray:
         """Returns the weighted sums of features, float32 of shape (q, c). Equal features have exactly equal sums."""
         rows = self.first_with_same_row[candidates]
@@ -172,7 +180,7 @@ class EvidenceSet:
             distinct, rows = np.unique(rows, return_inverse=True)
             index = EntityIndex([index.vectors(distinct)])
         scores = torch.cat([vectors @ block.T for block in index.blocks], 1).cpu().numpy()[:, rows]
-        self.add_others(scores, weights, queries, slot, candidates, mask)
+        self.add_others(scores, weights, queries, slot, candidates, mask, progress)
         return scores
 
 
@@ -208,6 +216,7 @@ def collect_evidence(
     vectors: StructuralVectors | None = None,
     index_folder: str | Path | None = None,
     quiet: bool = True,
+    shared: bool = True,
 ) -> EvidenceSet:
     """Makes the evidence of some kinds.
 
@@ -220,6 +229,7 @@ def collect_evidence(
         vectors: The structural vectors, for "vectors".
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
         quiet: Whether no progress bar is shown while entities are encoded.
+        shared: Whether several processes, which must all call this function, share the encoding.
 
     Returns:
         The evidence.
@@ -240,7 +250,7 @@ def collect_evidence(
         if not has_text_vectors(scorer):
             others.append(TextScoreEvidence(scorer))
         else:
-            index = build_entity_index(scorer, index_folder, quiet)
+            index = build_entity_index(scorer, index_folder, quiet, shared)
             products.append(TextVectorEvidence(scorer, index, facts.triplets, "neighbors" in kinds))
         others.append(SameTextEvidence(scorer.store.first_with_same_text[0], "text"))
     elif "frequency" in kinds:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import torch
@@ -56,7 +58,11 @@ class FusedEvidence:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def bind(
-        self, graph: KnowledgeGraph, scorer: TripletScorer | None = None, index_folder: str | Path | None = None
+        self,
+        graph: KnowledgeGraph,
+        scorer: TripletScorer | None = None,
+        index_folder: str | Path | None = None,
+        shared: bool = True,
     ) -> "BoundEvidence":
         """Makes the evidence ready to score candidates of a graph.
 
@@ -65,6 +71,7 @@ class FusedEvidence:
                 so may be its entities.
             scorer: The scorer of the text model over the graph's texts; None where `kinds` have no text.
             index_folder: The folder that keeps the entity vectors of a bi-encoder.
+            shared: Whether several processes, which must all call this method, share the encoding of entities.
 
         Returns:
             The evidence, which scores candidates.
@@ -73,7 +80,7 @@ class FusedEvidence:
             GraphError: The evidence is that of another graph, or the graph has no training triplets.
             LassError: The evidence needs a text model and there is none.
         """
-        return BoundEvidence(self.renumber(graph), graph, scorer, index_folder)
+        return BoundEvidence(self.renumber(graph), graph, scorer, index_folder, shared)
 
     def renumber(self, graph: KnowledgeGraph) -> "FusedEvidence":
         """Returns the evidence with the numbers that entities and relations have in a graph.
@@ -154,6 +161,7 @@ class BoundEvidence:
         graph: The graph.
         scorer: The scorer of the text model, or None.
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
+        shared: As in `FusedEvidence.bind`.
 
     Attributes:
         evidence: The evidence.
@@ -167,11 +175,12 @@ class BoundEvidence:
         graph: KnowledgeGraph,
         scorer: TripletScorer | None = None,
         index_folder: str | Path | None = None,
+        shared: bool = True,
     ):
         self.evidence, self.graph, self.scorer = evidence, graph, scorer
         facts = training_facts(graph)
         self._set: EvidenceSet = collect_evidence(
-            evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder
+            evidence.kinds, graph, facts, scorer, evidence.rules, evidence.vectors, index_folder, shared=shared
         )
         self._groups = QueryGroups(facts, graph.num_entities)
         fusion = evidence.fusion
@@ -209,11 +218,20 @@ class BoundEvidence:
         Raises:
             NonFiniteError: Scores are NaN or infinite.
         """
-        scores = self._set.score(self._weights(queries, slot), queries, slot, candidates, mask)
+        left = int(mask.sum())
+
+        def update(count: int) -> None:
+            nonlocal left
+            left -= count
+            if progress is not None:
+                progress.update(count)
+
+        told = cast(Progress, SimpleNamespace(update=update))  # by a cross-encoder, which may be stopped so
+        scores = self._set.score(self._weights(queries, slot), queries, slot, candidates, mask, told)
         if not np.isfinite(scores[mask] if self._set.is_costly else scores).all():
             raise NonFiniteError("scores are NaN or infinite: the model's weights or its evidence are damaged")
-        if progress is not None:
-            progress.update(int(mask.sum()))
+        if left:
+            update(left)
         return scores
 
     def score_by(
@@ -353,7 +371,7 @@ class BoundEvidence:
             most: The number of rules.
 
         Returns:
-            A sentence for each rule, such as "France has a border with Spain and Spain is on the continent Europe";
+            A sentence for each rule, such as "France borders Spain and Spain is in Europe (confidence 0.83)";
             none without rules, or for an entity that is new to the graph.
         """
         rules = self.evidence.rules
@@ -363,4 +381,7 @@ class BoundEvidence:
             return []
         found = scorers[0].firing(query, slot, candidate)[:most]
         names = self.graph.entities, self.graph.relations
-        return [reason_in_words(rules, position, path, *names) for position, path in found]
+        return [
+            f"{reason_in_words(rules, position, path, *names)} (confidence {rules.confidences[position]:.2f})"
+            for position, path in found
+        ]

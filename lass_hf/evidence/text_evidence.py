@@ -10,7 +10,7 @@ from torch.nn.functional import embedding_bag
 from ..scoring.candidate_scores import scorer_from_triplets
 from ..scoring.candidate_vectors import ENTITIES_MIXED_AT_ONCE, Neighborhoods, find_neighbors
 from ..scoring.entity_index import EntityIndex
-from ..scoring.triplet_scorer import TripletScorer
+from ..scoring.triplet_scorer import Progress, TripletScorer
 from .evidence import SparseEvidence
 
 
@@ -121,9 +121,10 @@ class TextScoreEvidence:
         slot: int,
         candidates: np.ndarray,
         mask: np.ndarray,
+        progress: Progress | None = None,
     ) -> None:
-        """See `Evidence.add`. Pairs that the mask leaves out become NaN."""
-        scores += weights[0, :, None] * self.score_candidates(queries, slot, candidates, mask, None)
+        """See `Evidence.add`. Pairs that the mask leaves out become NaN. The progress is that of the text model."""
+        scores += weights[0, :, None] * self.score_candidates(queries, slot, candidates, mask, progress)
 
 
 class SameTextEvidence(SparseEvidence):

@@ -120,17 +120,23 @@ class NameResolver:
             return text, text
         return vocabulary.ids[integer], vocabulary.texts[integer]
 
-    def name_predictions(self, predictions: np.ndarray, slot: int) -> list[dict[str, Any]]:
+    def name_predictions(
+        self, predictions: np.ndarray, slot: int, reasons: Sequence[list[str]] | None = None
+    ) -> list[dict[str, Any]]:
         """Returns predictions for a slot as dicts of plain values.
 
         Args:
             predictions: An array of `SCORED_TRIPLET`, such as `LassPredictor.rank` returns.
             slot: The slot that was predicted.
+            reasons: What `LassPredictor.explain` returns for them; None for no reasons.
 
         Returns:
             For each prediction `id`, `text`, `score`, `known` and, where it is calibrated, `label` ("true" or "false")
-            and `probability`.
+            and `probability`; where evidence counts, `shares` and `reasons`.
         """
         names = [self.name_of(integer, slot) for integer in predictions["triplet"][:, slot].tolist()]
         rows = as_rows(predictions)
+        if reasons is not None:
+            for row, sentences in zip(rows, reasons, strict=True):
+                row["reasons"] = sentences
         return [{"id": name, "text": text, **row} for (name, text), row in zip(names, rows, strict=True)]

@@ -68,10 +68,10 @@ class LassPipeline(Pipeline):
         self.predictor = self.make_predictor(str(dtype or "auto").removeprefix("torch."))
 
     def make_predictor(self, dtype: str) -> "LassPredictor":
-        """Returns the predictor that the pipeline uses; entity vectors, if it needs any, are kept in memory."""
+        """Returns the predictor that the pipeline uses, which classifies triplets by their words."""
         from .predictor import LassPredictor  # Imported here because it imports the scoring engine.
 
-        return LassPredictor(self.model, self.processor, dtype)
+        return LassPredictor(self.model, self.processor, dtype, evidence="text")
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the pipeline.
@@ -94,7 +94,7 @@ class LassPipeline(Pipeline):
         return super().__call__(inputs, *args, **kwargs)
 
     def save_pretrained(self, save_directory: Any, include_graph: str = "full", **kwargs: Any) -> None:
-        """Saves model and processor, from which the pipeline can be made again.
+        """Saves model, processor and evidence, from which the pipeline can be made again.
 
         Args:
             save_directory: The folder.
@@ -104,6 +104,10 @@ class LassPipeline(Pipeline):
         with replacing(save_directory) as folder:
             self.model.save_pretrained(folder, **{"repo_id": Path(save_directory).name, **kwargs})
             self.processor.save_pretrained(folder, include_graph=include_graph)
+            if self.predictor.evidence is not None and include_graph == "full":  # Evidence needs the graph's triplets.
+                from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
+
+                save_evidence(self.predictor.evidence, folder / EVIDENCE_FOLDER, self.processor.graph)
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
         """Uploads model, processor and card.
@@ -149,7 +153,9 @@ class KGCompletionPipeline(LassPipeline):
     the graph, or `{"text": "..."}` for an entity that is new to it. The result is a list of dicts, best first: `id`,
     `text`, `score` (the higher, the more plausible), `known` (the graph holds the triplet) and, where the model has a
     calibration, the `label` ("true" or "false") and the `probability` that a triplet-classification pipeline gives the
-    triplet.
+    triplet. Where the model has evidence beside the words, heads and tails have `shares` (what each kind adds to the
+    score) and `reasons` (the rules that speak for them, in words). `pipeline(..., evidence="text")` ranks by the words
+    alone; see `LassPredictor.from_pretrained`.
 
     Parameters, for all calls or for one:
 
@@ -169,19 +175,24 @@ class KGCompletionPipeline(LassPipeline):
     default_batch_size = 32
     parameters = ("top_k", "exclude_known", "candidates")
 
+    def __init__(self, model: Any, processor: Any = None, dtype: Any = None, evidence: Any = "auto", **kwargs: Any):
+        self._evidence = evidence
+        super().__init__(model, processor, dtype, **kwargs)
+
     def make_predictor(self, dtype: str) -> "LassPredictor":
-        """Returns a predictor that reads the entity vectors in the model's folder, where there are any."""
+        """Returns a predictor that reads entity vectors and evidence in the model's folder, where there are any."""
         from ..scoring.index_building import INDEX_FOLDER
         from .predictor import LassPredictor
 
+        choices: dict[str, Any] = {"dtype": dtype, "evidence": self._evidence}
         folder = Path(self.model.name_or_path, INDEX_FOLDER)
         if not folder.is_dir() or not self.model.architecture.encodes_entities:
-            return super().make_predictor(dtype)
-        predictor = LassPredictor(self.model, self.processor, dtype, index_folder=folder)
+            return LassPredictor(self.model, self.processor, **choices)
+        predictor = LassPredictor(self.model, self.processor, **choices, index_folder=folder)
         try:
             _ = predictor.index  # Read now, so that a damaged one is reported before the first item.
         except IndexFolderError:  # The model was trained further since; the vectors of its old weights stay there.
-            return super().make_predictor(dtype)
+            return LassPredictor(self.model, self.processor, **choices)
         return predictor
 
     def predict_batch(self, items: list[Any], **parameters: Any) -> list[Any]:

@@ -10,26 +10,51 @@ import numpy as np
 
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..evidence.choosing import EvidenceChoice
 from ..scoring.index_building import find_index_folder
 from .name_resolver import Name, NameResolver
 from .ranker import CandidateRanker
 from .top_predictions import as_rows
 
 
-class Prediction(NamedTuple):
-    """One entity or relation that was predicted for the open slot of a query.
-
-    Attributes:
-        id: Its id; the text of an entity that is new to the graph.
-        text: Its text.
-        score: The higher, the more plausible.
-        known: Whether the graph holds the triplet that it makes.
-    """
-
+class _Scored(NamedTuple):
     id: str
     text: str
     score: float
     known: bool
+
+
+class Prediction(_Scored):
+    """One entity or relation that was predicted for the open slot of a query: a tuple (id, text, score, known).
+
+    What evidence beside the words says is no item of the tuple, but has attributes.
+
+    Attributes:
+        id: Its id; the text of an entity that is new to the graph.
+        text: Its text.
+        score: The higher, the more plausible. With evidence, the logarithm of the probability among all candidates, but
+            a constant for each query.
+        known: Whether the graph holds the triplet that it makes.
+        shares: What each kind of evidence adds to the score, compared with the mean of all candidates; empty where
+            words alone count. A reranked score is another one: these are the shares of the score before.
+        reasons: The rules that speak for it, in words, the best first.
+    """
+
+    shares: dict[str, float]
+    reasons: list[str]
+
+    def __new__(
+        cls,
+        id: str,
+        text: str,
+        score: float,
+        known: bool,
+        shares: Mapping[str, float] | None = None,
+        reasons: Sequence[str] = (),
+    ) -> "Prediction":
+        prediction = super().__new__(cls, id, text, score, known)
+        prediction.shares, prediction.reasons = dict(shares or {}), list(reasons)
+        return prediction
 
 
 class LassPredictor(CandidateRanker):
@@ -46,13 +71,18 @@ class LassPredictor(CandidateRanker):
         rerank_top_k: How many are reranked; all where there are fewer.
         retriever_weight: A reranked score is the cross-encoder's + `retriever_weight` * this model's.
             `evaluate_reranking` fits it.
+        evidence: What heads and tails are ranked by: "auto" for all evidence in the folder that the model was loaded
+            from, "text" for the words alone, some kinds such as "text,rules", whose weights are fitted anew, or a
+            `FusedEvidence`.
         index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
 
     Attributes:
+        evidence: The evidence beside the words; None where the words alone count.
         calibration: The calibration that the model had when the predictor was made, or None.
 
     Raises:
-        LassError: The processor has no graph, or the arguments for reranking do not fit.
+        LassError: The processor has no graph, the arguments for reranking do not fit, or the model's folder lacks the
+            evidence, or has that of another model.
     """
 
     @classmethod
@@ -64,6 +94,7 @@ class LassPredictor(CandidateRanker):
         rerank: str | None = None,
         rerank_top_k: int = 100,
         retriever_weight: float = 0.0,
+        evidence: EvidenceChoice = "auto",
         **kwargs: Any,
     ) -> "LassPredictor":
         """Loads model and processor from a saved folder or from the hub.
@@ -77,6 +108,7 @@ class LassPredictor(CandidateRanker):
             rerank: The folder or hub name of a cross-encoder.
             rerank_top_k: As in the constructor.
             retriever_weight: As in the constructor.
+            evidence: As in the constructor.
             **kwargs: Arguments for `from_pretrained` of both model and processor, such as `revision`.
 
         Raises:
@@ -85,7 +117,7 @@ class LassPredictor(CandidateRanker):
         """
         processor = LassProcessor.from_pretrained(name_or_path, **kwargs)
         model = LassForKGCompletion.from_pretrained(name_or_path, **kwargs)
-        other = None if rerank is None else cls.from_pretrained(rerank, dtype, **kwargs)
+        other = None if rerank is None else cls.from_pretrained(rerank, dtype, evidence="text", **kwargs)
         return cls(
             model,
             processor,
@@ -93,6 +125,7 @@ class LassPredictor(CandidateRanker):
             rerank=other,
             rerank_top_k=rerank_top_k,
             retriever_weight=retriever_weight,
+            evidence=evidence,
             index_folder=find_index_folder(name_or_path),
         )
 
@@ -157,7 +190,7 @@ class LassPredictor(CandidateRanker):
             quiet: Show no progress bar.
 
         Returns:
-            Predictions, best first: (id, text, score, known).
+            Predictions, best first: (id, text, score, known), and with evidence `shares` and `reasons`.
 
         Raises:
             UnknownNameError: As for `score`.
@@ -187,8 +220,9 @@ class LassPredictor(CandidateRanker):
 
         Returns:
             For each query its predictions as for `predict`, as dicts. Where the model has a calibration, they also have
-            the `label` and the `probability` that `classify` gives the triplet. With a bi-encoder or a reranker, these
-            belong to another score than the prediction's.
+            the `label` and the `probability` that `classify` gives the triplet. With a bi-encoder, a reranker or
+            evidence, these belong to another score than the prediction's: that of the triplet's words. With evidence,
+            heads and tails have `shares` and `reasons`.
 
         Raises:
             LassError: As for `predict`.
@@ -222,4 +256,7 @@ class LassPredictor(CandidateRanker):
             calibrate=calibrate,
             quiet=quiet,
         )
-        return [resolver.name_predictions(ranking, slot) for ranking, slot in zip(rankings, slots, strict=True)]
+        return [
+            resolver.name_predictions(ranking, slot, self.explain(ranking, slot))
+            for ranking, slot in zip(rankings, slots, strict=True)
+        ]

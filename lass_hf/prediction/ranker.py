@@ -1,5 +1,7 @@
 """`CandidateRanker`: scores triplets and ranks candidates in integers, with one model or a retriever and a reranker.
 
+With evidence beside the words, heads and tails are ranked by one score of all of it; triplets are judged by words.
+
 `LassPredictor` adds names to it.
 """
 
@@ -18,6 +20,8 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
 from ..evaluation.calibration import Calibration
+from ..evidence.choosing import EvidenceChoice, choose_evidence
+from ..evidence.fused_evidence import BoundEvidence
 from ..scoring.candidate_scores import CandidateScorer, make_candidate_scorer, make_candidate_vectors
 from ..scoring.candidate_vectors import CandidateVectors
 from ..scoring.entity_index import EntityIndex
@@ -41,13 +45,18 @@ class CandidateRanker:
         rerank_top_k: How many are reranked; all where there are fewer.
         retriever_weight: A reranked score is the cross-encoder's + `retriever_weight` * this model's.
             `evaluate_reranking` fits it.
+        evidence: What heads and tails are ranked by: "auto" for all evidence in the folder that the model was loaded
+            from, "text" for the words alone, some kinds such as "text,rules", whose weights are fitted anew, or a
+            `FusedEvidence`.
         index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
 
     Attributes:
+        evidence: The evidence beside the words; None where the words alone count.
         calibration: The calibration that the model had when the ranker was made, or None.
 
     Raises:
-        LassError: The processor has no graph, or the arguments for reranking do not fit.
+        LassError: The processor has no graph, the arguments for reranking do not fit, or the model's folder lacks the
+            evidence, or has that of another model.
     """
 
     def __init__(
@@ -59,6 +68,7 @@ class CandidateRanker:
         rerank: "CandidateRanker | None" = None,
         rerank_top_k: int = 100,
         retriever_weight: float = 0.0,
+        evidence: EvidenceChoice = "auto",
         index_folder: str | Path | None = None,
     ):
         if processor.graph is None:
@@ -73,6 +83,7 @@ class CandidateRanker:
         self.rerank_top_k, self.retriever_weight = rerank_top_k, retriever_weight
         self._reranker = None if rerank is None else self._checked_reranker(rerank)
         self._index_folder = index_folder
+        self.evidence = choose_evidence(evidence, self.graph, model, processor, dtype, index_folder=index_folder)
         self.calibration = Calibration.of(model)
 
     def _checked_reranker(self, other: "CandidateRanker") -> TripletScorer:
@@ -102,10 +113,17 @@ class CandidateRanker:
         """The vectors that entities are ranked by: the index, combined with what training triplets contribute."""
         return make_candidate_vectors(self.scorer, self.index, self.graph)
 
+    @cached_property
+    def bound_evidence(self) -> BoundEvidence | None:
+        """The evidence beside the words, over this graph; made at first use. None where words alone count."""
+        if self.evidence is None:
+            return None
+        return self.evidence.bind(self.graph, self.scorer, self._index_folder, shared=False)
+
     def judge(
         self, triplets: np.ndarray, new_texts: Sequence[str] = (), on_progress: OnProgress | None = None
     ) -> np.ndarray:
-        """Scores triplets, marks the known ones, and classifies them where the model has a calibration.
+        """Scores triplets by their words, marks the known ones, and classifies them where the model has a calibration.
 
         Args:
             triplets: Int of shape (n, 3).
@@ -136,6 +154,10 @@ class CandidateRanker:
     ) -> list[np.ndarray]:
         """Ranks candidates for the open slot of each query.
 
+        With evidence beside the words, the score of a head or a tail is the logarithm of its probability among all
+        candidates, but a constant for each query. An entity that is new to the graph has words only, as one without
+        facts has.
+
         Args:
             queries: Int of shape (q, 3); the entry in a query's open slot is ignored.
             slots: The open slot of each query, int of shape (q,), or one for all: 0 head, 1 relation, 2 tail.
@@ -143,14 +165,14 @@ class CandidateRanker:
             exclude_known: Leave out candidates that make a triplet which the graph holds, in any split.
             candidates: By slot the integers to choose from, ascending; None for all of the graph.
             new_texts: Texts of entities that are new to the graph; their integers follow the graph's own.
-            calibrate: Fill `label` and `probability`, where the model has a calibration. With a bi-encoder the
-                predictions are scored once more for that, as triplets.
+            calibrate: Fill `label` and `probability`, where the model has a calibration. They are those of `judge`:
+                with a bi-encoder or evidence the predictions are scored once more for that, as triplets.
             quiet: Show no progress bar.
             on_progress: Called with the number of triplets scored since the last call; it may raise to stop.
 
         Returns:
             For each query its predictions, best first, as an array of `SCORED_TRIPLET`; of equal scores the lower
-            integer comes first.
+            integer comes first. `shares` are filled where evidence counts, of the score before reranking.
 
         Raises:
             LassError: `top_k` is below 1.
@@ -167,7 +189,11 @@ class CandidateRanker:
             offered = self._all_candidates(slot) if candidates is None else candidates[slot]
             known = known_positions(self.graph.known, slot, queries[rows], offered)
             excluded = known if exclude_known else (known[0][:0], known[1][:0])
-            score_candidates = self._candidate_scorer(scorer, slot, candidates is not None)
+            evidence = None if slot == 1 else self._evidence_over(scorer)
+            if evidence is None:
+                shares, score_candidates = None, self._candidate_scorer(scorer, slot, candidates is not None)
+            else:
+                shares, score_candidates = evidence.shares, evidence.score_candidates
             reranks = self._reranker is not None and slot != 1
             with tqdm(
                 total=len(rows) * len(offered) - len(excluded[0]),
@@ -184,6 +210,7 @@ class CandidateRanker:
                     max(top_k, self.rerank_top_k) if reranks else top_k,
                     scorer.model.architecture.candidates_per_chunk,
                     _as_progress(bar.update, on_progress),
+                    shares,
                 )
             if reranks:
                 rerank_scores = partial(self._scorer_with(new_texts, self._reranker).score, progress=progress)
@@ -194,10 +221,31 @@ class CandidateRanker:
         scored["known"] = is_known(self.graph.known, scored["triplet"])
         if calibrate and self.calibration is not None:
             scores = scored["score"]
-            if scorer.is_bi_encoder:
+            if scorer.is_bi_encoder or self.evidence is not None:
                 scores = scorer.score(scored["triplet"], progress=progress)
             self._calibrate(scored, scores)
         return np.split(scored, np.cumsum([len(ranking) for ranking in rankings])[:-1])
+
+    def explain(self, predictions: np.ndarray, slot: int, most: int = 3) -> list[list[str]] | None:
+        """Returns the rules that speak for predictions, in words.
+
+        Args:
+            predictions: An array of `SCORED_TRIPLET`, such as `rank` returns.
+            slot: The slot that was predicted.
+            most: The number of rules for each prediction at most.
+
+        Returns:
+            For each prediction the rules, the best first; none for an entity that is new. None where words alone count.
+        """
+        evidence = None if slot == 1 else self.bound_evidence
+        if evidence is None:
+            return None
+        triplets = predictions["triplet"]
+        is_old = (triplets < self.graph.known.sizes).all(axis=1)
+        return [
+            evidence.reasons(triplet, slot, int(triplet[slot]), most) if old else []
+            for triplet, old in zip(triplets, is_old.tolist(), strict=True)
+        ]
 
     def _calibrate(self, scored: np.ndarray, scores: np.ndarray) -> None:
         """Fills labels and probabilities from scores of whole triplets, where the model has a calibration."""
@@ -218,6 +266,11 @@ class CandidateRanker:
             return self.candidate_vectors.with_entities(scorer.encode_entities(new), first_with_same_text)
 
         return make_candidate_scorer(scorer, self.graph, (slot,), make_vectors, chosen)
+
+    def _evidence_over(self, scorer: TripletScorer) -> BoundEvidence | None:
+        """Returns the evidence with this ranker's scorer, or with one that also has texts of new entities."""
+        bound = self.bound_evidence
+        return bound if bound is None or scorer is self.scorer else bound.with_scorer(scorer)
 
     def _scorer_with(self, new_texts: Sequence[str], scorer: TripletScorer | None = None) -> TripletScorer:
         """Returns this ranker's scorer, or another one, with the texts of entities that are new to the graph."""

@@ -5,25 +5,39 @@ integers behind its own.
 """
 
 from collections.abc import Callable
+from math import isnan
 from typing import Any
 
 import numpy as np
 
 from ..core.known_triplets import KnownTriplets
+from ..evidence.evidence import KINDS
 from ..scoring.candidate_scores import CandidateScorer, top_positions
 
 # One row for each triplet that was scored. `known`: the graph holds it. `probability` of being true is NaN, and
-# `label` means nothing, where no calibration was applied. A ranking is one array, which is cut, filtered and cached
-# whole: many small arrays between the large ones of scoring would keep memory from the system.
+# `label` means nothing, where no calibration was applied. `shares` is what each of `KINDS` adds to the score, NaN for
+# the kinds that do not count. A ranking is one array, which is cut, filtered and cached whole: many small arrays
+# between the large ones of scoring would keep memory from the system.
 SCORED_TRIPLET = np.dtype(
-    [("triplet", "i8", 3), ("score", "f4"), ("known", "?"), ("label", "?"), ("probability", "f8")], align=True
+    [
+        ("triplet", "i8", 3),
+        ("score", "f4"),
+        ("known", "?"),
+        ("label", "?"),
+        ("probability", "f8"),
+        ("shares", "f4", len(KINDS)),
+    ],
+    align=True,
 )
+
+# Returns what each kind of evidence adds to the scores of queries' candidates, as `BoundEvidence.shares` does.
+Shares = Callable[[np.ndarray, int, np.ndarray], dict[str, np.ndarray]]
 
 
 def scored_triplets(triplets: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Returns triplets, int of shape (n, 3), and their scores, shape (n,), as an array of `SCORED_TRIPLET`."""
     scored = np.zeros(len(triplets), dtype=SCORED_TRIPLET)
-    scored["triplet"], scored["score"], scored["probability"] = triplets, scores, np.nan
+    scored["triplet"], scored["score"], scored["probability"], scored["shares"] = triplets, scores, np.nan, np.nan
     return scored
 
 
@@ -31,13 +45,18 @@ def as_rows(scored: np.ndarray) -> list[dict[str, Any]]:
     """Returns an array of `SCORED_TRIPLET` as dicts of plain values, without the triplets.
 
     Returns:
-        For each triplet `score`, `known` and, where it is calibrated, `label` ("true" or "false") and `probability`.
+        For each triplet `score`, `known` and, where it is calibrated, `label` ("true" or "false") and `probability`;
+        where evidence counts, `shares`, what each kind adds to the score.
     """
-    rows = []
-    for _, score, known, label, probability in scored.tolist():
+    rows: list[dict[str, Any]] = []
+    for (score, known, label, probability), shares in zip(
+        scored[["score", "known", "label", "probability"]].tolist(), scored["shares"].tolist(), strict=True
+    ):
         row = {"score": score, "known": known}
-        if not np.isnan(probability):
+        if not isnan(probability):
             row |= {"label": "true" if label else "false", "probability": probability}
+        if counting := {kind: share for kind, share in zip(KINDS, shares, strict=True) if not isnan(share)}:
+            row["shares"] = counting
         rows.append(row)
     return rows
 
@@ -51,6 +70,7 @@ def top_predictions(
     count: int,
     chunk_size: int,
     progress: Any = None,
+    shares: Shares | None = None,
 ) -> list[np.ndarray]:
     """Returns the best candidates of each query, best first; of equal scores the first candidate comes first.
 
@@ -63,9 +83,10 @@ def top_predictions(
         count: How many to keep for each query.
         chunk_size: How many scores are in memory together; those of one query at least.
         progress: An object whose `update` gets the number of triplets scored, or None.
+        shares: Returns what each kind of evidence adds to scores. None where words alone count.
 
     Returns:
-        For each query an array of `SCORED_TRIPLET`, with triplets and scores.
+        For each query an array of `SCORED_TRIPLET`, with triplets, scores and shares.
     """
     rankings, size = [], max(1, chunk_size // len(candidates))
     for start in range(0, len(queries), size):
@@ -80,7 +101,19 @@ def top_predictions(
             triplets = np.repeat(query[None], len(kept), axis=0)
             triplets[:, slot] = candidates[kept]
             rankings.append(scored_triplets(triplets, scores[kept]))
+        if shares is not None:
+            _fill_shares(rankings[start:], shares, chunk, slot)
     return rankings
+
+
+def _fill_shares(rankings: list[np.ndarray], shares: Shares, queries: np.ndarray, slot: int) -> None:
+    """Fills the shares of the rankings of queries, in place."""
+    found = [ranking["triplet"][:, slot] for ranking in rankings]
+    distinct, positions = np.unique(np.concatenate(found), return_inverse=True)
+    parts = np.split(positions, np.cumsum([len(entities) for entities in found])[:-1])
+    for kind, matrix in shares(queries, slot, distinct).items():
+        for ranking, row, columns in zip(rankings, matrix, parts, strict=True):
+            ranking["shares"][:, KINDS.index(kind)] = row[columns]
 
 
 def rerank_predictions(

@@ -19,6 +19,8 @@ from .memory import is_out_of_memory
 from .result_files import write_results
 from .terminal import one_line, safe_output
 
+REASON_WIDTH = 105  # characters of a reason; its line has 120 then
+
 
 def run_program(program: str, work: Callable[[], int | None], debug: bool = False) -> int:
     """Runs a program, and turns an error into one line on standard error.
@@ -134,14 +136,25 @@ def print_metrics(metrics: dict[str, Any], indent: str = "") -> None:
 
 
 def print_predictions(predictions: Sequence[Mapping[str, Any]]) -> None:
-    """Prints predictions of `LassPredictor.complete`, a line each: rank, score, label and probability, id, text."""
+    """Prints predictions of `LassPredictor.complete`, a line each: rank, score, label and probability, id, text.
+
+    Where evidence counts, the share of each kind follows the score, below a heading, and the best reason has a line.
+    """
     ids = [one_line(row["id"]) for row in predictions]
     width = max(map(len, ids), default=0)
+    if kinds := list(predictions[0].get("shares", ())) if predictions else []:
+        print(f"{'score':>13}" + "".join(f"  {kind:>9}" for kind in kinds))
     for rank, (name, row) in enumerate(zip(ids, predictions, strict=True), start=1):
-        text = one_line(row["text"] if len(row["text"]) <= 80 else row["text"][:79] + "…")
+        shares = "".join(f"{row['shares'][kind]:+9.2f}  " for kind in kinds)
         calibrated = f"{row['label']:>5} {row['probability']:.4f}  " if "label" in row else ""
         known = "  (known)" if row["known"] else ""
-        print(f"{rank:>3}  {row['score']:8.3f}  {calibrated}{name:<{width}}  {text}{known}")
+        print(f"{rank:>3}  {row['score']:8.3f}  {shares}{calibrated}{name:<{width}}  {_cut(row['text'], 80)}{known}")
+        for reason in row.get("reasons", ())[:1]:
+            print(f"{'':15}{_cut(reason, REASON_WIDTH)}")
+
+
+def _cut(text: str, width: int) -> str:
+    return one_line(text if len(text) <= width else text[: width - 1] + "…")
 
 
 def first_to_fail() -> bool:

@@ -6,6 +6,7 @@ the way out. HTTP is the business of `server.py`.
 
 import sys
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..prediction.name_resolver import NameResolver
 from ..prediction.predictor import LassPredictor
 from ..prediction.top_predictions import as_rows, count_known
 from ..version import __version__
-from .job_queue import JobQueue
+from .job_queue import JobQueue, OnProgress
 from .name_search import NameSearch
 from .schemas import MAX_TEXT, MAX_TOP_K, Answers, Checked, Entries, Entry, Info, Question, RankedAnswer, Triplet
 
@@ -49,8 +50,9 @@ class QuestionService:
         relations = np.bincount(triplets[:, 1], minlength=self.graph.num_relations)
         search = NameSearch(self.graph.entities, entities)
         self._names = (search, NameSearch(self.graph.relations, relations), search)  # by slot
-        if predictor.scorer.is_bi_encoder:
-            _ = predictor.candidate_vectors  # Computed now, so that the first question does not wait for it.
+        # Computed now, so that the first question does not wait for it.
+        if predictor.bound_evidence is None and predictor.scorer.is_bi_encoder:
+            _ = predictor.candidate_vectors
 
     def info(self, name: str, has_token: bool) -> Info:
         """Returns what the page shows about the model, which is called `name`, its graph, and this server."""
@@ -63,6 +65,7 @@ class QuestionService:
             known_triplets=len(self.graph.known),
             device=str(scorer.model.device),
             dtype=str(scorer.model.encoder.dtype).removeprefix("torch."),
+            evidence=["text"] if self.predictor.evidence is None else list(self.predictor.evidence.kinds),
             max_top_k=MAX_TOP_K,
             max_text=MAX_TEXT,
             has_token=has_token,
@@ -101,9 +104,9 @@ class QuestionService:
             # one ranking serves all questions with this query. A bi-encoder ranks fast, but the ranking depends on how
             # many candidates are reranked, and costs more the more of them are calibrated.
             top_k, exclude_known = MAX_TOP_K + num_known, False
-        ranking, cached = await self.queue.run(
-            ("rank", slot, *query.tolist(), *resolver.new_texts, top_k, exclude_known),
-            lambda on_progress: self.predictor.rank(
+
+        def rank(on_progress: OnProgress) -> tuple[np.ndarray, list[list[str]] | None]:
+            (ranking,) = self.predictor.rank(
                 query[None],
                 slot,
                 top_k,
@@ -111,11 +114,16 @@ class QuestionService:
                 new_texts=resolver.new_texts,
                 calibrate=True,
                 on_progress=on_progress,
-            )[0],
-            lambda ranking: ranking.nbytes,
+            )
+            return ranking, self.predictor.explain(ranking, slot)
+
+        (ranking, reasons), cached = await self.queue.run(
+            ("rank", slot, *query.tolist(), *resolver.new_texts, top_k, exclude_known),
+            rank,
+            lambda value: value[0].nbytes + sum(map(sys.getsizeof, chain(*(value[1] or ())))),
         )
-        shown = ranking[~ranking["known"]] if question.exclude_known else ranking
-        answers = resolver.name_predictions(shown[: question.top_k], slot)
+        shown = np.flatnonzero(~ranking["known"] | (not question.exclude_known))[: question.top_k].tolist()
+        answers = resolver.name_predictions(ranking[shown], slot, reasons and [reasons[row] for row in shown])
         return Answers(
             **_entries(resolver, query, open_slot=slot),
             slot=SLOT_NAMES[slot],  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ FRANCE = {"id": "france", "text": "France, western European country"}
 CAPITAL = {"id": "has_capital", "text": "has the capital city"}
 PARIS = {"id": "paris", "text": "Paris, city of museums and fashion houses"}
 JUDGED = {"score": 3.81, "known": False, "label": None, "probability": None}
+EVIDENCE = {"shares": {"text": 4.1, "rules": 2.7}, "reasons": ["Paris is the largest city of France"]}
 
 
 def _example(*values: dict[str, Any]) -> ConfigDict:
@@ -90,6 +91,13 @@ class Judged(BaseModel):
 class RankedAnswer(Judged, Entry):
     """An entity or a relation that was predicted, with the score of the triplet that it makes."""
 
+    shares: dict[str, float] | None = Field(
+        None,
+        description="what each kind of evidence adds to the score, compared with the mean of all candidates; null "
+        "where the words alone count",
+    )
+    reasons: list[str] = Field([], description="the rules that speak for it, in words, best first")
+
 
 class Answers(BaseModel):
     """Ranked answers to a question; the slot that the question left open is null."""
@@ -97,7 +105,7 @@ class Answers(BaseModel):
     model_config = _example(
         {
             **{"slot": "tail", "head": FRANCE, "relation": CAPITAL, "tail": None},
-            "answers": [PARIS | JUDGED],
+            "answers": [PARIS | JUDGED | EVIDENCE],
             **{"num_candidates": 237, "num_known": 0, "cached": False},
         }
     )
@@ -132,6 +140,7 @@ class Info(BaseModel):
     known_triplets: int
     device: str
     dtype: str
+    evidence: list[str] = Field(description='kinds that rank heads and tails: "text", and what counts beside the words')
     max_top_k: int
     max_text: int
     has_token: bool = Field(description="whether requests need the header Authorization, or the cookie of the page")

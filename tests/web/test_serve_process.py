@@ -12,6 +12,7 @@ from http.client import HTTPConnection
 import pytest
 from helpers.asking import get, serving
 from helpers.browser import BROWSER, Browser
+from helpers.fake_evidence import FakeBound, FakeEvidence
 from helpers.tiny import make_model, make_processor
 
 from lass_hf import KnowledgeGraph, LassPredictor
@@ -379,3 +380,21 @@ def test_serve_page_with_a_token(predictor, browser):
         assert "-H 'authorization: Bearer TOKEN'" in browser.value("document.getElementById('curl').textContent")
         browser.open(address)  # the browser has the cookie now
         browser.until("document.getElementById('model').textContent === 'my model'")
+
+
+def test_shares_and_reasons_are_on_the_page_as_text(browser, predictor, monkeypatch):
+    monkeypatch.setattr(FakeBound, "reasons", lambda *_: [EVIL, "the second", "the third"])
+    fused = LassPredictor(predictor.scorer.model, predictor.processor, "float32", evidence=FakeEvidence())
+    first = fused.predict(head="b", relation="r", exclude_known=False)[0]
+    with serving(fused) as (_, port):
+        browser.open(f"http://127.0.0.1:{port}/?head=b&relation=r")
+        browser.until("document.querySelector('#result ol')")
+        shares = browser.value(
+            "[...document.querySelectorAll('#result li:first-child .share')].map(one => one.innerText)"
+        )
+        assert shares == [f"{kind} {share:+.2f}".replace("-", "\u2212") for kind, share in first.shares.items()]
+        details = "document.querySelector('#result li details')"
+        assert browser.value(f"{details}.innerText").strip() == EVIL
+        browser.value(f"{details}.open = true")
+        assert browser.value(f"{details}.innerText").split("\n") == [EVIL, "the second", "the third"]
+        assert browser.value("document.title") != "owned"
