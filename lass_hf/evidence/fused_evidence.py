@@ -26,7 +26,6 @@ from .fusion import Fusion, QueryGroups
 from .graph_evidence import RuleEvidence
 from .renumbering import renumber_fusion, renumber_rules, renumber_vectors
 
-
 FEATURES_AT_ONCE = 2**23  # Features of all candidates in memory together, for their means. They take 32 MB.
 
 
