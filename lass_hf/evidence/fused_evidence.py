@@ -26,6 +26,8 @@ from .fusion import Fusion, QueryGroups
 from .graph_evidence import RuleEvidence
 from .renumbering import renumber_fusion, renumber_rules, renumber_vectors
 
+FEATURES_AT_ONCE = 2**23  # Features of all candidates in memory together, for their means. They take 32 MB.
+
 
 @dataclass(frozen=True)
 class FusedEvidence:
@@ -329,10 +331,12 @@ class BoundEvidence:
         weights = self._weights(queries, slot)[:, :, None]
         own = weights * self._set(queries, slot, candidates, np.ones((len(queries), len(candidates)), dtype=bool))
         everyone = self.graph.candidates[slot]
-        mask = np.ones((1, len(everyone)), dtype=bool)
-        for row in range(len(queries)):
-            means = self._set(queries[row : row + 1], slot, everyone, mask, costly=False).mean(axis=2)
-            own[:, row] -= weights[:, row] * means
+        size = max(1, FEATURES_AT_ONCE // (len(weights) * len(everyone)))
+        for start in range(0, len(queries), size):
+            part = slice(start, start + size)
+            mask = np.ones((len(queries[part]), len(everyone)), dtype=bool)
+            means = self._set(queries[part], slot, everyone, mask, costly=False).mean(axis=2)
+            own[:, part] -= weights[:, part] * means[:, :, None]
         kinds = np.array(self._set.kinds)
         shares = {kind: own[kinds == kind].sum(axis=0) for kind in self.evidence.kinds}
         if self._set.is_costly:

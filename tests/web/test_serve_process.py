@@ -394,7 +394,6 @@ def test_shares_and_reasons_are_on_the_page_as_text(browser, predictor, monkeypa
         )
         assert shares == [f"{kind} {share:+.2f}".replace("-", "\u2212") for kind, share in first.shares.items()]
         details = "document.querySelector('#result li details')"
-        assert browser.value(f"{details}.innerText").strip() == EVIL
         browser.value(f"{details}.open = true")
         assert browser.value(f"{details}.innerText").split("\n") == [EVIL, "the second", "the third"]
         assert browser.value("document.title") != "owned"
