@@ -92,7 +92,9 @@ def walk_between(facts: Facts, triplets: np.ndarray, length: int, most: int = MO
         )
 
 
-def _walk_two(facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int):  # type: ignore[no-untyped-def]
+def _walk_two(
+    facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Walks one step from the end with fewer links, and looks up the links to the other end."""
     links, shift = facts.links, facts.num_relations
     degrees = np.diff(links.starts)
@@ -106,7 +108,9 @@ def _walk_two(facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int):  #
     return owners, bodies, np.stack([heads[owners], middle, tails[owners]], axis=1)
 
 
-def _walk_three(facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int):  # type: ignore[no-untyped-def]
+def _walk_three(
+    facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Walks one step from both ends, and looks up the links between."""
     links = facts.links
     pairs, first = follow_links(facts, heads, most)
@@ -125,7 +129,9 @@ def _walk_three(facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int): 
     return owners, bodies, np.stack([heads[owners], near[hits], far[hits], tails[owners]], axis=1)
 
 
-def _leave_out(facts: Facts, triplets: np.ndarray, owners: np.ndarray, bodies: np.ndarray, entities: np.ndarray):  # type: ignore[no-untyped-def]
+def _leave_out(
+    facts: Facts, triplets: np.ndarray, owners: np.ndarray, bodies: np.ndarray, entities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Removes the paths that use the very triplet that they lead to, in either direction."""
     heads, relations, tails = triplets[owners].T
     uses = np.zeros(len(owners), bool)
