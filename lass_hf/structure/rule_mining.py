@@ -74,7 +74,7 @@ def find_rules(
 
     def tell(share: float, count: int) -> None:
         if on_progress is not None:
-            on_progress(share, count)
+            on_progress(float(share), count)
 
     sample = _walk(facts, seed, lambda: is_late(0.25), tell)
     rules = _PathRules(facts, sample, lambda: is_late(0.6), tell)
@@ -107,11 +107,11 @@ def _walk(facts: Facts, seed: int, is_late: Callable[[], bool], tell: Callable[[
             for paths in walk_between(facts, chosen[part], length):
                 one, two, three = paths.bodies.astype(np.int64).T + 1
                 distinct, body = np.unique((one * size + two) * size + three, return_inverse=True)
-                keys, times = np.unique(paths.owners * max(len(distinct), 1) + body, return_counts=True)
+                keys, paths_of_key = np.unique(paths.owners * max(len(distinct), 1) + body, return_counts=True)
                 owner, body = np.divmod(keys, max(len(distinct), 1))
                 owners.append(part[owner])
                 codes.append(distinct[body])
-                counts.append(times)
+                counts.append(paths_of_key)
         walked = high
         tell(0.25 * (number + 1) / PARTS, 0)
         if is_late():

@@ -48,7 +48,7 @@ def follow_links(facts: Facts, entities: np.ndarray, most: int = MOST_LINKS) -> 
 
 
 def find_links(facts: Facts, entities: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the links from entities to others: for each the position of the pair, and the position among all links."""
+    """Returns the links from entities to others: for each the pair, and the position among all links."""
     keys = entities.astype(np.int64) * facts.num_entities + others
     starts = np.searchsorted(facts.links.keys, keys)
     hits = np.flatnonzero(facts.links.keys[np.minimum(starts, len(facts.links.keys) - 1)] == keys)
@@ -74,7 +74,7 @@ def walk_between(facts: Facts, triplets: np.ndarray, length: int, most: int = MO
     costs = [np.ones(len(triplets), np.int64), ends.min(axis=1), ends.prod(axis=1)][length - 1]
     borders = np.searchsorted(np.cumsum(costs), np.arange(0, costs.sum() + CHUNK, CHUNK), side="left")
     for start, end in pairwise(np.unique(np.append(borders, [0, len(triplets)])).tolist()):
-        heads, relations, tails = triplets[start:end].T
+        heads, _relations, tails = triplets[start:end].T
         if length == 1:
             owners, last = find_links(facts, heads, tails)
             bodies, entities = links.relations[last][:, None], np.stack([heads[owners], tails[owners]], axis=1)
@@ -92,7 +92,9 @@ def walk_between(facts: Facts, triplets: np.ndarray, length: int, most: int = MO
         )
 
 
-def _walk_two(facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int):  # type: ignore[no-untyped-def]
+def _walk_two(
+    facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Walks one step from the end with fewer links, and looks up the links to the other end."""
     links, shift = facts.links, facts.num_relations
     degrees = np.diff(links.starts)
@@ -106,7 +108,9 @@ def _walk_two(facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int):  #
     return owners, bodies, np.stack([heads[owners], middle, tails[owners]], axis=1)
 
 
-def _walk_three(facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int):  # type: ignore[no-untyped-def]
+def _walk_three(
+    facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Walks one step from both ends, and looks up the links between."""
     links = facts.links
     pairs, first = follow_links(facts, heads, most)
@@ -125,7 +129,9 @@ def _walk_three(facts: Facts, heads: np.ndarray, tails: np.ndarray, most: int): 
     return owners, bodies, np.stack([heads[owners], near[hits], far[hits], tails[owners]], axis=1)
 
 
-def _leave_out(facts: Facts, triplets: np.ndarray, owners: np.ndarray, bodies: np.ndarray, entities: np.ndarray):  # type: ignore[no-untyped-def]
+def _leave_out(
+    facts: Facts, triplets: np.ndarray, owners: np.ndarray, bodies: np.ndarray, entities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Removes the paths that use the very triplet that they lead to, in either direction."""
     heads, relations, tails = triplets[owners].T
     uses = np.zeros(len(owners), bool)

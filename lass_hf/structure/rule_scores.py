@@ -1,8 +1,8 @@
 """Applies rules to facts: the evidence for all candidates of queries, and for given triplets, as a noisy-or.
 
 A rule answers for the entity at the end of its head: r(x, y) <- ... scores tails y for a known head x, and a rule whose
-head is the inverse of r scores heads. Each path that fulfils a body speaks on its own: n paths of a rule of confidence p
-give the probability 1 - (1 - p)^n. Of the rules of a group only the one that says most counts; groups are independent.
+head is the inverse of r scores heads. n paths of a rule of weight w = -log(1 - confidence) say w * (1 + log(n)). Of the
+rules of a group only the one that says most counts; groups are independent: 1 - p = exp(-the sum over groups).
 """
 
 import numpy as np
@@ -175,7 +175,8 @@ class RuleScorer:
         """
         rules, shift, size = self.rules, self.facts.num_relations, 2 * self.facts.num_relations + 1
         if not len(triplets):
-            return (*(np.empty(0, np.int64) for _ in range(3)), np.empty((0, 4), np.int64))
+            none = np.empty(0, np.int64)
+            return none, none, none, np.empty((0, 4), np.int64)
         head = int(triplets[0, 1]) + (shift if slot == 0 else 0)
         positions = self.of_head(head)
         is_path = rules.head_constants[positions] < 0

@@ -1,8 +1,9 @@
 """Horn rules as arrays: a head of one relation, and a body that is a path of relations, or a relation to a constant.
 
 - Path rule: r(x, y) <- b1(x, z), b2(z, y), with one, two or three atoms.
-- Rule with constants: r(x, c) <- b(x, d), or r(x, c) <- b(x, .) for any d. The head is directed: with the inverse of r
-  it is r(c, x).
+- Rule with constants: r(x, c) <- b(x, d), or r(x, c) <- b(x, .) for any d.
+
+The head is directed: a rule scores tails, and one whose head is the inverse of r scores heads: r(y, x) or r(c, x).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ class RuleSet:
     """n rules, those of one head together, the most confident first.
 
     Attributes:
-        heads: Int32 of shape (n,): the directed relation of the head; below R for path rules.
+        heads: Int32 of shape (n,): the directed relation of the head.
         bodies: Int32 of shape (n, 3): the directed relations of the body's atoms, -1 behind the last.
         head_constants: Int32 of shape (n,): the entity c of r(x, c); -1 for a path rule.
         body_constants: Int32 of shape (n,): the entity d of b(x, d); -1 for any, and for a path rule.
@@ -48,6 +49,14 @@ class RuleSet:
     @classmethod
     def concatenate(cls, parts: "Sequence[RuleSet]") -> "RuleSet":
         """Joins rules of different heads into one set."""
-        none = cls(np.empty(0, np.int32), np.empty((0, MAX_LENGTH), np.int32), *([np.empty(0, np.int32)] * 2),
-                   *([np.empty(0, np.int64)] * 2), np.empty(0), np.empty(0, np.int32))  # fmt: skip
+        none = cls(
+            heads=np.empty(0, np.int32),
+            bodies=np.empty((0, MAX_LENGTH), np.int32),
+            head_constants=np.empty(0, np.int32),
+            body_constants=np.empty(0, np.int32),
+            supports=np.empty(0, np.int64),
+            body_counts=np.empty(0, np.int64),
+            confidences=np.empty(0),
+            groups=np.empty(0, np.int32),
+        )
         return cls(*(np.concatenate([getattr(part, one.name) for part in [none, *parts]]) for one in fields(cls)))
