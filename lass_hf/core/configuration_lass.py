@@ -10,10 +10,9 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-from .choices import ModelChoices, check
+from .choices import ModelChoices, check, refuse_old_names
 from .encoders import PLACES
 from .errors import LassError, ModelError
-from .old_names import refuse_old_names
 from .score_functions import SCORE_FUNCTIONS
 
 CALIBRATION = ("threshold", "slope", "intercept")

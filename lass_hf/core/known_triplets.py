@@ -4,8 +4,6 @@ import numpy as np
 
 from .errors import GraphError
 
-ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio: multiples of it are spread evenly.
-
 
 class KnownTriplets:
     """Index over triplets that answers membership and completion queries for whole arrays.
@@ -102,32 +100,6 @@ class KnownTriplets:
             int64 of shape (n,).
         """
         return self._ranges(slot, self._pair_keys(slot, np.asarray(triplets, dtype=np.int64)))[1]
-
-    def choose_neighbors(self, codes: np.ndarray, count: int) -> np.ndarray:
-        """Chooses neighbors of each entity by hashing: a choice depends neither on the order of triplets nor on others.
-
-        Args:
-            codes: A number of each entity, int64 of shape (num_entities,). Entities with the same number, such as those
-                with the same name, are one neighbor, and none of each other.
-            count: The most neighbors of an entity.
-
-        Returns:
-            The numbers of the neighbors, in the order of preference, and -1 behind the last: int32 of shape
-            (num_entities, count).
-        """
-        size = int(codes.max(initial=0)) + 1
-        heads, tails = self.triplets()[:, [0, 2]].T
-        entities, neighbors = np.concatenate([heads, tails]), codes[np.concatenate([tails, heads])]
-        others = codes[entities] != neighbors
-        keys = np.sort(entities[others] * size + neighbors[others])
-        keys = keys[np.diff(keys, prepend=-1) > 0]
-        entities, neighbors = np.divmod(keys, size)
-        order = np.lexsort((keys.astype(np.uint64) * ODD, entities))
-        places = np.arange(len(keys)) - np.searchsorted(entities, entities)  # of each neighbor among its entity's
-        chosen = np.full((len(codes), count), -1, dtype=np.int32)
-        first = places < count
-        chosen[entities[first], places[first]] = neighbors[order][first]
-        return chosen
 
     def _ranges(self, slot: int, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns where the keys of each pair start, and how many there are: both int64 of shape (n,)."""

@@ -11,12 +11,11 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import CONFIG_NAME, ModelOutput, can_return_tuple, find_adapter_config_file
 
 from .architectures import ARCHITECTURES, Architecture
-from .choices import ModelChoices, choice_names
+from .choices import ModelChoices, choice_names, refuse_old_names
 from .configuration_lass import LassConfig, load_encoder_config, with_dropout
 from .encoders import check_model_source, check_weight_files, places_of, resolve_encoder, shared_name
 from .errors import ModelError, library_errors
 from .losses import negative_sampling_loss
-from .old_names import refuse_old_names
 from .saved_files import DIGESTS, WEIGHT_FILES, check_saved_files, name_files, replacing, saved_config
 from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
 

@@ -6,7 +6,7 @@ It builds `TokenStore`s and saves the graph beside the model; it draws no negati
 import copy
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from transformers.processing_utils import ProcessorMixin
 from transformers.utils import PROCESSOR_NAME, cached_file
 
 from .architectures import ARCHITECTURES, check_fit
-from .choices import SequenceChoices, choice_names
+from .choices import SequenceChoices, choice_names, refuse_old_names
 from .configuration_lass import LassConfig, usable_positions
 from .encoders import check_model_source, places_of, resolve_encoder
 from .errors import LassError, ModelError, library_errors
 from .knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
-from .old_names import refuse_old_names
+from .neighbor_names import choose_names
 from .saved_files import DIGESTS, check_saved_files, check_saved_together, name_files, replacing, saved_config
 from .token_store import SequenceTemplate, TokenStore
 from .vocabulary import is_unicode, shown, triplet_rows
@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 512
 TEXTS_AT_ONCE = 2**16  # that are tokenized together: the tokenizer keeps 2 kB of each until the last is done
-SHORT_TEXT = 20  # A text of fewer words is followed by names of neighbors.
-NAME_WORDS = 10  # The most words of a name.
 INCLUDE_GRAPH = ("full", "vocabulary", "none")
 PROCESSOR_CHOICES = (*choice_names(SequenceChoices), "architecture")
 
@@ -97,9 +95,7 @@ class LassProcessor(ProcessorMixin):
                 '"[SEP]"}), LassProcessor(tokenizer), and model.resize_token_embeddings(len(tokenizer))'
             )
         padding = separator if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self._template = SequenceTemplate(
-            begin, separator, padding, separators, self.max_length, architecture, num_neighbors
-        )
+        self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length, architecture)
         if self.max_length < (shortest := self._template.num_special(3) + 3):
             raise LassError(f"max_length is {self.max_length}; a sequence needs {shortest} tokens")
         # Byte-level tokenizers (RoBERTa, ModernBERT) know a word by the space before it; WordPiece drops the space.
@@ -214,26 +210,21 @@ class LassProcessor(ProcessorMixin):
         if self._store is None or self._store[0] is not graph or self._store[1] != size:
             relations = self._relation_tokens(graph.relations.texts, graph.relations.ids)
             texts, ids = graph.entities.texts, graph.entities.ids
-            chunks = (slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(texts), TEXTS_AT_ONCE))
-            entities = (self.tokenize(texts[chunk], ids[chunk]) for chunk in chunks)
-            store = TokenStore.from_chunks(self._template, relations, entities)
-            self._store = (graph, size, self._with_neighbors(store, graph) if self.num_neighbors else store)
+            store = TokenStore.from_chunks(self._template, relations, self._in_chunks(texts, ids))
+            if self.num_neighbors and len(graph.known_in_train):
+                names, *numbers = choose_names(texts, graph.known_in_train.triplets(), self.num_neighbors)
+                names = [f"; {name}" for name in names]
+                store = store.with_neighbors(self._in_chunks(names, names), *numbers)
+            elif self.num_neighbors:
+                logger.warning("the graph has no training triplets, so texts are read without names of neighbors")
+            self._store = (graph, size, store)
         return self._store[2]
 
-    def _with_neighbors(self, store: TokenStore, graph: KnowledgeGraph) -> TokenStore:
-        """Returns a store with the names of each entity's neighbors; logs a warning if the graph has no triplets."""
-        if not len(graph.known_in_train):
-            logger.warning("the graph has no training triplets, so texts are read without names of neighbors")
-            return store
-        texts = graph.entities.texts
-        numbers: dict[str, int] = {}
-        codes = np.array([numbers.setdefault(_name_of(text), len(numbers)) for text in texts], dtype=np.int64)
-        # Twice as many as are read, because some are left out while training.
-        chosen = graph.known_in_train.choose_neighbors(codes, 2 * self.num_neighbors)
-        chosen[[len(text.split()) >= SHORT_TEXT for text in texts]] = -1
-        names = [f"; {name}" for name in numbers]
-        chunks = (names[start : start + TEXTS_AT_ONCE] for start in range(0, len(names), TEXTS_AT_ONCE))
-        return store.with_neighbors((self.tokenize(chunk, chunk) for chunk in chunks), codes.astype(np.int32), chosen)
+    def _in_chunks(self, texts: Sequence[str], names: Sequence[str]) -> Iterator[list[list[int]]]:
+        """Tokenizes texts in chunks, so that only one chunk is in memory as lists."""
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            chunk = slice(start, start + TEXTS_AT_ONCE)
+            yield self.tokenize(texts[chunk], names[chunk])
 
     def _relation_tokens(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of relations, and for a bi-encoder those of their inverses behind them."""
@@ -259,8 +250,8 @@ class LassProcessor(ProcessorMixin):
                 raise LassError(f"item {number} is {shown(row)}; expected (head text, relation text, tail text)")
         heads, relations, tails = ([row[slot] for row in rows] for slot in range(3))
         entities = [*heads, *tails]
-        store = TokenStore.from_lists(
-            self._template, self._relation_tokens(relations, relations), self.tokenize(entities, entities)
+        store = TokenStore.from_chunks(
+            self._template, self._relation_tokens(relations, relations), [self.tokenize(entities, entities)]
         )
         positions = np.arange(len(rows))
         sequences = np.stack([positions, positions, positions + len(rows)], axis=1)
@@ -342,11 +333,6 @@ class LassProcessor(ProcessorMixin):
             if vocabulary is not None:
                 processor.graph = KnowledgeGraph.from_files(vocabulary, triplets)
         return processor
-
-
-def _name_of(text: str) -> str:
-    """Returns the name that a text begins with: what is before the first ", "."""
-    return " ".join(text.split(", ", 1)[0].split(maxsplit=NAME_WORDS)[:NAME_WORDS])
 
 
 LassProcessor.register_for_auto_class()  # a saved processor carries its code

@@ -6,8 +6,8 @@ have: a cross-encoder's row is a triplet, a bi-encoder's query is (entity, relat
 (-1, -1, entity).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -17,6 +17,7 @@ import torch
 from .errors import ModelError
 from .knowledge_graph import KnowledgeGraph
 from .known_triplets import KnownTriplets
+from .neighbor_names import NeighborNames
 
 HEAD, RELATION, TAIL = 1, 2, 3  # The segment ids. 0 is that of special tokens and padding.
 
@@ -32,7 +33,6 @@ class SequenceTemplate:
         separators: Whether a separator follows each segment, and not only the last one.
         max_length: The longest length of a sequence in tokens, special tokens included.
         architecture: "cross-encoder" or "bi-encoder".
-        num_neighbors: The most names of neighbors that follow a text.
     """
 
     begin: int
@@ -41,7 +41,6 @@ class SequenceTemplate:
     separators: bool
     max_length: int
     architecture: str = "cross-encoder"
-    num_neighbors: int = field(default=0, repr=False)  # Digests of texts have the names themselves.
 
     def num_special(self, segments):
         """Returns the number of special tokens of a sequence.
@@ -53,22 +52,6 @@ class SequenceTemplate:
             An int, or an array of the same shape.
         """
         return 1 + (segments if self.separators else 1)
-
-
-@dataclass(frozen=True)
-class NeighborNames:
-    """The names of neighbors that follow the texts of entities.
-
-    Attributes:
-        of_entities: The number of each entity's own name, int32 of shape (E,). Entities can have the same name.
-        chosen: The names that can follow the text of each entity, in this order, and -1 behind the last: int32 of shape
-            (E, K). The first `num_neighbors` are read, of those that a sequence does not leave out.
-        offsets: Int64 of shape (names + 1,): name i is `tokens[offsets[i] : offsets[i + 1]]` of the store.
-    """
-
-    of_entities: np.ndarray
-    chosen: np.ndarray
-    offsets: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -93,22 +76,6 @@ class TokenStore:
     neighbors: NeighborNames | None = None
 
     @classmethod
-    def from_lists(
-        cls, template: SequenceTemplate, relations: list[list[int]], entities: list[list[int]]
-    ) -> "TokenStore":
-        """Makes a store of token ids.
-
-        Args:
-            template: The form of a sequence.
-            relations: The token ids of each relation.
-            entities: The token ids of each entity.
-
-        Returns:
-            The store.
-        """
-        return cls.from_chunks(template, relations, [entities])
-
-    @classmethod
     def from_chunks(
         cls, template: SequenceTemplate, relations: list[list[int]], entities: Iterable[list[list[int]]]
     ) -> "TokenStore":
@@ -122,10 +89,7 @@ class TokenStore:
         Returns:
             The store.
         """
-        parts = [_flatten(texts) for texts in (relations, *entities)]
-        offsets = np.zeros(1 + sum(len(lengths) for _, lengths in parts), dtype=np.int64)
-        np.cumsum(np.concatenate([lengths for _, lengths in parts]), out=offsets[1:])
-        return cls(template, len(relations), np.concatenate([tokens for tokens, _ in parts]), offsets)
+        return cls(template, len(relations), *_flatten(chain([relations], entities)))
 
     def with_neighbors(
         self, names: Iterable[list[list[int]]], of_entities: np.ndarray, chosen: np.ndarray
@@ -134,22 +98,16 @@ class TokenStore:
 
         Args:
             names: The token ids of each name of a chunk, for all chunks.
-            of_entities: The number of each entity's own name, as in `NeighborNames`.
-            chosen: The names that can follow the text of each entity, as in `NeighborNames`.
+            of_entities: As in `NeighborNames`.
+            chosen: As in `NeighborNames`.
 
         Returns:
             Another store.
         """
-        parts = [_flatten(texts) for texts in names]
-        tokens = np.concatenate([tokens for tokens, _ in parts])
-        offsets = np.concatenate([[0], np.cumsum(np.concatenate([lengths for _, lengths in parts]))])
+        tokens, offsets = _flatten(names)
         neighbors = NeighborNames(of_entities, chosen, offsets)
-        return replace(
-            self,
-            tokens=np.concatenate([tokens, self.tokens]),
-            offsets=len(tokens) + self.offsets,
-            neighbors=neighbors,
-        )
+        every = np.concatenate([tokens, self.tokens])
+        return replace(self, tokens=every, offsets=len(tokens) + self.offsets, neighbors=neighbors)
 
     def with_entities(self, entities: list[list[int]]) -> "TokenStore":
         """Returns a store with more entities, which have no neighbors, after its own.
@@ -160,19 +118,12 @@ class TokenStore:
         Returns:
             Another store.
         """
-        tokens, lengths = _flatten(entities)
-        neighbors = self.neighbors
-        if neighbors is not None:
-            neighbors = replace(
-                neighbors,
-                of_entities=np.pad(neighbors.of_entities, (0, len(lengths)), constant_values=-1),
-                chosen=np.pad(neighbors.chosen, ((0, len(lengths)), (0, 0)), constant_values=-1),
-            )
+        tokens, offsets = _flatten([entities])
         return replace(
             self,
-            neighbors=neighbors,
             tokens=np.concatenate([self.tokens, tokens]),
-            offsets=np.concatenate([self.offsets, self.offsets[-1] + np.cumsum(lengths)]),
+            offsets=np.concatenate([self.offsets, self.offsets[-1] + offsets[1:]]),
+            neighbors=self.neighbors and self.neighbors.pad(len(entities)),
         )
 
     @property
@@ -229,55 +180,6 @@ class TokenStore:
             return graph.known_in_train
         return KnownTriplets(self.canonical_triplets(graph["train"].positives), graph.num_entities, graph.num_relations)
 
-    def truncated(self, length: int) -> "TokenStore":
-        """Returns a store of texts that are cut, and followed by no neighbors.
-
-        Args:
-            length: The most tokens of a text.
-
-        Returns:
-            Another store.
-        """
-        lengths = np.diff(self.offsets)
-        tokens = self.tokens[self.offsets[0] :]
-        within = np.arange(len(tokens)) - np.repeat(self.offsets[:-1] - self.offsets[0], lengths)
-        offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, length))])
-        return replace(self, tokens=tokens[within < length], offsets=offsets, neighbors=None)
-
-    def find_indistinct(self, kind: str, texts: Sequence[str]) -> tuple[int, tuple[int, int] | None]:
-        """Finds entities or relations that a text model cannot tell apart, although their texts differ.
-
-        Their texts are one to the tokenizer: in a script that it does not know, or equal as far as they are not cut.
-
-        Args:
-            kind: "entities" or "relations".
-            texts: The text of each of them.
-
-        Returns:
-            The number of those that read the same as another one, and two that do; None if there are none.
-        """
-        first = self.first_with_same_text[kind == "relations"][: len(texts)]
-        repeated = np.flatnonzero(first != np.arange(len(first))).tolist()
-        others = [number for number in repeated if texts[number] != texts[first[number]]]
-        if not others:
-            return 0, None
-        return int(np.isin(first, first[others]).sum()), (int(first[others[0]]), others[0])
-
-    def distinct(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Finds rows whose sequences are the same.
-
-        Args:
-            rows: Int of shape (n, 3).
-
-        Returns:
-            The positions of m distinct rows, int64 of shape (m,); for each row, which of them it equals, int64 of shape
-            (n,); and for each distinct row, how many rows equal it, int64 of shape (m,).
-        """
-        entity, relation = (np.append(same, -1) for same in self.first_with_same_text)
-        keys = ((entity[rows[:, 0]] + 1) * len(relation) + relation[rows[:, 1]] + 1) * len(entity) + entity[rows[:, 2]]
-        _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-        return first, inverse, counts
-
     def queries(self, triplets: np.ndarray, slot: int) -> np.ndarray:
         """Returns the rows of queries of a bi-encoder.
 
@@ -320,33 +222,13 @@ class TokenStore:
         parts = np.where(present, self.offsets[texts + 1] - starts, 0)[..., None]
         starts = starts[..., None]
         if self.neighbors is not None:
-            names = self._names_of_neighbors(self.neighbors, rows, left_out)
+            names = self.neighbors.read_in(rows, left_out)
             offsets = self.neighbors.offsets
             name_lengths = np.where(names >= 0, offsets[names + 1] - offsets[names], 0)
             starts = np.concatenate([starts, offsets[names]], axis=2)
             parts = np.concatenate([parts, name_lengths], axis=2)
         budget = self.template.max_length - self.template.num_special(present.sum(axis=1))
         return starts, parts, truncate(parts.sum(axis=2), budget), present
-
-    def _names_of_neighbors(
-        self, neighbors: NeighborNames, rows: np.ndarray, left_out: np.ndarray | None
-    ) -> np.ndarray:
-        """Returns the names that follow the texts of each row, and -1 for none: int32 of shape (n, 3, K)."""
-        entities = rows[:, [0, 2]]
-        own = np.where(entities >= 0, neighbors.of_entities[entities], -1)
-        names = neighbors.chosen[entities]
-        read = (names >= 0) & (entities >= 0)[..., None] & (names != own[:, ::-1, None])
-        if left_out is not None and left_out.ndim == 1:
-            is_left_out = np.zeros(len(neighbors.offsets), dtype=bool)
-            is_left_out[neighbors.of_entities[left_out]] = True
-            read &= ~is_left_out[names]
-        elif left_out is not None:
-            for others in left_out.T:
-                read &= names != neighbors.of_entities[others][:, None, None]
-        read &= np.cumsum(read, axis=2) <= self.template.num_neighbors
-        result = np.full((len(rows), 3, names.shape[2]), -1, dtype=np.int32)
-        result[:, [0, 2]] = np.where(read, names, -1)
-        return result
 
     def lengths(self, rows: np.ndarray, left_out: np.ndarray | None = None) -> np.ndarray:
         """Returns the lengths of sequences in tokens, special tokens included.
@@ -366,8 +248,7 @@ class TokenStore:
 
         Args:
             rows: Int of shape (n, 3), such as triplets.
-            left_out: Entities that are not named as neighbors, besides the two of a row itself: int of shape (m,) for
-                all rows, or of shape (n, m) for each row.
+            left_out: Entities that are not named as neighbors, besides the two of a row itself: int of shape (m,).
 
         Returns:
             Int64 tensors of shape (n, L): `input_ids`, `attention_mask` (1 for tokens, 0 for padding) and `segment_ids`
@@ -449,7 +330,10 @@ def _first_of_same(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return first[codes]
 
 
-def _flatten(lists: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns all tokens, one list after the other, int32, and the length of each list, int64."""
-    lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
-    return np.fromiter(chain.from_iterable(lists), dtype=np.int32, count=int(lengths.sum())), lengths
+def _flatten(chunks: Iterable[list[list[int]]]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the tokens of all texts of all chunks, int32, and the offsets of texts, int64 of shape (texts + 1,)."""
+    tokens, lengths = [], [np.zeros(1, dtype=np.int64)]
+    for texts in chunks:
+        lengths.append(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
+        tokens.append(np.fromiter(chain.from_iterable(texts), dtype=np.int32, count=int(lengths[-1].sum())))
+    return np.concatenate(tokens), np.cumsum(np.concatenate(lengths))

@@ -1,6 +1,7 @@
 """Finds what an encoder makes of a graph's texts: unknown words, cut texts, different texts that are one to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,7 @@ def find_token_faults(
             "Begin texts with what matters.",
         ),
     }
-    cut = store.truncated(max_length)
+    cut = truncated(store, max_length)
     for names, start in ((graph.relations, 0), (graph.entities, store.num_relations)):
         for kind, (texts, *words) in kinds.items():
             found = texts[start : start + len(names)]
@@ -64,7 +65,7 @@ def find_token_faults(
                 yield Finding(
                     f"{names.kind}_{kind}", severity, what, count, count / len(names), example, words[1], words[2]
                 )
-        count, pair = cut.find_indistinct(names.kind, names.texts)
+        count, pair = find_indistinct(cut, names.kind, names.texts)
         if pair:
             yield Finding(
                 f"{names.kind}_with_same_tokens",
@@ -89,3 +90,38 @@ def find_token_faults(
             "A cross-encoder reads them cut.",
             "Set a longer --max_length if the encoder allows it, or shorten texts.",
         )
+
+
+def truncated(store: "TokenStore", length: int) -> "TokenStore":
+    """Returns a store of texts that are cut, and followed by no neighbors.
+
+    Args:
+        store: The store of the texts.
+        length: The most tokens of a text.
+    """
+    lengths = np.diff(store.offsets)
+    tokens = store.tokens[store.offsets[0] :]
+    within = np.arange(len(tokens)) - np.repeat(store.offsets[:-1] - store.offsets[0], lengths)
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, length))])
+    return replace(store, tokens=tokens[within < length], offsets=offsets, neighbors=None)
+
+
+def find_indistinct(store: "TokenStore", kind: str, texts: Sequence[str]) -> tuple[int, tuple[int, int] | None]:
+    """Finds entities or relations that a text model cannot tell apart, although their texts differ.
+
+    Their texts are one to the tokenizer: in a script that it does not know, or equal as far as they are not cut.
+
+    Args:
+        store: The store of the texts.
+        kind: "entities" or "relations".
+        texts: The text of each of them.
+
+    Returns:
+        The number of those that read the same as another one, and two that do; None if there are none.
+    """
+    first = store.first_with_same_text[kind == "relations"][: len(texts)]
+    repeated = np.flatnonzero(first != np.arange(len(first))).tolist()
+    others = [number for number in repeated if texts[number] != texts[first[number]]]
+    if not others:
+        return 0, None
+    return int(np.isin(first, first[others]).sum()), (int(first[others[0]]), others[0])

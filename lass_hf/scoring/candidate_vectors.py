@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
+from ..core.neighbor_names import neighbor_pairs
 from .entity_frequencies import EntityFrequencies
 from .entity_index import EntityIndex
 
@@ -216,12 +217,7 @@ def find_neighbors(triplets: np.ndarray, first_with_same_text: np.ndarray) -> Ne
     Returns:
         The neighbors of all E entities.
     """
-    heads, tails = triplets[:, 0], triplets[:, 2]
-    entities, neighbors = np.concatenate([heads, tails]), first_with_same_text[np.concatenate([tails, heads])]
-    others = first_with_same_text[entities] != neighbors
-    # Sorting finds the distinct pairs: np.unique, which hashes, takes 50 times as long.
-    keys = np.sort(entities[others] * len(first_with_same_text) + neighbors[others])
-    entities, neighbors = np.divmod(keys[np.diff(keys, prepend=-1) > 0], len(first_with_same_text))
+    entities, neighbors = neighbor_pairs(triplets, first_with_same_text)
     return Neighborhoods(np.searchsorted(entities, np.arange(len(first_with_same_text) + 1)), neighbors)
 
 

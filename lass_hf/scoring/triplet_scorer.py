@@ -214,7 +214,7 @@ class TripletScorer:
     ) -> tuple[torch.Tensor, np.ndarray]:
         """Returns an output of the model for the distinct rows, and the position of each row among them."""
         rank, count = place(shared)
-        first, inverse, counts = self.store.distinct(rows)
+        first, inverse, counts = _find_distinct(self.store, rows)
         distinct = rows[first]
         lengths = self.store.lengths(distinct)
         batches = batches_by_length(lengths, batch_cost(self.model.device.type), self.token_budget)
@@ -263,3 +263,16 @@ class TripletScorer:
 def _floating_weights(model: LassForKGCompletion) -> list[torch.nn.Parameter]:
     """Returns the weights of the encoder, but for quantized ones."""
     return [weight for weight in model.encoder.parameters() if weight.is_floating_point()]
+
+
+def _find_distinct(store: TokenStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Finds rows, int of shape (n, 3), whose sequences are the same.
+
+    Returns:
+        The positions of m distinct rows, int64 of shape (m,); for each row, which of them it equals, int64 of shape
+        (n,); and for each distinct row, how many rows equal it, int64 of shape (m,).
+    """
+    entity, relation = (np.append(same, -1) for same in store.first_with_same_text)
+    keys = ((entity[rows[:, 0]] + 1) * len(relation) + relation[rows[:, 1]] + 1) * len(entity) + entity[rows[:, 2]]
+    _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    return first, inverse, counts

@@ -16,6 +16,7 @@ from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.processing_lass import LassProcessor
 from ..core.token_store import TokenStore
 from ..core.vocabulary import escaped, shown
+from ..quality.token_faults import find_indistinct
 from ..scoring.length_buckets import batch_cost, batches_by_length
 from ..utils.distributed import processes
 from .hard_negatives import HardNegatives
@@ -111,9 +112,7 @@ class KGDataCollator:
     def __call__(self, features: Features) -> dict[str, Any]:
         """Makes a batch of a part of a `GraphSplit`, or of a list of its items."""
         triplets, labels = self.with_negatives(*_triplets_and_labels(features), int(self._epoch))
-        # A corrupted triplet does not name the entities of its positive either, so that what is left out tells nothing.
-        true = triplets[np.maximum.accumulate(np.where(labels == 1, np.arange(len(labels)), 0))]
-        sequences, order = _in_length_buckets(self.store, triplets, true[:, [0, 2]])
+        sequences, order = _in_length_buckets(self.store, triplets, triplets[labels == 1][:, [0, 2]])
         return {
             **sequences,
             "labels": torch.from_numpy(labels[order]),
@@ -155,7 +154,6 @@ class InBatchCollator:
         queries = np.concatenate([self.store.queries(triplets, slot) for slot in QUERY_SLOTS])
         distinct, row_of_query = np.unique(queries, axis=0, return_inverse=True)
         rows = np.concatenate([distinct, self.store.candidates(candidates)])
-        # No sequence names an entity of the batch: all are compared, so that what is left out tells nothing.
         sequences, order = _in_length_buckets(self.store, rows, candidates)
         position = np.argsort(order)  # of each row in the batch
         arrays = {
@@ -174,7 +172,7 @@ class InBatchCollator:
 def warn_of_indistinct_names(processor: LassProcessor, graph: KnowledgeGraph) -> None:
     """Logs a warning, on the main process, if a graph has names that the tokenizer cannot tell apart."""
     for names in (graph.entities, graph.relations):
-        count, pair = processor.token_store(graph).find_indistinct(names.kind, names.texts)
+        count, pair = find_indistinct(processor.token_store(graph), names.kind, names.texts)
         if pair is not None and processes().is_main_process:
             first, second = (f"{escaped(names.ids[number])} ({shown(names.texts[number])})" for number in pair)
             logger.warning(
@@ -206,11 +204,15 @@ def _triplets_and_labels(features: Features) -> tuple[np.ndarray, np.ndarray | N
     return triplets, np.array([item.get("label", 1) for item in features], dtype=np.int64)
 
 
-def _in_length_buckets(store: TokenStore, rows: np.ndarray, left_out: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
-    """Returns the sequences of rows, shorter ones first, with their length buckets; and the order that they are in."""
+def _in_length_buckets(store: TokenStore, rows: np.ndarray, true: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+    """Returns the sequences of rows, shorter ones first, with their length buckets; and the order that they are in.
+
+    No sequence names an entity of the batch's positives, `true`, as a neighbor: that would give an answer away. All
+    leave out the same names, the negatives too, so that what is left out tells nothing.
+    """
+    left_out = np.unique(true)
     lengths = store.lengths(rows, left_out)
     buckets = batches_by_length(lengths, batch_cost("cuda" if torch.accelerator.is_available() else "cpu"))
     order = np.concatenate(buckets)
     spans = [(len(bucket), int(lengths[bucket[0]]), int(lengths[bucket[-1]])) for bucket in buckets]
-    left_out = left_out if left_out.ndim == 1 else left_out[order]
     return {**store.assemble(rows[order], left_out), "length_buckets": spans}, order

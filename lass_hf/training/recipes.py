@@ -11,9 +11,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..core.choices import PRESETS, ModelChoices, SequenceChoices, check, choice, choice_names
+from ..core.choices import PRESETS, ModelChoices, SequenceChoices, check, choice, choice_names, refuse_old_names
 from ..core.errors import LassError, first_line
-from ..core.old_names import refuse_old_names
 from ..utils.checked_files import read_yaml
 
 SHOWN = 5  # unknown arguments that an error lists

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..core.old_names import new_name, refuse_old_names
+from ..core.choices import new_name, refuse_old_names
 from .terminal import one_line
 
 

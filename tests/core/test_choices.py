@@ -7,6 +7,7 @@ from helpers.tiny import make_model, one_line
 
 from lass_hf import LassConfig, LassTrainingArguments
 from lass_hf.core.choices import (
+    OLD_NAMES,
     PRESETS,
     ModelChoices,
     SequenceChoices,
@@ -14,9 +15,9 @@ from lass_hf.core.choices import (
     check,
     choice,
     choice_names,
+    refuse_old_names,
 )
 from lass_hf.core.errors import LassError
-from lass_hf.core.old_names import OLD_NAMES, refuse_old_names
 from lass_hf.core.processing_lass import PROCESSOR_CHOICES
 from lass_hf.training.recipes import TrainArguments
 from lass_hf.utils.fingerprints import config_fingerprint, vectors_fingerprint

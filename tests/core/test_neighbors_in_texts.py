@@ -84,41 +84,33 @@ def test_what_exceeds_the_longest_sequence_is_cut_as_other_texts_are(max_length)
         assert all(long[part].startswith(short[part]) and short[part] for part in (1, 2, 3))
 
 
-@pytest.mark.parametrize("corruption", ["each_slot", "head_or_tail"])
-def test_no_training_sequence_of_a_cross_encoder_names_an_entity_of_its_own_or_of_its_positive(corruption):
-    processor = make_processor(2)
+@pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
+def test_no_training_sequence_names_an_entity_of_its_own_or_of_a_positive_of_its_batch(architecture):
+    processor = make_processor(2, architecture=architecture)
     graph = processor.graph
-    collate = KGDataCollator(processor, graph, corruption=corruption)
-    batch = collate(graph["train"])
-    texts, labels, groups = texts_read(processor, batch), batch["labels"].numpy(), batch["groups"].numpy()
-    positives = {groups[row]: texts[row] for row in np.flatnonzero(labels == 1)}
-    assert any(named_in(text[1]) for text in texts)
-    for text, group in zip(texts, groups, strict=True):
-        own = {first_name(text[part]) for part in (1, 3)} | {first_name(positives[group][part]) for part in (1, 3)}
-        assert not own & {*named_in(text[1]), *named_in(text[3])}
-        if (
-            text[1].split(";")[0] == positives[group][1].split(";")[0]
-        ):  # The corrupted tail is no neighbor, or left out.
-            kept = [name for name in named_in(positives[group][1]) if name != first_name(text[3])]
-            assert named_in(text[1])[: len(kept)] == kept
-
-
-def first_name(text):
-    return text.split(";")[0].split(",")[0].strip()
-
-
-def test_no_training_sequence_of_a_bi_encoder_names_an_entity_of_its_batch():
-    processor = make_processor(2, architecture="bi-encoder")
-    graph, collate = processor.graph, InBatchCollator(processor)
+    collate = KGDataCollator(processor) if architecture == "cross-encoder" else InBatchCollator(processor)
     used = set()
     for start in range(len(TRAIN)):
         triplets = graph["train"].select(np.arange(start, min(start + 2, len(TRAIN))))
-        batch = collate(triplets)
         entities = {name_of(graph, entity) for entity in triplets.triplets[:, [0, 2]].ravel().tolist()}
-        for text in texts_read(processor, batch):
-            assert not entities & {*named_in(text[1]), *named_in(text[3])}
-            used |= {*named_in(text[1]), *named_in(text[3])}
+        for text in texts_read(processor, collate(triplets)):
+            own = {text[part].split(";")[0].split(",")[0].strip() for part in (1, 3)}
+            named = {*named_in(text[1]), *named_in(text[3])}
+            assert not (own | entities) & named
+            used |= named
     assert len(used) > 5  # Others are named.
+
+
+def test_what_a_negative_names_does_not_tell_that_it_is_one():
+    processor = make_processor(20)
+    graph = processor.graph
+    for positive in graph["train"].triplets:
+        batch = processor.token_store().assemble(
+            np.array([[positive[0], positive[1], tail] for tail in range(graph.num_entities)]), positive[[0, 2]]
+        )
+        expected = neighbors_of(graph, positive[0]) - {name_of(graph, positive[2])}
+        for tail, text in enumerate(texts_read(processor, batch)):
+            assert set(named_in(text[1])) == expected - {name_of(graph, tail)}
 
 
 def test_long_texts_and_new_entities_are_followed_by_no_names():

@@ -85,7 +85,7 @@ def assemble_one_by_one(template, relations, entities, triplets):
 @settings(max_examples=50, deadline=None)
 def test_sequences_agree_with_those_made_token_by_token(case):
     template, relations, entities, triplets = case
-    batch = TokenStore.from_lists(template, relations, entities).assemble(np.array(triplets))
+    batch = TokenStore.from_chunks(template, relations, [entities]).assemble(np.array(triplets))
     assert {name: batch[name].tolist() for name in batch} == assemble_one_by_one(*case)
 
 
@@ -93,7 +93,7 @@ def test_sequences_agree_with_those_made_token_by_token(case):
 @settings(max_examples=50, deadline=None)
 def test_lengths_are_those_of_the_sequences(case):
     template, relations, entities, triplets = case
-    store = TokenStore.from_lists(template, relations, entities)
+    store = TokenStore.from_chunks(template, relations, [entities])
     mask = store.assemble(np.array(triplets))["attention_mask"]
     assert store.lengths(np.array(triplets)).tolist() == mask.sum(dim=1).tolist()
 
@@ -102,39 +102,21 @@ def test_lengths_are_those_of_the_sequences(case):
 @settings(max_examples=50, deadline=None)
 def test_entities_can_be_added_after_those_of_the_graph(case, more):
     template, relations, entities, triplets = case
-    added = TokenStore.from_lists(template, relations, entities).with_entities(more)
+    added = TokenStore.from_chunks(template, relations, [entities]).with_entities(more)
     assert added.num_entities == len(entities) + len(more)
     last = added.num_entities - 1
     rows = [*triplets, (last, 0, 0), (0, 0, last)]
-    expected = TokenStore.from_lists(template, relations, [*entities, *more])
+    expected = TokenStore.from_chunks(template, relations, [entities, more])
     assert same_inputs(added.assemble(np.array(rows)), expected.assemble(np.array(rows)))
 
 
 def test_same_text_finds_the_first_entity_with_the_same_tokens():
     template = SequenceTemplate(1, 2, 3, True, 64)
-    store = TokenStore.from_lists(template, [[7], [8], [7]], [[5], [7], [5], [5, 5], [7]])
+    store = TokenStore.from_chunks(template, [[7], [8], [7]], [[[5], [7], [5], [5, 5], [7]]])
     entities, relations = store.first_with_same_text
     assert entities.tolist() == [0, 1, 0, 3, 1]
     assert relations.tolist() == [0, 1, 0]
     assert store.canonical_triplets(np.array([[4, 2, 2], [3, 1, 0]])).tolist() == [[1, 0, 0], [3, 1, 0]]
-
-
-@given(case=stores(), length=st.integers(1, 16))
-@settings(max_examples=20, deadline=None)
-def test_a_truncated_store_is_that_of_shorter_texts(case, length):
-    template, relations, entities, _ = case
-    cut = TokenStore.from_lists(template, relations, entities).truncated(length)
-    expected = TokenStore.from_lists(template, *([text[:length] for text in texts] for texts in (relations, entities)))
-    assert (cut.tokens.tolist(), cut.offsets.tolist()) == (expected.tokens.tolist(), expected.offsets.tolist())
-
-
-def test_entities_with_other_texts_and_the_same_tokens_are_found():
-    template = SequenceTemplate(1, 2, 3, True, 64)
-    store = TokenStore.from_lists(template, [[7]], [[5], [6, 7], [5], [6, 7, 8], [5]])
-    assert store.find_indistinct("entities", ["a", "b", "a", "c", "a"]) == (0, None)
-    assert store.find_indistinct("entities", ["a", "b", "a", "c", "d"]) == (3, (0, 4))
-    assert store.find_indistinct("relations", ["r"]) == (0, None)
-    assert store.truncated(2).find_indistinct("entities", ["a", "b", "a", "c", "d"]) == (5, (1, 3))
 
 
 def test_the_summary_of_lengths_counts_tokens(graph, processor):

@@ -22,7 +22,6 @@ TEXTS = [("cat", "is a", "animal"), ("dog", "eats", "cheese, food made of milk")
 CODE = {
     *(
         "architectures.py",
-        "old_names.py",
         "choices.py",
         "configuration_lass.py",
         "encoders.py",
@@ -31,6 +30,7 @@ CODE = {
         "knowledge_graph.py",
         "known_triplets.py",
         "losses.py",
+        "neighbor_names.py",
     ),
     *("modeling_lass.py", "processing_lass.py", "saved_files.py", "score_functions.py", "token_store.py"),
     "vocabulary.py",
