@@ -151,7 +151,7 @@ class SequenceChoices:
     num_neighbors: int = choice(
         0,
         "Names of at most so many neighbors in the training graph follow a short text, of less than 20 words. While "
-        "training, no sequence names an answer.",
+        "a model is trained, no sequence names an entity of its batch.",
         "sequences",
         at_least=0,
     )
