@@ -130,7 +130,8 @@ def check_checkpoint(folder: Path, config: LassConfig, processor: LassProcessor)
     stores = saved.token_store(), processor.token_store(graph)
     if len(set(map(texts_fingerprint, stores))) > 1:
         raise LassError(
-            f"{folder}: its training had other texts, separators or max_length; resume with the same arguments"
+            f"{folder}: its training had other texts, separators, max_length or num_neighbors; resume with the same "
+            "arguments"
         )
 
 
