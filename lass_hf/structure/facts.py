@@ -12,6 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,12 @@ class Facts:
     @classmethod
     def from_triplets(cls, triplets: np.ndarray, num_entities: int, num_relations: int) -> "Facts":
         """Makes facts of triplets, int of shape (n, 3), which may repeat."""
-        order = np.lexsort(triplets.T[::-1])
-        ordered = triplets[order].astype(np.int64)
-        is_first = np.append(True, (np.diff(ordered, axis=0) != 0).any(axis=1))[: len(ordered)]
-        return cls(ordered[is_first], num_entities, num_relations)
+        return cls(KnownTriplets(triplets, num_entities, num_relations).triplets(), num_entities, num_relations)
 
     @classmethod
-    def from_graph(cls, graph: KnowledgeGraph, *splits: str) -> "Facts":
-        """Makes facts of the true triplets of a graph's splits, by default of "train"; splits that it lacks are empty.
-
-        Args:
-            graph: The graph.
-            *splits: Names of splits.
-        """
-        triplets = graph.index_splits(*(splits or ("train",))).triplets()
-        return cls.from_triplets(triplets, graph.num_entities, graph.num_relations)
+    def from_graph(cls, graph: KnowledgeGraph) -> "Facts":
+        """Makes facts of the true training triplets of a graph, of which there can be none."""
+        return cls(graph.known_in_train.triplets(), graph.num_entities, graph.num_relations)
 
     @cached_property
     def links(self) -> Links:
