@@ -202,15 +202,17 @@ class RuleScorer:
         owner, rule, other = self._match_constants(constants, known)
         # Only b(x, .) can hold by another fact than the triplet itself; of its entities the first was taken.
         fits = rules.head_constants[rule] == asked[owner]
-        is_itself = fits & (rules.bodies[rule, 0] == head) & (other == asked[owner])
-        again = np.flatnonzero(is_itself & (rules.body_constants[rule] < 0))
-        matrix = self.facts.adjacency[head]
-        starts, ends = matrix.indptr[known[owner[again]]], matrix.indptr[known[owner[again]] + 1]
-        again, starts = again[ends - starts > 1], starts[ends - starts > 1]
-        firsts = matrix.indices[starts]
-        other[again] = np.where(firsts == asked[owner[again]], matrix.indices[starts + 1], firsts)
-        is_itself[again] = False
-        fits &= ~is_itself
+        # A self loop is a fact of the inverse relation, too.
+        for body, itself in ((head, asked), ((head + shift) % (2 * shift), np.where(known == asked, asked, -1))):
+            is_itself = fits & (rules.bodies[rule, 0] == body) & (other == itself[owner])
+            again = np.flatnonzero(is_itself & (rules.body_constants[rule] < 0))
+            matrix = self.facts.adjacency[body]
+            starts, ends = matrix.indptr[known[owner[again]]], matrix.indptr[known[owner[again]] + 1]
+            again, starts = again[ends - starts > 1], starts[ends - starts > 1]
+            firsts = matrix.indices[starts]
+            other[again] = np.where(firsts == asked[owner[again]], matrix.indices[starts + 1], firsts)
+            is_itself[again] = False
+            fits &= ~is_itself
         owners.append(owner[fits])
         found.append(rule[fits])
         ways = np.stack([known[owner], other], axis=1)[fits]
