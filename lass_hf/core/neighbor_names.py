@@ -60,7 +60,7 @@ def choose_names(texts: Sequence[str], triplets: np.ndarray, count: int) -> tupl
     Args:
         texts: The text of each of E entities.
         triplets: Int of shape (n, 3), whose heads and tails are neighbors of each other.
-        count: The number K of names that are read. Twice as many are chosen, because sequences leave some out.
+        count: The most names that are read. Twice as many are chosen, because sequences leave some out.
 
     Returns:
         The distinct names, and `of_entities` and `chosen` of `NeighborNames`.
@@ -72,6 +72,7 @@ def choose_names(texts: Sequence[str], triplets: np.ndarray, count: int) -> tupl
     keys = entities * len(numbers) + neighbors
     order = np.lexsort((keys.astype(np.uint64) * ODD, entities))
     places = np.arange(len(keys)) - np.searchsorted(entities, entities)  # of each neighbor among its entity's
+    count = min(count, int(places.max(initial=-1)) + 1)  # Columns that no entity fills are left out.
     first = places < 2 * count
     chosen = np.full((len(texts), 2 * count), -1, dtype=np.int32)
     chosen[entities[first], places[first]] = neighbors[order][first]

@@ -50,7 +50,7 @@ class LassProcessor(ProcessorMixin):
 
     Raises:
         ModelError: the tokenizer lacks a special token that a sequence needs.
-        LassError: the architecture is unknown, or `max_length` is too small for a triplet.
+        LassError: a choice has a value that it cannot have, or `max_length` is too small for a triplet.
     """
 
     def __init__(

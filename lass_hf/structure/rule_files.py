@@ -14,8 +14,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..core.errors import LassError
 from ..core.vocabulary import BLANKS, Vocabulary, shown
 from ..utils.atomic_files import write_whole
@@ -117,19 +115,7 @@ def read_rules(file: str | Path, entities: Vocabulary, relations: Vocabulary) ->
     new_groups = count(1 + max((row[-1] for row in rows if row[-1] is not None), default=-1))
     rows = [(*row[:-1], next(new_groups) if row[-1] is None else row[-1]) for row in rows]
     rows.sort(key=lambda row: (row[0] % len(relations), row[0], -row[6]))
-    heads, bodies, head_constants, body_constants, supports, body_counts, confidences, groups = (
-        zip(*rows, strict=True) if rows else [()] * 8
-    )
-    return RuleSet(
-        np.array(heads, np.int32),
-        np.array(bodies, np.int32).reshape(-1, MAX_LENGTH),
-        np.array(head_constants, np.int32),
-        np.array(body_constants, np.int32),
-        np.array(supports, np.int64),
-        np.array(body_counts, np.int64),
-        np.array(confidences, np.float64),
-        np.array(groups, np.int64).astype(np.int32),
-    )
+    return RuleSet.from_rows(rows)
 
 
 def _numbered_lines(file: str | Path) -> list[tuple[int, str]]:

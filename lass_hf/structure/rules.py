@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 MAX_LENGTH = 3  # atoms of a body
+DTYPES = (np.int32, np.int32, np.int32, np.int32, np.int64, np.int64, np.float64, np.int32)  # of a `RuleSet`
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,15 @@ class RuleSet:
         return RuleSet(*(getattr(self, one.name)[positions] for one in fields(self)))
 
     @classmethod
+    def from_rows(cls, rows: Sequence[tuple]) -> "RuleSet":
+        """Makes rules of tuples, each of the values that the attributes have for a rule, in their order."""
+        columns = zip(*rows, strict=True) if rows else [()] * len(DTYPES)
+        arrays = [np.array(column, dtype) for column, dtype in zip(columns, DTYPES, strict=True)]
+        arrays[1] = arrays[1].reshape(-1, MAX_LENGTH)
+        return cls(*arrays)
+
+    @classmethod
     def concatenate(cls, parts: "Sequence[RuleSet]") -> "RuleSet":
         """Joins rules of different heads into one set."""
-        none = cls(
-            heads=np.empty(0, np.int32),
-            bodies=np.empty((0, MAX_LENGTH), np.int32),
-            head_constants=np.empty(0, np.int32),
-            body_constants=np.empty(0, np.int32),
-            supports=np.empty(0, np.int64),
-            body_counts=np.empty(0, np.int64),
-            confidences=np.empty(0),
-            groups=np.empty(0, np.int32),
-        )
-        return cls(*(np.concatenate([getattr(part, one.name) for part in [none, *parts]]) for one in fields(cls)))
+        parts = [cls.from_rows([]), *parts]
+        return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
