@@ -241,7 +241,7 @@ class CandidateRanker:
         if evidence is None:
             return None
         triplets = predictions["triplet"]
-        is_old = (triplets < self.graph.known.sizes).all(axis=1)
+        is_old = np.all(triplets < self.graph.known.sizes, axis=1)
         return [
             evidence.reasons(triplet, slot, int(triplet[slot]), most) if old else []
             for triplet, old in zip(triplets, is_old.tolist(), strict=True)
