@@ -218,9 +218,10 @@ class BoundEvidence:
             features have exactly equal scores.
 
         Raises:
+            LassError: The slot is that of relations.
             NonFiniteError: Scores are NaN or infinite.
         """
-        left = int(mask.sum())
+        weights, left = self._weights(queries, slot), int(mask.sum())
 
         def update(count: int) -> None:
             nonlocal left
@@ -229,7 +230,7 @@ class BoundEvidence:
                 progress.update(count)
 
         told = cast(Progress, SimpleNamespace(update=update))  # by a cross-encoder, which may be stopped so
-        scores = self._set.score(self._weights(queries, slot), queries, slot, candidates, mask, told)
+        scores = self._set.score(weights, queries, slot, candidates, mask, told)
         if not np.isfinite(scores[mask] if self._set.is_costly else scores).all():
             raise NonFiniteError("scores are NaN or infinite: the model's weights or its evidence are damaged")
         if left:
@@ -368,6 +369,8 @@ class BoundEvidence:
     def reasons(self, query: np.ndarray, slot: int, candidate: int, most: int = 3) -> list[str]:
         """Returns the rules that speak for a candidate, in words with the entities that fulfil them, the best first.
 
+        Of redundant rules, as in the score, only the best one counts.
+
         Args:
             query: Int of shape (3,).
             slot: 0 or 2.
@@ -383,9 +386,11 @@ class BoundEvidence:
         scorers = [one.scorer for one in self._set.others if isinstance(one, RuleEvidence)]
         if rules is None or not scorers or is_new:
             return []
-        found = scorers[0].firing(query, slot, candidate)[:most]
+        best_of_group: dict[int, tuple[int, tuple[int, ...]]] = {}
+        for position, path in scorers[0].firing(query, slot, candidate):
+            best_of_group.setdefault(int(rules.groups[position]), (position, path))
         names = self.graph.entities, self.graph.relations
         return [
             f"{reason_in_words(rules, position, path, *names)} (confidence {rules.confidences[position]:.2f})"
-            for position, path in found
+            for position, path in list(best_of_group.values())[:most]
         ]
