@@ -26,8 +26,6 @@ from .fusion import Fusion, QueryGroups
 from .graph_evidence import RuleEvidence
 from .renumbering import renumber_fusion, renumber_rules, renumber_vectors
 
-FEATURES_AT_ONCE = 2**23  # Features of all candidates in memory together, for their means. They take 32 MB.
-
 
 @dataclass(frozen=True)
 class FusedEvidence:
@@ -329,20 +327,9 @@ class BoundEvidence:
             cross-encoder: the mean of the given candidates); the sum over kinds is the score but a constant for each
             query.
         """
-        weights = self._weights(queries, slot)[:, :, None]
-        own = weights * self._set(queries, slot, candidates, np.ones((len(queries), len(candidates)), dtype=bool))
-        everyone = self.graph.candidates[slot]
-        size = max(1, FEATURES_AT_ONCE // (len(weights) * len(everyone)))
-        for start in range(0, len(queries), size):
-            part = slice(start, start + size)
-            mask = np.ones((len(queries[part]), len(everyone)), dtype=bool)
-            means = self._set(queries[part], slot, everyone, mask, costly=False).mean(axis=2)
-            own[:, part] -= weights[:, part] * means[:, :, None]
-        kinds = np.array(self._set.kinds)
-        shares = {kind: own[kinds == kind].sum(axis=0) for kind in self.evidence.kinds}
-        if self._set.is_costly:
-            shares["text"] -= shares["text"].mean(axis=1, keepdims=True)
-        return shares
+        deviations = self._set.deviations(queries, slot, candidates, self.graph.candidates[slot])
+        own, kinds = self._weights(queries, slot)[:, :, None] * deviations, np.array(self._set.kinds)
+        return {kind: own[kinds == kind].sum(axis=0) for kind in self.evidence.kinds}
 
     def probabilities(self, queries: np.ndarray, slot: int, candidates: np.ndarray) -> np.ndarray:
         """Returns the probability of each candidate to be the answer, among all that are not known to be one.
