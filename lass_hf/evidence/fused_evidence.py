@@ -91,9 +91,9 @@ class FusedEvidence:
         Raises:
             GraphError: The graph has none of the entities, or none of the relations.
         """
-        entities, relations = graph.entities.ids, graph.relations.ids
-        if self.relation_ids == relations and self.entity_ids == entities[: len(self.entity_ids)]:
+        if self._has_numbers_of(graph):
             return self
+        entities, relations = graph.entities.ids, graph.relations.ids
         number_of_entity = self._numbers(self.entity_ids, entities)
         number_of_relation = self._numbers(self.relation_ids, relations)
         rules, vectors = self.rules, self.vectors
@@ -109,6 +109,18 @@ class FusedEvidence:
             entity_ids=list(entities),
             relation_ids=list(relations),
         )
+
+    def was_made_of_other_facts(self, graph: KnowledgeGraph) -> bool:
+        """Returns whether a graph with the same numbers of entities and relations has other training triplets.
+
+        Args:
+            graph: The graph.
+        """
+        return self._has_numbers_of(graph) and self.facts_fingerprint != facts_fingerprint(graph)
+
+    def _has_numbers_of(self, graph: KnowledgeGraph) -> bool:
+        own = graph.entities.ids[: len(self.entity_ids)]
+        return self.relation_ids == graph.relations.ids and self.entity_ids == own
 
     def _numbers(self, own: list[str], ids: list[str]) -> np.ndarray:
         """Returns the number that each id has among others, -1 for none: int64."""
