@@ -36,7 +36,7 @@ def test_scores_and_shares_are_weighted_sums_of_features(predictor):
     np.testing.assert_allclose(
         [found[name].score for name in graph.entities.ids], weighted.sum(0), rtol=1e-4, atol=1e-4
     )
-    for kind in bound.evidence.kinds:
+    for kind in bound.kinds:
         rows = weighted[[one == kind for one in bound._set.kinds]].sum(0)
         shares = [found[name].shares[kind] for name in graph.entities.ids]
         np.testing.assert_allclose(shares, rows - rows.mean(), rtol=1e-4, atol=1e-4)
