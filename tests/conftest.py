@@ -56,13 +56,16 @@ def _no_deprecation_warning_logged(caplog):
             assert "deprecated" not in record.getMessage().lower(), record.getMessage()
 
 
+VERBOSITY = transformers_logging.get_verbosity()
+
+
 @pytest.fixture(autouse=True)
 def _restore_verbosity():
-    """--quiet speaks for the whole process, also in a fixture of a module."""
-    verbosity = transformers_logging.get_verbosity()
+    """--quiet speaks for the whole process, also in a fixture of a module, which is made before this one."""
     logging.getLogger("lass_hf").setLevel(logging.NOTSET)
+    transformers_logging.set_verbosity(VERBOSITY)
     yield
-    transformers_logging.set_verbosity(verbosity)
+    transformers_logging.set_verbosity(VERBOSITY)
     transformers_logging.enable_progress_bar()
 
 

@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Finds, fits and saves the evidence of a model, and prints what it is worth."""
     kinds = _check(arguments)
+    from ..evidence.bound_evidence import training_facts
     from ..evidence.building import build_evidence
     from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
-    from ..evidence.fused_evidence import training_facts
     from ..evidence.report import describe_evidence, report_evidence
     from ..hub.card_files import update_card
     from ..scoring.index_building import find_index_folder_for_graph

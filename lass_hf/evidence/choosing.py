@@ -12,7 +12,7 @@ from ..scoring.candidate_scores import CandidateScorer, make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from .building import TEXT_KINDS, build_evidence, check_kinds, refit_evidence
-from .evidence_files import find_evidence, load_evidence
+from .evidence_files import AGAIN, find_evidence, load_evidence
 from .fused_evidence import FusedEvidence
 
 logger = logging.getLogger(__name__)
@@ -70,14 +70,14 @@ def choose_evidence(
         return None
     folder = find_own_evidence(model)
     if kinds == ("auto",):
-        return None if folder is None else _fitting_evidence(load_evidence(folder, model), graph)
+        return None if folder is None else _fitting_evidence(_load(folder, model, graph), graph)
     kinds = check_kinds(kinds)
     if folder is None:
         raise LassError(
             f"{model.name_or_path or 'the model'}: no evidence in its folder, of which {','.join(kinds)} were asked "
             'for; add evidence first (lass-hf add-evidence), or use evidence "text"'
         )
-    evidence = load_evidence(folder, model)
+    evidence = _load(folder, model, graph)
     if missing := [kind for kind in kinds if kind not in evidence.kinds]:
         raise LassError(
             f"{folder}: no {missing[0]} in this evidence, which has {', '.join(evidence.kinds)}; ask for some of "
@@ -90,10 +90,23 @@ def choose_evidence(
     return subset
 
 
+def _load(folder: Path, model: LassForKGCompletion, graph: KnowledgeGraph) -> FusedEvidence:
+    """Returns the evidence of a folder; warns if it was made of other training triplets than a graph has."""
+    evidence = load_evidence(folder, model)
+    if processes().is_main_process and _has_facts(graph) and evidence.was_made_of_other_facts(graph):
+        logger.warning("%s was made of other training triplets than those of this graph; %s", folder, AGAIN)
+    return evidence
+
+
+def _has_facts(graph: KnowledgeGraph) -> bool:
+    """Returns whether a graph has true training triplets."""
+    return "train" in graph and len(graph["train"].positives) > 0
+
+
 def _fitting_evidence(evidence: FusedEvidence, graph: KnowledgeGraph) -> FusedEvidence | None:
     """Returns evidence in the numbers of a graph; None, with a warning, if it says nothing about the graph."""
     try:
-        if "train" not in graph or not len(graph["train"].positives):
+        if not _has_facts(graph):
             raise GraphError("the graph has no training triplets")
         return evidence.renumber(graph)
     except GraphError as error:

@@ -114,6 +114,21 @@ class SparseEvidence(ABC):
         features[:, rows, columns] = values
         return features
 
+    def deviations(self, queries: np.ndarray, slot: int, candidates: np.ndarray, everyone: np.ndarray) -> np.ndarray:
+        """Returns the features of candidates, less their means over `everyone`: float32 of shape (F, q, c)."""
+        counts = np.zeros(1 + max(everyone.max(), candidates.max()), dtype=bool)  # numpy's set functions take longer
+        counts[everyone] = True
+        asked = counts.copy()
+        asked[candidates] = True
+        union = np.flatnonzero(asked)
+        rows, columns, values = self.pairs(queries, slot, union)
+        counts = counts[union[columns]]
+        sums = np.stack([np.bincount(rows[counts], one[counts], len(queries)) for one in values])
+        place = positions_of(np.searchsorted(union, candidates), len(union))[columns]
+        features = np.zeros((len(self.features), len(queries), len(candidates)), dtype=np.float32)
+        features[:, rows[place >= 0], place[place >= 0]] = values[:, place >= 0]
+        return features - (sums / len(everyone)).astype(np.float32)[:, :, None]
+
     def add(
         self,
         scores: np.ndarray,

@@ -1,7 +1,7 @@
 """All evidence that a graph and a text model give: its features, and their weighted sum as one product of vectors."""
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,8 @@ from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..utils.stopwatch import Stopwatch
-from .evidence import Evidence, VectorEvidence
-from .graph_evidence import FrequencyEvidence, RuleEvidence, StructuralVectorEvidence
+from .evidence import Evidence, SparseEvidence, VectorEvidence
+from .graph_evidence import DegreeEvidence, FrequencyEvidence, RuleEvidence, StructuralVectorEvidence
 from .text_evidence import SameTextEvidence, TextScoreEvidence, TextVectorEvidence, has_text_vectors
 
 ROWS_AT_ONCE = 2**14  # Rows of candidates that are compared with each other together.
@@ -58,6 +58,7 @@ class EvidenceSet:
         self._hashes = _hash_rows(matrix)
         self.first_with_same_row = _first_with_same(self._hashes)
         self.index = EntityIndex([self._with_length(matrix)])
+        self._mean_rows: dict[int, Tensor] = {}
         start = 0
         for product in self.products:
             for number, block in enumerate(product.blocks):
@@ -99,24 +100,70 @@ class EvidenceSet:
 
         `watch` gets the seconds of each piece of evidence, by its kinds with commas between them.
         """
+        watch = watch or Stopwatch()
         features = np.zeros((len(self.features), *mask.shape), dtype=np.float32)
-        number, column, watch = 0, 0, watch or Stopwatch()
-        distinct, of_candidate = np.unique(self.first_with_same_row[candidates], return_inverse=True)
-        rows = self.index.vectors(distinct)
-        for product in self.products:
-            ends = column + np.cumsum([block.shape[1] for block in product.blocks])
-            with watch.time(",".join(dict.fromkeys(product.kinds))):
-                for query, block in zip(product.query_vectors(queries, slot), product.block_of_feature, strict=True):
-                    own = rows[:, int(ends[block]) - query.shape[1] : int(ends[block])]
-                    features[number] = (query.to(own.device) @ own.T).cpu().numpy()[:, of_candidate]
-                    number += 1
-            column = int(ends[-1])
-        for other in self.others:
+        index, rows = self._rows_of(candidates)
+        for number, product in enumerate(self._products(queries, slot, index.blocks, watch)):
+            np.take(product, rows, axis=1, out=features[number], mode="clip")
+        for other, own in self._others():
             if costly or not isinstance(other, TextScoreEvidence):
                 with watch.time(",".join(dict.fromkeys(other.kinds))):
-                    features[number : number + len(other.features)] = other(queries, slot, candidates, mask)
-            number += len(other.features)
+                    features[own] = other(queries, slot, candidates, mask)
         return features
+
+    def deviations(self, queries: np.ndarray, slot: int, candidates: np.ndarray, everyone: np.ndarray) -> np.ndarray:
+        """Returns the features of few candidates, less their means over `everyone`: float32 of shape (F, q, c).
+
+        The scores of a cross-encoder are less their means over the candidates.
+        """
+        features = np.zeros((len(self.features), len(queries), len(candidates)), dtype=np.float32)
+        rows = self.index.vectors(candidates) - self._mean_row(slot, everyone)
+        for number, product in enumerate(self._products(queries, slot, [rows], Stopwatch())):
+            features[number] = product
+        for other, own in self._others():
+            if isinstance(other, SparseEvidence):
+                features[own] = other.deviations(queries, slot, candidates, everyone)
+            else:
+                features[own] = other(queries, slot, candidates, np.ones(features.shape[1:], dtype=bool))
+                features[own] -= features[own].mean(axis=2, keepdims=True)
+        return features
+
+    def _mean_row(self, slot: int, everyone: np.ndarray) -> Tensor:
+        """Returns the mean row of all candidates of a slot, which is computed once."""
+        if slot not in self._mean_rows:
+            chosen = torch.zeros(self.index.num_entities, device=self.index.blocks[0].device)
+            chosen[torch.from_numpy(everyone).to(chosen.device)] = 1 / len(everyone)
+            parts = zip(chosen.split([len(block) for block in self.index.blocks]), self.index.blocks, strict=True)
+            self._mean_rows[slot] = torch.stack([part @ block for part, block in parts]).sum(0)
+        return self._mean_rows[slot]
+
+    def _rows_of(self, candidates: np.ndarray) -> tuple[EntityIndex, np.ndarray]:
+        """Returns an index with the rows of candidates, and their positions there, which equal rows share."""
+        rows = self.first_with_same_row[candidates]
+        if 2 * len(candidates) > self.index.num_entities:
+            return self.index, rows
+        distinct, rows = np.unique(rows, return_inverse=True)
+        return EntityIndex([self.index.vectors(distinct)]), rows
+
+    def _products(
+        self, queries: np.ndarray, slot: int, blocks: Sequence[Tensor], watch: Stopwatch
+    ) -> Iterator[np.ndarray]:
+        """Yields the features that are inner products, for all rows of blocks: float32 of shape (q, rows)."""
+        start = 0
+        for product in self.products:
+            ends = start + np.cumsum([block.shape[1] for block in product.blocks])
+            with watch.time(",".join(dict.fromkeys(product.kinds))):
+                for query, number in zip(product.query_vectors(queries, slot), product.block_of_feature, strict=True):
+                    part = slice(int(ends[number]) - query.shape[1], int(ends[number]))
+                    yield torch.cat([query.to(block.device) @ block[:, part].T for block in blocks], 1).cpu().numpy()
+            start = int(ends[-1])
+
+    def _others(self) -> Iterator[tuple[Evidence, slice]]:
+        """Yields the other pieces of evidence with the positions of their features."""
+        number = sum(len(product.features) for product in self.products)
+        for other in self.others:
+            yield other, slice(number, number + len(other.features))
+            number += len(other.features)
 
     @property
     def is_costly(self) -> bool:
@@ -155,13 +202,10 @@ class EvidenceSet:
         progress: Progress | None = None,
     ) -> None:
         """Adds what is no inner product to scores, see `Evidence.add`; a cross-encoder tells its progress."""
-        number = sum(len(product.features) for product in self.products)
-        for other in self.others:
-            part = weights[number : number + len(other.features)]
-            number += len(other.features)
-            if part.any():
+        for other, own in self._others():
+            if weights[own].any():
                 told = (progress,) if isinstance(other, TextScoreEvidence) else ()
-                other.add(scores, part, queries, slot, candidates, mask, *told)
+                other.add(scores, weights[own], queries, slot, candidates, mask, *told)
 
     def score(
         self,
@@ -173,12 +217,8 @@ class EvidenceSet:
         progress: Progress | None = None,
     ) -> np.ndarray:
         """Returns the weighted sums of features, float32 of shape (q, c). Equal features have exactly equal sums."""
-        rows = self.first_with_same_row[candidates]
         vectors = self.query_rows(queries, slot, weights)
-        index = self.index
-        if 2 * len(candidates) <= index.num_entities:
-            distinct, rows = np.unique(rows, return_inverse=True)
-            index = EntityIndex([index.vectors(distinct)])
+        index, rows = self._rows_of(candidates)
         scores = torch.cat([vectors @ block.T for block in index.blocks], 1).cpu().numpy()[:, rows]
         self.add_others(scores, weights, queries, slot, candidates, mask, progress)
         return scores
@@ -258,6 +298,7 @@ def collect_evidence(
     if "vectors" in kinds and vectors is not None:
         products.append(StructuralVectorEvidence(vectors, size))
     if "frequency" in kinds:
+        products.append(DegreeEvidence(facts, size))
         others.append(FrequencyEvidence(facts, size))
     if "rules" in kinds and rules is not None:
         others.append(RuleEvidence(RuleScorer(rules, facts), size))

@@ -16,56 +16,70 @@ from .evidence import SparseEvidence, positions_of
 LEAST_PROBABILITY = 1e-3  # of a rule's answer that says anything: the unit of the logarithm of probabilities
 
 
-class FrequencyEvidence:
-    """How often an entity has the slot of the relation in the facts, and how many facts are about it at all.
+class FrequencyEvidence(SparseEvidence):
+    """How often an entity has the slot of the relation in the facts, as log(1 + count).
 
     Args:
         facts: The facts.
         num_entities: The number of entities of the graph; those beyond the facts' have none.
     """
 
-    features: tuple[str, ...] = ("frequency_in_slot", "frequency")
-    kinds: tuple[str, ...] = ("frequency", "frequency")
+    features: tuple[str, ...] = ("frequency_in_slot",)
+    kinds: tuple[str, ...] = ("frequency",)
 
     def __init__(self, facts: Facts, num_entities: int):
         self.counts = EntityFrequencies(facts.triplets, facts.num_entities)
-        degrees = np.bincount(facts.triplets[:, [0, 2]].reshape(-1), minlength=num_entities)
-        self.log_degrees = np.log1p(degrees.astype(np.float32))
+        self.num_entities = num_entities
 
     def with_scorer(self, scorer: TripletScorer) -> "FrequencyEvidence":
         """See `Evidence.with_scorer`."""
         other = copy.copy(self)
-        other.log_degrees = np.zeros(scorer.store.num_entities, dtype=np.float32)
-        other.log_degrees[: len(self.log_degrees)] = self.log_degrees
+        other.num_entities = scorer.store.num_entities
         return other
 
-    def _of_relation(self, slot: int, relation: int, candidates: np.ndarray) -> np.ndarray:
-        """Returns the features of candidates for a relation: float32 of shape (2, c)."""
-        counts = self.counts.counts(slot, relation, len(self.log_degrees))[candidates]
-        return np.stack([np.log1p(counts), self.log_degrees[candidates]])
-
-    def __call__(self, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """See `Evidence.__call__`."""
-        features = np.empty((2, *mask.shape), dtype=np.float32)
+    def pairs(
+        self, queries: np.ndarray, slot: int, candidates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `SparseEvidence.pairs`."""
+        positions = positions_of(candidates, self.num_entities)
+        rows, columns, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
         for relation in np.unique(queries[:, 1]).tolist():
-            features[:, queries[:, 1] == relation] = self._of_relation(slot, relation, candidates)[:, None]
-        return features
+            entities, counts = self.counts.of_relation(slot, relation)
+            is_candidate = positions[entities] >= 0
+            found, own = positions[entities[is_candidate]], np.flatnonzero(queries[:, 1] == relation)
+            rows.append(np.repeat(own, len(found)))
+            columns.append(np.tile(found, len(own)))
+            values.append(np.tile(np.log1p(counts[is_candidate]), len(own)))
+        return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)[None]
 
-    def add(
-        self,
-        scores: np.ndarray,
-        weights: np.ndarray,
-        queries: np.ndarray,
-        slot: int,
-        candidates: np.ndarray,
-        mask: np.ndarray,
-    ) -> None:
-        """See `Evidence.add`."""
-        for relation in np.unique(queries[:, 1]).tolist():
-            rows = np.flatnonzero(queries[:, 1] == relation)
-            in_slot, degrees = self._of_relation(slot, relation, candidates)
-            # Sums of products one by one, so that equal candidates have equal scores.
-            scores[rows] += weights[0, rows, None] * in_slot + weights[1, rows, None] * degrees
+
+class DegreeEvidence:
+    """How many facts are about an entity, as log(1 + count): the same for each query.
+
+    Args:
+        facts: The facts.
+        num_entities: The number of entities of the graph; those beyond the facts' have none.
+    """
+
+    features: tuple[str, ...] = ("frequency",)
+    kinds: tuple[str, ...] = ("frequency",)
+    block_of_feature: tuple[int, ...] = (0,)
+
+    def __init__(self, facts: Facts, num_entities: int):
+        degrees = np.bincount(facts.triplets[:, [0, 2]].reshape(-1), minlength=num_entities)
+        self.blocks = [torch.from_numpy(np.log1p(degrees.astype(np.float32)))[:, None]]
+
+    def with_scorer(self, scorer: TripletScorer) -> "DegreeEvidence":
+        """See `VectorEvidence.with_scorer`."""
+        return self
+
+    def new_rows(self, entities: np.ndarray) -> list[Tensor]:
+        """See `VectorEvidence.new_rows`."""
+        return [torch.zeros(len(entities), 1)]
+
+    def query_vectors(self, queries: np.ndarray, slot: int) -> list[Tensor]:
+        """See `VectorEvidence.query_vectors`."""
+        return [torch.ones(len(queries), 1)]
 
 
 class RuleEvidence(SparseEvidence):

@@ -20,8 +20,8 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
 from ..evaluation.calibration import Calibration
+from ..evidence.bound_evidence import BoundEvidence
 from ..evidence.choosing import EvidenceChoice, choose_evidence
-from ..evidence.fused_evidence import BoundEvidence
 from ..scoring.candidate_scores import CandidateScorer, make_candidate_scorer, make_candidate_vectors
 from ..scoring.candidate_vectors import CandidateVectors
 from ..scoring.entity_index import EntityIndex

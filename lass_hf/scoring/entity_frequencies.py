@@ -35,11 +35,24 @@ class EntityFrequencies:
         Returns:
             Float32 of shape (size,).
         """
+        entities, found = self.of_relation(slot, relation)
+        counts = np.zeros(size or self.num_entities, dtype=np.float32)
+        counts[entities] = found
+        return counts
+
+    def of_relation(self, slot: int, relation: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the entities that a relation has in a slot, and the number of its triplets that have each of them.
+
+        Args:
+            slot: 0 for heads, 2 for tails.
+            relation: The relation.
+
+        Returns:
+            Ascending entities, int64 of shape (n,), and float32 of shape (n,).
+        """
         first_key = relation * self.num_entities
         part = slice(*np.searchsorted(self._keys[slot], [first_key, first_key + self.num_entities]))
-        counts = np.zeros(size or self.num_entities, dtype=np.float32)
-        counts[self._keys[slot][part] - first_key] = self._counts[slot][part]
-        return counts
+        return self._keys[slot][part] - first_key, self._counts[slot][part].astype(np.float32)
 
     def lookup(self, slot: int, triplets: np.ndarray) -> np.ndarray:
         """Returns, for each of other triplets, the number of triplets of its relation that have its entity in a slot.

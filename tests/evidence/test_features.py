@@ -82,13 +82,13 @@ def test_frequencies_are_logarithms_of_counts():
     evidence = collect_evidence(("frequency",), graph, Facts.from_graph(graph))
     candidates = np.array([3, 0, 7])
     features = evidence(queries, 0, candidates, np.ones((3, 3), dtype=bool))
-    assert evidence.features == ("same_text", "frequency_in_slot", "frequency")
+    assert evidence.features == ("frequency", "same_text", "frequency_in_slot")
     for row, (_, relation, tail) in enumerate(queries.tolist()):
         for column, candidate in enumerate(candidates.tolist()):
             name = graph.entities.ids[candidate]
             in_slot = sum(h == name and r == graph.relations.ids[relation] for h, r, _ in TRAIN)
             degree = sum((h == name) + (t == name) for h, _, t in TRAIN)
-            expected = [float(candidate == tail), np.log1p(in_slot), np.log1p(degree)]
+            expected = [np.log1p(degree), float(candidate == tail), np.log1p(in_slot)]
             assert features[:, row, column] == pytest.approx(expected, abs=1e-6)
 
 

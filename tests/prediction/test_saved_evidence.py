@@ -90,6 +90,16 @@ def test_evidence_that_says_nothing_about_a_graph_is_left_out(kind, graph, folde
     assert "ranked by their texts alone" in caplog.text
 
 
+def test_evidence_of_other_training_triplets_is_used_with_a_warning(graph, folder, tmp_path, caplog):
+    assert LassPredictor.from_pretrained(str(folder), "float32").evidence is not None
+    assert "other training triplets" not in caplog.text
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    fewer = KnowledgeGraph(graph.entities, graph.relations, {"train": (graph["train"].triplets[1:], None)})
+    bi_encoder_processor(fewer).save_pretrained(copy)
+    assert LassPredictor.from_pretrained(str(copy), "float32").evidence is not None
+    assert caplog.text.count("made of other training triplets than those of this graph; add evidence again") == 1
+
+
 def test_a_pipeline_takes_it_and_saves_it(predictor, folder, tmp_path):
     pipe = pipeline("kg-completion", model=str(folder), dtype="float32")
     assert pipe(QUERY) == predictor.complete([QUERY])[0]
@@ -113,7 +123,7 @@ def test_predict_prints_a_column_for_each_kind_only_where_evidence_counts(folder
 
 
 def test_files_of_predictions_have_reasons_and_json_has_shares(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("lass_hf.evidence.fused_evidence.BoundEvidence.reasons", lambda *_: ["eats <- likes", "b"])
+    monkeypatch.setattr("lass_hf.evidence.bound_evidence.BoundEvidence.reasons", lambda *_: ["eats <- likes", "b"])
     files = ["--json", tmp_path / "p.json", "--output", tmp_path / "p.tsv"]
     question = ["--head", "cat", "--relation", "eats", "--top_k", 2, "--quiet"]
     assert run("predict", "--model", folder, *question, *files) == 0

@@ -1,0 +1,279 @@
+"""Evidence over one graph: scores of candidates, what each kind adds to them, and reasons."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import torch
+
+from ..core.errors import GraphError, LassError, NonFiniteError
+from ..core.knowledge_graph import KnowledgeGraph
+from ..scoring.entity_index import EntityIndex
+from ..scoring.triplet_scorer import Progress, TripletScorer
+from ..structure.facts import Facts
+from ..structure.rule_words import reason_in_words
+from ..structure.rules import RuleSet
+from ..structure.structural_vectors import StructuralVectors
+from ..utils.stopwatch import Stopwatch
+from .evidence_set import EvidenceSet, collect_evidence
+from .fusion import Fusion, QueryGroups
+from .graph_evidence import RuleEvidence
+
+
+def training_facts(graph: KnowledgeGraph) -> Facts:
+    """Returns the facts of a graph that evidence is made of.
+
+    Args:
+        graph: The graph.
+
+    Raises:
+        GraphError: The graph has no true training triplet.
+    """
+    facts = Facts.from_graph(graph)
+    if not len(facts.triplets):
+        raise GraphError(
+            "the graph has no training triplets, of which rules, vectors and neighbors are made: give a graph with a "
+            'train split, or use evidence="text"'
+        )
+    return facts
+
+
+class BoundEvidence:
+    """Evidence, a graph and a text model, which score candidates.
+
+    `FusedEvidence.bind` makes it.
+
+    Args:
+        kinds: The kinds of evidence.
+        fusion: The fitted weights, as all that follows in the numbers of the graph.
+        rules: The rules, or None.
+        vectors: The structural vectors, or None.
+        graph: The graph.
+        scorer: The scorer of the text model, or None.
+        index_folder: The folder that keeps the entity vectors of a bi-encoder.
+        shared: As in `FusedEvidence.bind`.
+
+    Attributes:
+        kinds: The kinds of evidence.
+        fusion: The fitted weights.
+        graph: The graph.
+        scorer: The scorer of the text model, or None.
+    """
+
+    def __init__(
+        self,
+        kinds: tuple[str, ...],
+        fusion: Fusion,
+        rules: RuleSet | None,
+        vectors: StructuralVectors | None,
+        graph: KnowledgeGraph,
+        scorer: TripletScorer | None = None,
+        index_folder: str | Path | None = None,
+        shared: bool = True,
+    ):
+        self.kinds, self.fusion, self.graph, self.scorer = kinds, fusion, graph, scorer
+        facts = training_facts(graph)
+        self._set: EvidenceSet = collect_evidence(
+            kinds, graph, facts, scorer, rules, vectors, index_folder, shared=shared
+        )
+        self._groups = QueryGroups(facts, graph.num_entities)
+        if missing := [name for name in fusion.features if name not in self._set.features]:
+            raise LassError(
+                f"the evidence has weights for {', '.join(missing)}, which this model and graph do not give; they give "
+                f"{', '.join(self._set.features)}: add evidence again"
+            )
+        self._columns = np.array([self._set.features.index(name) for name in fusion.features])
+
+    def _weights(self, queries: np.ndarray, slot: int) -> np.ndarray:
+        """Returns the weight of each feature of the set for each query: float32 of shape (F, q)."""
+        if slot not in (0, 2):
+            raise LassError(f'slot {slot}: evidence ranks heads and tails; rank relations with evidence="text"')
+        weights = np.zeros((len(self._set.features), len(queries)), dtype=np.float32)
+        weights[self._columns] = self.fusion.weights(self._groups(queries, slot))
+        return weights
+
+    def score_candidates(
+        self, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray, progress: Progress | None = None
+    ) -> np.ndarray:
+        """Scores candidates by all evidence: a `CandidateScorer`.
+
+        Args:
+            queries: Int triplets of shape (q, 3). Their values in `slot` are ignored.
+            slot: The slot of the candidates, 0 or 2.
+            candidates: Int entities of shape (c,).
+            mask: Bool of shape (q, c), True for the pairs that must be scored.
+            progress: A progress bar to advance by the number of these pairs, or None.
+
+        Returns:
+            Float32 of shape (q, c): the log of the probability, but a constant for each query. Candidates with equal
+            features have exactly equal scores.
+
+        Raises:
+            LassError: The slot is that of relations.
+            NonFiniteError: Scores are NaN or infinite.
+        """
+        weights, left = self._weights(queries, slot), int(mask.sum())
+
+        def update(count: int) -> None:
+            nonlocal left
+            left -= count
+            if progress is not None:
+                progress.update(count)
+
+        told = cast(Progress, SimpleNamespace(update=update))  # by a cross-encoder, which may be stopped so
+        scores = self._set.score(weights, queries, slot, candidates, mask, told)
+        if not np.isfinite(scores[mask] if self._set.is_costly else scores).all():
+            raise NonFiniteError("scores are NaN or infinite: the model's weights or its evidence are damaged")
+        if left:
+            update(left)
+        return scores
+
+    def score_by(
+        self,
+        fusions: Sequence[Fusion],
+        queries: np.ndarray,
+        slot: int,
+        candidates: np.ndarray,
+        mask: np.ndarray,
+        watch: Stopwatch | None = None,
+    ) -> np.ndarray:
+        """Scores candidates by several fusions, of features that are computed once.
+
+        Args:
+            fusions: The fusions, whose features are some of the evidence's.
+            queries: As in `score_candidates`.
+            slot: As in `score_candidates`.
+            candidates: As in `score_candidates`.
+            mask: As in `score_candidates`.
+            watch: Gets the seconds of the features, by their kinds with commas between them.
+
+        Returns:
+            Float32 of shape (s, q, c), for each of s fusions what `score_candidates` would return, but for rounding.
+        """
+        features, groups = self._set(queries, slot, candidates, mask, watch=watch), self._groups(queries, slot)
+        scores = np.zeros((len(fusions), *mask.shape), dtype=np.float32)
+        for number, fusion in enumerate(fusions):
+            for name, weights in zip(fusion.features, fusion.weights(groups), strict=True):
+                scores[number] += weights[:, None] * features[self._set.features.index(name)]
+        return scores
+
+    def with_scorer(self, scorer: TripletScorer) -> "BoundEvidence":
+        """Returns the evidence for texts of entities that are new to the graph, and that no facts are about.
+
+        Args:
+            scorer: A scorer of the same model; the new entities of its store follow those of the graph.
+        """
+        other = copy.copy(self)
+        other.scorer, other._set = scorer, self._set.with_scorer(scorer)
+        return other
+
+    @property
+    def candidate_index(self) -> EntityIndex:
+        """The vectors of all entities as candidates: what is an inner product, text and structure side by side.
+
+        They have one length, so that the vectors that are nearest to one of `query_rows` have the highest scores but
+        for what `add_sparse` adds.
+        """
+        return self._set.index
+
+    @property
+    def first_with_same_vector(self) -> np.ndarray:
+        """The first entity with the same vector in `candidate_index`, for each entity, int64 of shape (E,)."""
+        return self._set.first_with_same_row
+
+    def query_rows(self, queries: np.ndarray, slot: int) -> torch.Tensor:
+        """Returns the vectors of queries, with the fitted weights in them.
+
+        Their inner products with `candidate_index`, and what `add_sparse` adds, are the scores.
+
+        Args:
+            queries: Int of shape (q, 3).
+            slot: 0 or 2.
+
+        Returns:
+            Float32 of shape (q, k).
+        """
+        return self._set.query_rows(queries, slot, self._weights(queries, slot))
+
+    def add_sparse(self, scores: np.ndarray, queries: np.ndarray, slot: int, candidates: np.ndarray) -> None:
+        """Adds the evidence that is no inner product, such as rules and frequencies, to scores, in place.
+
+        Args:
+            scores: Float32 of shape (q, c).
+            queries: Int of shape (q, 3).
+            slot: 0 or 2.
+            candidates: Int of shape (c,).
+        """
+        mask = np.ones(scores.shape, dtype=bool)
+        self._set.add_others(scores, self._weights(queries, slot), queries, slot, candidates, mask)
+
+    def shares(self, queries: np.ndarray, slot: int, candidates: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns what each kind adds to the score of each pair.
+
+        Args:
+            queries: Int of shape (q, 3).
+            slot: 0 or 2.
+            candidates: Int of shape (c,).
+
+        Returns:
+            Float32 of shape (q, c), by kind. 0 is what the mean of all candidates of the query gets from the kind (of a
+            cross-encoder: the mean of the given candidates); the sum over kinds is the score but a constant for each
+            query.
+        """
+        deviations = self._set.deviations(queries, slot, candidates, self.graph.candidates[slot])
+        own, kinds = self._weights(queries, slot)[:, :, None] * deviations, np.array(self._set.kinds)
+        return {kind: own[kinds == kind].sum(axis=0) for kind in self.kinds}
+
+    def probabilities(self, queries: np.ndarray, slot: int, candidates: np.ndarray) -> np.ndarray:
+        """Returns the probability of each candidate to be the answer, among all that are not known to be one.
+
+        Args:
+            queries: Int of shape (q, 3).
+            slot: 0 or 2.
+            candidates: Int of shape (c,), some of the graph's entities.
+
+        Returns:
+            Float32 of shape (q, c). A known answer's is that among itself and those that are not known.
+        """
+        everyone = np.union1d(self.graph.candidates[slot], candidates)
+        scores = self.score_candidates(queries, slot, everyone, np.ones((len(queries), len(everyone)), dtype=bool))
+        scores = scores.astype(np.float64)
+        is_open = np.ones(scores.shape, dtype=bool)
+        rows, values = self.graph.known.values(slot, queries)
+        is_open[rows, np.searchsorted(everyone, values)] = False
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        sums = (scores * is_open).sum(axis=1, keepdims=True)
+        chosen = np.searchsorted(everyone, candidates)
+        return (scores[:, chosen] / (sums + np.where(is_open, 0, scores)[:, chosen])).astype(np.float32)
+
+    def reasons(self, query: np.ndarray, slot: int, candidate: int, most: int = 3) -> list[str]:
+        """Returns the rules that speak for a candidate, in words with the entities that fulfil them, the best first.
+
+        Of redundant rules, as in the score, only the best one counts.
+
+        Args:
+            query: Int of shape (3,).
+            slot: 0 or 2.
+            candidate: The entity.
+            most: The number of rules.
+
+        Returns:
+            A sentence for each rule, such as "France borders Spain and Spain is in Europe (confidence 0.83)";
+            none without rules, or for an entity that is new to the graph.
+        """
+        is_new = max(int(query[2 - slot]), candidate) >= self.graph.num_entities
+        scorers = [one.scorer for one in self._set.others if isinstance(one, RuleEvidence)]
+        if not scorers or is_new:
+            return []
+        rules = scorers[0].rules
+        best_of_group: dict[int, tuple[int, tuple[int, ...]]] = {}
+        for position, path in scorers[0].firing(query, slot, candidate):
+            best_of_group.setdefault(int(rules.groups[position]), (position, path))
+        names = self.graph.entities, self.graph.relations
+        return [
+            f"{reason_in_words(rules, position, path, *names)} (confidence {rules.confidences[position]:.2f})"
+            for position, path in list(best_of_group.values())[:most]
+        ]
