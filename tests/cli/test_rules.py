@@ -34,7 +34,7 @@ def test_the_file_has_the_rules_that_are_found_and_the_best_are_printed(countrie
     assert len(headings) == SHOWN_RELATIONS
     of_borders = (rules.heads % graph.num_relations == graph.relations.index["shares_border_with"]).sum()
     place = out.index(f"has a border with (shares_border_with): {of_borders} rules")
-    assert "Y has a border with X if X has a border with Y  (146 of 146)" in out[place + 1]
+    assert "X has a border with Y if Y has a border with X  (146 of 146)" in out[place + 1]
     shown = [line for line in out[2:] if line.startswith("  ")]
     assert len({line.partition("  (")[0][8:] for line in shown}) == len(shown) <= 2 * SHOWN_RELATIONS
     assert out[-1] == f"and {len(rules) - len(shown):,} more rules, also of 2 more relations, in {file}"
