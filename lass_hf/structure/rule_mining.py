@@ -15,13 +15,15 @@ from scipy.sparse import csr_array
 
 from .facts import Facts
 from .rule_mining_counts import BodyCounts, count_bodies
-from .rule_mining_fit import fit_weights
+from .rule_mining_fit import fit_weights, temper
 from .rule_mining_paths import expand, follow_links, reverse_bodies, voices, walk_between
 from .rules import MAX_LENGTH, RuleSet
 
 LEAST_SUPPORT = 3  # triplets that a rule must lead to
 LEAST_CONFIDENCE = 0.01  # of a rule with constants alone, before the fit
-LEAST_WEIGHT = 0.002  # after the fit
+LEAST_WEIGHT = 0.0001  # after the fit
+LEAST_WEIGHT_WITH_ENTITY = 0.001  # of a rule with b(x, d): most rules are such, and the weak ones say nothing new
+DIGITS = 6  # of a confidence
 PRIOR = 5.0  # pairs that a body is said to hold for in vain: AnyBURL's correction for what was not seen
 MOST_BODIES = 300  # of a relation: those with the most support
 MOST_TRIPLETS_OF_RELATION = 5_000
@@ -215,20 +217,22 @@ def _rules_of_head(facts: Facts, sample: _Sample, paths: _PathRules, head: int, 
     # A constant's support holds the triplet itself: without it, one less.
     held_out = np.where(np.arange(len(sums)) < high - low, 1, 1 - scale / np.maximum(supports, scale))
     matrix_of_fires = csr_array((fires, (owners, rules)), shape=(end - start, len(sums)))
-    weights = fit_weights(matrix_of_fires, sums, held_out, scale, PRIOR)
+    weights, power = fit_weights(matrix_of_fires, sums, held_out, scale, PRIOR)
     missing = np.full(high - low, -1)
-    kept = np.flatnonzero(weights >= LEAST_WEIGHT)
+    body_constants = np.append(missing, constants.body_constants)
+    kept = np.flatnonzero(weights >= np.where(body_constants >= 0, LEAST_WEIGHT_WITH_ENTITY, LEAST_WEIGHT))
     kept = kept[np.argsort(-weights[kept], kind="stable")]
+    confidences = np.round(-np.expm1(-temper(weights[kept], sums[kept], power)), DIGITS)
     atoms = np.full((len(constants.counts), MAX_LENGTH), -1)
     atoms[:, 0] = constants.atoms
     return RuleSet(
         heads=np.full(len(kept), head, np.int32),
         bodies=np.concatenate([bodies, atoms])[kept].astype(np.int32),
         head_constants=np.append(missing, constants.head_constants)[kept].astype(np.int32),
-        body_constants=np.append(missing, constants.body_constants)[kept].astype(np.int32),
+        body_constants=body_constants[kept].astype(np.int32),
         supports=np.rint(supports[kept]).astype(np.int64),
         body_counts=np.rint(np.maximum(pairs, supports)[kept]).astype(np.int64),
-        confidences=-np.expm1(-weights[kept].astype(np.float64)),
+        confidences=np.clip(confidences, 10.0**-DIGITS, 1 - 10.0**-DIGITS),
         groups=np.arange(len(kept), dtype=np.int32),
     )
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.rule_mining import find_rules
 from lass_hf.structure.rule_mining_counts import count_bodies
+from lass_hf.structure.rule_mining_fit import temper
 from lass_hf.structure.rule_mining_paths import reverse_bodies, walk_between
 from lass_hf.structure.rule_scores import RuleScorer
 from lass_hf.structure.rules import RuleSet
@@ -166,8 +167,17 @@ def test_the_search_finds_the_rules_that_made_a_graph():
             strict=True,
         )
     )
-    assert ((rules.confidences > 0) & (rules.confidences <= 1)).all()
+    assert ((rules.confidences > 0) & (rules.confidences < 1)).all()
+    np.testing.assert_array_equal(rules.confidences, rules.confidences.round(6))
     assert (rules.supports <= rules.body_counts).all()
+
+
+def test_tempered_weights_are_more_alike_in_the_same_order_and_imply_as_much():
+    weights, counts = np.array([0.9, 0.3, 0.01], np.float32), np.array([2.0, 5.0, 40.0])
+    tempered = temper(weights, counts, 0.5)
+    assert tempered @ counts == pytest.approx(weights @ counts)
+    np.testing.assert_allclose((tempered / tempered[-1]) ** 2, weights / weights[-1], rtol=1e-6)
+    np.testing.assert_allclose(temper(weights, counts, 1.0), weights)
 
 
 def test_a_triplet_never_supports_itself():
