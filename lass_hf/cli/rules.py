@@ -20,7 +20,7 @@ SHOWN_RELATIONS = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf rules`."""
     add_graph(parser)
-    parser.add_argument("--output", required=True, metavar="DIR", help=f"folder that gets {RULES_FILE}")
+    parser.add_argument("--output", metavar="DIR", help=f"folder that gets {RULES_FILE} with all rules")
     parser.add_argument(
         "--minutes", type=above_zero, metavar="N", help="end the search after this time (default: when it is done)"
     )
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Finds the rules of a graph, writes them, and prints the best of its most frequent relations."""
+    """Finds the rules of a graph, writes them if asked to, and prints the best of its most frequent relations."""
     import time
 
     from tqdm.auto import tqdm
@@ -46,12 +46,13 @@ def run(arguments: argparse.Namespace) -> None:
     from ..utils.result_files import write_results
     from ..utils.terminal import one_line
 
-    file = Path(arguments.output, RULES_FILE)
+    file = Path(arguments.output, RULES_FILE) if arguments.output else None
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     facts = Facts.from_graph(graph)
     if not len(facts.triplets):
         raise GraphError(f"{arguments.graph}: no training triplets, of which rules are made; expected a train split")
-    check_writable(file)
+    if file is not None:
+        check_writable(file)
     start = time.perf_counter()
     with tqdm(total=100, unit="%", desc="search", disable=arguments.quiet) as bar:
 
@@ -61,13 +62,15 @@ def run(arguments: argparse.Namespace) -> None:
 
         rules = find_rules(facts, minutes=arguments.minutes, seed=arguments.seed, on_progress=show)
     seconds = time.perf_counter() - start
-    write_rules(file, rules, graph.entities, graph.relations)
+    if file is not None:
+        write_rules(file, rules, graph.entities, graph.relations)
     if arguments.json:
         metrics = {**count_rules(rules, graph.num_relations), "search_seconds": round(seconds, 2)}
         more = {"graph": arguments.graph, "seed": arguments.seed, "minutes": arguments.minutes}
         write_results(arguments.json, metrics, task="rules", **more, command=command_line())
     if not arguments.quiet:
-        print(f"{len(rules):,} rules, found in {seconds:.1f} s: {one_line(file)}")
+        where = f": {one_line(file)}" if file else ""
+        print(f"{len(rules):,} rules, found in {seconds:.1f} s{where}")
         print("confidence, rule (X is given, Y or a name is the answer), and how often it held:")
         print(*(one_line(line) for line in describe(graph, rules, arguments.top, file)), sep="\n")
 
@@ -82,7 +85,7 @@ def count_rules(rules: "RuleSet", num_relations: int) -> dict[str, int]:
     return {"rules": len(rules), "relations": with_rules, **of_length, "rules_with_constants": int((~is_path).sum())}
 
 
-def describe(graph: "KnowledgeGraph", rules: "RuleSet", top: int, file: Path) -> list[str]:
+def describe(graph: "KnowledgeGraph", rules: "RuleSet", top: int, file: Path | None) -> list[str]:
     """Writes the best rules of the most frequent relations in words, each with its confidence and how often it held.
 
     The best are those that say the most: with the largest product of confidence and support.
@@ -91,7 +94,7 @@ def describe(graph: "KnowledgeGraph", rules: "RuleSet", top: int, file: Path) ->
         graph: The graph.
         rules: Its rules.
         top: The most rules of a relation.
-        file: Where all rules are.
+        file: Where all rules are, if anywhere.
 
     Returns:
         The lines.
@@ -125,5 +128,5 @@ def describe(graph: "KnowledgeGraph", rules: "RuleSet", top: int, file: Path) ->
         more = f"and {len(rules) - num_shown:,} more rules"
         if len(relations) > SHOWN_RELATIONS:
             more += f", also of {len(relations) - SHOWN_RELATIONS:,} more relations,"
-        lines += ["", f"{more} in {file}"]
+        lines += ["", f"{more} in {file}" if file else f"{more}; --output DIR writes all of them"]
     return lines

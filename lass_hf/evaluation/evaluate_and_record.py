@@ -141,6 +141,7 @@ def evaluate_and_record(
         LassError: an unknown task, a training.json that cannot be read, or arguments that the evaluation refuses.
     """
     _check_task(task, model)
+    graph[split]
     # As they are before the work, and a file that cannot be read ends it here, not after hours.
     environment()
     training = None if folder is None else read_training(folder)

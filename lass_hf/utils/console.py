@@ -19,8 +19,6 @@ from .memory import is_out_of_memory
 from .result_files import write_results
 from .terminal import one_line, safe_output
 
-REASON_WIDTH = 105  # characters of a reason; its line has 120 then
-
 
 def run_program(program: str, work: Callable[[], int | None], debug: bool = False) -> int:
     """Runs a program, and turns an error into one line on standard error.
@@ -150,7 +148,7 @@ def print_predictions(predictions: Sequence[Mapping[str, Any]]) -> None:
         known = "  (known)" if row["known"] else ""
         print(f"{rank:>3}  {row['score']:8.3f}  {shares}{calibrated}{name:<{width}}  {_cut(row['text'], 80)}{known}")
         for reason in row.get("reasons", ())[:1]:
-            print(f"{'':15}{_cut(reason, REASON_WIDTH)}")
+            print(f"{'':15}{one_line(reason)}")
 
 
 def _cut(text: str, width: int) -> str:

@@ -136,6 +136,13 @@ def test_what_needs_a_model_is_refused_without_one(flags, message, bad_input):
     assert message in bad_input("evaluate", *flags)
 
 
+def test_a_split_that_is_not_there_is_refused_before_evidence_is_found(graph_folder, bad_input, monkeypatch):
+    evaluating = "lass_hf.evaluation.evaluate_and_record.choose_evidence"
+    monkeypatch.setattr(evaluating, lambda *_, **__: pytest.fail("it searched"))
+    asked = ("evaluate", "--graph", graph_folder, "--evidence", "rules", "--split", "future")
+    assert "no split 'future'" in bad_input(*asked)
+
+
 def test_an_ablation_needs_evidence(model_folder, graph_folder, bad_input):
     asked = ("evaluate", "--model", model_folder, "--graph", graph_folder, "--ablate")
     assert "no evidence beside the text whose kinds could be compared" in bad_input(*asked)

@@ -55,6 +55,15 @@ def test_a_graph_without_rules_has_an_empty_file_and_quiet_prints_nothing(tmp_pa
     assert capsys.readouterr().out.startswith("0 rules, found in ")
 
 
+def test_without_an_output_rules_are_only_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("rules", "--graph", "countries", "--top", 1) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].endswith(" s")
+    assert out[-1].endswith("; --output DIR writes all of them")
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_input_is_one_line_before_the_search(tmp_path, graph_folder, bad_input, monkeypatch):
     monkeypatch.setattr("lass_hf.structure.rule_mining.find_rules", lambda *_, **__: pytest.fail("it searched"))
     out = ["--output", tmp_path / "out"]
@@ -65,7 +74,6 @@ def test_bad_input_is_one_line_before_the_search(tmp_path, graph_folder, bad_inp
         assert f"argument {option}: '{value}' is not" in bad_input(
             "rules", "--graph", graph_folder, *out, option, value
         )
-    assert "--output" in bad_input("rules", "--graph", graph_folder)
     folder = write_graph(tmp_path / "graph")
     (folder / "train.tsv").unlink()
     assert f"{folder}: no training triplets" in bad_input("rules", "--graph", folder, *out)
