@@ -52,9 +52,11 @@ def main() -> None:
     parts += ["## The two variants of the method", *variants_table(variants)]
     reranked = [reranking(file) for file in sorted(FOLDER.glob("reranking/*.json"))]
     parts += ["## Reranking", *reranking_table(reranked)]
-    parts += ["## Where the figures come from", provenance([*runs, *variants, *reranked])]
+    ablated = [ablation(file) for file in sorted(FOLDER.glob("evidence/*.json"))]
+    parts += ["## Evidence beside the text", *evidence_tables(ablated)]
+    parts += ["## Where the figures come from", provenance([*runs, *variants, *reranked, *ablated])]
     PAGE.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
-    print(f"{len(runs) + len(variants) + len(reranked)} results files -> {PAGE}")
+    print(f"{len(runs) + len(variants) + len(reranked) + len(ablated)} results files -> {PAGE}")
 
 
 INTRODUCTION = """# Results
@@ -68,6 +70,10 @@ INTRODUCTION = """# Results
   prints. They were not measured here.
 
 [The protocol](concepts/protocol.md) explains how figures are measured, and [Terms](concepts/terms.md) the words."""
+
+EVIDENCE = """Heads and tails of the test split, filtered, with all entities as candidates and realistic ranks, by each
+kind of [evidence](concepts/evidence.md) alone, by all kinds without it, and by all. The weights of every row were
+fitted on validation triplets. `text` is the language model alone; `structure` reads no word; `both` reads both."""
 
 PROTOCOLS = {
     "triplet_classification": "The figures are accuracies on the test split, in percent. One threshold for all\n"
@@ -320,6 +326,35 @@ def reranking_table(runs: list[Run]) -> list[str]:
     return [RERANKING, table(header, rows)] if rows else ["No results file yet."]
 
 
+def ablation(file: Path) -> Run:
+    run = read_results(file)
+    if missing := [name for name in ("ablation", "evidence", "command") if not run.get(name)]:
+        raise LassError(f"{file}: no {missing[0]} in it; expected what lass-hf evaluate --ablate wrote")
+    return {**run, "file": f"evidence/{file.name}"}
+
+
+def evidence_tables(runs: list[Run]) -> list[str]:
+    """Formats a table per evaluation: each kind of evidence alone, all without it, and all."""
+    parts = [EVIDENCE] if runs else ["No results file yet."]
+    for run in runs:
+        kinds, seconds = run["evidence"]["kinds"], run["evidence"]["seconds"]
+        rows = []
+        for row in run["ablation"]:
+            name = f"{row['kinds'][0]} alone" if len(row["kinds"]) == 1 else "all"
+            if left_out := [kind for kind in kinds if kind not in row["kinds"]]:
+                name = name if len(row["kinds"]) == 1 else f"all but {' and '.join(left_out)}"
+            values = [f"{row[metric]:.3f}" for metric in RANKING]
+            rows.append([f"**measured**: {name}", row["source"], *values, f"{row['seconds']:.0f}"])
+        spent = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+        model = "no text model" if run["training"] is None else label([run])
+        num_rules = f"{run['evidence']['num_rules'] or 0:,} rules"
+        shares = ", ".join(f"{kind} {share:.0%}" for kind, share in run["evidence"]["shares"].items())
+        told = f"{model}; {num_rules}; to find, train and fit: {spent}. Shares of the whole score: {shares}."
+        header = ["", "made of", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10", "seconds to rank"]
+        parts += [f"### {TITLES[run['graph']]}: evidence", told, table(header, rows)]
+    return parts
+
+
 def chosen(run: Run) -> dict[str, Any]:
     """Returns everything in which two runs may differ, except the seed."""
     training = run["training"]
@@ -336,7 +371,7 @@ def provenance(runs: list[Run]) -> str:
     """Formats a row per training, and one per evaluation that was a command of its own."""
     rows = []
     for run in runs:
-        trainings = run.get("trainings", {"": run["training"]})
+        trainings = run.get("trainings", {"": run["training"]} if run["training"] else {})
         if "reranker_training" in run:
             trainings = {"retriever": run["training"], "reranker": run["reranker_training"]}
         for of_training, training in trainings.items():
