@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from scipy.special import logsumexp
 
 from ..core.errors import GraphError, LassError, NonFiniteError
 from ..core.knowledge_graph import KnowledgeGraph
@@ -244,10 +245,11 @@ class BoundEvidence:
         is_open = np.ones(scores.shape, dtype=bool)
         rows, values = self.graph.known.values(slot, queries)
         is_open[rows, np.searchsorted(everyone, values)] = False
-        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        sums = (scores * is_open).sum(axis=1, keepdims=True)
+        open_scores = logsumexp(np.where(is_open, scores, -np.inf), axis=1, keepdims=True)
         chosen = np.searchsorted(everyone, candidates)
-        return (scores[:, chosen] / (sums + np.where(is_open, 0, scores)[:, chosen])).astype(np.float32)
+        scores, is_open = scores[:, chosen], is_open[:, chosen]
+        sums = np.where(is_open, open_scores, np.logaddexp(open_scores, scores))
+        return np.exp(scores - sums).astype(np.float32)
 
     def reasons(self, query: np.ndarray, slot: int, candidate: int, most: int = 3) -> list[str]:
         """Returns the rules that speak for a candidate, in words with the entities that fulfil them, the best first.
@@ -274,6 +276,6 @@ class BoundEvidence:
             best_of_group.setdefault(int(rules.groups[position]), (position, path))
         names = self.graph.entities, self.graph.relations
         return [
-            f"{reason_in_words(rules, position, path, *names)} (confidence {rules.confidences[position]:.2f})"
+            f"{reason_in_words(rules, position, path, *names)} (confidence {rules.confidences[position]:.2g})"
             for position, path in list(best_of_group.values())[:most]
         ]

@@ -109,7 +109,7 @@ def test_reasons_are_rules_in_words_with_the_entities_that_fulfil_them(graph):
     assert found["food"].reasons == ["dog is a animal (confidence 0.75)"]
     mouse = by_id(predictor.predict(head="mouse", relation="eats", exclude_known=False, top_k=100))
     assert mouse["food"].reasons == [
-        "mouse is a rodent (confidence 0.50)",
+        "mouse is a rodent (confidence 0.5)",
         "mouse is a rodent and rodent eats food (confidence 0.25)",
     ]
     assert mouse["garden"].reasons == []
