@@ -340,9 +340,9 @@ def evidence_tables(runs: list[Run]) -> list[str]:
         kinds, seconds = run["evidence"]["kinds"], run["evidence"]["seconds"]
         rows = []
         for row in run["ablation"]:
-            name = f"{row['kinds'][0]} alone" if len(row["kinds"]) == 1 else "all"
-            if left_out := [kind for kind in kinds if kind not in row["kinds"]]:
-                name = name if len(row["kinds"]) == 1 else f"all but {' and '.join(left_out)}"
+            left_out = [kind for kind in kinds if kind not in row["kinds"]]
+            is_alone = left_out and len(row["kinds"]) == 1
+            name = f"{row['kinds'][0]} alone" if is_alone else " but ".join(["all", *left_out])
             values = [f"{row[metric]:.3f}" for metric in RANKING]
             rows.append([f"**measured**: {name}", row["source"], *values, f"{row['seconds']:.0f}"])
         spent = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
