@@ -22,10 +22,12 @@ def rules_by_hand(graph):
     )
 
 
-def some_evidence(graph, model=None, processor=None, kinds=("frequency", "rules", "vectors")) -> FusedEvidence:
+def some_evidence(
+    graph, model=None, processor=None, kinds=("frequency", "rules", "vectors"), rules=None
+) -> FusedEvidence:
     """Evidence with random weights, because a fit takes a second."""
     scorer = None if model is None else TripletScorer(model, processor.token_store(graph))
-    rules, vectors = rules_by_hand(graph), random_vectors(graph)
+    rules, vectors = rules or rules_by_hand(graph), random_vectors(graph)
     found = collect_evidence(kinds, graph, Facts.from_graph(graph), scorer, rules, vectors)
     weights = np.random.default_rng(3).normal(size=(num_groups(graph.num_relations), len(found.features)))
     return FusedEvidence(

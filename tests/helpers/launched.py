@@ -13,6 +13,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from helpers.evidence import some_evidence
+from helpers.rule_sets import make_rules
 from helpers.scripts import run_example
 from helpers.tiny import make_graph, make_model, make_processor
 from helpers.trainings import losses_of, trainer_of
@@ -26,6 +28,7 @@ from lass_hf import (
 from lass_hf.cli.commands import main
 from lass_hf.core.architectures import BiEncoder
 from lass_hf.evaluation.reranking import evaluate_reranking
+from lass_hf.evidence.evidence import KINDS
 from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.training.hard_negatives import mine_hard_negatives
@@ -94,6 +97,11 @@ def evaluated(inputs: Path) -> dict:
             bi_encoder, of_bi_encoder, ring, index_folder=inputs / "index", **QUIETLY
         ).ranks.tolist()
     found["bytes sent"] = sent
+    two_steps = make_rules((0, (0, 0, -1), -1, -1, 1, 2, 0.5, 0))
+    evidence = some_evidence(ring, bi_encoder, of_bi_encoder, KINDS, two_steps)
+    found["evidence"] = evaluate_link_prediction(
+        bi_encoder, of_bi_encoder, ring, index_folder=inputs / "index", evidence=evidence, **QUIETLY
+    ).ranks.tolist()
     found["one triplet"] = evaluate_link_prediction(
         cross_encoder, of_cross_encoder, ring, limit=1, **QUIETLY
     ).ranks.tolist()
