@@ -1,0 +1,1 @@
+"""Review: what people decide about suggestions and findings, kept and given back."""
