@@ -1,4 +1,4 @@
-"""The page of a completion: what was asked, what was found, how far its chances can be believed, and the first of it."""
+"""The page of a completion: what was asked and found, how far chances can be believed, the first of the list."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
