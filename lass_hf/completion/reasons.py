@@ -15,7 +15,7 @@ from .suggestions import Answers
 MOST = 5  # sentences of a suggestion
 MOST_RULES = 2  # of them
 MOST_FACTS = 10_000  # of a relation that are compared with a suggestion; of more, these many, evenly spread
-LEAST_SIMILARITY = 0.3  # the mean of head and tail, from which a fact is alike
+LEAST_SIMILARITY = 0.3  # of both head and tail, from which a fact is alike
 MOST_LINKS = 200  # of an entity that a path follows
 CELLS_AT_ONCE = 1 << 22  # similarities in memory at once
 OTHERS = 3  # other answers that are named
@@ -65,7 +65,7 @@ def _add_rules(reasons: list[list[str]], triplets: np.ndarray, evidence: BoundEv
 
 
 def _add_alike(reasons: list[list[str]], triplets: np.ndarray, evidence: BoundEvidence, facts: Facts) -> None:
-    """Adds the fact of the same relation whose head and tail are most alike."""
+    """Adds the fact of the same relation of which head and tail are alike, and the less alike of the two is most so."""
     names, relations = evidence.graph.entities, evidence.graph.relations
     for relation in np.unique(triplets[:, 1]).tolist():
         rows = np.flatnonzero(triplets[:, 1] == relation)
@@ -83,10 +83,10 @@ def _add_alike(reasons: list[list[str]], triplets: np.ndarray, evidence: BoundEv
         for start in range(0, len(rows), step):
             part = asked[start : start + step]
             both = [vectors[part[:, side]] @ vectors[given[:, side]].T for side in (0, 1)]
-            best = (both[0] + both[1]).argmax(axis=1)
+            best = np.minimum(*both).argmax(axis=1)
             for number, (row, fact) in enumerate(zip(rows[start : start + step].tolist(), best.tolist(), strict=True)):
                 alike = [float(one[number, fact]) for one in both]
-                if sum(alike) / 2 < LEAST_SIMILARITY:
+                if min(alike) < LEAST_SIMILARITY:
                     continue
                 parts = [
                     f"{name_in_words(names, int(one))} is like {name_in_words(names, int(other))} ({similarity:.2f})"

@@ -5,6 +5,7 @@ import pytest
 from helpers.evidence import some_evidence
 from helpers.tiny import make_graph
 
+from lass_hf.completion import reasons as reasons_module
 from lass_hf.completion.reasons import write_reasons
 from lass_hf.completion.suggestions import Answers
 
@@ -34,7 +35,8 @@ def test_a_rule_stands_on_the_facts_it_names(graph, bound):
     assert sum("rodent is a animal" in sentence and "mouse is a rodent" in sentence for sentence in reasons[0]) == 1
 
 
-def test_the_fact_of_the_relation_that_is_most_alike_is_named(graph, bound):
+def test_the_fact_of_the_relation_that_is_most_alike_is_named(graph, bound, monkeypatch):
+    monkeypatch.setattr(reasons_module, "LEAST_SIMILARITY", -1.0)
     head, relation, tail = numbers(graph, SUGGESTED[1])[0]
     lives_in = graph["train"].triplets[graph["train"].triplets[:, 1] == relation]
     entities = np.unique(lives_in[:, [0, 2]])
@@ -44,7 +46,7 @@ def test_the_fact_of_the_relation_that_is_most_alike_is_named(graph, bound):
     def cosine(one, other):
         return vectors[one] @ vectors[other] / np.linalg.norm(vectors[one]) / np.linalg.norm(vectors[other])
 
-    likes = [(cosine(head, one) + cosine(tail, other), one, other) for one, _, other in lives_in.tolist()]
+    likes = [(min(cosine(head, one), cosine(tail, other)), one, other) for one, _, other in lives_in.tolist()]
     _, one, other = max(likes)
     name = graph.entities.ids
     start = f"{name[one]} lives in {name[other]} is a fact, and "
@@ -77,7 +79,7 @@ def test_what_else_was_close_is_told_with_its_probability(graph, bound):
         ("mouse", "is_a", "animal"),
     )
     slots, ranks = np.array([2, 2, 2, 0, 0], np.int8), np.array([1, 2, 3, 1, 2], np.int32)
-    chances = np.log(np.array([0.5, 0.25, 0.125, 0.6, 0.3], np.float32))
+    chances = np.log(np.array([0.5, 0.25, 0.12, 0.6, 0.3], np.float32))
     answers = Answers(triplets, slots, chances, ranks, np.zeros(5, np.float32))
     asked = numbers(graph, ("milk", "is_a", "food"), ("mouse", "is_a", "animal"), ("cat", "lives_in", "garden"))
     reasons = write_reasons(asked, bound, answers)
