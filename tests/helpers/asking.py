@@ -24,10 +24,12 @@ def ask(client, **question):
 def serving(predictor, name="my model", listener=None, **access):
     """Yields a server that answers on a thread, and its port."""
     from lass_hf.web.access import make_access
+    from lass_hf.web.question_application import QuestionApplication
     from lass_hf.web.server import bind, make_server
 
     with listener or bind("127.0.0.1", 0) as at:
-        server = make_server(predictor, name, at, make_access("127.0.0.1", at, **access))
+        application = QuestionApplication(predictor, name, make_access("127.0.0.1", at, **access))
+        server = make_server(application)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [at]})
         thread.start()
         try:
