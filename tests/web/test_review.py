@@ -64,7 +64,7 @@ def test_a_card_has_what_people_look_at(client):
         "tail": {"id": "mouse", "text": "Mouse"},
         "reasons": ["other small animals eat it"],
         "neighbors": [
-            {"facts": [{"relation": "is_a", "other": "animal", "is_head": True}], "total": 1},  # not the triplet itself
+            {"facts": [{"relation": "is a", "other": "animal", "is_head": True}], "total": 1},  # not the triplet itself
             {"facts": [], "total": 0},
         ],
     }
