@@ -50,13 +50,14 @@ class Review:
             LassError: A line is no decision, or decides about a triplet that the list lacks.
         """
         with self.lock:
+            wrong = None
             for line, decision in self._file.read_new():
                 try:
-                    row = self.list.find(decision.triplet)
+                    self.outcomes.add(self.list.find(decision.triplet), decision)
                 except UnknownNameError as error:
-                    where = f"{self._file.path}, line {line}"
-                    raise LassError(f"{where}: {error}; decisions about another list? Move the file away") from None
-                self.outcomes.add(row, decision)
+                    wrong = wrong or f"{self._file.path}, line {line}: {error}"
+            if wrong:  # the lines behind it count all the same, for a server that goes on
+                raise LassError(f"{wrong}; decisions about another list? Move the file away")
 
     def decide(self, row: int, decision: str, reviewer: str, settles: bool = False) -> None:
         """Keeps a decision, which is on the disk and counts when this returns.
