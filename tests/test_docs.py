@@ -35,6 +35,7 @@ NOT_RUN = {  # blocks with `<!-- not run: why -->` above them
     "docs/tutorials/every_entity.md": 2,
     "docs/tutorials/link_prediction.md": 2,
     "docs/tutorials/splitting.md": 1,
+    "docs/tutorials/review.md": 2,
     "docs/tutorials/web_page.md": 3,
     "docs/reliability.md": 3,
 }

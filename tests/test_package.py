@@ -247,6 +247,8 @@ def test_module_imports_declared_dependencies_only(module):
         "training/checkpoints": "peft",
         "web/server": "serve",
         "web/schemas": "serve",
+        **dict.fromkeys(("web/page_application", "web/question_application"), "serve"),
+        **dict.fromkeys(("web/review_application", "web/review_schemas"), "serve"),
     }
     extra = extras.get(module)
     assert third_party_of(module) <= dependencies() | (dependencies(extra) if extra else set())

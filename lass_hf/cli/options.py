@@ -103,6 +103,25 @@ def add_evidence(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Adds `--host`, `--port`, `--allow_host`, `--token` and `--no_token`, for a page."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
+    parser.add_argument("--port", type=port, default=8000, help="(default: %(default)s; 0: any that is free)")
+    parser.add_argument(
+        "--allow_host",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="more names that requests may use for the server, such as that of a proxy in front of it",
+    )
+    token = parser.add_mutually_exclusive_group()
+    token.add_argument(
+        "--token", help="what requests have to bring along (default: one is made if others can reach --host)"
+    )
+    token.add_argument("--no_token", action="store_true", help="lets everyone ask who can reach --host")
+
+
 def names(text: str) -> tuple[str, ...]:
     """Reads names with commas between them."""
     if not (found := tuple(name.strip() for name in text.split(",") if name.strip())):

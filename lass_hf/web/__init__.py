@@ -1,1 +1,1 @@
-"""The web page and the JSON interface of `lass-hf serve`."""
+"""The web pages and the JSON interfaces of `lass-hf serve` and `lass-hf review`."""

@@ -4,11 +4,11 @@ Letters are compared, without case and accents. Misspelled names are the busines
 """
 
 from bisect import bisect_left
-from typing import Any
 
 import numpy as np
 
 from ..core.vocabulary import Vocabulary
+from ..names.letters import plain_letters
 from .job_queue import OnProgress
 
 NAMES_AT_ONCE = 2**18  # names; a search ends with the block in which it has found enough
@@ -29,7 +29,7 @@ class NameSearch:
         import pyarrow.compute as pc
 
         self.order = np.argsort(-counts, kind="stable")
-        texts, ids = (_plain(pa.array(names, pa.large_string())) for names in (vocabulary.texts, vocabulary.ids))
+        texts, ids = (plain_letters(pa.array(names, pa.large_string())) for names in (vocabulary.texts, vocabulary.ids))
         # Each name stands between line ends, so that one pattern finds texts and ids that begin with, or are, a query.
         empty, end = (pa.scalar(text, pa.large_string()) for text in ("", "\n"))
         self._names = pc.binary_join_element_wise(empty, texts, ids, empty, end).take(self.order)
@@ -45,7 +45,7 @@ class NameSearch:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        wanted = _plain(pa.array([query], pa.large_string()))[0].as_py()
+        wanted = plain_letters(pa.array([query], pa.large_string()))[0].as_py()
         if not wanted:
             return self.order[:limit].tolist()
         found: dict[int, None] = {}
@@ -71,11 +71,3 @@ class NameSearch:
             range(half, len(name) + 1), True, key=lambda length: not self.find(name[:length], 1, on_progress)
         )
         return self.find(name[: half + more - 1], limit, on_progress) if more else []
-
-
-def _plain(strings: Any) -> Any:
-    """Returns Arrow strings in small letters, without accents, with single spaces."""
-    import pyarrow.compute as pc
-
-    letters = pc.replace_substring_regex(pc.utf8_normalize(strings, "NFKD"), r"\p{Mn}+", "")
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(letters), r"\s+", " "))

@@ -22,12 +22,21 @@ def ask(client, **question):
 
 @contextmanager
 def serving(predictor, name="my model", listener=None, **access):
-    """Yields a server that answers on a thread, and its port."""
+    """Yields a server of a predictor that answers on a thread, and its port."""
+    from lass_hf.web.question_application import QuestionApplication
+
+    with serving_application(lambda who: QuestionApplication(predictor, name, who), listener, **access) as pair:
+        yield pair
+
+
+@contextmanager
+def serving_application(make, listener=None, **access):
+    """Yields a server of the application that `make` makes of an access, which answers on a thread, and its port."""
     from lass_hf.web.access import make_access
     from lass_hf.web.server import bind, make_server
 
     with listener or bind("127.0.0.1", 0) as at:
-        server = make_server(predictor, name, at, make_access("127.0.0.1", at, **access))
+        server = make_server(make(make_access("127.0.0.1", at, **access)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [at]})
         thread.start()
         try:

@@ -7,7 +7,14 @@ import shutil
 import subprocess
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40}
+KEYS = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "ArrowUp": 38,
+    "ArrowDown": 40,
+    **{key: ord(key.upper()) for key in " arsuz"},
+}
 
 
 class Browser:
@@ -72,7 +79,7 @@ class Browser:
     def press(self, *keys):
         for key in keys:
             about = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
-            text = {"text": "\r"} if key == "Enter" else {}
+            text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
             self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **about, **text)
             self.call("Input.dispatchKeyEvent", type="keyUp", **about)
 

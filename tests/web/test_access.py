@@ -8,7 +8,8 @@ pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
 from lass_hf.web.access import Access, make_access
-from lass_hf.web.server import Application, bind
+from lass_hf.web.question_application import QuestionApplication
+from lass_hf.web.server import bind
 
 TOKEN = "a-token-of-a-person"
 COOKIE = f"lass-hf-8000={TOKEN}"
@@ -20,7 +21,7 @@ def predictor(graph):
 
 
 def open_client(predictor, **choices):
-    application = Application(predictor, "tiny", Access(**choices))
+    application = QuestionApplication(predictor, "tiny", Access(**choices))
     return TestClient(application, base_url="http://127.0.0.1:8000", follow_redirects=False)
 
 
@@ -59,7 +60,7 @@ def test_the_servers_names_are_answered(named, host):
 
 
 def test_the_address_that_a_request_came_to_is_a_name_of_the_server(predictor):
-    application = Application(predictor, "tiny", Access())
+    application = QuestionApplication(predictor, "tiny", Access())
     with TestClient(application, base_url="http://192.0.2.7:8000") as client:
         assert client.get("/api/info").status_code == 200
     with TestClient(application, base_url="http://[::ffff:192.0.2.7]:8000") as client:  # IPv4 at an IPv6 socket

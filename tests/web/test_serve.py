@@ -18,8 +18,9 @@ from fastapi.testclient import TestClient
 
 from lass_hf.web import guard as http_guard
 from lass_hf.web.access import Access
+from lass_hf.web.page_application import read_page
+from lass_hf.web.question_application import QuestionApplication
 from lass_hf.web.schemas import MAX_TEXT
-from lass_hf.web.server import PAGE, Application
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
 
@@ -31,7 +32,7 @@ def predictor(graph):
 
 @pytest.fixture
 def application(predictor):
-    return Application(predictor, "tiny", Access())
+    return QuestionApplication(predictor, "tiny", Access())
 
 
 @pytest.fixture
@@ -326,7 +327,7 @@ def test_serve_forgets_what_was_not_asked_for_the_longest(client, application, m
 
 def test_serve_page_runs_its_own_script_and_nothing_else(client):
     response = client.get("/")
-    assert response.text == PAGE.read_text(encoding="utf-8")
+    assert response.text == read_page("serve.html")
     policy = response.headers["content-security-policy"]
     assert "unsafe" not in policy
     (script,) = re.findall(r"<script>(.*?)</script>", response.text, flags=re.DOTALL)
@@ -347,7 +348,7 @@ def test_serve_page_runs_its_own_script_and_nothing_else(client):
 
 def test_serve_gives_texts_as_they_are():
     graph = KnowledgeGraph.from_triplets([("a", "r", "b")], entity_text={"a": EVIL, "b": "b"})
-    with TestClient(Application(make_predictor(graph), "evil", Access())) as client:
+    with TestClient(QuestionApplication(make_predictor(graph), "evil", Access())) as client:
         response = client.get("/api/entities")
         assert response.headers["content-type"] == "application/json"
         assert EVIL in [entry["text"] for entry in response.json()["found"]]

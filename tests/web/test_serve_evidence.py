@@ -11,7 +11,7 @@ pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
 from lass_hf.web.access import Access
-from lass_hf.web.server import Application
+from lass_hf.web.question_application import QuestionApplication
 
 QUESTION = {"head": "cat", "relation": "eats"}
 
@@ -24,7 +24,7 @@ def predictor(request, graph):
 
 @pytest.fixture(scope="module")
 def client(predictor):
-    with TestClient(Application(predictor, "fused", Access())) as client:
+    with TestClient(QuestionApplication(predictor, "fused", Access())) as client:
         yield client
 
 
@@ -45,7 +45,7 @@ def test_relations_have_no_shares(client):
 
 def test_what_ranks_is_told_and_described(client, graph):
     assert client.get("/api/info").json()["evidence"] == ["text", "rules"]
-    with TestClient(Application(make_predictor(graph), "plain", Access())) as plain:
+    with TestClient(QuestionApplication(make_predictor(graph), "plain", Access())) as plain:
         assert plain.get("/api/info").json()["evidence"] == ["text"]
     answer = client.get("/openapi.json").json()["components"]["schemas"]["RankedAnswer"]["properties"]
     assert answer["shares"]["description"]

@@ -15,7 +15,7 @@ pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
 from lass_hf.web.access import Access
-from lass_hf.web.server import Application
+from lass_hf.web.question_application import QuestionApplication
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_serve_judges_where_a_calibration_was_fitted(graph, architecture):
     calibration = {"threshold": float(np.median(scores)), "slope": 1.5, "intercept": -0.5}
     judging.scorer.model.config.calibration = calibration
     judging = LassPredictor(judging.scorer.model, judging.processor, "float32")
-    with TestClient(Application(judging, "judging", Access())) as client:
+    with TestClient(QuestionApplication(judging, "judging", Access())) as client:
         answers = ask(client, head="cat", relation="eats", exclude_known=False)["answers"]
         assert {answer["label"] for answer in answers} == {"true", "false"}
         for answer in answers:
@@ -49,7 +49,7 @@ def test_serve_reranks(graph, predictor, rerank_top_k, top_k):
     both = LassPredictor(
         retriever.scorer.model, retriever.processor, "float32", rerank=predictor, rerank_top_k=rerank_top_k
     )
-    with TestClient(Application(both, "both", Access())) as client:
+    with TestClient(QuestionApplication(both, "both", Access())) as client:
         for head, exclude in itertools.product(("cat", "dog", "mouse", "milk"), (True, False)):
             question = {"head": head, "relation": "eats", "exclude_known": exclude}
             ask(client, **question, top_k=1)  # a ranking of its own
@@ -72,6 +72,6 @@ def test_serve_judges_only_the_answers_that_it_shows(graph, monkeypatch):
         return score(triplets, *args, progress=progress, **kwargs)
 
     monkeypatch.setattr(predictor.scorer, "score", count)
-    with TestClient(Application(predictor, "judging", Access())) as client:
+    with TestClient(QuestionApplication(predictor, "judging", Access())) as client:
         assert ask(client, relation="is_a", tail="animal", top_k=1)["num_known"] > 1
     assert judged == [1]

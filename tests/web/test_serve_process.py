@@ -225,7 +225,8 @@ def test_serve_prints_a_token_only_if_it_made_it(options, query, warnings, predi
 
 
 def test_serve_without_its_extra(refused, monkeypatch):
-    monkeypatch.delitem(sys.modules, "lass_hf.web.server", raising=False)
+    for name in ("page_application", "question_application"):
+        monkeypatch.delitem(sys.modules, f"lass_hf.web.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert 'pip install "lass-hf[serve]"' in refused("--model", "x")
 

@@ -1,0 +1,82 @@
+"""`lass-hf review`: people decide about the list of `complete` or `audit` on a page; what they accept is exported."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import LassError
+from ..utils.console import check_writable
+from ..utils.terminal import one_line
+from ..writers.file_formats import FORMATS
+from .options import GRAPH, add_quiet, add_server
+
+HELP = "a page on which people decide about the list of complete or audit"
+USES_MODELS = False
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `lass-hf review`."""
+    parser.add_argument("folder", metavar="FOLDER", help="folder that lass-hf complete or lass-hf audit wrote")
+    parser.add_argument("--graph", metavar="PATH_OR_NAME", help=GRAPH + " (default: the one that the list was made of)")
+    parser.add_argument("--export", metavar="FILE", help="write the accepted triplets, and open no page")
+    parser.add_argument("--export_format", choices=FORMATS, help="format of --export, if its ending does not say it")
+    add_server(parser)
+    add_quiet(parser)
+    parser.set_defaults(json=None)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Serves the page until it is interrupted, or exports what was accepted."""
+    if arguments.export:
+        _export(arguments)
+        return
+    if arguments.export_format:
+        raise LassError("--export_format needs --export, which is not given")
+    try:
+        from ..web.access import make_access
+        from ..web.review_application import ReviewApplication
+        from ..web.server import bind, serve
+    except ModuleNotFoundError as error:
+        raise LassError(f'{error.name} is not installed: pip install "lass-hf[serve]"') from None
+    from ..review.known_facts import KnownFacts
+    from ..review.reviewing import Review
+
+    with bind(arguments.host, arguments.port) as listener:
+        access = make_access(arguments.host, listener, arguments.allow_host, arguments.token, arguments.no_token)
+        review = Review(arguments.folder)
+        graph = _load_graph(arguments, review)
+        application = ReviewApplication(review, graph and KnownFacts(graph), access)
+        serve(application, str(review.list.file), listener, show_token=arguments.token is None)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from ..graphs.import_files import find_source_record, read_source_record
+    from ..review.reviewing import Review
+    from ..writers.source_ids import SourceIds
+    from ..writers.writing import check_format
+
+    check_format(arguments.export, arguments.export_format)
+    check_writable(arguments.export)
+    review = Review(arguments.folder)
+    graph = _load_graph(arguments, review)
+    record = find_source_record(arguments.graph, graph) if graph else read_source_record(review.list.metadata.model)
+    source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
+    written = review.export(arguments.export, arguments.export_format, source)
+    table = review.write_decided()
+    if not arguments.quiet:
+        print(one_line(f"accepted triplets in {arguments.export}: {written.rows:,}; all decisions are in {table}"))
+    for one in written.left_out:
+        print(one_line(f"{arguments.export} lacks {one.count:,} {one.what}: {one.reason}"), file=sys.stderr)
+
+
+def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
+    """Returns the graph of `--graph`, else the one that the list was made of, if its files are still there; or None."""
+    from ..graphs.loading import load_graph
+
+    if not arguments.graph:
+        made_of = review.list.metadata.graph
+        if made_of is None or not Path(made_of).exists():
+            return None
+        arguments.graph = made_of
+    return load_graph(arguments.graph)

@@ -1,0 +1,53 @@
+"""`lass-hf review` on the command line: the export and bad input."""
+
+import socket
+
+import pytest
+from helpers.reviews import COLUMNS, write_list
+
+from lass_hf.cli.commands import main
+from lass_hf.review.reviewing import Review
+from lass_hf.writers.tables import read_judged_triplets
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder whose graph is an RDF file with prefixes."""
+    pytest.importorskip("pyoxigraph")
+    graph = tmp_path / "graph.ttl"
+    graph.write_text("@prefix e: <http://e.org/> . e:cat e:eats e:dog .\n")
+    ids = {name: [f"e:{id}" for id in COLUMNS[name]] for name in ("head", "relation", "tail")}
+    return write_list(tmp_path, graph=str(graph), **ids)
+
+
+def error_of(capsys, *arguments):
+    assert main(["review", *map(str, arguments)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_export_writes_accepted_triplets_by_the_ids_of_the_source_and_all_decisions(folder, capsys):
+    review = Review(folder)
+    review.decide(0, "accept", "Ada")
+    review.decide(1, "reject", "Ada")
+    assert not main(["review", str(folder), "--export", str(folder / "new.nt")])
+    assert capsys.readouterr().out.startswith(f"accepted triplets in {folder}/new.nt: 1; all decisions are in")
+    stated = (folder / "new.nt").read_text()
+    assert "<http://e.org/cat> <http://e.org/eats> <http://e.org/mouse> ." in stated
+    assert read_judged_triplets(folder / "decisions.tsv")[0]["label"].to_pylist() == [True, False]
+    assert not main(["review", str(folder), "--export", "/dev/null", "--export_format", "obo", "--quiet"])
+    assert capsys.readouterr().out == ""
+
+
+def test_bad_input_is_one_line(folder, capsys, tmp_path_factory):
+    empty = tmp_path_factory.mktemp("empty")
+    assert "holds no suggestions.tsv and no findings.tsv" in error_of(capsys, empty, "--port", "0")
+    assert "no triplet is accepted yet" in error_of(capsys, folder, "--export", folder / "new.nt")
+    assert "new.xyz: no ending of a known format" in error_of(capsys, folder, "--export", "new.xyz")
+    assert "--export_format needs --export" in error_of(capsys, folder, "--export_format", "obo")
+    assert "nowhere" in error_of(capsys, folder, "--graph", "nowhere", "--port", "0")
+    (folder / "decisions.jsonl").write_text('{"head": 1}\n')
+    assert "decisions.jsonl, line 1: not a decision" in error_of(capsys, folder, "--port", "0")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"port {port} of 127.0.0.1: Address already in use" in error_of(capsys, folder, "--port", port)
