@@ -19,13 +19,13 @@ from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import shown, triplet_rows
 from ..evaluation.link_prediction import evaluate_link_prediction
 from ..evaluation.platt_scaling import reliability_curve, sigmoid
-from ..evaluation.ranking_progress import remove_progress
 from ..evaluation.triplet_classification import evaluate_triplet_classification
 from ..evidence.choosing import choose_evidence, make_ranking_scorer
 from ..evidence.evidence_files import evidence_fingerprint
 from ..evidence.fused_evidence import FusedEvidence
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.atomic_files import write_whole
+from ..utils.chunk_progress import remove_progress
 from ..utils.distributed import processes
 from ..utils.fingerprints import model_fingerprint
 from ..utils.result_files import read_results, write_results

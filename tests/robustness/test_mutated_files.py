@@ -43,7 +43,6 @@ from lass_hf.core.errors import LassError
 from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from lass_hf.evaluation.evaluate_and_record import evaluate_and_record
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.evaluation.ranking_progress import RankingProgress
 from lass_hf.evidence.evidence_files import evidence_fingerprint, load_evidence, save_evidence
 from lass_hf.formats.rdf import read_rdf
 from lass_hf.graphs.import_files import SOURCE_FILE, read_source_record, write_import
@@ -58,6 +57,7 @@ from lass_hf.structure.rule_files import read_rules, write_rules
 from lass_hf.training.checkpoints import find_checkpoint
 from lass_hf.training.recipes import parse_training
 from lass_hf.training.run import load_trained_model, train
+from lass_hf.utils.chunk_progress import ChunkProgress
 from lass_hf.writers.tables import read_judged_triplets
 from lass_hf.writers.writing import write_judged_triplets
 
@@ -253,7 +253,7 @@ def ranking_progress(folder: Path) -> Reader:
     score = scorer_from_triplets(Table.random(graph))
 
     def rank():
-        progress = RankingProgress(folder, {"model": "a1"})
+        progress = ChunkProgress(folder, {"model": "a1"})
         result = rank_split(score, graph["train"], quiet=True, chunk_size=20, progress=progress)
         return [ranks.tolist() for ranks in (result.optimistic_ranks, result.pessimistic_ranks, result.num_candidates)]
 
