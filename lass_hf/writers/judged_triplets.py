@@ -1,7 +1,7 @@
 """Judged triplets, the rows that all writers take, and what is said of a whole file of them.
 
 A judged triplet is a prediction, or a triplet of the graph that was checked: names and texts, score, probability, rank,
-label and reasons. Rows are Arrow tables of one schema, so that millions of them pass through in chunks.
+label, kind, reviewer and reasons. Rows are Arrow tables of one schema, so that millions pass through in chunks.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAMES = ("head", "relation", "tail")
 TEXTS = ("head_text", "relation_text", "tail_text")
+NOTES = ("kind", "reviewer")
 METADATA_TYPES: Types = {
     **dict.fromkeys(("model", "date", "version"), str),
     **dict.fromkeys(("graph", "model_revision", "graph_digest"), (str, type(None))),
@@ -38,7 +39,9 @@ def judged_schema() -> "pa.Schema":
 
     `head`, `relation` and `tail` are ids, `head_text`, `relation_text` and `tail_text` their texts ("" without one).
     `score` is float32, the higher the more plausible. `probability` of being true, `rank` (1 is the best), `known` (the
-    graph holds the triplet) and `label` (true or false) are null where they are unknown. `reasons` are texts.
+    graph holds the triplet) and `label` (true or false) are null where they are unknown. `kind` is what the triplet is
+    to the graph (a suggestion's standing, a finding's kind), and `reviewer` the person who gave the label, or several
+    with ", " between them; both are "" without one. `reasons` are texts.
     """
     import pyarrow as pa
 
@@ -50,6 +53,7 @@ def judged_schema() -> "pa.Schema":
             pa.field("rank", pa.int64()),
             pa.field("known", pa.bool_()),
             pa.field("label", pa.bool_()),
+            *(pa.field(name, pa.large_string(), nullable=False) for name in NOTES),
             pa.field("reasons", pa.list_(pa.large_string()), nullable=False),
         ]
     )
@@ -121,7 +125,7 @@ def judged_triplets(**columns: Any) -> "pa.Table":
     if missing := {*NAMES, "score"} - columns.keys():
         raise LassError(f"no column {sorted(missing)[0]!r}; expected head, relation, tail and score at least")
     count = len(columns["head"])
-    empty = {"reasons": [[]] * count, **{name: [""] * count for name in TEXTS}}
+    empty = {"reasons": [[]] * count, **{name: [""] * count for name in (*TEXTS, *NOTES)}}
     given = []
     for one in schema:
         values = columns.get(one.name, empty.get(one.name, [None] * count))

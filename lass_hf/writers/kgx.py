@@ -14,16 +14,13 @@ from .tables import as_cells, write_tsv_lines
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What the model predicts is no assertion, and no person made it.
-FIXED = {
-    "primary_knowledge_source": "infores:lass-hf",
-    "knowledge_level": "prediction",
-    "agent_type": "computational_model",
-}
+FIXED = {"primary_knowledge_source": "infores:lass-hf", "knowledge_level": "prediction"}  # no assertion
+AGENT, REVIEWED_AGENT = "computational_model", "manual_validation_of_automated_agent"
 UNNAMED = "biolink:related_to"  # of a relation that is no predicate of Biolink; `original_predicate` has it
 COLUMNS = (
-    *("id", "subject", "predicate", "object", "original_predicate", *FIXED, "has_confidence_score"),
-    *("subject_label", "predicate_label", "object_label", "score", "rank", "known", "label", "reasons"),
+    *("id", "subject", "predicate", "object", "original_predicate", *FIXED, "agent_type", "has_confidence_score"),
+    *("subject_label", "predicate_label", "object_label"),
+    *("score", "rank", "known", "label", "kind", "reviewer", "reasons"),
 )
 
 
@@ -33,6 +30,7 @@ def write_kgx(chunks: "Iterator[pa.Table]", handle: BinaryIO, source: SourceIds)
     The id of an edge is a UUID of its triplet, so that the same triplet has the same in each file.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     handle.write(("\t".join(COLUMNS) + "\n").encode())
     for chunk in chunks:
@@ -53,6 +51,7 @@ def write_kgx(chunks: "Iterator[pa.Table]", handle: BinaryIO, source: SourceIds)
             "object": cells["tail"],
             "object_label": cells["tail_text"],
             "original_predicate": cells["relation"],
+            "agent_type": pc.if_else(pc.equal(chunk["reviewer"].combine_chunks(), ""), AGENT, REVIEWED_AGENT),
             "has_confidence_score": cells["probability"],
         }
         write_tsv_lines({name: cells[name] for name in COLUMNS}, handle)

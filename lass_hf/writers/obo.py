@@ -38,10 +38,11 @@ def write_obo(
             example = " ".join(others[name][0].as_py() for name in ("head", "relation", "tail"))
         left += len(others)
         kept = chunk.filter(accepted)
-        columns = [kept[name].to_pylist() for name in ("head", "relation", "tail", "tail_text", "probability")]
+        names = ("head", "relation", "tail", "tail_text", "probability", "reviewer")
+        columns = [kept[name].to_pylist() for name in names]
         scores = short_doubles(kept["score"]).to_pylist()
-        for head, relation, tail, text, probability, score in zip(*columns, scores, strict=True):
-            values = {"lass_probability": probability, "lass_score": score}
+        for head, relation, tail, text, probability, reviewer, score in zip(*columns, scores, strict=True):
+            values = {"lass_probability": probability, "lass_score": score, "lass_reviewer": _quoted(reviewer) or None}
             qualifiers = ", ".join(f'{name}="{value}"' for name, value in values.items() if value is not None)
             subject, target = _ident(head, source), _ident(tail, source)
             is_a = relation in IS_A or source.iri(relation, "relation") == f"{STANDARD['rdfs']}subClassOf"
@@ -85,6 +86,11 @@ def _ident(name: str, source: SourceIds, kind: str = "entity") -> str:
 def _minted(name: str, kind: str) -> str:
     """Returns a minted IRI by the prefix that the header declares."""
     return f"lass.{kind}:{minted_iri(name, kind).removeprefix(minted_iri('', kind))}"
+
+
+def _quoted(text: str) -> str:
+    """Returns a text as it may stand between quotation marks."""
+    return _unquoted(text).replace('"', '\\"')
 
 
 def _unquoted(text: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .judged_triplets import TEXTS, FileMetadata, judged_schema, short_doubles
+from .judged_triplets import NOTES, TEXTS, FileMetadata, judged_schema, short_doubles
 from .source_ids import STANDARD, TERMS, SourceIds, minted_iri
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _about_rows(
         literal_of = cache(ox.Literal)  # texts come again
         scores = short_doubles(chunk["score"]).to_pylist()
         columns = {name: chunk[name].to_pylist() for name in chunk.column_names} | {"score": scores}
-        for head, relation, tail, *texts, score, probability, rank, known, label, reasons in zip(
+        for head, relation, tail, *texts, score, probability, rank, known, label, kind, reviewer, reasons in zip(
             *columns.values(), strict=True
         ):
             row += 1
@@ -120,7 +120,7 @@ def _about_rows(
                 yield make(node, rdf["subject"], triplet[0])
                 yield make(node, rdf["predicate"], triplet[1])
                 yield make(node, rdf["object"], triplet[2])
-            for name, text in zip(TEXTS, texts, strict=True):
+            for name, text in zip((*TEXTS, *NOTES), (*texts, kind, reviewer), strict=True):
                 if text:
                     yield make(node, terms[name], literal_of(text))
             yield make(node, terms["score"], ox.Literal(repr(score), datatype=number))

@@ -24,10 +24,13 @@ MAPPINGS = {
     f"{STANDARD['semapv']}crossSpeciesExactMatch",
 }
 JUSTIFICATION = "semapv:SemanticSimilarityThresholdMatching"
-OWN = {"score": "float", "rank": "integer", "known": "boolean", "label": "boolean", "reasons": "string"}
+OWN = {
+    **{"score": "float", "rank": "integer", "known": "boolean", "label": "boolean"},
+    **{"kind": "string", "reasons": "string"},
+}
 COLUMNS = (
     *("subject_id", "subject_label", "predicate_id", "predicate_label", "object_id", "object_label"),
-    *("mapping_justification", "confidence", *(f"lass_{name}" for name in OWN)),
+    *("mapping_justification", "confidence", "reviewer_label", *(f"lass_{name}" for name in OWN)),
 )
 REASON = "SSSOM holds mapping relations (skos:exactMatch, owl:sameAs, ...); write the others in another format"
 
@@ -100,6 +103,7 @@ def _columns(chunk: "pa.Table", prefixes: _Prefixes) -> dict[str, Any]:
         "object_label": cells["tail_text"],
         "mapping_justification": pa.array([JUSTIFICATION] * len(chunk), pa.large_string()),
         "confidence": cells["probability"],
+        "reviewer_label": cells["reviewer"],
     }
     return columns | {f"lass_{name}": cells[name] for name in OWN}
 

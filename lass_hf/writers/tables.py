@@ -10,7 +10,7 @@ from ..core.errors import LassError, library_errors
 from ..utils.checked_files import read_text
 from .cells import cells_of, cells_of_lists, lists_of, texts_of
 from .file_formats import FORMATS, format_of, sidecar_of
-from .judged_triplets import NAMES, TEXTS, FileMetadata, judged_schema, judged_triplets, short_doubles
+from .judged_triplets import NAMES, NOTES, TEXTS, FileMetadata, judged_schema, judged_triplets, short_doubles
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ def as_cells(chunk: "pa.Table") -> dict[str, Any]:
     columns = {name: column.chunk(0) for name, column in zip(chunk.column_names, chunk.columns, strict=True)}
     return {
         **columns,
-        **{name: cells_of(columns[name]) for name in (*NAMES, *TEXTS)},
+        **{name: cells_of(columns[name]) for name in (*NAMES, *TEXTS, *NOTES)},
         "reasons": cells_of_lists(columns["reasons"]),
     }
 
@@ -140,7 +140,8 @@ def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], str | bytes | Non
     if kind == "jsonl":
         with file.open(encoding="utf-8", newline="\n") as lines:
             rows = [json.loads(line) for line in lines if line.strip()]
-        return {name: [row.get(name) for row in rows] for name in judged_schema().names}, None
+        lacking = set(NOTES).difference(*rows)  # as in files of earlier versions
+        return {name: [row.get(name) for row in rows] for name in judged_schema().names if name not in lacking}, None
     parsing = csv.ParseOptions(delimiter="\t", quote_char=False) if kind == "tsv" else csv.ParseOptions()
     types = dict.fromkeys(judged_schema().names, pa.large_string())
     table = csv.read_csv(file, parse_options=parsing, convert_options=csv.ConvertOptions(column_types=types))
@@ -150,7 +151,7 @@ def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], str | bytes | Non
             cells = table[one.name].combine_chunks()
             if one.name == "reasons":
                 columns[one.name] = lists_of(cells)
-            elif one.name in (*NAMES, *TEXTS):
+            elif one.name in (*NAMES, *TEXTS, *NOTES):
                 columns[one.name] = texts_of(cells)
             else:
                 columns[one.name] = pc.if_else(pc.equal(cells, ""), None, cells).cast(one.type)

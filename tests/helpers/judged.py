@@ -42,6 +42,8 @@ ROW = {
     "rank": st.none() | st.integers(1, 2**62),
     "known": maybe_bool,
     "label": maybe_bool,
+    "kind": text,
+    "reviewer": text,
     "reasons": st.lists(name, max_size=3),
 }
 
@@ -67,6 +69,8 @@ def small_table(**columns) -> pa.Table:
         "rank": [1, 2],
         "known": [False, True],
         "label": [True, False],
+        "kind": ["new", "conflict"],
+        "reviewer": ["Ada", ""],
         "reasons": [["a neighbor eats it"], []],
     }
     return judged_triplets(**given | columns)

@@ -43,9 +43,12 @@ def test_kgx_edges_say_that_a_model_predicts(tmp_path):
     assert (second["predicate"], second["original_predicate"]) == ("biolink:related_to", "eats")
     for row in (first, second):
         assert row["knowledge_level"] == "prediction"
-        assert row["agent_type"] == "computational_model"
         assert row["primary_knowledge_source"].startswith("infores:")
         assert uuid.UUID(row["id"]).version == 5
+    # The words of the Biolink Model: Ada reviewed the first one.
+    assert first["agent_type"] == "manual_validation_of_automated_agent"
+    assert second["agent_type"] == "computational_model"
+    assert [(row["kind"], row["reviewer"]) for row in (first, second)] == [("new", "Ada"), ("conflict", "")]
     assert float(first["has_confidence_score"]) == 0.9
     assert first["id"] != second["id"]
     assert json.loads((tmp_path / "edges.kgx.tsv.metadata.json").read_text())["graph_digest"] == "ab12"
@@ -83,6 +86,7 @@ def test_sssom_has_mapping_relations_with_a_header_of_yaml(tmp_path):
     assert (rows[0]["subject_id"], rows[0]["subject_label"]) == ("PATO:1", "cat, a small animal")
     assert {row["mapping_justification"] for row in rows} == {"semapv:SemanticSimilarityThresholdMatching"}
     assert [float(row["confidence"]) for row in rows] == [0.9, 0.25]
+    assert [(row["reviewer_label"], row["lass_kind"]) for row in rows] == [("Ada", "new"), ("", "conflict")]
     assert {one["slot_name"] for one in header["extension_definitions"]} <= set(rows[0])
 
     def expanded(curie):
@@ -152,10 +156,12 @@ def test_obo_has_accepted_triplets_in_the_stanzas_of_their_heads(tmp_path):
         tail=["obo:PATO_0000002", "a b,c"],
         label=[True, True],
         tail_text=["two {x} ! \\y\nz", ""],
+        reviewer=['Ada "A" {x}\n', ""],
     )
     write_judged_triplets(table, tmp_path / "new.obo", METADATA, source=OBO_SOURCE)
     lines = (tmp_path / "new.obo").read_text(encoding="utf-8").splitlines()
-    expected = r'is_a: PATO:0000002 {lass_probability="0.9", lass_score="0.1"} ! two \{x\} ! \\y z'
+    qualifiers = r'lass_probability="0.9", lass_score="0.1", lass_reviewer="Ada \"A\" \{x\}"'
+    expected = rf"is_a: PATO:0000002 {{{qualifiers}}} ! two \{{x\}} ! \\y z"
     assert lines[lines.index("id: PATO:1") + 1] == expected
     ontology = load(tmp_path / "new.obo")
     term = ontology["PATO:1"]

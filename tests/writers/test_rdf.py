@@ -10,7 +10,7 @@ from helpers.tiny import one_line
 from hypothesis import strategies as st
 
 from lass_hf.core.errors import LassError
-from lass_hf.writers.judged_triplets import NAMES, TEXTS
+from lass_hf.writers.judged_triplets import NAMES, NOTES, TEXTS
 from lass_hf.writers.source_ids import SourceIds
 from lass_hf.writers.writing import write_judged_triplets
 
@@ -73,7 +73,8 @@ def test_every_table_is_in_the_statements(format, tmp_path, request):
                     minted
                 ):
                     assert unquote(node.value.removeprefix(minted)) == row[slot]
-            assert [value_of(found, text) or "" for text in TEXTS] == [row[text] for text in TEXTS]
+            words = (*TEXTS, *NOTES)
+            assert [value_of(found, text) or "" for text in words] == [row[text] for text in words]
             assert float(value_of(found, "score")) == pytest.approx(row["score"], rel=1e-6)
             assert float(value_of(found, "probability") or -1) == (
                 -1 if row["probability"] is None else row["probability"]

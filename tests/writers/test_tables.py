@@ -9,11 +9,12 @@ import pytest
 from helpers.judged import HOSTILE, METADATA, small_table, tables
 from helpers.properties import for_all
 from helpers.tiny import one_line
+from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from lass_hf.core.errors import LassError
 from lass_hf.writers.cells import cells_of, escape, texts_of, unescape
-from lass_hf.writers.judged_triplets import NAMES, TEXTS
+from lass_hf.writers.judged_triplets import NAMES, NOTES, TEXTS
 from lass_hf.writers.tables import read_judged_triplets
 from lass_hf.writers.writing import write_judged_triplets
 
@@ -48,7 +49,7 @@ def test_a_reader_of_csv_sees_each_row_and_no_formula(format, dialect, tmp_path,
         assert len(rows) == len(table)
         for row, expected in zip(rows, table.to_pylist(), strict=True):
             cells = dict(zip(header, row, strict=True))
-            for name in (*NAMES, *TEXTS):
+            for name in (*NAMES, *TEXTS, *NOTES):
                 assert not FORMULA.match(cells[name]) or cells[name].startswith("'")
                 assert texts_of(pa.array([cells[name]], pa.large_string())).to_pylist() == [expected[name]] or (
                     format == "tsv" and cells[name].startswith("\\x22")
@@ -85,6 +86,24 @@ def test_lines_of_json_have_exact_texts_and_short_numbers(tmp_path):
     assert "日本" in text
     assert (first["score"], first["probability"], first["reasons"]) == (0.1, 0.9, ["a neighbor eats it"])
     assert (second["known"], second["label"], second["rank"]) == (True, False, 2)
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv", "jsonl", "parquet"])
+def test_a_table_without_the_columns_of_a_review_is_read(ending, tmp_path):
+    """So are those that an earlier version wrote."""
+    table = small_table(kind=["", ""], reviewer=["", ""])
+    old, file = table.drop_columns(["kind", "reviewer"]), tmp_path / f"rows.{ending}"
+    if ending == "parquet":
+        parquet.write_table(old, file)
+    elif ending == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in old.to_pylist()))
+    else:
+        flat = old.set_column(11, "reasons", pa.array(["a neighbor eats it", ""]))
+        options = {"delimiter": "\t", "quoting_style": "none"} if ending == "tsv" else {}
+        with file.open("wb") as handle:
+            handle.write((options.get("delimiter", ",").join(old.column_names) + "\n").encode())
+            arrow_csv.write_csv(flat, handle, arrow_csv.WriteOptions(include_header=False, **options))
+    assert read_judged_triplets(file)[0].equals(table)
 
 
 def test_parquet_has_exact_texts_types_and_the_metadata(tmp_path):

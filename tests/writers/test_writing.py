@@ -137,7 +137,8 @@ def test_missing_columns_are_unknown():
     assert table.to_pylist() == [
         {
             **{"head": "a", "relation": "r", "tail": "b", "head_text": "", "relation_text": "", "tail_text": ""},
-            **{"score": 1.0, "probability": None, "rank": None, "known": None, "label": None, "reasons": []},
+            **{"score": 1.0, "probability": None, "rank": None, "known": None, "label": None},
+            **{"kind": "", "reviewer": "", "reasons": []},
         }
     ]
 
