@@ -81,7 +81,7 @@ def evaluate_link_prediction(
     progress = None
     if resume_dir is not None:
         identity = {
-            **(_model_identity(scorer) if scorer is not None else {}),
+            **(model_identity(scorer) if scorer is not None else {}),
             **({"evidence": evidence_fingerprint(fused)} if fused is not None else {}),
             "graph": graph_fingerprint(graph),
             "candidates": digest(graph.candidates[slot] for slot in slots),
@@ -96,8 +96,12 @@ def evaluate_link_prediction(
     return rank_split(score_candidates, graph_split, slots, limit, seed, quiet, chunk_size, progress)
 
 
-def _model_identity(scorer: TripletScorer) -> dict[str, Any]:
-    """Returns what the ranks of a text model depend on, besides graph and queries."""
+def model_identity(scorer: TripletScorer) -> dict[str, Any]:
+    """Returns what the ranks of a text model depend on, besides graph and queries, as plain values.
+
+    Args:
+        scorer: the scorer of the model.
+    """
     return {
         **scorer.model.config.ranking_weights,
         "model": model_fingerprint(scorer.model),

@@ -22,6 +22,7 @@ from ..utils.stopwatch import Stopwatch
 from .evidence_set import EvidenceSet, collect_evidence
 from .fusion import Fusion, QueryGroups
 from .graph_evidence import RuleEvidence
+from .text_evidence import TextVectorEvidence
 
 
 def training_facts(graph: KnowledgeGraph) -> Facts:
@@ -179,6 +180,12 @@ class BoundEvidence:
         for what `add_sparse` adds.
         """
         return self._set.index
+
+    @property
+    def text_index(self) -> EntityIndex | None:
+        """The text vectors of all entities; None without a bi-encoder."""
+        blocks = [one.blocks[0][:, :-1] for one in self._set.products if isinstance(one, TextVectorEvidence)]
+        return EntityIndex(blocks) if blocks else None  # the last column is their length
 
     @property
     def first_with_same_vector(self) -> np.ndarray:

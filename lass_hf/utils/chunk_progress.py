@@ -6,7 +6,7 @@ other work, is never taken for a finished chunk.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,7 @@ class ChunkProgress:
         return size
 
     def _check(self, file: Path, identity: dict[str, Any]) -> None:
-        names = dict.fromkeys([*self._identity, *identity])
-        different = [name for name in names if self._identity.get(name) != identity.get(name)]
-        if different:
-            details = ", ".join(
-                f"{name} was {identity.get(name)}, now {self._identity.get(name)}" for name in different
-            )
+        if details := differences(identity, self._identity):
             raise LassError(
                 f"{file}: the progress of another {self._work} ({details}); delete {self.folder} to start anew, or "
                 f"keep this {self._work}'s progress elsewhere"
@@ -143,6 +138,18 @@ class ChunkProgress:
                     f"{self.folder}: impossible values of chunk {chunk} of slot {slot}; delete the folder to start anew"
                 )
         return done
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Returns what differs between the identities of two pieces of work, in words; "" for the same.
+
+    Args:
+        before: the identity of the earlier one, JSON values.
+        now: that of the later one.
+    """
+    names = dict.fromkeys([*now, *before])
+    different = [name for name in names if now.get(name) != before.get(name)]
+    return ", ".join(f"{name} was {before.get(name)}, now {now.get(name)}" for name in different)
 
 
 def _to_line(content: dict[str, Any]) -> bytes:
