@@ -33,7 +33,9 @@ class Regularity:
     is_sample: bool = False
 
 
-def find_transitive(triplets: np.ndarray, num_entities: int, num_relations: int, seed: int = 0) -> list[Regularity]:
+def find_transitive(
+    triplets: np.ndarray, num_entities: int, num_relations: int, seed: int = 0, least_share: float = LEAST_SHARE
+) -> list[Regularity]:
     """Finds transitive relations: where (a, r, b) and (b, r, c) are true, (a, r, c) is.
 
     Args:
@@ -41,6 +43,7 @@ def find_transitive(triplets: np.ndarray, num_entities: int, num_relations: int,
         num_entities: number of entities in the vocabulary.
         num_relations: number of relations in the vocabulary.
         seed: seed of the random numbers that choose `MOST_PATHS` paths of a relation that has more.
+        least_share: the share of the cases from which a relation is transitive.
 
     Returns:
         The transitive relations, those with the most cases first. A case is a path over three different entities.
@@ -69,7 +72,7 @@ def find_transitive(triplets: np.ndarray, num_entities: int, num_relations: int,
     is_open = heads != tails
     heads, relations, tails = heads[is_open], relations[is_open], tails[is_open]
     closing = KnownTriplets(steps, num_entities, num_relations).contains(np.stack([heads, relations, tails], axis=1))
-    found = _regular(relations, closing, num_relations)
+    found = _regular(relations, closing, num_relations, least_share)
     return [replace(one, is_sample=bool(np.diff(borders)[one.relation] > MOST_PATHS)) for one in found]
 
 
@@ -136,10 +139,12 @@ def find_constant(pairs: PairCounts) -> list[tuple[Regularity, int]]:
     ]
 
 
-def _regular(relations: np.ndarray, holds: np.ndarray, num_relations: int) -> list[Regularity]:
+def _regular(
+    relations: np.ndarray, holds: np.ndarray, num_relations: int, least_share: float = LEAST_SHARE
+) -> list[Regularity]:
     """Returns the relations of whose cases enough hold, those with the most cases first."""
     cases = np.bincount(relations, minlength=num_relations)
     shares = np.bincount(relations, weights=holds, minlength=num_relations) / np.maximum(cases, 1)
-    found = np.flatnonzero((cases >= LEAST_CASES) & (shares >= LEAST_SHARE))
+    found = np.flatnonzero((cases >= LEAST_CASES) & (shares >= least_share))
     found = found[np.argsort(-cases[found], kind="stable")]
     return [Regularity(number, int(cases[number]), float(shares[number])) for number in found.tolist()]

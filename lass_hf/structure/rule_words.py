@@ -25,8 +25,8 @@ def rule_in_words(rules: RuleSet, position: int, entities: Vocabulary, relations
         names, end = PATHS[len(atoms_of(rules, position))], "Y"
     else:
         body_constant = int(rules.body_constants[position])
-        names = ["X", ANYTHING if body_constant < 0 else _name(entities, body_constant)]
-        end = _name(entities, constant)
+        names = ["X", ANYTHING if body_constant < 0 else name_in_words(entities, body_constant)]
+        end = name_in_words(entities, constant)
     head = _atom("X", int(rules.heads[position]), end, relations)
     return f"{head} if {_body(rules, position, names, relations)}"
 
@@ -44,7 +44,7 @@ def reason_in_words(
         entities: The entities of the graph. An entity is called by the part of its text before the first ", ".
         relations: The relations of the graph.
     """
-    return _body(rules, position, [_name(entities, int(entity)) for entity in path], relations)
+    return _body(rules, position, [name_in_words(entities, int(entity)) for entity in path], relations)
 
 
 def atoms_of(rules: RuleSet, position: int) -> list[int]:
@@ -62,17 +62,29 @@ def _atom(one: str, relation: int, other: str, relations: Vocabulary) -> str:
     """Writes an atom of a directed relation; of an inverse one the names change places."""
     if relation >= len(relations):
         one, relation, other = other, relation - len(relations), one
-    return f"{one} {_short(relations.texts[relation])} {other}"
+    return f"{one} {in_one_line(relations.texts[relation])} {other}"
 
 
-def _name(entities: Vocabulary, entity: int) -> str:
+def fact_in_words(triplet: Sequence[int], entities: Vocabulary, relations: Vocabulary) -> str:
+    """Writes a triplet in words: "France has a border with Spain".
+
+    Args:
+        triplet: Head, relation and tail; the relation may be a directed one.
+        entities: The entities of the graph. An entity is called by the part of its text before the first ", ".
+        relations: The relations of the graph.
+    """
+    head, relation, tail = map(int, triplet)
+    return _atom(name_in_words(entities, head), relation, name_in_words(entities, tail), relations)
+
+
+def name_in_words(entities: Vocabulary, entity: int) -> str:
     """Returns what an entity is called: a text is often "name, description"."""
     text = entities.texts[entity]
-    return _short(text.partition(", ")[0] or text)
+    return in_one_line(text.partition(", ")[0] or text)
 
 
 @lru_cache(2**14)  # the same few names are in most rules
-def _short(text: str) -> str:
+def in_one_line(text: str) -> str:
     """Returns a text as one line of at most `MOST_LETTERS`."""
     line = " ".join(text.split())
     return line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 1]}…"
