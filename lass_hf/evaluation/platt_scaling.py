@@ -61,7 +61,7 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
     return np.where(values >= 0, 1, small) / (1 + small)
 
 
-def fit_platt(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
+def fit_platt(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> PlattScaling:
     """Fits the scaling with the highest likelihood.
 
     Platt's targets, (m + 1) / (m + 2) instead of 1 and 1 / (k + 2) instead of 0 for m true and k false triplets, keep
@@ -70,23 +70,28 @@ def fit_platt(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
     Args:
         scores: scores of a validation split, shape (n,).
         labels: 1 (true) or 0 (false), shape (n,).
+        weights: the number of triplets that each one stands for, shape (n,); None: one each.
     """
     from sklearn.linear_model import LogisticRegression
 
     scores, true = np.asarray(scores, dtype=np.float64), np.asarray(labels) == 1
     center, width = scores.mean(), scores.std() or 1.0  # the solver needs numbers of ordinary size
-    targets = np.where(true, (true.sum() + 1) / (true.sum() + 2), 1 / ((~true).sum() + 2))
+    weights = np.ones(len(scores)) if weights is None else weights
+    num_true, num_false = weights[true].sum(), weights[~true].sum()
+    targets = np.where(true, (num_true + 1) / (num_true + 2), 1 / (num_false + 2))
     # Logistic regression to probabilities: each score once as true and once as false, weighted.
     model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(
         np.tile((scores - center) / width, 2)[:, None],
         np.repeat([1, 0], len(scores)),
-        sample_weight=np.concatenate([targets, 1 - targets]),
+        sample_weight=np.concatenate([weights * targets, weights * (1 - targets)]),
     )
     slope = float(model.coef_[0, 0] / width)
     return PlattScaling(slope, float(model.intercept_[0] - slope * center))
 
 
-def reliability_curve(probabilities: np.ndarray, labels: np.ndarray) -> ReliabilityCurve:
+def reliability_curve(
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> ReliabilityCurve:
     """Bins probabilities of "true" and compares them with labels.
 
     Bin i holds [i / NUM_BINS, (i + 1) / NUM_BINS), the last one also 1.
@@ -94,11 +99,13 @@ def reliability_curve(probabilities: np.ndarray, labels: np.ndarray) -> Reliabil
     Args:
         probabilities: shape (n,), n > 0.
         labels: 1 (true) or 0 (false), shape (n,).
+        weights: the number of triplets that each one stands for, shape (n,); None: one each.
     """
     probabilities, true = np.asarray(probabilities, dtype=np.float64), np.asarray(labels) == 1
+    weights = np.ones(len(probabilities)) if weights is None else weights
     bins = np.minimum((probabilities * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-    counts = np.bincount(bins, minlength=NUM_BINS)
-    sums = [np.bincount(bins, weights, minlength=NUM_BINS) for weights in (probabilities, true)]
+    counts, *sums = (np.bincount(bins, weights * one, NUM_BINS) for one in (1, probabilities, true))
     with np.errstate(invalid="ignore"):
         claimed, observed = (total / counts for total in sums)
-    return ReliabilityCurve(counts, claimed, observed, float(np.abs(sums[0] - sums[1]).sum() / len(probabilities)))
+    ece = float(np.abs(sums[0] - sums[1]).sum() / counts.sum())
+    return ReliabilityCurve(np.rint(counts).astype(np.int64), claimed, observed, ece)

@@ -136,3 +136,15 @@ def test_a_curve_goes_into_json():
     assert content["claimed"][:2] == [None, 0.15]
     assert content["observed"][9] == 1
     assert content["counts"] == [0, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+
+
+def test_a_weight_counts_as_so_many_triplets():
+    scores, labels, weights = np.array([-2.0, -1, 0.5, 1, 3]), np.array([0, 1, 0, 1, 1]), np.array([4, 1, 2, 3, 1])
+    repeated = np.repeat(scores, weights), np.repeat(labels, weights)
+    once, often = fit_platt(scores, labels, weights), fit_platt(*repeated)
+    assert (once.slope, once.intercept) == pytest.approx((often.slope, often.intercept), rel=1e-4)
+    probabilities = once(scores)
+    weighted = reliability_curve(probabilities, labels, weights)
+    plain = reliability_curve(np.repeat(probabilities, weights), repeated[1])
+    assert weighted.counts.tolist() == plain.counts.tolist()
+    assert weighted.ece == pytest.approx(plain.ece)

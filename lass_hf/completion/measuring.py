@@ -1,0 +1,266 @@
+"""Measures a completion by links that neither the model nor the list has seen: precision and recall of the list.
+
+The graph that is completed does not have the hidden links. It has the links of the fit, which no list repeats.
+
+The chance that is measured is that of a suggestion to be a hidden link, with those of the fit among the suggestions, as
+links that are not hidden. So it is a fit's chance times the number of hidden links, over that of the fit.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
+from ..evaluation.platt_scaling import reliability_curve
+from ..scoring.entity_frequencies import EntityFrequencies
+from .hidden_links import hide_links
+from .suggestions import Suggestions
+
+DEPTHS = (50, 200, 1000)
+METHODS = {"list": "the list", "score": "sorted by raw score", "frequency": "by frequency"}
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What one completion of a graph came to.
+
+    Attributes:
+        queries: The queries that were asked, int64 of shape (q, 3).
+        slots: The slot that each of them asked for, 0 or 2, int of shape (q,).
+        suggestions: All n suggestions that were made of the training triplets, of any standing, and also those that
+            another split of the graph has.
+        standings: Int of shape (n,): positions in the names of standings.
+        probabilities: Float64 of shape (n,); None without a calibration.
+        listed: The list: int64 of shape (m,), positions in `suggestions` in the order of the list, without what any
+            split of the graph has. As long as it is without a limit of its length.
+    """
+
+    queries: np.ndarray
+    slots: np.ndarray
+    suggestions: Suggestions
+    standings: np.ndarray
+    probabilities: np.ndarray | None
+    listed: np.ndarray
+
+
+@dataclass(frozen=True)
+class Part:
+    """A completion beside the links that were hidden from it.
+
+    Attributes:
+        hidden: The hidden links, int64 of shape (h, 3), distinct.
+        listed: For each of `METHODS` the first links of its list, int64 of shape (at most 1,000, 3).
+        is_hit: For each of `METHODS` which of them are hidden links: bool.
+        standings: For "list" and "score" the standings of these links.
+        chances: The chances of all suggestions to be a hidden link, float64 of shape (n,), None without a calibration.
+        is_hidden: Which of all suggestions are hidden links, bool of shape (n,).
+        first: The positions of the suggestions with the highest chances, int64 of shape (at most 1,000,).
+    """
+
+    hidden: np.ndarray
+    listed: dict[str, np.ndarray]
+    is_hit: dict[str, np.ndarray]
+    standings: dict[str, np.ndarray]
+    chances: np.ndarray | None
+    is_hidden: np.ndarray
+
+
+def evaluate_completion(
+    graph: KnowledgeGraph,
+    complete: Callable[[KnowledgeGraph], Completion],
+    standing_names: Sequence[str],
+    seed: int = 42,
+) -> dict[str, Any]:
+    """Completes a graph without its hidden links, and measures how many of them the list has.
+
+    Args:
+        graph: The graph, with a test or a validation split of links that the model was not trained on.
+        complete: Completes a graph. Its weights and chances must be fitted on the validation split of the graph that it
+            is given, which can be half of that of `graph` (`refit_evidence`).
+        standing_names: The names of standings.
+        seed: Seed of the halves of validation, and of the order of equal frequencies.
+
+    Returns:
+        Plain values:
+
+        - `hidden`: "test" or "halves of validation"; `num_hidden`, their links in all; `num_lists`; `seed`;
+        - `methods`: for "list", "score" (all suggestions by the better one of their two log probabilities) and
+          "frequency" (by how often an answer stands in the slot of the relation): for each of `DEPTHS` `listed`,
+          `hits`, `precision` and `recall`, pooled over the lists; and the share of each standing as `standings`;
+        - `by_relation`: rows of `relation` (id), `hidden`, and `listed` and `hits` of the list for each of `DEPTHS`;
+        - `reliability` of the chances of all suggestions, and `reliability_of_first`, of the 1,000 highest ones of each
+          completion: `ece`, `counts`, `claimed`, `observed`; None without a calibration.
+
+    Raises:
+        GraphError: The graph has neither split, or nothing in it to hide.
+    """
+    parts = [measure_part(rest, hidden, complete(rest), seed) for rest, hidden in hide_links(graph, seed)]
+    methods: dict[str, Any] = {}
+    for method in METHODS:
+        methods[method] = {"depths": {str(depth): count_hits(parts, method, depth) for depth in DEPTHS}}
+        if method in parts[0].standings:
+            shares = np.bincount(
+                np.concatenate([part.standings[method] for part in parts]), minlength=len(standing_names)
+            )
+            shares = (shares / max(1, shares.sum())).tolist()
+            methods[method]["standings"] = dict(zip(standing_names, shares, strict=True))
+    return {
+        "hidden": "test" if "test" in graph else "halves of validation",
+        "num_hidden": sum(len(part.hidden) for part in parts),
+        "num_lists": len(parts),
+        "seed": seed,
+        "methods": methods,
+        "by_relation": _count_by_relation(parts, graph.relations.ids),
+        **_measure_chances(parts),
+    }
+
+
+def measure_part(rest: KnowledgeGraph, hidden: np.ndarray, completion: Completion, seed: int = 42) -> Part:
+    """Compares a completion with the links that were hidden from it.
+
+    Args:
+        rest: The graph that was completed.
+        hidden: The hidden links, int64 of shape (h, 3), distinct, none of them in `rest`.
+        completion: The completion.
+        seed: Seed of the order of equal frequencies.
+    """
+    links = KnownTriplets(hidden, rest.num_entities, rest.num_relations)
+    triplets, count = completion.suggestions.triplets, max(DEPTHS)
+    by_score = np.argsort(-np.fmax(*completion.suggestions.log_probabilities.T), kind="stable")
+    chosen = {"list": completion.listed[:count], "score": by_score[~rest.known.contains(triplets[by_score])][:count]}
+    listed = {method: triplets[positions] for method, positions in chosen.items()}
+    listed["frequency"] = list_by_frequency(completion.queries, completion.slots, rest, count, seed)
+    chances = completion.probabilities
+    if chances is not None:
+        chances = np.minimum(chances * (len(hidden) / len(rest.index_splits("validation"))), 1)
+    return Part(
+        hidden,
+        listed,
+        {method: links.contains(some) for method, some in listed.items()},
+        {method: completion.standings[positions] for method, positions in chosen.items()},
+        chances,
+        links.contains(triplets),
+    )
+
+
+def list_by_frequency(
+    queries: np.ndarray, slots: np.ndarray, graph: KnowledgeGraph, count: int, seed: int = 42
+) -> np.ndarray:
+    """Lists the links that queries make with the entities that stand most often in the slot that they ask for.
+
+    Args:
+        queries: Int of shape (q, 3).
+        slots: 0 or 2 for each of them, int of shape (q,).
+        graph: The graph, whose training triplets are counted, and whose links are left out.
+        count: The length of the list, which is shorter only if there are no more answers.
+        seed: Seed of the order of equal frequencies.
+
+    Returns:
+        Int64 of shape (m, 3), distinct.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(queries))
+    queries, slots = queries[order].astype(np.int64), slots[order]
+    frequencies = EntityFrequencies(graph.known_in_train.triplets(), graph.num_entities)
+    asked = np.unique(np.stack([slots, queries[:, 1]], axis=1), axis=0)
+    answers = [np.empty((0, 4), dtype=np.int64)]
+    for slot, relation in asked.tolist():
+        entities, counts = frequencies.of_relation(slot, relation)
+        answers.append(
+            np.stack([np.full(len(entities), slot), np.full(len(entities), relation), entities, counts], axis=1)
+        )
+    table = rng.permutation(np.concatenate(answers).astype(np.int64))
+    listed = np.empty((0, 3), dtype=np.int64)
+    for slot, relation, entity, _ in table[np.argsort(-table[:, 3], kind="stable")].tolist():
+        made = queries[(slots == slot) & (queries[:, 1] == relation)]
+        made[:, slot] = entity
+        listed = np.concatenate([listed, made[~graph.known.contains(made)]])
+        listed = listed[np.sort(np.unique(listed, axis=0, return_index=True)[1])]
+        if len(listed) >= count:
+            break
+    return listed[:count]
+
+
+def count_hits(parts: Sequence[Part], method: str, depth: int) -> dict[str, float]:
+    """Counts the hidden links among the first ones of lists.
+
+    Args:
+        parts: The lists.
+        method: Which list of them, of `METHODS`.
+        depth: The number of links of each list that count, at most 1,000.
+
+    Returns:
+        `listed` and `hits`, of all lists; `precision`, the share of hits in what is listed; and `recall`, the share of
+        the hidden links that are hits.
+    """
+    listed = sum(len(part.is_hit[method][:depth]) for part in parts)
+    hits = int(sum(part.is_hit[method][:depth].sum() for part in parts))
+    num_hidden = sum(len(part.hidden) for part in parts)
+    return {"listed": listed, "hits": hits, "precision": hits / max(1, listed), "recall": hits / max(1, num_hidden)}
+
+
+def _count_by_relation(parts: Sequence[Part], ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the rows of relations with hidden links, those with the most first."""
+
+    def count(some: list[np.ndarray]) -> np.ndarray:
+        return np.bincount(np.concatenate(some), minlength=len(ids))
+
+    hidden = count([part.hidden[:, 1] for part in parts])
+    counts = {}
+    for depth in DEPTHS:
+        relations = [part.listed["list"][:depth, 1] for part in parts]
+        hits = [part.is_hit["list"][:depth] for part in parts]
+        counts[depth] = count(relations), count([own[hit] for own, hit in zip(relations, hits, strict=True)])
+    return [
+        {
+            "relation": ids[relation],
+            "hidden": int(hidden[relation]),
+            "listed": {str(depth): int(counts[depth][0][relation]) for depth in DEPTHS},
+            "hits": {str(depth): int(counts[depth][1][relation]) for depth in DEPTHS},
+        }
+        for relation in np.argsort(-hidden, kind="stable")[: int((hidden > 0).sum())].tolist()
+    ]
+
+
+def _measure_chances(parts: Sequence[Part]) -> dict[str, Any]:
+    """Returns `reliability` and `reliability_of_first`."""
+    known = [(part.chances, part.is_hidden) for part in parts if part.chances is not None and len(part.chances)]
+    if not known:
+        return {"reliability": None, "reliability_of_first": None}
+    firsts = [np.argsort(-chances, kind="stable")[: max(DEPTHS)] for chances, _ in known]
+    first = [(chances[some], hidden[some]) for (chances, hidden), some in zip(known, firsts, strict=True)]
+    return {
+        name: reliability_curve(*(np.concatenate(arrays) for arrays in zip(*own, strict=True))).to_dict()
+        for name, own in (("reliability", known), ("reliability_of_first", first))
+    }
+
+
+def describe_evaluation(results: Mapping[str, Any]) -> list[str]:
+    """Returns the lines of the printed table.
+
+    Args:
+        results: What `evaluate_completion` returned.
+    """
+    lists = "" if results["num_lists"] == 1 else f", in {results['num_lists']} lists, which the counts add up"
+    lines = [f"{results['num_hidden']:,} hidden links ({results['hidden']}{lists})"]
+    head = "".join(f"{f'first {depth:,}':>24}" for depth in DEPTHS)
+    lines += [
+        f"{'':20}{head}",
+        f"{'':20}{'hits  precision  recall':>24}" + f"{'hits  precision  recall':>24}" * (len(DEPTHS) - 1),
+    ]
+    for method, title in METHODS.items():
+        cells = [results["methods"][method]["depths"][str(depth)] for depth in DEPTHS]
+        lines.append(
+            f"{title:20}" + "".join(f"{c['hits']:>6,}{c['precision']:>10.3f}{c['recall']:>8.3f}" for c in cells)
+        )
+    shares = results["methods"]["list"]["standings"]
+    lines.append("the list is " + ", ".join(f"{share:.0%} {name}" for name, share in shares.items() if share))
+    if results["reliability"] is None:
+        lines.append("no probability, and so no calibration error")
+    else:
+        ece = [results[name]["ece"] for name in ("reliability", "reliability_of_first")]
+        lines.append(f"ECE {ece[0]:.3f} of all suggestions, {ece[1]:.3f} of the {max(DEPTHS):,} highest probabilities")
+    return lines
