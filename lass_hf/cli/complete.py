@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="suggestions of a query that has one answer, as a rule; others get more (default: %(default)s)",
     )
     parser.add_argument(
-        "--per_relation", type=positive, metavar="N", help="suggestions of a relation (default: a quarter of --max)"
+        "--per_relation", type=positive, metavar="N", help="suggestions of a relation (default: no limit)"
     )
     parser.add_argument(
         "--max", type=positive, default=10_000, metavar="N", help="suggestions in all (default: %(default)s)"

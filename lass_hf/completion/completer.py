@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
-from functools import partial
-from math import ceil
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .answering import answer_queries
 from .link_features import LinkFeatures
 from .measuring import Completion
-from .ordering import order_suggestions
+from .ordering import order_suggestions, usual_answers
 from .probabilities import LinkCalibration, fit_link_calibration
 from .queries import choose_queries, observed_ranges
 from .standing import IMPLIED, NEW, REVERSE, STANDINGS, Standings
@@ -51,8 +50,8 @@ class CompletionSettings:
         side: "both", or what is asked for alone: "heads" or "tails".
         any_candidate: Whether any entity may be an answer, and not only those that the relation has on that side.
         per_query: The most suggestions of a query that has one answer, as a rule; others get more.
-        per_relation: The most suggestions of a relation; None for a quarter of the list, or twice its share of the
-            relations that are asked for, if that is more.
+        per_relation: The most suggestions of a relation; None for no limit, but that a relation with much of the list
+            gives way to others.
         most: The most suggestions in all.
         seed: Seed of all random numbers.
     """
@@ -101,15 +100,14 @@ class CompletionResult:
     Attributes:
         completion: All suggestions, with their standings and probabilities.
         answers: The answers to the queries, of which they are made.
-        listed: The list, in its order: int64 of shape (m,), positions in `completion.suggestions`.
-        implied: What the facts imply or have reversed, the best first: positions.
+        implied: What the facts imply or have reversed, the best first, at most as many as the list may have: int64 of
+            shape (m,), positions in `completion.suggestions`.
         calibration: What probabilities are computed by, or None.
         no_probability: Why there are no probabilities and how to get them, or None.
     """
 
     completion: Completion
     answers: Answers
-    listed: np.ndarray
     implied: np.ndarray
     calibration: LinkCalibration | None
     no_probability: str | None
@@ -121,7 +119,7 @@ class CompletionResult:
         return {
             "queries": len(self.completion.queries),
             "suggestions": len(self.completion.suggestions),
-            "listed": len(self.listed),
+            "listed": len(self.completion.listed),
             "implied": len(self.implied),
             "by_standing": dict(zip(STANDINGS, by_standing, strict=True)),
         }
@@ -169,6 +167,11 @@ class GraphCompleter:
         self.evidence = choose_evidence(
             evidence, graph, model, processor, dtype, self.settings.seed, quiet, index_folder
         )
+
+    @cached_property
+    def standings(self) -> Standings:
+        """Classifies suggestions against the facts."""
+        return Standings(self.facts)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -218,7 +221,7 @@ class GraphCompleter:
             self.quiet,
         )
         suggestions = Suggestions.from_answers(answers)
-        standings = Standings(self.facts).classify(suggestions.triplets)
+        standings = self.standings.classify(suggestions.triplets)
         rules = None
         if bound is not None and self.evidence is not None and "rules" in bound.kinds:
             own = self.evidence.renumber(graph).rules
@@ -228,8 +231,7 @@ class GraphCompleter:
         probabilities = None if calibration is None else calibration(features, suggestions, standings)
         listed, implied = self._order(graph, suggestions, standings, probabilities)
         completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
-        most = self.settings.most
-        return CompletionResult(completion, answers, listed[:most], implied[:most], calibration, lack), bound
+        return CompletionResult(completion, answers, implied, calibration, lack), bound
 
     def _bind(self, graph: KnowledgeGraph) -> tuple[CandidateScorer, EntityIndex | None, BoundEvidence | None]:
         """Returns what scores candidates, the text vectors of all entities, and the evidence."""
@@ -262,11 +264,15 @@ class GraphCompleter:
         is_open = ~graph.known.contains(suggestions.triplets)
         is_apart = np.isin(standings, (IMPLIED, REVERSE))
         rows, apart = np.flatnonzero(is_open & ~is_apart), np.flatnonzero(is_open & is_apart)
-        per_relation = self.settings.per_relation
-        if per_relation is None:
-            per_relation = ceil(self.settings.most * max(1 / 4, 2 / len(self.relations)))
-        order = order_suggestions(suggestions.triplets[rows], scores[rows], None, self.settings.per_query, per_relation)
-        return rows[order], apart[np.argsort(-scores[apart], kind="stable")]
+        order = order_suggestions(
+            suggestions.triplets[rows],
+            scores[rows],
+            self.settings.most,
+            self.settings.per_query,
+            self.settings.per_relation,
+            usual_answers(self.facts),
+        )
+        return rows[order], apart[np.argsort(-scores[apart], kind="stable")][: self.settings.most]
 
 
 def _has_links_of_fit(graph: KnowledgeGraph, other: KnowledgeGraph) -> bool:

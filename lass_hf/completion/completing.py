@@ -20,7 +20,7 @@ from .completion_files import PROGRESS_FOLDER, only_completion, write_completion
 from .measuring import evaluate_completion
 from .reasons import write_reasons
 from .report import count_by_relation, render_completion
-from .standing import STANDINGS, Standings
+from .standing import STANDINGS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,6 +92,10 @@ def complete_graph(
         if processes().is_main_process:
             name = model_name or (model.name_or_path if model is not None else None) or ""
             settings_shown = {"evidence": ",".join(bound.kinds) if bound is not None else "text", **identity}
+            found = result.completion
+            relations = count_by_relation(
+                found.suggestions.triplets[:, 1], found.listed, found.probabilities, graph.relations
+            )
             content = {
                 "metrics": {name: count for name, count in result.counts.items() if name != "by_standing"},
                 "task": "completion",
@@ -100,11 +104,11 @@ def complete_graph(
                 "identity": identity,
                 "settings": settings_shown,
                 "counts": result.counts,
-                "relations": count_by_relation(result.completion, graph, STANDINGS),
+                "relations": relations,
                 "calibration": None if result.calibration is None else result.calibration.to_dict(),
                 "no_probability": result.no_probability,
             }
-            listed = judge(graph, result, result.listed, completer, bound)
+            listed = judge(graph, result, result.completion.listed, completer, bound)
             implied = judge(graph, result, result.implied, completer, None)
             metadata = FileMetadata(
                 model=name,
@@ -138,7 +142,8 @@ def judge(
     import pyarrow as pa
 
     some, standings = result.completion.suggestions.select(positions), result.completion.standings[positions]
-    reasons = [[why] if why else [] for why in Standings(completer.facts).because(some.triplets, standings, graph)]
+    why = completer.standings.because(some.triplets, standings, graph.entities, graph.relations)
+    reasons = [[sentence] if sentence else [] for sentence in why]
     if bound is not None:
         more = write_reasons(some.triplets, bound, result.answers)
         reasons = [own + others for own, others in zip(reasons, more, strict=True)]
