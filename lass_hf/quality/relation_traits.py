@@ -13,8 +13,8 @@ from ..structure.facts import Facts
 from ..structure.relation_patterns import find_mirrors
 from .regularities import LEAST_CASES, PairCounts, find_transitive
 
-# The share of the cases that must hold before a rule counts. A graph out of which a tenth was held shows at most .9 of a
-# rule without exceptions, and one of whose links a fifth is missing .8.
+# The share of the cases that must hold before a rule counts. A graph out of which a tenth was held shows at most .9 of
+# a rule without exceptions, and one of whose links a fifth is missing .8.
 CERTAIN = 0.75
 FUNCTIONAL = 0.95  # The share of the entities that must have a single value, one more of each kind assumed.
 MOST_CYCLIC = 0.01  # The share of the facts of an acyclic relation that may be on a cycle: errors of the graph.
