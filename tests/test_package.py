@@ -242,7 +242,6 @@ def test_module_imports_declared_dependencies_only(module):
         "formats/obo": "obo",
         "writers/rdf": "rdf",
         "analysis/plots": "plots",
-        "analysis/html_pages": "plots",
         "scoring/faiss_index": "faiss",
         "web/connections": "serve",
         "training/checkpoints": "peft",

@@ -7,11 +7,11 @@ offline.
 
 import base64
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..writers.pages import render_page
 from .attention import SEGMENTS, TripletAttention
 
 
@@ -30,7 +30,7 @@ def render_report(analysis: Mapping[str, Any], metadata: Mapping[str, Any], imag
         name: {"content": base64.b64encode(content).decode(), "width": _width(content)}
         for name, content in images.items()
     }
-    return _render("analysis.html", analysis=analysis, metadata=metadata, images=inlined, segments=SEGMENTS)
+    return render_page("analysis.html", analysis=analysis, metadata=metadata, images=inlined, segments=SEGMENTS)
 
 
 def render_attention(attention: TripletAttention, triplet: Mapping[str, str]) -> str:
@@ -50,16 +50,9 @@ def render_attention(attention: TripletAttention, triplet: Mapping[str, str]) ->
         "layer": attention.layer,
         "num_layers": attention.num_layers,
     }
-    return _render("attention.html", data=data, triplet=triplet, segments=SEGMENTS)
+    return render_page("attention.html", data=data, triplet=triplet, segments=SEGMENTS)
 
 
 def _width(png: bytes) -> int:
     """Returns the width of an image in CSS pixels: plots have 144 pixels per inch, and a page has 96."""
     return int.from_bytes(png[16:20]) * 96 // 144
-
-
-def _render(template: str, **values: Any) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    loader = FileSystemLoader(Path(__file__).parents[1] / "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(template).render(values)

@@ -244,7 +244,7 @@ def describe_evaluation(results: Mapping[str, Any]) -> list[str]:
     Args:
         results: What `evaluate_completion` returned.
     """
-    lists = "" if results["num_lists"] == 1 else f", in {results['num_lists']} lists, which the counts add up"
+    lists = "" if results["num_lists"] == 1 else f", in {results['num_lists']} lists whose counts add up"
     lines = [f"{results['num_hidden']:,} hidden links ({results['hidden']}{lists})"]
     head = "".join(f"{f'first {depth:,}':>24}" for depth in DEPTHS)
     lines += [

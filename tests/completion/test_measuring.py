@@ -148,17 +148,16 @@ def test_a_short_list_has_the_precision_of_what_it_lists():
 
 def test_the_floor_lists_the_most_frequent_answers_of_each_slot():
     graph, complete, *_ = make_case("test")
-    completion = complete(graph)
-    listed = list_by_frequency(completion.queries, completion.slots, graph, 400)
-    assert len(as_set(listed)) == len(listed) == 400
-    assert not graph.known.contains(listed).any()
-    train = graph["train"].triplets.tolist()
+    queries, slots = complete(graph).queries[:300], complete(graph).slots[:300]
+    listed = list_by_frequency(queries, slots, graph, 400)
+    known, train = as_set(graph.known.triplets()), graph["train"].triplets.tolist()
+    assert len(as_set(listed) - known) == len(listed) == 400
     counts = [Counter((row[1], row[slot]) for row in train) for slot in (0, 2)]
     possible = Counter()
-    for (head, relation, tail), slot in zip(completion.queries.tolist(), completion.slots.tolist(), strict=True):
+    for (head, relation, tail), slot in zip(queries.tolist(), slots.tolist(), strict=True):
         for (asked, answer), count in counts[slot // 2].items():
             made = (answer, relation, tail) if slot == 0 else (head, relation, answer)
-            if asked == relation and not graph.known.contains(np.array([made]))[0]:
+            if asked == relation and made not in known:
                 possible[made] = max(possible[made], count)
     expected = sorted(possible.values(), reverse=True)[:400]
     assert [possible[tuple(row)] for row in listed.tolist()] == expected
