@@ -23,9 +23,9 @@ from ..evaluation.triplet_classification import evaluate_triplet_classification
 from ..evidence.choosing import choose_evidence, make_ranking_scorer
 from ..evidence.evidence_files import evidence_fingerprint
 from ..evidence.fused_evidence import FusedEvidence
+from ..scoring.chunk_progress import remove_progress
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.atomic_files import write_whole
-from ..utils.chunk_progress import remove_progress
 from ..utils.distributed import processes
 from ..utils.fingerprints import model_fingerprint
 from ..utils.result_files import read_results, write_results

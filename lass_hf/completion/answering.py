@@ -18,7 +18,7 @@ from ..core.known_triplets import KnownTriplets
 from ..core.vocabulary import SLOT_NAMES
 from ..prediction.top_predictions import known_positions
 from ..scoring.candidate_scores import CandidateScorer
-from ..utils.chunk_progress import ChunkProgress, share_chunks
+from ..scoring.chunk_progress import ChunkProgress, share_chunks
 from ..utils.distributed import processes
 from .suggestions import Answers
 

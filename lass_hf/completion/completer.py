@@ -20,11 +20,11 @@ from ..evidence.choosing import EvidenceChoice, choose_evidence
 from ..evidence.evidence_files import evidence_fingerprint
 from ..prediction.name_resolver import NameResolver
 from ..scoring.candidate_scores import CandidateScorer, make_candidate_scorer, make_candidate_vectors
+from ..scoring.chunk_progress import ChunkProgress
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
 from ..structure.rule_scores import RuleScorer
-from ..utils.chunk_progress import ChunkProgress
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .answering import answer_queries
 from .link_features import LinkFeatures

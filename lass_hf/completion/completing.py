@@ -11,7 +11,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evidence.bound_evidence import BoundEvidence
 from ..evidence.choosing import EvidenceChoice
-from ..utils.chunk_progress import ChunkProgress
+from ..scoring.chunk_progress import ChunkProgress
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint
 from ..writers.judged_triplets import FileMetadata, judged_triplets

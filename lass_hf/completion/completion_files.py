@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LassError
+from ..scoring.chunk_progress import differences, remove_progress
 from ..utils.atomic_files import lock_file, write_whole
 from ..utils.checked_files import check_types
-from ..utils.chunk_progress import differences, remove_progress
 from ..utils.distributed import processes
 from ..utils.result_files import read_results, write_results
 from ..writers.judged_triplets import FileMetadata

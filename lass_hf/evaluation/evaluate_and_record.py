@@ -18,9 +18,9 @@ from ..evidence.evidence_files import evidence_fingerprint
 from ..evidence.fused_evidence import FusedEvidence
 from ..evidence.report import describe_evidence, report_evidence
 from ..hub.card_files import add_evaluation
+from ..scoring.chunk_progress import remove_progress
 from ..scoring.index_building import find_index_folder_for_graph
 from ..scoring.precision import DTYPES
-from ..utils.chunk_progress import remove_progress
 from ..utils.console import check_writable, print_metrics, report
 from ..utils.distributed import processes
 from ..utils.environment import command_line, environment

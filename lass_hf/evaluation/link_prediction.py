@@ -20,8 +20,8 @@ from ..core.vocabulary import SLOT_NAMES
 from ..evidence.choosing import EvidenceChoice, choose_evidence, make_ranking_scorer
 from ..evidence.evidence_files import evidence_fingerprint
 from ..scoring.candidate_scores import CandidateScorer
+from ..scoring.chunk_progress import ChunkProgress, share_chunks
 from ..scoring.triplet_scorer import TripletScorer
-from ..utils.chunk_progress import ChunkProgress, share_chunks
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
 from .ranking_result import RankingResult, are_possible_ranks

@@ -19,8 +19,8 @@ from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
 from ..evidence.choosing import EvidenceChoice, choose_evidence, make_ranking_scorer
 from ..evidence.evidence_files import evidence_fingerprint
+from ..scoring.chunk_progress import ChunkProgress, share_chunks
 from ..scoring.triplet_scorer import TripletScorer
-from ..utils.chunk_progress import ChunkProgress, share_chunks
 from ..utils.distributed import place, processes, sum_over_processes
 from ..utils.fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
 from .link_prediction import choose_triplets

@@ -12,8 +12,8 @@ from lass_hf.completion.answering import MOST_MARGIN, answer_queries, top_of_row
 from lass_hf.completion.queries import choose_queries, observed_ranges
 from lass_hf.core.errors import LassError, NonFiniteError
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
+from lass_hf.scoring.chunk_progress import ChunkProgress
 from lass_hf.structure.facts import Facts
-from lass_hf.utils.chunk_progress import ChunkProgress
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_the_chunks_of_two_processes_give_the_same_answers(graph, asked, tmp_pat
     score = Table.random(graph)
     expected = answer(graph, score, asked)
     for number in (0, 1):  # each works on its own half; the second run of the first one finds both
-        monkeypatch.setattr("lass_hf.utils.chunk_progress.processes", lambda number=number: OneOfTwo(number))
+        monkeypatch.setattr("lass_hf.scoring.chunk_progress.processes", lambda number=number: OneOfTwo(number))
         answer(graph, score, asked, progress=ChunkProgress(tmp_path / str(number), {}))
         (tmp_path / str(number) / f"process-{number}.jsonl").rename(tmp_path / f"process-{number}.jsonl")
     monkeypatch.undo()

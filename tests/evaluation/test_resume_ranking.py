@@ -19,10 +19,10 @@ from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate
 from lass_hf.core.architectures import CrossEncoder
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation.link_prediction import rank_split
+from lass_hf.scoring import chunk_progress
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
+from lass_hf.scoring.chunk_progress import ChunkProgress, remove_progress
 from lass_hf.scoring.triplet_scorer import TripletScorer
-from lass_hf.utils import chunk_progress
-from lass_hf.utils.chunk_progress import ChunkProgress, remove_progress
 
 SLOTS = (0, 2, 1)
 

@@ -17,9 +17,9 @@ from torch.utils.data import BatchSampler, SequentialSampler
 
 from lass_hf import KnowledgeGraph
 from lass_hf.cli.commands import main
+from lass_hf.scoring.chunk_progress import DIGEST_SIZE, ChunkProgress, _with_digest
 from lass_hf.training.in_batch_candidates import gather_candidates
 from lass_hf.training.samplers import SharedBatches
-from lass_hf.utils.chunk_progress import DIGEST_SIZE, ChunkProgress, _with_digest
 from lass_hf.utils.console import first_to_fail
 
 ROOT = Path(__file__).parents[2]
@@ -298,7 +298,7 @@ KILLED = """
 import os, signal, sys
 from lass_hf.cli.commands import main
 from lass_hf.utils.distributed import processes
-from lass_hf.utils.chunk_progress import ChunkProgress
+from lass_hf.scoring.chunk_progress import ChunkProgress
 
 record, done = ChunkProgress.record, []
 

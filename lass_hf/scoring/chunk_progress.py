@@ -15,8 +15,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..core.errors import LassError
-from .distributed import processes, sum_over_processes
-from .fingerprints import digest
+from ..utils.distributed import processes, sum_over_processes
+from ..utils.fingerprints import digest
 
 Chunk = tuple[int, int]  # slot, number of the chunk among those of the slot
 IsPossible = Callable[[np.ndarray], bool]

@@ -7,7 +7,7 @@ import pytest
 
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation.ranking_result import are_possible_ranks
-from lass_hf.utils.chunk_progress import ChunkProgress, remove_progress
+from lass_hf.scoring.chunk_progress import ChunkProgress, remove_progress
 
 IDENTITY = {"model": "a1", "split": "test", "limit": None, "slots": (0, 2)}
 CHUNKS = {
