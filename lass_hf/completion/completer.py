@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,12 @@ from ..evidence.building import refit_evidence
 from ..evidence.choosing import EvidenceChoice, choose_evidence
 from ..evidence.evidence_files import evidence_fingerprint
 from ..prediction.name_resolver import NameResolver
-from ..scoring.candidate_scores import CandidateScorer, make_candidate_scorer, make_candidate_vectors
+from ..scoring.candidate_scores import (
+    CandidateScorer,
+    make_candidate_vectors,
+    scorer_from_index,
+    scorer_from_triplets,
+)
 from ..scoring.chunk_progress import ChunkProgress
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
@@ -158,7 +163,8 @@ class GraphCompleter:
         self.graph, self.settings, self.quiet = graph, settings or CompletionSettings(), quiet
         self.facts = training_facts(graph)
         self.relations, self.entities = self.settings.numbers(graph)
-        self.scorer, self._index_folder = None, index_folder
+        self._index_folder = index_folder
+        self.scorer: TripletScorer | None = None
         self._chunk_size = BiEncoder.candidates_per_chunk
         if model is not None and processor is not None:
             _check_model_is_of(processor, graph)
@@ -238,9 +244,10 @@ class GraphCompleter:
         evidence, scorer = self.evidence, self.scorer
         if evidence is None:
             assert scorer is not None
-            index = build_entity_index(scorer, self._index_folder, self.quiet) if scorer.is_bi_encoder else None
-            make_vectors = partial(make_candidate_vectors, scorer, index, graph)
-            return make_candidate_scorer(scorer, graph, (0, 2), make_vectors), index, None
+            if not scorer.is_bi_encoder:
+                return scorer_from_triplets(scorer.score), None, None
+            index = build_entity_index(scorer, self._index_folder, self.quiet)
+            return scorer_from_index(scorer, make_candidate_vectors(scorer, index, graph)), index, None
         if not _has_links_of_fit(graph, self.graph):
             (evidence,) = refit_evidence(
                 evidence, graph, [evidence.kinds], scorer, self.settings.seed, self.quiet, self._index_folder

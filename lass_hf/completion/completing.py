@@ -1,6 +1,7 @@
 """`complete_graph`: the missing links of a whole graph, as a folder with a list that people review."""
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,8 @@ def complete_graph(
             logger.warning("%s", result.no_probability)
         if processes().is_main_process:
             name = model_name or (model.name_or_path if model is not None else None) or ""
-            settings_shown = {"evidence": ",".join(bound.kinds) if bound is not None else "text", **identity}
+            kinds = ",".join(bound.kinds) if bound is not None else "text"
+            shown = {"evidence": kinds, "dtype": dtype, **asdict(completer.settings)}
             found = result.completion
             relations = count_by_relation(
                 found.suggestions.triplets[:, 1], found.listed, found.probabilities, graph.relations
@@ -102,7 +104,7 @@ def complete_graph(
                 "model": name,
                 "graph": graph_name,
                 "identity": identity,
-                "settings": settings_shown,
+                "settings": shown,
                 "counts": result.counts,
                 "relations": relations,
                 "calibration": None if result.calibration is None else result.calibration.to_dict(),
@@ -115,7 +117,7 @@ def complete_graph(
                 graph=graph_name,
                 model_revision=None if model is None else getattr(model.config, "_commit_hash", None),
                 graph_digest=graph_fingerprint(graph),
-                settings=settings_shown,
+                settings=shown,
             )
             page = render_completion(content, listed.slice(0, 100).to_pylist())
             write_completion(output, listed, implied, page, metadata, content)
