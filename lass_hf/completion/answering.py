@@ -74,7 +74,7 @@ def answer_queries(
             started, own = time.perf_counter(), queries[rows_of_chunk[chunk]]
             allowed = candidates if ranges is None else ranges.get((slot, int(own[0, 1])), candidates[:0])
             values = _answer(score_candidates, known, candidates, own, slot, allowed, per_query)
-            tell(bar, time.perf_counter() - started)
+            tell(bar, (time.perf_counter() - started) / len(own))
             bar.update(len(own))
             return values
 
@@ -110,16 +110,16 @@ def _chunks(queries: np.ndarray, slots: np.ndarray, slot: int, size: int) -> lis
 def _estimate(
     queries: np.ndarray, num_chunks: int, progress: ChunkProgress | None, quiet: bool
 ) -> Callable[[tqdm, float], None]:
-    """Returns what takes the seconds of chunks, and says after the first how long the rest will take."""
+    """Returns what takes the seconds of a query, and says after the first chunk how long the rest will take."""
     done = 0 if progress is None else len(progress.finished)
-    rounds = -(-(num_chunks - done) // processes().num_processes)
+    left = len(queries) * (1 - done / max(1, num_chunks)) / processes().num_processes
     told = quiet or not processes().is_main_process
 
     def tell(bar: tqdm, seconds: float) -> None:
         nonlocal told
         if not told:
             told = True
-            rest = timedelta(seconds=round(rounds * seconds))
+            rest = timedelta(seconds=round(left * seconds))
             before = f" ({done:,} are finished)" if done else ""
             text = f"{len(queries):,} queries in {num_chunks:,} chunks{before}: about {rest}, by the time of the first"
             bar.write(text, file=sys.stderr)
