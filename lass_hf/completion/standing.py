@@ -20,11 +20,9 @@ How often a rule has to hold is in `quality.relation_traits`.
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from ..core.known_triplets import KnownTriplets
 from ..core.vocabulary import Vocabulary
-from ..quality.relation_traits import Implication, RelationTraits, find_traits
+from ..quality.consequences import Consequences
 from ..structure.facts import Facts
 from ..structure.reachability import is_reached, share_others
 from .standing_words import StandingWords
@@ -44,17 +42,12 @@ class Standings:
 
     Attributes:
         facts: The facts.
-        known: The index of the facts.
         traits: What the facts show about the relations.
     """
 
     def __init__(self, facts: Facts):
-        self.facts = facts
-        self.traits: RelationTraits = find_traits(facts)
-        self.known = KnownTriplets(facts.triplets, facts.num_entities, facts.num_relations)
-        order = np.argsort(facts.triplets[:, 1], kind="stable")
-        self._by_relation = facts.triplets[order]
-        self._starts = np.searchsorted(self._by_relation[:, 1], np.arange(facts.num_relations + 1))
+        self._consequences = Consequences(facts)
+        self.facts, self.traits = facts, self._consequences.traits
 
     def classify(self, triplets: np.ndarray) -> np.ndarray:
         """Returns the standing of each triplet.
@@ -66,7 +59,7 @@ class Standings:
             Int8 of shape (n,): positions in `STANDINGS`.
         """
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
-        codes = np.where(self.known.contains(triplets), KNOWN, NEW).astype(np.int8)
+        codes = np.where(self._consequences.known.contains(triplets), KNOWN, NEW).astype(np.int8)
         for code, holds in (
             (IMPLIED, self._is_implied),
             (REVERSE, self._is_reverse),
@@ -94,12 +87,12 @@ class Standings:
         Returns:
             A sentence for each triplet; "" for those that are new or known.
         """
-        words = StandingWords(self, entities, relations)
+        words = StandingWords(self._consequences, entities, relations)
         rows = zip(triplets.tolist(), codes.tolist(), strict=True)
         return [words.explain(triplet, STANDINGS[code]) for triplet, code in rows]
 
     def _is_implied(self, triplets: np.ndarray) -> np.ndarray:
-        found = self._is_implied_by_one(triplets)
+        found = self._consequences.follow_from_one(triplets)
         for relation in np.unique(triplets[:, 1]).tolist():
             upwards, is_transitive = self.traits.parents[relation], self.traits.transitive_shares[relation] > 0
             own = np.flatnonzero((triplets[:, 1] == relation) & ~found) if upwards >= 0 or is_transitive else []
@@ -108,56 +101,15 @@ class Standings:
             heads, _, tails = triplets[own].T
             if upwards >= 0:  # The search goes to parents, of which there are fewer than children.
                 ends = (heads, tails) if upwards == relation else (tails, heads)
-                found[own] = is_reached(self.links(upwards), *ends)
+                found[own] = is_reached(self._consequences.links(upwards), *ends)
             else:
-                links = self.links(relation)
+                links = self._consequences.links(relation)
                 found[own] = share_others(links, links.T.tocsr(), heads, tails)
         return found
 
-    def _is_implied_by_one(self, triplets: np.ndarray) -> np.ndarray:
-        found = np.zeros(len(triplets), dtype=bool)
-        for one in self.traits.implications:
-            own = np.flatnonzero((triplets[:, 1] == one.head) & ~found)
-            found[own] = self.known.contains(self.body(one, triplets[own]))
-        return found
-
-    def body(self, one: Implication, triplets: np.ndarray) -> np.ndarray:
-        """Returns the triplets that would imply others, int64 of shape (n, 3).
-
-        Args:
-            one: The rule.
-            triplets: Int64 of shape (n, 3), of the relation of its head.
-        """
-        turned, relation = divmod(one.body, self.facts.num_relations)
-        bodies = triplets[:, ::-1].copy() if turned else triplets.copy()
-        bodies[:, 1] = relation
-        return bodies
-
-    def links(self, directed: int) -> csr_array:
-        """Returns the links of a directed relation, and those that follow from one other fact.
-
-        Args:
-            directed: The directed relation.
-
-        Returns:
-            Float32 of shape (E, E), above 0 for each link from the row to the column.
-        """
-        turned, relation = divmod(directed, self.facts.num_relations)
-        links = self._edges(relation)
-        for one in self.traits.implications:
-            if one.head == relation:
-                body_turned, body = divmod(one.body, self.facts.num_relations)
-                links = links + (self._edges(body).T if body_turned else self._edges(body))
-        return (links.T if turned else links).tocsr()
-
-    def _edges(self, relation: int) -> csr_array:
-        heads, _, tails = self._by_relation[self._starts[relation] : self._starts[relation + 1]].T
-        shape = (self.facts.num_entities, self.facts.num_entities)
-        return csr_array((np.ones(len(heads), np.float32), (heads, tails)), shape=shape)
-
     def _is_reverse(self, triplets: np.ndarray) -> np.ndarray:
         turned = triplets[:, ::-1]
-        found = self.known.contains(turned) | self._is_implied_by_one(turned)
+        found = self._consequences.known.contains(turned) | self._consequences.follow_from_one(turned)
         return found & ~self.traits.is_symmetric[triplets[:, 1]]
 
     def _is_linked(self, triplets: np.ndarray) -> np.ndarray:
@@ -172,15 +124,15 @@ class Standings:
         heads, _, tails = triplets.T
         found = np.zeros(len(triplets), dtype=bool)
         for upwards in self.traits.parents[self.traits.parents >= 0].tolist() if len(triplets) else []:
-            links = self.links(upwards)
+            links = self._consequences.links(upwards)
             found |= share_others(links, links, heads, tails)
         return found & (heads != tails)
 
     def _is_conflict(self, triplets: np.ndarray) -> np.ndarray:
         shift, relations = self.facts.num_relations, triplets[:, 1]
         has_one_tail, has_one_head = (self.traits.functional_shares[relations + first] > 0 for first in (0, shift))
-        found = has_one_tail & (self.known.count(2, triplets) > 0)
-        found |= has_one_head & (self.known.count(0, triplets) > 0)
+        found = has_one_tail & (self._consequences.known.count(2, triplets) > 0)
+        found |= has_one_head & (self._consequences.known.count(0, triplets) > 0)
         return found | self._closes_cycle(triplets)
 
     def _closes_cycle(self, triplets: np.ndarray) -> np.ndarray:
@@ -191,7 +143,7 @@ class Standings:
             # The way leads from tail to head; where parents are fewer than children, it is walked towards them.
             turned = self.traits.parents[relation] >= self.facts.num_relations
             ends = (heads[own], tails[own]) if turned else (tails[own], heads[own])
-            found[own] |= is_reached(self.links(relation + turned * self.facts.num_relations), *ends)
+            found[own] |= is_reached(self._consequences.links(relation + turned * self.facts.num_relations), *ends)
         return found
 
     @cached_property
@@ -200,12 +152,16 @@ class Standings:
 
         One more fact that is so, and nine that are not, are assumed.
         """
-        sizes = np.diff(self._starts)
+        starts, sizes = self._consequences.starts, np.diff(self._consequences.starts)
         looked_at = np.minimum(sizes, FACTS_LOOKED_AT)
         relations = np.repeat(np.arange(len(sizes)), looked_at)
         within = np.arange(len(relations)) - np.repeat(np.cumsum(looked_at) - looked_at, looked_at)
-        facts = self._by_relation[self._starts[relations] + within * sizes[relations] // looked_at[relations]]
-        explained = self._is_implied_by_one(facts) | self._is_reverse(facts) | self.known.contains(facts[:, ::-1])
+        facts = self._consequences.by_relation[starts[relations] + within * sizes[relations] // looked_at[relations]]
+        explained = (
+            self._consequences.follow_from_one(facts)
+            | self._is_reverse(facts)
+            | self._consequences.known.contains(facts[:, ::-1])
+        )
         facts = facts[~explained]
         counts = np.bincount(facts[:, 1], minlength=len(sizes))
         return {

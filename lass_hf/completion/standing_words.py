@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.vocabulary import Vocabulary
+from ..quality.consequences import Consequences
 from ..quality.relation_traits import Implication
 from ..structure.reachability import find_way
 from ..structure.rule_words import fact_in_words, in_one_line
-
-if TYPE_CHECKING:
-    from .standing import Standings
 
 MOST_SHOWN = 4  # steps of a way
 
@@ -21,13 +18,13 @@ class StandingWords:
     """Writes a sentence for each standing but "new" and "known".
 
     Args:
-        standings: What classified the triplets.
+        consequences: The facts and what follows from one of them.
         entities: The entities of the graph.
         relations: The relations of the graph.
     """
 
-    def __init__(self, standings: "Standings", entities: Vocabulary, relations: Vocabulary):
-        self.standings, self.facts, self.traits = standings, standings.facts, standings.traits
+    def __init__(self, consequences: Consequences, entities: Vocabulary, relations: Vocabulary):
+        self.consequences, self.facts, self.traits = consequences, consequences.facts, consequences.traits
         self.entities, self.relations = entities, relations
 
     def explain(self, triplet: list[int], standing: str) -> str:
@@ -55,9 +52,12 @@ class StandingWords:
     def _fact(self, triplet: list[int]) -> tuple[list[int], Implication | None]:
         """Returns the fact that a triplet is, or that implies it, and what it implies it by."""
         row = np.array([triplet])
-        if not self.standings.known.contains(row)[0]:
+        if not self.consequences.known.contains(row)[0]:
             for one in self.traits.implications:
-                if one.head == triplet[1] and self.standings.known.contains(body := self.standings.body(one, row))[0]:
+                if (
+                    one.head == triplet[1]
+                    and self.consequences.known.contains(body := self.consequences.body(one, row))[0]
+                ):
                     return body[0].tolist(), one
         return triplet, None
 
@@ -84,9 +84,9 @@ class StandingWords:
         """Returns the facts that lead from one entity to another in words."""
         upwards = self.traits.parents[relation]
         if upwards in (-1, relation):
-            way = find_way(self.standings.links(relation), start, end)
+            way = find_way(self.consequences.links(relation), start, end)
         else:  # Parents are fewer than children.
-            way = find_way(self.standings.links(upwards), end, start)[::-1]
+            way = find_way(self.consequences.links(upwards), end, start)[::-1]
         steps = [self._words(self._fact([one, relation, other])[0]) for one, other in pairwise(way)]
         if len(steps) > MOST_SHOWN:
             steps = [*steps[: MOST_SHOWN - 1], f"so on to {steps[-1]}"]
@@ -105,7 +105,7 @@ class StandingWords:
     def _sibling(self, triplet: list[int]) -> str:
         head, _, tail = triplet
         for upwards in self.traits.parents[self.traits.parents >= 0].tolist():
-            links = self.standings.links(upwards)
+            links = self.consequences.links(upwards)
             one, other = (links.indices[links.indptr[x] : links.indptr[x + 1]] for x in (head, tail))
             for parent in np.intersect1d(one, other)[:1].tolist():
                 turned, relation = divmod(upwards, self.facts.num_relations)
@@ -118,7 +118,10 @@ class StandingWords:
     def _conflict(self, triplet: list[int]) -> str:
         relation, row = triplet[1], np.array([triplet])
         for slot, first, name, other in ((2, 0, "heads", "tail"), (0, self.facts.num_relations, "tails", "head")):
-            share, (_, values) = self.traits.functional_shares[relation + first], self.standings.known.values(slot, row)
+            share, (_, values) = (
+                self.traits.functional_shares[relation + first],
+                self.consequences.known.values(slot, row),
+            )
             if share > 0 and len(values):
                 fact = list(triplet)
                 fact[slot] = int(values[0])
