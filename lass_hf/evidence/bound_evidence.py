@@ -21,7 +21,7 @@ from ..structure.structural_vectors import StructuralVectors
 from ..utils.stopwatch import Stopwatch
 from .evidence_set import EvidenceSet, collect_evidence
 from .fusion import Fusion, QueryGroups
-from .graph_evidence import RuleEvidence
+from .graph_evidence import RuleEvidence, StructuralVectorEvidence
 from .text_evidence import TextVectorEvidence
 
 
@@ -273,16 +273,57 @@ class BoundEvidence:
             A sentence for each rule, such as "France borders Spain and Spain is in Europe (confidence 0.83)";
             none without rules, or for an entity that is new to the graph.
         """
-        is_new = max(int(query[2 - slot]), candidate) >= self.graph.num_entities
-        scorers = [one.scorer for one in self._set.others if isinstance(one, RuleEvidence)]
-        if not scorers or is_new:
+        triplet = np.array(query, dtype=np.int64)
+        triplet[slot] = candidate
+        rules = self.rules
+        if rules is None:
             return []
-        rules = scorers[0].rules
-        best_of_group: dict[int, tuple[int, tuple[int, ...]]] = {}
-        for position, path in scorers[0].firing(query, slot, candidate):
-            best_of_group.setdefault(int(rules.groups[position]), (position, path))
         names = self.graph.entities, self.graph.relations
         return [
             f"{reason_in_words(rules, position, path, *names)} (confidence {rules.confidences[position]:.2g})"
-            for position, path in list(best_of_group.values())[:most]
+            for position, path in self.firing_rules(triplet[None], slot)[0][:most]
         ]
+
+    @property
+    def rules(self) -> RuleSet | None:
+        """The rules; None without them."""
+        return next((one.scorer.rules for one in self._set.others if isinstance(one, RuleEvidence)), None)
+
+    def firing_rules(self, triplets: np.ndarray, slot: int) -> list[list[tuple[int, tuple[int, ...]]]]:
+        """Returns the rules that speak for triplets, of redundant ones only the best.
+
+        Args:
+            triplets: Int of shape (n, 3).
+            slot: The slot that is asked for, 0 or 2.
+
+        Returns:
+            For each triplet what `RuleScorer.firing` does; nothing for entities that are new to the graph.
+        """
+        found: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in triplets]
+        is_old = (triplets[:, [0, 2]] < self.graph.num_entities).all(axis=1)
+        for scorer in (one.scorer for one in self._set.others if isinstance(one, RuleEvidence)):
+            for relation in np.unique(triplets[is_old, 1]).tolist():
+                own = np.flatnonzero(is_old & (triplets[:, 1] == relation))
+                for row, firing in zip(own.tolist(), scorer.firing(triplets[own], slot), strict=True):
+                    best_of_group: dict[int, tuple[int, tuple[int, ...]]] = {}
+                    for position, path in firing:
+                        best_of_group.setdefault(int(scorer.rules.groups[position]), (position, path))
+                    found[row] = list(best_of_group.values())
+        return found
+
+    def entity_vectors(self, entities: np.ndarray) -> list[np.ndarray]:
+        """Returns the vectors of entities: of their texts, and of their structure, where there are such.
+
+        Args:
+            entities: Int of shape (n,).
+
+        Returns:
+            Float32 of shape (n, k), for each kind of vectors; 0 for an entity without one.
+        """
+        rows = torch.from_numpy(np.asarray(entities, dtype=np.int64))
+        vectors = []
+        for product in self._set.products:
+            if isinstance(product, (TextVectorEvidence, StructuralVectorEvidence)):
+                own = product.blocks[0][rows.to(product.blocks[0].device)].cpu().numpy()
+                vectors.append(own[:, :-1] if isinstance(product, TextVectorEvidence) else own)  # without its length
+        return vectors

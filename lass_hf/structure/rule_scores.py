@@ -147,24 +147,24 @@ class RuleScorer:
                     total[part] += np.bincount(owners[is_first], evidence[is_first] / 2, len(part)).astype(np.float32)
         return total
 
-    def firing(self, query: np.ndarray, slot: int, candidate: int) -> list[tuple[int, tuple[int, ...]]]:
-        """Returns the rules that speak for a candidate, the one that says most first.
+    def firing(self, triplets: np.ndarray, slot: int) -> list[list[tuple[int, tuple[int, ...]]]]:
+        """Returns the rules that speak for each triplet, the one that says most first.
 
         Args:
-            query: Int triplet of shape (3,).
+            triplets: Int of shape (n, 3), of one relation.
             slot: The slot that is asked for: 0 or 2.
-            candidate: The entity.
 
         Returns:
-            For each rule its position, and the entities that fulfil its body, one more than it has atoms: from x to y,
-            or x and d.
+            For each triplet a list of rules; for each rule its position, and the entities that fulfil its body, one
+            more than it has atoms: from x to y, or x and d.
         """
-        triplet = np.array(query, np.int64)[None]
-        triplet[0, slot] = candidate
-        _, positions, counts, entities = self._match(triplet, slot)
-        order = np.lexsort([positions, -self.weights[positions] * voices(counts)])
+        owners, positions, counts, entities = self._match(np.asarray(triplets, np.int64), slot)
+        order = np.lexsort([positions, -self.weights[positions] * voices(counts), owners])
         lengths = (self.rules.bodies[positions] >= 0).sum(axis=1)
-        return [(int(positions[one]), tuple(entities[one, : lengths[one] + 1].tolist())) for one in order]
+        found: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in triplets]
+        for one in order.tolist():
+            found[owners[one]].append((int(positions[one]), tuple(entities[one, : lengths[one] + 1].tolist())))
+        return found
 
     def _match(self, triplets: np.ndarray, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Finds the rules that fire for triplets of one relation, each left out of the facts.

@@ -201,7 +201,7 @@ def test_the_reasons_of_a_candidate_are_the_paths_that_hold():
     facts = graph_of_families()
     scorer = RuleScorer(find_rules(facts), facts)
     query = facts.triplets[facts.triplets[:, 1] == 2][-1]
-    position, way = scorer.firing(query, 2, int(query[2]))[0]
+    position, way = scorer.firing(query[None], 2)[0][0]
     body = scorer.rules.bodies[position]
     for relation, (one, other) in zip(body[body >= 0].tolist(), pairwise(way), strict=True):
         assert facts.adjacency[relation][[one], [other]] == 1
