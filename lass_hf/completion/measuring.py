@@ -3,7 +3,8 @@
 The graph that is completed does not have the hidden links. It has the links of the fit, which no list repeats.
 
 The chance that is measured is that of a suggestion to be a hidden link, with those of the fit among the suggestions, as
-links that are not hidden. So it is a fit's chance times the number of hidden links, over that of the fit.
+links that are not hidden. So it is a fit's chance times the number of hidden links, over that of the fit. Where as many
+are hidden as were fitted on, a sure suggestion has a chance of one half.
 """
 
 from collections.abc import Callable, Mapping, Sequence

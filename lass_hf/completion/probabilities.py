@@ -9,7 +9,7 @@ probabilities. It is fitted on sums that come from cross-validation, since those
 fitted on would promise too much.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -212,6 +212,8 @@ def fit_link_calibration(
     relations = some.triplets[:, 1]
     of_relation = csr_array((np.ones(len(rows)), (np.arange(len(rows)), relations)), (len(rows), graph.num_relations))
     design = hstack([np.stack([scales[name](values) for name, values in columns.items()], 1), of_relation], "csr")
+    fit_scaling: Callable[..., IsotonicScaling | PlattScaling]
+    fit_scaling = fit_isotonic if num_found >= LEAST_FOR_ISOTONIC else fit_platt
     sums, chances, folds = np.empty(len(rows)), np.empty(len(rows)), _choose_folds(pairs[rows], is_link[rows], rng)
     for fold in range(FOLDS):
         inside, outside = folds == fold, folds != fold
@@ -219,7 +221,7 @@ def fit_link_calibration(
         sums[inside] = design[inside] @ own + intercept
     for fold in range(FOLDS):
         inside, outside = folds == fold, folds != fold
-        chances[inside] = _fit_scaling(sums[outside], labels[outside], stands_for[outside])(sums[inside])
+        chances[inside] = fit_scaling(sums[outside], labels[outside], stands_for[outside])(sums[inside])
     report = {
         "num_links": len(held_out),
         "num_found": num_found,
@@ -237,7 +239,7 @@ def fit_link_calibration(
         intercept,
         own[len(scales) :],
         list(graph.relations.ids),
-        _fit_scaling(sums, labels, stands_for),
+        fit_scaling(sums, labels, stands_for),
         report,
     ), None
 
@@ -268,11 +270,6 @@ def _fit_weights(design: csr_array, labels: np.ndarray, stands_for: np.ndarray) 
 
     model = LogisticRegression(C=1.0, tol=1e-6, max_iter=1000).fit(design, labels, sample_weight=stands_for)
     return model.coef_[0], float(model.intercept_[0])
-
-
-def _fit_scaling(sums: np.ndarray, labels: np.ndarray, stands_for: np.ndarray) -> IsotonicScaling | PlattScaling:
-    is_enough = labels.sum() >= LEAST_FOR_ISOTONIC
-    return fit_isotonic(sums, labels, stands_for) if is_enough else fit_platt(sums, labels, stands_for)
 
 
 def _measure_relations(

@@ -47,8 +47,9 @@ def render_completion(content: Mapping[str, Any], suggestions: Sequence[Mapping[
 
     Args:
         content: What `completion.json` has: `settings` (names and values, shown as they are), `counts` (`queries`,
-            `suggestions`, `listed`, and `by_standing`: name -> number), `relations` (of `count_by_relation`),
-            `calibration` (`LinkCalibration.to_dict()`, or None) and `no_probability` (why there is none, or None).
+            `suggestions`, `listed`, perhaps `implied`, and `by_standing`: name -> number), `relations` (of
+            `count_by_relation`), `calibration` (`LinkCalibration.to_dict()`, or None) and `no_probability` (why there
+            is none, or None).
         suggestions: The list, or its beginning: dicts of ids (`head`, `relation`, `tail`), texts (`head_text`, ...),
             `probability` (or None), `score`, `kind` (the standing) and `reasons`. 100 are shown.
 

@@ -22,7 +22,12 @@ CALIBRATION = {
 
 
 def make_content(**changes):
-    counts = {"queries": 5000, "suggestions": 1000, "listed": 120, "by_standing": {"new": 800, "implied": 200}}
+    counts = {
+        "queries": 5000,
+        "suggestions": 1000,
+        "listed": 120,
+        "by_standing": {"new": 800, "known": 0, "implied": 200},
+    }
     relations = [
         {"relation": "r1", "text": "borders", "suggestions": 700, "listed": 100, "mean_probability": 0.25},
         {"relation": "r2", "text": "capital of", "suggestions": 300, "listed": 0, "mean_probability": None},
@@ -50,7 +55,8 @@ def words(page):
 
 def test_the_page_says_what_was_found_and_what_a_probability_is():
     text = words(render_completion(make_content(), make_rows(120)))
-    assert "5,000 queries gave 1,000 links that the graph does not have. 120 of them are on the list." in text
+    assert "5,000 queries gave 1,000 links that are no training triplets. 120 of them, which no other split" in text
+    assert "has either, are on the list." in text
     assert "graph my.ttl seed 42" in text
     assert "new 800 implied 200" in text
     assert "the chance that it is one of the links that were held out of training. It is a lower bound" in text
@@ -59,6 +65,13 @@ def test_the_page_says_what_was_found_and_what_a_probability_is():
     assert "0.3 to 0.4 80 0.340 0.400" in text
     assert "borders 700 100 0.250 41 0.051 0.058 0.017" in text
     assert "capital of 300 0" + 5 * " \N{EN DASH}" in text
+
+
+def test_what_is_implied_is_counted_apart():
+    counts = make_content()["counts"] | {"implied": 200}
+    assert "are on the list, and 200, which the facts imply" in words(
+        render_completion(make_content(counts=counts), [])
+    )
 
 
 def test_the_page_shows_the_first_hundred_suggestions():
