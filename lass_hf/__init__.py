@@ -13,6 +13,8 @@ from .version import __version__ as __version__
 if TYPE_CHECKING:
     from .analysis.plots import check_plots as check_plots
     from .analysis.plots import plot_low_resource as plot_low_resource
+    from .completion.completer import CompletionSettings as CompletionSettings
+    from .completion.completing import complete_graph as complete_graph
     from .core.configuration_lass import LassConfig as LassConfig
     from .core.errors import GraphError as GraphError
     from .core.errors import HubError as HubError
@@ -93,6 +95,7 @@ _LIGHT = {
     "write_results": "utils.result_files",
 }
 _LAZY = _LIGHT | {
+    "CompletionSettings": "completion.completer",
     "EntityIndex": "scoring.entity_index",
     "EvaluationArguments": "evaluation.evaluate_and_record",
     "FusedEvidence": "evidence.fused_evidence",
@@ -116,6 +119,7 @@ _LAZY = _LIGHT | {
     "check_evaluation": "evaluation.evaluate_and_record",
     "check_plots": "analysis.plots",
     "collect_run_metadata": "training.run_metadata",
+    "complete_graph": "completion.completing",
     "evaluate_and_record": "evaluation.evaluate_and_record",
     "evaluate_link_prediction": "evaluation.link_prediction",
     "evaluate_relation_prediction": "evaluation.link_prediction",

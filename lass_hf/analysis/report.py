@@ -19,11 +19,11 @@ from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import shown, triplet_rows
 from ..evaluation.link_prediction import evaluate_link_prediction
 from ..evaluation.platt_scaling import reliability_curve, sigmoid
-from ..evaluation.ranking_progress import remove_progress
 from ..evaluation.triplet_classification import evaluate_triplet_classification
 from ..evidence.choosing import choose_evidence, make_ranking_scorer
 from ..evidence.evidence_files import evidence_fingerprint
 from ..evidence.fused_evidence import FusedEvidence
+from ..scoring.chunk_progress import remove_progress
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.atomic_files import write_whole
 from ..utils.distributed import processes

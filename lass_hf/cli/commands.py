@@ -11,7 +11,21 @@ from types import ModuleType
 from ..utils.arguments import Parser
 from ..utils.console import check_writable, quieten, run_program
 from ..version import __version__
-from . import add_evidence, analyze, classify, evaluate, importing, info, predict, review, rules, serve, split, train
+from . import (
+    add_evidence,
+    analyze,
+    classify,
+    complete,
+    evaluate,
+    importing,
+    info,
+    predict,
+    review,
+    rules,
+    serve,
+    split,
+    train,
+)
 from .options import add_debug
 
 PROGRAM = "lass-hf"
@@ -24,6 +38,7 @@ COMMANDS: dict[str, ModuleType] = {
     "classify": classify,
     "analyze": analyze,
     "predict": predict,
+    "complete": complete,
     "serve": serve,
     "review": review,
     "info": info,

@@ -14,8 +14,9 @@ class Answers:
         slots: Int8 of shape (n,): the slot that was asked for, 0 or 2.
         log_probabilities: Float32 of shape (n,): the log of the probability among all candidates of the query that the
             graph does not hold.
-        ranks: Int32 of shape (n,), from 1: the position among these candidates.
-        margins: Float32 of shape (n,), 0 or more: the log probability less that of the next candidate.
+        ranks: Int32 of shape (n,), from 1: the position among those of these candidates that may be answers.
+        margins: Float32 of shape (n,), 0 or more: the log probability less that of the next one of them; at most
+            `answering.MOST_MARGIN`, which is also that of an answer without a next one.
     """
 
     triplets: np.ndarray

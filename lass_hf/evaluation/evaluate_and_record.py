@@ -18,6 +18,7 @@ from ..evidence.evidence_files import evidence_fingerprint
 from ..evidence.fused_evidence import FusedEvidence
 from ..evidence.report import describe_evidence, report_evidence
 from ..hub.card_files import add_evaluation
+from ..scoring.chunk_progress import remove_progress
 from ..scoring.index_building import find_index_folder_for_graph
 from ..scoring.precision import DTYPES
 from ..utils.console import check_writable, print_metrics, report
@@ -36,7 +37,6 @@ from .card_data import (
     scoring_card_data,
 )
 from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
-from .ranking_progress import remove_progress
 from .ranking_result import RankingResult
 from .reranking import RerankingResult, evaluate_reranking
 from .triplet_classification import ClassificationResult, evaluate_triplet_classification

@@ -20,11 +20,11 @@ from ..core.vocabulary import SLOT_NAMES
 from ..evidence.choosing import EvidenceChoice, choose_evidence, make_ranking_scorer
 from ..evidence.evidence_files import evidence_fingerprint
 from ..scoring.candidate_scores import CandidateScorer
+from ..scoring.chunk_progress import ChunkProgress, share_chunks
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
-from .ranking_progress import RankingProgress, rank_chunks
-from .ranking_result import RankingResult
+from .ranking_result import RankingResult, are_possible_ranks
 
 
 def evaluate_link_prediction(
@@ -81,7 +81,7 @@ def evaluate_link_prediction(
     progress = None
     if resume_dir is not None:
         identity = {
-            **(_model_identity(scorer) if scorer is not None else {}),
+            **(model_identity(scorer) if scorer is not None else {}),
             **({"evidence": evidence_fingerprint(fused)} if fused is not None else {}),
             "graph": graph_fingerprint(graph),
             "candidates": digest(graph.candidates[slot] for slot in slots),
@@ -91,13 +91,17 @@ def evaluate_link_prediction(
             "slots": slots,
             "chunk_size": chunk_size,
         }
-        progress = RankingProgress(resume_dir, identity)
+        progress = ChunkProgress(resume_dir, identity)
     score_candidates = make_ranking_scorer(fused, scorer, graph_split, index_folder, quiet, slots)
     return rank_split(score_candidates, graph_split, slots, limit, seed, quiet, chunk_size, progress)
 
 
-def _model_identity(scorer: TripletScorer) -> dict[str, Any]:
-    """Returns what the ranks of a text model depend on, besides graph and queries."""
+def model_identity(scorer: TripletScorer) -> dict[str, Any]:
+    """Returns what the ranks of a text model depend on, besides graph and queries, as plain values.
+
+    Args:
+        scorer: the scorer of the model.
+    """
     return {
         **scorer.model.config.ranking_weights,
         "model": model_fingerprint(scorer.model),
@@ -134,7 +138,7 @@ def rank_split(
     seed: int = 42,
     quiet: bool = False,
     chunk_size: int = CrossEncoder.candidates_per_chunk,
-    progress: RankingProgress | None = None,
+    progress: ChunkProgress | None = None,
 ) -> RankingResult:
     """Ranks the true triplets of a split by any score function of candidates.
 
@@ -195,7 +199,7 @@ def rank_slot(
     slot: int,
     quiet: bool = True,
     chunk_size: int = CrossEncoder.candidates_per_chunk,
-    progress: RankingProgress | None = None,
+    progress: ChunkProgress | None = None,
     num_scores: int = 1,
 ) -> np.ndarray:
     """Ranks the value in one slot of each triplet; triplets with the same query are scored once.
@@ -239,7 +243,9 @@ def rank_slot(
     title = f"ranking {SLOT_NAMES[slot]}s"
     starts = len(triplets) * np.arange(num_scores)[:, None]
     places = [(starts + rows).reshape(-1) for rows in rows_of_chunk]
-    return rank_chunks(rank_chunk, places, size_of_chunk, slot, title, "triplets", quiet, progress)
+    return share_chunks(
+        rank_chunk, places, size_of_chunk, slot, title, "triplets", 3, are_possible_ranks, quiet, progress
+    )
 
 
 def _rank_chunk(score_candidates, graph, queries, slot, candidates, query_of, targets, bar) -> np.ndarray:

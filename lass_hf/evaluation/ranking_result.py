@@ -12,6 +12,15 @@ from .metrics import ranking_metrics, rows_by_value
 CATEGORY_THRESHOLD = 1.5  # mean tails per head (heads per tail) from which a side is "N" (Bordes et al., 2013)
 
 
+def are_possible_ranks(ranks: np.ndarray) -> bool:
+    """Returns whether some rows can be optimistic ranks, pessimistic ranks and numbers of candidates.
+
+    Args:
+        ranks: int of shape (3, n).
+    """
+    return bool((np.diff(ranks, axis=0, prepend=1) >= 0).all())
+
+
 @dataclass
 class RankingResult:
     """Ranks and metrics of a set of triplets, one query for each triplet and slot.

@@ -19,12 +19,12 @@ from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
 from ..evidence.choosing import EvidenceChoice, choose_evidence, make_ranking_scorer
 from ..evidence.evidence_files import evidence_fingerprint
+from ..scoring.chunk_progress import ChunkProgress, share_chunks
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import place, processes, sum_over_processes
 from ..utils.fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
 from .link_prediction import choose_triplets
-from .ranking_progress import RankingProgress, rank_chunks
-from .ranking_result import RankingResult
+from .ranking_result import RankingResult, are_possible_ranks
 from .retrieval import Retrieved, retrieve
 from .score_fusion import fit_retriever_weight, fused_ranks
 
@@ -162,7 +162,7 @@ def evaluate_reranking(
             "dtype": str(reranker.model.dtype),
             "device": reranker.model.device.type,
         }
-        progress = RankingProgress(resume_dir, identity)
+        progress = ChunkProgress(resume_dir, identity)
     with stage("reranking"):
         reranked = [rerank(reranker, part, top_k, retriever_weight, quiet, progress) for part in retrieved]
     first = np.concatenate([part.ranks for part in retrieved], axis=1)
@@ -244,7 +244,7 @@ def rerank(
     top_k: int,
     retriever_weight: float,
     quiet: bool = True,
-    progress: RankingProgress | None = None,
+    progress: ChunkProgress | None = None,
 ) -> np.ndarray:
     """Ranks targets again after their best candidates are scored by the reranker; several processes share the work.
 
@@ -269,4 +269,15 @@ def rerank(
         return fused_ranks(retrieved, rows, scores, top_k, retriever_weight)
 
     slot, sizes = retrieved.slot, np.array([len(rows) for rows in chunks])
-    return rank_chunks(rank_chunk, chunks, sizes, slot, f"reranking {SLOT_NAMES[slot]}s", "queries", quiet, progress)
+    return share_chunks(
+        rank_chunk,
+        chunks,
+        sizes,
+        slot,
+        f"reranking {SLOT_NAMES[slot]}s",
+        "queries",
+        3,
+        are_possible_ranks,
+        quiet,
+        progress,
+    )

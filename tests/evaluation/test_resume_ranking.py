@@ -18,10 +18,10 @@ from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, ma
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_link_prediction
 from lass_hf.core.architectures import CrossEncoder
 from lass_hf.core.errors import LassError
-from lass_hf.evaluation import ranking_progress
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.evaluation.ranking_progress import RankingProgress, remove_progress
+from lass_hf.scoring import chunk_progress
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
+from lass_hf.scoring.chunk_progress import ChunkProgress, remove_progress
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 SLOTS = (0, 2, 1)
@@ -62,7 +62,7 @@ def test_a_stopped_ranking_goes_on_with_the_chunks_that_are_missing(chunks, erro
                 dense_graph["test"],
                 quiet=True,
                 chunk_size=chunk_size,
-                progress=RankingProgress(folder, {}),
+                progress=ChunkProgress(folder, {}),
             )
         asked += score.asked
         assert (len(score.asked) > 0) == (number > 0)
@@ -72,7 +72,7 @@ def test_a_stopped_ranking_goes_on_with_the_chunks_that_are_missing(chunks, erro
         dense_graph["test"],
         quiet=True,
         chunk_size=chunk_size,
-        progress=RankingProgress(folder, {}),
+        progress=ChunkProgress(folder, {}),
     )
     assert same(result, expected)
     assert asked + rest.asked == whole.asked
@@ -85,12 +85,12 @@ def bars(monkeypatch):
     """The progress bars that are shown."""
     shown = []
 
-    class Noted(ranking_progress.tqdm):
+    class Noted(chunk_progress.tqdm):
         def __init__(self, **choices):
             super().__init__(**choices, file=io.StringIO())
             shown.append(self)
 
-    monkeypatch.setattr(ranking_progress, "tqdm", Noted)
+    monkeypatch.setattr(chunk_progress, "tqdm", Noted)
     return shown
 
 
@@ -113,7 +113,7 @@ def test_the_progress_bar_of_a_resumed_ranking_starts_with_what_was_scored(chunk
                 scorer_from_triplets(score),
                 dense_graph["test"],
                 chunk_size=1,
-                progress=RankingProgress(tmp_path / "progress", {}),
+                progress=ChunkProgress(tmp_path / "progress", {}),
             )
     done, rest = (Counter(row[0] for row in score.asked) for score in (first, whole))
     assert (done[2] > 0) == (chunks == 40)

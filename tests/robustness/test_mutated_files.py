@@ -43,7 +43,6 @@ from lass_hf.core.errors import LassError
 from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from lass_hf.evaluation.evaluate_and_record import evaluate_and_record
 from lass_hf.evaluation.link_prediction import rank_split
-from lass_hf.evaluation.ranking_progress import RankingProgress
 from lass_hf.evidence.evidence_files import evidence_fingerprint, load_evidence, save_evidence
 from lass_hf.formats.rdf import read_rdf
 from lass_hf.graphs.import_files import SOURCE_FILE, read_source_record, write_import
@@ -52,6 +51,7 @@ from lass_hf.hub.card_files import CARD_DATA_FILE, CARD_FILE, add_evaluation, re
 from lass_hf.hub.upload import list_shared_files
 from lass_hf.names.source import ReadingOptions
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
+from lass_hf.scoring.chunk_progress import ChunkProgress
 from lass_hf.scoring.index_building import build_entity_index
 from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.structure.rule_files import read_rules, write_rules
@@ -253,7 +253,7 @@ def ranking_progress(folder: Path) -> Reader:
     score = scorer_from_triplets(Table.random(graph))
 
     def rank():
-        progress = RankingProgress(folder, {"model": "a1"})
+        progress = ChunkProgress(folder, {"model": "a1"})
         result = rank_split(score, graph["train"], quiet=True, chunk_size=20, progress=progress)
         return [ranks.tolist() for ranks in (result.optimistic_ranks, result.pessimistic_ranks, result.num_candidates)]
 

@@ -17,7 +17,7 @@ from torch.utils.data import BatchSampler, SequentialSampler
 
 from lass_hf import KnowledgeGraph
 from lass_hf.cli.commands import main
-from lass_hf.evaluation.ranking_progress import DIGEST_SIZE, RankingProgress, _with_digest
+from lass_hf.scoring.chunk_progress import DIGEST_SIZE, ChunkProgress, _with_digest
 from lass_hf.training.in_batch_candidates import gather_candidates
 from lass_hf.training.samplers import SharedBatches
 from lass_hf.utils.console import first_to_fail
@@ -79,7 +79,7 @@ def inputs(tmp_path_factory, encoder_folder):
 
 def stop_after_two_chunks(arguments, monkeypatch) -> Path:
     """Evaluates in this process and stops half-way; returns the file of its progress."""
-    record, done = RankingProgress.record, []
+    record, done = ChunkProgress.record, []
 
     def record_and_stop(self, chunk, ranks):
         record(self, chunk, ranks)
@@ -88,7 +88,7 @@ def stop_after_two_chunks(arguments, monkeypatch) -> Path:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patches:
-        patches.setattr(RankingProgress, "record", record_and_stop)
+        patches.setattr(ChunkProgress, "record", record_and_stop)
         assert main(arguments) == 130
     return Path(f"{arguments[-1]}.progress", "process-0.jsonl")
 
@@ -97,10 +97,10 @@ def raise_last(file: Path) -> int:
     """Adds 1000 to the ranks of the last finished chunk, and a line that is cut off; returns the number of ranks."""
     *lines, last = file.read_bytes().splitlines(keepends=True)
     chunk = json.loads(last[DIGEST_SIZE:])
-    chunk["ranks"] = [[rank + 1000 for rank in ranks] for ranks in chunk["ranks"]]
-    changed = _with_digest(json.dumps(chunk).encode() + b"\n", evaluation=lines[0][DIGEST_SIZE:])
+    chunk["values"] = [[rank + 1000 for rank in ranks] for ranks in chunk["values"]]
+    changed = _with_digest(json.dumps(chunk).encode() + b"\n", first=lines[0][DIGEST_SIZE:])
     file.write_bytes(b"".join([*lines, changed, changed[:50]]))
-    return len(chunk["ranks"][0])
+    return len(chunk["values"][0])
 
 
 @pytest.fixture(scope="module")
@@ -298,9 +298,9 @@ KILLED = """
 import os, signal, sys
 from lass_hf.cli.commands import main
 from lass_hf.utils.distributed import processes
-from lass_hf.evaluation.ranking_progress import RankingProgress
+from lass_hf.scoring.chunk_progress import ChunkProgress
 
-record, done = RankingProgress.record, []
+record, done = ChunkProgress.record, []
 
 def record_and_die(self, *arguments):
     record(self, *arguments)
@@ -308,7 +308,7 @@ def record_and_die(self, *arguments):
     if processes().process_index == 1 and len(done) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-RankingProgress.record = record_and_die
+ChunkProgress.record = record_and_die
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lass_hf.core.errors import LassError
-from lass_hf.evaluation.ranking_progress import RankingProgress, remove_progress
+from lass_hf.evaluation.ranking_result import are_possible_ranks
+from lass_hf.scoring.chunk_progress import ChunkProgress, remove_progress
 
 IDENTITY = {"model": "a1", "split": "test", "limit": None, "slots": (0, 2)}
 CHUNKS = {
@@ -22,7 +23,7 @@ def folder(tmp_path):
 
 
 def record(folder, chunks, identity=IDENTITY):
-    progress = RankingProgress(folder, identity)
+    progress = ChunkProgress(folder, identity)
     for chunk, ranks in chunks.items():
         progress.record(chunk, ranks)
     return progress
@@ -36,20 +37,20 @@ def assert_finished(progress, chunks):
 
 
 def test_nothing_is_written_before_a_chunk_is_finished(folder):
-    assert RankingProgress(folder, IDENTITY).finished == {}
+    assert ChunkProgress(folder, IDENTITY).finished == {}
     assert not folder.exists()
 
 
 def test_recorded_chunks_come_back_while_the_process_that_wrote_them_still_has_the_file_open(folder):
     writer = record(folder, CHUNKS)
-    assert_finished(RankingProgress(str(folder), IDENTITY), CHUNKS)
+    assert_finished(ChunkProgress(str(folder), IDENTITY), CHUNKS)
     assert writer.finished == {}
 
 
 def test_chunks_recorded_in_several_runs_add_up(folder):
     for number, chunk in enumerate(CHUNKS):
         assert len(record(folder, {chunk: CHUNKS[chunk]}).finished) == number
-    assert_finished(RankingProgress(folder, IDENTITY), CHUNKS)
+    assert_finished(ChunkProgress(folder, IDENTITY), CHUNKS)
 
 
 def test_a_file_cut_at_any_byte_resumes_with_its_whole_lines_and_goes_on(folder):
@@ -59,18 +60,18 @@ def test_a_file_cut_at_any_byte_resumes_with_its_whole_lines_and_goes_on(folder)
     for size in range(len(whole) + 1):
         file.write_bytes(whole[:size])
         kept = dict(list(CHUNKS.items())[: max(0, whole[:size].count(b"\n") - 1)])  # the first line is the identity
-        progress = RankingProgress(folder, IDENTITY)
+        progress = ChunkProgress(folder, IDENTITY)
         assert_finished(progress, kept)
         for chunk in CHUNKS.keys() - kept.keys():
             progress.record(chunk, CHUNKS[chunk])
-        assert_finished(RankingProgress(folder, IDENTITY), CHUNKS)
+        assert_finished(ChunkProgress(folder, IDENTITY), CHUNKS)
 
 
 @pytest.mark.parametrize(
     "garbage",
     [
         *(b"\0\0\0\0", b"\xff\xfe", b"", b"[1, 2]", b"{}", b'{"slot": 0, "chunk": 9}'),
-        *(b'{"slot": 0, "chunk": 9, "ranks": ' + ranks for ranks in (b"[", b"null}", b"[[1], [1, 2]]}")),
+        *(b'{"slot": 0, "chunk": 9, "values": ' + ranks for ranks in (b"[", b"null}", b"[[1], [1, 2]]}")),
     ],
 )
 def test_what_is_behind_a_damaged_line_is_dropped_and_recorded_anew(garbage, folder):
@@ -91,7 +92,7 @@ def test_no_flipped_bit_changes_a_rank(folder):
     for place in range(len(whole)):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
         kept = whole[:place].count(b"\n") - 1
-        assert_finished(RankingProgress(folder, IDENTITY), dict(list(CHUNKS.items())[: max(0, kept)]))
+        assert_finished(ChunkProgress(folder, IDENTITY), dict(list(CHUNKS.items())[: max(0, kept)]))
 
 
 def test_a_whole_line_of_another_evaluation_is_no_chunk_of_this_one(folder, tmp_path):
@@ -100,7 +101,7 @@ def test_a_whole_line_of_another_evaluation_is_no_chunk_of_this_one(folder, tmp_
     line = (tmp_path / "other" / "process-0.jsonl").read_bytes().splitlines(keepends=True)[1]
     with (folder / "process-0.jsonl").open("ab") as file:
         file.write(line)
-    assert_finished(RankingProgress(folder, IDENTITY), {(0, 0): CHUNKS[0, 0]})
+    assert_finished(ChunkProgress(folder, IDENTITY), {(0, 0): CHUNKS[0, 0]})
 
 
 @pytest.mark.parametrize(
@@ -117,11 +118,11 @@ def test_a_whole_line_of_another_evaluation_is_no_chunk_of_this_one(folder, tmp_
 )
 def test_chunks_that_the_evaluation_cannot_have_are_refused(chunk, ranks, folder):
     record(folder, {(2, chunk): np.array(ranks)})
-    progress, rows = RankingProgress(folder, IDENTITY), [np.arange(3), np.array([3])]
-    with pytest.raises(LassError, match=f"impossible ranks of chunk {chunk} of slot 2; delete the folder") as error:
-        progress.of_slot(2, rows)
+    progress, rows = ChunkProgress(folder, IDENTITY), [np.arange(3), np.array([3])]
+    with pytest.raises(LassError, match=f"impossible values of chunk {chunk} of slot 2; delete the folder") as error:
+        progress.of_slot(2, rows, 3, are_possible_ranks)
     assert str(folder) in str(error.value)
-    assert progress.of_slot(0, rows) == {}
+    assert progress.of_slot(0, rows, 3, are_possible_ranks) == {}
 
 
 @pytest.mark.parametrize("file", ["process-0.jsonl", "process-3.jsonl"])
@@ -138,7 +139,7 @@ def test_the_progress_of_another_evaluation_is_refused_and_kept(change, message,
     (folder / "process-0.jsonl").rename(folder / file)
     before = (folder / file).read_bytes()
     with pytest.raises(LassError, match=message) as error:
-        RankingProgress(folder, IDENTITY | change)
+        ChunkProgress(folder, IDENTITY | change)
     assert str(folder) in str(error.value)
     assert "split" not in str(error.value)  # that one is the same
     assert "\n" not in str(error.value)
@@ -152,7 +153,7 @@ def test_the_files_of_all_processes_are_read_and_only_the_own_one_grows(folder):
     before = other.read_bytes() + b'0123456789abcdef0123456789abcdef {"slot": 2, "un'
     other.write_bytes(before)
     assert_finished(record(folder, CHUNKS), theirs)
-    assert_finished(RankingProgress(folder, IDENTITY), theirs | CHUNKS)
+    assert_finished(ChunkProgress(folder, IDENTITY), theirs | CHUNKS)
     assert other.read_bytes() == before
 
 
@@ -170,13 +171,13 @@ def test_removing_the_progress_leaves_files_of_others(folder):
     record(folder, CHUNKS)
     remove_progress(folder)
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("notes.txt", "mine")]
-    assert RankingProgress(folder, IDENTITY).finished == {}
+    assert ChunkProgress(folder, IDENTITY).finished == {}
 
 
 def test_two_evaluations_at_once_do_not_share_a_file(folder):
-    first, second = RankingProgress(folder, IDENTITY), RankingProgress(folder, IDENTITY | {"split": "other"})
+    first, second = ChunkProgress(folder, IDENTITY), ChunkProgress(folder, IDENTITY | {"split": "other"})
     chunk, ranks = next(iter(CHUNKS.items()))
     first.record(chunk, ranks)
     with pytest.raises(LassError, match="another evaluation is writing there"):
         second.record(chunk, ranks)
-    assert_finished(RankingProgress(folder, IDENTITY), {chunk: ranks})
+    assert_finished(ChunkProgress(folder, IDENTITY), {chunk: ranks})

@@ -1,0 +1,134 @@
+"""`lass-hf complete`: the missing links of a whole graph, as a list that people review, and how good the list is."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import LassError
+from .options import add_evidence, add_graph, add_model, add_output, names, not_negative, positive
+
+if TYPE_CHECKING:
+    from ..completion.completer import CompletionResult
+
+HELP = "the missing links of a whole graph, as a list to review"
+USES_MODELS = True
+ONLY = {"heads_only": "heads", "tails_only": "tails"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `lass-hf complete`."""
+    add_model(parser, required=False)
+    add_graph(parser, required=False)
+    add_evidence(parser)
+    parser.add_argument("--output", metavar="DIR", help="folder for the list, its page and the progress")
+    parser.add_argument("--relations", type=names, metavar="A,B", help="ask for these relations only, by id or text")
+    parser.add_argument("--entities", metavar="FILE", help="ask about these entities only: ids or texts, one a line")
+    side = parser.add_mutually_exclusive_group()
+    side.add_argument("--heads_only", action="store_true", help="ask for heads only")
+    side.add_argument("--tails_only", action="store_true", help="ask for tails only")
+    parser.add_argument(
+        "--any_candidate", action="store_true", help="any entity may be an answer, not only those seen on that side"
+    )
+    parser.add_argument(
+        "--per_query",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="suggestions of a query that has one answer, as a rule; others get more (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--per_relation", type=positive, metavar="N", help="suggestions of a relation (default: no limit)"
+    )
+    parser.add_argument(
+        "--max", type=positive, default=10_000, metavar="N", help="suggestions in all (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=not_negative, default=42, help="seed of all choices (default: %(default)s)")
+    parser.add_argument("--evaluate", action="store_true", help="hide links, complete, and count them on the list")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the list of a graph, or measures it."""
+    if arguments.model is None:
+        raise LassError("no --model: a trained model is needed; lass-hf train makes one of --graph")
+    if arguments.evaluate == (arguments.output is not None):
+        raise LassError(
+            "--evaluate measures and writes no list: leave --output out"
+            if arguments.evaluate
+            else "neither --output, a folder for the list, nor --evaluate, which measures it: give one of them"
+        )
+    entities = None if arguments.entities is None else read_names(arguments.entities)
+    from ..completion.completer import CompletionSettings
+    from ..completion.completing import complete_graph, measure_completion
+    from ..completion.measuring import describe_evaluation
+    from ..scoring.index_building import find_index_folder_for_graph
+    from ..utils.console import report
+    from ..utils.distributed import processes
+    from ..utils.result_files import read_training, write_results
+    from .loading import load_with_graph
+
+    model, processor, graph = load_with_graph(arguments)
+    settings = CompletionSettings(
+        relations=arguments.relations,
+        entities=entities,
+        side=next((side for option, side in ONLY.items() if getattr(arguments, option)), "both"),
+        any_candidate=arguments.any_candidate,
+        per_query=arguments.per_query,
+        per_relation=arguments.per_relation,
+        most=arguments.max,
+        seed=arguments.seed,
+    )
+    choices: dict[str, Any] = {
+        "evidence": arguments.evidence,
+        "settings": settings,
+        "index_folder": find_index_folder_for_graph(arguments.model, processor, graph),
+        "dtype": arguments.dtype,
+        "quiet": arguments.quiet,
+    }
+    graph_name = arguments.graph or (read_training(arguments.model) or {}).get("graph") or arguments.model
+    if arguments.evaluate:
+        results = measure_completion(graph, model, processor, **choices)
+        if processes().is_main_process:
+            if arguments.json:
+                write_results(arguments.json, results, task="completion", model=arguments.model, graph=graph_name)
+            print("\n".join(describe_evaluation(results)))
+        return
+    result = complete_graph(
+        graph,
+        model,
+        processor,
+        arguments.output,
+        model_name=arguments.model,
+        graph_name=graph_name,
+        **choices,
+    )
+    counts = result.counts
+    report(arguments.json, counts, task="completion", model=arguments.model, graph=graph_name)
+    if processes().is_main_process:
+        _print_where(arguments.output, result)
+
+
+def _print_where(output: str, result: "CompletionResult") -> None:
+    from ..completion.completion_files import IMPLIED, REPORT, SUGGESTIONS
+
+    print(f"{Path(output, SUGGESTIONS)}: the list; {Path(output, IMPLIED)}: what the graph implies; open {REPORT}")
+    if result.no_probability:
+        print(result.no_probability)
+
+
+def read_names(file: str) -> tuple[str, ...]:
+    """Reads names from a file, one a line; empty lines are left out.
+
+    Raises:
+        LassError: The file cannot be read, or has no name.
+    """
+    from ..utils.checked_files import read_text
+
+    try:
+        found = tuple(line.strip() for line in read_text(file).splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LassError(f"--entities {file}: cannot be read ({reason}); expected names, one a line") from None
+    if not found:
+        raise LassError(f"--entities {file}: no name in it; expected ids or texts of entities, one a line")
+    return found

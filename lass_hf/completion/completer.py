@@ -1,0 +1,304 @@
+"""Completes a graph: queries, answers, suggestions, their standing, their chances, and their order."""
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.architectures import BiEncoder
+from ..core.errors import GraphError, LassError
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
+from ..evaluation.link_prediction import model_identity
+from ..evidence.bound_evidence import BoundEvidence, training_facts
+from ..evidence.building import refit_evidence
+from ..evidence.choosing import EvidenceChoice, choose_evidence
+from ..evidence.evidence_files import evidence_fingerprint
+from ..prediction.name_resolver import NameResolver
+from ..scoring.candidate_scores import (
+    CandidateScorer,
+    make_candidate_vectors,
+    scorer_from_index,
+    scorer_from_triplets,
+)
+from ..scoring.chunk_progress import ChunkProgress
+from ..scoring.entity_index import EntityIndex
+from ..scoring.index_building import build_entity_index
+from ..scoring.triplet_scorer import TripletScorer
+from ..structure.rule_scores import RuleScorer
+from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
+from .answering import answer_queries
+from .link_features import LinkFeatures
+from .measuring import Completion
+from .ordering import order_suggestions, usual_answers
+from .probabilities import LinkCalibration, fit_link_calibration
+from .queries import choose_queries, observed_ranges
+from .standing import IMPLIED, NEW, REVERSE, STANDINGS, Standings
+from .suggestions import Answers, Suggestions
+
+ANSWERS_PER_QUERY = 10  # that are looked at; the list has fewer of them
+SIDES = {"both": (0, 2), "heads": (0,), "tails": (2,)}  # that are asked for, and their slots
+BEHIND = 1e6  # A log probability of nothing: without chances, what is not new stands behind everything that is.
+
+
+@dataclass(frozen=True)
+class CompletionSettings:
+    """What is asked, and how long the list is.
+
+    Attributes:
+        relations: Ids or texts of the relations that are asked for; None for all.
+        entities: Ids or texts of the entities that are asked about; None for all.
+        side: "both", or what is asked for alone: "heads" or "tails".
+        any_candidate: Whether any entity may be an answer, and not only those that the relation has on that side.
+        per_query: The most suggestions of a query that has one answer, as a rule; others get more.
+        per_relation: The most suggestions of a relation; None for no limit, but that a relation with much of the list
+            gives way to others.
+        most: The most suggestions in all.
+        seed: Seed of all random numbers.
+    """
+
+    relations: tuple[str, ...] | None = None
+    entities: tuple[str, ...] | None = None
+    side: str = "both"
+    any_candidate: bool = False
+    per_query: int = 1
+    per_relation: int | None = None
+    most: int = 10_000
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        """Raises LassError for values out of range."""
+        if self.side not in SIDES:
+            raise LassError(f"side={self.side!r}; expected one of {', '.join(SIDES)}")
+        for name in ("relations", "entities"):
+            given = getattr(self, name)
+            if given is not None and (isinstance(given, str) or not len(given)):
+                raise LassError(f"{name}={given!r}; expected ids or texts, one or more, or None for all")
+        for name in ("per_query", "per_relation", "most"):
+            value = getattr(self, name)
+            if not (value is None and name == "per_relation") and (not isinstance(value, int) or value < 1):
+                raise LassError(f"{name}={value!r}; expected 1 or more")
+
+    def numbers(self, graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns the relations and the entities, int64, the latter None for all.
+
+        Raises:
+            UnknownNameError: The graph lacks a name.
+        """
+        resolver = NameResolver(graph)
+
+        def resolve(names: Collection[str], slot: int) -> np.ndarray:
+            return np.unique(np.array([resolver.resolve(name, slot) for name in names], dtype=np.int64))
+
+        relations = np.arange(graph.num_relations) if self.relations is None else resolve(self.relations, 1)
+        return relations, None if self.entities is None else resolve(self.entities, 0)
+
+
+@dataclass(frozen=True)
+class CompletionResult:
+    """The missing links of a graph.
+
+    Attributes:
+        completion: All suggestions, with their standings and probabilities.
+        answers: The answers to the queries, of which they are made.
+        implied: What the facts imply or have reversed, the best first, at most as many as the list may have: int64 of
+            shape (m,), positions in `completion.suggestions`.
+        calibration: What probabilities are computed by, or None.
+        no_probability: Why there are no probabilities and how to get them, or None.
+    """
+
+    completion: Completion
+    answers: Answers
+    implied: np.ndarray
+    calibration: LinkCalibration | None
+    no_probability: str | None
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The numbers of `queries`, `suggestions`, `listed` and `implied` ones, and of each standing `by_standing`."""
+        by_standing = np.bincount(self.completion.standings, minlength=len(STANDINGS)).tolist()
+        return {
+            "queries": len(self.completion.queries),
+            "suggestions": len(self.completion.suggestions),
+            "listed": len(self.completion.listed),
+            "implied": len(self.implied),
+            "by_standing": dict(zip(STANDINGS, by_standing, strict=True)),
+        }
+
+
+class GraphCompleter:
+    """Completes graphs with the same texts and facts by one model and its evidence.
+
+    Args:
+        graph: The graph.
+        model: The text model; None for evidence of the graph alone.
+        processor: Its processor.
+        evidence: What answers are scored by, as in `evaluate_link_prediction`.
+        settings: What is asked, and how long the list is.
+        index_folder: The folder that keeps the entity vectors of a bi-encoder.
+        dtype: Precision of the text model.
+        quiet: Whether nothing is shown.
+
+    Raises:
+        LassError: The model is that of another graph; or as `choose_evidence`.
+        GraphError: The graph has no training triplets.
+        UnknownNameError: The graph lacks a relation or an entity of the settings.
+    """
+
+    def __init__(
+        self,
+        graph: KnowledgeGraph,
+        model: LassForKGCompletion | None,
+        processor: LassProcessor | None,
+        evidence: EvidenceChoice = "auto",
+        settings: CompletionSettings | None = None,
+        index_folder: str | Path | None = None,
+        dtype: str = "auto",
+        quiet: bool = False,
+    ):
+        self.graph, self.settings, self.quiet = graph, settings or CompletionSettings(), quiet
+        self.facts = training_facts(graph)
+        self.relations, self.entities = self.settings.numbers(graph)
+        self._index_folder = index_folder
+        self.scorer: TripletScorer | None = None
+        self._chunk_size = BiEncoder.candidates_per_chunk
+        if model is not None and processor is not None:
+            _check_model_is_of(processor, graph)
+            self.scorer = TripletScorer(model, processor.token_store(graph), dtype)
+            self._chunk_size = model.architecture.candidates_per_chunk
+        self.evidence = choose_evidence(
+            evidence, graph, model, processor, dtype, self.settings.seed, quiet, index_folder
+        )
+
+    @cached_property
+    def standings(self) -> Standings:
+        """Classifies suggestions against the facts."""
+        return Standings(self.facts)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that the list depends on, as JSON values."""
+        return {
+            **(model_identity(self.scorer) if self.scorer is not None else {}),
+            "evidence": evidence_fingerprint(self.evidence) if self.evidence is not None else None,
+            "graph": graph_fingerprint(self.graph),
+            "graph_texts": graph_texts_fingerprint(self.graph),
+            "answers_per_query": ANSWERS_PER_QUERY,
+            "chunk_size": self._chunk_size,
+            **asdict(self.settings),
+        }
+
+    def complete(
+        self, graph: KnowledgeGraph, progress: Callable[[np.ndarray, np.ndarray], ChunkProgress] | None = None
+    ) -> tuple[CompletionResult, BoundEvidence | None]:
+        """Completes the graph, or the same one with other links held out.
+
+        Args:
+            graph: The graph, whose facts are those of `self.graph`.
+            progress: Returns, for queries and their slots, the place of finished chunks.
+
+        Returns:
+            The result, and the evidence that scored it; None for a text model alone.
+
+        Raises:
+            LassError: There is no query.
+        """
+        score_candidates, index, bound = self._bind(graph)
+        queries, slots = choose_queries(self.facts, self.relations, self.entities, SIDES[self.settings.side], index)
+        if not len(queries):
+            raise LassError(
+                "no query makes sense: of the relations and entities that were asked for, none is in the training "
+                "triplets; ask for others"
+            )
+        answers = answer_queries(
+            score_candidates,
+            graph.known_in_train,
+            graph.candidates[2],
+            queries,
+            slots,
+            ANSWERS_PER_QUERY,
+            None if self.settings.any_candidate else observed_ranges(self.facts),
+            self._chunk_size,
+            None if progress is None else progress(queries, slots),
+            self.quiet,
+        )
+        suggestions = Suggestions.from_answers(answers)
+        standings = self.standings.classify(suggestions.triplets)
+        rules = None
+        if bound is not None and self.evidence is not None and "rules" in bound.kinds:
+            own = self.evidence.renumber(graph).rules
+            rules = None if own is None else RuleScorer(own, self.facts)
+        features = LinkFeatures(self.facts, rules, STANDINGS)
+        calibration, lack = fit_link_calibration(features, suggestions, standings, graph, self.settings.seed)
+        probabilities = None if calibration is None else calibration(features, suggestions, standings)
+        listed, implied = self._order(graph, suggestions, standings, probabilities)
+        completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
+        return CompletionResult(completion, answers, implied, calibration, lack), bound
+
+    def _bind(self, graph: KnowledgeGraph) -> tuple[CandidateScorer, EntityIndex | None, BoundEvidence | None]:
+        """Returns what scores candidates, the text vectors of all entities, and the evidence."""
+        evidence, scorer = self.evidence, self.scorer
+        if evidence is None:
+            assert scorer is not None
+            if not scorer.is_bi_encoder:
+                return scorer_from_triplets(scorer.score), None, None
+            index = build_entity_index(scorer, self._index_folder, self.quiet)
+            return scorer_from_index(scorer, make_candidate_vectors(scorer, index, graph)), index, None
+        if not _has_links_of_fit(graph, self.graph):
+            (evidence,) = refit_evidence(
+                evidence, graph, [evidence.kinds], scorer, self.settings.seed, self.quiet, self._index_folder
+            )
+        bound = evidence.bind(graph, scorer, self._index_folder)
+        return bound.score_candidates, bound.text_index, bound
+
+    def _order(
+        self,
+        graph: KnowledgeGraph,
+        suggestions: Suggestions,
+        standings: np.ndarray,
+        probabilities: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the list and what is implied, without what any split of the graph has: positions."""
+        scores = np.fmax(*suggestions.log_probabilities.T).astype(np.float64)
+        if probabilities is None:
+            scores -= np.where(standings == NEW, 0, BEHIND)
+        else:
+            scores = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) + scores * 1e-9  # ties of steps
+        is_open = ~graph.known.contains(suggestions.triplets)
+        is_apart = np.isin(standings, (IMPLIED, REVERSE))
+        rows, apart = np.flatnonzero(is_open & ~is_apart), np.flatnonzero(is_open & is_apart)
+        order = order_suggestions(
+            suggestions.triplets[rows],
+            scores[rows],
+            self.settings.most,
+            self.settings.per_query,
+            self.settings.per_relation,
+            usual_answers(self.facts),
+        )
+        return rows[order], apart[np.argsort(-scores[apart], kind="stable")][: self.settings.most]
+
+
+def _has_links_of_fit(graph: KnowledgeGraph, other: KnowledgeGraph) -> bool:
+    """Returns whether two graphs have the same links to fit on."""
+    own, others = (one.index_splits("validation").triplets() for one in (graph, other))
+    return np.array_equal(own, others)
+
+
+def _check_model_is_of(processor: LassProcessor, graph: KnowledgeGraph) -> None:
+    """Raises GraphError if a model was trained on a graph that has nothing in common with another one."""
+    own = processor.graph
+    if own is None:
+        return
+    for kind, mine, theirs in (
+        ("entities", own.entities.ids, graph.entities.ids),
+        ("relations", own.relations.ids, graph.relations.ids),
+    ):
+        if not set(mine) & set(theirs):
+            raise GraphError(
+                f"the model is that of another graph, with {len(mine):,} {kind} such as {mine[0]!r}, none of which "
+                f"this graph has (such as {theirs[0]!r}): give the graph that it was trained on, or train on this one"
+            )

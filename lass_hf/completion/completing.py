@@ -1,0 +1,203 @@
+"""`complete_graph`: the missing links of a whole graph, as a folder with a list that people review."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
+from ..evidence.bound_evidence import BoundEvidence
+from ..evidence.choosing import EvidenceChoice
+from ..scoring.chunk_progress import ChunkProgress
+from ..utils.distributed import processes
+from ..utils.fingerprints import digest, graph_fingerprint
+from ..writers.judged_triplets import FileMetadata, judged_triplets
+from .completer import CompletionResult, CompletionSettings, GraphCompleter
+from .completion_files import PROGRESS_FOLDER, only_completion, write_completion
+from .measuring import evaluate_completion
+from .reasons import write_reasons
+from .report import count_by_relation, render_completion
+from .standing import STANDINGS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+# What the list depends on and the answers to the queries do not, which the progress keeps.
+OF_THE_LIST = ("per_query", "per_relation", "most", "seed", "relations", "entities", "side")
+
+
+def complete_graph(
+    graph: KnowledgeGraph,
+    model: LassForKGCompletion | None,
+    processor: LassProcessor | None,
+    output: str | Path,
+    *,
+    evidence: EvidenceChoice = "auto",
+    settings: CompletionSettings | None = None,
+    index_folder: str | Path | None = None,
+    dtype: str = "auto",
+    quiet: bool = False,
+    model_name: str | None = None,
+    graph_name: str | None = None,
+) -> CompletionResult:
+    """Finds the missing links of a graph, and writes them into a folder.
+
+    The folder has `suggestions.tsv`, the list, and `implied.tsv`, what the facts imply or have reversed: judged
+    triplets, with probabilities if the graph has a validation split to fit them on; `completion.json`, what the list
+    depends on and what was found; and `report.html`. Several processes may call this, which share the queries. A run
+    that was killed goes on where it was, if it is called again, and writes the same list.
+
+    Args:
+        graph: The graph. Its training triplets are the facts; what any split has is not on the list.
+        model: The text model; None for evidence of the graph alone, which `evidence` must name then.
+        processor: The model's processor.
+        output: The folder, which is made if there is none.
+        evidence: What answers are scored by: "auto" for all evidence that the model's folder has, "text" for the model
+            alone, kinds such as "rules,vectors", or a `FusedEvidence`.
+        settings: What is asked, and how long the list is.
+        index_folder: The folder that keeps the entity vectors of a bi-encoder; None keeps them in memory only.
+        dtype: Precision of the text model: "auto", "float32" or "bfloat16".
+        quiet: Whether nothing is shown.
+        model_name: The folder or the hub's name of the model, for the files; None for where it was loaded from.
+        graph_name: The folder or the name of the graph, for the files.
+
+    Returns:
+        What was found.
+
+    Raises:
+        GraphError: The graph has no training triplets, or the model is that of another graph.
+        LassError: No query makes sense; the folder has the completion of another run, or cannot be written; or the
+            evidence is missing, or that of another model.
+        UnknownNameError: The graph lacks a relation or an entity of the settings.
+        NonFiniteError: Scores are NaN or infinite.
+    """
+    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet)
+    identity = completer.identity
+    of_answers = {name: value for name, value in identity.items() if name not in OF_THE_LIST}
+
+    def progress(queries: np.ndarray, slots: np.ndarray) -> ChunkProgress:
+        return ChunkProgress(
+            Path(output, PROGRESS_FOLDER), {**of_answers, "queries": digest([queries, slots])}, "completion"
+        )
+
+    with only_completion(output, identity):
+        result, bound = completer.complete(graph, progress)
+        if result.no_probability and processes().is_main_process:
+            logger.warning("%s", result.no_probability)
+        if processes().is_main_process:
+            name = model_name or (model.name_or_path if model is not None else None) or ""
+            kinds = ",".join(bound.kinds) if bound is not None else "text"
+            shown = {"evidence": kinds, "dtype": dtype, **asdict(completer.settings)}
+            found = result.completion
+            relations = count_by_relation(
+                found.suggestions.triplets[:, 1], found.listed, found.probabilities, graph.relations
+            )
+            content = {
+                "metrics": {name: count for name, count in result.counts.items() if name != "by_standing"},
+                "task": "completion",
+                "model": name,
+                "graph": graph_name,
+                "identity": identity,
+                "settings": shown,
+                "counts": result.counts,
+                "relations": relations,
+                "calibration": None if result.calibration is None else result.calibration.to_dict(),
+                "no_probability": result.no_probability,
+            }
+            listed = judge(graph, result, result.completion.listed, completer, bound)
+            implied = judge(graph, result, result.implied, completer, None)
+            metadata = FileMetadata(
+                model=name,
+                graph=graph_name,
+                model_revision=None if model is None else getattr(model.config, "_commit_hash", None),
+                graph_digest=graph_fingerprint(graph),
+                settings=shown,
+            )
+            page = render_completion(content, listed.slice(0, 100).to_pylist())
+            write_completion(output, listed, implied, page, metadata, content)
+        processes().wait_for_everyone()
+    return result
+
+
+def judge(
+    graph: KnowledgeGraph,
+    result: CompletionResult,
+    positions: np.ndarray,
+    completer: GraphCompleter,
+    bound: BoundEvidence | None,
+) -> "pa.Table":
+    """Returns suggestions as judged triplets, with reasons.
+
+    Args:
+        graph: The graph.
+        result: What was found.
+        positions: The positions of the suggestions, int of shape (n,), in the order of the table.
+        completer: What completed the graph.
+        bound: The evidence that scored it, which gives reasons; None for those of the standing alone.
+    """
+    import pyarrow as pa
+
+    some, standings = result.completion.suggestions.select(positions), result.completion.standings[positions]
+    why = completer.standings.because(some.triplets, standings, graph.entities, graph.relations)
+    reasons = [[sentence] if sentence else [] for sentence in why]
+    if bound is not None:
+        more = write_reasons(some.triplets, bound, result.answers)
+        reasons = [own + others for own, others in zip(reasons, more, strict=True)]
+    columns: dict[str, Any] = {}
+    for name, numbers, names in zip(
+        ("head", "relation", "tail"), some.triplets.T, (graph.entities, graph.relations, graph.entities), strict=True
+    ):
+        for column, values in ((name, names.ids), (f"{name}_text", names.texts)):
+            columns[column] = pa.array(values, pa.large_string()).take(pa.array(numbers))
+    chances = result.completion.probabilities
+    return judged_triplets(
+        **columns,
+        score=np.fmax(*some.log_probabilities.T),
+        probability=[None] * len(positions) if chances is None else chances[positions],
+        rank=np.arange(1, len(positions) + 1),
+        known=np.zeros(len(positions), dtype=bool),
+        kind=[STANDINGS[standing] for standing in standings.tolist()],
+        reasons=reasons,
+    )
+
+
+def measure_completion(
+    graph: KnowledgeGraph,
+    model: LassForKGCompletion | None,
+    processor: LassProcessor | None,
+    *,
+    evidence: EvidenceChoice = "auto",
+    settings: CompletionSettings | None = None,
+    index_folder: str | Path | None = None,
+    dtype: str = "auto",
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Completes a graph without links that are hidden, and measures how many of them the list has.
+
+    Args:
+        graph: The graph, with a test or a validation split of links that the model was not trained on.
+        model: As in `complete_graph`.
+        processor: As in `complete_graph`.
+        evidence: As in `complete_graph`. It must not be fitted on the test split.
+        settings: As in `complete_graph`.
+        index_folder: As in `complete_graph`.
+        dtype: As in `complete_graph`.
+        quiet: As in `complete_graph`.
+
+    Returns:
+        The results of `evaluate_completion`, as plain values.
+
+    Raises:
+        GraphError: The graph has neither split, or as `complete_graph`.
+        LassError: As in `complete_graph`.
+    """
+    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet)
+    return evaluate_completion(
+        graph, lambda rest: completer.complete(rest)[0].completion, STANDINGS, completer.settings.seed
+    )

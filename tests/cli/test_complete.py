@@ -1,0 +1,83 @@
+"""`lass-hf complete`: what it writes, prints and refuses."""
+
+import json
+
+import pytest
+from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
+
+from lass_hf.cli.commands import main
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, graph):
+    folder = tmp_path_factory.mktemp("saved")
+    bi_encoder_model().save_pretrained(folder)
+    bi_encoder_processor(graph).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def complete(saved, graph_folder):
+    return ["complete", "--model", str(saved), "--graph", str(graph_folder), "--dtype", "float32", "--quiet"]
+
+
+def test_it_writes_the_list_and_says_where_and_how_much(complete, tmp_path, capsys):
+    assert (
+        main([*complete, "--output", str(tmp_path / "out"), "--json", str(tmp_path / "found.json"), "--max", "7"]) == 0
+    )
+    shown = capsys.readouterr().out
+    assert str(tmp_path / "out" / "suggestions.tsv") in shown
+    assert "no probability" in shown
+    lines = (tmp_path / "out" / "suggestions.tsv").read_text().splitlines()
+    metrics = json.loads((tmp_path / "found.json").read_text())["metrics"]
+    assert metrics["listed"] == len(lines) - 1 == 7
+
+
+def test_options_choose_relations_entities_and_the_side(complete, tmp_path):
+    (tmp_path / "names").write_text("cat\n\n dog \n")
+    chosen = ["--relations", "eats,is_a", "--entities", str(tmp_path / "names"), "--heads_only", "--any_candidate"]
+    assert main([*complete, *chosen, "--output", str(tmp_path / "out"), "--per_query", "2", "--per_relation", "3"]) == 0
+    identity = json.loads((tmp_path / "out" / "completion.json").read_text())["identity"]
+    assert identity["relations"] == ["eats", "is_a"]
+    assert identity["entities"] == ["cat", "dog"]
+    assert (identity["side"], identity["any_candidate"]) == ("heads", True)
+    assert (identity["per_query"], identity["per_relation"], identity["most"]) == (2, 3, 10_000)
+
+
+def test_evaluate_prints_a_table_and_writes_the_figures(complete, tmp_path, capsys):
+    assert main([*complete, "--evaluate", "--json", str(tmp_path / "found.json")]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())["metrics"]
+    assert (found["hidden"], found["num_hidden"]) == ("test", 3)
+    assert "200" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "neither --output, a folder for the list, nor --evaluate"),
+        (["--evaluate", "--output", "out"], "leave --output out"),
+        (["--output", "out", "--relations", ","], "holds no name"),
+        (["--output", "out", "--relations", "flies"], "flies"),
+        (["--output", "out", "--entities", "nowhere.txt"], "--entities nowhere.txt: cannot be read (No such file"),
+        (["--output", "out", "--entities", "."], "--entities .: cannot be read"),
+        (["--output", "out", "--entities", "empty.txt"], "--entities empty.txt: no name in it"),
+        (["--output", "out", "--heads_only", "--tails_only"], "not allowed with"),
+        (["--output", "out", "--max", "0"], "'0' is not a positive integer"),
+        (["--output", "out", "--evidence", "rules"], "no evidence in its folder"),
+    ],
+)
+def test_bad_input_is_one_line(complete, options, message, tmp_path, monkeypatch, bad_input):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").write_text("\n \n")
+    assert message in bad_input(*complete, *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_model_it_says_that_one_is_needed(graph_folder, tmp_path, bad_input):
+    shown = bad_input("complete", "--graph", str(graph_folder), "--output", str(tmp_path / "out"))
+    assert "no --model: a trained model is needed" in shown
+
+
+def test_an_output_that_is_a_file_is_refused(complete, tmp_path, bad_input):
+    (tmp_path / "out").write_text("mine")
+    assert "cannot be written" in bad_input(*complete, "--output", str(tmp_path / "out"))

@@ -1,0 +1,250 @@
+"""A whole graph completed: the list, its files, and what is refused."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
+from helpers.evidence import some_evidence
+from helpers.kills import Kills
+from helpers.rule_sets import make_rules
+from helpers.tiny import TRAIN, integer_graph, one_line
+
+from lass_hf import KnowledgeGraph
+from lass_hf.completion import completer
+from lass_hf.completion.completer import CompletionSettings, GraphCompleter
+from lass_hf.completion.completing import complete_graph, measure_completion
+from lass_hf.completion.queries import choose_queries
+from lass_hf.completion.standing import IMPLIED, NEW, REVERSE, STANDINGS
+from lass_hf.core.errors import GraphError, LassError, UnknownNameError
+from lass_hf.structure.facts import Facts
+from lass_hf.utils.result_files import read_results
+from lass_hf.writers.tables import read_judged_triplets
+
+FILES = {"suggestions.tsv", "implied.tsv", "completion.json", "report.html"}
+
+
+@pytest.fixture(scope="module")
+def evidence(graph):
+    return some_evidence(graph)
+
+
+@pytest.fixture(scope="module")
+def large():
+    """People who live in towns, with links held out of training; the evidence is what is frequent."""
+    rng = np.random.default_rng(4)
+    columns = rng.integers(60, size=400), rng.integers(2, size=400), 60 + rng.integers(20, size=400) ** 2 // 20
+    links = np.unique(np.stack(columns, axis=1), axis=0)
+    links = rng.permutation(links)
+    parts = {"train": links[80:], "validation": links[40:80], "test": links[:40]}
+    rows = {name: [tuple(map(str, row)) for row in own.tolist()] for name, own in parts.items()}
+    graph = integer_graph(rows.pop("train"), 80, 2, **rows)
+    rules = make_rules((0, (1, -1, -1), -1, -1, 1, 2, 0.5, 0))
+    return graph, some_evidence(graph, kinds=("frequency",), rules=rules)
+
+
+def complete(graph, evidence, folder, model=None, processor=None, **settings):
+    chosen = CompletionSettings(**settings)
+    return complete_graph(graph, model, processor, folder, evidence=evidence, settings=chosen, quiet=True)
+
+
+def rows_of(folder, name="suggestions.tsv"):
+    return read_judged_triplets(folder / name)[0].to_pylist()
+
+
+def triplets_of(graph, rows):
+    names = zip(("head", "relation", "tail"), (graph.entities, graph.relations, graph.entities), strict=True)
+    return np.array([[names.find(row[name]) for row in rows] for name, names in names]).reshape(3, -1).T
+
+
+def test_the_folder_has_a_list_that_is_new_to_the_graph(graph, evidence, tmp_path):
+    result = complete_graph(graph, None, None, tmp_path / "out", evidence=evidence, quiet=True, graph_name="animals")
+    assert {file.name for file in (tmp_path / "out").iterdir() if not file.name.endswith(".metadata.json")} == FILES
+    rows, implied = rows_of(tmp_path / "out"), rows_of(tmp_path / "out", "implied.tsv")
+    assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) == len(result.completion.listed) > 5
+    assert not graph.known.contains(triplets_of(graph, rows + implied)).any()
+    suggested = result.completion.suggestions.triplets
+    assert np.array_equal(triplets_of(graph, rows), suggested[result.completion.listed])
+    assert {row["kind"] for row in implied} <= {STANDINGS[IMPLIED], STANDINGS[REVERSE]}
+    assert not {row["kind"] for row in rows} & {STANDINGS[IMPLIED], STANDINGS[REVERSE], "known"}
+    assert {row["head_text"] for row in rows} <= set(graph.entities.texts)
+    scores = np.fmax(*result.completion.suggestions.log_probabilities.T)[result.completion.listed]
+    assert [row["score"] for row in rows] == pytest.approx(scores.tolist())
+
+
+def test_the_results_have_settings_counts_and_what_the_list_depends_on(graph, evidence, tmp_path):
+    result = complete_graph(graph, None, None, tmp_path, evidence=evidence, quiet=True, graph_name="animals")
+    written = read_results(tmp_path / "completion.json")
+    assert written["counts"] == json.loads(json.dumps(result.counts))
+    assert written["counts"]["queries"] == len(choose_queries(Facts.from_graph(graph))[0])
+    assert sum(written["counts"]["by_standing"].values()) == written["counts"]["suggestions"]
+    assert (written["graph"], written["task"], written["calibration"]) == ("animals", "completion", None)
+    assert written["identity"]["per_query"] == 1
+    assert {"evidence", "graph", "most", "side"} <= written["identity"].keys()
+
+
+def test_without_links_to_fit_on_there_is_no_probability_and_new_ones_come_first(evidence, tmp_path, caplog):
+    graph = KnowledgeGraph.from_triplets(TRAIN, entity_text=None)
+    own = some_evidence(graph)
+    with caplog.at_level(logging.WARNING):
+        result = complete(graph, own, tmp_path, per_query=9)
+    assert "no probability" in caplog.text
+    assert "lass-hf split" in result.no_probability
+    rows = rows_of(tmp_path)
+    assert all(row["probability"] is None for row in rows)
+    standings = [row["kind"] for row in rows]
+    assert standings[: standings.count(STANDINGS[NEW])] == [STANDINGS[NEW]] * standings.count(STANDINGS[NEW])
+
+
+def test_with_links_held_out_of_training_each_suggestion_has_a_probability(large, tmp_path):
+    graph, evidence = large
+    result = complete(graph, evidence, tmp_path)
+    assert result.no_probability is None
+    chances = [row["probability"] for row in rows_of(tmp_path)]
+    assert chances == pytest.approx(result.completion.probabilities[result.completion.listed].tolist())
+    assert all(0 <= chance <= 1 for chance in chances)
+    assert np.mean(chances[:5]) > np.mean(chances[-5:])
+    assert read_results(tmp_path / "completion.json")["calibration"] == result.calibration.to_dict()
+
+
+@pytest.mark.parametrize("architecture", ["bi-encoder", "cross-encoder"])
+def test_a_text_model_alone_completes_too(graph, model, processor, architecture, tmp_path):
+    if architecture == "bi-encoder":
+        model, processor = bi_encoder_model(), bi_encoder_processor(graph)
+    result = complete(graph, "text", tmp_path, model, processor, relations=("eats",), side="tails")
+    eats = graph.relations.find("eats")
+    assert (result.completion.slots == 2).all()
+    assert (result.completion.suggestions.triplets[:, 1] == eats).all()
+    assert len(rows_of(tmp_path)) > 0
+
+
+def test_evidence_with_text_looks_at_the_nearest_texts_of_rare_entities(graph, tmp_path, monkeypatch):
+    model, processor = bi_encoder_model(), bi_encoder_processor(graph)
+    own, given = some_evidence(graph, model, processor, ("text", "frequency")), []
+
+    def noted(*arguments):
+        given.append(arguments[-1])
+        return choose_queries(*arguments)
+
+    monkeypatch.setattr(completer, "choose_queries", noted)
+    complete_graph(graph, model, processor, tmp_path, evidence=own, dtype="float32", quiet=True)
+    vectors = GraphCompleter(graph, model, processor, "text", dtype="float32", quiet=True)._bind(graph)[1]
+    everyone = np.arange(graph.num_entities)
+    assert np.allclose(given[0].vectors(everyone), vectors.vectors(everyone), atol=1e-6)
+
+
+def test_settings_choose_what_is_asked_and_how_long_the_list_is(graph, evidence, tmp_path):
+    chosen = {"relations": ("is_a", "eats"), "entities": ("cat", "dog"), "side": "tails"}
+    result = complete(graph, evidence, tmp_path, most=3, per_relation=2, **chosen)
+    rows = rows_of(tmp_path)
+    assert len(rows) <= 3
+    assert max(np.unique([row["relation"] for row in rows], return_counts=True)[1]) <= 2
+    queries = result.completion.queries
+    assert set(queries[:, 0]) <= {graph.entities.find("cat"), graph.entities.find("dog")}
+    assert {graph.relations.ids[one] for one in set(queries[:, 1])} <= {"is_a", "eats"}
+
+
+def test_any_candidate_may_be_an_answer_if_that_is_asked_for(graph, evidence, tmp_path):
+    of = {}
+    for name, any_candidate in (("range", False), ("any", True)):
+        of[name] = complete(graph, evidence, tmp_path / name, any_candidate=any_candidate)
+    assert len(of["any"].completion.suggestions) > len(of["range"].completion.suggestions)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"most": 5}, "most was 10000, now 5"),
+        ({"relations": ("eats",)}, "relations was None, now ['eats']"),
+        ({"any_candidate": True}, "any_candidate was False, now True"),
+    ],
+)
+def test_the_folder_of_another_run_is_refused_and_kept(graph, evidence, tmp_path, change, message):
+    complete(graph, evidence, tmp_path)
+    before = (tmp_path / "suggestions.tsv").read_bytes()
+    with pytest.raises(LassError) as error:
+        complete(graph, evidence, tmp_path, **change)
+    one_line(error, str(tmp_path), message, "choose another --output")
+    assert (tmp_path / "suggestions.tsv").read_bytes() == before
+
+
+def test_a_list_of_unknown_origin_is_refused(graph, evidence, tmp_path):
+    (tmp_path / "suggestions.tsv").write_text("mine")
+    with pytest.raises(LassError, match=r"has suggestions\.tsv but no completion\.json"):
+        complete(graph, evidence, tmp_path)
+
+
+def test_a_kill_at_any_moment_leaves_what_the_next_run_makes_the_same_list_of(graph, evidence, tmp_path, monkeypatch):
+    monkeypatch.setattr(completer.BiEncoder, "candidates_per_chunk", 40)
+    output = tmp_path / "out"
+    output.mkdir()
+
+    def run(folder=output):
+        complete(graph, evidence, folder, most=4)
+
+    kills = Kills(output, run, tmp_path / "states")
+    assert kills.number > 15
+    for state in kills.states:
+        run(state)
+        for name in ("suggestions.tsv", "implied.tsv"):
+            assert (state / name).read_bytes() == (output / name).read_bytes()
+        assert not (state / ".progress").exists()
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"relations": ()}, "relations=(); expected ids or texts, one or more, or None for all"),
+        ({"relations": "eats"}, "relations='eats'; expected ids"),
+        ({"entities": []}, "entities=[]; expected ids"),
+        ({"side": "left"}, "side='left'; expected one of both, heads, tails"),
+        ({"per_query": 0}, "per_query=0; expected 1 or more"),
+        ({"most": None}, "most=None; expected 1 or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused(choice, message):
+    with pytest.raises(LassError) as error:
+        CompletionSettings(**choice)
+    one_line(error, message)
+
+
+@pytest.mark.parametrize("choice", [{"relations": ("eat",)}, {"entities": ("cats",)}])
+def test_a_name_that_the_graph_lacks_is_refused(graph, evidence, tmp_path, choice):
+    with pytest.raises(UnknownNameError):
+        complete(graph, evidence, tmp_path, **choice)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_another_graph_is_refused(model, processor, large, tmp_path):
+    with pytest.raises(GraphError) as error:
+        complete(large[0], "text", tmp_path, model, processor)
+    one_line(error, "the model is that of another graph", "none of which this graph has")
+
+
+def test_entities_without_facts_have_no_query(graph, evidence, tmp_path):
+    with pytest.raises(LassError, match="no query makes sense"):
+        complete(graph, evidence, tmp_path, entities=("milk",))
+
+
+def test_a_measurement_completes_the_graph_without_its_test_links(large):
+    graph, evidence = large
+    found = measure_completion(graph, None, None, evidence=evidence, quiet=True)
+    assert (found["hidden"], found["num_hidden"]) == ("test", len(graph["test"].positives))
+    assert found["methods"]["list"]["depths"]["200"]["hits"] > 0
+
+
+def test_a_measurement_by_halves_of_validation_refits_the_weights_on_the_other_half(large, monkeypatch):
+    graph, evidence = large
+    splits = {name: (graph[name].triplets, None) for name in ("train", "validation")}
+    graph, fitted = KnowledgeGraph(graph.entities, graph.relations, splits), []
+
+    def refit(own, rest, *others):
+        fitted.append(len(rest["validation"].positives))
+        return [own]
+
+    monkeypatch.setattr(completer, "refit_evidence", refit)
+    found = measure_completion(graph, None, None, evidence=evidence, quiet=True)
+    assert found["num_lists"] == len(fitted) == 2
+    assert sum(fitted) == len(graph["validation"].positives)
