@@ -11,7 +11,7 @@ from types import ModuleType
 from ..utils.arguments import Parser
 from ..utils.console import check_writable, quieten, run_program
 from ..version import __version__
-from . import add_evidence, analyze, classify, evaluate, importing, info, predict, rules, serve, split, train
+from . import add_evidence, analyze, audit, classify, evaluate, importing, info, predict, rules, serve, split, train
 from .options import add_debug
 
 PROGRAM = "lass-hf"
@@ -28,6 +28,7 @@ COMMANDS: dict[str, ModuleType] = {
     "info": info,
     "split": split,
     "rules": rules,
+    "audit": audit,
 }
 
 
