@@ -14,6 +14,7 @@ from ..version import __version__
 from . import (
     add_evidence,
     analyze,
+    audit,
     classify,
     complete,
     evaluate,
@@ -44,6 +45,7 @@ COMMANDS: dict[str, ModuleType] = {
     "info": info,
     "split": split,
     "rules": rules,
+    "audit": audit,
 }
 
 

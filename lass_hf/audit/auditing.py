@@ -1,0 +1,207 @@
+"""`audit_graph`: the way from a graph through injected errors and signals to one suspicion of each triplet."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..core.encoders import OFFLINE_ENCODER
+from ..core.errors import GraphError, LassError
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
+from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
+from ..scoring.triplet_scorer import TripletScorer
+from ..structure.facts import Facts
+from ..structure.rule_mining import find_rules
+from ..structure.rule_scores import RuleScorer
+from ..structure.vector_training import VectorChoices, train_structural_vectors
+from ..utils.stopwatch import Stopwatch
+from .answer_ranks import AnswerRanks
+from .entity_findings import EntityFindings, find_odd_entities
+from .injecting import KINDS, inject_errors
+from .model_signals import model_signals
+from .neighbor_signals import neighbor_signals, simple_adjacency
+from .pattern_signals import pattern_signals
+from .profile_signals import ProfileSignals, profile_signals
+from .signals import Signals
+from .suspicion import fit_suspicion
+from .text_signals import encode_texts, text_signals
+from .vector_signals import ranks_out_of_fold, vector_signals
+
+SHARE = 0.05  # of the triplets that is assumed to be wrong
+LEAST_INJECTED, MOST_INJECTED = 300, 20_000  # errors for the fit, in graphs that are small and large
+MOST_INJECTED_SHARE = 0.2  # of a small graph: more would change what the graph says
+DIM = 128  # of structural vectors
+LEAST_HELD_OUT = 200  # triplets outside of train, from which a fit can weigh a model that was trained on train
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The judgment of all n true triplets of a graph, each judged without its own help.
+
+    Attributes:
+        triplets: Int64 of shape (n, 3), distinct, ascending.
+        suspicion: Float64 of shape (n,): the probability that the triplet is wrong, if the wrong ones are like the
+            errors that were injected for the fit, and the share of them is `SHARE`.
+        signals: The signals.
+        answers: The ranks for the slots 0, 1 and 2 by structural vectors that never saw the triplet, and what they
+            expect instead.
+        profiles: What profiles say, and the relation that they expect instead.
+        entities: Odd entities.
+        num_injected: The number of errors of each kind that were injected for the fit.
+        seconds: How long each part took.
+    """
+
+    triplets: np.ndarray
+    suspicion: np.ndarray
+    signals: Signals
+    answers: list[AnswerRanks]
+    profiles: ProfileSignals
+    entities: EntityFindings
+    num_injected: dict[str, int]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def order(self) -> np.ndarray:
+        """Returns the positions of the triplets, the most suspicious first: int64 of shape (n,)."""
+        return np.argsort(-self.suspicion, kind="stable")
+
+
+def true_facts(graph: KnowledgeGraph) -> Facts:
+    """Returns the distinct true triplets of all splits, which an audit judges.
+
+    Raises:
+        GraphError: There are none.
+    """
+    triplets = [split.positives for split in graph.splits.values()]
+    if not sum(len(one) for one in triplets):
+        raise GraphError("the graph has no true triplets; an audit needs some")
+    return Facts.from_triplets(np.concatenate(triplets), graph.num_entities, graph.num_relations)
+
+
+def audit_graph(
+    graph: KnowledgeGraph,
+    model: LassForKGCompletion | None = None,
+    processor: LassProcessor | None = None,
+    *,
+    encoder: str = OFFLINE_ENCODER,
+    texts: np.ndarray | None = None,
+    num_folds: int = 4,
+    vector_choices: VectorChoices | None = None,
+    minutes: float | None = None,
+    seed: int = 42,
+    quiet: bool = False,
+    dtype: str = "auto",
+) -> Audit:
+    """Judges the true triplets of all splits of a graph, each without its own help.
+
+    Errors of all kinds are injected into the graph, signals are computed for its triplets and the errors alike, and a
+    fit tells them apart. The errors are then left out. The graph's own wrong triplets count as true in the fit.
+
+    Args:
+        graph: The graph.
+        model: A text model trained on the graph, for one epoch at best: what it learned by heart is no evidence. Its
+            signals count in the fit if the graph has 200 triplets or more outside of train; the true triplets of the
+            fit are these, then. None for untrained texts and structure alone.
+        processor: Its processor.
+        encoder: Name or folder of the encoder whose vectors of texts, untrained, are compared.
+        texts: Vectors of texts instead, float32 of shape (E, k), of length 1.
+        num_folds: Structural vectors are trained this often, each time without one fold, which they then judge.
+        vector_choices: How they are trained; None chooses by the size of the graph.
+        minutes: The most that rules and all trainings of vectors take together; None for no limit.
+        seed: Seed of all that is drawn. Equal seeds give equal audits, unless time ends a part.
+        quiet: Whether no progress bars are shown.
+        dtype: Precision of text models, as in `TripletScorer`.
+
+    Returns:
+        The audit.
+
+    Raises:
+        GraphError: The graph has no true triplets, or too few for a fit.
+        LassError: `num_folds` is less than 2, or a model is given without its processor.
+    """
+    if num_folds < 2:
+        raise LassError(f"num_folds={num_folds}; expected 2 or more")
+    if (model is None) != (processor is None):
+        raise LassError("model and processor belong together; only one of them is given")
+    facts, watch = true_facts(graph), Stopwatch()
+    limit = None if minutes is None else minutes / (num_folds + 2)
+    choices = vector_choices or VectorChoices(dim=DIM, minutes=limit)
+    with watch.time("texts"):
+        texts = _encode(graph, encoder, quiet, dtype) if texts is None else texts
+    with watch.time("errors"):
+        count = max(
+            round(SHARE * len(facts.triplets)), min(LEAST_INJECTED, int(MOST_INJECTED_SHARE * len(facts.triplets)))
+        )
+        vectors = train_structural_vectors(facts, choices, seed=seed)
+        errors = inject_errors(facts, min(count, MOST_INJECTED), texts, vectors, seed)
+    joined = Facts.from_triplets(
+        np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations
+    )
+    known = KnownTriplets(joined.triplets, joined.num_entities, joined.num_relations)
+    is_own = KnownTriplets(facts.triplets, facts.num_entities, facts.num_relations).contains(joined.triplets)
+    adjacency = simple_adjacency(joined)
+    with watch.time("neighbors"):
+        signals = neighbor_signals(joined.triplets, adjacency) | pattern_signals(known)
+    with watch.time("profiles"):
+        profiles = profile_signals(joined)
+        signals |= profiles.signals
+    with watch.time("text"):
+        signals |= text_signals(joined, texts, adjacency, seed)
+    with watch.time("rules"), _bar("rules", quiet) as bar:
+        rules = find_rules(joined, minutes=limit, seed=seed, on_progress=lambda share, _: _show(bar, share))
+        signals["rules"] = RuleScorer(rules, joined).triplet_scores(joined.triplets)
+    with watch.time("vectors"), _bar("vectors", quiet) as bar:
+        answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, lambda share: _show(bar, share))
+        signals |= vector_signals(answers)
+    is_fitted = np.ones(len(joined.triplets), bool)
+    in_fit = list(signals)
+    if model is not None and processor is not None:
+        with watch.time("model"):
+            occurs = np.bincount(joined.triplets[:, ::2].reshape(-1), minlength=joined.num_entities) > 0
+            signals |= model_signals(TripletScorer(model, processor.token_store(graph), dtype), known, occurs)
+        unseen = is_own & ~graph.known_in_train.contains(joined.triplets)
+        if unseen.sum() >= LEAST_HELD_OUT:
+            is_fitted, in_fit = unseen | ~is_own, list(signals)
+    contradicted = _contradicted(graph, joined.triplets)
+    matrix = Signals.from_dict(signals, joined.triplets[:, 1])
+    with watch.time("fit"):
+        features = Signals.from_dict({name: signals[name] for name in in_fit}, matrix.relations).features()
+        suspicion = fit_suspicion(features, ~is_own, is_fitted, SHARE, seed)
+    if contradicted.any():  # No error is injected that the graph labels false, so that the fit cannot weigh this.
+        matrix = Signals.from_dict({**signals, "contradiction": -contradicted.astype(np.float32)}, matrix.relations)
+        suspicion[contradicted] = np.maximum(suspicion[contradicted], 0.5)
+    entities = find_odd_entities(facts, texts, simple_adjacency(facts), matrix.select(is_own))
+    return Audit(
+        triplets=facts.triplets,
+        suspicion=suspicion[is_own],
+        signals=matrix.select(is_own),
+        answers=[one.select(is_own) for one in answers],
+        profiles=profiles.select(is_own),
+        entities=entities,
+        num_injected=dict(zip(KINDS, np.bincount(errors.kinds, minlength=len(KINDS)).tolist(), strict=True)),
+        seconds=watch.seconds,
+    )
+
+
+def _contradicted(graph: KnowledgeGraph, triplets: np.ndarray) -> np.ndarray:
+    """Returns which triplets a split labels as false, too: bool of shape (n,)."""
+    wrong = [split.triplets[split.labels == 0] for split in graph.splits.values() if split.labels is not None]
+    if not wrong:
+        return np.zeros(len(triplets), bool)
+    return KnownTriplets(np.concatenate(wrong), graph.num_entities, graph.num_relations).contains(triplets)
+
+
+def _encode(graph: KnowledgeGraph, encoder: str, quiet: bool, dtype: str) -> np.ndarray:
+    with tqdm(total=graph.num_entities, desc="texts", disable=quiet) as bar:
+        return encode_texts(graph, encoder, bar, dtype)
+
+
+def _bar(name: str, quiet: bool) -> Any:
+    return tqdm(total=100, unit="%", desc=name, disable=quiet)
+
+
+def _show(bar: Any, share: float) -> None:
+    """Moves a bar to a share of its work."""
+    bar.update(round(100 * share) - bar.n)

@@ -1,0 +1,117 @@
+"""`--evaluate`: injects errors into a graph, audits it, and measures how many of them are found first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from ..core.encoders import OFFLINE_ENCODER
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
+from ..structure.vector_training import VectorChoices, train_structural_vectors
+from .auditing import DIM, SHARE, Audit, audit_graph, true_facts
+from .injecting import KINDS, inject_errors
+from .signals import ABSOLUTE, SIGNALS
+from .text_signals import encode_texts
+
+SHARES = (1, 2, 5)  # percent of the triplets, the most suspicious first
+
+
+def measure_suspicion(suspicion: np.ndarray, kinds: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """Measures how many errors are among the most suspicious triplets.
+
+    Args:
+        suspicion: Float of shape (n,).
+        kinds: Int of shape (n,): -1 for true triplets, else the position of the error's kind in `injecting.KINDS`.
+        seed: Seed of the order of triplets that are equally suspicious.
+
+    Returns:
+        `precision_at_5`, `recall_at_5` and the like for percents of all triplets, `auc` and `average_precision`; and
+        of each kind that there is `random_recall_at_5`, `random_auc`, `random_average_precision` and the like, against
+        the true triplets alone but for the recall.
+    """
+    is_error = kinds >= 0
+    order = np.lexsort([np.random.default_rng(seed).random(len(suspicion)), -suspicion])
+    metrics: dict[str, float] = {}
+    names = {"": is_error, **{f"{name}_": kinds == number for number, name in enumerate(KINDS)}}
+    for name, wanted in names.items():
+        if not wanted.any() or is_error.all():
+            continue
+        for share in SHARES:
+            count = max(1, round(share / 100 * len(order)))
+            found = int(wanted[order[:count]].sum())
+            if not name:
+                metrics[f"precision_at_{share}"] = found / count
+            metrics[f"{name}recall_at_{share}"] = found / int(wanted.sum())
+        rows = wanted | ~is_error
+        metrics[f"{name}auc"] = float(roc_auc_score(wanted[rows], suspicion[rows]))
+        metrics[f"{name}average_precision"] = float(average_precision_score(wanted[rows], suspicion[rows]))
+    return metrics
+
+
+def measure_audit(audit: Audit, errors: np.ndarray, error_kinds: np.ndarray) -> tuple[dict[str, float], dict[str, Any]]:
+    """Measures an audit of a graph whose errors are known.
+
+    Args:
+        audit: The audit.
+        errors: Int64 of shape (m, 3): the wrong triplets.
+        error_kinds: Int of shape (m,): their kinds, positions in `injecting.KINDS`.
+
+    Returns:
+        The metrics of the suspicion, see `measure_suspicion`; and those of each signal alone, by its name, compared
+        within the relation as findings are.
+    """
+    sizes = audit.triplets[:, [0, 2]].max(initial=0) + 1, audit.triplets[:, 1].max(initial=0) + 1
+    keys = [(one[:, 0] * sizes[1] + one[:, 1]) * sizes[0] + one[:, 2] for one in (audit.triplets, errors)]
+    kinds = np.full(len(keys[0]), -1)
+    order = np.argsort(keys[1], kind="stable")
+    places = np.minimum(np.searchsorted(keys[1][order], keys[0]), max(len(order) - 1, 0))
+    if len(order):
+        found = keys[1][order[places]] == keys[0]
+        kinds[found] = error_kinds[order[places[found]]]
+    shares = audit.signals.within_relations()
+    signals = {}
+    for name, value, share in zip(audit.signals.names, audit.signals.values, shares, strict=True):
+        if SIGNALS[name][0] != "context":
+            level = value if SIGNALS[name][0] in ABSOLUTE else np.nan_to_num(share, nan=0.5)
+            signals[name] = measure_suspicion(-level, kinds)
+    return measure_suspicion(audit.suspicion, kinds), signals
+
+
+def evaluate_audit(
+    graph: KnowledgeGraph,
+    *,
+    encoder: str = OFFLINE_ENCODER,
+    vector_choices: VectorChoices | None = None,
+    seed: int = 42,
+    quiet: bool = False,
+    dtype: str = "auto",
+    **more: Any,
+) -> tuple[Audit, dict[str, float], Mapping[str, Any]]:
+    """Injects 5 % errors into the union of the splits of a graph, audits it, and measures what is found.
+
+    Args:
+        graph: The graph.
+        encoder: As in `audit_graph`, like all other arguments.
+        vector_choices: How the structural vectors are trained, of the audit and of adversarial errors.
+        seed: Seed of the audit; the errors have the next one.
+        quiet: Whether no progress bars are shown.
+        dtype: Precision of text models.
+        **more: Other arguments of `audit_graph`. A model that was trained on the graph has seen its triplets and none
+            of the errors, which counts it too high.
+
+    Returns:
+        The audit, its metrics, and those of each signal alone.
+    """
+    facts = true_facts(graph)
+    texts = encode_texts(graph, encoder, dtype=dtype)
+    choices = vector_choices or VectorChoices(dim=DIM)
+    vectors = train_structural_vectors(facts, choices, seed=seed + 1)
+    errors = inject_errors(facts, round(SHARE * len(facts.triplets)), texts, vectors, seed + 1)
+    joined = KnownTriplets(
+        np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations
+    ).triplets()
+    noisy = KnowledgeGraph(graph.entities, graph.relations, {"train": (joined, None)})
+    audit = audit_graph(noisy, texts=texts, vector_choices=vector_choices, seed=seed, quiet=quiet, dtype=dtype, **more)
+    return audit, *measure_audit(audit, errors.triplets, errors.kinds)

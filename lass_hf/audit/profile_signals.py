@@ -1,0 +1,108 @@
+"""Signals of the profiles of entities: how well the relations that head and tail have besides fit the relation.
+
+A profile says which of the 2R directed relations an entity has. Naive Bayes compares it with the profiles of all
+entities that have the relation: the log of P(profile | relation) / P(profile). The profile of the entity that is judged
+lacks the triplet, in the counts too; that of the triplet's other end does not.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..structure.facts import Facts
+
+PRIOR = 2.0  # entities that a relation is said to have besides, with the profiles of all entities
+ROWS = 4096  # triplets at once
+
+
+@dataclass(frozen=True)
+class ProfileSignals:
+    """What profiles say.
+
+    Attributes:
+        signals: Float32 of shape (n,) each.
+        best_relations: Int64 of shape (n,): the best other relation for the pair.
+        log_probabilities: Float32 of shape (n, 2): those of the relation and of the best other one, among all
+            relations, given the pair.
+    """
+
+    signals: dict[str, np.ndarray]
+    best_relations: np.ndarray
+    log_probabilities: np.ndarray
+
+    def select(self, rows: np.ndarray) -> "ProfileSignals":
+        """Returns what profiles say about the triplets at some positions, int or bool of shape (m,)."""
+        signals = {name: values[rows] for name, values in self.signals.items()}
+        return ProfileSignals(signals, self.best_relations[rows], self.log_probabilities[rows])
+
+
+def profile_signals(facts: Facts) -> ProfileSignals:
+    """Judges the triplets of facts by profiles.
+
+    Args:
+        facts: The facts. A loop, which would put both directions into the profile of one entity, is in no profile.
+    """
+    triplets, num_relations = facts.triplets, facts.num_relations
+    heads, relations, tails = triplets.T
+    ends = triplets[heads != tails]
+    counts = np.zeros((facts.num_entities, 2 * num_relations), np.int32)  # bounded by E x 2R
+    np.add.at(counts, (ends[:, 0], ends[:, 1]), 1)
+    np.add.at(counts, (ends[:, 2], ends[:, 1] + num_relations), 1)
+    has = counts > 0
+    num_occurring = max(int(has.any(axis=1).sum()), 1)
+    sizes = has.sum(axis=0)
+    prior = (sizes + 0.5) / (num_occurring + 1)
+    profiles = has.astype(np.float32)
+    together = profiles.T @ profiles
+    p = (together + PRIOR * prior) / (sizes[:, None] + PRIOR)  # [d, d']: of the entities with d, those with d'
+    present, absent = np.log(p / prior).T, np.log((1 - p + 1e-9) / (1 - prior)).T
+    for matrix in (present, absent):
+        np.fill_diagonal(matrix, 0)
+    base, change = absent.sum(axis=0), present - absent
+    by_entity = profiles @ change.astype(np.float32) + base.astype(np.float32)  # [e, d]
+    values = np.zeros((len(triplets), 2), np.float32)
+    best = np.zeros(len(triplets), np.int64)
+    log_probabilities = np.full((len(triplets), 2), np.nan, np.float32)
+    frequency = np.log(np.bincount(relations, minlength=num_relations) + 1.0).astype(np.float32)
+    for rows in np.split(np.arange(len(triplets)), np.arange(ROWS, len(triplets), ROWS)):
+        scores = np.broadcast_to(frequency, (len(rows), num_relations)).copy()
+        for side, shift in ((0, 0), (1, num_relations)):
+            entity, directed = triplets[rows, 2 * side], relations[rows] + shift
+            is_only = (counts[entity, directed] == 1) & (heads[rows] != tails[rows])
+            own = slice(shift, shift + num_relations)
+            scores += by_entity[entity, own] - is_only[:, None] * change[directed, own].astype(np.float32)
+            values[rows, side] = _judge(profiles[entity], directed, is_only, together, sizes, prior)
+        place = np.arange(len(rows)), relations[rows]
+        # What the pair's own relation gets is what the exact count without the triplet says.
+        scores[place] = frequency[relations[rows]] + values[rows].sum(axis=1)
+        total = np.logaddexp.reduce(scores, axis=1)
+        log_probabilities[rows, 0] = scores[place] - total
+        scores[place] = -np.inf
+        best[rows] = scores.argmax(axis=1)
+        log_probabilities[rows, 1] = scores[np.arange(len(rows)), best[rows]] - total
+    if num_relations == 1:
+        log_probabilities[:, 1] = np.nan
+    signals = {
+        "head_profile": values[:, 0],
+        "tail_profile": values[:, 1],
+        "profiles": values.sum(axis=1),
+        "relation_by_profiles": log_probabilities[:, 0].copy(),
+    }
+    return ProfileSignals(signals, best, log_probabilities)
+
+
+def _judge(
+    profiles: np.ndarray,
+    directed: np.ndarray,
+    is_only: np.ndarray,
+    together: np.ndarray,
+    sizes: np.ndarray,
+    prior: np.ndarray,
+) -> np.ndarray:
+    """Returns the log ratio of profiles, float32 of shape (m, 2R), for a directed relation each, without that one."""
+    without = is_only[:, None] * profiles
+    p = (together[directed] - without + PRIOR * prior) / (sizes[directed] - is_only + PRIOR)[:, None]
+    p = np.clip(p, 1e-9, 1 - 1e-9)
+    ratios = np.where(profiles > 0, np.log(p / prior), np.log((1 - p) / (1 - prior)))
+    ratios[np.arange(len(directed)), directed] = 0
+    return ratios.sum(axis=1).astype(np.float32)

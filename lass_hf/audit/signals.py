@@ -1,0 +1,104 @@
+"""All signals of the triplets of a graph as one matrix, with what each means in words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .comparing import percentiles
+
+# The kind of each signal, and what a low value says. "context" is no evidence: it tells a fit what to make of the rest.
+SIGNALS = {
+    "shared_neighbors": ("neighbors", "head and tail share few neighbors"),
+    "longer_paths": ("neighbors", "few paths of three steps lead from head to tail"),
+    "other_links": ("neighbors", "nothing else links head and tail"),
+    "rules": ("rules", "no rule, or only a weak one, leads to it"),
+    "head_profile": ("profiles", "the head has other relations than the heads of this relation have"),
+    "tail_profile": ("profiles", "the tail has other relations than the tails of this relation have"),
+    "profiles": ("profiles", "head and tail have other relations than is usual for this relation"),
+    "relation_by_profiles": ("profiles", "another relation fits what head and tail have besides"),
+    "mirror_missing": ("patterns", "the relation is symmetric, and its mirror image is missing"),
+    "mirror_present": ("patterns", "the relation has one direction, and its mirror image is there, too"),
+    "second_tail": ("patterns", "the relation has one tail for each head, and this head has several"),
+    "second_head": ("patterns", "the relation has one head for each tail, and this tail has several"),
+    "cycle": ("patterns", "it closes a cycle of its relation"),
+    "self_loop": ("patterns", "head and tail are the same"),
+    "contradiction": ("labels", "the graph labels it true and false"),
+    "text_of_pair": ("text", "the texts of head and tail are further apart than is usual for this relation"),
+    "text_analogs": ("text", "no other triplet of this relation has a head and a tail with such texts"),
+    "tail_like_neighbors": ("text", "the text of the tail is unlike the head's other neighbors"),
+    "head_like_neighbors": ("text", "the text of the head is unlike the tail's other neighbors"),
+    "neighbors_alike": ("text", "the texts around the head are unlike those around the tail"),
+    "head_like_heads": ("text", "the text of the head is unlike other heads of this relation"),
+    "tail_like_tails": ("text", "the text of the tail is unlike other tails of this relation"),
+    "difference_like_others": ("text", "the texts of head and tail differ in another way than in this relation"),
+    "tail_like_siblings": ("text", "the text of the tail is unlike the head's other tails of this relation"),
+    "head_like_siblings": ("text", "the text of the head is unlike the tail's other heads of this relation"),
+    "vectors_tail": ("vectors", "structural vectors that never saw it expect other tails"),
+    "vectors_tail_rank": ("vectors", "structural vectors that never saw it rank the tail low"),
+    "vectors_head": ("vectors", "structural vectors that never saw it expect other heads"),
+    "vectors_head_rank": ("vectors", "structural vectors that never saw it rank the head low"),
+    "vectors_relation": ("vectors", "structural vectors that never saw it expect another relation"),
+    "model_score": ("model", "the text model scores it low for this relation"),
+    "model_tail": ("model", "the text model expects other tails"),
+    "model_tail_rank": ("model", "the text model ranks the tail low"),
+    "model_head": ("model", "the text model expects other heads"),
+    "model_head_rank": ("model", "the text model ranks the head low"),
+    "num_other_tails": ("context", ""),
+    "num_other_heads": ("context", ""),
+    "num_of_relation": ("context", ""),
+    "num_of_head": ("context", ""),
+    "num_of_tail": ("context", ""),
+    "tail_nearest_sibling": ("context", ""),
+    "head_nearest_sibling": ("context", ""),
+    "other_texts_of_head": ("context", ""),
+    "other_texts_of_tail": ("context", ""),
+}
+ABSOLUTE = ("patterns", "labels")  # These say something where they are negative, in any relation.
+
+
+@dataclass(frozen=True)
+class Signals:
+    """F signals of n triplets. The higher a value, the more plausible is the triplet, but for those of kind "context".
+
+    Attributes:
+        names: The names, of `SIGNALS`.
+        values: Float32 of shape (F, n); NaN where a signal knows nothing.
+        relations: Int64 of shape (n,): the relations of the triplets.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    relations: np.ndarray
+
+    @classmethod
+    def from_dict(cls, signals: dict[str, np.ndarray], relations: np.ndarray) -> "Signals":
+        """Makes one matrix, in the order of `SIGNALS`.
+
+        Args:
+            signals: Arrays of shape (n,) by name.
+            relations: Int64 of shape (n,).
+        """
+        names = tuple(name for name in SIGNALS if name in signals)
+        assert len(names) == len(signals), sorted(signals.keys() - SIGNALS)
+        return cls(names, np.stack([signals[name] for name in names]).astype(np.float32), relations)
+
+    def select(self, rows: np.ndarray) -> "Signals":
+        """Returns the signals of the triplets at some positions, int or bool of shape (m,)."""
+        return Signals(self.names, self.values[:, rows], self.relations[rows])
+
+    def within_relations(self) -> np.ndarray:
+        """Returns each signal as the share of the relation's triplets with a lower one, float32 of shape (F, n)."""
+        return np.stack([percentiles(one, self.relations) for one in self.values])
+
+    def features(self) -> np.ndarray:
+        """Returns what a fit reads: the signals, and those that are evidence within their relation, too.
+
+        Returns:
+            Float32 of shape (n, F').
+        """
+        compared = [
+            percentiles(one, self.relations)
+            for name, one in zip(self.names, self.values, strict=True)
+            if SIGNALS[name][0] not in ("context", *ABSOLUTE)
+        ]
+        return np.stack([*self.values, *compared], axis=1)

@@ -1,0 +1,107 @@
+"""Signals of structural vectors that are trained out of fold: each triplet is judged by vectors that never saw it."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from ..core.known_triplets import KnownTriplets
+from ..structure.facts import Facts
+from ..structure.structural_scores import STRUCTURAL_SCORES
+from ..structure.structural_vectors import StructuralVectors
+from ..structure.vector_training import VectorChoices, train_structural_vectors
+from .answer_ranks import AnswerRanks, rank_answers
+
+# Called with the share of the work that is done.
+OnProgress = Callable[[float], None]
+
+
+def ranks_out_of_fold(
+    facts: Facts,
+    known: KnownTriplets,
+    num_folds: int,
+    choices: VectorChoices,
+    seed: int = 42,
+    on_progress: OnProgress | None = None,
+) -> list[AnswerRanks]:
+    """Ranks the triplets of facts in all slots, by vectors trained on the other folds.
+
+    Args:
+        facts: The facts.
+        known: The same triplets as an index.
+        num_folds: The number of folds, 2 or more.
+        choices: How vectors are trained.
+        seed: Seed of the folds and of the training.
+        on_progress: Is called now and then.
+
+    Returns:
+        The ranks for the slots 0, 1 and 2, in the order of the facts.
+    """
+    triplets = facts.triplets
+    folds = np.random.default_rng(seed).permutation(len(triplets)) % num_folds
+    ranks = [AnswerRanks.unknown(len(triplets)) for _ in range(3)]
+    for fold in range(num_folds):
+
+        def tell(share: float, _: float, fold: int = fold) -> None:
+            if on_progress is not None:
+                on_progress((fold + share) / num_folds)
+
+        held_out = np.flatnonzero(folds == fold)
+        others = Facts(triplets[folds != fold], facts.num_entities, facts.num_relations)
+        if not len(held_out) or not len(others.triplets):
+            continue
+        vectors = train_structural_vectors(others, choices, seed=seed + fold, on_progress=tell)
+        for slot in (0, 1, 2):
+            ranked, rows = rank_by_vectors(vectors, triplets[held_out], slot, known)
+            ranks[slot].put(held_out[rows], ranked)
+    return ranks
+
+
+def rank_by_vectors(
+    vectors: StructuralVectors, triplets: np.ndarray, slot: int, known: KnownTriplets
+) -> tuple[AnswerRanks, np.ndarray]:
+    """Ranks triplets by vectors.
+
+    Args:
+        vectors: The vectors.
+        triplets: Int64 of shape (n, 3).
+        slot: The slot that is asked for.
+        known: The triplets that are no other answers.
+
+    Returns:
+        The ranks of the triplets whose entities and relation have vectors, and their positions, int of shape (m,).
+    """
+    function, num_relations = STRUCTURAL_SCORES[vectors.score_function], len(vectors.relations) // 2
+    has_relation = vectors.has_relation[:num_relations]
+    has_all = vectors.has_vector[triplets[:, 0]] & vectors.has_vector[triplets[:, 2]] & has_relation[triplets[:, 1]]
+    rows = np.flatnonzero(has_all)
+    if slot == 1:
+        candidates = function.as_candidate(torch.from_numpy(vectors.relations[:num_relations])).numpy()
+
+        def score(queries: np.ndarray) -> np.ndarray:
+            heads, tails = (torch.from_numpy(vectors.entities[queries[:, one]]) for one in (0, 2))
+            return function.pair(heads, tails).numpy() @ candidates.T
+
+        return rank_answers(score, triplets[rows], 1, known, has_relation), rows
+    candidates = vectors.candidate_vectors()
+
+    def score_entities(queries: np.ndarray) -> np.ndarray:
+        return vectors.query_vectors(queries, slot) @ candidates.T
+
+    return rank_answers(score_entities, triplets[rows], slot, known, vectors.has_vector), rows
+
+
+def vector_signals(answers: list[AnswerRanks]) -> dict[str, np.ndarray]:
+    """Returns the signals that ranks out of fold give, float32 of shape (n,) each.
+
+    Args:
+        answers: The ranks for the slots 0, 1 and 2.
+    """
+    head, relation, tail = answers
+    return {
+        "vectors_tail": tail.log_probabilities,
+        "vectors_tail_rank": -np.log(tail.ranks),
+        "vectors_head": head.log_probabilities,
+        "vectors_head_rank": -np.log(head.ranks),
+        "vectors_relation": relation.log_probabilities,
+    }

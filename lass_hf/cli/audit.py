@@ -1,0 +1,125 @@
+"""`lass-hf audit`: the suspicious facts of a whole graph, as a list that people review."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.errors import LassError
+from .options import above_zero, add_graph, add_model, add_output, not_negative, positive
+
+HELP = "list the suspicious facts of a graph, each with what speaks against it and what fits better"
+USES_MODELS = True
+MOST_FINDINGS = 1_000
+SHOWN = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `lass-hf audit`."""
+    add_model(parser, required=False)
+    add_graph(parser)
+    parser.add_argument("--output", metavar="DIR", help="folder that gets findings.tsv and audit.json")
+    parser.add_argument(
+        "--max", type=positive, default=MOST_FINDINGS, metavar="N", help="most findings (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--evaluate", action="store_true", help="inject 5%% errors first, and measure how many of them are found"
+    )
+    parser.add_argument(
+        "--encoder",
+        metavar="DIR_OR_NAME",
+        help="encoder whose vectors of texts, untrained, are compared (default: all-MiniLM-L6-v2)",
+    )
+    parser.add_argument(
+        "--folds", type=positive, default=4, metavar="K", help="trainings of structural vectors (default: %(default)s)"
+    )
+    parser.add_argument("--minutes", type=above_zero, metavar="N", help="end rules and structural vectors in time")
+    parser.add_argument("--seed", type=not_negative, default=42, help="seed of all choices (default: %(default)s)")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Audits a graph, and writes the findings; or injects errors, and prints how many are found."""
+    if not arguments.output and not arguments.evaluate:
+        raise LassError("--output is not given; expected a folder for the findings, or --evaluate")
+    if arguments.folds < 2:
+        raise LassError(f"--folds {arguments.folds}; expected 2 or more")
+    if arguments.evaluate and arguments.output:
+        raise LassError(
+            "--evaluate measures a graph with errors of its own making, whose findings help nobody; leave out --output"
+        )
+    import sys
+
+    from ..audit.audit_files import check_output, write_audit
+    from ..audit.auditing import audit_graph
+    from ..audit.measuring import evaluate_audit
+    from ..core.encoders import OFFLINE_ENCODER
+    from ..graphs.import_files import find_source_record
+    from ..graphs.loading import load_graph
+    from ..utils.console import report
+    from ..utils.distributed import processes
+    from ..utils.environment import command_line
+    from ..utils.terminal import one_line
+    from ..writers.source_ids import SourceIds
+    from .loading import load_with_graph
+
+    model = processor = None
+    if arguments.model:
+        model, processor, graph = load_with_graph(arguments)
+    else:
+        graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    choices = {
+        "encoder": arguments.encoder or OFFLINE_ENCODER,
+        "num_folds": arguments.folds,
+        "minutes": arguments.minutes,
+        "seed": arguments.seed,
+        "dtype": arguments.dtype,
+    }
+    options = {**choices, "model": model, "processor": processor, "quiet": arguments.quiet}
+    if model is not None and not arguments.quiet:
+        print(
+            "lass-hf: note: the model may know triplets by heart, wrong ones too; one epoch of training is best for an "
+            "audit" + (", and --evaluate counts such a model too high" if arguments.evaluate else ""),
+            file=sys.stderr,
+        )
+    signals: Mapping[str, Any] = {}
+    if not arguments.evaluate:
+        check_output(arguments.output, graph)
+        audit = audit_graph(graph, **options)
+        metrics: dict[str, float] = {
+            "triplets": len(audit.triplets),
+            "findings": min(arguments.max, len(audit.triplets)),
+        }
+    else:
+        audit, metrics, signals = evaluate_audit(graph, **options)
+    if not processes().is_main_process:
+        return
+    more = {
+        "task": "audit",
+        "graph": arguments.graph,
+        "model": arguments.model,
+        "settings": choices,
+        "injected": audit.num_injected,
+        "seconds_of": audit.seconds,
+    }
+    if arguments.evaluate:
+        report(arguments.json, metrics, **more, signals=signals, command=command_line())
+        return
+    record = find_source_record(arguments.graph, graph)
+    write_audit(
+        arguments.output,
+        audit,
+        graph,
+        arguments.max,
+        model=arguments.model,
+        graph_name=arguments.graph,
+        source=SourceIds(record.entities, record.relations, record.prefixes) if record else None,
+        **choices,
+    )
+    if not arguments.quiet:
+        print(f"the most suspicious of {len(audit.triplets):,} triplets:")
+        for position in audit.order()[: min(SHOWN, arguments.max)].tolist():
+            head, relation, tail = audit.triplets[position].tolist()
+            names = graph.entities.ids[head], graph.relations.ids[relation], graph.entities.ids[tail]
+            print(one_line(f"  {audit.suspicion[position]:.2f}  {'  '.join(names)}"))
+    report(arguments.json, metrics, **more, command=command_line())
+    print(f"wrote {one_line(arguments.output)}")

@@ -1,0 +1,258 @@
+"""Audits of whole small graphs: injected nonsense comes first, files, measures, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers.audits import random_facts, unit_vectors
+from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
+from helpers.command_line import content_of, run
+from helpers.tiny import TRAIN, integer_graph, make_graph, one_line, write_graph
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from lass_hf import KnowledgeGraph
+from lass_hf.audit import suspicion as suspicion_module
+from lass_hf.audit.audit_files import AUDIT_FILE, FINDINGS_FILE, check_output, write_audit
+from lass_hf.audit.auditing import Audit, audit_graph, true_facts
+from lass_hf.audit.entity_findings import find_odd_entities
+from lass_hf.audit.findings import find_reasons
+from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion
+from lass_hf.audit.neighbor_signals import simple_adjacency
+from lass_hf.audit.signals import SIGNALS, Signals
+from lass_hf.audit.suspicion import fit_suspicion
+from lass_hf.audit.vector_signals import rank_by_vectors, ranks_out_of_fold, vector_signals
+from lass_hf.core.errors import GraphError, LassError
+from lass_hf.core.known_triplets import KnownTriplets
+from lass_hf.structure.facts import Facts
+from lass_hf.structure.vector_training import VectorChoices, train_structural_vectors
+
+TOWNS, COUNTRIES = range(40), range(40, 44)
+SMALL = VectorChoices(dim=8, num_epochs=3)
+WRONG = ("0", "1", "43")  # of town 0, which is in country 40
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_trees():
+    """A fit of 20 trees is enough here."""
+
+    def few(**choices):
+        return HistGradientBoostingClassifier(**{**choices, "max_iter": 20})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suspicion_module, "HistGradientBoostingClassifier", few)
+        yield
+
+
+def towns(wrong=True) -> KnowledgeGraph:
+    """Relation 0 links towns of one country to each other, both ways, and 1 links towns to their country."""
+    train = [(str(a), "0", str(b)) for a in TOWNS for b in TOWNS if a != b and a % 4 == b % 4 and (a - b) % 3 == 1]
+    train += [(b, r, a) for a, r, b in train]
+    train += [(str(town), "1", str(40 + town % 4)) for town in TOWNS]
+    return integer_graph(sorted(set(train)) + [WRONG] * wrong, 44, 2)
+
+
+def texts_of_towns() -> np.ndarray:
+    vectors = unit_vectors(count=44, dim=8)
+    of_country = vectors[[*[town % 4 for town in TOWNS], *range(4)]]
+    near = of_country + 0.3 * unit_vectors(7, 44, 8)
+    return (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def audit():
+    return audit_graph(towns(), texts=texts_of_towns(), num_folds=2, vector_choices=SMALL, quiet=True, seed=3)
+
+
+@pytest.fixture
+def bi_encoder():
+    graph = make_graph()
+    return bi_encoder_model(), bi_encoder_processor(graph), graph
+
+
+def test_a_wrong_country_is_the_most_suspicious(audit):
+    graph = towns()
+    assert (audit.triplets == true_facts(graph).triplets).all()
+    assert graph.entities.ids[audit.triplets[audit.order()[0], 2]] == "43"
+    assert ((audit.suspicion >= 0) & (audit.suspicion <= 1)).all()
+    assert min(audit.num_injected.values()) > 10
+    findings = find_reasons(audit, graph, 3)
+    assert len(findings.kinds) == len(findings.reasons) == 3
+    assert "patterns" in findings.kinds[0]
+    assert "the relation has one tail for each head, and this head has several" in findings.reasons[0]
+    assert set(audit.signals.names) <= set(SIGNALS)
+
+
+def test_equal_seeds_give_equal_audits(audit):
+    again = audit_graph(towns(), texts=texts_of_towns(), num_folds=2, vector_choices=SMALL, quiet=True, seed=3)
+    np.testing.assert_array_equal(again.suspicion, audit.suspicion)
+
+
+def test_vectors_judge_only_triplets_that_they_never_saw():
+    facts = true_facts(towns())
+    known = KnownTriplets(facts.triplets, facts.num_entities, facts.num_relations)
+    answers = ranks_out_of_fold(facts, known, 2, SMALL, seed=5)
+    folds = np.random.default_rng(5).permutation(len(facts.triplets)) % 2
+    for fold in (0, 1):
+        others = Facts(facts.triplets[folds != fold], facts.num_entities, facts.num_relations)
+        vectors = train_structural_vectors(others, SMALL, seed=5 + fold)
+        for slot in (0, 1, 2):
+            ranks, rows = rank_by_vectors(vectors, facts.triplets[folds == fold], slot, known)
+            own = np.flatnonzero(folds == fold)[rows]
+            np.testing.assert_allclose(answers[slot].log_probabilities[own], ranks.log_probabilities, rtol=1e-5)
+    signals = vector_signals(answers)
+    np.testing.assert_array_equal(signals["vectors_tail"], answers[2].log_probabilities)
+    np.testing.assert_array_equal(signals["vectors_head_rank"], -np.log(answers[0].ranks))
+
+
+def test_a_model_counts_in_the_fit_only_by_triplets_that_it_never_saw(bi_encoder, monkeypatch):
+    model, processor, graph = bi_encoder
+    asked = []
+
+    def fit(features, is_injected, is_fitted, *more):
+        asked.append((features.shape[1], int(is_fitted.sum()), len(features)))
+        return np.full(len(features), 0.5)
+
+    monkeypatch.setattr("lass_hf.audit.auditing.fit_suspicion", fit)
+    choices = {"texts": unit_vectors(count=graph.num_entities), "num_folds": 2, "vector_choices": SMALL, "quiet": True}
+    audit = audit_graph(graph, model, processor, **choices)
+    assert {"model_tail", "model_tail_rank", "model_head", "model_head_rank"} <= set(audit.signals.names)
+    assert np.isfinite(audit.signals.values[audit.signals.names.index("model_tail")]).all()
+    monkeypatch.setattr("lass_hf.audit.auditing.LEAST_HELD_OUT", 1)
+    audit_graph(graph, model, processor, **choices)
+    (without, all_rows, size), (with_model, some_rows, _) = asked
+    assert all_rows == size
+    assert with_model == without + 8
+    assert some_rows == size - len(graph["train"])
+
+
+def test_what_a_graph_labels_true_and_false_is_a_finding():
+    graph = towns()
+    wrong = graph["train"].triplets[:1]
+    labels = np.zeros(1, np.int8)
+    both = KnowledgeGraph(
+        graph.entities, graph.relations, {"train": (graph["train"].triplets, None), "test": (wrong, labels)}
+    )
+    audit = audit_graph(both, texts=texts_of_towns(), num_folds=2, vector_choices=SMALL, quiet=True)
+    place = int(np.flatnonzero((audit.triplets == wrong).all(axis=1))[0])
+    assert audit.suspicion[place] >= 0.5
+    assert "labels" in find_reasons(audit, both, len(audit.triplets)).kinds[audit.order().tolist().index(place)]
+
+
+def test_the_files_hold_the_findings_and_are_not_those_of_another_graph(audit, tmp_path):
+    graph = towns()
+    folder = tmp_path / "out"
+    check_output(folder, graph)
+    write_audit(folder, audit, graph, 4, graph_name="towns", seed=3)
+    header, *lines = (folder / FINDINGS_FILE).read_text().splitlines()
+    rows = [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
+    assert rows[0]["tail"] == "43"
+    for row, position in zip(rows, audit.order(), strict=False):
+        assert float(row["score"]) == pytest.approx(audit.suspicion[position], abs=1e-6)
+        assert float(row["probability"]) == pytest.approx(1 - audit.suspicion[position])
+        assert row["kind"]
+    content = json.loads((folder / AUDIT_FILE).read_text())
+    assert content["metrics"]["findings"] == 4
+    assert content["injected"] == audit.num_injected
+    check_output(folder, graph)
+    with pytest.raises(LassError) as error:
+        check_output(folder, towns(wrong=False))
+    one_line(error, AUDIT_FILE, "another graph")
+
+
+def test_measures_count_errors_among_the_first():
+    kinds = np.full(200, -1)
+    kinds[[0, 3, 9, 150]] = 0, 1, 1, 2
+    metrics = measure_suspicion(-np.arange(200.0), kinds)
+    assert metrics["precision_at_1"] == 1 / 2
+    assert metrics["precision_at_5"] == 3 / 10
+    assert metrics["recall_at_5"] == 3 / 4
+    assert metrics["similar_recall_at_2"] == 1 / 2
+    assert metrics["adversarial_auc"] == pytest.approx((196 - 147) / 196)
+    assert metrics["auc"] == pytest.approx(np.mean([196, 194, 189, 49]) / 196)
+    assert measure_suspicion(np.zeros(9), np.full(9, -1)) == {}
+
+
+def test_an_audit_is_measured_by_the_errors_that_are_known(audit):
+    graph = towns()
+    wrong = np.array([[graph.entities.index[WRONG[0]], graph.relations.index["1"], graph.entities.index["43"]]])
+    metrics, signals = measure_audit(audit, np.concatenate([wrong, [[0, 0, 0]]]), np.array([1, 0]))
+    assert metrics["auc"] == metrics["similar_auc"] == 1
+    assert metrics["recall_at_1"] == 1
+    assert "random_auc" not in metrics  # That error is not in the graph.
+    assert signals["second_tail"]["auc"] > 0.9
+
+
+def test_a_fit_judges_each_triplet_by_other_folds_and_knows_the_share_of_errors():
+    rng = np.random.default_rng(0)
+    is_injected = rng.random(400) < 0.3
+    noise = rng.normal(size=(400, 3)).astype(np.float32)
+    everything = np.ones(400, bool)
+    assert fit_suspicion(noise, is_injected, everything, 0.05).mean() == pytest.approx(0.05, abs=0.03)
+    assert abs(np.corrcoef(fit_suspicion(noise, is_injected, everything, 0.3), is_injected)[0, 1]) < 0.2
+    noise[:, 0] = is_injected
+    found = fit_suspicion(noise, is_injected, rng.random(400) < 0.5, 0.05)
+    assert found[is_injected].min() > found[~is_injected].max()
+
+
+def test_odd_entities_are_duplicates_and_those_whose_text_fits_nothing():
+    facts = Facts.from_triplets(np.array([[0, 0, 4], [1, 0, 4], [2, 0, 3], [0, 1, 3], [1, 1, 3]]), 5, 2)
+    texts = unit_vectors(count=5)
+    texts[1] = texts[0]
+    values = np.array([[0.9, 0.9, 0.0, 0.5, 0.5]], np.float32)
+    found = find_odd_entities(
+        facts, texts, simple_adjacency(facts), Signals(("text_of_pair",), values, np.zeros(5, int))
+    )
+    assert found.duplicates.tolist() == [[0, 1]]
+    assert found.common.tolist() == [1]
+    assert found.misfits.tolist() == []
+
+
+def test_a_graph_that_is_too_small_is_refused():
+    graph = KnowledgeGraph.from_triplets(TRAIN[:3])
+    with pytest.raises(GraphError) as error:
+        audit_graph(graph, texts=unit_vectors(count=graph.num_entities), num_folds=2, vector_choices=SMALL, quiet=True)
+    one_line(error, "3 triplets", "an audit needs 10 of each")
+    with pytest.raises(LassError, match="num_folds=1; expected 2 or more"):
+        audit_graph(graph, num_folds=1)
+
+
+def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder, tmp_path, capsys):
+    folder = tmp_path / "graph"
+    graph = towns()
+    names = [
+        (graph.entities.ids[h], graph.relations.ids[r], graph.entities.ids[t]) for h, r, t in graph["train"].triplets
+    ]
+    write_graph(folder, names, None, None, entity_text=None)
+    more = ["--graph", folder, "--encoder", encoder_folder, "--folds", 2, "--minutes", 0.004, "--quiet"]
+    assert run("audit", *more, "--output", tmp_path / "out", "--max", 7, "--json", tmp_path / "audit.json") == 0
+    assert len((tmp_path / "out" / FINDINGS_FILE).read_text().splitlines()) == 8
+    assert content_of(tmp_path / "audit.json")["metrics"]["findings"] == 7
+    assert run("audit", *more, "--evaluate", "--json", tmp_path / "measured.json") == 0
+    content = content_of(tmp_path / "measured.json")
+    assert {"precision_at_5", "recall_at_1", "auc", "random_recall_at_5", "similar_auc"} <= set(content["metrics"])
+    assert "precision_at_5" in content["signals"]["text_of_pair"]
+    assert "precision_at_5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ([], "--output is not given; expected a folder for the findings, or --evaluate"),
+        (["--output", "out", "--folds", 1], "--folds 1; expected 2 or more"),
+        (["--output", "out", "--evaluate"], "leave out --output"),
+        (["--output", __file__], "a file; expected a folder"),
+    ],
+)
+def test_bad_arguments_end_in_one_line(arguments, fault, bad_input):
+    assert fault in bad_input("audit", "--graph", "countries", *arguments)
+
+
+def test_evaluation_takes_the_union_of_the_splits(encoder_folder):
+    facts = random_facts(4, 120)
+    names = [tuple(map(str, one)) for one in facts.triplets.tolist()]
+    graph = integer_graph(names[:80], 14, 3, validation=names[80:90], test=names[90:])
+    audit, metrics, _ = evaluate_audit(graph, encoder=encoder_folder, vector_choices=SMALL, num_folds=2, quiet=True)
+    assert len(audit.triplets) > len(facts.triplets)
+    assert 0 <= metrics["auc"] <= 1
+    assert isinstance(audit, Audit)

@@ -1,0 +1,70 @@
+"""Injected errors: what each kind is, that none is a fact, and that a seed gives the same ones."""
+
+import numpy as np
+from helpers.audits import ENTITIES, RELATIONS, random_facts, unit_vectors
+
+from lass_hf.audit.injecting import KINDS, inject_errors
+from lass_hf.core.known_triplets import KnownTriplets
+from lass_hf.structure.facts import Facts
+from lass_hf.structure.structural_vectors import StructuralVectors
+
+FACTS, TEXTS = random_facts(), unit_vectors()
+KNOWN = KnownTriplets(FACTS.triplets, ENTITIES, RELATIONS)
+
+
+def some_vectors(seed=3):
+    rng = np.random.default_rng(seed)
+    entities, relations = (rng.normal(size=(n, 4)).astype(np.float32) for n in (ENTITIES, 2 * RELATIONS))
+    return StructuralVectors("distmult", entities, relations, np.ones(ENTITIES, bool))
+
+
+def test_errors_are_of_all_kinds_and_no_facts():
+    errors = inject_errors(FACTS, 30, TEXTS, some_vectors(), seed=1)
+    assert np.bincount(errors.kinds).tolist() == [10, 10, 10]
+    assert not KNOWN.contains(errors.triplets).any()
+    assert len(np.unique(errors.triplets, axis=0)) == 30
+    changed = errors.triplets != FACTS.triplets[errors.sources]
+    assert (changed.sum(axis=1) == 1).all()
+    assert not changed[errors.kinds > 0, 1].any()
+    again = inject_errors(FACTS, 30, TEXTS, some_vectors(), seed=1)
+    np.testing.assert_array_equal(again.triplets, errors.triplets)
+    assert not np.array_equal(inject_errors(FACTS, 30, TEXTS, some_vectors(), seed=2).triplets, errors.triplets)
+
+
+def test_similar_errors_stay_in_the_range_of_the_relation_and_prefer_similar_texts():
+    similar, ranks = KINDS.index("similar"), []
+    for seed in range(8):
+        errors = inject_errors(FACTS, 30, TEXTS, None, seed)
+        rows = errors.kinds == similar
+        for error, source in zip(errors.triplets[rows], FACTS.triplets[errors.sources[rows]], strict=True):
+            slot = int(np.flatnonzero(error != source)[0])
+            in_range = np.unique(FACTS.triplets[FACTS.triplets[:, 1] == error[1], slot])
+            assert error[slot] in in_range
+            others = []
+            for candidate in in_range.tolist():
+                changed = source.copy()
+                changed[slot] = candidate
+                if not KNOWN.contains(changed[None])[0]:
+                    others.append(TEXTS[candidate] @ TEXTS[source[slot]])
+            ranks.append((np.array(others) > TEXTS[error[slot]] @ TEXTS[source[slot]]).mean())
+    assert np.mean(ranks) < 0.15  # 0.5 if texts did not count
+
+
+def test_adversarial_errors_are_among_the_best_answers(monkeypatch):
+    monkeypatch.setattr("lass_hf.audit.injecting.BEST_ANSWERS", 2)
+    vectors = some_vectors()
+    errors = inject_errors(FACTS, 12, None, vectors, 0)
+    rows = errors.kinds == KINDS.index("adversarial")
+    assert rows.sum() == 6
+    for error, source in zip(errors.triplets[rows], FACTS.triplets[errors.sources[rows]], strict=True):
+        slot = int(np.flatnonzero(error != source)[0])
+        scores = vectors.scores(source[None], slot, np.arange(ENTITIES))[0]
+        _, answers = KNOWN.values(slot, source[None])
+        scores[answers] = -np.inf
+        assert error[slot] in np.argsort(-scores)[:2]
+
+
+def test_a_graph_that_has_all_triplets_gets_no_errors():
+    full = Facts.from_triplets(np.array([[h, 0, t] for h in range(3) for t in range(3)]), 3, 1)
+    errors = inject_errors(full, 9, unit_vectors(count=3), None)
+    assert len(errors.triplets) == len(errors.kinds) == len(errors.sources) == 0
