@@ -184,6 +184,7 @@ def _place(file: Path, row: int) -> str:
     kind = format_of(file)
     if kind == "parquet":
         return f"{file}, row {row + 1}"
-    with file.open("rb") as lines:
+    with file.open(encoding="utf-8", errors="replace") as lines:  # any ends of lines, as the readers take them
         numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
-    return f"{file}, line {numbers[row + (kind != 'jsonl')]}"
+    position = row + (kind != "jsonl")
+    return f"{file}, line {numbers[position]}" if position < len(numbers) else f"{file}, row {row + 1}"

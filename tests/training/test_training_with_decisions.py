@@ -34,11 +34,14 @@ def loaded(graph, decisions, **sizes):
 
 
 @pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
-def test_a_training_learns_from_decisions_and_tells_of_them(architecture, graph_folder, decisions, training, tmp_path):
+def test_a_training_learns_from_decisions_and_tells_of_them(
+    architecture, graph_folder, decisions, training, tmp_path, capsys
+):
     own = ["--architecture", architecture, "--loss", "softmax", "--evidence", "text"]
     shared = training[2:] if architecture == "cross-encoder" else [*training[2:10], *training[12:]]  # no negatives
     assert run("train", "--graph", graph_folder, *shared, *own, "--decisions", decisions) == 0
     out = tmp_path / "out"
+    assert capsys.readouterr().out.endswith(f"next: lass-hf evaluate --model {out}\n")
     record = content_of(out / "training.json")
     assert len(record["decisions"].pop("fingerprint")) == 32
     assert record["decisions"] == {"file": "decisions.tsv", "accepted": 2, "rejected": 11, "unsure": 1}
