@@ -57,7 +57,8 @@ def run(argv: Sequence[str]) -> None:
         models = f"--model {training.output_dir}"
         if arguments.retriever:
             models = f"--model {arguments.retriever} --rerank {training.output_dir}"
-        is_saved = "test" in arguments.held_out  # with the model; there is no other copy of it
+        # What was held out, or decided, is in the saved graph only.
+        is_saved = "test" in arguments.held_out or arguments.decisions is not None
         where = "" if is_saved else f" --graph {arguments.graph}"
         following = f"evaluate {models}{where}" if "test" in graph else f"predict {models} {_question(graph)}"
         print(f"saved {training.output_dir}; next: lass-hf {following}")

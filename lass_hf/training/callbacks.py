@@ -135,7 +135,7 @@ class ModelCardCallback(TrainerCallback):
         run = describe_run(trainer)
         end: dict[str, Any] = next((entry for entry in reversed(state.log_history) if "train_runtime" in entry), {})
         choices = {name: _without_folder(value) for name, value in run["choices"].items()}
-        names = ("graph", "load_graph", "recipe", "changed", "held_out", "seed", "bf16")
+        names = ("graph", "load_graph", "recipe", "changed", "held_out", "decisions", "seed", "bf16")
         return {
             **{name: run.get(name) for name in names},
             "dtype": str(trainer.accelerator.unwrap_model(trainer.model).dtype).removeprefix("torch."),

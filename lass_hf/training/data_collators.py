@@ -31,12 +31,14 @@ Features = GraphSplit | Sequence[Mapping[str, int]]
 class KGDataCollator:
     """Makes batches for a cross-encoder: each positive, and its corrupted triplets.
 
-    `NegativeSampler` draws the corrupted triplets. A triplet that is labeled 0 is a negative of its own and is not
-    corrupted. The batch holds int64 tensors of n sequences of up to L tokens, shorter ones first:
+    `NegativeSampler` draws the corrupted triplets. A triplet that is labeled 0 is a negative of its own, and is not
+    corrupted unless the loss compares it with others. The batch holds int64 tensors of n sequences of up to L tokens,
+    shorter ones first:
 
         {"input_ids": (n, L), "attention_mask": (n, L), "segment_ids": (n, L),
          "labels": (n,),            # 1 positive, 0 negative
-         "groups": (n,),            # the positive of the batch that a triplet is, or was made from
+         "groups": (n,),            # the triplet of the split that a triplet is, or was made from
+         "is_false": (n,),          # bool: triplets of the split that are labeled 0; only where there are some
          "length_buckets": [(rows, shortest length, longest length), ...]}
 
     Args:
@@ -49,6 +51,7 @@ class KGDataCollator:
         hard_negatives: Wrong entities to draw from, too.
         num_mined: How many negatives of a slot are drawn from `hard_negatives`.
         pseudo_typed: Whether entities are drawn from those that occur in the slot of the relation.
+        corrupt_false: Whether triplets labeled 0 are corrupted, too, as the softmax loss needs it.
 
     Attributes:
         sampler: The `NegativeSampler` of training batches. Assign another one to draw other negatives.
@@ -69,12 +72,13 @@ class KGDataCollator:
         hard_negatives: HardNegatives | None = None,
         num_mined: int = 0,
         pseudo_typed: bool = False,
+        corrupt_false: bool = False,
     ):
         graph = graph or processor.graph
         if graph is None:
             raise LassError("KGDataCollator needs a graph: pass graph=..., or a processor that has one")
         _check_architecture(self, processor, "cross-encoder")
-        self.graph, self.store = graph, processor.token_store(graph)
+        self.graph, self.store, self.corrupt_false = graph, processor.token_store(graph), corrupt_false
         choices = (graph, num_negatives, corruption, replacement, seed)
         self.uniform_sampler = NegativeSampler(*choices, pseudo_typed=pseudo_typed, store=self.store)
         self.sampler = self.uniform_sampler
@@ -99,37 +103,50 @@ class KGDataCollator:
             uniform: Whether hard negatives, which there are for training triplets only, are left out.
 
         Returns:
-            All triplets, int64 of shape (m, 3), each positive followed by its negatives; and their labels, int64 (m,).
+            All triplets, int64 of shape (m, 3), each followed by its negatives; and their labels, int64 (m,).
         """
+        return self._with_negatives(triplets, labels, epoch, uniform)[:2]
+
+    def _with_negatives(
+        self, triplets: np.ndarray, labels: np.ndarray | None, epoch: int, uniform: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns what `with_negatives` does, and the given triplet that each is or was made from, int64 (m,)."""
         triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
         labels = np.ones(len(triplets), dtype=np.int64) if labels is None else np.asarray(labels, dtype=np.int64)
-        positives = np.flatnonzero(labels == 1)
-        corrupted = (self.uniform_sampler if uniform else self.sampler).corrupt(triplets[positives], epoch)
-        order = np.argsort(np.concatenate([np.arange(len(triplets)), positives[corrupted.rows]]), kind="stable")
-        all_triplets = np.concatenate([triplets, corrupted.triplets])[order]
-        return all_triplets, np.concatenate([labels, np.zeros(len(corrupted.rows), dtype=np.int64)])[order]
+        parts, rows = [triplets], [np.arange(len(triplets))]
+        samplers = [(1, self.uniform_sampler if uniform else self.sampler)]
+        if self.corrupt_false:
+            samplers.append((0, self.uniform_sampler))  # Hard negatives are those of true triplets.
+        for label, sampler in samplers:
+            chosen = np.flatnonzero(labels == label)
+            corrupted = sampler.corrupt(triplets[chosen], epoch)
+            parts.append(corrupted.triplets)
+            rows.append(chosen[corrupted.rows])
+        row = np.concatenate(rows)
+        order = np.argsort(row, kind="stable")
+        labels = np.concatenate([labels, np.zeros(len(row) - len(labels), dtype=np.int64)])
+        return np.concatenate(parts)[order], labels[order], row[order]
 
     def __call__(self, features: Features) -> dict[str, Any]:
         """Makes a batch of a part of a `GraphSplit`, or of a list of its items."""
-        triplets, labels = self.with_negatives(*_triplets_and_labels(features), int(self._epoch))
-        sequences, order = _in_length_buckets(self.store, triplets, triplets[labels == 1][:, [0, 2]])
-        return {
-            **sequences,
-            "labels": torch.from_numpy(labels[order]),
-            "groups": torch.from_numpy(groups_of(labels)[order]),
-        }
+        triplets, labels, rows = self._with_negatives(*_triplets_and_labels(features), int(self._epoch))
+        is_given = np.diff(rows, prepend=-1) > 0
+        sequences, order = _in_length_buckets(self.store, triplets, triplets[is_given][:, [0, 2]])
+        batch = {**sequences, "labels": torch.from_numpy(labels[order]), "groups": torch.from_numpy(rows[order])}
+        is_false = is_given & (labels == 0)
+        return {**batch, "is_false": torch.from_numpy(is_false[order])} if is_false.any() else batch
 
 
 class InBatchCollator:
-    """Makes batches for a bi-encoder: the queries of n positives, and the entities that are candidates for all of them.
+    """Makes batches for a bi-encoder: the queries of n triplets, and the entities that are candidates for all of them.
 
-    A positive is two queries: (head, relation) for its tail, and (tail, inverse relation) for its head. The candidates
-    are all heads and tails of the batch, each entity once. The batch holds int64 tensors of R sequences of up to L
-    tokens, shorter ones first:
+    A triplet is two queries: (head, relation) for its tail, and (tail, inverse relation) for its head. The candidates
+    are all heads and tails of the batch, each entity once; those of false triplets are among them. The batch holds
+    int64 tensors of R sequences of up to L tokens, shorter ones first:
 
         {"input_ids": (R, L), "attention_mask": (R, L), "segment_ids": (R, L),
-         "labels": (n,),            # ones: their number is the number of positives
-         "triplets": (n, 3),        # the positives; the first of several entities with the same text stands for all
+         "labels": (n,),            # 1 positive, 0 false triplet
+         "triplets": (n, 3),        # the triplets; the first of several entities with the same text stands for all
          "query_rows": (2n,),       # sequences of the queries for the tails, then of those for the heads
          "candidates": (m,),        # the entities of the batch, ascending
          "candidate_rows": (m,),    # their sequences
@@ -148,8 +165,10 @@ class InBatchCollator:
         self.store = processor.token_store(graph)
 
     def __call__(self, features: Features) -> dict[str, Any]:
-        """Makes a batch of the triplets, all of them taken as true, of a part of a `GraphSplit`, or of its items."""
-        triplets = self.store.canonical_triplets(_triplets_and_labels(features)[0])
+        """Makes a batch of a part of a `GraphSplit`, or of a list of its items."""
+        given, labels = _triplets_and_labels(features)
+        triplets = self.store.canonical_triplets(given)
+        labels = np.ones(len(triplets)) if labels is None else labels
         candidates = np.unique(triplets[:, [0, 2]])
         queries = np.concatenate([self.store.queries(triplets, slot) for slot in QUERY_SLOTS])
         distinct, row_of_query = np.unique(queries, axis=0, return_inverse=True)
@@ -164,7 +183,7 @@ class InBatchCollator:
         }
         return {
             **sequences,
-            "labels": torch.ones(len(triplets), dtype=torch.int64),
+            "labels": torch.from_numpy(labels.astype(np.int64)),
             **{name: torch.from_numpy(array) for name, array in arrays.items()},
         }
 
@@ -204,13 +223,13 @@ def _triplets_and_labels(features: Features) -> tuple[np.ndarray, np.ndarray | N
     return triplets, np.array([item.get("label", 1) for item in features], dtype=np.int64)
 
 
-def _in_length_buckets(store: TokenStore, rows: np.ndarray, true: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+def _in_length_buckets(store: TokenStore, rows: np.ndarray, given: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
     """Returns the sequences of rows, shorter ones first, with their length buckets; and the order that they are in.
 
-    No sequence names an entity of the batch's positives, `true`, as a neighbor: that would give an answer away. All
+    No sequence names an entity of the batch's triplets, `given`, as a neighbor: that would give an answer away. All
     leave out the same names, the negatives too, so that what is left out tells nothing.
     """
-    left_out = np.unique(true)
+    left_out = np.unique(given)
     lengths = store.lengths(rows, left_out)
     buckets = batches_by_length(lengths, batch_cost("cuda" if torch.accelerator.is_available() else "cpu"))
     order = np.concatenate(buckets)

@@ -1,7 +1,15 @@
 """The objective of a training: the collator, the loss of a batch, and the loss of a split, for each architecture.
 
 A cross-encoder compares a positive with its own corrupted triplets. A bi-encoder compares each query with all entities
-of the batch. The losses themselves are plain functions of scores, in `core/losses.py`.
+of the batch. A false triplet of the training split counts with -log(1 - p), where a positive counts with -log p:
+
+- Cross-encoder, sigmoid losses: it is one more negative, `softplus(f(false))`.
+- Cross-encoder, softmax: p is its likelihood among itself and its own corrupted triplets.
+- Bi-encoder, sigmoid: `softplus(f(false))` for each of its two queries.
+- Bi-encoder, softmax: p is the likelihood of its answer among all entities of the batch, known answers to the query
+  among them, for each of its two queries. With either loss its entities are candidates of the other queries, too.
+
+The losses themselves are plain functions of scores, in `core/losses.py`.
 """
 
 import math
@@ -15,7 +23,7 @@ from torch import Tensor
 
 from ..core.choices import LOSSES, check
 from ..core.errors import LassError
-from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
+from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..core.losses import (
     in_batch_sigmoid_loss,
@@ -62,14 +70,6 @@ class Objective(ABC):
         """The items whose mean is the loss: "positives" or "triplets"."""
         return LOSSES[self.args.loss].mean_over
 
-    def training_split(self, split: GraphSplit) -> GraphSplit:
-        """Returns the part of a split that is trained on.
-
-        Raises:
-            LassError: Nothing is left.
-        """
-        return split
-
     def check(self) -> None:
         """Raises LassError for arguments that do not fit the architecture."""
         name = self.processor.architecture
@@ -111,16 +111,14 @@ class Objective(ABC):
 class CrossEncoderObjective(Objective):
     """Positives beside their own corrupted triplets: Eq. 4, the published code's binary cross-entropy, or a softmax."""
 
-    loss_inputs = ("labels", "groups")
-
-    def training_split(self, split: GraphSplit) -> GraphSplit:
-        return _true_triplets(split) if self.args.loss == "softmax" else split
+    loss_inputs = ("labels", "groups", "is_false")
 
     def make_collator(self, graph: KnowledgeGraph) -> KGDataCollator:
         return KGDataCollator(self.processor, graph, **self.args.sampling())
 
     def loss(self, model, outputs, loss_inputs, graph, collator, count=None):
-        return self._loss(outputs, loss_inputs["labels"], loss_inputs.get("groups"), collator, count)
+        groups, is_false = (loss_inputs.get(name) for name in ("groups", "is_false"))
+        return self._loss(outputs, loss_inputs["labels"], groups, collator, count, is_false)
 
     def evaluation_loss(self, scorer, triplets, graph, collator):
         if not isinstance(collator, KGDataCollator) or collator.graph is not graph:
@@ -130,7 +128,15 @@ class CrossEncoderObjective(Objective):
         scores, *rest = map(torch.from_numpy, arrays)
         return self._loss(LassOutput(scores=scores), *rest, collator)
 
-    def _loss(self, outputs: LassOutput, labels: Tensor, groups: Tensor | None, collator: Collator, count=None):
+    def _loss(
+        self,
+        outputs: LassOutput,
+        labels: Tensor,
+        groups: Tensor | None,
+        collator: Collator,
+        count: Tensor | float | None = None,
+        is_false: Tensor | None = None,
+    ) -> Tensor:
         if self.compute_loss is not None:
             return self.compute_loss(outputs, labels, num_items_in_batch=count)
         scores = outputs.scores
@@ -139,7 +145,12 @@ class CrossEncoderObjective(Objective):
             return mean_bce_loss(scores, labels, count)
         if self.args.loss == "softmax":
             assert groups is not None
-            return softmax_loss_of_groups(scores, labels, groups, num_positives=count)
+            if is_false is not None and not getattr(collator, "corrupt_false", True):
+                raise LassError(
+                    "loss='softmax' compares a false triplet with its own corrupted ones, and the collator makes none; "
+                    "expected KGDataCollator(..., corrupt_false=True), or another loss"
+                )
+            return softmax_loss_of_groups(scores, labels, groups, count, is_false)
         if not isinstance(collator, KGDataCollator):
             raise LassError(
                 f"loss={self.args.loss!r} with a {type(collator).__name__}, which does not say how many slots of a "
@@ -169,9 +180,6 @@ class BiEncoderObjective(Objective):
                 "torchrun or accelerate launch"
             )
 
-    def training_split(self, split: GraphSplit) -> GraphSplit:
-        return _true_triplets(split)
-
     def make_collator(self, graph: KnowledgeGraph) -> InBatchCollator:
         return InBatchCollator(self.processor, graph)
 
@@ -179,7 +187,10 @@ class BiEncoderObjective(Objective):
         entities = model.score_function.entity_vectors(outputs.embeddings[loss_inputs["candidate_rows"]])
         vectors, candidates = gather_candidates(entities, loss_inputs["candidates"])
         queries = outputs.embeddings[loss_inputs["query_rows"]]
-        return self._loss(model, queries, vectors, loss_inputs["triplets"], candidates, graph, count, outputs.factor)
+        labels = loss_inputs["labels"]
+        given = None if bool((labels == 1).all()) else labels
+        triplets = loss_inputs["triplets"]
+        return self._loss(model, queries, vectors, triplets, candidates, graph, count, outputs.factor, given)
 
     def evaluation_loss(self, scorer, triplets, graph, collator):
         """The batches are as large as those of the training, in the order of the triplets."""
@@ -204,18 +215,22 @@ class BiEncoderObjective(Objective):
         graph: KnowledgeGraph,
         count: Tensor | float | None = None,
         factor: Tensor | None = None,
+        labels: Tensor | None = None,
     ) -> Tensor:
-        """Returns the loss of 2n queries, (2n, k), of n positives, (n, 3), among m candidates with vectors (m, k)."""
+        """Returns the loss of 2n queries, (2n, k), of n triplets, (n, 3), among m candidates with vectors (m, k)."""
         arrays = (tensor.cpu().numpy() for tensor in (triplets, candidates))
         masks = candidate_masks(self._known_texts(graph), *arrays)
         targets, false_negatives, self_matches = (torch.from_numpy(mask).to(queries.device) for mask in masks)
+        if labels is not None:
+            labels = labels.repeat(len(QUERY_SLOTS))
+            false_negatives[labels == 0] = False  # A false answer is compared with all others, the true ones too.
         with torch.autocast(queries.device.type, enabled=False):
             energy = model.score_function.compare_all(queries, vectors)
             scores = model.score_of_energy(energy, factor) + math.log(model.config.self_match_weight) * self_matches
             num_queries = None if count is None else len(QUERY_SLOTS) * count
             if self.args.loss == "negative_sampling":
-                return in_batch_sigmoid_loss(scores, targets, false_negatives, num_queries)
-            return softmax_loss(scores, targets, false_negatives, num_queries)
+                return in_batch_sigmoid_loss(scores, targets, false_negatives, num_queries, labels)
+            return softmax_loss(scores, targets, false_negatives, num_queries, labels)
 
     def _known_texts(self, graph: KnowledgeGraph) -> KnownTriplets:
         """Returns the true training triplets; the first of several entities with the same text stands for all."""
@@ -225,11 +240,3 @@ class BiEncoderObjective(Objective):
 
 
 OBJECTIVES = {"cross-encoder": CrossEncoderObjective, "bi-encoder": BiEncoderObjective}
-
-
-def _true_triplets(split: GraphSplit) -> GraphSplit:
-    if split.labels is None:
-        return split
-    if not split.labels.any():
-        raise LassError("the training split has false triplets only, and this loss compares true ones with others")
-    return split.select(np.flatnonzero(split.labels == 1))

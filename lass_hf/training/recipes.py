@@ -56,6 +56,12 @@ class TrainArguments(ModelChoices, SequenceChoices):
         allowed=("float32", "bfloat16"),
     )
     long_text: bool = choice(False, "Texts from entity2textlong.txt.", "data")
+    decisions: str | None = choice(
+        None,
+        "File of judged triplets that people decided about: the accepted ones join the training triplets, and the "
+        "rejected ones are false triplets there.",
+        "data",
+    )
     validation: str | None = choice(
         None,
         "Hold out validation triplets: a share, such as 5%, their number, or 0. By default 5%, at most 2,500, if the "
@@ -75,6 +81,7 @@ class TrainArguments(ModelChoices, SequenceChoices):
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
     recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
     held_out: dict[str, int] = field(default_factory=dict, init=False)  # true triplets, by split; once there is a graph
+    decided: dict[str, Any] = field(default_factory=dict, init=False)  # what `decisions` holds; once there is a graph
 
     def __post_init__(self):
         from ..graphs.splitting import parse_size

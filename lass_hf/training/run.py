@@ -18,6 +18,7 @@ from ..core.processing_lass import LassProcessor
 from ..evidence.building import build_evidence, find_lack_of_structure
 from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
 from ..evidence.report import describe_evidence, report_evidence
+from ..graphs.decisions import graph_with_decisions, read_decisions
 from ..graphs.import_files import SOURCE_FILE, find_source_record, write_source_record
 from ..graphs.loading import load_graph
 from ..graphs.splitting import parse_size, split_graph
@@ -90,6 +91,8 @@ def train(
     """
     _prepare(arguments, training)
     graph = graph or load_training_graph(arguments, training.seed)
+    if arguments.decisions is not None and not arguments.decided:
+        raise LassError("decisions and a graph, which may lack them; expected a graph of load_training_graph")
     if Path(arguments.graph).resolve() == _output_dir(training).resolve():
         raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir for the model")
     processor = LassProcessor.from_encoder(arguments.encoder, graph, **arguments.processor_choices())
@@ -117,23 +120,30 @@ def train(
 
 
 def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:
-    """Loads the graph that `arguments.graph` names, and holds out validation and test triplets in memory.
+    """Loads the graph that `arguments.graph` names, adds decisions, and holds out validation and test triplets.
 
     A graph without validation split gets one, with a corrupted triplet labeled false for each true one: the training
-    fits threshold and calibration on it. The same seed gives the same split.
+    fits threshold and calibration on it. The same seed gives the same split. Of the decisions, the same share is held
+    out. A validation split that the graph has stays as it is, and all decisions are trained on: a threshold does not
+    hold that was fitted to triplets which the model learned.
 
     Args:
-        arguments: `graph`, and the sizes `validation` and `test`, if any; its `held_out` becomes what was held out,
-            for the run metadata.
+        arguments: `graph`, and `decisions` and the sizes `validation` and `test`, if any; its `decided` and `held_out`
+            become what was decided and held out, for the run metadata.
         seed: the seed of the split, usually that of the training.
 
     Returns:
         The graph.
 
     Raises:
-        GraphError: there is no such graph, it has a split that is to be made, or nothing can be held out.
+        LassError: there is no such graph, it has a split that is to be made, or nothing can be held out. Or the
+            decisions cannot be read, contradict each other, or do not fit the graph.
     """
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    is_labeled = _has_false(graph["train"])
+    if arguments.decisions is not None:
+        decisions = read_decisions(arguments.decisions, graph)
+        graph, arguments.decided = graph_with_decisions(decisions), decisions.describe()
     sizes = {name: getattr(arguments, name) for name in ("validation", "test")}
     for name, size in sizes.items():
         if size is not None and name in graph:
@@ -157,19 +167,23 @@ def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:
     if not arguments.quiet:
         warn(f"{arguments.graph}: of {num_triplets:,} triplets, {held_out} were held out{unasked}")
     splits = {name: (part.triplets, part.labels) for name, part in split.splits.items()}
-    if validation and (split["validation"].labels is None or split["validation"].labels.all()):
-        splits["validation"] = _with_corrupted(graph, split["validation"].triplets, seed)
+    if validation and not (is_labeled and _has_false(split["validation"])):
+        splits["validation"] = _with_corrupted(graph, split["validation"], seed)
     return KnowledgeGraph(graph.entities, graph.relations, splits)
 
 
-def _with_corrupted(graph: KnowledgeGraph, triplets: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns true triplets, and for each a false one by a random head or tail, not known in the graph; and labels."""
+def _has_false(split: GraphSplit) -> bool:
+    return split.labels is not None and not split.labels.all()
+
+
+def _with_corrupted(graph: KnowledgeGraph, split: GraphSplit, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Adds a false triplet for each true one, by a random head or tail, not known in the graph; returns labels, too."""
     known = {"train": (graph.known.triplets(), None)}
     every = KnowledgeGraph(graph.entities, graph.relations, known)
     sampler = NegativeSampler(every, num_negatives=1, corruption="head_or_tail", seed=seed)
-    corrupted = sampler.corrupt(triplets).triplets
-    labels = np.repeat(np.array([1, 0], dtype=np.int8), [len(triplets), len(corrupted)])
-    return np.concatenate([triplets, corrupted]), labels
+    corrupted = sampler.corrupt(split.positives).triplets
+    labels = np.ones(len(split), dtype=np.int8) if split.labels is None else split.labels
+    return np.concatenate([split.triplets, corrupted]), np.append(labels, np.zeros(len(corrupted), dtype=np.int8))
 
 
 def train_and_record(trainer: LassTrainer, evidence: str | None = None) -> TrainingRun:

@@ -36,8 +36,8 @@ class LassTrainer(FilesTrainer):
 
     The loss is a mean over the positives of the global, accumulated batch, whatever the number of processes, also in
     the last batch of an epoch; only a batch with fewer triplets than processes counts some of them twice. For a
-    bi-encoder, the candidates of the loss are those of the batch, of all processes and of one accumulation step. There,
-    and with the softmax loss, false triplets are not trained on.
+    bi-encoder, the candidates of the loss are those of the batch, of all processes and of one accumulation step. False
+    triplets of the training split count as `training/objectives.py` says; the mean stays one over positives.
 
     `evaluate()` returns `eval_loss` and, for a split without labels, the filtered ranking metrics of
     `evaluate_link_prediction` (`eval_mrr`, ..., of `args.eval_triplets` seeded triplets if set). For a split with false
@@ -106,9 +106,9 @@ class LassTrainer(FilesTrainer):
             processor.check_fit(model)
             check_adapter(model)
         self.training_objective.check()  # before the Trainer makes a repository on the hub
-        self._given_split = self._trained_split = train_dataset
         if train_dataset is not None:
-            train_dataset = self._trained_split = self.training_objective.training_split(train_dataset)
+            if train_dataset.labels is not None and not train_dataset.labels.any():
+                raise LassError("the training split has false triplets only; expected true ones to compare them with")
             processor.graph = train_dataset.graph
             warn_of_indistinct_names(processor, train_dataset.graph)
         self._own_collator = None  # replaced by one of the arguments as they are when a training begins
@@ -232,8 +232,6 @@ class LassTrainer(FilesTrainer):
         super()._hp_search_setup(trial)
         self.args.check()
         self.training_objective.check()
-        if self.train_dataset is self._trained_split:  # Which triplets are trained on depends on the loss.
-            self.train_dataset = self._trained_split = self.training_objective.training_split(self._given_split)
         self.args.check_batches(self.train_dataset)
         identity = identify(self.model, self.train_dataset, describe_run(self))
         replaced = self._identity.begin(identity, self._get_output_dir(trial), self._checkpoint)

@@ -123,7 +123,7 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
     def sampling(self) -> dict[str, Any]:
         """Returns the arguments of `KGDataCollator` that say which negatives are drawn."""
         names = ("num_negatives", "corruption", "replacement", "seed", "pseudo_typed")
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, "corrupt_false": self.loss == "softmax"}
 
     def check(self) -> None:
         """Raises LassError for a value that is not allowed; the Trainer calls this again when a training begins."""

@@ -4,6 +4,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from lass_hf.writers.judged_triplets import FileMetadata, judged_triplets
+from lass_hf.writers.writing import write_judged_triplets
 
 HOSTILE = (  # formulas, escapes of terminals and of our own, ends of cells and lines, directions, other scripts
     *(
@@ -74,3 +75,12 @@ def small_table(**columns) -> pa.Table:
         "reasons": [["a neighbor eats it"], []],
     }
     return judged_triplets(**given | columns)
+
+
+def write_decisions(folder, *rows, name="decisions.tsv"):
+    """Writes rows of a triplet and its label: True, False or None."""
+    heads, relations, tails = zip(*(triplet for triplet, _ in rows), strict=True)
+    labels = [label for _, label in rows]
+    table = judged_triplets(head=heads, relation=relations, tail=tails, score=[0.5] * len(rows), label=labels)
+    write_judged_triplets(table, folder / name, METADATA)
+    return folder / name

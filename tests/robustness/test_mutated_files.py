@@ -45,6 +45,7 @@ from lass_hf.evaluation.evaluate_and_record import evaluate_and_record
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.evidence.evidence_files import evidence_fingerprint, load_evidence, save_evidence
 from lass_hf.formats.rdf import read_rdf
+from lass_hf.graphs.decisions import graph_with_decisions, read_decisions
 from lass_hf.graphs.import_files import SOURCE_FILE, read_source_record, write_import
 from lass_hf.graphs.importing import ImportedGraph, to_graph_parts
 from lass_hf.hub.card_files import CARD_DATA_FILE, CARD_FILE, add_evaluation, render_shared_card
@@ -159,6 +160,21 @@ def judged_files(folder: Path) -> Reader:
     def read():
         read = [read_judged_triplets(folder / name) for name in files if not name.endswith("json")]
         return [(rows.to_pylist(), metadata) for rows, metadata in read]
+
+    return Reader(folder, files, read)
+
+
+def decisions(folder: Path) -> Reader:
+    folder.mkdir()
+    files: dict[str, list[Change]] = {}
+    for kind in ("tsv", "csv", "jsonl", "parquet"):
+        write_judged_triplets(small_table(), folder / f"rows.{kind}", METADATA)
+        files[f"rows.{kind}"] = [] if kind == "parquet" else [change_lines]
+    graph = make_graph()
+
+    def read():
+        read = [read_decisions(folder / name, graph) for name in files]
+        return [(one.num_unsure, graph_with_decisions(one)["train"].triplets.tolist()) for one in read]
 
     return Reader(folder, files, read)
 
@@ -330,7 +346,7 @@ def rules_file(folder: Path) -> Reader:
 READERS = {
     **{text_graph: 10, dataset_folder: 12, saved_graph: 14, saved_model: 8, saved_model_without_digests: 12},
     **{results: 6, training: 6, recipe: 8, ranking_progress: 9, entity_index: 9, model_card: 6, rdf_files: 8},
-    **{benchmark_folder: 5, import_record: 4, judged_files: 5, evidence: 6, rules_file: 5},
+    **{benchmark_folder: 5, import_record: 4, judged_files: 5, decisions: 5, evidence: 6, rules_file: 5},
 }
 
 

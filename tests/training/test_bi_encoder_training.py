@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor, score_by_hand, texts_of_triplets
-from helpers.tiny import ENTITY_TEXT, TRAIN, make_graph, make_model, make_processor
+from helpers.tiny import ENTITY_TEXT, make_graph, make_model, make_processor
 from helpers.trainings import trainer_of
 
 from lass_hf import KGDataCollator, KnowledgeGraph, LassConfig, LassPredictor
@@ -42,13 +42,6 @@ def test_a_fixed_scale_stays(tmp_path):
     trainer = bi_encoder_trainer(tmp_path, bi_encoder_model(learn_scale=False).train())
     trainer.train()
     assert trainer.model.distance_factor().item() == 12.0
-
-
-def test_false_triplets_are_not_trained_on(tmp_path):
-    rows = [(*row, "1") for row in TRAIN] + [("food", "eats", "cat", "-1")] * 9
-    graph = KnowledgeGraph.from_triplets(rows, [("milk", "is_a", "food")], entity_text=ENTITY_TEXT)
-    trainer = bi_encoder_trainer(tmp_path, graph=graph)
-    assert len(trainer.train_dataset) == len(TRAIN)
 
 
 def loss_of(trainer, triplets) -> float:

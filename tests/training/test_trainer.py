@@ -189,20 +189,6 @@ def test_training_split_with_false_triplets_trains_on_them(tmp_path, processor):
     assert losses_of(trainer) == pytest.approx([expected_loss(make_model(), batch, "negative_sampling")], rel=1e-4)
 
 
-def test_softmax_leaves_false_triplets_out(tmp_path, processor):
-    rows = [("food", "eats", "cat", "0"), *((*row, "1") for row in TRAIN)]
-    graph = KnowledgeGraph.from_triplets(rows, VALIDATION, entity_text=ENTITY_TEXT, relation_text=RELATION_TEXT)
-    trainers = [
-        make_trainer(tmp_path, graph, processor, train_dataset=split, loss="softmax")
-        for split in (graph["train"], graph["train"].select(np.arange(1, 15)))
-    ]
-    for trainer in trainers:
-        trainer.train()
-    assert losses_of(trainers[0]) == losses_of(trainers[1])
-    with pytest.raises(LassError, match="false triplets only"):
-        make_trainer(tmp_path, graph, processor, train_dataset=graph["train"].select(np.arange(1)), loss="softmax")
-
-
 def test_the_softmax_loss_is_that_of_each_positive_among_its_negatives(tmp_path, graph, processor):
     collator = RecordingCollator(processor, graph, num_negatives=2)
     choices = {"loss": "softmax", "learning_rate": 0.0}

@@ -1,0 +1,190 @@
+"""Decisions of people about triplets: a file of them, read for a graph and brought back into its training triplets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import GraphError, UnknownNameError
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
+from ..core.vocabulary import SPLITS, escaped
+from ..utils.fingerprints import digest
+from ..writers.file_formats import format_of
+from ..writers.judged_triplets import NAMES
+from ..writers.tables import read_judged_triplets
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The triplets of a graph that people accepted or rejected, each once.
+
+    Attributes:
+        file: the file of the decisions.
+        graph: the graph whose integers the triplets have.
+        triplets: int64 of shape (n, 3), in the order of the file. A list that leaves them out shows none again.
+        labels: int8 of shape (n,), 1 for accepted and 0 for rejected.
+        rows: int64 of shape (n,), the row of the file that decides each, from 0.
+        num_unsure: the number of triplets that people looked at without a decision.
+    """
+
+    file: Path
+    graph: KnowledgeGraph
+    triplets: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+    num_unsure: int
+
+    def __len__(self) -> int:
+        """Returns the number of triplets that were accepted or rejected."""
+        return len(self.triplets)
+
+    @cached_property
+    def accepted(self) -> KnownTriplets:
+        """The index of the accepted triplets."""
+        return self._index(1)
+
+    @cached_property
+    def rejected(self) -> KnownTriplets:
+        """The index of the rejected triplets."""
+        return self._index(0)
+
+    def _index(self, label: int) -> KnownTriplets:
+        chosen = self.triplets[self.labels == label]
+        return KnownTriplets(chosen, self.graph.num_entities, self.graph.num_relations)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the file's name and fingerprint, and the numbers of `accepted`, `rejected` and `unsure` triplets."""
+        counts = {"accepted": len(self.accepted), "rejected": len(self.rejected), "unsure": self.num_unsure}
+        return {"file": self.file.name, "fingerprint": digest([self.file.read_bytes()]), **counts}
+
+
+def read_decisions(file: str | Path, graph: KnowledgeGraph) -> Decisions:
+    """Reads what people decided about triplets of a graph.
+
+    Args:
+        file: judged triplets, in a format that `read_judged_triplets` reads: a `label` of true accepts a triplet, false
+            rejects it, and none is unsure. A triplet may have several rows, of which unsure ones change nothing.
+        graph: the graph of these triplets.
+
+    Returns:
+        The decisions, of which there can be none.
+
+    Raises:
+        LassError: the file cannot be read, names something that the graph lacks, or accepts and rejects one triplet;
+            the message has file and line.
+    """
+    file = Path(file)
+    table = read_judged_triplets(file)[0]
+    triplets = np.empty((table.num_rows, 3), dtype=np.int64)
+    for slot, (column, vocabulary) in enumerate(
+        zip(NAMES, (graph.entities, graph.relations, graph.entities), strict=True)
+    ):
+        for row, name in enumerate(table[column].to_pylist()):
+            try:
+                triplets[row, slot] = vocabulary.find(name)
+            except UnknownNameError as error:
+                raise GraphError(f"{_place(file, row)}: {column} {error}") from None
+    labels = table["label"].cast("int8").fill_null(-1).to_numpy().astype(np.int8)
+    decided, of_rows, other = _decide(triplets, labels)
+    if len(other):
+        first, second = sorted(other[0].tolist())
+        raise GraphError(
+            f"{_place(file, second)}: {_told(labels[second])} {_in_ids(graph, triplets[second])}, which "
+            f"{_place(file, first).removeprefix(f'{file}, ')} {_told(labels[first])}; keep one of the two"
+        )
+    num_unsure = len(np.unique(of_rows)) - len(decided)
+    return Decisions(file, graph, triplets[decided], labels[decided], decided, num_unsure)
+
+
+def _decide(triplets: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compares rows of the same triplet.
+
+    Returns:
+        The first row of each triplet that is accepted or rejected, ascending; the number of each row's triplet; and
+        pairs of rows that contradict each other, int64 of shape (c, 2), by the later row.
+    """
+    of_rows = np.unique(triplets, axis=0, return_inverse=True)[1].reshape(-1)
+    firsts = []
+    for label in (0, 1):
+        rows = np.flatnonzero(labels == label)
+        numbers, first = np.unique(of_rows[rows], return_index=True)
+        firsts.append((numbers, rows[first]))
+    (rejected, first_rejected), (accepted, first_accepted) = firsts
+    _, left, right = np.intersect1d(rejected, accepted, return_indices=True)
+    pairs = np.stack([first_rejected[left], first_accepted[right]], axis=1)
+    return np.sort(np.concatenate([first_rejected, first_accepted])), of_rows, pairs[np.argsort(pairs.max(axis=1))]
+
+
+def graph_with_decisions(decisions: Decisions) -> KnowledgeGraph:
+    """Makes the graph in whose training split the accepted triplets are true, and the rejected ones false.
+
+    A decision replaces what the training split says of its triplet: a rejected fact is taken out and becomes a false
+    triplet, and an accepted triplet that was labeled false becomes a true one. What is there already stays in place.
+
+    Args:
+        decisions: the decisions, with the graph that they are about.
+
+    Returns:
+        A graph with the same vocabularies and other splits.
+
+    Raises:
+        GraphError: nothing is decided, the graph has no train split, or a decided triplet is one of those that the
+            graph holds out of training; the message has file and line.
+    """
+    graph = decisions.graph
+    train = graph["train"]
+    if not len(decisions):
+        raise GraphError(
+            f"{decisions.file}: no decision, {decisions.num_unsure} unsure; expected a label of true or false in a row"
+        )
+    _check_held_out(decisions)
+    is_rejected = decisions.rejected.contains(train.triplets)
+    labels = np.ones(len(train), dtype=np.int8) if train.labels is None else train.labels
+    is_mistaken = (labels == 0) & decisions.accepted.contains(train.triplets)
+    kept = train.select(np.flatnonzero(~is_rejected & ~is_mistaken))
+    is_new = (decisions.labels == 0) | ~graph.known_in_train.contains(decisions.triplets)
+    triplets = np.concatenate([kept.triplets, decisions.triplets[is_new]])
+    labels = np.concatenate([labels[~is_rejected & ~is_mistaken], decisions.labels[is_new]])
+    splits: Mapping[str, Any] = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
+    is_plain = train.labels is None and bool(labels.all())
+    return KnowledgeGraph(
+        graph.entities, graph.relations, {**splits, "train": (triplets, None if is_plain else labels)}
+    )
+
+
+def _check_held_out(decisions: Decisions) -> None:
+    """Raises GraphError for a decided triplet of validation or test, on which no model is to be trained."""
+    graph = decisions.graph
+    for name in graph.splits.keys() & set(SPLITS[1:]):
+        held_out = KnownTriplets(graph[name].triplets, graph.num_entities, graph.num_relations)
+        for position in np.flatnonzero(held_out.contains(decisions.triplets))[:1]:
+            told, triplet = _told(decisions.labels[position]), _in_ids(graph, decisions.triplets[position])
+            raise GraphError(
+                f"{_place(decisions.file, decisions.rows[position])}: {told} {triplet}, which is in the graph's {name} "
+                "split, on which models are measured; take the row out of the file, or the triplet out of that split"
+            )
+
+
+def _told(label: int) -> str:
+    return "accepts" if label == 1 else "rejects"
+
+
+def _in_ids(graph: KnowledgeGraph, triplet: np.ndarray) -> str:
+    head, relation, tail = triplet.tolist()
+    ids = graph.entities.ids[head], graph.relations.ids[relation], graph.entities.ids[tail]
+    return f"({', '.join(map(escaped, ids))})"
+
+
+def _place(file: Path, row: int) -> str:
+    """Returns the file and the line of a row, which readers of tables do not tell; of a Parquet file, the row."""
+    kind = format_of(file)
+    if kind == "parquet":
+        return f"{file}, row {row + 1}"
+    with file.open(encoding="utf-8", errors="replace") as lines:  # any ends of lines, as the readers take them
+        numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
+    position = row + (kind != "jsonl")
+    return f"{file}, line {numbers[position]}" if position < len(numbers) else f"{file}, row {row + 1}"

@@ -1,0 +1,117 @@
+"""Decisions of people: read for a graph, and brought back into its training triplets."""
+
+import numpy as np
+import pytest
+from helpers.judged import write_decisions
+from helpers.tiny import TRAIN, VALIDATION, make_graph, one_line
+
+from lass_hf import KnowledgeGraph
+from lass_hf.core.errors import GraphError, LassError
+from lass_hf.graphs.decisions import graph_with_decisions, read_decisions
+
+ACCEPTED, REJECTED, UNSURE = ("rodent", "lives_in", "garden"), ("food", "eats", "cat"), ("milk", "is_a", "animal")
+FACT = TRAIN[3]
+
+
+def in_ids(graph, triplets):
+    entities, relations = graph.entities.ids, graph.relations.ids
+    return [(entities[h], relations[r], entities[t]) for h, r, t in triplets.tolist()]
+
+
+def decided(folder, *rows, graph=None):
+    return graph_with_decisions(read_decisions(write_decisions(folder, *rows), graph or make_graph()))
+
+
+@pytest.mark.parametrize("name", ["decisions.tsv", "decisions.csv", "decisions.jsonl", "decisions.parquet"])
+def test_a_file_is_read_into_triplets_and_labels(name, tmp_path, graph):
+    rows = [(REJECTED, False), (UNSURE, None), (ACCEPTED, True), (REJECTED, False), (ACCEPTED, None)]
+    found = read_decisions(write_decisions(tmp_path, *rows, name=name), graph)
+    assert in_ids(graph, found.triplets) == [REJECTED, ACCEPTED]
+    assert (found.labels.tolist(), found.rows.tolist(), len(found)) == ([0, 1], [0, 2], 2)
+    told = found.describe()
+    assert len(told.pop("fingerprint")) == 32
+    assert told == {"file": name, "accepted": 1, "rejected": 1, "unsure": 1}
+    assert found.rejected.contains(found.triplets).tolist() == [True, False]
+
+
+def test_accepted_triplets_join_train_and_rejected_ones_are_false_there(tmp_path, graph):
+    result = decided(tmp_path, (ACCEPTED, True), (UNSURE, None), (REJECTED, False))
+    train = result["train"]
+    assert in_ids(graph, train.triplets) == [*TRAIN, ACCEPTED, REJECTED]
+    assert train.labels.tolist() == [1] * (len(TRAIN) + 1) + [0]
+    assert train.labels.dtype == np.int8
+    assert len(result.known_in_train) == len(TRAIN) + 1
+    for name in ("validation", "test"):
+        assert np.array_equal(result[name].triplets, graph[name].triplets)
+
+
+def test_a_rejected_fact_becomes_a_false_triplet(tmp_path, graph):
+    train = decided(tmp_path, (FACT, False))["train"]
+    assert in_ids(graph, train.positives) == [row for row in TRAIN if row != FACT]
+    assert in_ids(graph, train.triplets[train.labels == 0]) == [FACT]
+
+
+def test_what_train_holds_already_stays_as_it_is(tmp_path, graph):
+    train = decided(tmp_path, (FACT, True))["train"]
+    assert np.array_equal(train.triplets, graph["train"].triplets)
+    assert train.labels is None
+
+
+def test_decisions_replace_labels_and_duplicates_of_train(tmp_path):
+    rows = [(*FACT, "1"), (*ACCEPTED, "0"), (*FACT, "1"), (*REJECTED, "0"), *((*row, "1") for row in TRAIN[:3])]
+    graph = KnowledgeGraph.from_triplets(rows)
+    train = decided(tmp_path, (ACCEPTED, True), (FACT, False), graph=graph)["train"]
+    expected = [(REJECTED, 0), *((row, 1) for row in TRAIN[:3]), (ACCEPTED, 1), (FACT, 0)]
+    assert list(zip(in_ids(graph, train.triplets), train.labels.tolist(), strict=True)) == expected
+
+
+def test_decisions_that_were_brought_back_change_nothing_more(tmp_path, graph):
+    rows = (ACCEPTED, True), (REJECTED, False), (FACT, False)
+    once = decided(tmp_path, *rows)
+    twice = decided(tmp_path, *rows, graph=once)
+    order = [np.lexsort([*one["train"].triplets.T]) for one in (once, twice)]
+    for get in (lambda one: one["train"].triplets, lambda one: one["train"].labels):
+        assert np.array_equal(get(once)[order[0]], get(twice)[order[1]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([(ACCEPTED, True), (("catt", "eats", "milk"), False)], ["line 3: head 'catt' is not", "did you mean 'cat'?"]),
+        (
+            [(ACCEPTED, True), (("cat", "flies", "milk"), None)],
+            ["line 3: relation 'flies' is not", "the graph's 3 relations"],
+        ),
+        (
+            [(UNSURE, None), (ACCEPTED, True), (REJECTED, False), (ACCEPTED, False)],
+            ["line 5: rejects ('rodent', 'lives_in', 'garden'), which line 3 accepts; keep one of the two"],
+        ),
+        (
+            [(REJECTED, False), (VALIDATION[1], True)],
+            ["line 3: accepts ('mouse', 'is_a', 'animal')", "validation"],
+        ),
+        ([(("cat", "eats", "milk"), False)], ["line 2: rejects ('cat', 'eats', 'milk')", "test split"]),
+        ([(UNSURE, None)], ["no decision, 1 unsure; expected a label of true or false"]),
+    ],
+)
+def test_what_does_not_fit_is_an_error_with_file_and_line(rows, said, tmp_path):
+    with pytest.raises(LassError) as error:
+        decided(tmp_path, *rows)
+    one_line(error, str(tmp_path / "decisions.tsv"), *said)
+
+
+@pytest.mark.parametrize(("name", "place"), [("a.csv", "line 4"), ("a.jsonl", "line 3"), ("a.parquet", "row 2")])
+def test_the_place_is_that_of_an_editor(name, place, tmp_path, graph):
+    file = write_decisions(tmp_path, (ACCEPTED, True), (("cat", "eats", "ham"), True), name=name)
+    if name != "a.parquet":
+        lines = file.read_text().splitlines(keepends=True)
+        file.write_text("".join([*lines[:-1], "\n", lines[-1]]))  # Somebody left a line empty.
+    with pytest.raises(GraphError) as error:
+        read_decisions(file, graph)
+    one_line(error, f"{file}, {place}: tail 'ham'")
+
+
+def test_a_graph_without_training_triplets_takes_no_decisions(tmp_path, graph):
+    empty = KnowledgeGraph(graph.entities, graph.relations, {})
+    with pytest.raises(GraphError, match="no split 'train'"):
+        decided(tmp_path, (ACCEPTED, True), graph=empty)
