@@ -50,9 +50,9 @@ def main() -> None:
     measured = [ranking_table(of_graph(by_task["relation_prediction"], graph), graph) for graph in TITLES]
     parts += measured if any(measured) else ["No results file yet."]
     parts += ["## The two variants of the method", *variants_table(variants)]
-    reranked = [reranking(file) for file in sorted(FOLDER.glob("reranking/*.json"))]
+    reranked = load_folder("reranking", ("training", "reranker_training", "command"), "--rerank")
     parts += ["## Reranking", *reranking_table(reranked)]
-    ablated = [ablation(file) for file in sorted(FOLDER.glob("evidence/*.json"))]
+    ablated = load_folder("evidence", ("ablation", "evidence", "command"), "--ablate")
     parts += ["## Evidence beside the text", *evidence_tables(ablated)]
     parts += ["## Where the figures come from", provenance([*runs, *variants, *reranked, *ablated])]
     PAGE.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
@@ -297,11 +297,15 @@ def variants_table(runs: list[Run]) -> list[str]:
     return [text, table(["changed", "seeds", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
 
 
-def reranking(file: Path) -> Run:
-    run = read_results(file)
-    if missing := [name for name in ("training", "reranker_training", "command") if not run.get(name)]:
-        raise LassError(f"{file}: no {missing[0]} in it; expected what lass-hf evaluate --rerank wrote")
-    return {**run, "file": f"reranking/{file.name}"}
+def load_folder(name: str, needed: tuple[str, ...], option: str) -> list[Run]:
+    """Reads the evaluations of a folder of `results`, which `lass-hf evaluate` wrote with some option."""
+    runs = []
+    for file in sorted(FOLDER.glob(f"{name}/*.json")):
+        run = read_results(file)
+        if missing := [key for key in needed if not run.get(key)]:
+            raise LassError(f"{file}: no {missing[0]} in it; expected what lass-hf evaluate {option} wrote")
+        runs.append({**run, "file": f"{name}/{file.name}"})
+    return runs
 
 
 def reranking_table(runs: list[Run]) -> list[str]:
@@ -324,13 +328,6 @@ def reranking_table(runs: list[Run]) -> list[str]:
             rows.append([f"**measured**: {graph}, {chosen_ones} test triplets: {shown}", *values, *spent])
     header = ["", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10", "tokens", "seconds"]
     return [RERANKING, table(header, rows)] if rows else ["No results file yet."]
-
-
-def ablation(file: Path) -> Run:
-    run = read_results(file)
-    if missing := [name for name in ("ablation", "evidence", "command") if not run.get(name)]:
-        raise LassError(f"{file}: no {missing[0]} in it; expected what lass-hf evaluate --ablate wrote")
-    return {**run, "file": f"evidence/{file.name}"}
 
 
 def evidence_tables(runs: list[Run]) -> list[str]:
