@@ -7,6 +7,7 @@ that is most alike, a path over a neighbor that both have, and the answers that 
 import numpy as np
 
 from ..evidence.bound_evidence import BoundEvidence, training_facts
+from ..evidence.rule_reasons import firing_rules
 from ..structure.facts import Facts
 from ..structure.rule_mining_paths import walk_between
 from ..structure.rule_words import fact_in_words, in_one_line, name_in_words, reason_in_words
@@ -47,14 +48,17 @@ def write_reasons(
 
 def _add_rules(reasons: list[list[str]], triplets: np.ndarray, evidence: BoundEvidence) -> list[set[frozenset[int]]]:
     """Adds the rules that fire for the tail, then those for the head; returns the entities that they are about."""
-    rules, graph = evidence.rules, evidence.graph
+    scorer, graph = evidence.rule_scorer, evidence.graph
     shown: list[set[frozenset[int]]] = [set() for _ in triplets]
-    for slot in (2, 0) if rules is not None else ():
-        for row, firing in enumerate(evidence.firing_rules(triplets, slot)):
+    if scorer is None:
+        return shown
+    rules = scorer.rules
+    for slot in (2, 0):
+        for row, firing in enumerate(firing_rules(evidence, triplets, slot)):
             for position, path in firing:
                 if len(reasons[row]) == MOST_RULES:
                     break
-                if rules is None or frozenset(path) in shown[row]:  # the same facts, read from the other end
+                if frozenset(path) in shown[row]:  # the same facts, read from the other end
                     continue
                 shown[row].add(frozenset(path))
                 words = reason_in_words(rules, position, path, graph.entities, graph.relations)

@@ -95,8 +95,8 @@ class Standings:
         found = self._consequences.follow_from_one(triplets)
         for relation in np.unique(triplets[:, 1]).tolist():
             upwards, is_transitive = self.traits.parents[relation], self.traits.transitive_shares[relation] > 0
-            own = np.flatnonzero((triplets[:, 1] == relation) & ~found) if upwards >= 0 or is_transitive else []
-            if not len(own):
+            own = np.flatnonzero((triplets[:, 1] == relation) & ~found)
+            if not len(own) or not (upwards >= 0 or is_transitive):
                 continue
             heads, _, tails = triplets[own].T
             if upwards >= 0:  # The search goes to parents, of which there are fewer than children.

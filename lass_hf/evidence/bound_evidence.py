@@ -1,4 +1,4 @@
-"""Evidence over one graph: scores of candidates, what each kind adds to them, and reasons."""
+"""Evidence over one graph: scores of candidates, and what each kind adds to them."""
 
 import copy
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..scoring.entity_index import EntityIndex
 from ..scoring.triplet_scorer import Progress, TripletScorer
 from ..structure.facts import Facts
-from ..structure.rule_words import reason_in_words
+from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..utils.stopwatch import Stopwatch
@@ -258,58 +258,10 @@ class BoundEvidence:
         sums = np.where(is_open, open_scores, np.logaddexp(open_scores, scores))
         return np.exp(scores - sums).astype(np.float32)
 
-    def reasons(self, query: np.ndarray, slot: int, candidate: int, most: int = 3) -> list[str]:
-        """Returns the rules that speak for a candidate, in words with the entities that fulfil them, the best first.
-
-        Of redundant rules, as in the score, only the best one counts.
-
-        Args:
-            query: Int of shape (3,).
-            slot: 0 or 2.
-            candidate: The entity.
-            most: The number of rules.
-
-        Returns:
-            A sentence for each rule, such as "France borders Spain and Spain is in Europe (confidence 0.83)";
-            none without rules, or for an entity that is new to the graph.
-        """
-        triplet = np.array(query, dtype=np.int64)
-        triplet[slot] = candidate
-        rules = self.rules
-        if rules is None:
-            return []
-        names = self.graph.entities, self.graph.relations
-        return [
-            f"{reason_in_words(rules, position, path, *names)} (confidence {rules.confidences[position]:.2g})"
-            for position, path in self.firing_rules(triplet[None], slot)[0][:most]
-        ]
-
     @property
-    def rules(self) -> RuleSet | None:
-        """The rules; None without them."""
-        return next((one.scorer.rules for one in self._set.others if isinstance(one, RuleEvidence)), None)
-
-    def firing_rules(self, triplets: np.ndarray, slot: int) -> list[list[tuple[int, tuple[int, ...]]]]:
-        """Returns the rules that speak for triplets, of redundant ones only the best.
-
-        Args:
-            triplets: Int of shape (n, 3).
-            slot: The slot that is asked for, 0 or 2.
-
-        Returns:
-            For each triplet what `RuleScorer.firing` does; nothing for entities that are new to the graph.
-        """
-        found: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in triplets]
-        is_old = (triplets[:, [0, 2]] < self.graph.num_entities).all(axis=1)
-        for scorer in (one.scorer for one in self._set.others if isinstance(one, RuleEvidence)):
-            for relation in np.unique(triplets[is_old, 1]).tolist():
-                own = np.flatnonzero(is_old & (triplets[:, 1] == relation))
-                for row, firing in zip(own.tolist(), scorer.firing(triplets[own], slot), strict=True):
-                    best_of_group: dict[int, tuple[int, tuple[int, ...]]] = {}
-                    for position, path in firing:
-                        best_of_group.setdefault(int(scorer.rules.groups[position]), (position, path))
-                    found[row] = list(best_of_group.values())
-        return found
+    def rule_scorer(self) -> RuleScorer | None:
+        """What scores by rules; None without them."""
+        return next((one.scorer for one in self._set.others if isinstance(one, RuleEvidence)), None)
 
     def entity_vectors(self, entities: np.ndarray) -> list[np.ndarray]:
         """Returns the vectors of entities: of their texts, and of their structure, where there are such.

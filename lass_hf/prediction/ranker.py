@@ -22,6 +22,7 @@ from ..core.vocabulary import SLOT_NAMES
 from ..evaluation.calibration import Calibration
 from ..evidence.bound_evidence import BoundEvidence
 from ..evidence.choosing import EvidenceChoice, choose_evidence
+from ..evidence.rule_reasons import rule_reasons
 from ..scoring.candidate_scores import CandidateScorer, make_candidate_scorer, make_candidate_vectors
 from ..scoring.candidate_vectors import CandidateVectors
 from ..scoring.entity_index import EntityIndex
@@ -243,7 +244,7 @@ class CandidateRanker:
         triplets = predictions["triplet"]
         is_old = np.all(triplets < self.graph.known.sizes, axis=1)
         return [
-            evidence.reasons(triplet, slot, int(triplet[slot]), most) if old else []
+            rule_reasons(evidence, triplet, slot, most) if old else []
             for triplet, old in zip(triplets, is_old.tolist(), strict=True)
         ]
 

@@ -86,7 +86,8 @@ def find_way(links: csr_array, start: int, end: int) -> list[int]:
         start: The entity that it begins at.
         end: The entity that it leads to.
     """
-    before, ends, followed = {}, [start], 0
+    before: dict[int, int] = {}
+    ends, followed = [start], 0
     while ends and end not in before and followed <= MOST_REACHED:
         found: dict[int, int] = {}
         for entity in ends:

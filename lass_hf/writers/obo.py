@@ -90,7 +90,8 @@ def _minted(name: str, kind: str) -> str:
 
 def _quoted(text: str) -> str:
     """Returns a text as it may stand between quotation marks."""
-    return _unquoted(text).replace('"', '\\"')
+    line = _unquoted(text).replace('"', '\\"')
+    return f"{line} " if line.endswith("\\") else line  # pronto takes a backslash before the mark for an escape of it
 
 
 def _unquoted(text: str) -> str:

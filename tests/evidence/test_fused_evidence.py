@@ -12,6 +12,7 @@ from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.evidence.building import build_evidence, hold_out_for_fitting, refit_evidence
 from lass_hf.evidence.evidence import KINDS
+from lass_hf.evidence.rule_reasons import rule_reasons
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 
@@ -130,12 +131,12 @@ def test_reasons_are_rules_in_words_that_hold(graph, scorer, evidence):
     assert says.any()
     for row, query in enumerate(queries):
         for candidate in candidates.tolist():
-            reasons = bound.reasons(query, 2, candidate, most=2)
+            reasons = rule_reasons(bound, np.array([*query[:2], candidate]), 2, most=2)
             assert len(reasons) <= 2
             if says[row, candidate] and not graph.known_in_train.contains(np.array([[*query[:2], candidate]])).any():
                 assert reasons
                 assert all(any(name in reason for name in graph.entities.ids) for reason in reasons)
-    assert bound.reasons(np.array([99, 0, 0]), 2, 1) == []
+    assert rule_reasons(bound, np.array([99, 0, 1]), 2) == []
 
 
 def test_the_numbers_of_a_graph_do_not_matter(graph, scorer, evidence):
