@@ -15,7 +15,7 @@ def firing_rules(evidence: BoundEvidence, triplets: np.ndarray, slot: int) -> li
         slot: The slot that is asked for, 0 or 2.
 
     Returns:
-        For each triplet what `RuleScorer.firing` does; nothing without rules, or for entities that are new to the graph.
+        For each triplet what `RuleScorer.firing` does; nothing without rules, or for entities new to the graph.
     """
     found: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in triplets]
     scorer = evidence.rule_scorer
