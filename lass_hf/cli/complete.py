@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 HELP = "the missing links of a whole graph, as a list to review"
 USES_MODELS = True
+MODEL_FOLDER = "model"  # in the output folder, where no model is given
 ONLY = {"heads_only": "heads", "tails_only": "tails"}
 
 
@@ -43,14 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max", type=positive, default=10_000, metavar="N", help="suggestions in all (default: %(default)s)"
     )
     parser.add_argument("--seed", type=not_negative, default=42, help="seed of all choices (default: %(default)s)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="without --model: the longest time that the training should take here (default: 15)",
+    )
     parser.add_argument("--evaluate", action="store_true", help="hide links, complete, and count them on the list")
     add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the list of a graph, or measures it."""
-    if arguments.model is None:
-        raise LassError("no --model: a trained model is needed; lass-hf train makes one of --graph")
     if arguments.evaluate == (arguments.output is not None):
         raise LassError(
             "--evaluate measures and writes no list: leave --output out"
@@ -58,6 +63,10 @@ def run(arguments: argparse.Namespace) -> None:
             else "neither --output, a folder for the list, nor --evaluate, which measures it: give one of them"
         )
     entities = None if arguments.entities is None else read_names(arguments.entities)
+    if arguments.model is None:
+        arguments.model = _train_model(arguments)
+    elif arguments.minutes is not None:
+        raise LassError("--minutes is for a model that is trained, and --model is given; leave one of them out")
     from ..completion.completer import CompletionSettings
     from ..completion.completing import complete_graph, measure_completion
     from ..completion.measuring import describe_evaluation
@@ -106,6 +115,24 @@ def run(arguments: argparse.Namespace) -> None:
     report(arguments.json, counts, task="completion", model=arguments.model, graph=graph_name)
     if processes().is_main_process:
         _print_where(arguments.output, result)
+
+
+def _train_model(arguments: argparse.Namespace) -> str:
+    """Trains a model for the graph beside the list, if it is not there; returns its folder."""
+    if not arguments.graph:
+        raise LassError("neither --model nor --graph: give a graph, which a model is trained on, or a trained model")
+    if arguments.evaluate:
+        raise LassError("--evaluate needs --model, a trained model: complete without it trains one into --output")
+    if arguments.evidence != "auto":
+        raise LassError(f"--evidence {arguments.evidence} needs --model, a trained model; leave it out")
+    from ..runs.automatic import train_once
+
+    folder = str(Path(arguments.output, MODEL_FOLDER))
+    options = {"graph": arguments.graph, "seed": arguments.seed, "minutes": arguments.minutes}
+    argv = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+    argv += [f"--{name}" for name in ("long_text", "quiet") if getattr(arguments, name)]
+    train_once(folder, argv, "lass-hf complete")
+    return folder
 
 
 def _print_where(output: str, result: "CompletionResult") -> None:

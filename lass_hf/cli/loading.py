@@ -5,6 +5,8 @@ import os
 import sys
 from typing import Any
 
+import numpy as np
+
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -46,7 +48,23 @@ def load_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion,
                 "trained on (trained with --long_text, or another version?)",
                 file=sys.stderr,
             )
+        if _is_undivided(graph, processor.graph):
+            splits = {name: (part.triplets, part.labels) for name, part in processor.graph.splits.items()}
+            graph = KnowledgeGraph(graph.entities, graph.relations, splits)
     return model, processor, graph
+
+
+def _is_undivided(graph: KnowledgeGraph, own: KnowledgeGraph) -> bool:
+    """Returns whether a graph has a train split alone, and the model's graph has the same triplets in more splits.
+
+    What was held out while the model was trained must not count among the facts.
+    """
+    return (
+        list(graph.splits) == ["train"]
+        and len(own.splits) > 1
+        and all(getattr(graph, kind).ids == getattr(own, kind).ids for kind in ("entities", "relations"))
+        and np.array_equal(graph.known.triplets(), own.known.triplets())
+    )
 
 
 def refuse_long_text(arguments: argparse.Namespace) -> None:
