@@ -64,6 +64,8 @@ def parse_script(*more: Any, argv: Sequence[str] | None = None) -> tuple[Any, ..
     """
     argv = sys.argv[1:] if argv is None else argv
     arguments, training, *others = parse_training(argv, *more, prog=Path(sys.argv[0]).name)
+    if arguments.minutes is not None:
+        raise LassError("--minutes is for lass-hf train and lass-hf complete, which choose settings; leave it out")
     _prepare(arguments, training)
     return arguments, training, *others
 

@@ -18,7 +18,7 @@ from ..core.errors import LassError, first_line
 from ..utils.checked_files import read_yaml
 
 # Arguments that say where a run reads and writes, and not what is trained.
-OF_ONE_RUN = ("graph", "output_dir", "minutes", "quiet", "json", "resume_from_checkpoint")
+OF_ONE_RUN = ("graph", "output_dir", "minutes", "quiet", "json", "resume_from_checkpoint", "report_to")
 SHOWN = 5  # unknown arguments that an error lists
 
 
@@ -206,7 +206,9 @@ def given_arguments(argv: Sequence[str], *parsed: Any) -> dict[str, Any]:
     """
     names = {word[2:].partition("=")[0].replace("-", "_") for word in argv if word.startswith("--")}
     values = {one.name: getattr(kind, one.name) for kind in parsed for one in fields(kind)}
-    kept = {name: value for name, value in values.items() if name in names - set(OF_ONE_RUN)}
+    kept = {
+        name: value for name, value in values.items() if name in names - set(OF_ONE_RUN) and value not in (None, [])
+    }
     return {name: getattr(value, "value", value) for name, value in kept.items()}
 
 

@@ -73,9 +73,21 @@ def test_bad_input_is_one_line(complete, options, message, tmp_path, monkeypatch
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_model_it_says_that_one_is_needed(graph_folder, tmp_path, bad_input):
-    shown = bad_input("complete", "--graph", str(graph_folder), "--output", str(tmp_path / "out"))
-    assert "no --model: a trained model is needed" in shown
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "out"], "neither --model nor --graph"),
+        (["--graph", "nowhere", "--evaluate"], "--evaluate needs --model"),
+        (["--graph", "nowhere", "--output", "out", "--evidence", "rules"], "--evidence rules needs --model"),
+        (["--graph", "nowhere", "--output", "out", "--minutes", "0"], "minutes=0.0; expected a number above 0"),
+        (["--model", "nowhere", "--output", "out", "--minutes", "3"], "--minutes is for a model that is trained"),
+        (["--graph", "nowhere", "--output", "out"], "nowhere"),
+    ],
+)
+def test_without_a_model_bad_input_is_one_line(options, message, tmp_path, monkeypatch, bad_input):
+    monkeypatch.chdir(tmp_path)
+    assert message in bad_input("complete", *options)
+    assert not (tmp_path / "out" / "suggestions.tsv").exists()
 
 
 def test_an_output_that_is_a_file_is_refused(complete, tmp_path, bad_input):
