@@ -66,7 +66,7 @@ def parse_script(*more: Any, argv: Sequence[str] | None = None) -> tuple[Any, ..
     arguments, training, *others = parse_training(argv, *more, prog=Path(sys.argv[0]).name)
     if arguments.minutes is not None:
         raise LassError("--minutes is for lass-hf train and lass-hf complete, which choose settings; leave it out")
-    _prepare(arguments, training)
+    prepare(arguments, training)
     return arguments, training, *others
 
 
@@ -86,7 +86,7 @@ def train(
     Raises:
         LassError: arguments do not fit; this is so before the training begins.
     """
-    _prepare(arguments, training)
+    prepare(arguments, training)
     graph = graph or load_training_graph(arguments, training.seed)
     if arguments.decisions is not None and not arguments.decided:
         raise LassError("decisions and a graph, which may lack them; expected a graph of load_training_graph")
@@ -202,8 +202,16 @@ def add_evidence(folder: Path, graph: KnowledgeGraph, evidence: str | None, seed
     return report_evidence(found)
 
 
-def _prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
-    """Checks arguments that depend on each other, makes the output folder, and switches output off with `quiet`."""
+def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
+    """Checks arguments that depend on each other, makes the output folder, and switches output off with `quiet`.
+
+    Args:
+        arguments: data and choices.
+        training: the training arguments.
+
+    Raises:
+        LassError: arguments do not fit together, or another training writes into the output folder.
+    """
     check(training, arguments.architecture)
     if training.do_predict or (training.do_eval and training.eval_strategy == "no"):
         raise LassError("do_eval and do_predict change nothing: evaluate the trained model with lass-hf evaluate")
