@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=float,
         metavar="M",
-        help="without --model: the longest time that the training should take here (default: 15)",
+        help="without --model: the longest time that the training should take here (default: 12)",
     )
     parser.add_argument("--evaluate", action="store_true", help="hide links, complete, and count them on the list")
     add_output(parser)

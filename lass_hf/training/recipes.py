@@ -85,7 +85,7 @@ class TrainArguments(ModelChoices, SequenceChoices):
         default=None,
         metadata={
             "help": "The longest time that a training should take on this machine, where neither a recipe nor "
-            "--architecture is given and its settings are chosen; 15 by default."
+            "--architecture is given and its settings are chosen; 12 by default."
         },
     )
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
