@@ -6,7 +6,7 @@ answers: a range of candidates only leaves answers out, and changes no number of
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from itertools import pairwise
 
@@ -36,6 +36,7 @@ def answer_queries(
     slots: np.ndarray,
     per_query: int = 10,
     ranges: Ranges | None = None,
+    reflexive: Collection[int] | None = None,
     chunk_size: int = 2**22,
     progress: ChunkProgress | None = None,
     quiet: bool = True,
@@ -52,6 +53,8 @@ def answer_queries(
         per_query: The number of answers to each query at most.
         ranges: The candidates that may be answers, by slot and relation; a relation without a range has no answers.
             None for all candidates.
+        reflexive: The relations that may link an entity to itself; None for all. A query of another one never has its
+            own entity as an answer.
         chunk_size: Pairs of a query and a candidate that are scored together. It decides what is in one chunk.
         progress: Finished chunks of an earlier run, and a place for those of this run.
         quiet: Whether nothing is shown.
@@ -73,7 +76,8 @@ def answer_queries(
         def answer_chunk(chunk: int, bar: tqdm, slot: int = slot, rows_of_chunk: list[np.ndarray] = rows_of_chunk):
             started, own = time.perf_counter(), queries[rows_of_chunk[chunk]]
             allowed = candidates if ranges is None else ranges.get((slot, int(own[0, 1])), candidates[:0])
-            values = _answer(score_candidates, known, candidates, own, slot, allowed, per_query)
+            may_loop = reflexive is None or int(own[0, 1]) in reflexive
+            values = _answer(score_candidates, known, candidates, own, slot, allowed, may_loop, per_query)
             tell(bar, (time.perf_counter() - started) / len(own))
             bar.update(len(own))
             return values
@@ -134,6 +138,7 @@ def _answer(
     queries: np.ndarray,
     slot: int,
     allowed: np.ndarray,
+    may_loop: bool,
     per_query: int,
 ) -> np.ndarray:
     """Returns the values of the answers to queries of one relation: int64 of shape (VALUES * per_query, q)."""
@@ -147,6 +152,9 @@ def _answer(
         raise NonFiniteError("scores are NaN or infinite: the model's weights or its evidence are damaged")
     highest[~np.isfinite(highest)] = 0  # a query whose every answer is known
     sums = np.exp(scores - highest[:, None]).sum(axis=1, dtype=np.float64)
+    if not may_loop:
+        itself = queries[:, 2 - slot, None] == candidates
+        scores[itself] = -np.inf
     columns = np.flatnonzero(_among(candidates, allowed))
     if len(columns) < len(candidates):
         scores = scores[:, columns]

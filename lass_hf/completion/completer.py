@@ -30,6 +30,7 @@ from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
 from ..structure.rule_scores import RuleScorer
+from ..structure.rules import RuleSet
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .answering import answer_queries
 from .link_features import LinkFeatures
@@ -177,7 +178,13 @@ class GraphCompleter:
     @cached_property
     def standings(self) -> Standings:
         """Classifies suggestions against the facts."""
-        return Standings(self.facts)
+        return Standings(self.facts, self._rules)
+
+    @cached_property
+    def _rules(self) -> RuleSet | None:
+        """The rules of the evidence, in the numbers of the graph; None if they do not count."""
+        evidence = self.evidence
+        return evidence.renumber(self.graph).rules if evidence is not None and "rules" in evidence.kinds else None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -222,16 +229,14 @@ class GraphCompleter:
             slots,
             ANSWERS_PER_QUERY,
             None if self.settings.any_candidate else observed_ranges(self.facts),
+            set(self.facts.triplets[self.facts.triplets[:, 0] == self.facts.triplets[:, 2], 1].tolist()),
             self._chunk_size,
             None if progress is None else progress(queries, slots),
             self.quiet,
         )
         suggestions = Suggestions.from_answers(answers)
         standings = self.standings.classify(suggestions.triplets)
-        rules = None
-        if bound is not None and self.evidence is not None and "rules" in bound.kinds:
-            own = self.evidence.renumber(graph).rules
-            rules = None if own is None else RuleScorer(own, self.facts)
+        rules = None if self._rules is None else RuleScorer(self._rules, self.facts)
         features = LinkFeatures(self.facts, rules, STANDINGS)
         calibration, lack = fit_link_calibration(features, suggestions, standings, graph, self.settings.seed)
         probabilities = None if calibration is None else calibration(features, suggestions, standings)

@@ -87,6 +87,17 @@ def test_no_answer_is_known_and_none_is_outside_of_the_range(graph, asked):
         assert triplet[slot] in ranges[slot, triplet[1]]
 
 
+def test_an_entity_is_an_answer_to_its_own_query_only_of_relations_with_such_facts(graph, asked):
+    everything = answer(graph, Table.random(graph), asked, per_query=50)
+    found = answer(graph, Table.random(graph), asked, per_query=50, reflexive={graph.relations.find("eats")})
+    is_dropped = np.equal(*everything.triplets[:, [0, 2]].T) & (
+        everything.triplets[:, 1] != graph.relations.find("eats")
+    )
+    assert is_dropped.any()
+    assert np.array_equal(found.triplets, everything.triplets[~is_dropped])
+    assert np.array_equal(found.log_probabilities, everything.log_probabilities[~is_dropped])
+
+
 def test_a_relation_without_a_range_has_no_answers(graph, asked):
     assert len(answer(graph, Table.random(graph), asked, ranges={})) == 0
 
