@@ -162,6 +162,7 @@ class GraphCompleter:
         quiet: bool = False,
     ):
         self.graph, self.settings, self.quiet = graph, settings or CompletionSettings(), quiet
+        self.processor = processor
         self.facts = training_facts(graph)
         self.relations, self.entities = self.settings.numbers(graph)
         self._index_folder = index_folder

@@ -177,12 +177,12 @@ def test_a_list_of_unknown_origin_is_refused(graph, evidence, tmp_path):
 
 
 def test_a_kill_at_any_moment_leaves_what_the_next_run_makes_the_same_list_of(graph, evidence, tmp_path, monkeypatch):
-    monkeypatch.setattr(completer.BiEncoder, "candidates_per_chunk", 40)
+    monkeypatch.setattr(completer.BiEncoder, "candidates_per_chunk", 200)
     output = tmp_path / "out"
     output.mkdir()
 
     def run(folder=output):
-        complete(graph, evidence, folder, most=4)
+        complete(graph, evidence, folder, most=4, relations=("eats", "is_a"))
 
     kills = Kills(output, run, tmp_path / "states")
     assert kills.number > 15
