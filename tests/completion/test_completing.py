@@ -1,7 +1,9 @@
 """A whole graph completed: the list, its files, and what is refused."""
 
+import errno
 import json
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -191,6 +193,21 @@ def test_a_kill_at_any_moment_leaves_what_the_next_run_makes_the_same_list_of(gr
         for name in ("suggestions.tsv", "implied.tsv"):
             assert (state / name).read_bytes() == (output / name).read_bytes()
         assert not (state / ".progress").exists()
+
+
+def test_a_full_disk_keeps_the_answers_and_the_next_run_writes_them(graph, evidence, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            complete(graph, evidence, tmp_path)
+    assert not (tmp_path / "suggestions.tsv").exists()
+    assert list((tmp_path / ".progress").glob("*.jsonl"))
+    monkeypatch.setattr(completer.BoundEvidence, "score_candidates", None)  # nothing is left to score
+    complete(graph, evidence, tmp_path)
+    assert len(rows_of(tmp_path)) > 5
 
 
 @pytest.mark.parametrize(
