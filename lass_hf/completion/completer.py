@@ -32,7 +32,7 @@ from ..scoring.triplet_scorer import TripletScorer
 from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
-from .answering import answer_queries
+from .answering import Reranking, answer_queries
 from .link_features import LinkFeatures
 from .measuring import Completion
 from .ordering import order_suggestions, usual_answers
@@ -60,6 +60,8 @@ class CompletionSettings:
             gives way to others.
         most: The most suggestions in all.
         seed: Seed of all random numbers.
+        rerank_top_k: The answers of a query that a reranker scores again, where there is one.
+        retriever_weight: Their score is the reranker's + `retriever_weight` * the log probability before.
     """
 
     relations: tuple[str, ...] | None = None
@@ -70,6 +72,8 @@ class CompletionSettings:
     per_relation: int | None = None
     most: int = 10_000
     seed: int = 42
+    rerank_top_k: int = 100
+    retriever_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises LassError for values out of range."""
@@ -79,10 +83,12 @@ class CompletionSettings:
             given = getattr(self, name)
             if given is not None and (isinstance(given, str) or not len(given)):
                 raise LassError(f"{name}={given!r}; expected ids or texts, one or more, or None for all")
-        for name in ("per_query", "per_relation", "most"):
+        for name in ("per_query", "per_relation", "most", "rerank_top_k"):
             value = getattr(self, name)
             if not (value is None and name == "per_relation") and (not isinstance(value, int) or value < 1):
                 raise LassError(f"{name}={value!r}; expected 1 or more")
+        if not 0 <= self.retriever_weight < float("inf"):
+            raise LassError(f"retriever_weight={self.retriever_weight!r}; expected 0 or more")
 
     def numbers(self, graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the relations and the entities, int64, the latter None for all.
@@ -143,9 +149,10 @@ class GraphCompleter:
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
         dtype: Precision of the text model.
         quiet: Whether nothing is shown.
+        rerank: A cross-encoder and its processor, which reorder the best answers of each query; None for none.
 
     Raises:
-        LassError: The model is that of another graph; or as `choose_evidence`.
+        LassError: The model is that of another graph; a reranker is no cross-encoder; or as `choose_evidence`.
         GraphError: The graph has no training triplets.
         UnknownNameError: The graph lacks a relation or an entity of the settings.
     """
@@ -160,6 +167,7 @@ class GraphCompleter:
         index_folder: str | Path | None = None,
         dtype: str = "auto",
         quiet: bool = False,
+        rerank: tuple[LassForKGCompletion, LassProcessor] | None = None,
     ):
         self.graph, self.settings, self.quiet = graph, settings or CompletionSettings(), quiet
         self.processor = processor
@@ -172,9 +180,17 @@ class GraphCompleter:
             _check_model_is_of(processor, graph)
             self.scorer = TripletScorer(model, processor.token_store(graph), dtype)
             self._chunk_size = model.architecture.candidates_per_chunk
+        self._reranking = None if rerank is None else self._make_reranking(*rerank, dtype)
         self.evidence = choose_evidence(
             evidence, graph, model, processor, dtype, self.settings.seed, quiet, index_folder
         )
+
+    def _make_reranking(self, model: LassForKGCompletion, processor: LassProcessor, dtype: str) -> Reranking:
+        _check_model_is_of(processor, self.graph)
+        scorer = TripletScorer(model, processor.token_store(self.graph), dtype)
+        if scorer.is_bi_encoder:
+            raise LassError("rerank needs a cross-encoder to rerank with; it is a bi-encoder")
+        return Reranking(scorer, self.settings.rerank_top_k, self.settings.retriever_weight)
 
     @cached_property
     def standings(self) -> Standings:
@@ -192,6 +208,7 @@ class GraphCompleter:
         """Everything that the list depends on, as JSON values."""
         return {
             **(model_identity(self.scorer) if self.scorer is not None else {}),
+            "reranker": None if self._reranking is None else model_identity(self._reranking.scorer),
             "evidence": evidence_fingerprint(self.evidence) if self.evidence is not None else None,
             "graph": graph_fingerprint(self.graph),
             "graph_texts": graph_texts_fingerprint(self.graph),
@@ -231,6 +248,7 @@ class GraphCompleter:
             ANSWERS_PER_QUERY,
             None if self.settings.any_candidate else observed_ranges(self.facts),
             set(self.facts.triplets[self.facts.triplets[:, 0] == self.facts.triplets[:, 2], 1].tolist()),
+            self._reranking,
             self._chunk_size,
             None if progress is None else progress(queries, slots),
             self.quiet,

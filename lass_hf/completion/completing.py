@@ -45,6 +45,7 @@ def complete_graph(
     index_folder: str | Path | None = None,
     dtype: str = "auto",
     quiet: bool = False,
+    rerank: tuple[LassForKGCompletion, LassProcessor] | None = None,
     model_name: str | None = None,
     graph_name: str | None = None,
 ) -> CompletionResult:
@@ -66,6 +67,7 @@ def complete_graph(
         index_folder: The folder that keeps the entity vectors of a bi-encoder; None keeps them in memory only.
         dtype: Precision of the text model: "auto", "float32" or "bfloat16".
         quiet: Whether nothing is shown.
+        rerank: A cross-encoder and its processor, which reorder the best answers of each query; None for none.
         model_name: The folder or the hub's name of the model, for the files; None for where it was loaded from.
         graph_name: The folder or the name of the graph, for the files.
 
@@ -79,7 +81,7 @@ def complete_graph(
         UnknownNameError: The graph lacks a relation or an entity of the settings.
         NonFiniteError: Scores are NaN or infinite.
     """
-    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet)
+    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet, rerank)
     identity = completer.identity
     of_answers = {name: value for name, value in identity.items() if name not in OF_THE_LIST}
 
@@ -198,6 +200,7 @@ def measure_completion(
     index_folder: str | Path | None = None,
     dtype: str = "auto",
     quiet: bool = False,
+    rerank: tuple[LassForKGCompletion, LassProcessor] | None = None,
 ) -> dict[str, Any]:
     """Completes a graph without links that are hidden, and measures how many of them the list has.
 
@@ -210,6 +213,7 @@ def measure_completion(
         index_folder: As in `complete_graph`.
         dtype: As in `complete_graph`.
         quiet: As in `complete_graph`.
+        rerank: As in `complete_graph`.
 
     Returns:
         The results of `evaluate_completion`, as plain values.
@@ -218,7 +222,7 @@ def measure_completion(
         GraphError: The graph has neither split, or as `complete_graph`.
         LassError: As in `complete_graph`.
     """
-    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet)
+    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet, rerank)
     return evaluate_completion(
         graph, lambda rest: completer.complete(rest)[0].completion, STANDINGS, completer.settings.seed
     )

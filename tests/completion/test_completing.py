@@ -122,6 +122,24 @@ def test_a_text_model_alone_completes_too(graph, model, processor, architecture,
     assert len(rows_of(tmp_path)) > 0
 
 
+def test_a_cross_encoder_reorders_the_answers_and_another_one_is_another_run(graph, model, processor, tmp_path):
+    own, chosen = (bi_encoder_model(), bi_encoder_processor(graph)), CompletionSettings(relations=("eats",))
+    answers = {}
+    for name, rerank in (("plain", None), ("reranked", (model, processor))):
+        result = complete_graph(
+            graph, *own, tmp_path / name, evidence="text", settings=chosen, quiet=True, rerank=rerank
+        )
+        answers[name] = {tuple(one) for one in result.answers.triplets.tolist()}, result.answers.triplets
+    assert answers["plain"][0] == answers["reranked"][0]  # ten of at most ten
+    assert not np.array_equal(answers["plain"][1], answers["reranked"][1])
+    with pytest.raises(LassError, match="reranker was None, now "):
+        complete_graph(
+            graph, *own, tmp_path / "plain", evidence="text", settings=chosen, quiet=True, rerank=(model, processor)
+        )
+    with pytest.raises(LassError, match="rerank needs a cross-encoder to rerank with; it is a bi-encoder"):
+        complete_graph(graph, *own, tmp_path, evidence="text", settings=chosen, quiet=True, rerank=own)
+
+
 def test_evidence_with_text_looks_at_the_nearest_texts_of_rare_entities(graph, tmp_path, monkeypatch):
     model, processor = bi_encoder_model(), bi_encoder_processor(graph)
     own, given = some_evidence(graph, model, processor, ("text", "frequency")), []
@@ -219,6 +237,8 @@ def test_a_full_disk_keeps_the_answers_and_the_next_run_writes_them(graph, evide
         ({"side": "left"}, "side='left'; expected one of both, heads, tails"),
         ({"per_query": 0}, "per_query=0; expected 1 or more"),
         ({"most": None}, "most=None; expected 1 or more"),
+        ({"rerank_top_k": 0}, "rerank_top_k=0; expected 1 or more"),
+        ({"retriever_weight": -1.0}, "retriever_weight=-1.0; expected 0 or more"),
     ],
 )
 def test_settings_out_of_range_are_refused(choice, message):
