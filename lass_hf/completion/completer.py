@@ -29,6 +29,7 @@ from ..scoring.chunk_progress import ChunkProgress
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
+from ..structure.facts import Facts
 from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
@@ -112,8 +113,9 @@ class CompletionResult:
     Attributes:
         completion: All suggestions, with their standings and probabilities.
         answers: The answers to the queries, of which they are made.
-        implied: What the facts imply or have reversed, the best first, at most as many as the list may have: int64 of
+        implied: What the graph implies or has reversed, the best first, at most as many as the list may have: int64 of
             shape (m,), positions in `completion.suggestions`.
+        standings: What classified the suggestions, against all splits of the graph.
         calibration: What probabilities are computed by, or None.
         no_probability: Why there are no probabilities and how to get them, or None.
     """
@@ -121,6 +123,7 @@ class CompletionResult:
     completion: Completion
     answers: Answers
     implied: np.ndarray
+    standings: Standings
     calibration: LinkCalibration | None
     no_probability: str | None
 
@@ -193,8 +196,8 @@ class GraphCompleter:
         return Reranking(scorer, self.settings.rerank_top_k, self.settings.retriever_weight)
 
     @cached_property
-    def standings(self) -> Standings:
-        """Classifies suggestions against the facts."""
+    def _standings(self) -> Standings:
+        """Classifies suggestions against the facts that they are made of."""
         return Standings(self.facts, self._rules)
 
     @cached_property
@@ -254,14 +257,18 @@ class GraphCompleter:
             self.quiet,
         )
         suggestions = Suggestions.from_answers(answers)
-        standings = self.standings.classify(suggestions.triplets)
+        # A chance is that of the links that were held out, so its features have not seen them. Who reads the list has.
+        of_facts = self._standings.classify(suggestions.triplets)
         rules = None if self._rules is None else RuleScorer(self._rules, self.facts)
         features = LinkFeatures(self.facts, rules, STANDINGS)
-        calibration, lack = fit_link_calibration(features, suggestions, standings, graph, self.settings.seed)
-        probabilities = None if calibration is None else calibration(features, suggestions, standings)
+        calibration, lack = fit_link_calibration(features, suggestions, of_facts, graph, self.settings.seed)
+        probabilities = None if calibration is None else calibration(features, suggestions, of_facts)
+        everything = Facts.from_triplets(graph.known.triplets(), graph.num_entities, graph.num_relations)
+        classifier = Standings(everything, self._rules)
+        standings = classifier.classify(suggestions.triplets)
         listed, implied = self._order(graph, suggestions, standings, probabilities)
         completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
-        return CompletionResult(completion, answers, implied, calibration, lack), bound
+        return CompletionResult(completion, answers, implied, classifier, calibration, lack), bound
 
     def _bind(self, graph: KnowledgeGraph) -> tuple[CandidateScorer, EntityIndex | None, BoundEvidence | None]:
         """Returns what scores candidates, the text vectors of all entities, and the evidence."""

@@ -114,8 +114,8 @@ def complete_graph(
                 "calibration": None if result.calibration is None else result.calibration.to_dict(),
                 "no_probability": result.no_probability,
             }
-            listed = judge(graph, result, found.listed, completer, explain(graph, result, completer, bound))
-            implied = judge(graph, result, result.implied, completer)
+            listed = judge(graph, result, found.listed, explain(graph, result, completer, bound))
+            implied = judge(graph, result, result.implied)
             metadata = FileMetadata(
                 model=name,
                 graph=graph_name,
@@ -153,7 +153,6 @@ def judge(
     graph: KnowledgeGraph,
     result: CompletionResult,
     positions: np.ndarray,
-    completer: GraphCompleter,
     reasons: list[list[str]] | None = None,
 ) -> "pa.Table":
     """Returns suggestions as judged triplets, with reasons, of which the first is that of the standing.
@@ -162,13 +161,12 @@ def judge(
         graph: The graph.
         result: What was found.
         positions: The positions of the suggestions, int of shape (n,), in the order of the table.
-        completer: What completed the graph.
         reasons: More reasons for each of them; None for that of the standing alone.
     """
     import pyarrow as pa
 
     some, standings = result.completion.suggestions.select(positions), result.completion.standings[positions]
-    why = completer.standings.because(some.triplets, standings, graph.entities, graph.relations)
+    why = result.standings.because(some.triplets, standings, graph.entities, graph.relations)
     own = [[sentence] if sentence else [] for sentence in why]
     if reasons is not None:
         own = [first + more for first, more in zip(own, reasons, strict=True)]

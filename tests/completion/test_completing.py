@@ -76,6 +76,24 @@ def test_the_folder_has_a_list_that_is_new_to_the_graph(graph, evidence, tmp_pat
     assert [row["score"] for row in rows] == pytest.approx(scores.tolist())
 
 
+def test_the_list_stands_against_all_splits(tmp_path):
+    graph = KnowledgeGraph.from_triplets(TRAIN)
+    complete(graph, some_evidence(graph), tmp_path / "before")
+    first = next(row for row in rows_of(tmp_path / "before") if row["kind"] == "new")
+    turned = first["tail"], first["relation"], first["head"]
+    graph = KnowledgeGraph.from_triplets(TRAIN, validation=[turned])
+    complete(graph, some_evidence(graph), tmp_path / "after")
+    named = [(row["head"], row["relation"], row["tail"]) for row in rows_of(tmp_path / "after")]
+    assert turned[::-1] not in named
+    (row,) = [
+        row
+        for row in rows_of(tmp_path / "after", "implied.tsv")
+        if (row["head"], row["relation"], row["tail"]) == turned[::-1]
+    ]
+    assert row["kind"] == "reverse"
+    assert row["reasons"] == [f"The graph has it the other way round: {' '.join(turned).replace('_', ' ')}."]
+
+
 def test_the_results_have_settings_counts_and_what_the_list_depends_on(graph, evidence, tmp_path):
     result = complete_graph(graph, None, None, tmp_path, evidence=evidence, quiet=True, graph_name="animals")
     written = read_results(tmp_path / "completion.json")
