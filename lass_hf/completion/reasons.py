@@ -17,12 +17,13 @@ MOST = 5  # sentences of a suggestion
 MOST_RULES = 2  # of them
 RULES_LOOKED_AT = 8  # of a suggestion and a side; some of them stand on the same facts
 MOST_FACTS = 10_000  # of a relation that are compared with a suggestion; of more, these many, evenly spread
-LEAST_SIMILARITY = 0.3  # of both head and tail, from which a fact is alike
+LEAST_SIMILARITY = 0.5  # of both head and tail, from which a fact is alike
 MOST_LINKS = 200  # of an entity that a path follows
 CELLS_AT_ONCE = 1 << 22  # similarities in memory at once
 OTHERS = 3  # other answers that are named
 LEAST_CHANCE = 0.005  # of an answer that was close, which is shown in percent
-LEAST_SHARE = 0.25  # of that of the rule before, from which a rule is worth a sentence
+LEAST_SHARE = 0.05  # of the cases of a rule that hold, from which it is worth a sentence
+LEAST_OF_BEFORE = 0.25  # of the share of the rule before, from which another one is
 
 
 def write_reasons(
@@ -65,7 +66,7 @@ def _add_rules(reasons: list[list[str]], triplets: np.ndarray, evidence: BoundEv
                     continue
                 cases = int(rules.body_counts[position])
                 share = rules.supports[position] / cases if cases else float(rules.confidences[position])
-                if share < LEAST_SHARE * told[row]:
+                if share < max(LEAST_SHARE, LEAST_OF_BEFORE * told[row]):
                     continue
                 told[row] = share
                 shown[row].add(frozenset(path))
