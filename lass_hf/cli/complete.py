@@ -59,9 +59,9 @@ def run(arguments: argparse.Namespace) -> None:
             else "neither --output, a folder for the list, nor --evaluate, which measures it: give one of them"
         )
     entities = None if arguments.entities is None else read_names(arguments.entities)
-    from ..completion.completer import CompletionSettings
     from ..completion.completing import complete_graph, measure_completion
     from ..completion.measuring import describe_evaluation
+    from ..completion.queries import CompletionSettings
     from ..scoring.index_building import find_index_folder_for_graph
     from ..utils.console import report
     from ..utils.distributed import processes

@@ -17,9 +17,10 @@ from ..scoring.chunk_progress import ChunkProgress
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint
 from ..writers.judged_triplets import FileMetadata, judged_triplets
-from .completer import CompletionResult, CompletionSettings, GraphCompleter
+from .completer import CompletionResult, GraphCompleter
 from .completion_files import PROGRESS_FOLDER, only_completion, write_completion
 from .measuring import evaluate_completion
+from .queries import CompletionSettings
 from .reasons import write_reasons
 from .report import count_by_relation, render_completion
 from .standing import STANDINGS
