@@ -1,6 +1,7 @@
 """Says why triplets stand as they do, in words with the facts of the graph that show it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +28,7 @@ class StandingWords:
 
     def __init__(self, consequences: Consequences, declared: RuleScorer, entities: Vocabulary, relations: Vocabulary):
         self.declared = declared
+        self._links = lru_cache(16)(consequences.links)  # which takes longer than a sentence
         self.consequences, self.facts, self.traits = consequences, consequences.facts, consequences.traits
         self.entities, self.relations = entities, relations
 
@@ -92,9 +94,9 @@ class StandingWords:
         """Returns the facts that lead from one entity to another in words."""
         upwards = self.traits.parents[relation]
         if upwards in (-1, relation):
-            way = find_way(self.consequences.links(relation), start, end)
+            way = find_way(self._links(relation), start, end)
         else:  # Parents are fewer than children.
-            way = find_way(self.consequences.links(upwards), end, start)[::-1]
+            way = find_way(self._links(upwards), end, start)[::-1]
         steps = [self._words(self._fact([one, relation, other])[0]) for one, other in pairwise(way)]
         if len(steps) > MOST_SHOWN:
             steps = [*steps[: MOST_SHOWN - 1], f"so on to {steps[-1]}"]
@@ -113,7 +115,7 @@ class StandingWords:
     def _sibling(self, triplet: list[int]) -> str:
         head, _, tail = triplet
         for upwards in self.traits.parents[self.traits.parents >= 0].tolist():
-            links = self.consequences.links(upwards)
+            links = self._links(upwards)
             one, other = (links.indices[links.indptr[x] : links.indptr[x + 1]] for x in (head, tail))
             for parent in np.intersect1d(one, other)[:1].tolist():
                 turned, relation = divmod(upwards, self.facts.num_relations)
