@@ -13,8 +13,8 @@ from .version import __version__ as __version__
 if TYPE_CHECKING:
     from .analysis.plots import check_plots as check_plots
     from .analysis.plots import plot_low_resource as plot_low_resource
-    from .completion.completer import CompletionSettings as CompletionSettings
     from .completion.completing import complete_graph as complete_graph
+    from .completion.queries import CompletionSettings as CompletionSettings
     from .core.configuration_lass import LassConfig as LassConfig
     from .core.errors import GraphError as GraphError
     from .core.errors import HubError as HubError
@@ -95,7 +95,7 @@ _LIGHT = {
     "write_results": "utils.result_files",
 }
 _LAZY = _LIGHT | {
-    "CompletionSettings": "completion.completer",
+    "CompletionSettings": "completion.queries",
     "EntityIndex": "scoring.entity_index",
     "EvaluationArguments": "evaluation.evaluate_and_record",
     "FusedEvidence": "evidence.fused_evidence",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LassError
-from .options import add_evidence, add_graph, add_model, add_output, names, not_negative, positive
+from .options import add_evidence, add_graph, add_model, add_output, add_reranker, names, not_negative, positive
 
 if TYPE_CHECKING:
     from ..completion.completer import CompletionResult
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf complete`."""
     add_model(parser, required=False)
     add_graph(parser, required=False)
+    add_reranker(parser)
     add_evidence(parser)
     parser.add_argument("--output", metavar="DIR", help="folder for the list, its page and the progress")
     parser.add_argument("--relations", type=names, metavar="A,B", help="ask for these relations only, by id or text")
@@ -63,19 +64,20 @@ def run(arguments: argparse.Namespace) -> None:
             else "neither --output, a folder for the list, nor --evaluate, which measures it: give one of them"
         )
     entities = None if arguments.entities is None else read_names(arguments.entities)
-    if arguments.model is None:
-        arguments.model = _train_model(arguments)
-    elif arguments.minutes is not None:
-        raise LassError("--minutes is for a model that is trained, and --model is given; leave one of them out")
-    from ..completion.completer import CompletionSettings
     from ..completion.completing import complete_graph, measure_completion
     from ..completion.measuring import describe_evaluation
+    from ..completion.queries import CompletionSettings
     from ..scoring.index_building import find_index_folder_for_graph
     from ..utils.console import report
     from ..utils.distributed import processes
     from ..utils.result_files import read_training, write_results
-    from .loading import load_with_graph
+    from .loading import check_reranker, load, load_with_graph
 
+    check_reranker(arguments)
+    if arguments.model is None:
+        arguments.model = _train_model(arguments)
+    elif arguments.minutes is not None:
+        raise LassError("--minutes is for a model that is trained, and --model is given; leave one of them out")
     model, processor, graph = load_with_graph(arguments)
     settings = CompletionSettings(
         relations=arguments.relations,
@@ -86,6 +88,8 @@ def run(arguments: argparse.Namespace) -> None:
         per_relation=arguments.per_relation,
         most=arguments.max,
         seed=arguments.seed,
+        rerank_top_k=arguments.rerank_top_k,
+        retriever_weight=arguments.retriever_weight,
     )
     choices: dict[str, Any] = {
         "evidence": arguments.evidence,
@@ -93,6 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
         "index_folder": find_index_folder_for_graph(arguments.model, processor, graph),
         "dtype": arguments.dtype,
         "quiet": arguments.quiet,
+        "rerank": load(arguments.rerank) if arguments.rerank else None,
     }
     graph_name = arguments.graph or (read_training(arguments.model) or {}).get("graph") or arguments.model
     if arguments.evaluate:

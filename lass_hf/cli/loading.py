@@ -95,11 +95,16 @@ def set_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespac
     return others
 
 
+def check_reranker(arguments: argparse.Namespace) -> None:
+    """Raises LassError for choices of a reranker that is not given."""
+    if not arguments.rerank and (arguments.rerank_top_k, arguments.retriever_weight) != (100, 0.0):
+        raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
+
+
 def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
     """Makes the predictor of a model, for its own graph or for `--graph`, with a reranker or without."""
+    check_reranker(arguments)
     choices: dict[str, Any] = {"rerank_top_k": arguments.rerank_top_k, "retriever_weight": arguments.retriever_weight}
-    if not arguments.rerank and choices != {"rerank_top_k": 100, "retriever_weight": 0.0}:
-        raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
     if arguments.graph:
         model, processor, graph = load_with_graph(arguments)
         folder = find_index_folder_for_graph(arguments.model, processor, graph)

@@ -63,6 +63,8 @@ def test_evaluate_prints_a_table_and_writes_the_figures(complete, tmp_path, caps
         (["--output", "out", "--entities", "empty.txt"], "--entities empty.txt: no name in it"),
         (["--output", "out", "--heads_only", "--tails_only"], "not allowed with"),
         (["--output", "out", "--max", "0"], "'0' is not a positive integer"),
+        (["--output", "out", "--rerank_top_k", "5"], "--rerank_top_k and --retriever_weight need --rerank"),
+        (["--output", "out", "--rerank", "nowhere"], "nowhere"),
         (["--output", "out", "--evidence", "rules"], "no evidence in its folder"),
     ],
 )

@@ -25,7 +25,7 @@ from lass_hf.utils.console import first_to_fail
 ROOT = Path(__file__).parents[2]
 EXACT = (
     *("vectors", "cross-encoder", "bi-encoder", "one triplet", "two entities", "relations"),
-    *("evidence", "classification", "reranking", "mined"),
+    *("evidence", "classification", "reranking", "mined", "completion"),
 )
 
 
