@@ -107,8 +107,11 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.close()  # type: ignore[union-attr]
-        await super().shutdown(sockets)
+        try:
+            self.config.app.close()  # type: ignore[union-attr]
+        finally:
+            await super().shutdown(sockets)
+        self.config.app.close()  # type: ignore[union-attr]  # for what the last connections brought
 
     def _handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Makes room when no connection can be accepted. asyncio by itself prints a traceback for each, and waits."""
