@@ -77,9 +77,8 @@ class Review:
             OSError: The decision cannot be written; nothing has changed.
         """
         self.refresh()  # a damaged file is told before anything is added to it
-        head, relation, tail = (self.list.table[name][row].as_py() for name in ("head", "relation", "tail"))
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._file.append(Decision(head, relation, tail, decision, " ".join(reviewer.split()), now, settles))
+        self._file.append(Decision(*self.list.triplets[row], decision, " ".join(reviewer.split()), now, settles))
         self.refresh()
 
     def undo(self, reviewer: str) -> int | None:

@@ -280,7 +280,7 @@ def test_a_person_decides_by_keyboard(tmp_path):
             assert "You skipped 2; they are still open" in browser.value("document.getElementById('card').innerText")
             browser.until("document.getElementById('status').textContent.startsWith('skipped. nothing more')")
             counts = browser.value("document.getElementById('counts').innerText")
-            assert counts == "2 of 4 decided · 1 accepted · 0 rejected · 1 unsure · 2 by you"
+            assert counts.replace("\xa0", " ") == "2 of 4 decided · 1 accepted · 0 rejected · 1 unsure · 2 by you"
             browser.open(f"http://127.0.0.1:{port}/?state=decided&q=dog", width=1280)  # the name is remembered
             browser.until(f"{shown} === 'Dog'")
             assert "Ada L: unsure" in browser.value("document.getElementById('card').innerText")
