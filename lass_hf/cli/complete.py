@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max", type=positive, default=10_000, metavar="N", help="suggestions in all (default: %(default)s)"
     )
+    parser.add_argument(
+        "--decisions", metavar="FILE", help="decisions about an earlier list, of which nothing is suggested again"
+    )
     parser.add_argument("--seed", type=not_negative, default=42, help="seed of all choices (default: %(default)s)")
     parser.add_argument("--evaluate", action="store_true", help="hide links, complete, and count them on the list")
     add_output(parser)
@@ -77,6 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
         per_relation=arguments.per_relation,
         most=arguments.max,
         seed=arguments.seed,
+        decisions=arguments.decisions,
     )
     choices: dict[str, Any] = {
         "evidence": arguments.evidence,

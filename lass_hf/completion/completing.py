@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # What the list depends on and the answers to the queries do not, which the progress keeps.
-OF_THE_LIST = ("per_query", "per_relation", "most", "seed", "relations", "entities", "side")
+OF_THE_LIST = ("per_query", "per_relation", "most", "seed", "relations", "entities", "side", "decisions")
 
 
 def complete_graph(
