@@ -73,12 +73,12 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
-    """Returns the graph of `--graph`, else the one that the list was made of, if its files are still there; or None."""
+    """Returns the graph of `--graph`, else the one that the list was made of, if it is still there; or None."""
+    from ..graphs.loading import EMBEDDED, load_graph
+
     if not arguments.graph:
         made_of = review.list.metadata.graph
-        if made_of is None or not Path(made_of).exists():
+        if made_of is None or (made_of not in EMBEDDED and not Path(made_of).exists()):
             return None
         arguments.graph = made_of
-    from ..graphs.loading import load_graph
-
     return load_graph(arguments.graph)
