@@ -1,10 +1,10 @@
 """`lass-hf review` under load: how fast a list opens, and how fast decisions are stored.
 
-    python benchmarks/review.py [--triplets 10000] [--reviewers 8] [--decisions 100] [--pause 0] [--folder DIR] [--json FILE]
+    python benchmarks/review.py [--triplets 10000] [--reviewers 8] [--decisions 100] [--folder DIR] [--json FILE]
 
 A made-up list is written into a folder, on whose disk the figures depend. The server runs in another process; the
-reviewers, here, ask for cards and decide about them, one after the other, over loopback; without a pause, as fast as
-they get answers.
+reviewers, here, ask for cards and decide about them, one after the other as fast as
+they get answers, over loopback.
 
 - "opens": the first answers of a fresh server, `/api/info` and the first ten cards, and the same with a search;
 - "decisions": from sending a decision to the answer, when it is on the disk, of all reviewers at once. At the end the
@@ -63,13 +63,12 @@ def ask(connection: HTTPConnection, path: str, body: dict[str, Any] | None = Non
     return content, time.perf_counter() - start
 
 
-def review(port: int, name: str, count: int, pause: float, seconds: list[float]) -> None:
-    """Decides about cards as one person, with seconds of thought before each decision."""
+def review(port: int, name: str, count: int, seconds: list[float]) -> None:
+    """Decides about cards as one person."""
     connection, cards = HTTPConnection("127.0.0.1", port, timeout=60), []
     for number in range(count):
         cards = cards or ask(connection, f"/api/cards?reviewer={name}")[0]["cards"]
         card = cards.pop(0)
-        time.sleep(pause)
         triplet = {slot: card[slot]["id"] for slot in ("head", "relation", "tail")}
         decision = ("accept", "reject", "unsure")[number % 3]
         seconds.append(ask(connection, "/api/decisions", {**triplet, "decision": decision, "reviewer": name})[1])
@@ -82,7 +81,7 @@ def measure(port: int, arguments: argparse.Namespace) -> dict[str, float]:
     search = ask(connection, "/api/cards?reviewer=nobody&q=number+4321")[1]
     seconds: list[float] = []
     people = [
-        threading.Thread(target=review, args=(port, f"person{number}", arguments.decisions, arguments.pause, seconds))
+        threading.Thread(target=review, args=(port, f"person{number}", arguments.decisions, seconds))
         for number in range(arguments.reviewers)
     ]
     start = time.perf_counter()
@@ -105,7 +104,6 @@ def main() -> None:
     parser.add_argument("--triplets", type=int, default=10_000)
     parser.add_argument("--reviewers", type=int, default=8)
     parser.add_argument("--decisions", type=int, default=100, help="of each reviewer")
-    parser.add_argument("--pause", type=float, default=0.0, metavar="S", help="of each before a decision, in seconds")
     parser.add_argument("--folder", metavar="DIR", help="on whose disk to work (default: the temporary one)")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()

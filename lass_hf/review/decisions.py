@@ -7,7 +7,7 @@ beginning of a decision at the end of the file was never confirmed to anybody, a
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ class DecisionsFile:
             LassError: Its line would be longer than `MAX_LINE`.
             OSError: It cannot be written, because the disk is full, for example. The file is as it was.
         """
-        line = (json.dumps(asdict(decision)) + "\n").encode()
+        line = (json.dumps(vars(decision)) + "\n").encode()
         if len(line) > MAX_LINE:
             raise LassError(f"a decision of {len(line):,} bytes; expected at most {MAX_LINE:,}: the ids are too long")
         self._write(line)
@@ -103,16 +103,15 @@ class DecisionsFile:
             LassError: A line is no decision, and the message has its number; or lines that were read are gone.
         """
         try:
-            handle = self.path.open("rb")
+            about = os.stat(self.path)
         except FileNotFoundError:
-            if not self._read:
-                return []
-            raise self._replaced() from None
+            about = None
+        if self._read and (about is None or about.st_size < self._read or about.st_ino != self._inode):
+            raise LassError(f"{self.path}: replaced, or cut, since it was read; start the review again")
+        if about is None or about.st_size == self._read:
+            return []
         found, number, place = [], self.line, self._read
-        with handle:
-            about = os.fstat(handle.fileno())
-            if self._read and (about.st_size < self._read or about.st_ino != self._inode):
-                raise self._replaced()
+        with self.path.open("rb") as handle:
             handle.seek(self._read)
             while (line := handle.readline(MAX_LINE)).endswith(b"\n") or len(line) == MAX_LINE:
                 number, place = number + 1, place + len(line)
@@ -120,9 +119,6 @@ class DecisionsFile:
                     found.append((number, self._parse(line, number)))
         self.line, self._read, self._inode = number, place, about.st_ino
         return found
-
-    def _replaced(self) -> LassError:
-        return LassError(f"{self.path}: replaced, or cut, since it was read; start the review again")
 
     def _parse(self, line: bytes, number: int) -> Decision:
         names = {one.name: bool if one.name == "settles" else str for one in fields(Decision)}
