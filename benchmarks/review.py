@@ -3,7 +3,8 @@
     python benchmarks/review.py [--triplets 10000] [--reviewers 8] [--decisions 100] [--folder DIR] [--json FILE]
 
 A made-up list is written into a folder, on whose disk the figures depend. The server runs in another process; the
-reviewers, here, ask for cards and decide about them, one after the other, over loopback.
+reviewers, here, ask for cards and decide about them, one after the other as fast as
+they get answers, over loopback.
 
 - "opens": the first answers of a fresh server, `/api/info` and the first ten cards, and the same with a search;
 - "decisions": from sending a decision to the answer, when it is on the disk, of all reviewers at once. At the end the

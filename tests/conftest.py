@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.command_line import BadInput
+from helpers.fake_evidence import fake_reasons  # noqa: F401, a fixture
 from helpers.hub_server import Hub, connect
 from helpers.tiny import (
     ENCODER_CONFIGS,

@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max", type=positive, default=10_000, metavar="N", help="suggestions in all (default: %(default)s)"
     )
+    parser.add_argument(
+        "--decisions", metavar="FILE", help="decisions about an earlier list, of which nothing is suggested again"
+    )
     parser.add_argument("--seed", type=not_negative, default=42, help="seed of all choices (default: %(default)s)")
     parser.add_argument(
         "--minutes",
@@ -90,6 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         rerank_top_k=arguments.rerank_top_k,
         retriever_weight=arguments.retriever_weight,
+        decisions=arguments.decisions,
     )
     choices: dict[str, Any] = {
         "evidence": arguments.evidence,

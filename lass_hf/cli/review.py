@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     with bind(arguments.host, arguments.port) as listener:
         access = make_access(arguments.host, listener, arguments.allow_host, arguments.token, arguments.no_token)
         review = Review(arguments.folder)
+        review.check_writable()
         graph = _load_graph(arguments, review)
         application = ReviewApplication(review, graph and KnownFacts(graph), access)
         serve(application, str(review.list.file), listener, show_token=arguments.token is None)
@@ -59,6 +60,7 @@ def _export(arguments: argparse.Namespace) -> None:
     check_format(arguments.export, arguments.export_format)
     check_writable(arguments.export)
     review = Review(arguments.folder)
+    review.check_writable()
     graph = _load_graph(arguments, review)
     record = find_source_record(arguments.graph, graph) if graph else read_source_record(review.list.metadata.model)
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
@@ -71,12 +73,12 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
-    """Returns the graph of `--graph`, else the one that the list was made of, if its files are still there; or None."""
-    from ..graphs.loading import load_graph
+    """Returns the graph of `--graph`, else the one that the list was made of, if it is still there; or None."""
+    from ..graphs.loading import EMBEDDED, load_graph
 
     if not arguments.graph:
         made_of = review.list.metadata.graph
-        if made_of is None or not Path(made_of).exists():
+        if made_of is None or (made_of not in EMBEDDED and not Path(made_of).exists()):
             return None
         arguments.graph = made_of
     return load_graph(arguments.graph)

@@ -18,6 +18,7 @@ from ..evidence.bound_evidence import BoundEvidence, training_facts
 from ..evidence.building import refit_evidence
 from ..evidence.choosing import EvidenceChoice, choose_evidence
 from ..evidence.evidence_files import evidence_fingerprint
+from ..graphs.decisions import read_decisions
 from ..scoring.candidate_scores import (
     CandidateScorer,
     make_candidate_vectors,
@@ -115,6 +116,8 @@ class GraphCompleter:
         self.processor = processor
         self.facts = training_facts(graph)
         self.relations, self.entities = self.settings.numbers(graph)
+        file = self.settings.decisions
+        self._decisions = None if file is None else read_decisions(file, graph)
         self._index_folder = index_folder
         self.scorer: TripletScorer | None = None
         self._chunk_size = BiEncoder.candidates_per_chunk
@@ -157,6 +160,7 @@ class GraphCompleter:
             "answers_per_query": ANSWERS_PER_QUERY,
             "chunk_size": self._chunk_size,
             **asdict(self.settings),
+            "decisions": None if self._decisions is None else self._decisions.describe(),
         }
 
     def complete(
@@ -232,13 +236,16 @@ class GraphCompleter:
         standings: np.ndarray,
         probabilities: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the list and what is implied, without what any split of the graph has: positions."""
+        """Returns the list and what is implied, without what a split of the graph has or people decided: positions."""
         scores = np.fmax(*suggestions.log_probabilities.T).astype(np.float64)
         if probabilities is None:
             scores -= np.where(standings == NEW, 0, BEHIND)
         else:
             scores = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) + scores * 1e-9  # ties of steps
         is_open = ~graph.known.contains(suggestions.triplets)
+        if self._decisions is not None:
+            for decided in (self._decisions.accepted, self._decisions.rejected):
+                is_open &= ~decided.contains(suggestions.triplets)
         is_apart = np.isin(standings, (IMPLIED, REVERSE))
         rows, apart = np.flatnonzero(is_open & ~is_apart), np.flatnonzero(is_open & is_apart)
         order = order_suggestions(

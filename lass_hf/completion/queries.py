@@ -49,6 +49,7 @@ class CompletionSettings:
         seed: Seed of all random numbers.
         rerank_top_k: The answers of a query that a reranker scores again, where there is one.
         retriever_weight: Their score is the reranker's + `retriever_weight` * the log probability before.
+        decisions: A file of what people decided about an earlier list, of which nothing is on this one; None for none.
     """
 
     relations: tuple[str, ...] | None = None
@@ -61,6 +62,7 @@ class CompletionSettings:
     seed: int = 42
     rerank_top_k: int = 100
     retriever_weight: float = 0.0
+    decisions: str | None = None
 
     def __post_init__(self) -> None:
         """Raises LassError for values out of range."""

@@ -1,13 +1,13 @@
 """Decisions as lines of an append-only file, which several processes may share and a kill does not harm.
 
-A decision counts as soon as its line is whole. Whoever appends holds a lock, and first mends what a kill left: a last
-line that was cut off was never confirmed to anybody, and is dropped.
+A decision counts as soon as its line is whole. Whoever appends holds a lock, and first mends what a kill left: the
+beginning of a decision at the end of the file was never confirmed to anybody, and is dropped. Nothing else is.
 """
 
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 DECISIONS_FILE = "decisions.jsonl"
 DECISIONS = ("accept", "reject", "unsure", "undo")
 MAX_REVIEWER = 80  # letters of a name
-READ_BYTES = 2**16  # at once, to find where the last line begins
+MAX_LINE = 2**20  # bytes
+BEGINNING = b'{"head": "'  # of each line that this module writes
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,30 @@ class DecisionsFile:
 
     def __init__(self, folder: str | Path):
         self.path, self.line = Path(folder, DECISIONS_FILE), 0
-        self._read = 0  # bytes
+        self._read, self._inode = 0, -1  # bytes, and of which file
         if self.path.exists():
             if not self.path.is_file():
                 raise LassError(f"{self.path}: no regular file; move it away")
             if self._ends_within_a_line():
                 self._write(b"")
 
+    def check_writable(self) -> None:
+        """Raises LassError where no decision could be kept."""
+        place = self.path if self.path.exists() else self.path.parent
+        if not os.access(place, os.W_OK):
+            raise LassError(f"{place}: protected, so no decision would be kept; copy the folder, or let it be written")
+
     def append(self, decision: Decision) -> None:
         """Adds a decision, which is on the disk when this returns.
 
         Raises:
+            LassError: Its line would be longer than `MAX_LINE`.
             OSError: It cannot be written, because the disk is full, for example. The file is as it was.
         """
-        self._write((json.dumps(asdict(decision)) + "\n").encode())
+        line = (json.dumps(vars(decision)) + "\n").encode()
+        if len(line) > MAX_LINE:
+            raise LassError(f"a decision of {len(line):,} bytes; expected at most {MAX_LINE:,}: the ids are too long")
+        self._write(line)
 
     def read_new(self) -> list[tuple[int, Decision]]:
         """Returns the decisions, of whatever process, that were not returned before, with the numbers of their lines.
@@ -89,31 +100,31 @@ class DecisionsFile:
         A last line that is not whole yet is left for the next time.
 
         Raises:
-            LassError: A line is no decision, or the file has become shorter; the message has the line.
+            LassError: A line is no decision, and the message has its number; or lines that were read are gone.
         """
         try:
-            if os.stat(self.path).st_size == self._read:
-                return []
-            with self.path.open("rb") as handle:
-                handle.seek(self._read)
-                content = handle.read()
+            about = os.stat(self.path)
         except FileNotFoundError:
-            content = b""
-        if self._read and not content:
-            raise LassError(f"{self.path}: lines that were read are gone; put them back, or start the review again")
-        *lines, _ = content.split(b"\n")
-        found, number = [], self.line
-        for line in lines:
-            number += 1
-            if line.strip():
-                found.append((number, self._parse(line, number)))
-        self.line = number
-        self._read += sum(len(line) + 1 for line in lines)
+            about = None
+        if self._read and (about is None or about.st_size < self._read or about.st_ino != self._inode):
+            raise LassError(f"{self.path}: replaced, or cut, since it was read; start the review again")
+        if about is None or about.st_size == self._read:
+            return []
+        found, number, place = [], self.line, self._read
+        with self.path.open("rb") as handle:
+            handle.seek(self._read)
+            while (line := handle.readline(MAX_LINE)).endswith(b"\n") or len(line) == MAX_LINE:
+                number, place = number + 1, place + len(line)
+                if line.strip():
+                    found.append((number, self._parse(line, number)))
+        self.line, self._read, self._inode = number, place, about.st_ino
         return found
 
     def _parse(self, line: bytes, number: int) -> Decision:
         names = {one.name: bool if one.name == "settles" else str for one in fields(Decision)}
         try:
+            if len(line) == MAX_LINE and not line.endswith(b"\n"):
+                raise LassError(f"{MAX_LINE:,} bytes or more")
             content: Any = json.loads(line)
             if not isinstance(content, dict):
                 raise LassError("no JSON object")
@@ -148,20 +159,26 @@ class DecisionsFile:
             os.close(handle)
 
     def _mend(self, handle: int) -> int:
-        """Ends or drops a last line that a kill cut off; returns the size of the file."""
+        """Drops a last line that a kill cut off, and ends any other; returns the size of the file."""
         size = os.fstat(handle).st_size
         if not size or os.pread(handle, 1, size - 1) == b"\n":
             return size
-        tail = b""
-        while b"\n" not in tail and len(tail) < size:
-            start = max(0, size - len(tail) - READ_BYTES)
-            tail = os.pread(handle, size - len(tail) - start, start) + tail
-        tail = tail[tail.rfind(b"\n") + 1 :]
-        try:
-            self._parse(tail, 0)
-        except LassError:
-            os.ftruncate(handle, size - len(tail))
-            logger.warning("%s: its last line was cut off, and is dropped; that decision was not confirmed", self.path)
-            return size - len(tail)
-        os.write(handle, b"\n")  # only the end of the line is missing
-        return size + 1
+        line = os.pread(handle, MAX_LINE, max(0, size - MAX_LINE)).rpartition(b"\n")[2]
+        if not _is_cut_off(line):
+            os.write(handle, b"\n")
+            return size + 1
+        os.ftruncate(handle, size - len(line))
+        logger.warning("%s: its last line was cut off, and is dropped; that decision was not confirmed", self.path)
+        return size - len(line)
+
+
+def _is_cut_off(line: bytes) -> bool:
+    """Returns whether a line is the beginning of a decision, perhaps with zeros in place of what the disk lost."""
+    line = line.rstrip(b"\0")
+    if not BEGINNING.startswith(line[: len(BEGINNING)]):
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False

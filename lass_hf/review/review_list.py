@@ -44,6 +44,7 @@ class ReviewList:
     Attributes:
         file: The file of the list.
         table: The triplets, of `judged_schema`.
+        triplets: Their ids, head, relation and tail.
         metadata: What the list depends on.
 
     Raises:
@@ -61,11 +62,12 @@ class ReviewList:
         self.metadata = metadata or FileMetadata(model="unknown")
         if not len(self.table):
             raise LassError(f"{self.file}: it has no triplet, so there is nothing to review")
-        triplets = list(zip(*(self.table[name].to_pylist() for name in NAMES), strict=True))
-        self._rows = {triplet: row for row, triplet in reversed(list(enumerate(triplets)))}
-        if len(self._rows) < len(triplets):
-            row = next(row for row, triplet in enumerate(triplets) if self._rows[triplet] != row)
-            raise LassError(f"{self.file}: row {row + 1} has the triplet of row {self._rows[triplets[row]] + 1} again")
+        self.triplets = list(zip(*(self.table[name].to_pylist() for name in NAMES), strict=True))
+        self._rows = {triplet: row for row, triplet in reversed(list(enumerate(self.triplets)))}
+        if len(self._rows) < len(self):
+            row = next(row for row, triplet in enumerate(self.triplets) if self._rows[triplet] != row)
+            first = self._rows[self.triplets[row]]
+            raise LassError(f"{self.file}: row {row + 1} has the triplet of row {first + 1} again")
         self.relations, self._relation_codes = self._encode("relation")
         self.kinds, self._kind_codes = self._encode("kind")
         probability = self.table["probability"].to_numpy()

@@ -43,6 +43,10 @@ class Review:
         self._file = DecisionsFile(folder)
         self.refresh()
 
+    def check_writable(self) -> None:
+        """Raises LassError where no decision could be kept."""
+        self._file.check_writable()
+
     def refresh(self) -> None:
         """Takes the decisions that this or another process has made since the last call.
 
@@ -69,12 +73,12 @@ class Review:
             settles: See `Decision`.
 
         Raises:
-            LassError: There is no such decision, or the name is none.
+            LassError: There is no such decision, the name is none, or the file of decisions is damaged.
             OSError: The decision cannot be written; nothing has changed.
         """
-        head, relation, tail = (self.list.table[name][row].as_py() for name in ("head", "relation", "tail"))
+        self.refresh()  # a damaged file is told before anything is added to it
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._file.append(Decision(head, relation, tail, decision, " ".join(reviewer.split()), now, settles))
+        self._file.append(Decision(*self.list.triplets[row], decision, " ".join(reviewer.split()), now, settles))
         self.refresh()
 
     def undo(self, reviewer: str) -> int | None:

@@ -67,8 +67,10 @@ def open_whole(file: str | Path) -> Iterator[BinaryIO]:
             handle.flush()
             os.fsync(handle.fileno())  # the name must not be on disk before the content is
         temporary.replace(file)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, os.fspath(temporary), temporary):
+            raise OSError(error.errno, error.strerror, str(file)) from error  # not the name that is gone, or none
         raise
 
 

@@ -38,7 +38,7 @@ class PageApplication(Guard):
         api: The application that answers; it gets the page as its route "/", and the handlers of errors.
         template: The name of the page's file. What stands in it for `page.css` and `page.js` is put in its place.
         access: Who may ask.
-        close: Is called when the server ends.
+        close: Is called when the server ends, before and after it waits for its connections.
     """
 
     def __init__(self, api: FastAPI, template: str, access: Access, close: Callable[[], None]):

@@ -35,11 +35,11 @@ def bind(host: str, port: int) -> socket.socket:
     """
     flags = socket.AI_PASSIVE
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
     except (OSError, UnicodeError) as error:  # UnicodeError is raised for strings that cannot be host names.
         what = error.strerror if isinstance(error, OSError) else "it is not a host name"
         raise LassError(f"--host {host}: {what}; give a name or an address of this machine") from None
-    listener = socket.socket(family, kind)
+    listener = socket.socket(family, kind, protocol)  # asyncio sends small answers at once if it knows that it is TCP
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
@@ -107,8 +107,11 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.close()  # type: ignore[union-attr]
-        await super().shutdown(sockets)
+        try:
+            self.config.app.close()  # type: ignore[union-attr]
+        finally:
+            await super().shutdown(sockets)
+        self.config.app.close()  # type: ignore[union-attr]  # for what the last connections brought
 
     def _handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Makes room when no connection can be accepted. asyncio by itself prints a traceback for each, and waits."""

@@ -1,11 +1,13 @@
 """`lass-hf review` on the command line: the export and bad input."""
 
 import socket
+from argparse import Namespace
 
 import pytest
 from helpers.reviews import COLUMNS, write_list
 
 from lass_hf.cli.commands import main
+from lass_hf.cli.review import _load_graph
 from lass_hf.review.reviewing import Review
 from lass_hf.writers.tables import read_judged_triplets
 
@@ -37,6 +39,12 @@ def test_export_writes_accepted_triplets_by_the_ids_of_the_source_and_all_decisi
     assert read_judged_triplets(folder / "decisions.tsv")[0]["label"].to_pylist() == [True, False]
     assert not main(["review", str(folder), "--export", "/dev/null", "--export_format", "obo", "--quiet"])
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("graph", "size"), [("countries", 237), ("no such graph", None), (None, None)])
+def test_known_facts_are_those_of_the_graph_that_the_list_was_made_of(graph, size, tmp_path):
+    found = _load_graph(Namespace(graph=None), Review(write_list(tmp_path, graph=graph)))
+    assert (found and found.num_entities) == size
 
 
 def test_bad_input_is_one_line(folder, capsys, tmp_path_factory):

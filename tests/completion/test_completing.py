@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.evidence import some_evidence
+from helpers.judged import write_decisions
 from helpers.kills import Kills
 from helpers.rule_sets import make_rules
 from helpers.tiny import TRAIN, integer_graph, one_line
@@ -92,6 +93,19 @@ def test_the_list_stands_against_all_splits(tmp_path):
     ]
     assert row["kind"] == "reverse"
     assert row["reasons"] == [f"The graph has it the other way round: {' '.join(turned).replace('_', ' ')}."]
+
+
+def test_what_people_decided_about_a_list_is_not_on_the_next_one(graph, evidence, tmp_path):
+    complete(graph, evidence, tmp_path / "first")
+    first = [(row["head"], row["relation"], row["tail"]) for row in rows_of(tmp_path / "first")]
+    file = write_decisions(tmp_path, (first[0], True), (first[2], False), (first[3], None))
+    complete(graph, evidence, tmp_path / "next", decisions=str(file))
+    rows = {(row["head"], row["relation"], row["tail"]) for row in rows_of(tmp_path / "next")}
+    assert set(first[:4]) - rows == {first[0], first[2]}
+    told = read_results(tmp_path / "next" / "completion.json")["identity"]["decisions"]
+    assert (told["accepted"], told["rejected"], told["unsure"]) == (1, 1, 1)
+    with pytest.raises(LassError, match="decisions"):
+        complete(graph, evidence, tmp_path / "first", decisions=str(file))
 
 
 def test_the_results_have_settings_counts_and_what_the_list_depends_on(graph, evidence, tmp_path):

@@ -3,9 +3,11 @@
 from dataclasses import fields
 
 import numpy as np
+import pytest
 
 from lass_hf.core.errors import LassError
 from lass_hf.evidence.fused_evidence import FusedEvidence
+from lass_hf.prediction import ranker
 
 TEXT, RULES = 2.0, 3.0  # weights of the model's score, and of what a rule implies
 
@@ -52,5 +54,11 @@ class FakeBound:
         text, implied = (one - all.mean(axis=1, keepdims=True) for one, all in zip(own, every, strict=True))
         return {"text": TEXT * text, "rules": RULES * implied}
 
-    def reasons(self, query, slot, candidate, most=3):
-        return [f"{slot} of {query.tolist()} may be {candidate}, reason {number}" for number in range(most)]
+    def reasons(self, triplet, slot, most=3):
+        return [f"{slot} of {triplet.tolist()} may be {triplet[slot]}, reason {number}" for number in range(most)]
+
+
+@pytest.fixture
+def fake_reasons(monkeypatch):
+    """Predictions have the reasons of `FakeBound`, in place of those by rules."""
+    monkeypatch.setattr(ranker, "rule_reasons", lambda evidence, *rest: evidence.reasons(*rest))

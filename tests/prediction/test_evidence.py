@@ -9,6 +9,7 @@ from helpers.tiny import make_model, make_processor
 
 from lass_hf import LassPredictor
 
+pytestmark = pytest.mark.usefixtures("fake_reasons")
 NEW = "cheese house, a building that purrs"
 QUERY = {"head": "cat", "relation": "eats"}
 

@@ -1,9 +1,8 @@
 """The file of decisions: shared by processes, whole after a kill and on a full disk, an error for each bad line."""
 
+import errno
 import json
 import os
-import subprocess
-import sys
 from dataclasses import asdict
 
 import pytest
@@ -16,15 +15,6 @@ from lass_hf.core.errors import LassError
 from lass_hf.review import decisions as module
 from lass_hf.review.decisions import DecisionsFile
 from lass_hf.review.outcomes import OUTCOMES, Outcomes
-
-WRITER = """
-import sys
-from lass_hf.review.decisions import Decision, DecisionsFile
-file, name = DecisionsFile(sys.argv[1]), sys.argv[2]
-for number in range(int(sys.argv[3])):
-    file.append(Decision("h" * 3000, "r", f"t{number}", "accept", name, "now"))
-    print(number, flush=True)
-"""
 
 
 def decided(file):
@@ -43,40 +33,19 @@ def test_each_reader_sees_what_others_wrote_once(tmp_path):
     assert len(decided(other)) == len(decided(DecisionsFile(tmp_path))) == 3
 
 
-def test_what_was_confirmed_is_there_after_a_kill_beside_another_process(tmp_path):
-    def start(name, count):
-        command = [sys.executable, "-c", WRITER, str(tmp_path), name, str(count)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    killed, other = start("killed", 100_000), start("other", 40)
-    for _ in range(25):
-        killed.stdout.readline()
-    killed.kill()
-    confirmed = 25 + len(killed.stdout.readlines())
-    assert len(other.stdout.readlines()) == 40
-    assert (killed.wait(), other.wait()) == (-9, 0)
-    for process in (killed, other):
-        process.stdout.close()
-    found = decided(DecisionsFile(tmp_path))
-    of_killed = [one.tail for one in found if one.reviewer == "killed"]
-    assert of_killed == [f"t{number}" for number in range(len(of_killed))]
-    assert confirmed <= len(of_killed) <= confirmed + 1
-    assert [one.tail for one in found if one.reviewer == "other"] == [f"t{number}" for number in range(40)]
-
-
 @pytest.mark.parametrize("at_start", [True, False])
-def test_a_last_line_that_was_cut_off_is_dropped_with_a_note(at_start, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(module, "READ_BYTES", 50)
+@pytest.mark.parametrize("size", [1, 12, 60, -2])
+def test_a_last_line_that_was_cut_off_is_dropped_with_a_note(size, at_start, tmp_path, caplog):
     file = DecisionsFile(tmp_path)
     for row in (0, 1):
         file.append(decision(row))
     whole = file.path.read_bytes()
     first = whole.index(b"\n") + 1
-    for size in (first + 1, first + 60, len(whole) - 2):
+    for lost in (b"", bytes(5000)):  # zeros, where the power failed
         caplog.clear()
         file.path.write_bytes(whole)
         reader = DecisionsFile(tmp_path)
-        file.path.write_bytes(whole[:size])
+        file.path.write_bytes(whole[:first] + whole[first:][:size] + lost)
         if at_start:
             reader = DecisionsFile(tmp_path)
             assert file.path.read_bytes() == whole[:first]
@@ -84,12 +53,8 @@ def test_a_last_line_that_was_cut_off_is_dropped_with_a_note(at_start, tmp_path,
         reader.append(decision(2))
         assert decided(reader) == [decision(2)]
         assert decided(DecisionsFile(tmp_path)) == [decision(0), decision(2)]
-        one_line_of_log(caplog, "decisions.jsonl: its last line was cut off")
-
-
-def one_line_of_log(caplog, words):
-    (message,) = caplog.messages
-    assert words in message
+        (message,) = caplog.messages
+        assert "decisions.jsonl: its last line was cut off" in message
 
 
 def test_a_last_line_that_lacks_only_its_end_counts(tmp_path, caplog):
@@ -100,11 +65,33 @@ def test_a_last_line_that_lacks_only_its_end_counts(tmp_path, caplog):
     assert not caplog.messages
 
 
-def test_a_full_disk_is_one_error_and_keeps_what_is_there(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "line", [b'{"head": "a"}', b"garbage", b"\xff\xfe", b'{"tail": "a', b"[1", b'{"head": "a' + b"b" * 2000]
+)
+def test_a_last_line_that_no_kill_left_is_named_and_stays(line, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_LINE", 1000)
+    file = DecisionsFile(tmp_path)
+    file.append(decision(0))
+    before = file.path.read_bytes() + line
+    file.path.write_bytes(before)
+    with pytest.raises(LassError) as error:
+        DecisionsFile(tmp_path).read_new()
+    one_line(error, "decisions.jsonl, line 2: not a decision", "correct the line or remove it")
+    assert file.path.read_bytes() == before + b"\n"
+
+
+@pytest.mark.parametrize("written", [20, 0, OSError(errno.ENOSPC, "No space left on device")])
+def test_a_full_disk_is_one_error_and_keeps_what_is_there(written, tmp_path, monkeypatch):
     file, write = DecisionsFile(tmp_path), os.write
+
+    def write_less(handle, line):
+        if isinstance(written, OSError):
+            raise written
+        return write(handle, line[:written])
+
     file.append(decision(0))
     before = file.path.read_bytes()
-    monkeypatch.setattr(module.os, "write", lambda handle, line: write(handle, line[:20]))
+    monkeypatch.setattr(module.os, "write", write_less)
     with pytest.raises(OSError, match="No space left") as error:
         file.append(decision(1))
     assert error.value.filename == str(file.path)
@@ -112,6 +99,20 @@ def test_a_full_disk_is_one_error_and_keeps_what_is_there(tmp_path, monkeypatch)
     monkeypatch.setattr(module.os, "write", write)
     file.append(decision(2))
     assert decided(file) == [decision(0), decision(2)]
+
+
+def test_a_decision_too_long_to_be_read_is_not_written(tmp_path, monkeypatch):
+    file = DecisionsFile(tmp_path)
+    file.append(decision(0))
+    size = file.path.stat().st_size
+    for most, fits in ((size, True), (size - 1, False)):
+        monkeypatch.setattr(module, "MAX_LINE", most)
+        if fits:
+            file.append(decision(0))
+            assert len(decided(DecisionsFile(tmp_path))) == 2
+            continue
+        with pytest.raises(LassError, match=f"a decision of {size} bytes; expected at most {most}"):
+            file.append(decision(0))
 
 
 @pytest.mark.parametrize(
@@ -149,20 +150,47 @@ def test_a_line_without_a_key_is_named(tmp_path):
     one_line(error, "line 1: not a decision (no relation of type str)")
 
 
-def test_lines_that_are_gone_are_an_error(tmp_path):
+@pytest.mark.parametrize("how", ["gone", "cut", "replaced"])
+def test_a_file_that_is_no_longer_the_one_that_was_read_is_an_error(how, tmp_path):
     file = DecisionsFile(tmp_path)
-    file.append(decision(0))
+    for row in (0, 1):
+        file.append(decision(row))
     file.read_new()
-    file.path.unlink()
+    if how == "gone":
+        file.path.unlink()
+    elif how == "cut":
+        os.truncate(file.path, file.path.stat().st_size // 2)
+    else:
+        other = tmp_path / "other"
+        other.write_bytes(3 * file.path.read_bytes())
+        other.replace(file.path)
     with pytest.raises(LassError) as error:
         file.read_new()
-    one_line(error, "decisions.jsonl: lines that were read are gone")
+    one_line(error, "decisions.jsonl: replaced, or cut, since it was read; start the review again")
 
 
-def test_no_reader_waits_for_a_pipe(tmp_path):
-    os.mkfifo(tmp_path / "decisions.jsonl")
-    with pytest.raises(LassError, match="no regular file"):
+def test_an_empty_file_is_one_without_decisions(tmp_path):
+    (tmp_path / "decisions.jsonl").touch()
+    assert decided(DecisionsFile(tmp_path)) == []
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_regular_file_is_refused_without_waiting(make, tmp_path):
+    make(tmp_path / "decisions.jsonl")
+    with pytest.raises(LassError) as error:
         DecisionsFile(tmp_path)
+    one_line(error, f"{tmp_path}/decisions.jsonl: no regular file; move it away")
+
+
+def test_a_protected_folder_and_file_are_told_before_anybody_decides(tmp_path, monkeypatch):
+    file, asked = DecisionsFile(tmp_path), []
+    monkeypatch.setattr(module.os, "access", lambda place, mode: asked.append((place, mode)))  # root may always write
+    for place in (tmp_path, file.path):
+        with pytest.raises(LassError) as error:
+            file.check_writable()
+        one_line(error, f"{place}: protected, so no decision would be kept")
+        file.append(decision(0))
+    assert asked == [(tmp_path, os.W_OK), (file.path, os.W_OK)]
 
 
 def test_outcomes_against_a_reading_of_the_whole_history(request):

@@ -46,7 +46,8 @@ def test_no_triplet_is_held_out_if_nobody_wants_it(plain_training, tmp_path, cap
     assert "held out" not in capsys.readouterr().err
     assert LassForKGCompletion.from_pretrained(tmp_path / "out").config.calibration is None
     record = content_of(tmp_path / "out" / "training.json")
-    assert (record["choices"]["validation"], record["held_out"]) == ("0", {})
+    assert (record["choices"]["validation"], record["held_out"], record["decisions"]) == ("0", {}, {})
+    assert "Decisions" not in (tmp_path / "out" / "README.md").read_text()  # of people
 
 
 def test_a_raw_graph_is_trained_on_and_evaluated_in_two_commands(plain_training, tmp_path, capsys):

@@ -51,12 +51,6 @@ def test_a_training_learns_from_decisions_and_tells_of_them(
     assert len(kept["train"]) == len(TRAIN) + 1
 
 
-def test_a_training_without_decisions_tells_of_none(graph_folder, training, tmp_path):
-    assert run("train", "--graph", graph_folder, *training[2:]) == 0
-    assert content_of(tmp_path / "out" / "training.json")["decisions"] == {}
-    assert "Decisions" not in text_of(tmp_path / "out")
-
-
 def test_decisions_are_held_out_in_their_share_beside_random_false_triplets(plain_graph, decisions):
     graph, arguments = loaded(plain_graph, decisions, validation="40%")
     train_split, validation = graph["train"], graph["validation"]

@@ -1,6 +1,7 @@
 """False triplets of the training split: every loss of either architecture learns from them."""
 
 import collections
+import functools
 
 import numpy as np
 import pytest
@@ -28,11 +29,12 @@ def graph_with(false=FALSE, first=()):
     return KnowledgeGraph.from_triplets(rows, VALIDATION, entity_text=ENTITY_TEXT, relation_text=RELATION_TEXT)
 
 
-@pytest.mark.parametrize(("architecture", "loss"), LOSSES)
+@pytest.mark.parametrize(("architecture", "loss"), [LOSSES[0], LOSSES[1], LOSSES[3]])
 def test_a_false_triplet_falls_below_what_it_is_without(architecture, loss, tmp_path):
+    """The other two losses are compared with their formulas, below."""
     graph, differences = graph_with([("house", "is_a", "animal")]), []
     for split in (graph["train"], graph["train"].select(np.arange(len(TRAIN)))):
-        choices = {"learning_rate": 3e-3, "optim": "adamw_torch", "max_steps": 12, "per_device_train_batch_size": 15}
+        choices = {"learning_rate": 1e-2, "optim": "adamw_torch", "max_steps": 4, "per_device_train_batch_size": 15}
         model = bi_encoder_model().train() if architecture == "bi-encoder" else None
         trainer = trainer_of(tmp_path, graph, architecture, model, split, loss=loss, **choices)
         trainer.train()
@@ -134,6 +136,9 @@ def test_false_triplets_alone_are_no_training_split(architecture, tmp_path):
 # Bi-encoder
 
 
+SCORED = functools.cache(score_by_hand)  # both losses need the same
+
+
 def likelihood_terms(model, processor, graph, items, loss):
     """The sum of the terms of both queries of each item, by the formulas, one answer after the other."""
     answers = sorted({entity for head, _, tail, _ in items for entity in (head, tail)})
@@ -147,7 +152,7 @@ def likelihood_terms(model, processor, graph, items, loss):
                 if label and answer != own and triplet in known:
                     continue  # A true answer is no negative; a false answer is compared with it.
                 text = texts_of_triplets(graph, np.array([triplet]))[0]
-                weights[answer] = np.exp(score_by_hand(model, processor, *text)[side])
+                weights[answer] = np.exp(SCORED(model, processor, *text)[side])
             if loss == "softmax":
                 p = weights[own] / sum(weights.values())
                 total -= np.log(p if label else 1 - p)
@@ -157,15 +162,20 @@ def likelihood_terms(model, processor, graph, items, loss):
     return total
 
 
+@pytest.fixture(scope="module")
+def bi_encoder():
+    return bi_encoder_model().eval(), bi_encoder_processor(graph_with())
+
+
 @pytest.mark.parametrize("loss", ["softmax", "negative_sampling"])
-def test_the_loss_of_a_batch_is_the_likelihood_of_each_label(loss, tmp_path):
-    graph, model = graph_with(), bi_encoder_model().eval()
+def test_the_loss_of_a_batch_is_the_likelihood_of_each_label(loss, bi_encoder, tmp_path):
+    graph, (model, processor) = graph_with(), bi_encoder
     trainer = trainer_of(tmp_path, graph, "bi-encoder", model, loss=loss)
     split = graph["train"].select(np.array([0, 2, 16, 5, 14]))  # (cat, is_a, animal) is true, (cat, is_a, rodent) false
     batch = trainer.data_collator(split)
     assert batch["labels"].tolist() == [1, 1, 0, 1, 0]
     items = [(*triplet, label) for triplet, label in zip(split.triplets.tolist(), split.labels.tolist(), strict=True)]
-    expected = likelihood_terms(model, bi_encoder_processor(graph), graph, items, loss)
+    expected = likelihood_terms(model, processor, graph, items, loss)
     assert trainer.compute_loss(model, batch).item() == pytest.approx(expected / 6, rel=1e-3)  # 2 queries, 3 positives
 
 

@@ -133,9 +133,20 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(call, tmp_path,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, call, full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as error:
         write_whole(tmp_path / "a.json", "after")
+    assert error.value.filename == str(tmp_path / "a.json")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.json", "before")]
+
+
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path):
+    (tmp_path / "results.json").mkdir()
+    with pytest.raises(IsADirectoryError) as error:
+        write_whole(tmp_path / "results.json", b"")
+    assert error.value.filename == str(tmp_path / "results.json")
+    with pytest.raises(FileNotFoundError) as error:
+        write_whole(tmp_path / "absent" / "results.json", b"")
+    assert error.value.filename == str(tmp_path / "absent" / "results.json")
 
 
 def test_writers_of_one_file_do_not_take_each_others_temporary_file(tmp_path):

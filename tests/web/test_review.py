@@ -1,16 +1,22 @@
 """`lass-hf review`: its JSON, several people at once, and its page in a browser, where there is one."""
 
+import json
 import os
 import re
+import subprocess
+import sys
 import threading
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 
 import pytest
 from helpers.asking import serving_application
 from helpers.browser import BROWSER, Browser
-from helpers.reviews import TRIPLETS, write_list
+from helpers.reviews import COLUMNS, TRIPLETS, write_list
 
 from lass_hf import KnowledgeGraph
 from lass_hf.review import decisions
+from lass_hf.review.decisions import DecisionsFile
 from lass_hf.review.known_facts import KnownFacts
 from lass_hf.review.reviewing import Review
 from lass_hf.writers.tables import read_judged_triplets
@@ -167,6 +173,69 @@ def test_a_full_disk_is_one_sentence_and_the_review_goes_on(client, folder, monk
     assert decide(client, 1).json()["accepted"] == 1
 
 
+def test_a_kill_of_the_server_loses_nothing_that_it_confirmed(tmp_path):
+    """Two people decide until the server is killed; a third decides beside it, in this process."""
+    rows = range(300)
+    columns = {name: [values[0]] * len(rows) for name, values in COLUMNS.items()}
+    folder = write_list(tmp_path, **columns | {"tail": [f"t{row}" for row in rows]})
+    command = [sys.executable, "-m", "lass_hf.cli", "review", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        port = int(re.search(r":(\d+)/", server.stdout.readline())[1])
+        confirmed = {"Ada": [], "Bob": []}
+
+        def work(name):
+            connection, body = HTTPConnection("127.0.0.1", port, timeout=60), {"head": "cat", "relation": "eats"}
+            with suppress(OSError, HTTPException):
+                for row in rows:
+                    body |= {"tail": f"t{row}", "decision": "accept", "reviewer": name}
+                    connection.request("POST", "/api/decisions", json.dumps(body), {"content-type": "application/json"})
+                    assert connection.getresponse().read().startswith(b'{"total":300,')
+                    confirmed[name].append(row)
+                    if len(confirmed["Ada"]) == 20:
+                        server.kill()
+            connection.close()
+
+        people = [threading.Thread(target=work, args=(name,)) for name in confirmed]
+        for thread in people:
+            thread.start()
+        beside = Review(folder)
+        for row in rows[:20]:
+            beside.decide(row, "reject", "Cy")
+        for thread in people:
+            thread.join()
+    assert server.returncode == -9
+    found = [(one.reviewer, int(one.tail[1:])) for _, one in DecisionsFile(folder).read_new()]
+    assert [row for name, row in found if name == "Cy"] == [*rows[:20]]
+    for name, done in confirmed.items():
+        there = [row for who, row in found if who == name]
+        assert there == [*rows[: len(there)]]
+        assert len(done) <= len(there) <= len(done) + 1
+    assert len(confirmed["Ada"]) == 20
+    assert Review(folder).outcomes.rows_of["Cy"].keys() == set(rows[:20])
+
+
+def test_a_file_that_was_damaged_meanwhile_gets_no_more_decisions(client, folder):
+    assert decide(client, 0).status_code == 200
+    file = folder / "decisions.jsonl"
+    damaged = file.read_bytes() + b"damaged\n"
+    file.write_bytes(damaged)
+    for _ in range(2):
+        response = decide(client, 1)
+        assert response.status_code == 400
+        assert "decisions.jsonl, line 2: not a decision" in response.json()["error"]
+    assert file.read_bytes() == damaged
+    file.write_bytes(damaged.replace(b"damaged", b""))  # the line was removed
+    assert decide(client, 1).json()["accepted"] == 2
+
+
+def test_a_table_that_cannot_be_written_at_the_end_costs_no_decision(application, folder):
+    application.service.review.decide(0, "accept", "Ada")
+    (folder / "decisions.tsv").mkdir()
+    with pytest.raises(OSError, match=r"decisions\.tsv"):
+        application.close()
+    assert Review(folder).progress("Ada")["accepted"] == 1
+
+
 def test_the_table_of_decisions_is_there_when_the_server_ends(application, folder):
     application.service.review.decide(0, "accept", "Ada")
     with serving_application(lambda access: application):
@@ -211,7 +280,7 @@ def test_a_person_decides_by_keyboard(tmp_path):
             assert "You skipped 2; they are still open" in browser.value("document.getElementById('card').innerText")
             browser.until("document.getElementById('status').textContent.startsWith('skipped. nothing more')")
             counts = browser.value("document.getElementById('counts').innerText")
-            assert counts == "2 of 4 decided · 1 accepted · 0 rejected · 1 unsure · 2 by you"
+            assert counts.replace("\xa0", " ") == "2 of 4 decided · 1 accepted · 0 rejected · 1 unsure · 2 by you"
             browser.open(f"http://127.0.0.1:{port}/?state=decided&q=dog", width=1280)  # the name is remembered
             browser.until(f"{shown} === 'Dog'")
             assert "Ada L: unsure" in browser.value("document.getElementById('card').innerText")

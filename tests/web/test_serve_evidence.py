@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from lass_hf.web.access import Access
 from lass_hf.web.question_application import QuestionApplication
 
+pytestmark = pytest.mark.usefixtures("fake_reasons")
 QUESTION = {"head": "cat", "relation": "eats"}
 
 

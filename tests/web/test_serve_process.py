@@ -383,6 +383,7 @@ def test_serve_page_with_a_token(predictor, browser):
         browser.until("document.getElementById('model').textContent === 'my model'")
 
 
+@pytest.mark.usefixtures("fake_reasons")
 def test_shares_and_reasons_are_on_the_page_as_text(browser, predictor, monkeypatch):
     monkeypatch.setattr(FakeBound, "reasons", lambda *_: [EVIL, "the second", "the third"])
     fused = LassPredictor(predictor.scorer.model, predictor.processor, "float32", evidence=FakeEvidence())
