@@ -1,5 +1,6 @@
 """`audit_graph`: the way from a graph through injected errors and signals to one suspicion of each triplet."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..scoring.step_progress import StepProgress
 from ..scoring.triplet_scorer import TripletScorer
 from ..structure.facts import Facts
 from ..structure.rule_mining import find_rules
@@ -20,7 +22,7 @@ from ..structure.vector_training import VectorChoices, train_structural_vectors
 from ..utils.stopwatch import Stopwatch
 from .answer_ranks import AnswerRanks
 from .entity_findings import EntityFindings, find_odd_entities
-from .injecting import KINDS, inject_errors
+from .injecting import KINDS, InjectedErrors, inject_errors
 from .model_signals import model_signals
 from .neighbor_signals import neighbor_signals, simple_adjacency
 from .pattern_signals import pattern_signals
@@ -93,6 +95,7 @@ def audit_graph(
     seed: int = 42,
     quiet: bool = False,
     dtype: str = "auto",
+    progress: StepProgress | None = None,
 ) -> Audit:
     """Judges the true triplets of all splits of a graph, each without its own help.
 
@@ -113,6 +116,7 @@ def audit_graph(
         seed: Seed of all that is drawn. Equal seeds give equal audits, unless time ends a part.
         quiet: Whether no progress bars are shown.
         dtype: Precision of text models, as in `TripletScorer`.
+        progress: Finished steps of an earlier run with the same arguments, and a place for those of this run.
 
     Returns:
         The audit.
@@ -125,17 +129,14 @@ def audit_graph(
         raise LassError(f"num_folds={num_folds}; expected 2 or more")
     if (model is None) != (processor is None):
         raise LassError("model and processor belong together; only one of them is given")
-    facts, watch = true_facts(graph), Stopwatch()
+    facts, watch, progress = true_facts(graph), Stopwatch(), progress or StepProgress()
     limit = None if minutes is None else minutes / (num_folds + 2)
     choices = vector_choices or VectorChoices(dim=DIM, minutes=limit)
     with watch.time("texts"):
-        texts = _encode(graph, encoder, quiet, dtype) if texts is None else texts
+        if texts is None:
+            texts = progress.run("texts", lambda: {"texts": _encode(graph, encoder, quiet, dtype)})["texts"]
     with watch.time("errors"):
-        count = max(
-            round(SHARE * len(facts.triplets)), min(LEAST_INJECTED, int(MOST_INJECTED_SHARE * len(facts.triplets)))
-        )
-        vectors = train_structural_vectors(facts, choices, seed=seed)
-        errors = inject_errors(facts, min(count, MOST_INJECTED), texts, vectors, seed)
+        errors = InjectedErrors(**progress.run("errors", lambda: vars(_inject(facts, texts, choices, seed))))
     joined = Facts.from_triplets(
         np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations
     )
@@ -143,24 +144,27 @@ def audit_graph(
     is_own = KnownTriplets(facts.triplets, facts.num_entities, facts.num_relations).contains(joined.triplets)
     adjacency = simple_adjacency(joined)
     with watch.time("neighbors"):
-        signals = neighbor_signals(joined.triplets, adjacency) | pattern_signals(known)
+        signals = progress.run("neighbors", lambda: neighbor_signals(joined.triplets, adjacency))
+        signals |= pattern_signals(known)
     with watch.time("profiles"):
         profiles = profile_signals(joined)
         signals |= profiles.signals
     with watch.time("text"):
-        signals |= text_signals(joined, texts, adjacency, seed)
+        signals |= progress.run("text", lambda: text_signals(joined, texts, adjacency, seed))
     with watch.time("rules"), _bar("rules", quiet) as bar:
-        rules = find_rules(joined, minutes=limit, seed=seed, on_progress=lambda share, _: _show(bar, share))
-        signals["rules"] = RuleScorer(rules, joined).triplet_scores(joined.triplets)
+        signals |= progress.run(
+            "rules", lambda: {"rules": _score_by_rules(joined, limit, seed, lambda share, _: _show(bar, share))}
+        )
     with watch.time("vectors"), _bar("vectors", quiet) as bar:
-        answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, lambda share: _show(bar, share))
+        answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, lambda share: _show(bar, share), progress)
         signals |= vector_signals(answers)
     is_fitted = np.ones(len(joined.triplets), bool)
     in_fit = list(signals)
     if model is not None and processor is not None:
         with watch.time("model"):
             occurs = np.bincount(joined.triplets[:, ::2].reshape(-1), minlength=joined.num_entities) > 0
-            signals |= model_signals(TripletScorer(model, processor.token_store(graph), dtype), known, occurs)
+            scorer = TripletScorer(model, processor.token_store(graph), dtype)
+            signals |= progress.run("model", lambda: model_signals(scorer, known, occurs))
         unseen = is_own & ~graph.known_in_train.contains(joined.triplets)
         if unseen.sum() >= LEAST_HELD_OUT:
             is_fitted, in_fit = unseen | ~is_own, list(signals)
@@ -168,7 +172,8 @@ def audit_graph(
     matrix = Signals.from_dict(signals, joined.triplets[:, 1])
     with watch.time("fit"):
         features = Signals.from_dict({name: signals[name] for name in in_fit}, matrix.relations).features()
-        suspicion = fit_suspicion(features, ~is_own, is_fitted, SHARE, seed)
+        fitted = progress.run("fit", lambda: {"suspicion": fit_suspicion(features, ~is_own, is_fitted, SHARE, seed)})
+        suspicion = fitted["suspicion"]
     if contradicted.any():  # No error is injected that the graph labels false, so that the fit cannot weigh this.
         matrix = Signals.from_dict({**signals, "contradiction": -contradicted.astype(np.float32)}, matrix.relations)
         suspicion[contradicted] = np.maximum(suspicion[contradicted], 0.5)
@@ -183,6 +188,20 @@ def audit_graph(
         num_injected=dict(zip(KINDS, np.bincount(errors.kinds, minlength=len(KINDS)).tolist(), strict=True)),
         seconds=watch.seconds,
     )
+
+
+def _inject(facts: Facts, texts: np.ndarray, choices: VectorChoices, seed: int) -> InjectedErrors:
+    """Injects the errors that the fit is for: as many as are assumed, in a small graph more."""
+    size = len(facts.triplets)
+    count = max(round(SHARE * size), min(LEAST_INJECTED, int(MOST_INJECTED_SHARE * size)))
+    vectors = train_structural_vectors(facts, choices, seed=seed)
+    return inject_errors(facts, min(count, MOST_INJECTED), texts, vectors, seed)
+
+
+def _score_by_rules(facts: Facts, minutes: float | None, seed: int, on_progress: Callable[[float, int], None]) -> Any:
+    """Returns the scores of facts by rules that are found among them, float32 of shape (n,)."""
+    rules = find_rules(facts, minutes=minutes, seed=seed, on_progress=on_progress)
+    return RuleScorer(rules, facts).triplet_scores(facts.triplets)
 
 
 def _contradicted(graph: KnowledgeGraph, triplets: np.ndarray) -> np.ndarray:

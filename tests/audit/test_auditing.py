@@ -12,7 +12,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from lass_hf import KnowledgeGraph
 from lass_hf.audit import suspicion as suspicion_module
-from lass_hf.audit.audit_files import AUDIT_FILE, FINDINGS_FILE, check_output, write_audit
+from lass_hf.audit.audit_files import (
+    AUDIT_FILE,
+    FINDINGS_FILE,
+    SIGNALS_FILE,
+    audit_identity,
+    only_audit,
+    write_audit,
+)
 from lass_hf.audit.auditing import Audit, audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
 from lass_hf.audit.findings import find_reasons
@@ -23,6 +30,7 @@ from lass_hf.audit.suspicion import fit_suspicion
 from lass_hf.audit.vector_signals import rank_by_vectors, ranks_out_of_fold, vector_signals
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.core.known_triplets import KnownTriplets
+from lass_hf.scoring.step_progress import StepProgress
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.vector_training import VectorChoices, train_structural_vectors
 
@@ -76,15 +84,28 @@ def test_a_wrong_country_is_the_most_suspicious(audit):
     assert ((audit.suspicion >= 0) & (audit.suspicion <= 1)).all()
     assert min(audit.num_injected.values()) > 10
     findings = find_reasons(audit, graph, 3)
-    assert len(findings.kinds) == len(findings.reasons) == 3
+    assert len(findings.kinds) == len(findings.against) == len(findings.better) == 3
     assert "patterns" in findings.kinds[0]
-    assert "the relation has one tail for each head, and this head has several" in findings.reasons[0]
+    assert "the relation has one tail for each head, and this head has several" in findings.against[0]
     assert set(audit.signals.names) <= set(SIGNALS)
 
 
-def test_equal_seeds_give_equal_audits(audit):
-    again = audit_graph(towns(), texts=texts_of_towns(), num_folds=2, vector_choices=SMALL, quiet=True, seed=3)
+def test_a_killed_audit_goes_on_and_no_training_is_done_twice(audit, tmp_path, monkeypatch):
+    choices = {"num_folds": 2, "vector_choices": SMALL, "quiet": True, "seed": 3}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lass_hf.audit.auditing.fit_suspicion", killed)
+        with pytest.raises(KeyboardInterrupt):
+            audit_graph(towns(), texts=texts_of_towns(), **choices, progress=StepProgress(tmp_path))
+    for name in ("auditing.train_structural_vectors", "vector_signals.train_structural_vectors", "auditing.find_rules"):
+        monkeypatch.setattr(f"lass_hf.audit.{name}", killed)
+    again = audit_graph(towns(), texts=texts_of_towns(), **choices, progress=StepProgress(tmp_path))
     np.testing.assert_array_equal(again.suspicion, audit.suspicion)
+    np.testing.assert_array_equal(again.signals.values, audit.signals.values)
+    assert find_reasons(again, towns(), 9).better == find_reasons(audit, towns(), 9).better
 
 
 def test_vectors_judge_only_triplets_that_they_never_saw():
@@ -138,26 +159,40 @@ def test_what_a_graph_labels_true_and_false_is_a_finding():
     assert "labels" in find_reasons(audit, both, len(audit.triplets)).kinds[audit.order().tolist().index(place)]
 
 
-def test_the_files_hold_the_findings_and_are_not_those_of_another_graph(audit, tmp_path):
+def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, tmp_path):
     graph = towns()
     folder = tmp_path / "out"
-    check_output(folder, graph)
-    write_audit(folder, audit, graph, 4, graph_name="towns", seed=3)
-    header, *lines = (folder / FINDINGS_FILE).read_text().splitlines()
-    rows = [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    identity = audit_identity(graph, None, 4, seed=3)
+    with only_audit(folder, identity):
+        write_audit(folder, audit, graph, identity, graph_name="towns", seed=3)
+    rows = table_of(folder / FINDINGS_FILE)
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
     assert rows[0]["tail"] == "43"
-    for row, position in zip(rows, audit.order(), strict=False):
+    assert len({(row["head"], row["relation"], row["tail"]) for row in rows}) == 4
+    signals = table_of(folder / SIGNALS_FILE)
+    for row, signal, position in zip(rows, signals, audit.order(), strict=False):
         assert float(row["score"]) == pytest.approx(audit.suspicion[position], abs=1e-6)
         assert float(row["probability"]) == pytest.approx(1 - audit.suspicion[position])
         assert row["kind"]
+        assert signal["rank"] == row["rank"]
+        values = [float(signal[name] or "nan") for name in audit.signals.names]
+        np.testing.assert_allclose(values, audit.signals.values[:, position], rtol=1e-5)
     content = json.loads((folder / AUDIT_FILE).read_text())
     assert content["metrics"]["findings"] == 4
     assert content["injected"] == audit.num_injected
-    check_output(folder, graph)
-    with pytest.raises(LassError) as error:
-        check_output(folder, towns(wrong=False))
-    one_line(error, AUDIT_FILE, "another graph")
+    for other in (audit_identity(towns(wrong=False), None, 4, seed=3), {**identity, "seed": 4}):
+        with pytest.raises(LassError) as error, only_audit(folder, other):
+            pass
+        one_line(error, "the output of another audit", "choose another --output")
+    (folder / AUDIT_FILE).unlink()
+    with pytest.raises(LassError) as error, only_audit(folder, identity):
+        pass
+    one_line(error, f"has {FINDINGS_FILE} but no {AUDIT_FILE}")
+
+
+def table_of(file) -> list[dict[str, str]]:
+    header, *lines = file.read_text().splitlines()
+    return [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
 
 
 def test_measures_count_errors_among_the_first():
@@ -241,7 +276,7 @@ def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder
         ([], "--output is not given; expected a folder for the findings, or --evaluate"),
         (["--output", "out", "--folds", 1], "--folds 1; expected 2 or more"),
         (["--output", "out", "--evaluate"], "leave out --output"),
-        (["--output", __file__], "a file; expected a folder"),
+        (["--output", __file__], "cannot be written (File exists); choose another --output"),
     ],
 )
 def test_bad_arguments_end_in_one_line(arguments, fault, bad_input):
