@@ -131,7 +131,7 @@ def write_audit(
             "duplicates": len(audit.entities.duplicates),
             "misfits": len(audit.entities.misfits),
         },
-        "settings": settings,
+        "settings": {"graph": graph_name, "model": model, **settings},
         "injected": audit.num_injected,
         **_odd_entities(audit, graph),
     }

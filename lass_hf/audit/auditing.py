@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..completion.completer import check_model_is_of
 from ..core.encoders import OFFLINE_ENCODER
 from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import KnowledgeGraph
@@ -122,13 +123,10 @@ def audit_graph(
         The audit.
 
     Raises:
-        GraphError: The graph has no true triplets, or too few for a fit.
+        GraphError: The graph has no true triplets, or too few for a fit; or the model is that of another graph.
         LassError: `num_folds` is less than 2, or a model is given without its processor.
     """
-    if num_folds < 2:
-        raise LassError(f"num_folds={num_folds}; expected 2 or more")
-    if (model is None) != (processor is None):
-        raise LassError("model and processor belong together; only one of them is given")
+    _check(graph, model, processor, num_folds)
     facts, watch, progress = true_facts(graph), Stopwatch(), progress or StepProgress()
     limit = None if minutes is None else minutes / (num_folds + 2)
     choices = vector_choices or VectorChoices(dim=DIM, minutes=limit)
@@ -188,6 +186,17 @@ def audit_graph(
         num_injected=dict(zip(KINDS, np.bincount(errors.kinds, minlength=len(KINDS)).tolist(), strict=True)),
         seconds=watch.seconds,
     )
+
+
+def _check(
+    graph: KnowledgeGraph, model: LassForKGCompletion | None, processor: LassProcessor | None, num_folds: int
+) -> None:
+    if num_folds < 2:
+        raise LassError(f"num_folds={num_folds}; expected 2 or more")
+    if (model is None) != (processor is None):
+        raise LassError("model and processor belong together; only one of them is given")
+    if processor is not None:
+        check_model_is_of(processor, graph)
 
 
 def _inject(facts: Facts, texts: np.ndarray, choices: VectorChoices, seed: int) -> InjectedErrors:

@@ -89,17 +89,22 @@ def find_better(audit: Audit, graph: KnowledgeGraph, positions: np.ndarray) -> l
     ]
     tables.append((1, audit.profiles.best_relations, of_profiles[1], of_profiles[0], OTHER_RELATIONS))
     vocabularies = graph.entities, graph.relations, graph.entities
-    lines: list[list[str]] = [[] for _ in positions]
+    named: list[dict[tuple[int, int], tuple[float, str]]] = [{} for _ in positions]  # by slot and value
     for slot, best, claimed, own, by in tables:
         shares = np.bincount(audit.triplets[:, slot], minlength=len(vocabularies[slot])) / len(audit.triplets)
         chances = measured_chances(own, claimed)[positions]
         least = np.maximum(LEAST_BETTER, TIMES_BETTER * shares[best[positions]])
         for row in np.flatnonzero(chances >= least).tolist():
-            answer = int(best[positions[row]])
-            text = " ".join(vocabularies[slot].texts[answer].split())
-            name = text.partition(", ")[0] or vocabularies[slot].ids[answer]
-            lines[row].append(
-                f"a better {SLOT_NAMES[slot]}: {name[:100]} (chance {chances[row]:.2f} if this one is wrong, by {by})"
+            value = slot, int(best[positions[row]])
+            named[row][value] = max(named[row].get(value, (0.0, "")), (float(chances[row]), by))
+    lines: list[list[str]] = []
+    for values in named:
+        lines.append([])
+        for (slot, value), (chance, by) in values.items():
+            text = " ".join(vocabularies[slot].texts[value].split())
+            name = text.partition(", ")[0] or vocabularies[slot].ids[value]
+            lines[-1].append(
+                f"a better {SLOT_NAMES[slot]}: {name[:100]} (chance {chance:.2f} if this one is wrong, by {by})"
             )
     return lines
 

@@ -260,7 +260,19 @@ def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder
     ]
     write_graph(folder, names, None, None, entity_text=None)
     more = ["--graph", folder, "--encoder", encoder_folder, "--folds", 2, "--minutes", 0.004, "--quiet"]
-    assert run("audit", *more, "--output", tmp_path / "out", "--max", 7, "--json", tmp_path / "audit.json") == 0
+    model = tmp_path / "model"
+    bi_encoder_model().save_pretrained(model)
+    bi_encoder_processor(KnowledgeGraph.from_directory(folder)).save_pretrained(model)
+    written = ["--model", model, "--output", tmp_path / "out", "--json", tmp_path / "audit.json"]
+    assert run("audit", *more, *written, "--max", 7) == 0
+    assert {"model_tail", "model_head"} <= set(content_of(tmp_path / "out" / AUDIT_FILE)["signals"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        AUDIT_FILE,
+        FINDINGS_FILE,
+        f"{FINDINGS_FILE}.metadata.json",
+        "report.html",
+        SIGNALS_FILE,
+    ]
     assert len((tmp_path / "out" / FINDINGS_FILE).read_text().splitlines()) == 8
     assert content_of(tmp_path / "audit.json")["metrics"]["findings"] == 7
     assert run("audit", *more, "--evaluate", "--json", tmp_path / "measured.json") == 0
@@ -281,6 +293,11 @@ def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder
 )
 def test_bad_arguments_end_in_one_line(arguments, fault, bad_input):
     assert fault in bad_input("audit", "--graph", "countries", *arguments)
+
+
+def test_a_model_of_another_graph_is_refused(model_folder, bad_input):
+    fault = bad_input("audit", "--graph", "countries", "--model", model_folder, "--output", "out")
+    assert "the model is that of another graph" in fault
 
 
 def test_evaluation_takes_the_union_of_the_splits(encoder_folder):
