@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--evaluate", action="store_true", help="inject 5%% errors first, and measure how many of them are found"
     )
     parser.add_argument(
+        "--errors", metavar="FILE", help="with --evaluate: the errors of the graph (head, relation, tail, kind) instead"
+    )
+    parser.add_argument(
         "--encoder",
         metavar="DIR_OR_NAME",
         help="encoder whose vectors of texts, untrained, are compared (default: all-MiniLM-L6-v2)",
@@ -38,14 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Audits a graph, and writes the findings; or injects errors, and prints how many are found."""
-    if not arguments.output and not arguments.evaluate:
-        raise LassError("--output is not given; expected a folder for the findings, or --evaluate")
-    if arguments.folds < 2:
-        raise LassError(f"--folds {arguments.folds}; expected 2 or more")
-    if arguments.evaluate and arguments.output:
-        raise LassError(
-            "--evaluate measures a graph with errors of its own making, whose findings help nobody; leave out --output"
-        )
+    _check(arguments)
     from ..utils.distributed import processes
 
     if not processes().is_main_process:  # One process audits, with all cores.
@@ -54,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from ..audit.audit_files import REPORT_FILE, audit_identity, only_audit, write_audit
     from ..audit.auditing import audit_graph
-    from ..audit.measuring import evaluate_audit
+    from ..audit.measuring import evaluate_audit, read_errors
     from ..core.encoders import OFFLINE_ENCODER
     from ..graphs.import_files import find_source_record
     from ..graphs.loading import load_graph
@@ -85,9 +81,10 @@ def run(arguments: argparse.Namespace) -> None:
         )
     more: dict[str, Any] = {"task": "audit", "graph": arguments.graph, "model": arguments.model, "settings": choices}
     if arguments.evaluate:
-        audit, metrics, signals = evaluate_audit(graph, **options)
+        errors = read_errors(arguments.errors, graph) if arguments.errors else None
+        audit, metrics, signals = evaluate_audit(graph, **options, errors=errors)
         more |= {"injected": audit.num_injected, "seconds_of": audit.seconds}
-        report(arguments.json, metrics, **more, signals=signals, command=command_line())
+        report(arguments.json, metrics, **more, errors=arguments.errors, signals=signals, command=command_line())
         return
     record = find_source_record(arguments.graph, graph)
     identity = audit_identity(graph, model, arguments.max, **choices)
@@ -114,3 +111,16 @@ def run(arguments: argparse.Namespace) -> None:
     more |= {"injected": audit.num_injected, "seconds_of": audit.seconds}
     report(arguments.json, found, **more, command=command_line())
     print(f"wrote {one_line(arguments.output)}; open {REPORT_FILE}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if not arguments.output and not arguments.evaluate:
+        raise LassError("--output is not given; expected a folder for the findings, or --evaluate")
+    if arguments.folds < 2:
+        raise LassError(f"--folds {arguments.folds}; expected 2 or more")
+    if arguments.errors and not arguments.evaluate:
+        raise LassError("--errors are what --evaluate looks for, which is not given")
+    if arguments.evaluate and arguments.output:
+        raise LassError(
+            "--evaluate measures a graph with errors of its own making, whose findings help nobody; leave out --output"
+        )

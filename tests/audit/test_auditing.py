@@ -23,7 +23,7 @@ from lass_hf.audit.audit_files import (
 from lass_hf.audit.auditing import Audit, audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
 from lass_hf.audit.findings import find_reasons
-from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion
+from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion, read_errors
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.signals import SIGNALS, Signals
 from lass_hf.audit.suspicion import fit_suspicion
@@ -288,6 +288,7 @@ def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder
         ([], "--output is not given; expected a folder for the findings, or --evaluate"),
         (["--output", "out", "--folds", 1], "--folds 1; expected 2 or more"),
         (["--output", "out", "--evaluate"], "leave out --output"),
+        (["--output", "out", "--errors", "x.tsv"], "--errors are what --evaluate looks for"),
         (["--output", __file__], "cannot be written (File exists); choose another --output"),
     ],
 )
@@ -298,6 +299,36 @@ def test_bad_arguments_end_in_one_line(arguments, fault, bad_input):
 def test_a_model_of_another_graph_is_refused(model_folder, bad_input):
     fault = bad_input("audit", "--graph", "countries", "--model", model_folder, "--output", "out")
     assert "the model is that of another graph" in fault
+
+
+def test_errors_that_others_injected_are_measured(monkeypatch, tmp_path):
+    graph = towns()
+    file = tmp_path / "errors.tsv"
+    file.write_text("\t".join([*WRONG, "similar", *WRONG[:2], "40"]) + "\n")
+    errors = read_errors(file, graph)
+    assert [graph.entities.ids[errors.triplets[0, slot]] for slot in (0, 2)] == ["0", "43"]
+    monkeypatch.setattr("lass_hf.audit.measuring.encode_texts", lambda *_, **__: texts_of_towns())
+    audit, metrics, _ = evaluate_audit(graph, errors=errors, vector_choices=SMALL, num_folds=2, quiet=True)
+    assert len(audit.triplets) == len(true_facts(graph).triplets)
+    assert metrics["similar_recall_at_1"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ("", ["empty; expected lines of head, relation, tail and kind (random, similar, adversarial)"]),
+        ("0\t1\t43\n", ["line 1: 3 cells"]),
+        ("0\t1\t43\tsimilar\n0\t1\t99\tsimilar\n", ["line 2: unknown tail '99'", "by ids of the graph"]),
+        ("0\t1\t43\tother\n", ["line 1: unknown kind 'other'"]),
+        (b"\xff", ["cannot be read"]),
+    ],
+)
+def test_a_file_that_holds_no_errors_is_refused(content, parts, tmp_path):
+    file = tmp_path / "errors.tsv"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(LassError) as error:
+        read_errors(file, towns())
+    one_line(error, "errors.tsv", *parts)
 
 
 def test_evaluation_takes_the_union_of_the_splits(encoder_folder):
