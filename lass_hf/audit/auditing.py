@@ -1,6 +1,7 @@
 """`audit_graph`: the way from a graph through injected errors and signals to one suspicion of each triplet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,9 +133,9 @@ def audit_graph(
     choices = vector_choices or VectorChoices(dim=DIM, minutes=limit)
     with watch.time("texts"):
         if texts is None:
-            texts = progress.run("texts", lambda: {"texts": _encode(graph, encoder, quiet, dtype)})["texts"]
-    with watch.time("errors"):
-        errors = InjectedErrors(**progress.run("errors", lambda: vars(_inject(facts, texts, choices, seed))))
+            texts = progress.run("texts", lambda: {"texts": encode_with_bar(graph, encoder, quiet, dtype)})["texts"]
+    with watch.time("errors"), percent_bar("errors", quiet) as show:
+        errors = InjectedErrors(**progress.run("errors", lambda: vars(_inject(facts, texts, choices, seed, show))))
     joined = Facts.from_triplets(
         np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations
     )
@@ -149,12 +150,10 @@ def audit_graph(
         signals |= profiles.signals
     with watch.time("text"):
         signals |= progress.run("text", lambda: text_signals(joined, texts, adjacency, seed))
-    with watch.time("rules"), _bar("rules", quiet) as bar:
-        signals |= progress.run(
-            "rules", lambda: {"rules": _score_by_rules(joined, limit, seed, lambda share, _: _show(bar, share))}
-        )
-    with watch.time("vectors"), _bar("vectors", quiet) as bar:
-        answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, lambda share: _show(bar, share), progress)
+    with watch.time("rules"), percent_bar("rules", quiet) as show:
+        signals |= progress.run("rules", lambda: {"rules": _score_by_rules(joined, limit, seed, show)})
+    with watch.time("vectors"), percent_bar("vectors", quiet) as show:
+        answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, show, progress)
         signals |= vector_signals(answers)
     is_fitted = np.ones(len(joined.triplets), bool)
     in_fit = list(signals)
@@ -168,9 +167,11 @@ def audit_graph(
             is_fitted, in_fit = unseen | ~is_own, list(signals)
     contradicted = _contradicted(graph, joined.triplets)
     matrix = Signals.from_dict(signals, joined.triplets[:, 1])
-    with watch.time("fit"):
+    with watch.time("fit"), percent_bar("fit", quiet) as show:
         features = Signals.from_dict({name: signals[name] for name in in_fit}, matrix.relations).features()
-        fitted = progress.run("fit", lambda: {"suspicion": fit_suspicion(features, ~is_own, is_fitted, SHARE, seed)})
+        fitted = progress.run(
+            "fit", lambda: {"suspicion": fit_suspicion(features, ~is_own, is_fitted, SHARE, seed, show)}
+        )
         suspicion = fitted["suspicion"]
     if contradicted.any():  # No error is injected that the graph labels false, so that the fit cannot weigh this.
         matrix = Signals.from_dict({**signals, "contradiction": -contradicted.astype(np.float32)}, matrix.relations)
@@ -199,11 +200,13 @@ def _check(
         check_model_is_of(processor, graph)
 
 
-def _inject(facts: Facts, texts: np.ndarray, choices: VectorChoices, seed: int) -> InjectedErrors:
+def _inject(
+    facts: Facts, texts: np.ndarray, choices: VectorChoices, seed: int, show: Callable[..., None]
+) -> InjectedErrors:
     """Injects the errors that the fit is for: as many as are assumed, in a small graph more."""
     size = len(facts.triplets)
     count = max(round(SHARE * size), min(LEAST_INJECTED, int(MOST_INJECTED_SHARE * size)))
-    vectors = train_structural_vectors(facts, choices, seed=seed)
+    vectors = train_structural_vectors(facts, choices, seed=seed, on_progress=show)
     return inject_errors(facts, min(count, MOST_INJECTED), texts, vectors, seed)
 
 
@@ -221,15 +224,27 @@ def _contradicted(graph: KnowledgeGraph, triplets: np.ndarray) -> np.ndarray:
     return KnownTriplets(np.concatenate(wrong), graph.num_entities, graph.num_relations).contains(triplets)
 
 
-def _encode(graph: KnowledgeGraph, encoder: str, quiet: bool, dtype: str) -> np.ndarray:
+def encode_with_bar(graph: KnowledgeGraph, encoder: str, quiet: bool, dtype: str) -> np.ndarray:
+    """Encodes the texts of all entities as `encode_texts` does, and shows how far it is."""
     with tqdm(total=graph.num_entities, desc="texts", disable=quiet) as bar:
         return encode_texts(graph, encoder, bar, dtype)
 
 
-def _bar(name: str, quiet: bool) -> Any:
-    return tqdm(total=100, unit="%", desc=name, disable=quiet)
+@contextmanager
+def percent_bar(name: str, quiet: bool) -> Iterator[Callable[..., None]]:
+    """Shows a progress bar of percents.
 
+    Args:
+        name: What is done.
+        quiet: Whether nothing is shown.
 
-def _show(bar: Any, share: float) -> None:
-    """Moves a bar to a share of its work."""
-    bar.update(round(100 * share) - bar.n)
+    Yields:
+        Moves the bar to the share of the work that is done; what else it is called with is ignored.
+    """
+    with tqdm(total=100, unit="%", desc=name, disable=quiet) as bar:
+
+        def show(share: float, *_: object) -> None:
+            bar.update(round(100 * share) - bar.n)
+
+        yield show
+        show(1)

@@ -13,10 +13,9 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..structure.vector_training import VectorChoices, train_structural_vectors
 from ..utils.checked_files import read_text
-from .auditing import DIM, SHARE, Audit, audit_graph, true_facts
+from .auditing import DIM, SHARE, Audit, audit_graph, encode_with_bar, percent_bar, true_facts
 from .injecting import KINDS, InjectedErrors, inject_errors
 from .signals import ABSOLUTE, SIGNALS
-from .text_signals import encode_texts
 
 SHARES = (1, 2, 5)  # percent of the triplets, the most suspicious first
 
@@ -110,10 +109,11 @@ def evaluate_audit(
         The audit, its metrics, and those of each signal alone.
     """
     facts = true_facts(graph)
-    texts = encode_texts(graph, encoder, dtype=dtype)
+    texts = encode_with_bar(graph, encoder, quiet, dtype)
     if errors is None:
         choices = vector_choices or VectorChoices(dim=DIM)
-        vectors = train_structural_vectors(facts, choices, seed=seed + 1)
+        with percent_bar("injected errors", quiet) as show:
+            vectors = train_structural_vectors(facts, choices, seed=seed + 1, on_progress=show)
         errors = inject_errors(facts, round(SHARE * len(facts.triplets)), texts, vectors, seed + 1)
     joined = KnownTriplets(
         np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations

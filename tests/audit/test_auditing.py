@@ -307,7 +307,7 @@ def test_errors_that_others_injected_are_measured(monkeypatch, tmp_path):
     file.write_text("\t".join([*WRONG, "similar", *WRONG[:2], "40"]) + "\n")
     errors = read_errors(file, graph)
     assert [graph.entities.ids[errors.triplets[0, slot]] for slot in (0, 2)] == ["0", "43"]
-    monkeypatch.setattr("lass_hf.audit.measuring.encode_texts", lambda *_, **__: texts_of_towns())
+    monkeypatch.setattr("lass_hf.audit.measuring.encode_with_bar", lambda *_, **__: texts_of_towns())
     audit, metrics, _ = evaluate_audit(graph, errors=errors, vector_choices=SMALL, num_folds=2, quiet=True)
     assert len(audit.triplets) == len(true_facts(graph).triplets)
     assert metrics["similar_recall_at_1"] == 1
