@@ -95,15 +95,14 @@ def find_better(audit: Audit, graph: KnowledgeGraph, positions: np.ndarray) -> l
         chances = measured_chances(own, claimed)[positions]
         least = np.maximum(LEAST_BETTER, TIMES_BETTER * shares[best[positions]])
         for row in np.flatnonzero(chances >= least).tolist():
-            value = slot, int(best[positions[row]])
-            named[row][value] = max(named[row].get(value, (0.0, "")), (float(chances[row]), by))
-    lines: list[list[str]] = []
-    for values in named:
-        lines.append([])
-        for (slot, value), (chance, by) in values.items():
+            place = slot, int(best[positions[row]])
+            named[row][place] = max(named[row].get(place, (0.0, "")), (float(chances[row]), by))
+    lines: list[list[str]] = [[] for _ in positions]
+    for own_lines, better in zip(lines, named, strict=True):
+        for (slot, value), (chance, by) in better.items():
             text = " ".join(vocabularies[slot].texts[value].split())
             name = text.partition(", ")[0] or vocabularies[slot].ids[value]
-            lines[-1].append(
+            own_lines.append(
                 f"a better {SLOT_NAMES[slot]}: {name[:100]} (chance {chance:.2f} if this one is wrong, by {by})"
             )
     return lines

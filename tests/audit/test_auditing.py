@@ -1,6 +1,7 @@
 """Audits of whole small graphs: injected nonsense comes first, files, measures, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from lass_hf import KnowledgeGraph
 from lass_hf.audit import suspicion as suspicion_module
+from lass_hf.audit.answer_ranks import AnswerRanks
 from lass_hf.audit.audit_files import (
     AUDIT_FILE,
     FINDINGS_FILE,
@@ -22,7 +24,7 @@ from lass_hf.audit.audit_files import (
 )
 from lass_hf.audit.auditing import Audit, audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
-from lass_hf.audit.findings import find_reasons
+from lass_hf.audit.findings import find_better, find_reasons
 from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion, read_errors
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.signals import SIGNALS, Signals
@@ -88,6 +90,21 @@ def test_a_wrong_country_is_the_most_suspicious(audit):
     assert "patterns" in findings.kinds[0]
     assert "the relation has one tail for each head, and this head has several" in findings.against[0]
     assert set(audit.signals.names) <= set(SIGNALS)
+
+
+def test_a_better_value_is_named_once_if_it_is_more_than_its_share(audit):
+    graph, count = towns(), len(audit.triplets)
+    is_own = np.arange(count) % 5 < 3  # Three of five own values come first, and so does the best other one.
+    own, other = np.log(np.where(is_own, 0.8, 0.1)), np.log(np.where(is_own, 0.1, 0.8))
+    ranks = AnswerRanks(own, own, 1 - audit.triplets[:, 1], other)
+    profiles = replace(audit.profiles, best_relations=ranks.best, log_probabilities=np.stack([own, other], axis=1))
+    changed = replace(audit, answers=[AnswerRanks.unknown(count), ranks, AnswerRanks.unknown(count)], profiles=profiles)
+    named = find_better(changed, graph, np.arange(count))
+    shares = np.bincount(audit.triplets[:, 1]) / count
+    assert 2 * shares[0] > 0.6 > 2 * shares[1]
+    for relation, is_first, lines in zip(audit.triplets[:, 1], is_own, named, strict=True):
+        assert len(lines) == (relation == 0 and not is_first)  # 0 is too common to be better than 1.
+    assert "a better relation: relation 1 (chance 0.60 if this one is wrong" in next(lines for lines in named if lines)[0]
 
 
 def test_a_killed_audit_goes_on_and_no_training_is_done_twice(audit, tmp_path, monkeypatch):
