@@ -13,7 +13,7 @@ from .rule_mining_paths import expand, follow_links, reverse_bodies, voices, wal
 from .rules import RuleSet
 
 ROWS = 256  # queries that are scored at once
-TRIPLETS = 20_000  # and triplets
+TRIPLETS = 2_000  # and triplets, of which each can have thousands of paths and rules
 ENTRIES = 1 << 24  # of the scores that are summed at once
 MOST_CONFIDENT = 1 - 1e-6  # -log(1 - p) is finite
 
