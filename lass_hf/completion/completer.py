@@ -122,7 +122,7 @@ class GraphCompleter:
         self.scorer: TripletScorer | None = None
         self._chunk_size = BiEncoder.candidates_per_chunk
         if model is not None and processor is not None:
-            _check_model_is_of(processor, graph)
+            check_model_is_of(processor, graph)
             self.scorer = TripletScorer(model, processor.token_store(graph), dtype)
             self._chunk_size = model.architecture.candidates_per_chunk
         self._reranking = None if rerank is None else self._make_reranking(*rerank, dtype)
@@ -265,8 +265,16 @@ def _has_links_of_fit(graph: KnowledgeGraph, other: KnowledgeGraph) -> bool:
     return np.array_equal(own, others)
 
 
-def _check_model_is_of(processor: LassProcessor, graph: KnowledgeGraph) -> None:
-    """Raises GraphError if a model was trained on a graph that has nothing in common with another one."""
+def check_model_is_of(processor: LassProcessor, graph: KnowledgeGraph) -> None:
+    """Checks that a model was not trained on a graph that has nothing in common with another one.
+
+    Args:
+        processor: The processor of the model.
+        graph: The other graph.
+
+    Raises:
+        GraphError: They have no entity, or no relation, in common.
+    """
     own = processor.graph
     if own is None:
         return

@@ -13,8 +13,7 @@ from .rule_mining_paths import expand, follow_links, reverse_bodies, voices, wal
 from .rules import RuleSet
 
 ROWS = 256  # queries that are scored at once
-TRIPLETS = 20_000  # and triplets
-TRIPLETS_IN_WORDS = 2_000  # and those whose rules are listed
+TRIPLETS = 2_000  # and triplets, of which each can have thousands of paths and rules
 ENTRIES = 1 << 24  # of the scores that are summed at once
 MOST_CONFIDENT = 1 - 1e-6  # -log(1 - p) is finite
 
@@ -163,8 +162,8 @@ class RuleScorer:
             more than it has atoms: from x to y, or x and d.
         """
         found: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in triplets]
-        for start in range(0, len(triplets), TRIPLETS_IN_WORDS):
-            part = np.asarray(triplets[start : start + TRIPLETS_IN_WORDS], np.int64)
+        for start in range(0, len(triplets), TRIPLETS):
+            part = np.asarray(triplets[start : start + TRIPLETS], np.int64)
             owners, positions, counts, entities = self._match(part, slot)
             order = np.lexsort([positions, -self.weights[positions] * voices(counts), owners])
             keys = (
