@@ -131,7 +131,7 @@ class GraphCompleter:
         )
 
     def _make_reranking(self, model: LassForKGCompletion, processor: LassProcessor, dtype: str) -> Reranking:
-        _check_model_is_of(processor, self.graph)
+        check_model_is_of(processor, self.graph)
         scorer = TripletScorer(model, processor.token_store(self.graph), dtype)
         if scorer.is_bi_encoder:
             raise LassError("rerank needs a cross-encoder to rerank with; it is a bi-encoder")
