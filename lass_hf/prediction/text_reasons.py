@@ -92,6 +92,8 @@ def _leave_out(
             name, parts = split_text(graph.entities.texts[entity])
             for number, part in enumerate(parts[:MOST_PARTS]):
                 rest = name + " ".join(parts[:number] + parts[number + 1 :])
+                if not any(letter.isalnum() for letter in rest):  # of which a tokenizer may make no token
+                    continue
                 row = [whole[0], relation, whole[1]]
                 row[place] = numbers.setdefault(rest.strip(", "), len(numbers))
                 own.append(row)
