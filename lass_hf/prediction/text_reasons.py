@@ -10,7 +10,7 @@ from ..scoring.triplet_scorer import TripletScorer
 from ..structure.rule_words import in_one_line, name_in_words
 
 MOST_PARTS = 6  # of a text that are left out; those behind them always stay
-MOST_TOKENS = 100_000  # that are read for all triplets
+MOST_TOKENS = 60_000  # that are read for all triplets
 LETTERS = 4  # of a token, about
 LEAST_COST = 1.0  # of a score, the log of odds, from which a part is named
 MOST_TIMES = 1000  # less likely, which is told
@@ -49,10 +49,11 @@ def text_reasons(
         part = parts[one]
         if part is not None and costs[one] >= LEAST_COST:
             entity, words = part
+            name, words = name_in_words(graph.entities, entity), in_one_line(words.strip(' ",;:'))
             times = f"{np.exp(costs[one]):.0f}" if costs[one] < np.log(MOST_TIMES) else f"over {MOST_TIMES:,}"
             reasons[owners[one]].append(
-                f'Of the text of {name_in_words(graph.entities, entity)}, "{in_one_line(words.strip(" ,;:"))}" counts '
-                f"most: without it, the text model takes this for {times} times less likely."
+                f'Of the text of {name}, "{words}" counts most: without it, the text model takes this for {times} '
+                "times less likely."
             )
     return reasons
 
@@ -91,6 +92,8 @@ def _leave_out(
             name, parts = split_text(graph.entities.texts[entity])
             for number, part in enumerate(parts[:MOST_PARTS]):
                 rest = name + " ".join(parts[:number] + parts[number + 1 :])
+                if not any(letter.isalnum() for letter in rest):  # of which a tokenizer may make no token
+                    continue
                 row = [whole[0], relation, whole[1]]
                 row[place] = numbers.setdefault(rest.strip(", "), len(numbers))
                 own.append(row)

@@ -13,7 +13,7 @@ TEXTS = {
     "cat": "cat, small animal that eats mouse. It lives in house; it likes milk.",
     "mouse": "mouse, a rodent, which likes cheese",
     "dog": "dog",
-    "milk": "milk",
+    "milk": ", milk",  # nothing is left without its only part
 }
 TRIPLETS = [("cat", "eats", "mouse"), ("dog", "eats", "milk"), ("mouse", "eats", "dog")]
 
@@ -57,7 +57,8 @@ def test_the_part_without_which_the_score_falls_most_is_named(described, archite
         for text, others in ((head, lambda one, tail=tail: (one, tail)), (tail, lambda one, head=head: (head, one))):
             for part in split_text(text)[1]:
                 shorter = text.replace(part, "").replace("  ", " ").strip(", ")
-                scores[part.strip(" ,;:")] = score(*others(shorter))
+                if shorter:
+                    scores[part.strip(" ,;:")] = score(*others(shorter))
         if not scores:
             assert own == []
             continue
