@@ -13,8 +13,8 @@ from .version import __version__ as __version__
 if TYPE_CHECKING:
     from .analysis.plots import check_plots as check_plots
     from .analysis.plots import plot_low_resource as plot_low_resource
-    from .completion.completer import CompletionSettings as CompletionSettings
     from .completion.completing import complete_graph as complete_graph
+    from .completion.queries import CompletionSettings as CompletionSettings
     from .core.configuration_lass import LassConfig as LassConfig
     from .core.errors import GraphError as GraphError
     from .core.errors import HubError as HubError
@@ -52,6 +52,12 @@ if TYPE_CHECKING:
     from .graphs.splitting import split_graph as split_graph
     from .hub.upload import push_to_hub as push_to_hub
     from .prediction.predictor import LassPredictor as LassPredictor
+    from .runs.run import load_trained_model as load_trained_model
+    from .runs.run import make_collator as make_collator
+    from .runs.run import parse_script as parse_script
+    from .runs.run import train as train
+    from .runs.run import train_and_record as train_and_record
+    from .runs.training_graph import load_training_graph as load_training_graph
     from .scoring.candidate_scores import scorer_from_triplets as scorer_from_triplets
     from .scoring.entity_index import EntityIndex as EntityIndex
     from .scoring.triplet_scorer import TripletScorer as TripletScorer
@@ -59,12 +65,6 @@ if TYPE_CHECKING:
     from .training.data_collators import KGDataCollator as KGDataCollator
     from .training.negative_sampling import NegativeSampler as NegativeSampler
     from .training.recipes import TrainArguments as TrainArguments
-    from .training.run import load_trained_model as load_trained_model
-    from .training.run import load_training_graph as load_training_graph
-    from .training.run import make_collator as make_collator
-    from .training.run import parse_script as parse_script
-    from .training.run import train as train
-    from .training.run import train_and_record as train_and_record
     from .training.run_metadata import collect_run_metadata as collect_run_metadata
     from .training.trainer import LassTrainer as LassTrainer
     from .training.training_args import LassTrainingArguments as LassTrainingArguments
@@ -95,7 +95,7 @@ _LIGHT = {
     "write_results": "utils.result_files",
 }
 _LAZY = _LIGHT | {
-    "CompletionSettings": "completion.completer",
+    "CompletionSettings": "completion.queries",
     "EntityIndex": "scoring.entity_index",
     "EvaluationArguments": "evaluation.evaluate_and_record",
     "FusedEvidence": "evidence.fused_evidence",
@@ -127,19 +127,19 @@ _LAZY = _LIGHT | {
     "evaluate_triplet_classification": "evaluation.triplet_classification",
     "fit_calibration": "evaluation.calibration",
     "load_evidence": "evidence.evidence_files",
-    "load_trained_model": "training.run",
-    "load_training_graph": "training.run",
-    "make_collator": "training.run",
+    "load_trained_model": "runs.run",
+    "load_training_graph": "runs.training_graph",
+    "make_collator": "runs.run",
     "make_frequency_scorer": "evaluation.frequency_baseline",
-    "parse_script": "training.run",
+    "parse_script": "runs.run",
     "plot_low_resource": "analysis.plots",
     "push_to_hub": "hub.upload",
     "rank_split": "evaluation.link_prediction",
     "register_score_function": "core.score_functions",
     "save_evidence": "evidence.evidence_files",
     "scorer_from_triplets": "scoring.candidate_scores",
-    "train": "training.run",
-    "train_and_record": "training.run",
+    "train": "runs.run",
+    "train_and_record": "runs.run",
 }
 __all__ = sorted(_LAZY)  # noqa: PLE0605
 

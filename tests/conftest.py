@@ -168,7 +168,7 @@ def training(graph_folder, encoder_folder, tmp_path):
     return [
         *("--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", tmp_path / "out"),
         *("--max_steps", 2, "--per_device_train_batch_size", 4, "--num_negatives", 2, "--save_strategy", "no"),
-        *("--report_to", "none", "--quiet"),
+        *("--architecture", "cross-encoder", "--report_to", "none", "--quiet"),
     ]
 
 

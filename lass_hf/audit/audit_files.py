@@ -1,74 +1,110 @@
-"""The output folder of an audit: `findings.tsv`, judged triplets that people review, and `audit.json`."""
+"""The output folder of an audit: `findings.tsv`, judged triplets that people review, with their signals and a page."""
 
-import os
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..completion.completion_files import PROGRESS_FOLDER, only_writer
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
-from ..utils.fingerprints import graph_fingerprint
+from ..core.modeling_lass import LassForKGCompletion
+from ..scoring.chunk_progress import differences
+from ..scoring.step_progress import StepProgress
+from ..utils.atomic_files import write_whole
+from ..utils.checked_files import check_types
+from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint, scores_fingerprint
 from ..utils.result_files import read_results, write_results
 from ..writers.judged_triplets import FileMetadata, judged_triplets
 from ..writers.source_ids import SourceIds
 from ..writers.writing import write_judged_triplets
 from .auditing import SHARE, Audit
-from .findings import find_reasons
+from .findings import Findings, find_reasons
+from .report import SHOWN, describe_signals, render_audit
 
-FINDINGS_FILE, AUDIT_FILE = "findings.tsv", "audit.json"
+FINDINGS_FILE, SIGNALS_FILE, AUDIT_FILE, REPORT_FILE = "findings.tsv", "signals.tsv", "audit.json", "report.html"
+LEVELS = (0.5, 0.8, 0.95)  # of suspicion, for which triplets are counted
 UNTRAINED = "untrained texts and structure"  # what stands for the model where there is none
 MOST_ENTITIES = 200  # odd entities of each kind in `audit.json`
 
 
-def check_output(folder: str | Path, graph: KnowledgeGraph) -> None:
-    """Refuses a folder that an audit of another graph wrote, before any work.
+@contextmanager
+def only_audit(folder: str | Path, identity: Mapping[str, Any]) -> Iterator[StepProgress]:
+    """Keeps other runs out of an output folder, which is made if there is none.
 
     Args:
-        folder: The output folder, which need not exist.
-        graph: The graph.
+        folder: The folder.
+        identity: Everything that the list depends on, as JSON values, of `audit_identity`.
+
+    Yields:
+        The steps that a killed run of the same audit has finished.
 
     Raises:
-        LassError: The folder has the audit of another graph, or is a file.
+        LassError: Another audit is writing into the folder or has written into it, or it cannot be written.
     """
-    folder = Path(folder)
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise LassError(f"{folder}: a file; expected a folder, which gets {FINDINGS_FILE} and {AUDIT_FILE}")
-    file = folder / AUDIT_FILE
-    if os.path.lexists(file) and read_results(file).get("graph_digest") != graph_fingerprint(graph):
-        raise LassError(f"{file}: the audit of another graph; expected another output folder, or that one removed")
+    folder, identity = Path(folder), json.loads(json.dumps(identity))
+    with only_writer(folder, "audit"):
+        file, progress = folder / AUDIT_FILE, folder / PROGRESS_FOLDER
+        if file.exists():
+            before = read_results(file)
+            check_types(file, before, {"identity": dict}, f"the results of an audit; delete {folder}")
+            if details := differences(before["identity"], identity):
+                raise LassError(
+                    f"{folder}: the output of another audit ({details}); choose another --output, or delete that one"
+                )
+        elif (folder / FINDINGS_FILE).exists() and not progress.exists():  # A kill between the files leaves it.
+            raise LassError(
+                f"{folder}: has {FINDINGS_FILE} but no {AUDIT_FILE}; choose another --output, or delete that one"
+            )
+        yield StepProgress(progress, {name: value for name, value in identity.items() if name != "most"}, "audit")
+
+
+def audit_identity(
+    graph: KnowledgeGraph, model: LassForKGCompletion | None, most: int, **choices: Any
+) -> dict[str, Any]:
+    """Returns everything that the findings of an audit depend on.
+
+    Args:
+        graph: The graph.
+        model: The text model, if there is one.
+        most: The most findings.
+        **choices: The arguments of `audit_graph`, as JSON values.
+    """
+    of_graph = {"graph": graph_fingerprint(graph), "texts": graph_texts_fingerprint(graph)}
+    return {**of_graph, "model": None if model is None else scores_fingerprint(model), **choices, "most": most}
 
 
 def write_audit(
     folder: str | Path,
     audit: Audit,
     graph: KnowledgeGraph,
-    most: int,
+    identity: Mapping[str, Any],
     *,
     model: str | None = None,
     graph_name: str | None = None,
     source: SourceIds | None = None,
     **settings: Any,
 ) -> None:
-    """Writes the findings and the audit into a folder, each file whole or not at all.
+    """Writes the findings, their signals, the page and the audit into a folder, each file whole or not at all.
 
     `score` is the suspicion, from 0 to 1, and `rank` 1 is the most suspicious triplet; `probability` is that of being
     true, 1 - `score`, as in all files of judged triplets. `kind` names the kinds of signals.
 
     Args:
-        folder: The folder, which is made.
+        folder: The folder.
         audit: The audit.
         graph: The graph.
-        most: The most findings.
+        identity: Of `audit_identity`, with the most findings.
         model: The folder or name of the text model, if there is one.
         graph_name: The folder or name of the graph.
         source: The ids in the form of the graph's source.
         **settings: What else the audit depends on, for both files.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    digest = graph_fingerprint(graph)
-    findings = find_reasons(audit, graph, most)
+    folder, digest = Path(folder), identity["graph"]
+    findings = find_reasons(audit, graph, identity["most"])
     triplets, suspicion = audit.triplets[findings.positions], audit.suspicion[findings.positions]
     columns: dict[str, Any] = {}
     for slot, name in enumerate(("head", "relation", "tail")):
@@ -82,30 +118,54 @@ def write_audit(
         rank=np.arange(1, len(suspicion) + 1),
         known=np.ones(len(suspicion), bool),
         kind=findings.kinds,
-        reasons=findings.reasons,
+        reasons=[[*against, *better] for against, better in zip(findings.against, findings.better, strict=True)],
     )
     settings = {"score": "suspicion, from 0 to 1", "assumed_share_of_errors": SHARE, **settings}
     metadata = FileMetadata(model or UNTRAINED, graph_name, graph_digest=digest, settings=settings)
     write_judged_triplets(rows, folder / FINDINGS_FILE, metadata, source=source)
-    levels = np.array([0.5, 0.8, 0.95])
-    metrics = {
-        "triplets": len(audit.triplets),
-        "findings": len(rows),
-        **{f"suspicion_of_{level:.2f}_or_more": int((audit.suspicion >= level).sum()) for level in levels.tolist()},
+    content: dict[str, Any] = {
+        "metrics": {
+            "triplets": len(audit.triplets),
+            "findings": len(rows),
+            **{f"suspicion_of_{level:.2f}_or_more": int((audit.suspicion >= level).sum()) for level in LEVELS},
+            "duplicates": len(audit.entities.duplicates),
+            "misfits": len(audit.entities.misfits),
+        },
+        "settings": {"graph": graph_name, "model": model, **settings},
+        "injected": audit.num_injected,
+        **_odd_entities(audit, graph),
     }
+    shown = [
+        {
+            **row,
+            "against": findings.against[place],
+            "better": findings.better[place],
+            "signals": describe_signals(audit, findings, place),
+        }
+        for place, row in enumerate(rows.slice(0, SHOWN).to_pylist())
+    ]
+    write_whole(folder / SIGNALS_FILE, _signals_table(audit, findings))
+    write_whole(folder / REPORT_FILE, render_audit(content, shown))
     write_results(
         folder / AUDIT_FILE,
-        metrics,
+        **content,
         task="audit",
         graph=graph_name,
         graph_digest=digest,
         model=model,
-        settings=settings,
-        injected=audit.num_injected,
+        identity=identity,
         signals=list(audit.signals.names),
-        **_odd_entities(audit, graph),
         seconds_of=audit.seconds,
     )
+
+
+def _signals_table(audit: Audit, findings: Findings) -> str:
+    """Returns the signals of the findings as tab-separated lines, by the rank that a finding has in the list."""
+    lines = ["\t".join(("rank", "suspicion", *audit.signals.names))]
+    for rank, position in enumerate(findings.positions.tolist(), start=1):
+        numbers = [audit.suspicion[position], *audit.signals.values[:, position].tolist()]
+        lines.append("\t".join([str(rank), *("" if np.isnan(one) else f"{one:.6g}" for one in numbers)]))
+    return "\n".join(lines) + "\n"
 
 
 def _odd_entities(audit: Audit, graph: KnowledgeGraph) -> dict[str, list[dict[str, Any]]]:

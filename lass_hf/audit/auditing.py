@@ -1,17 +1,21 @@
 """`audit_graph`: the way from a graph through injected errors and signals to one suspicion of each triplet."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..completion.completer import check_model_is_of
 from ..core.encoders import OFFLINE_ENCODER
 from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..scoring.step_progress import StepProgress
 from ..scoring.triplet_scorer import TripletScorer
 from ..structure.facts import Facts
 from ..structure.rule_mining import find_rules
@@ -20,7 +24,7 @@ from ..structure.vector_training import VectorChoices, train_structural_vectors
 from ..utils.stopwatch import Stopwatch
 from .answer_ranks import AnswerRanks
 from .entity_findings import EntityFindings, find_odd_entities
-from .injecting import KINDS, inject_errors
+from .injecting import KINDS, InjectedErrors, inject_errors
 from .model_signals import model_signals
 from .neighbor_signals import neighbor_signals, simple_adjacency
 from .pattern_signals import pattern_signals
@@ -93,6 +97,7 @@ def audit_graph(
     seed: int = 42,
     quiet: bool = False,
     dtype: str = "auto",
+    progress: StepProgress | None = None,
 ) -> Audit:
     """Judges the true triplets of all splits of a graph, each without its own help.
 
@@ -113,29 +118,24 @@ def audit_graph(
         seed: Seed of all that is drawn. Equal seeds give equal audits, unless time ends a part.
         quiet: Whether no progress bars are shown.
         dtype: Precision of text models, as in `TripletScorer`.
+        progress: Finished steps of an earlier run with the same arguments, and a place for those of this run.
 
     Returns:
         The audit.
 
     Raises:
-        GraphError: The graph has no true triplets, or too few for a fit.
+        GraphError: The graph has no true triplets, or too few for a fit; or the model is that of another graph.
         LassError: `num_folds` is less than 2, or a model is given without its processor.
     """
-    if num_folds < 2:
-        raise LassError(f"num_folds={num_folds}; expected 2 or more")
-    if (model is None) != (processor is None):
-        raise LassError("model and processor belong together; only one of them is given")
-    facts, watch = true_facts(graph), Stopwatch()
+    _check(graph, model, processor, num_folds)
+    facts, watch, progress = true_facts(graph), Stopwatch(), progress or StepProgress()
     limit = None if minutes is None else minutes / (num_folds + 2)
     choices = vector_choices or VectorChoices(dim=DIM, minutes=limit)
     with watch.time("texts"):
-        texts = _encode(graph, encoder, quiet, dtype) if texts is None else texts
-    with watch.time("errors"):
-        count = max(
-            round(SHARE * len(facts.triplets)), min(LEAST_INJECTED, int(MOST_INJECTED_SHARE * len(facts.triplets)))
-        )
-        vectors = train_structural_vectors(facts, choices, seed=seed)
-        errors = inject_errors(facts, min(count, MOST_INJECTED), texts, vectors, seed)
+        if texts is None:
+            texts = progress.run("texts", lambda: {"texts": encode_with_bar(graph, encoder, quiet, dtype)})["texts"]
+    with watch.time("errors"), percent_bar("errors", quiet) as show:
+        errors = InjectedErrors(**progress.run("errors", lambda: vars(_inject(facts, texts, choices, seed, show))))
     joined = Facts.from_triplets(
         np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations
     )
@@ -143,32 +143,36 @@ def audit_graph(
     is_own = KnownTriplets(facts.triplets, facts.num_entities, facts.num_relations).contains(joined.triplets)
     adjacency = simple_adjacency(joined)
     with watch.time("neighbors"):
-        signals = neighbor_signals(joined.triplets, adjacency) | pattern_signals(known)
+        signals = progress.run("neighbors", lambda: neighbor_signals(joined.triplets, adjacency))
+        signals |= pattern_signals(known)
     with watch.time("profiles"):
         profiles = profile_signals(joined)
         signals |= profiles.signals
     with watch.time("text"):
-        signals |= text_signals(joined, texts, adjacency, seed)
-    with watch.time("rules"), _bar("rules", quiet) as bar:
-        rules = find_rules(joined, minutes=limit, seed=seed, on_progress=lambda share, _: _show(bar, share))
-        signals["rules"] = RuleScorer(rules, joined).triplet_scores(joined.triplets)
-    with watch.time("vectors"), _bar("vectors", quiet) as bar:
-        answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, lambda share: _show(bar, share))
+        signals |= progress.run("text", lambda: text_signals(joined, texts, adjacency, seed))
+    with watch.time("rules"), percent_bar("rules", quiet) as show:
+        signals |= progress.run("rules", lambda: {"rules": _score_by_rules(joined, limit, seed, show)})
+    with watch.time("vectors"), percent_bar("vectors", quiet) as show:
+        answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, show, progress)
         signals |= vector_signals(answers)
     is_fitted = np.ones(len(joined.triplets), bool)
     in_fit = list(signals)
     if model is not None and processor is not None:
         with watch.time("model"):
             occurs = np.bincount(joined.triplets[:, ::2].reshape(-1), minlength=joined.num_entities) > 0
-            signals |= model_signals(TripletScorer(model, processor.token_store(graph), dtype), known, occurs)
+            scorer = TripletScorer(model, processor.token_store(graph), dtype)
+            signals |= progress.run("model", lambda: model_signals(scorer, known, occurs))
         unseen = is_own & ~graph.known_in_train.contains(joined.triplets)
         if unseen.sum() >= LEAST_HELD_OUT:
             is_fitted, in_fit = unseen | ~is_own, list(signals)
     contradicted = _contradicted(graph, joined.triplets)
     matrix = Signals.from_dict(signals, joined.triplets[:, 1])
-    with watch.time("fit"):
+    with watch.time("fit"), percent_bar("fit", quiet) as show:
         features = Signals.from_dict({name: signals[name] for name in in_fit}, matrix.relations).features()
-        suspicion = fit_suspicion(features, ~is_own, is_fitted, SHARE, seed)
+        fitted = progress.run(
+            "fit", lambda: {"suspicion": fit_suspicion(features, ~is_own, is_fitted, SHARE, seed, show)}
+        )
+        suspicion = fitted["suspicion"]
     if contradicted.any():  # No error is injected that the graph labels false, so that the fit cannot weigh this.
         matrix = Signals.from_dict({**signals, "contradiction": -contradicted.astype(np.float32)}, matrix.relations)
         suspicion[contradicted] = np.maximum(suspicion[contradicted], 0.5)
@@ -185,6 +189,33 @@ def audit_graph(
     )
 
 
+def _check(
+    graph: KnowledgeGraph, model: LassForKGCompletion | None, processor: LassProcessor | None, num_folds: int
+) -> None:
+    if num_folds < 2:
+        raise LassError(f"num_folds={num_folds}; expected 2 or more")
+    if (model is None) != (processor is None):
+        raise LassError("model and processor belong together; only one of them is given")
+    if processor is not None:
+        check_model_is_of(processor, graph)
+
+
+def _inject(
+    facts: Facts, texts: np.ndarray, choices: VectorChoices, seed: int, show: Callable[..., None]
+) -> InjectedErrors:
+    """Injects the errors that the fit is for: as many as are assumed, in a small graph more."""
+    size = len(facts.triplets)
+    count = max(round(SHARE * size), min(LEAST_INJECTED, int(MOST_INJECTED_SHARE * size)))
+    vectors = train_structural_vectors(facts, choices, seed=seed, on_progress=show)
+    return inject_errors(facts, min(count, MOST_INJECTED), texts, vectors, seed)
+
+
+def _score_by_rules(facts: Facts, minutes: float | None, seed: int, on_progress: Callable[[float, int], None]) -> Any:
+    """Returns the scores of facts by rules that are found among them, float32 of shape (n,)."""
+    rules = find_rules(facts, minutes=minutes, seed=seed, on_progress=on_progress)
+    return RuleScorer(rules, facts).triplet_scores(facts.triplets)
+
+
 def _contradicted(graph: KnowledgeGraph, triplets: np.ndarray) -> np.ndarray:
     """Returns which triplets a split labels as false, too: bool of shape (n,)."""
     wrong = [split.triplets[split.labels == 0] for split in graph.splits.values() if split.labels is not None]
@@ -193,15 +224,27 @@ def _contradicted(graph: KnowledgeGraph, triplets: np.ndarray) -> np.ndarray:
     return KnownTriplets(np.concatenate(wrong), graph.num_entities, graph.num_relations).contains(triplets)
 
 
-def _encode(graph: KnowledgeGraph, encoder: str, quiet: bool, dtype: str) -> np.ndarray:
+def encode_with_bar(graph: KnowledgeGraph, encoder: str, quiet: bool, dtype: str) -> np.ndarray:
+    """Encodes the texts of all entities as `encode_texts` does, and shows how far it is."""
     with tqdm(total=graph.num_entities, desc="texts", disable=quiet) as bar:
         return encode_texts(graph, encoder, bar, dtype)
 
 
-def _bar(name: str, quiet: bool) -> Any:
-    return tqdm(total=100, unit="%", desc=name, disable=quiet)
+@contextmanager
+def percent_bar(name: str, quiet: bool) -> Iterator[Callable[..., None]]:
+    """Shows a progress bar of percents.
 
+    Args:
+        name: What is done.
+        quiet: Whether nothing is shown.
 
-def _show(bar: Any, share: float) -> None:
-    """Moves a bar to a share of its work."""
-    bar.update(round(100 * share) - bar.n)
+    Yields:
+        Moves the bar to the share of the work that is done; what else it is called with is ignored.
+    """
+    with tqdm(total=100, unit="%", desc=name, disable=quiet) as bar:
+
+        def show(share: float, *_: object) -> None:
+            bar.update(round(100 * share) - bar.n)
+
+        yield show
+        show(1)

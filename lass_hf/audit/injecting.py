@@ -23,7 +23,7 @@ class InjectedErrors:
     Attributes:
         triplets: Int64 of shape (m, 3).
         kinds: Int8 of shape (m,): positions in `KINDS`.
-        sources: Int64 of shape (m,): the positions of the facts that they were made of.
+        sources: Int64 of shape (m,): the positions of the facts that they were made of; -1 if it is unknown.
     """
 
     triplets: np.ndarray

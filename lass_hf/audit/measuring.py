@@ -1,19 +1,21 @@
 """`--evaluate`: injects errors into a graph, audits it, and measures how many of them are found first."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ..core.encoders import OFFLINE_ENCODER
+from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..structure.vector_training import VectorChoices, train_structural_vectors
-from .auditing import DIM, SHARE, Audit, audit_graph, true_facts
-from .injecting import KINDS, inject_errors
+from ..utils.checked_files import read_text
+from .auditing import DIM, SHARE, Audit, audit_graph, encode_with_bar, percent_bar, true_facts
+from .injecting import KINDS, InjectedErrors, inject_errors
 from .signals import ABSOLUTE, SIGNALS
-from .text_signals import encode_texts
 
 SHARES = (1, 2, 5)  # percent of the triplets, the most suspicious first
 
@@ -87,6 +89,7 @@ def evaluate_audit(
     seed: int = 42,
     quiet: bool = False,
     dtype: str = "auto",
+    errors: InjectedErrors | None = None,
     **more: Any,
 ) -> tuple[Audit, dict[str, float], Mapping[str, Any]]:
     """Injects 5 % errors into the union of the splits of a graph, audits it, and measures what is found.
@@ -98,6 +101,7 @@ def evaluate_audit(
         seed: Seed of the audit; the errors have the next one.
         quiet: Whether no progress bars are shown.
         dtype: Precision of text models.
+        errors: The errors instead, such as others injected into the graph.
         **more: Other arguments of `audit_graph`. A model that was trained on the graph has seen its triplets and none
             of the errors, which counts it too high.
 
@@ -105,13 +109,50 @@ def evaluate_audit(
         The audit, its metrics, and those of each signal alone.
     """
     facts = true_facts(graph)
-    texts = encode_texts(graph, encoder, dtype=dtype)
-    choices = vector_choices or VectorChoices(dim=DIM)
-    vectors = train_structural_vectors(facts, choices, seed=seed + 1)
-    errors = inject_errors(facts, round(SHARE * len(facts.triplets)), texts, vectors, seed + 1)
+    texts = encode_with_bar(graph, encoder, quiet, dtype)
+    if errors is None:
+        choices = vector_choices or VectorChoices(dim=DIM)
+        with percent_bar("injected errors", quiet) as show:
+            vectors = train_structural_vectors(facts, choices, seed=seed + 1, on_progress=show)
+        errors = inject_errors(facts, round(SHARE * len(facts.triplets)), texts, vectors, seed + 1)
     joined = KnownTriplets(
         np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations
     ).triplets()
     noisy = KnowledgeGraph(graph.entities, graph.relations, {"train": (joined, None)})
     audit = audit_graph(noisy, texts=texts, vector_choices=vector_choices, seed=seed, quiet=quiet, dtype=dtype, **more)
     return audit, *measure_audit(audit, errors.triplets, errors.kinds)
+
+
+def read_errors(file: str | Path, graph: KnowledgeGraph) -> InjectedErrors:
+    """Reads the errors of a graph that others injected.
+
+    Args:
+        file: Lines of head, relation and tail, by ids, and the kind of the error, tab-separated. Cells behind these are
+            not read.
+        graph: The graph, which holds them or not.
+
+    Raises:
+        LassError: The file cannot be read, or has no error; or a line has no kind, or an id that the graph lacks.
+    """
+    expected = f"lines of head, relation, tail and kind ({', '.join(KINDS)}), tab-separated"
+    try:
+        lines = read_text(file).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LassError(f"{file}: cannot be read ({reason}); expected {expected}") from None
+    kinds = {kind: number for number, kind in enumerate(KINDS)}
+    columns = {"head": graph.entities.index, "relation": graph.relations.index, "tail": graph.entities.index}
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        cells = line.split("\t")
+        if len(cells) < 4:
+            raise LassError(f"{file}, line {number}: {len(cells)} cells; expected {expected}")
+        for (name, index), cell in zip([*columns.items(), ("kind", kinds)], cells, strict=False):
+            if cell not in index:
+                where = "" if name == "kind" else ", by ids of the graph"
+                raise LassError(f"{file}, line {number}: unknown {name} {cell!r:.80}; expected {expected}{where}")
+        rows.append([*(index[cell] for index, cell in zip(columns.values(), cells, strict=False)), kinds[cells[3]]])
+    if not rows:
+        raise LassError(f"{file}: empty; expected {expected}")
+    found = np.array(rows, np.int64)
+    return InjectedErrors(found[:, :3], found[:, 3].astype(np.int8), np.full(len(found), -1))

@@ -5,7 +5,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from ..core.known_triplets import KnownTriplets
-from .comparing import number_groups
+from .signals import number_groups
 
 
 def pattern_signals(known: KnownTriplets) -> dict[str, np.ndarray]:

@@ -4,6 +4,8 @@ The graph's own triplets count as true in the fit, its own errors among them. Ea
 that no triplet's own label speaks for it. The mean of several such fits finds more than one longer fit does.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import RepeatedStratifiedKFold
@@ -16,7 +18,12 @@ MOST_TRUE = 100_000  # triplets that count as true in one fit: more make it slow
 
 
 def fit_suspicion(
-    features: np.ndarray, is_injected: np.ndarray, is_fitted: np.ndarray, share: float, seed: int = 42
+    features: np.ndarray,
+    is_injected: np.ndarray,
+    is_fitted: np.ndarray,
+    share: float,
+    seed: int = 42,
+    on_progress: Callable[[float], None] | None = None,
 ) -> np.ndarray:
     """Fits the suspicion, and judges all triplets out of fold.
 
@@ -27,6 +34,7 @@ def fit_suspicion(
         share: The share of the graph's triplets that is assumed to be wrong, above 0 and below 1: the number of
             injected errors does not change the probabilities.
         seed: Seed of the folds.
+        on_progress: Is called with the share of the work that is done.
 
     Returns:
         Float64 of shape (n,): the probability that the triplet is wrong, if errors are like those injected.
@@ -63,5 +71,7 @@ def fit_suspicion(
         log_odds[rows[test]] += (model.decision_function(features[rows[test]]) + shift) / REPEATS
         if len(others):
             log_odds[others] += (model.decision_function(features[others]) + shift) / (NUM_FOLDS * REPEATS)
+        if on_progress is not None:
+            on_progress((number + 1) / (NUM_FOLDS * REPEATS))
     log_odds += np.log(share / (1 - share)) - np.log(count / (len(rows) - count))
     return 1 / (1 + np.exp(-log_odds))

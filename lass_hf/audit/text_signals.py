@@ -16,7 +16,7 @@ from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import Progress, TripletScorer
 from ..structure.facts import Facts
 from ..utils.distributed import processes
-from .comparing import mean_of_others, number_groups, percentiles
+from .signals import mean_of_others, number_groups, percentiles
 
 ROWS = 1 << 14  # triplets whose vectors are in memory at once
 MOST_SIBLINGS = 16  # other values of a query that a value is compared with

@@ -1,7 +1,6 @@
 """`lass-hf audit`: the suspicious facts of a whole graph, as a list that people review."""
 
 import argparse
-from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import LassError
@@ -17,12 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf audit`."""
     add_model(parser, required=False)
     add_graph(parser)
-    parser.add_argument("--output", metavar="DIR", help="folder that gets findings.tsv and audit.json")
+    parser.add_argument("--output", metavar="DIR", help="folder for the list, its page and the progress")
     parser.add_argument(
         "--max", type=positive, default=MOST_FINDINGS, metavar="N", help="most findings (default: %(default)s)"
     )
     parser.add_argument(
         "--evaluate", action="store_true", help="inject 5%% errors first, and measure how many of them are found"
+    )
+    parser.add_argument(
+        "--errors", metavar="FILE", help="with --evaluate: the errors of the graph (head, relation, tail, kind) instead"
     )
     parser.add_argument(
         "--encoder",
@@ -39,24 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Audits a graph, and writes the findings; or injects errors, and prints how many are found."""
-    if not arguments.output and not arguments.evaluate:
-        raise LassError("--output is not given; expected a folder for the findings, or --evaluate")
-    if arguments.folds < 2:
-        raise LassError(f"--folds {arguments.folds}; expected 2 or more")
-    if arguments.evaluate and arguments.output:
-        raise LassError(
-            "--evaluate measures a graph with errors of its own making, whose findings help nobody; leave out --output"
-        )
+    _check(arguments)
+    from ..utils.distributed import processes
+
+    if not processes().is_main_process:  # One process audits, with all cores.
+        return
     import sys
 
-    from ..audit.audit_files import check_output, write_audit
+    from ..audit.audit_files import REPORT_FILE, audit_identity, only_audit, write_audit
     from ..audit.auditing import audit_graph
-    from ..audit.measuring import evaluate_audit
+    from ..audit.measuring import evaluate_audit, read_errors
     from ..core.encoders import OFFLINE_ENCODER
     from ..graphs.import_files import find_source_record
     from ..graphs.loading import load_graph
     from ..utils.console import report
-    from ..utils.distributed import processes
     from ..utils.environment import command_line
     from ..utils.terminal import one_line
     from ..writers.source_ids import SourceIds
@@ -81,45 +79,48 @@ def run(arguments: argparse.Namespace) -> None:
             "audit" + (", and --evaluate counts such a model too high" if arguments.evaluate else ""),
             file=sys.stderr,
         )
-    signals: Mapping[str, Any] = {}
-    if not arguments.evaluate:
-        check_output(arguments.output, graph)
-        audit = audit_graph(graph, **options)
-        metrics: dict[str, float] = {
-            "triplets": len(audit.triplets),
-            "findings": min(arguments.max, len(audit.triplets)),
-        }
-    else:
-        audit, metrics, signals = evaluate_audit(graph, **options)
-    if not processes().is_main_process:
-        return
-    more = {
-        "task": "audit",
-        "graph": arguments.graph,
-        "model": arguments.model,
-        "settings": choices,
-        "injected": audit.num_injected,
-        "seconds_of": audit.seconds,
-    }
+    more: dict[str, Any] = {"task": "audit", "graph": arguments.graph, "model": arguments.model, "settings": choices}
     if arguments.evaluate:
-        report(arguments.json, metrics, **more, signals=signals, command=command_line())
+        errors = read_errors(arguments.errors, graph) if arguments.errors else None
+        audit, metrics, signals = evaluate_audit(graph, **options, errors=errors)
+        more |= {"injected": audit.num_injected, "seconds_of": audit.seconds}
+        report(arguments.json, metrics, **more, errors=arguments.errors, signals=signals, command=command_line())
         return
     record = find_source_record(arguments.graph, graph)
-    write_audit(
-        arguments.output,
-        audit,
-        graph,
-        arguments.max,
-        model=arguments.model,
-        graph_name=arguments.graph,
-        source=SourceIds(record.entities, record.relations, record.prefixes) if record else None,
-        **choices,
-    )
+    identity = audit_identity(graph, model, arguments.max, **choices)
+    with only_audit(arguments.output, identity) as progress:
+        audit = audit_graph(graph, **options, progress=progress)
+        write_audit(
+            arguments.output,
+            audit,
+            graph,
+            identity,
+            model=arguments.model,
+            graph_name=arguments.graph,
+            source=SourceIds(record.entities, record.relations, record.prefixes) if record else None,
+            **choices,
+        )
+        progress.remove()
     if not arguments.quiet:
         print(f"the most suspicious of {len(audit.triplets):,} triplets:")
         for position in audit.order()[: min(SHOWN, arguments.max)].tolist():
             head, relation, tail = audit.triplets[position].tolist()
             names = graph.entities.ids[head], graph.relations.ids[relation], graph.entities.ids[tail]
             print(one_line(f"  {audit.suspicion[position]:.2f}  {'  '.join(names)}"))
-    report(arguments.json, metrics, **more, command=command_line())
-    print(f"wrote {one_line(arguments.output)}")
+    found = {"triplets": len(audit.triplets), "findings": min(arguments.max, len(audit.triplets))}
+    more |= {"injected": audit.num_injected, "seconds_of": audit.seconds}
+    report(arguments.json, found, **more, command=command_line())
+    print(f"wrote {one_line(arguments.output)}; open {REPORT_FILE}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if not arguments.output and not arguments.evaluate:
+        raise LassError("--output is not given; expected a folder for the findings, or --evaluate")
+    if arguments.folds < 2:
+        raise LassError(f"--folds {arguments.folds}; expected 2 or more")
+    if arguments.errors and not arguments.evaluate:
+        raise LassError("--errors are what --evaluate looks for, which is not given")
+    if arguments.evaluate and arguments.output:
+        raise LassError(
+            "--evaluate measures a graph with errors of its own making, whose findings help nobody; leave out --output"
+        )

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LassError
-from .options import add_evidence, add_graph, add_model, add_output, names, not_negative, positive
+from .options import add_evidence, add_graph, add_model, add_output, add_reranker, names, not_negative, positive
 
 if TYPE_CHECKING:
     from ..completion.completer import CompletionResult
 
 HELP = "the missing links of a whole graph, as a list to review"
 USES_MODELS = True
+MODEL_FOLDER = "model"  # in the output folder, where no model is given
 ONLY = {"heads_only": "heads", "tails_only": "tails"}
 
 
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf complete`."""
     add_model(parser, required=False)
     add_graph(parser, required=False)
+    add_reranker(parser)
     add_evidence(parser)
     parser.add_argument("--output", metavar="DIR", help="folder for the list, its page and the progress")
     parser.add_argument("--relations", type=names, metavar="A,B", help="ask for these relations only, by id or text")
@@ -46,14 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decisions", metavar="FILE", help="decisions about an earlier list, of which nothing is suggested again"
     )
     parser.add_argument("--seed", type=not_negative, default=42, help="seed of all choices (default: %(default)s)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="without --model: the longest time that the training should take here (default: 12)",
+    )
     parser.add_argument("--evaluate", action="store_true", help="hide links, complete, and count them on the list")
     add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the list of a graph, or measures it."""
-    if arguments.model is None:
-        raise LassError("no --model: a trained model is needed; lass-hf train makes one of --graph")
     if arguments.evaluate == (arguments.output is not None):
         raise LassError(
             "--evaluate measures and writes no list: leave --output out"
@@ -61,15 +67,20 @@ def run(arguments: argparse.Namespace) -> None:
             else "neither --output, a folder for the list, nor --evaluate, which measures it: give one of them"
         )
     entities = None if arguments.entities is None else read_names(arguments.entities)
-    from ..completion.completer import CompletionSettings
     from ..completion.completing import complete_graph, measure_completion
     from ..completion.measuring import describe_evaluation
+    from ..completion.queries import CompletionSettings
     from ..scoring.index_building import find_index_folder_for_graph
     from ..utils.console import report
     from ..utils.distributed import processes
     from ..utils.result_files import read_training, write_results
-    from .loading import load_with_graph
+    from .loading import check_reranker, load, load_with_graph
 
+    check_reranker(arguments)
+    if arguments.model is None:
+        arguments.model = _train_model(arguments)
+    elif arguments.minutes is not None:
+        raise LassError("--minutes is for a model that is trained, and --model is given; leave one of them out")
     model, processor, graph = load_with_graph(arguments)
     settings = CompletionSettings(
         relations=arguments.relations,
@@ -80,6 +91,8 @@ def run(arguments: argparse.Namespace) -> None:
         per_relation=arguments.per_relation,
         most=arguments.max,
         seed=arguments.seed,
+        rerank_top_k=arguments.rerank_top_k,
+        retriever_weight=arguments.retriever_weight,
         decisions=arguments.decisions,
     )
     choices: dict[str, Any] = {
@@ -88,6 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         "index_folder": find_index_folder_for_graph(arguments.model, processor, graph),
         "dtype": arguments.dtype,
         "quiet": arguments.quiet,
+        "rerank": load(arguments.rerank) if arguments.rerank else None,
     }
     graph_name = arguments.graph or (read_training(arguments.model) or {}).get("graph") or arguments.model
     if arguments.evaluate:
@@ -110,6 +124,24 @@ def run(arguments: argparse.Namespace) -> None:
     report(arguments.json, counts, task="completion", model=arguments.model, graph=graph_name)
     if processes().is_main_process:
         _print_where(arguments.output, result)
+
+
+def _train_model(arguments: argparse.Namespace) -> str:
+    """Trains a model for the graph beside the list, if it is not there; returns its folder."""
+    if not arguments.graph:
+        raise LassError("neither --model nor --graph: give a graph, which a model is trained on, or a trained model")
+    if arguments.evaluate:
+        raise LassError("--evaluate needs --model, a trained model: complete without it trains one into --output")
+    if arguments.evidence != "auto":
+        raise LassError(f"--evidence {arguments.evidence} needs --model, a trained model; leave it out")
+    from ..runs.automatic import train_once
+
+    folder = str(Path(arguments.output, MODEL_FOLDER))
+    options = {"graph": arguments.graph, "seed": arguments.seed, "minutes": arguments.minutes}
+    argv = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+    argv += [f"--{name}" for name in ("long_text", "quiet") if getattr(arguments, name)]
+    train_once(folder, argv, "lass-hf complete")
+    return folder
 
 
 def _print_where(output: str, result: "CompletionResult") -> None:

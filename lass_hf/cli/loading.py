@@ -5,6 +5,8 @@ import os
 import sys
 from typing import Any
 
+import numpy as np
+
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -46,7 +48,23 @@ def load_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion,
                 "trained on (trained with --long_text, or another version?)",
                 file=sys.stderr,
             )
+        if _is_undivided(graph, processor.graph):
+            splits = {name: (part.triplets, part.labels) for name, part in processor.graph.splits.items()}
+            graph = KnowledgeGraph(graph.entities, graph.relations, splits)
     return model, processor, graph
+
+
+def _is_undivided(graph: KnowledgeGraph, own: KnowledgeGraph) -> bool:
+    """Returns whether a graph has a train split alone, and the model's graph has the same triplets in more splits.
+
+    What was held out while the model was trained must not count among the facts.
+    """
+    return (
+        list(graph.splits) == ["train"]
+        and len(own.splits) > 1
+        and all(getattr(graph, kind).ids == getattr(own, kind).ids for kind in ("entities", "relations"))
+        and np.array_equal(graph.known.triplets(), own.known.triplets())
+    )
 
 
 def refuse_long_text(arguments: argparse.Namespace) -> None:
@@ -77,11 +95,16 @@ def set_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespac
     return others
 
 
+def check_reranker(arguments: argparse.Namespace) -> None:
+    """Raises LassError for choices of a reranker that is not given."""
+    if not arguments.rerank and (arguments.rerank_top_k, arguments.retriever_weight) != (100, 0.0):
+        raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
+
+
 def load_predictor(arguments: argparse.Namespace) -> LassPredictor:
     """Makes the predictor of a model, for its own graph or for `--graph`, with a reranker or without."""
+    check_reranker(arguments)
     choices: dict[str, Any] = {"rerank_top_k": arguments.rerank_top_k, "retriever_weight": arguments.retriever_weight}
-    if not arguments.rerank and choices != {"rerank_top_k": 100, "retriever_weight": 0.0}:
-        raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
     if arguments.graph:
         model, processor, graph = load_with_graph(arguments)
         folder = find_index_folder_for_graph(arguments.model, processor, graph)

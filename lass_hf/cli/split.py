@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.quiet:
         print(f"{one_line(output)}:")
         print_lines(lines)
-        print(f"next: lass-hf train --graph {one_line(trained)} --encoder ...")
+        print(f"next: lass-hf train --graph {one_line(trained)}")
 
 
 def _write_inductive(graph: "KnowledgeGraph", arguments: argparse.Namespace, first: Path, second: Path) -> list[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..core.knowledge_graph import KnowledgeGraph
 
 HELP = "train a model on a graph"
-USAGE = "lass-hf train [RECIPE] --graph GRAPH --encoder ENCODER [--OPTION VALUE ...]"
+USAGE = "lass-hf train [RECIPE] --graph GRAPH [--encoder ENCODER] [--OPTION VALUE ...]"
 OTHERS = """and --eval_triplets, --hub_include_graph and every argument of transformers.TrainingArguments, such as
 --output_dir, --learning_rate and --num_train_epochs: see
 https://huggingface.co/docs/transformers/main_classes/trainer"""
@@ -41,13 +41,13 @@ def run(argv: Sequence[str]) -> None:
     Args:
         argv: the command line behind `lass-hf train`, without `--help`.
     """
-    from ..training.recipes import parse_training
-    from ..training.run import train
+    from ..runs.automatic import plan_training, run_plan
 
-    arguments, training = parse_training(argv)
+    plan = plan_training(argv)
+    arguments, training = plan.arguments, plan.training
     if arguments.json:
         check_writable(arguments.json)
-    done = train(arguments, training)
+    done = run_plan(plan)
     trainer = done.trainer
     graph = trainer.train_dataset.graph  # type: ignore[union-attr]
     log = trainer.state.log_history

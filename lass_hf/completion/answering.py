@@ -6,19 +6,22 @@ answers: a range of candidates only leaves answers out, and changes no number of
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import logsumexp
 from tqdm.auto import tqdm
 
 from ..core.errors import NonFiniteError
 from ..core.known_triplets import KnownTriplets
 from ..core.vocabulary import SLOT_NAMES
-from ..prediction.top_predictions import known_positions
+from ..prediction.top_predictions import known_positions, rerank_predictions, scored_triplets
 from ..scoring.candidate_scores import CandidateScorer
 from ..scoring.chunk_progress import ChunkProgress, share_chunks
+from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from .suggestions import Answers
 
@@ -26,6 +29,45 @@ VALUES = 3  # of an answer in a finished chunk: its entity, and the bits of log 
 MOST_MARGIN = 20.0  # nats; the margin of an answer without a next candidate
 
 Ranges = Mapping[tuple[int, int], np.ndarray]  # entities, ascending, by slot and relation
+
+
+@dataclass(frozen=True)
+class Reranking:
+    """A second model, which puts the best answers of each query in order.
+
+    Attributes:
+        scorer: The scorer of a cross-encoder over the texts of the graph.
+        top_k: The answers of a query that are scored again; those behind them stay behind them.
+        retriever_weight: The score of an answer is the second model's + `retriever_weight` * the first one's.
+    """
+
+    scorer: TripletScorer
+    top_k: int = 100
+    retriever_weight: float = 0.0
+
+    def __call__(self, queries: np.ndarray, slot: int, entities: np.ndarray, logs: np.ndarray) -> None:
+        """Reorders answers, in place. The probability of all that are scored again together stays as it is.
+
+        Args:
+            queries: Int of shape (q, 3).
+            slot: The slot that is asked for.
+            entities: The answers, the best first, int of shape (q, k); -1 behind the last.
+            logs: Their log probabilities, float32 of shape (q, k).
+        """
+        rankings = []
+        for query, own, before in zip(queries, entities, logs, strict=True):
+            triplets = np.repeat(query[None], (own[: self.top_k] >= 0).sum(), axis=0)
+            triplets[:, slot] = own[: len(triplets)]
+            rankings.append(scored_triplets(triplets, before[: len(triplets)]))
+        if not sum(map(len, rankings)):
+            return
+        rerank_predictions(rankings, slot, self.scorer.score, self.top_k, self.retriever_weight)
+        for row, ranking in enumerate(rankings):
+            if count := len(ranking):
+                scores = ranking["score"].astype(np.float64)
+                entities[row, :count] = ranking["triplet"][:, slot]
+                logs[row, :count] = scores - logsumexp(scores) + logsumexp(logs[row, :count].astype(np.float64))
+                np.minimum(logs[row, count:], logs[row, count - 1], out=logs[row, count:])
 
 
 def answer_queries(
@@ -36,6 +78,8 @@ def answer_queries(
     slots: np.ndarray,
     per_query: int = 10,
     ranges: Ranges | None = None,
+    reflexive: Collection[int] | None = None,
+    reranking: Reranking | None = None,
     chunk_size: int = 2**22,
     progress: ChunkProgress | None = None,
     quiet: bool = True,
@@ -52,6 +96,9 @@ def answer_queries(
         per_query: The number of answers to each query at most.
         ranges: The candidates that may be answers, by slot and relation; a relation without a range has no answers.
             None for all candidates.
+        reflexive: The relations that may link an entity to itself; None for all. A query of another one never has its
+            own entity as an answer.
+        reranking: Reorders the best answers; None for the order of the scores.
         chunk_size: Pairs of a query and a candidate that are scored together. It decides what is in one chunk.
         progress: Finished chunks of an earlier run, and a place for those of this run.
         quiet: Whether nothing is shown.
@@ -73,7 +120,8 @@ def answer_queries(
         def answer_chunk(chunk: int, bar: tqdm, slot: int = slot, rows_of_chunk: list[np.ndarray] = rows_of_chunk):
             started, own = time.perf_counter(), queries[rows_of_chunk[chunk]]
             allowed = candidates if ranges is None else ranges.get((slot, int(own[0, 1])), candidates[:0])
-            values = _answer(score_candidates, known, candidates, own, slot, allowed, per_query)
+            may_loop = reflexive is None or int(own[0, 1]) in reflexive
+            values = _answer(score_candidates, known, candidates, own, slot, allowed, may_loop, per_query, reranking)
             tell(bar, (time.perf_counter() - started) / len(own))
             bar.update(len(own))
             return values
@@ -134,7 +182,9 @@ def _answer(
     queries: np.ndarray,
     slot: int,
     allowed: np.ndarray,
+    may_loop: bool,
     per_query: int,
+    reranking: Reranking | None,
 ) -> np.ndarray:
     """Returns the values of the answers to queries of one relation: int64 of shape (VALUES * per_query, q)."""
     rows, positions = known_positions(known, slot, queries, candidates)
@@ -147,15 +197,24 @@ def _answer(
         raise NonFiniteError("scores are NaN or infinite: the model's weights or its evidence are damaged")
     highest[~np.isfinite(highest)] = 0  # a query whose every answer is known
     sums = np.exp(scores - highest[:, None]).sum(axis=1, dtype=np.float64)
+    if not may_loop:
+        itself = queries[:, 2 - slot, None] == candidates
+        scores[itself] = -np.inf
     columns = np.flatnonzero(_among(candidates, allowed))
     if len(columns) < len(candidates):
         scores = scores[:, columns]
-    places, best = top_of_rows(scores, per_query + 1)
+    places, best = top_of_rows(scores, 1 + max(per_query, 0 if reranking is None else reranking.top_k))
+    entities = np.where(places >= 0, candidates[columns][places] if len(columns) else -1, -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = (best - highest[:, None] - np.log(sums)[:, None]).astype(np.float32)
-        margins = np.minimum(best[:, :-1] - best[:, 1:], np.float32(MOST_MARGIN))
-    entities = np.where(places >= 0, candidates[columns][places] if len(columns) else -1, -1)[:, :-1]
-    values = [entities, *(np.ascontiguousarray(one).view(np.int32) for one in (logs[:, :-1], margins))]
+        if reranking is not None:
+            reranking(queries, slot, entities, logs)
+            best = logs
+        margins = np.minimum(best[:, :per_query] - best[:, 1 : per_query + 1], np.float32(MOST_MARGIN))
+    values = [
+        entities[:, :per_query],
+        *(np.ascontiguousarray(one).view(np.int32) for one in (logs[:, :per_query], margins)),
+    ]
     return np.concatenate([one.astype(np.int64).T for one in values])
 
 

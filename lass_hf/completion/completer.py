@@ -1,6 +1,6 @@
 """Completes a graph: queries, answers, suggestions, their standing, their chances, and their order."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,6 @@ from ..evidence.building import refit_evidence
 from ..evidence.choosing import EvidenceChoice, choose_evidence
 from ..evidence.evidence_files import evidence_fingerprint
 from ..graphs.decisions import read_decisions
-from ..prediction.name_resolver import NameResolver
 from ..scoring.candidate_scores import (
     CandidateScorer,
     make_candidate_vectors,
@@ -30,75 +29,21 @@ from ..scoring.chunk_progress import ChunkProgress
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
+from ..structure.facts import Facts
 from ..structure.rule_scores import RuleScorer
+from ..structure.rules import RuleSet
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
-from .answering import answer_queries
+from .answering import Reranking, answer_queries
 from .link_features import LinkFeatures
 from .measuring import Completion
 from .ordering import order_suggestions, usual_answers
 from .probabilities import LinkCalibration, fit_link_calibration
-from .queries import choose_queries, observed_ranges
+from .queries import SIDES, CompletionSettings, choose_queries, observed_ranges
 from .standing import IMPLIED, NEW, REVERSE, STANDINGS, Standings
 from .suggestions import Answers, Suggestions
 
 ANSWERS_PER_QUERY = 10  # that are looked at; the list has fewer of them
-SIDES = {"both": (0, 2), "heads": (0,), "tails": (2,)}  # that are asked for, and their slots
 BEHIND = 1e6  # A log probability of nothing: without chances, what is not new stands behind everything that is.
-
-
-@dataclass(frozen=True)
-class CompletionSettings:
-    """What is asked, and how long the list is.
-
-    Attributes:
-        relations: Ids or texts of the relations that are asked for; None for all.
-        entities: Ids or texts of the entities that are asked about; None for all.
-        side: "both", or what is asked for alone: "heads" or "tails".
-        any_candidate: Whether any entity may be an answer, and not only those that the relation has on that side.
-        per_query: The most suggestions of a query that has one answer, as a rule; others get more.
-        per_relation: The most suggestions of a relation; None for no limit, but that a relation with much of the list
-            gives way to others.
-        most: The most suggestions in all.
-        seed: Seed of all random numbers.
-        decisions: A file of what people decided about an earlier list, of which nothing is on this one; None for none.
-    """
-
-    relations: tuple[str, ...] | None = None
-    entities: tuple[str, ...] | None = None
-    side: str = "both"
-    any_candidate: bool = False
-    per_query: int = 1
-    per_relation: int | None = None
-    most: int = 10_000
-    seed: int = 42
-    decisions: str | None = None
-
-    def __post_init__(self) -> None:
-        """Raises LassError for values out of range."""
-        if self.side not in SIDES:
-            raise LassError(f"side={self.side!r}; expected one of {', '.join(SIDES)}")
-        for name in ("relations", "entities"):
-            given = getattr(self, name)
-            if given is not None and (isinstance(given, str) or not len(given)):
-                raise LassError(f"{name}={given!r}; expected ids or texts, one or more, or None for all")
-        for name in ("per_query", "per_relation", "most"):
-            value = getattr(self, name)
-            if not (value is None and name == "per_relation") and (not isinstance(value, int) or value < 1):
-                raise LassError(f"{name}={value!r}; expected 1 or more")
-
-    def numbers(self, graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns the relations and the entities, int64, the latter None for all.
-
-        Raises:
-            UnknownNameError: The graph lacks a name.
-        """
-        resolver = NameResolver(graph)
-
-        def resolve(names: Collection[str], slot: int) -> np.ndarray:
-            return np.unique(np.array([resolver.resolve(name, slot) for name in names], dtype=np.int64))
-
-        relations = np.arange(graph.num_relations) if self.relations is None else resolve(self.relations, 1)
-        return relations, None if self.entities is None else resolve(self.entities, 0)
 
 
 @dataclass(frozen=True)
@@ -108,8 +53,9 @@ class CompletionResult:
     Attributes:
         completion: All suggestions, with their standings and probabilities.
         answers: The answers to the queries, of which they are made.
-        implied: What the facts imply or have reversed, the best first, at most as many as the list may have: int64 of
+        implied: What the graph implies or has reversed, the best first, at most as many as the list may have: int64 of
             shape (m,), positions in `completion.suggestions`.
+        standings: What classified the suggestions, against all splits of the graph.
         calibration: What probabilities are computed by, or None.
         no_probability: Why there are no probabilities and how to get them, or None.
     """
@@ -117,6 +63,7 @@ class CompletionResult:
     completion: Completion
     answers: Answers
     implied: np.ndarray
+    standings: Standings
     calibration: LinkCalibration | None
     no_probability: str | None
 
@@ -145,9 +92,10 @@ class GraphCompleter:
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
         dtype: Precision of the text model.
         quiet: Whether nothing is shown.
+        rerank: A cross-encoder and its processor, which reorder the best answers of each query; None for none.
 
     Raises:
-        LassError: The model is that of another graph; or as `choose_evidence`.
+        LassError: The model is that of another graph; a reranker is no cross-encoder; or as `choose_evidence`.
         GraphError: The graph has no training triplets.
         UnknownNameError: The graph lacks a relation or an entity of the settings.
     """
@@ -162,8 +110,10 @@ class GraphCompleter:
         index_folder: str | Path | None = None,
         dtype: str = "auto",
         quiet: bool = False,
+        rerank: tuple[LassForKGCompletion, LassProcessor] | None = None,
     ):
         self.graph, self.settings, self.quiet = graph, settings or CompletionSettings(), quiet
+        self.processor = processor
         self.facts = training_facts(graph)
         self.relations, self.entities = self.settings.numbers(graph)
         file = self.settings.decisions
@@ -172,23 +122,38 @@ class GraphCompleter:
         self.scorer: TripletScorer | None = None
         self._chunk_size = BiEncoder.candidates_per_chunk
         if model is not None and processor is not None:
-            _check_model_is_of(processor, graph)
+            check_model_is_of(processor, graph)
             self.scorer = TripletScorer(model, processor.token_store(graph), dtype)
             self._chunk_size = model.architecture.candidates_per_chunk
+        self._reranking = None if rerank is None else self._make_reranking(*rerank, dtype)
         self.evidence = choose_evidence(
             evidence, graph, model, processor, dtype, self.settings.seed, quiet, index_folder
         )
 
+    def _make_reranking(self, model: LassForKGCompletion, processor: LassProcessor, dtype: str) -> Reranking:
+        check_model_is_of(processor, self.graph)
+        scorer = TripletScorer(model, processor.token_store(self.graph), dtype)
+        if scorer.is_bi_encoder:
+            raise LassError("rerank needs a cross-encoder to rerank with; it is a bi-encoder")
+        return Reranking(scorer, self.settings.rerank_top_k, self.settings.retriever_weight)
+
     @cached_property
-    def standings(self) -> Standings:
-        """Classifies suggestions against the facts."""
-        return Standings(self.facts)
+    def _standings(self) -> Standings:
+        """Classifies suggestions against the facts that they are made of."""
+        return Standings(self.facts, self._rules)
+
+    @cached_property
+    def _rules(self) -> RuleSet | None:
+        """The rules of the evidence, in the numbers of the graph; None if they do not count."""
+        evidence = self.evidence
+        return evidence.renumber(self.graph).rules if evidence is not None and "rules" in evidence.kinds else None
 
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that the list depends on, as JSON values."""
         return {
             **(model_identity(self.scorer) if self.scorer is not None else {}),
+            "reranker": None if self._reranking is None else model_identity(self._reranking.scorer),
             "evidence": evidence_fingerprint(self.evidence) if self.evidence is not None else None,
             "graph": graph_fingerprint(self.graph),
             "graph_texts": graph_texts_fingerprint(self.graph),
@@ -228,22 +193,25 @@ class GraphCompleter:
             slots,
             ANSWERS_PER_QUERY,
             None if self.settings.any_candidate else observed_ranges(self.facts),
+            set(self.facts.triplets[self.facts.triplets[:, 0] == self.facts.triplets[:, 2], 1].tolist()),
+            self._reranking,
             self._chunk_size,
             None if progress is None else progress(queries, slots),
             self.quiet,
         )
         suggestions = Suggestions.from_answers(answers)
-        standings = self.standings.classify(suggestions.triplets)
-        rules = None
-        if bound is not None and self.evidence is not None and "rules" in bound.kinds:
-            own = self.evidence.renumber(graph).rules
-            rules = None if own is None else RuleScorer(own, self.facts)
+        # A chance is that of the links that were held out, so its features have not seen them. Who reads the list has.
+        of_facts = self._standings.classify(suggestions.triplets)
+        rules = None if self._rules is None else RuleScorer(self._rules, self.facts)
         features = LinkFeatures(self.facts, rules, STANDINGS)
-        calibration, lack = fit_link_calibration(features, suggestions, standings, graph, self.settings.seed)
-        probabilities = None if calibration is None else calibration(features, suggestions, standings)
+        calibration, lack = fit_link_calibration(features, suggestions, of_facts, graph, self.settings.seed)
+        probabilities = None if calibration is None else calibration(features, suggestions, of_facts)
+        everything = Facts.from_triplets(graph.known.triplets(), graph.num_entities, graph.num_relations)
+        classifier = Standings(everything, self._rules)
+        standings = classifier.classify(suggestions.triplets)
         listed, implied = self._order(graph, suggestions, standings, probabilities)
         completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
-        return CompletionResult(completion, answers, implied, calibration, lack), bound
+        return CompletionResult(completion, answers, implied, classifier, calibration, lack), bound
 
     def _bind(self, graph: KnowledgeGraph) -> tuple[CandidateScorer, EntityIndex | None, BoundEvidence | None]:
         """Returns what scores candidates, the text vectors of all entities, and the evidence."""
@@ -297,8 +265,16 @@ def _has_links_of_fit(graph: KnowledgeGraph, other: KnowledgeGraph) -> bool:
     return np.array_equal(own, others)
 
 
-def _check_model_is_of(processor: LassProcessor, graph: KnowledgeGraph) -> None:
-    """Raises GraphError if a model was trained on a graph that has nothing in common with another one."""
+def check_model_is_of(processor: LassProcessor, graph: KnowledgeGraph) -> None:
+    """Checks that a model was not trained on a graph that has nothing in common with another one.
+
+    Args:
+        processor: The processor of the model.
+        graph: The other graph.
+
+    Raises:
+        GraphError: They have no entity, or no relation, in common.
+    """
     own = processor.graph
     if own is None:
         return

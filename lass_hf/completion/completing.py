@@ -12,13 +12,15 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evidence.bound_evidence import BoundEvidence
 from ..evidence.choosing import EvidenceChoice
+from ..prediction.text_reasons import text_reasons
 from ..scoring.chunk_progress import ChunkProgress
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint
 from ..writers.judged_triplets import FileMetadata, judged_triplets
-from .completer import CompletionResult, CompletionSettings, GraphCompleter
+from .completer import CompletionResult, GraphCompleter
 from .completion_files import PROGRESS_FOLDER, only_completion, write_completion
 from .measuring import evaluate_completion
+from .queries import CompletionSettings
 from .reasons import write_reasons
 from .report import count_by_relation, render_completion
 from .standing import STANDINGS
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+WITH_WORDS = 200  # suggestions whose texts are read again without some words
 # What the list depends on and the answers to the queries do not, which the progress keeps.
 OF_THE_LIST = ("per_query", "per_relation", "most", "seed", "relations", "entities", "side", "decisions")
 
@@ -43,6 +46,7 @@ def complete_graph(
     index_folder: str | Path | None = None,
     dtype: str = "auto",
     quiet: bool = False,
+    rerank: tuple[LassForKGCompletion, LassProcessor] | None = None,
     model_name: str | None = None,
     graph_name: str | None = None,
 ) -> CompletionResult:
@@ -64,6 +68,7 @@ def complete_graph(
         index_folder: The folder that keeps the entity vectors of a bi-encoder; None keeps them in memory only.
         dtype: Precision of the text model: "auto", "float32" or "bfloat16".
         quiet: Whether nothing is shown.
+        rerank: A cross-encoder and its processor, which reorder the best answers of each query; None for none.
         model_name: The folder or the hub's name of the model, for the files; None for where it was loaded from.
         graph_name: The folder or the name of the graph, for the files.
 
@@ -77,7 +82,7 @@ def complete_graph(
         UnknownNameError: The graph lacks a relation or an entity of the settings.
         NonFiniteError: Scores are NaN or infinite.
     """
-    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet)
+    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet, rerank)
     identity = completer.identity
     of_answers = {name: value for name, value in identity.items() if name not in OF_THE_LIST}
 
@@ -110,8 +115,8 @@ def complete_graph(
                 "calibration": None if result.calibration is None else result.calibration.to_dict(),
                 "no_probability": result.no_probability,
             }
-            listed = judge(graph, result, result.completion.listed, completer, bound)
-            implied = judge(graph, result, result.implied, completer, None)
+            listed = judge(graph, result, found.listed, explain(graph, result, completer, bound))
+            implied = judge(graph, result, result.implied)
             metadata = FileMetadata(
                 model=name,
                 graph=graph_name,
@@ -125,30 +130,47 @@ def complete_graph(
     return result
 
 
+def explain(
+    graph: KnowledgeGraph, result: CompletionResult, completer: GraphCompleter, bound: BoundEvidence | None
+) -> list[list[str]]:
+    """Returns the reasons for the suggestions on the list, by the evidence and, for the first ones, by words of texts.
+
+    Args:
+        graph: The graph.
+        result: What was found.
+        completer: What completed the graph.
+        bound: The evidence that scored it; None for a text model alone.
+    """
+    triplets = result.completion.suggestions.triplets[result.completion.listed]
+    reasons = [[] for _ in triplets] if bound is None else write_reasons(triplets, bound, result.answers)
+    if completer.scorer is not None and completer.processor is not None and (bound is None or "text" in bound.kinds):
+        words = text_reasons(completer.scorer, completer.processor, graph, triplets[:WITH_WORDS])
+        for own, more in zip(reasons, words, strict=False):
+            own.extend(more)
+    return reasons
+
+
 def judge(
     graph: KnowledgeGraph,
     result: CompletionResult,
     positions: np.ndarray,
-    completer: GraphCompleter,
-    bound: BoundEvidence | None,
+    reasons: list[list[str]] | None = None,
 ) -> "pa.Table":
-    """Returns suggestions as judged triplets, with reasons.
+    """Returns suggestions as judged triplets, with reasons, of which the first is that of the standing.
 
     Args:
         graph: The graph.
         result: What was found.
         positions: The positions of the suggestions, int of shape (n,), in the order of the table.
-        completer: What completed the graph.
-        bound: The evidence that scored it, which gives reasons; None for those of the standing alone.
+        reasons: More reasons for each of them; None for that of the standing alone.
     """
     import pyarrow as pa
 
     some, standings = result.completion.suggestions.select(positions), result.completion.standings[positions]
-    why = completer.standings.because(some.triplets, standings, graph.entities, graph.relations)
-    reasons = [[sentence] if sentence else [] for sentence in why]
-    if bound is not None:
-        more = write_reasons(some.triplets, bound, result.answers)
-        reasons = [own + others for own, others in zip(reasons, more, strict=True)]
+    why = result.standings.because(some.triplets, standings, graph.entities, graph.relations)
+    own = [[sentence] if sentence else [] for sentence in why]
+    if reasons is not None:
+        own = [first + more for first, more in zip(own, reasons, strict=True)]
     columns: dict[str, Any] = {}
     for name, numbers, names in zip(
         ("head", "relation", "tail"), some.triplets.T, (graph.entities, graph.relations, graph.entities), strict=True
@@ -163,7 +185,7 @@ def judge(
         rank=np.arange(1, len(positions) + 1),
         known=np.zeros(len(positions), dtype=bool),
         kind=[STANDINGS[standing] for standing in standings.tolist()],
-        reasons=reasons,
+        reasons=own,
     )
 
 
@@ -177,6 +199,7 @@ def measure_completion(
     index_folder: str | Path | None = None,
     dtype: str = "auto",
     quiet: bool = False,
+    rerank: tuple[LassForKGCompletion, LassProcessor] | None = None,
 ) -> dict[str, Any]:
     """Completes a graph without links that are hidden, and measures how many of them the list has.
 
@@ -189,6 +212,7 @@ def measure_completion(
         index_folder: As in `complete_graph`.
         dtype: As in `complete_graph`.
         quiet: As in `complete_graph`.
+        rerank: As in `complete_graph`.
 
     Returns:
         The results of `evaluate_completion`, as plain values.
@@ -197,7 +221,7 @@ def measure_completion(
         GraphError: The graph has neither split, or as `complete_graph`.
         LassError: As in `complete_graph`.
     """
-    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet)
+    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet, rerank)
     return evaluate_completion(
         graph, lambda rest: completer.complete(rest)[0].completion, STANDINGS, completer.settings.seed
     )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SUGGESTIONS, IMPLIED, RESULTS, REPORT = "suggestions.tsv", "implied.tsv", "completion.json", "report.html"
 PROGRESS_FOLDER = ".progress"
-LOCK_FILE = ".completion.lock"
 
 
 @contextmanager
@@ -39,16 +38,32 @@ def only_completion(folder: str | Path, identity: Mapping[str, Any]) -> Iterator
     folder = Path(folder)
     with ExitStack() as stack:
         if processes().is_main_process:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                alone = stack.enter_context(lock_file(folder / LOCK_FILE))
-            except OSError as error:
-                raise LassError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from error
-            if not alone:
-                raise LassError(
-                    f"{folder}: another completion is writing there; wait until it ends, or choose another --output"
-                )
+            stack.enter_context(only_writer(folder, "completion"))
             _check(folder, json.loads(json.dumps(identity)))
+        yield
+
+
+@contextmanager
+def only_writer(folder: Path, work: str) -> Iterator[None]:
+    """Makes an output folder if there is none, and keeps other runs out of it for as long as this one works.
+
+    Args:
+        folder: The folder.
+        work: What the work is called.
+
+    Raises:
+        LassError: Another run is writing into the folder, or it cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            alone = stack.enter_context(lock_file(folder / f".{work}.lock"))
+        except OSError as error:
+            raise LassError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from error
+        if not alone:
+            raise LassError(
+                f"{folder}: another {work} is writing there; wait until it ends, or choose another --output"
+            )
         yield
 
 

@@ -33,7 +33,7 @@ class Completion:
         slots: The slot that each of them asked for, 0 or 2, int of shape (q,).
         suggestions: All n suggestions that were made of the training triplets, of any standing, and also those that
             another split of the graph has.
-        standings: Int of shape (n,): positions in the names of standings.
+        standings: Int of shape (n,): positions in the names of standings, against all splits of the graph.
         probabilities: Float64 of shape (n,); None without a calibration.
         listed: The list: int64 of shape (m,), positions in `suggestions` in the order of the list, without what any
             split of the graph has. As long as it is without a limit of its length.

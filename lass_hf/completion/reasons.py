@@ -15,11 +15,15 @@ from .suggestions import Answers
 
 MOST = 5  # sentences of a suggestion
 MOST_RULES = 2  # of them
+RULES_LOOKED_AT = 8  # of a suggestion and a side; some of them stand on the same facts
 MOST_FACTS = 10_000  # of a relation that are compared with a suggestion; of more, these many, evenly spread
-LEAST_SIMILARITY = 0.3  # of both head and tail, from which a fact is alike
+LEAST_SIMILARITY = 0.5  # of both head and tail, from which a fact is alike
 MOST_LINKS = 200  # of an entity that a path follows
 CELLS_AT_ONCE = 1 << 22  # similarities in memory at once
 OTHERS = 3  # other answers that are named
+LEAST_CHANCE = 0.005  # of an answer that was close, which is shown in percent
+LEAST_SHARE = 0.05  # of the cases of a rule that hold, from which it is worth a sentence
+LEAST_OF_BEFORE = 0.25  # of the share of the rule before, from which another one is
 
 
 def write_reasons(
@@ -52,19 +56,23 @@ def _add_rules(reasons: list[list[str]], triplets: np.ndarray, evidence: BoundEv
     shown: list[set[frozenset[int]]] = [set() for _ in triplets]
     if scorer is None:
         return shown
-    rules = scorer.rules
+    rules, told = scorer.rules, np.zeros(len(triplets))  # the share of the rule before
     for slot in (2, 0):
-        for row, firing in enumerate(firing_rules(evidence, triplets, slot)):
+        for row, firing in enumerate(firing_rules(evidence, triplets, slot, RULES_LOOKED_AT)):
             for position, path in firing:
                 if len(reasons[row]) == MOST_RULES:
                     break
                 if frozenset(path) in shown[row]:  # the same facts, read from the other end
                     continue
+                cases = int(rules.body_counts[position])
+                share = rules.supports[position] / cases if cases else float(rules.confidences[position])
+                if share < max(LEAST_SHARE, LEAST_OF_BEFORE * told[row]):
+                    continue
+                told[row] = share
                 shown[row].add(frozenset(path))
                 words = reason_in_words(rules, position, path, graph.entities, graph.relations)
-                cases = int(rules.body_counts[position])
-                share = 100 * rules.supports[position] / max(1, cases)
-                reasons[row].append(f"{words}; where that is so, this follows in {share:.0f} % of {cases:,} cases.")
+                how_often = f"in {100 * share:.0f} % of {cases:,} cases" if cases else f"with confidence {share:.2g}"
+                reasons[row].append(f"{words}; where that is so, this follows {how_often}.")
     return shown
 
 
@@ -98,7 +106,7 @@ def _add_alike(reasons: list[list[str]], triplets: np.ndarray, evidence: BoundEv
                     if one != other
                 ]
                 words = fact_in_words(own[fact], names, relations)
-                reasons[row].append(f"{words} is a fact, and {' and '.join(parts)}.")
+                reasons[row].append(f"It is a fact that {words}, and {' and '.join(parts)}.")
 
 
 def _directions(vectors: list[np.ndarray], given: np.ndarray) -> np.ndarray | None:
@@ -160,7 +168,9 @@ def _add_others(reasons: list[list[str]], triplets: np.ndarray, evidence: BoundE
             own = order[np.searchsorted(keys, key) : np.searchsorted(keys, key, side="right")]
             itself = own[answers.triplets[own, slot] == candidate]
             if len(itself) and (best is None or answers.ranks[itself[0]] < best[0]):
-                best = int(answers.ranks[itself[0]]), slot, own[answers.triplets[own, slot] != candidate][:OTHERS]
+                is_close = answers.log_probabilities[own] >= np.log(LEAST_CHANCE)
+                others = own[is_close & (answers.triplets[own, slot] != candidate)]
+                best = int(answers.ranks[itself[0]]), slot, others[:OTHERS]
         if best is not None and len(best[2]):
             _, slot, own = best
             others = ", ".join(

@@ -4,7 +4,8 @@ A triplet has the first standing of this order that fits:
 
 1. known: the graph holds it.
 2. implied: it follows. Another fact of the same two entities implies it (a symmetric relation, an inverse one, or one
-   that is narrower), it closes a two-step path of a transitive relation, or a way of any length in a hierarchy.
+   that is narrower), it closes a two-step path of a transitive relation, or a way of any length in a hierarchy, or a
+   rule with confidence 1 says so: people wrote that confidence, as what is counted in facts is never so sure.
 3. reverse: the graph holds, or implies, the same with head and tail exchanged, and the relation is not symmetric.
 4. known by another relation: the graph links the two entities otherwise, in either direction.
 5. sibling: head and tail have the same parent in a hierarchy.
@@ -25,6 +26,8 @@ from ..core.vocabulary import Vocabulary
 from ..quality.consequences import Consequences
 from ..structure.facts import Facts
 from ..structure.reachability import is_reached, share_others
+from ..structure.rule_scores import RuleScorer
+from ..structure.rules import RuleSet
 from .standing_words import StandingWords
 
 # The codes of standings are positions here.
@@ -39,14 +42,17 @@ class Standings:
 
     Args:
         facts: The facts.
+        rules: Rules over these facts, of which those with confidence 1 imply; None for none.
 
     Attributes:
         facts: The facts.
         traits: What the facts show about the relations.
     """
 
-    def __init__(self, facts: Facts):
+    def __init__(self, facts: Facts, rules: RuleSet | None = None):
         self._consequences = Consequences(facts)
+        declared = RuleSet.from_rows([]) if rules is None else rules.select(rules.confidences == 1)
+        self._declared = RuleScorer(declared, facts)
         self.facts, self.traits = facts, self._consequences.traits
 
     def classify(self, triplets: np.ndarray) -> np.ndarray:
@@ -87,12 +93,14 @@ class Standings:
         Returns:
             A sentence for each triplet; "" for those that are new or known.
         """
-        words = StandingWords(self._consequences, entities, relations)
+        words = StandingWords(self._consequences, self._declared, entities, relations)
         rows = zip(triplets.tolist(), codes.tolist(), strict=True)
         return [words.explain(triplet, STANDINGS[code]) for triplet, code in rows]
 
     def _is_implied(self, triplets: np.ndarray) -> np.ndarray:
         found = self._consequences.follow_from_one(triplets)
+        if len(self._declared.rules):
+            found |= self._declared.triplet_scores(triplets) > 0
         for relation in np.unique(triplets[:, 1]).tolist():
             upwards, is_transitive = self.traits.parents[relation], self.traits.transitive_shares[relation] > 0
             own = np.flatnonzero((triplets[:, 1] == relation) & ~found)

@@ -1,6 +1,7 @@
 """Says why triplets stand as they do, in words with the facts of the graph that show it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,8 @@ from ..core.vocabulary import Vocabulary
 from ..quality.consequences import Consequences
 from ..quality.relation_traits import Implication
 from ..structure.reachability import find_way
-from ..structure.rule_words import fact_in_words, in_one_line
+from ..structure.rule_scores import RuleScorer
+from ..structure.rule_words import fact_in_words, in_one_line, reason_in_words
 
 MOST_SHOWN = 4  # steps of a way
 
@@ -19,11 +21,14 @@ class StandingWords:
 
     Args:
         consequences: The facts and what follows from one of them.
+        declared: The rules with confidence 1, which imply.
         entities: The entities of the graph.
         relations: The relations of the graph.
     """
 
-    def __init__(self, consequences: Consequences, entities: Vocabulary, relations: Vocabulary):
+    def __init__(self, consequences: Consequences, declared: RuleScorer, entities: Vocabulary, relations: Vocabulary):
+        self.declared = declared
+        self._links = lru_cache(16)(consequences.links)  # which takes longer than a sentence
         self.consequences, self.facts, self.traits = consequences, consequences.facts, consequences.traits
         self.entities, self.relations = entities, relations
 
@@ -65,6 +70,10 @@ class StandingWords:
         fact, rule = self._fact(triplet)
         if rule is not None:
             return f"{self._words(fact)}, and {self._rule_in_words(rule)}."
+        for slot in (2, 0) if len(self.declared.rules) else ():
+            for position, path in self.declared.firing(np.array([triplet]), slot, most=1)[0]:
+                words = reason_in_words(self.declared.rules, position, path, self.entities, self.relations)
+                return f"{words}, and a rule with confidence 1 says that this follows."
         relation = triplet[1]
         way = self._way(relation, triplet[0], triplet[2])
         if self.traits.parents[relation] >= 0:
@@ -74,19 +83,20 @@ class StandingWords:
 
     def _rule_in_words(self, rule: Implication) -> str:
         turned, body = divmod(rule.body, self.facts.num_relations)
-        name, share = self._name(body), _percent(rule.share)
+        count = round(rule.support / rule.share)
+        facts = f"{_percent(rule.share)} of the {count:,} facts of {self._name(body)}"
         if body == rule.head:
-            return f"{share} of the facts of {name} hold in both directions"
+            return f"{facts} hold in both directions"
         backwards = " read backwards" if turned else ""
-        return f"{share} of the facts of {name}{backwards} are facts of {self._name(rule.head)}"
+        return f"{facts}{backwards} are facts of {self._name(rule.head)}"
 
     def _way(self, relation: int, start: int, end: int) -> str:
         """Returns the facts that lead from one entity to another in words."""
         upwards = self.traits.parents[relation]
         if upwards in (-1, relation):
-            way = find_way(self.consequences.links(relation), start, end)
+            way = find_way(self._links(relation), start, end)
         else:  # Parents are fewer than children.
-            way = find_way(self.consequences.links(upwards), end, start)[::-1]
+            way = find_way(self._links(upwards), end, start)[::-1]
         steps = [self._words(self._fact([one, relation, other])[0]) for one, other in pairwise(way)]
         if len(steps) > MOST_SHOWN:
             steps = [*steps[: MOST_SHOWN - 1], f"so on to {steps[-1]}"]
@@ -105,7 +115,7 @@ class StandingWords:
     def _sibling(self, triplet: list[int]) -> str:
         head, _, tail = triplet
         for upwards in self.traits.parents[self.traits.parents >= 0].tolist():
-            links = self.consequences.links(upwards)
+            links = self._links(upwards)
             one, other = (links.indices[links.indptr[x] : links.indptr[x + 1]] for x in (head, tail))
             for parent in np.intersect1d(one, other)[:1].tolist():
                 turned, relation = divmod(upwards, self.facts.num_relations)

@@ -324,7 +324,7 @@ def _first_of_same(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         raise ModelError("pyarrow is needed to find texts that are the same: pip install pyarrow") from None
     buffers = [None, pa.py_buffer(values.itemsize * offsets), pa.py_buffer(np.ascontiguousarray(values))]
     parts = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
-    codes = parts.dictionary_encode().indices.to_numpy()
+    codes = np.from_dlpack(parts.dictionary_encode().indices)  # `to_numpy` imports pandas, which takes a second
     first = np.empty(codes.max(initial=-1) + 1, dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]  # Of several values for one code, the last one stays.
     return first[codes]

@@ -6,13 +6,16 @@ from ..structure.rule_words import reason_in_words
 from .bound_evidence import BoundEvidence
 
 
-def firing_rules(evidence: BoundEvidence, triplets: np.ndarray, slot: int) -> list[list[tuple[int, tuple[int, ...]]]]:
+def firing_rules(
+    evidence: BoundEvidence, triplets: np.ndarray, slot: int, most: int | None = None
+) -> list[list[tuple[int, tuple[int, ...]]]]:
     """Returns the rules that speak for triplets. Of redundant ones, as in the score, only the best counts.
 
     Args:
         evidence: The evidence.
         triplets: Int of shape (n, 3).
         slot: The slot that is asked for, 0 or 2.
+        most: The most rules of a triplet; None for all.
 
     Returns:
         For each triplet what `RuleScorer.firing` does; nothing without rules, or for entities new to the graph.
@@ -24,11 +27,8 @@ def firing_rules(evidence: BoundEvidence, triplets: np.ndarray, slot: int) -> li
     is_old = (triplets[:, [0, 2]] < evidence.graph.num_entities).all(axis=1)
     for relation in np.unique(triplets[is_old, 1]).tolist():
         own = np.flatnonzero(is_old & (triplets[:, 1] == relation))
-        for row, firing in zip(own.tolist(), scorer.firing(triplets[own], slot), strict=True):
-            best_of_group: dict[int, tuple[int, tuple[int, ...]]] = {}
-            for position, path in firing:
-                best_of_group.setdefault(int(scorer.rules.groups[position]), (position, path))
-            found[row] = list(best_of_group.values())
+        for row, firing in zip(own.tolist(), scorer.firing(triplets[own], slot, most), strict=True):
+            found[row] = firing
     return found
 
 
@@ -50,5 +50,5 @@ def rule_reasons(evidence: BoundEvidence, triplet: np.ndarray, slot: int, most: 
     names = evidence.graph.entities, evidence.graph.relations
     return [
         f"{reason_in_words(scorer.rules, position, path, *names)} (confidence {scorer.rules.confidences[position]:.2g})"
-        for position, path in firing_rules(evidence, triplet[None], slot)[0][:most]
+        for position, path in firing_rules(evidence, triplet[None], slot, most)[0]
     ]

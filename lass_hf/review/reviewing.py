@@ -78,7 +78,8 @@ class Review:
         """
         self.refresh()  # a damaged file is told before anything is added to it
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._file.append(Decision(*self.list.triplets[row], decision, " ".join(reviewer.split()), now, settles))
+        head, relation, tail = self.list.triplets[row]
+        self._file.append(Decision(head, relation, tail, decision, " ".join(reviewer.split()), now, settles))
         self.refresh()
 
     def undo(self, reviewer: str) -> int | None:

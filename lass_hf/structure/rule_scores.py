@@ -13,7 +13,7 @@ from .rule_mining_paths import expand, follow_links, reverse_bodies, voices, wal
 from .rules import RuleSet
 
 ROWS = 256  # queries that are scored at once
-TRIPLETS = 20_000  # and triplets
+TRIPLETS = 2_000  # and triplets, of which each can have thousands of paths and rules
 ENTRIES = 1 << 24  # of the scores that are summed at once
 MOST_CONFIDENT = 1 - 1e-6  # -log(1 - p) is finite
 
@@ -147,23 +147,35 @@ class RuleScorer:
                     total[part] += np.bincount(owners[is_first], evidence[is_first] / 2, len(part)).astype(np.float32)
         return total
 
-    def firing(self, triplets: np.ndarray, slot: int) -> list[list[tuple[int, tuple[int, ...]]]]:
-        """Returns the rules that speak for each triplet, the one that says most first.
+    def firing(
+        self, triplets: np.ndarray, slot: int, most: int | None = None
+    ) -> list[list[tuple[int, tuple[int, ...]]]]:
+        """Returns the rules that speak for each triplet, the one that says most first; of a group, as in scores, one.
 
         Args:
             triplets: Int of shape (n, 3), of one relation.
             slot: The slot that is asked for: 0 or 2.
+            most: The most rules of a triplet; None for all.
 
         Returns:
             For each triplet a list of rules; for each rule its position, and the entities that fulfil its body, one
             more than it has atoms: from x to y, or x and d.
         """
-        owners, positions, counts, entities = self._match(np.asarray(triplets, np.int64), slot)
-        order = np.lexsort([positions, -self.weights[positions] * voices(counts), owners])
-        lengths = (self.rules.bodies[positions] >= 0).sum(axis=1)
         found: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in triplets]
-        for one in order.tolist():
-            found[owners[one]].append((int(positions[one]), tuple(entities[one, : lengths[one] + 1].tolist())))
+        for start in range(0, len(triplets), TRIPLETS):
+            part = np.asarray(triplets[start : start + TRIPLETS], np.int64)
+            owners, positions, counts, entities = self._match(part, slot)
+            order = np.lexsort([positions, -self.weights[positions] * voices(counts), owners])
+            keys = (
+                owners[order] * (self.rules.groups.max(initial=0) + np.int64(1)) + self.rules.groups[positions[order]]
+            )
+            order = order[np.sort(np.unique(keys, return_index=True)[1])]
+            places = np.arange(len(order)) - np.searchsorted(owners[order], owners[order])
+            order = order if most is None else order[places < most]
+            lengths = (self.rules.bodies[positions] >= 0).sum(axis=1)
+            for one in order.tolist():
+                way = tuple(entities[one, : lengths[one] + 1].tolist())
+                found[start + int(owners[one])].append((int(positions[one]), way))
         return found
 
     def _match(self, triplets: np.ndarray, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -4,17 +4,21 @@ What imports transformers is imported when arguments are parsed: the help of `la
 """
 
 import json
+import math
 import reprlib
 from argparse import Action, ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..core.choices import PRESETS, ModelChoices, SequenceChoices, check, choice, choice_names, refuse_old_names
 from ..core.errors import LassError, first_line
 from ..utils.checked_files import read_yaml
 
+# Arguments that say where a run reads and writes, and not what is trained.
+OF_ONE_RUN = ("graph", "output_dir", "minutes", "quiet", "json", "resume_from_checkpoint", "report_to")
 SHOWN = 5  # unknown arguments that an error lists
 
 
@@ -77,6 +81,13 @@ class TrainArguments(ModelChoices, SequenceChoices):
             "cross-encoder, whose scores of all candidates take long, or a graph with fewer than 100 training triplets."
         },
     )
+    minutes: float | None = field(
+        default=None,
+        metadata={
+            "help": "The longest time that a training should take on this machine, where neither a recipe nor "
+            "--architecture is given and its settings are chosen; 12 by default."
+        },
+    )
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
     json: str | None = field(default=None, metadata={"help": "Write the results to this file."})
     recipe: str | None = field(default=None, init=False)  # the file that the arguments came from
@@ -91,6 +102,8 @@ class TrainArguments(ModelChoices, SequenceChoices):
             if (size := getattr(self, name)) is not None:
                 setattr(self, name, str(size))  # 0.05 from Python, too
                 parse_size(str(size))
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise LassError(f"minutes={self.minutes}; expected a number above 0")
         if self.evidence is not None:
             self.evidence = ",".join(self._check_evidence(self.evidence))
 
@@ -118,7 +131,9 @@ class TrainArguments(ModelChoices, SequenceChoices):
         return {name: getattr(self, name) for name in choice_names(kind)}
 
 
-def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train") -> tuple[Any, ...]:
+def parse_training(
+    argv: Sequence[str], *more: Any, prog: str = "lass-hf train", chosen: Mapping[str, Any] | None = None
+) -> tuple[Any, ...]:
     """Parses the arguments of a training: a recipe (YAML), whose values flags override, and flags.
 
     A preset stands for several flags. The output folder is `runs/` and the recipe's name, unless one is given.
@@ -127,6 +142,7 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
         argv: the recipe's file, if any, then flags.
         *more: dataclasses of a script's own arguments.
         prog: the program's name in messages.
+        chosen: settings in place of a recipe's values.
 
     Returns:
         `TrainArguments`, `LassTrainingArguments`, and an instance of each of `more`.
@@ -134,7 +150,7 @@ def parse_training(argv: Sequence[str], *more: Any, prog: str = "lass-hf train")
     Raises:
         LassError: the recipe cannot be read, or an argument is unknown, has an old name or a bad value.
     """
-    parser = _training_parser(argv, more, prog)
+    parser = _training_parser(argv, more, prog, chosen or {})
     try:
         *parsed, rest, unknown = parser.parse_args_into_dataclasses(
             list(argv), look_for_args_file=False, return_remaining_strings=True
@@ -172,7 +188,36 @@ def _recipe_file(argv: Sequence[str]) -> str | None:
     return argv[0] if argv and not argv[0].startswith("-") else None
 
 
-def _training_parser(argv: Sequence[str], more: Sequence[Any] = (), prog: str = "lass-hf train") -> Any:
+def leaves_settings_open(argv: Sequence[str]) -> bool:
+    """Returns whether a command line names no recipe, no preset and no architecture."""
+    first = ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("preset", "architecture"):
+        first.add_argument(f"--{name}", nargs="?", const="")
+    found = first.parse_known_args(list(argv))[0]
+    return _recipe_file(argv) is None and found.preset is None and found.architecture is None
+
+
+def given_arguments(argv: Sequence[str], *parsed: Any) -> dict[str, Any]:
+    """Returns the arguments that a command line names, with their values, as a recipe has them.
+
+    Args:
+        argv: the command line.
+        *parsed: what `parse_training` made of it.
+    """
+    names = {word[2:].partition("=")[0].replace("-", "_") for word in argv if word.startswith("--")}
+    values = {one.name: getattr(kind, one.name) for kind in parsed for one in fields(kind)}
+    kept = {
+        name: value for name, value in values.items() if name in names - set(OF_ONE_RUN) and value not in (None, [])
+    }
+    return {name: getattr(value, "value", value) for name, value in kept.items()}
+
+
+def _training_parser(
+    argv: Sequence[str],
+    more: Sequence[Any] = (),
+    prog: str = "lass-hf train",
+    chosen: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
     """Returns a parser whose defaults are the values of the recipe and the preset that a command line names."""
     from ..utils.dataclass_parser import DataclassParser
     from .training_args import LassTrainingArguments
@@ -182,7 +227,7 @@ def _training_parser(argv: Sequence[str], more: Sequence[Any] = (), prog: str = 
     parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
     known = {field.name for kind in kinds[:2] for field in fields(kind) if field.init}  # not those of `more`
     recipe_file = _recipe_file(argv)
-    recipe = _read_recipe(recipe_file, known) if recipe_file else {}
+    recipe = _read_recipe(recipe_file, known) if recipe_file else dict(chosen)
     first = ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", nargs="?")  # The parser proper refuses it without a value.
     defaults = recipe

@@ -1,7 +1,11 @@
 """Renders HTML pages of the templates: one file that works offline, with all texts escaped."""
 
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -16,7 +20,11 @@ def render_page(template: str, **values: Any) -> str:
     Returns:
         The page in HTML.
     """
+    return _environment().get_template(template).render(values)
+
+
+@cache  # it keeps the templates that it has compiled
+def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template(template).render(values)
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)

@@ -1,6 +1,7 @@
 """Audits of whole small graphs: injected nonsense comes first, files, measures, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,17 +13,26 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from lass_hf import KnowledgeGraph
 from lass_hf.audit import suspicion as suspicion_module
-from lass_hf.audit.audit_files import AUDIT_FILE, FINDINGS_FILE, check_output, write_audit
+from lass_hf.audit.answer_ranks import AnswerRanks
+from lass_hf.audit.audit_files import (
+    AUDIT_FILE,
+    FINDINGS_FILE,
+    SIGNALS_FILE,
+    audit_identity,
+    only_audit,
+    write_audit,
+)
 from lass_hf.audit.auditing import Audit, audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
-from lass_hf.audit.findings import find_reasons
-from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion
+from lass_hf.audit.findings import find_better, find_reasons
+from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion, read_errors
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.signals import SIGNALS, Signals
 from lass_hf.audit.suspicion import fit_suspicion
 from lass_hf.audit.vector_signals import rank_by_vectors, ranks_out_of_fold, vector_signals
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.core.known_triplets import KnownTriplets
+from lass_hf.scoring.step_progress import StepProgress
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.vector_training import VectorChoices, train_structural_vectors
 
@@ -76,15 +86,45 @@ def test_a_wrong_country_is_the_most_suspicious(audit):
     assert ((audit.suspicion >= 0) & (audit.suspicion <= 1)).all()
     assert min(audit.num_injected.values()) > 10
     findings = find_reasons(audit, graph, 3)
-    assert len(findings.kinds) == len(findings.reasons) == 3
+    assert len(findings.kinds) == len(findings.against) == len(findings.better) == 3
     assert "patterns" in findings.kinds[0]
-    assert "the relation has one tail for each head, and this head has several" in findings.reasons[0]
+    assert "the relation has one tail for each head, and this head has several" in findings.against[0]
     assert set(audit.signals.names) <= set(SIGNALS)
 
 
-def test_equal_seeds_give_equal_audits(audit):
-    again = audit_graph(towns(), texts=texts_of_towns(), num_folds=2, vector_choices=SMALL, quiet=True, seed=3)
+def test_a_better_value_is_named_once_if_it_is_more_than_its_share(audit):
+    graph, count = towns(), len(audit.triplets)
+    is_own = np.arange(count) % 5 < 3  # Three of five own values come first, and so does the best other one.
+    own, other = np.log(np.where(is_own, 0.8, 0.1)), np.log(np.where(is_own, 0.1, 0.8))
+    ranks = AnswerRanks(own, own, 1 - audit.triplets[:, 1], other)
+    profiles = replace(audit.profiles, best_relations=ranks.best, log_probabilities=np.stack([own, other], axis=1))
+    changed = replace(audit, answers=[AnswerRanks.unknown(count), ranks, AnswerRanks.unknown(count)], profiles=profiles)
+    named = find_better(changed, graph, np.arange(count))
+    shares = np.bincount(audit.triplets[:, 1]) / count
+    assert 2 * shares[0] > 0.6 > 2 * shares[1]
+    for relation, is_first, lines in zip(audit.triplets[:, 1], is_own, named, strict=True):
+        assert len(lines) == (relation == 0 and not is_first)  # 0 is too common to be better than 1.
+    assert (
+        "a better relation: relation 1 (chance 0.60 if this one is wrong" in next(lines for lines in named if lines)[0]
+    )
+
+
+def test_a_killed_audit_goes_on_and_no_training_is_done_twice(audit, tmp_path, monkeypatch):
+    choices = {"num_folds": 2, "vector_choices": SMALL, "quiet": True, "seed": 3}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lass_hf.audit.auditing.fit_suspicion", killed)
+        with pytest.raises(KeyboardInterrupt):
+            audit_graph(towns(), texts=texts_of_towns(), **choices, progress=StepProgress(tmp_path))
+    for name in ("auditing.train_structural_vectors", "vector_signals.train_structural_vectors", "auditing.find_rules"):
+        monkeypatch.setattr(f"lass_hf.audit.{name}", killed)
+    again = audit_graph(towns(), texts=texts_of_towns(), **choices, progress=StepProgress(tmp_path))
     np.testing.assert_array_equal(again.suspicion, audit.suspicion)
+    np.testing.assert_array_equal(again.signals.values, audit.signals.values)
+    assert find_reasons(again, towns(), 9).better == find_reasons(audit, towns(), 9).better
 
 
 def test_vectors_judge_only_triplets_that_they_never_saw():
@@ -138,26 +178,40 @@ def test_what_a_graph_labels_true_and_false_is_a_finding():
     assert "labels" in find_reasons(audit, both, len(audit.triplets)).kinds[audit.order().tolist().index(place)]
 
 
-def test_the_files_hold_the_findings_and_are_not_those_of_another_graph(audit, tmp_path):
+def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, tmp_path):
     graph = towns()
     folder = tmp_path / "out"
-    check_output(folder, graph)
-    write_audit(folder, audit, graph, 4, graph_name="towns", seed=3)
-    header, *lines = (folder / FINDINGS_FILE).read_text().splitlines()
-    rows = [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    identity = audit_identity(graph, None, 4, seed=3)
+    with only_audit(folder, identity):
+        write_audit(folder, audit, graph, identity, graph_name="towns", seed=3)
+    rows = table_of(folder / FINDINGS_FILE)
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
     assert rows[0]["tail"] == "43"
-    for row, position in zip(rows, audit.order(), strict=False):
+    assert len({(row["head"], row["relation"], row["tail"]) for row in rows}) == 4
+    signals = table_of(folder / SIGNALS_FILE)
+    for row, signal, position in zip(rows, signals, audit.order(), strict=False):
         assert float(row["score"]) == pytest.approx(audit.suspicion[position], abs=1e-6)
         assert float(row["probability"]) == pytest.approx(1 - audit.suspicion[position])
         assert row["kind"]
+        assert signal["rank"] == row["rank"]
+        values = [float(signal[name] or "nan") for name in audit.signals.names]
+        np.testing.assert_allclose(values, audit.signals.values[:, position], rtol=1e-5)
     content = json.loads((folder / AUDIT_FILE).read_text())
     assert content["metrics"]["findings"] == 4
     assert content["injected"] == audit.num_injected
-    check_output(folder, graph)
-    with pytest.raises(LassError) as error:
-        check_output(folder, towns(wrong=False))
-    one_line(error, AUDIT_FILE, "another graph")
+    for other in (audit_identity(towns(wrong=False), None, 4, seed=3), {**identity, "seed": 4}):
+        with pytest.raises(LassError) as error, only_audit(folder, other):
+            pass
+        one_line(error, "the output of another audit", "choose another --output")
+    (folder / AUDIT_FILE).unlink()
+    with pytest.raises(LassError) as error, only_audit(folder, identity):
+        pass
+    one_line(error, f"has {FINDINGS_FILE} but no {AUDIT_FILE}")
+
+
+def table_of(file) -> list[dict[str, str]]:
+    header, *lines = file.read_text().splitlines()
+    return [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
 
 
 def test_measures_count_errors_among_the_first():
@@ -225,7 +279,19 @@ def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder
     ]
     write_graph(folder, names, None, None, entity_text=None)
     more = ["--graph", folder, "--encoder", encoder_folder, "--folds", 2, "--minutes", 0.004, "--quiet"]
-    assert run("audit", *more, "--output", tmp_path / "out", "--max", 7, "--json", tmp_path / "audit.json") == 0
+    model = tmp_path / "model"
+    bi_encoder_model().save_pretrained(model)
+    bi_encoder_processor(KnowledgeGraph.from_directory(folder)).save_pretrained(model)
+    written = ["--model", model, "--output", tmp_path / "out", "--json", tmp_path / "audit.json"]
+    assert run("audit", *more, *written, "--max", 7) == 0
+    assert {"model_tail", "model_head"} <= set(content_of(tmp_path / "out" / AUDIT_FILE)["signals"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        AUDIT_FILE,
+        FINDINGS_FILE,
+        f"{FINDINGS_FILE}.metadata.json",
+        "report.html",
+        SIGNALS_FILE,
+    ]
     assert len((tmp_path / "out" / FINDINGS_FILE).read_text().splitlines()) == 8
     assert content_of(tmp_path / "audit.json")["metrics"]["findings"] == 7
     assert run("audit", *more, "--evaluate", "--json", tmp_path / "measured.json") == 0
@@ -241,11 +307,47 @@ def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder
         ([], "--output is not given; expected a folder for the findings, or --evaluate"),
         (["--output", "out", "--folds", 1], "--folds 1; expected 2 or more"),
         (["--output", "out", "--evaluate"], "leave out --output"),
-        (["--output", __file__], "a file; expected a folder"),
+        (["--output", "out", "--errors", "x.tsv"], "--errors are what --evaluate looks for"),
+        (["--output", __file__], "cannot be written (File exists); choose another --output"),
     ],
 )
 def test_bad_arguments_end_in_one_line(arguments, fault, bad_input):
     assert fault in bad_input("audit", "--graph", "countries", *arguments)
+
+
+def test_a_model_of_another_graph_is_refused(model_folder, bad_input):
+    fault = bad_input("audit", "--graph", "countries", "--model", model_folder, "--output", "out")
+    assert "the model is that of another graph" in fault
+
+
+def test_errors_that_others_injected_are_measured(monkeypatch, tmp_path):
+    graph = towns()
+    file = tmp_path / "errors.tsv"
+    file.write_text("\t".join([*WRONG, "similar", *WRONG[:2], "40"]) + "\n")
+    errors = read_errors(file, graph)
+    assert [graph.entities.ids[errors.triplets[0, slot]] for slot in (0, 2)] == ["0", "43"]
+    monkeypatch.setattr("lass_hf.audit.measuring.encode_with_bar", lambda *_, **__: texts_of_towns())
+    audit, metrics, _ = evaluate_audit(graph, errors=errors, vector_choices=SMALL, num_folds=2, quiet=True)
+    assert len(audit.triplets) == len(true_facts(graph).triplets)
+    assert metrics["similar_recall_at_1"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ("", ["empty; expected lines of head, relation, tail and kind (random, similar, adversarial)"]),
+        ("0\t1\t43\n", ["line 1: 3 cells"]),
+        ("0\t1\t43\tsimilar\n0\t1\t99\tsimilar\n", ["line 2: unknown tail '99'", "by ids of the graph"]),
+        ("0\t1\t43\tother\n", ["line 1: unknown kind 'other'"]),
+        (b"\xff", ["cannot be read"]),
+    ],
+)
+def test_a_file_that_holds_no_errors_is_refused(content, parts, tmp_path):
+    file = tmp_path / "errors.tsv"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(LassError) as error:
+        read_errors(file, towns())
+    one_line(error, "errors.tsv", *parts)
 
 
 def test_evaluation_takes_the_union_of_the_splits(encoder_folder):

@@ -11,10 +11,10 @@ from helpers.audits import ENTITIES, RELATIONS, random_facts, without
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lass_hf.audit.comparing import mean_of_others, number_groups, percentiles
 from lass_hf.audit.neighbor_signals import neighbor_signals, simple_adjacency
 from lass_hf.audit.pattern_signals import pattern_signals
 from lass_hf.audit.profile_signals import PRIOR, profile_signals
+from lass_hf.audit.signals import mean_of_others, number_groups, percentiles
 from lass_hf.core.known_triplets import KnownTriplets
 from lass_hf.structure.facts import Facts
 

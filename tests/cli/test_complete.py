@@ -63,6 +63,8 @@ def test_evaluate_prints_a_table_and_writes_the_figures(complete, tmp_path, caps
         (["--output", "out", "--entities", "empty.txt"], "--entities empty.txt: no name in it"),
         (["--output", "out", "--heads_only", "--tails_only"], "not allowed with"),
         (["--output", "out", "--max", "0"], "'0' is not a positive integer"),
+        (["--output", "out", "--rerank_top_k", "5"], "--rerank_top_k and --retriever_weight need --rerank"),
+        (["--output", "out", "--rerank", "nowhere"], "nowhere"),
         (["--output", "out", "--evidence", "rules"], "no evidence in its folder"),
     ],
 )
@@ -73,9 +75,21 @@ def test_bad_input_is_one_line(complete, options, message, tmp_path, monkeypatch
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_model_it_says_that_one_is_needed(graph_folder, tmp_path, bad_input):
-    shown = bad_input("complete", "--graph", str(graph_folder), "--output", str(tmp_path / "out"))
-    assert "no --model: a trained model is needed" in shown
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "out"], "neither --model nor --graph"),
+        (["--graph", "nowhere", "--evaluate"], "--evaluate needs --model"),
+        (["--graph", "nowhere", "--output", "out", "--evidence", "rules"], "--evidence rules needs --model"),
+        (["--graph", "nowhere", "--output", "out", "--minutes", "0"], "minutes=0.0; expected a number above 0"),
+        (["--model", "nowhere", "--output", "out", "--minutes", "3"], "--minutes is for a model that is trained"),
+        (["--graph", "nowhere", "--output", "out"], "nowhere"),
+    ],
+)
+def test_without_a_model_bad_input_is_one_line(options, message, tmp_path, monkeypatch, bad_input):
+    monkeypatch.chdir(tmp_path)
+    assert message in bad_input("complete", *options)
+    assert not (tmp_path / "out" / "suggestions.tsv").exists()
 
 
 def test_an_output_that_is_a_file_is_refused(complete, tmp_path, bad_input):

@@ -37,7 +37,7 @@ def test_a_folder_is_split_in_place_and_its_other_files_stay(folder, capsys):
     assert run("split", folder, *SIZES) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[:2] == [f"{folder}:", f"  {len(TRAIN) - 4} train, 2 validation, 2 test"]
-    assert out[-1] == f"next: lass-hf train --graph {folder} --encoder ..."
+    assert out[-1] == f"next: lass-hf train --graph {folder}"
     assert triplets_in(folder) == before
     assert kept.items() <= contents(folder).items()
     assert contents(folder).keys() - kept.keys() == {"train.tsv", "dev.tsv", "test.tsv"}

@@ -1,5 +1,7 @@
 """Answers to queries: compared with a loop over all candidates, cut, killed and shared."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from helpers.evidence import some_evidence
@@ -8,7 +10,7 @@ from helpers.tiny import make_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lass_hf.completion.answering import MOST_MARGIN, answer_queries, top_of_rows
+from lass_hf.completion.answering import MOST_MARGIN, Reranking, answer_queries, top_of_rows
 from lass_hf.completion.queries import choose_queries, observed_ranges
 from lass_hf.core.errors import LassError, NonFiniteError
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
@@ -85,6 +87,42 @@ def test_no_answer_is_known_and_none_is_outside_of_the_range(graph, asked):
     assert graph.known.contains(found.triplets).any()  # links that are held out of training are answers
     for triplet, slot in zip(found.triplets.tolist(), found.slots.tolist(), strict=True):
         assert triplet[slot] in ranges[slot, triplet[1]]
+
+
+def test_an_entity_is_an_answer_to_its_own_query_only_of_relations_with_such_facts(graph, asked):
+    everything = answer(graph, Table.random(graph), asked, per_query=50)
+    found = answer(graph, Table.random(graph), asked, per_query=50, reflexive={graph.relations.find("eats")})
+    is_dropped = np.equal(*everything.triplets[:, [0, 2]].T) & (
+        everything.triplets[:, 1] != graph.relations.find("eats")
+    )
+    assert is_dropped.any()
+    assert np.array_equal(found.triplets, everything.triplets[~is_dropped])
+    assert np.array_equal(found.log_probabilities, everything.log_probabilities[~is_dropped])
+
+
+@pytest.mark.parametrize(("top_k", "weight"), [(2, 0.0), (5, 0.5), (99, 0.0)])
+def test_a_second_model_reorders_the_best_answers_and_keeps_their_probability_together(graph, asked, top_k, weight):
+    first = Table.random(graph)
+    second = Table(np.random.default_rng(1).normal(size=first.scores.shape))
+    ranges = observed_ranges(Facts.from_graph(graph))
+    everything = answers_by_loop(first.scores, graph, *asked, 10**6, ranges)
+    reranking = Reranking(SimpleNamespace(score=second), top_k, weight)
+    found, expected = answer(graph, first, asked, ranges=ranges, reranking=reranking), []
+    starts = [number for number, row in enumerate(everything) if row[3] == 1]
+    for start, end in zip(starts, [*starts[1:], len(everything)], strict=True):
+        own = everything[start:end]
+        scored = [(float(second.scores[row[0]]) + weight * row[2], row[0]) for row in own[:top_k]]
+        scored.sort(key=lambda one: -one[0])
+        total = np.log(sum(np.exp(row[2]) for row in own[:top_k])) - np.log(sum(np.exp(one) for one, _ in scored))
+        logs = [(one + total, triplet) for one, triplet in scored]
+        logs += [(min(row[2], logs[-1][0]), row[0]) for row in own[top_k:]]
+        for rank, (log, triplet) in enumerate(logs[:3], start=1):
+            margin = log - logs[rank][0] if rank < len(logs) else MOST_MARGIN
+            expected.append((triplet, rank, log, min(margin, MOST_MARGIN)))
+    assert [tuple(one) for one in found.triplets.tolist()] == [row[0] for row in expected]
+    assert found.ranks.tolist() == [row[1] for row in expected]
+    assert found.log_probabilities == pytest.approx([row[2] for row in expected], abs=1e-3)
+    assert found.margins == pytest.approx([row[3] for row in expected], abs=1e-3)
 
 
 def test_a_relation_without_a_range_has_no_answers(graph, asked):

@@ -1,7 +1,9 @@
 """A whole graph completed: the list, its files, and what is refused."""
 
+import errno
 import json
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -14,9 +16,9 @@ from helpers.tiny import TRAIN, integer_graph, one_line
 
 from lass_hf import KnowledgeGraph
 from lass_hf.completion import completer
-from lass_hf.completion.completer import CompletionSettings, GraphCompleter
+from lass_hf.completion.completer import GraphCompleter
 from lass_hf.completion.completing import complete_graph, measure_completion
-from lass_hf.completion.queries import choose_queries
+from lass_hf.completion.queries import CompletionSettings, choose_queries
 from lass_hf.completion.standing import IMPLIED, NEW, REVERSE, STANDINGS
 from lass_hf.core.errors import GraphError, LassError, UnknownNameError
 from lass_hf.structure.facts import Facts
@@ -73,6 +75,24 @@ def test_the_folder_has_a_list_that_is_new_to_the_graph(graph, evidence, tmp_pat
     assert {row["head_text"] for row in rows} <= set(graph.entities.texts)
     scores = np.fmax(*result.completion.suggestions.log_probabilities.T)[result.completion.listed]
     assert [row["score"] for row in rows] == pytest.approx(scores.tolist())
+
+
+def test_the_list_stands_against_all_splits(tmp_path):
+    graph = KnowledgeGraph.from_triplets(TRAIN)
+    complete(graph, some_evidence(graph), tmp_path / "before")
+    first = next(row for row in rows_of(tmp_path / "before") if row["kind"] == "new")
+    turned = first["tail"], first["relation"], first["head"]
+    graph = KnowledgeGraph.from_triplets(TRAIN, validation=[turned])
+    complete(graph, some_evidence(graph), tmp_path / "after")
+    named = [(row["head"], row["relation"], row["tail"]) for row in rows_of(tmp_path / "after")]
+    assert turned[::-1] not in named
+    (row,) = [
+        row
+        for row in rows_of(tmp_path / "after", "implied.tsv")
+        if (row["head"], row["relation"], row["tail"]) == turned[::-1]
+    ]
+    assert row["kind"] == "reverse"
+    assert row["reasons"] == [f"The graph has it the other way round: {' '.join(turned).replace('_', ' ')}."]
 
 
 def test_what_people_decided_about_a_list_is_not_on_the_next_one(graph, evidence, tmp_path):
@@ -134,6 +154,24 @@ def test_a_text_model_alone_completes_too(graph, model, processor, architecture,
     assert len(rows_of(tmp_path)) > 0
 
 
+def test_a_cross_encoder_reorders_the_answers_and_another_one_is_another_run(graph, model, processor, tmp_path):
+    own, chosen = (bi_encoder_model(), bi_encoder_processor(graph)), CompletionSettings(relations=("eats",))
+    answers = {}
+    for name, rerank in (("plain", None), ("reranked", (model, processor))):
+        result = complete_graph(
+            graph, *own, tmp_path / name, evidence="text", settings=chosen, quiet=True, rerank=rerank
+        )
+        answers[name] = {tuple(one) for one in result.answers.triplets.tolist()}, result.answers.triplets
+    assert answers["plain"][0] == answers["reranked"][0]  # ten of at most ten
+    assert not np.array_equal(answers["plain"][1], answers["reranked"][1])
+    with pytest.raises(LassError, match="reranker was None, now "):
+        complete_graph(
+            graph, *own, tmp_path / "plain", evidence="text", settings=chosen, quiet=True, rerank=(model, processor)
+        )
+    with pytest.raises(LassError, match="rerank needs a cross-encoder to rerank with; it is a bi-encoder"):
+        complete_graph(graph, *own, tmp_path, evidence="text", settings=chosen, quiet=True, rerank=own)
+
+
 def test_evidence_with_text_looks_at_the_nearest_texts_of_rare_entities(graph, tmp_path, monkeypatch):
     model, processor = bi_encoder_model(), bi_encoder_processor(graph)
     own, given = some_evidence(graph, model, processor, ("text", "frequency")), []
@@ -191,12 +229,12 @@ def test_a_list_of_unknown_origin_is_refused(graph, evidence, tmp_path):
 
 
 def test_a_kill_at_any_moment_leaves_what_the_next_run_makes_the_same_list_of(graph, evidence, tmp_path, monkeypatch):
-    monkeypatch.setattr(completer.BiEncoder, "candidates_per_chunk", 40)
+    monkeypatch.setattr(completer.BiEncoder, "candidates_per_chunk", 200)
     output = tmp_path / "out"
     output.mkdir()
 
     def run(folder=output):
-        complete(graph, evidence, folder, most=4)
+        complete(graph, evidence, folder, most=4, relations=("eats", "is_a"))
 
     kills = Kills(output, run, tmp_path / "states")
     assert kills.number > 15
@@ -205,6 +243,21 @@ def test_a_kill_at_any_moment_leaves_what_the_next_run_makes_the_same_list_of(gr
         for name in ("suggestions.tsv", "implied.tsv"):
             assert (state / name).read_bytes() == (output / name).read_bytes()
         assert not (state / ".progress").exists()
+
+
+def test_a_full_disk_keeps_the_answers_and_the_next_run_writes_them(graph, evidence, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            complete(graph, evidence, tmp_path)
+    assert not (tmp_path / "suggestions.tsv").exists()
+    assert list((tmp_path / ".progress").glob("*.jsonl"))
+    monkeypatch.setattr(completer.BoundEvidence, "score_candidates", None)  # nothing is left to score
+    complete(graph, evidence, tmp_path)
+    assert len(rows_of(tmp_path)) > 5
 
 
 @pytest.mark.parametrize(
@@ -216,6 +269,8 @@ def test_a_kill_at_any_moment_leaves_what_the_next_run_makes_the_same_list_of(gr
         ({"side": "left"}, "side='left'; expected one of both, heads, tails"),
         ({"per_query": 0}, "per_query=0; expected 1 or more"),
         ({"most": None}, "most=None; expected 1 or more"),
+        ({"rerank_top_k": 0}, "rerank_top_k=0; expected 1 or more"),
+        ({"retriever_weight": -1.0}, "retriever_weight=-1.0; expected 0 or more"),
     ],
 )
 def test_settings_out_of_range_are_refused(choice, message):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers.evidence import some_evidence
+from helpers.rule_sets import make_rules
 from helpers.tiny import make_graph
 
 from lass_hf.completion import reasons as reasons_module
@@ -49,8 +50,8 @@ def test_the_fact_of_the_relation_that_is_most_alike_is_named(graph, bound, monk
     likes = [(min(cosine(head, one), cosine(tail, other)), one, other) for one, _, other in lives_in.tolist()]
     _, one, other = max(likes)
     name = graph.entities.ids
-    start = f"{name[one]} lives in {name[other]} is a fact, and "
-    (sentence,) = (reason for reason in write_reasons(numbers(graph, *SUGGESTED), bound)[1] if " is a fact, " in reason)
+    start = f"It is a fact that {name[one]} lives in {name[other]}, and "
+    (sentence,) = (reason for reason in write_reasons(numbers(graph, *SUGGESTED), bound)[1] if "It is a fact" in reason)
     parts = [
         f"{name[mine]} is like {name[its]} ({cosine(mine, its):.2f})"
         for mine, its in ((head, one), (tail, other))
@@ -100,3 +101,16 @@ def test_reasons_of_a_suggestion_do_not_depend_on_others(graph, bound):
     triplets = numbers(graph, *SUGGESTED)
     together = write_reasons(triplets, bound)
     assert [write_reasons(triplets[one : one + 1], bound)[0] for one in range(3)] == together
+
+
+def test_a_rule_without_counts_is_told_with_its_confidence_and_a_weak_one_behind_it_is_not(graph):
+    is_a = graph.relations.find("is_a")
+    rodent = graph.entities.find("rodent")
+    rules = make_rules(
+        (is_a, (is_a, is_a, -1), -1, -1, 0, 0, 0.9, 0),
+        (is_a, (is_a, -1, -1), graph.entities.find("animal"), rodent, 1, 10, 0.05, 1),
+    )
+    bound = some_evidence(graph, kinds=("rules",), rules=rules).bind(graph)
+    (reasons,) = write_reasons(numbers(graph, SUGGESTED[0]), bound)
+    assert reasons[0] == "mouse is a rodent and rodent is a animal; where that is so, this follows with confidence 0.9."
+    assert not any("10 cases" in sentence for sentence in reasons)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.rule_sets import make_rules
 
 from lass_hf.completion.standing import STANDINGS, Standings
 from lass_hf.core.vocabulary import Vocabulary
@@ -120,12 +121,12 @@ def test_reasons_name_the_facts(standings):
         (100, LIKES, 110): "",
         (198, LIKES, 199): "",
         (30, IS_A, 3): 'e30 is a e12 and e12 is a e3, and "is a" is a hierarchy, in which such steps lead on.',
-        (41, BORDERS, 40): 'e40 borders e41, and 96 % of the facts of "borders" hold in both directions.',
+        (41, BORDERS, 40): 'e40 borders e41, and 96 % of the 23 facts of "borders" hold in both directions.',
         (
             90,
             PART_OF,
             70,
-        ): 'e70 has part e90, and 92 % of the facts of "has part" read backwards are facts of "part of".',
+        ): 'e70 has part e90, and 92 % of the 12 facts of "has part" read backwards are facts of "part of".',
         (70, PART_OF, 90): "The graph has it the other way round: e70 has part e90.",
         (110, CAPITAL, 100): "The graph links the two otherwise: e100 likes e110.",
         (6, IS_A, 5): "The two have the same parent: e6 is a e1 and e5 is a e1.",
@@ -139,3 +140,17 @@ def test_reasons_name_the_facts(standings):
     assert dict(zip(expected, sentences, strict=True)) == expected
     ring = standings.because(np.array([(0, IS_A, 30)]), np.array([STANDINGS.index("conflict")]), entities, relations)
     assert ring == ['It would close a circle, which "is a" does not have: e30 is a e12 and e12 is a e3 and e3 is a e0.']
+
+
+def test_a_rule_that_people_declare_certain_implies_and_is_named():
+    names = [f"e{number}" for number in range(SIZE)]
+    vocabularies = Vocabulary("entities", names, names), Vocabulary("relations", RELATIONS, RELATIONS)
+    declared = (LIKES + len(RELATIONS), (LIKES, -1, -1), -1, -1, 0, 0, 1.0, 0)
+    learned = (CAPITAL, (LIKES, -1, -1), -1, -1, 9, 9, 0.99, 0)
+    standings = Standings(make_facts(), make_rules(learned, declared))
+    asked = np.array([(110, LIKES, 100), (100, CAPITAL, 110), (30, IS_A, 3)])
+    codes = standings.classify(asked)
+    assert [STANDINGS[code] for code in codes.tolist()] == ["implied", "known by another relation", "implied"]
+    declared, _, hierarchy = standings.because(asked, codes, *vocabularies)
+    assert declared == "e100 likes e110, and a rule with confidence 1 says that this follows."
+    assert hierarchy.startswith("e30 is a e12")

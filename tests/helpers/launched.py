@@ -26,6 +26,8 @@ from lass_hf import (
     evaluate_triplet_classification,
 )
 from lass_hf.cli.commands import main
+from lass_hf.completion.completing import complete_graph
+from lass_hf.completion.completion_files import IMPLIED, REPORT, SUGGESTIONS
 from lass_hf.core.architectures import BiEncoder
 from lass_hf.evaluation.reranking import evaluate_reranking
 from lass_hf.evidence.evidence import KINDS
@@ -102,6 +104,18 @@ def evaluated(inputs: Path) -> dict:
     found["evidence"] = evaluate_link_prediction(
         bi_encoder, of_bi_encoder, ring, index_folder=inputs / "index", evidence=evidence, **QUIETLY
     ).ranks.tolist()
+    of_labeled = make_processor(labeled, architecture="bi-encoder")
+    complete_graph(
+        labeled,
+        bi_encoder,
+        of_labeled,
+        inputs / "completed",
+        evidence=some_evidence(labeled, bi_encoder, of_labeled, KINDS),
+        **QUIETLY,
+    )
+    found["completion"] = [
+        (inputs / "completed" / name).read_text(encoding="utf-8") for name in (SUGGESTIONS, IMPLIED, REPORT)
+    ]
     found["one triplet"] = evaluate_link_prediction(
         cross_encoder, of_cross_encoder, ring, limit=1, **QUIETLY
     ).ranks.tolist()

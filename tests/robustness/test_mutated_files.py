@@ -51,6 +51,7 @@ from lass_hf.graphs.importing import ImportedGraph, to_graph_parts
 from lass_hf.hub.card_files import CARD_DATA_FILE, CARD_FILE, add_evaluation, render_shared_card
 from lass_hf.hub.upload import list_shared_files
 from lass_hf.names.source import ReadingOptions
+from lass_hf.runs.run import load_trained_model, train
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
 from lass_hf.scoring.chunk_progress import ChunkProgress
 from lass_hf.scoring.index_building import build_entity_index
@@ -58,7 +59,6 @@ from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.structure.rule_files import read_rules, write_rules
 from lass_hf.training.checkpoints import find_checkpoint
 from lass_hf.training.recipes import parse_training
-from lass_hf.training.run import load_trained_model, train
 from lass_hf.writers.tables import read_judged_triplets
 from lass_hf.writers.writing import write_judged_triplets
 

@@ -25,7 +25,7 @@ from lass_hf.utils.console import first_to_fail
 ROOT = Path(__file__).parents[2]
 EXACT = (
     *("vectors", "cross-encoder", "bi-encoder", "one triplet", "two entities", "relations"),
-    *("evidence", "classification", "reranking", "mined"),
+    *("evidence", "classification", "reranking", "mined", "completion"),
 )
 
 
@@ -321,7 +321,18 @@ def as_file(folder: Path, code: str) -> Path:
 
 @pytest.mark.slow
 def test_a_diverging_process_ends_the_launched_others_with_one_line(tmp_path, graph_folder, encoder_folder):
-    flags = ["--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", tmp_path / "out", "--max_steps", 3]
+    flags = [
+        "--graph",
+        graph_folder,
+        "--architecture",
+        "cross-encoder",
+        "--encoder",
+        encoder_folder,
+        "--output_dir",
+        tmp_path / "out",
+        "--max_steps",
+        3,
+    ]
     batch = ["--per_device_train_batch_size", 2, "--report_to", "none", "--save_strategy", "no", "--quiet"]
     process = launch(as_file(tmp_path, DIVERGING), "train", *flags, *batch)
     assert process.returncode != 0

@@ -83,7 +83,18 @@ def test_a_checkpoint_that_names_no_training_is_refused(tmp_path, graph):
 
 
 def test_the_command_line_refuses_a_used_folder(trained, graph_folder, encoder_folder, capsys):
-    training = ["train", "--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", trained, "--quiet"]
+    training = [
+        "train",
+        "--graph",
+        graph_folder,
+        "--architecture",
+        "cross-encoder",
+        "--encoder",
+        encoder_folder,
+        "--output_dir",
+        trained,
+        "--quiet",
+    ]
     assert main([*map(str, training), "--report_to", "none"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{trained}: checkpoint-4 is of another training" in line

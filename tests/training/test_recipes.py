@@ -12,8 +12,8 @@ from helpers.tiny import ENTITY_TEXT, make_model, make_processor, one_line, writ
 from lass_hf import KnowledgeGraph, LassTrainingArguments
 from lass_hf.core.choices import PRESETS
 from lass_hf.core.errors import LassError
+from lass_hf.runs.run import train
 from lass_hf.training.recipes import TrainArguments, parse_training
-from lass_hf.training.run import train
 
 EVERY_RECIPE = sorted((Path(__file__).parents[2] / "examples" / "recipes").glob("*.yaml"))
 RERANKERS = [path for path in EVERY_RECIPE if path.stem.endswith("_reranker")]  # trained behind another model

@@ -66,7 +66,17 @@ for where, step, argv in json.loads(sys.argv[1]):
 def training(graph_folder, encoder_folder):
     """The arguments of a training with dropout, without --output_dir; in float32, also in a process of its own."""
     return [
-        *("train", "--graph", str(graph_folder), "--encoder", encoder_folder, "--learning_rate", "1e-3"),
+        *(
+            "train",
+            "--graph",
+            str(graph_folder),
+            "--architecture",
+            "cross-encoder",
+            "--encoder",
+            encoder_folder,
+            "--learning_rate",
+            "1e-3",
+        ),
         *("--max_steps", str(STEPS), "--per_device_train_batch_size", "4", "--num_negatives", "2"),
         *("--save_steps", "2", "--report_to", "none", "--bf16", "false", "--quiet"),
     ]

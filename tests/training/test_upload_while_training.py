@@ -218,7 +218,17 @@ def test_hub_that_fails_at_the_end_costs_one_line_and_nothing_that_is_here(
     hub, tmp_path, graph_folder, encoder_folder, capsys
 ):
     arguments = [
-        *("train", "--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", tmp_path / "out"),
+        *(
+            "train",
+            "--graph",
+            graph_folder,
+            "--architecture",
+            "cross-encoder",
+            "--encoder",
+            encoder_folder,
+            "--output_dir",
+            tmp_path / "out",
+        ),
         *("--max_steps", 1, "--per_device_train_batch_size", 4, "--num_negatives", 2, "--save_strategy", "no"),
         *("--report_to", "none", "--quiet", "--push_to_hub", "--hub_model_id", NAME),
     ]
@@ -234,7 +244,17 @@ def test_hub_that_fails_at_the_end_costs_one_line_and_nothing_that_is_here(
 
 
 def test_hub_that_refuses_the_token_ends_the_command_in_one_line(hub, tmp_path, graph_folder, encoder_folder, capsys):
-    arguments = ["train", "--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", tmp_path / "out"]
+    arguments = [
+        "train",
+        "--graph",
+        graph_folder,
+        "--architecture",
+        "cross-encoder",
+        "--encoder",
+        encoder_folder,
+        "--output_dir",
+        tmp_path / "out",
+    ]
     arguments += ["--max_steps", 1, "--report_to", "none", "--push_to_hub", "--hub_model_id", NAME]
     code = main([str(argument) for argument in [*arguments, "--hub_token", "hf_wrong"]])
     assert code == 2

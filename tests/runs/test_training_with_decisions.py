@@ -9,8 +9,8 @@ from helpers.tiny import ENTITY_TEXT, TRAIN, write_graph
 
 from lass_hf import KnowledgeGraph, load_training_graph
 from lass_hf.core.errors import LassError
+from lass_hf.runs.run import train
 from lass_hf.training.recipes import TrainArguments, parse_training
-from lass_hf.training.run import train
 
 ACCEPTED = [("rodent", "lives_in", "garden"), ("mouse", "eats", "milk")]
 REJECTED = [(name, "eats", name) for name in ENTITY_TEXT]  # 10, none in the graph

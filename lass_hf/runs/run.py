@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from transformers import PrinterCallback
 
 from ..core.choices import check
@@ -18,10 +17,7 @@ from ..core.processing_lass import LassProcessor
 from ..evidence.building import build_evidence, find_lack_of_structure
 from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
 from ..evidence.report import describe_evidence, report_evidence
-from ..graphs.decisions import graph_with_decisions, read_decisions
 from ..graphs.import_files import SOURCE_FILE, find_source_record, write_source_record
-from ..graphs.loading import load_graph
-from ..graphs.splitting import parse_size, split_graph
 from ..hub.card_files import update_card
 from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
 from ..scoring.triplet_scorer import TripletScorer
@@ -29,16 +25,15 @@ from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
 from ..utils.result_files import TRAINING_FILE, read_training, write_results
-from .data_collators import KGDataCollator
-from .hard_negatives import mine_hard_negatives
-from .negative_sampling import NegativeSampler
-from .output_folder import only_writer, warn
-from .recipes import TrainArguments, parse_training
-from .run_metadata import collect_run_metadata, describe_run
-from .trainer import LassTrainer
-from .training_args import LassTrainingArguments
+from ..training.data_collators import KGDataCollator
+from ..training.hard_negatives import mine_hard_negatives
+from .training_graph import load_training_graph
+from ..training.output_folder import only_writer, warn
+from ..training.recipes import TrainArguments, parse_training
+from ..training.run_metadata import collect_run_metadata, describe_run
+from ..training.trainer import LassTrainer
+from ..training.training_args import LassTrainingArguments
 
-VALIDATION_SHARE, VALIDATION_LIMIT = 0.05, 2500  # held out where nobody chose; a calibration needs no more
 
 
 @dataclass
@@ -69,7 +64,9 @@ def parse_script(*more: Any, argv: Sequence[str] | None = None) -> tuple[Any, ..
     """
     argv = sys.argv[1:] if argv is None else argv
     arguments, training, *others = parse_training(argv, *more, prog=Path(sys.argv[0]).name)
-    _prepare(arguments, training)
+    if arguments.minutes is not None:
+        raise LassError("--minutes is for lass-hf train and lass-hf complete, which choose settings; leave it out")
+    prepare(arguments, training)
     return arguments, training, *others
 
 
@@ -89,7 +86,7 @@ def train(
     Raises:
         LassError: arguments do not fit; this is so before the training begins.
     """
-    _prepare(arguments, training)
+    prepare(arguments, training)
     graph = graph or load_training_graph(arguments, training.seed)
     if arguments.decisions is not None and not arguments.decided:
         raise LassError("decisions and a graph, which may lack them; expected a graph of load_training_graph")
@@ -117,73 +114,6 @@ def train(
     elif is_main:
         (_output_dir(training) / SOURCE_FILE).unlink(missing_ok=True)  # of the folder's earlier model
     return done
-
-
-def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:
-    """Loads the graph that `arguments.graph` names, adds decisions, and holds out validation and test triplets.
-
-    A graph without validation split gets one, with a corrupted triplet labeled false for each true one: the training
-    fits threshold and calibration on it. The same seed gives the same split. Of the decisions, the same share is held
-    out. A validation split that the graph has stays as it is, and all decisions are trained on: a threshold does not
-    hold that was fitted to triplets which the model learned.
-
-    Args:
-        arguments: `graph`, and `decisions` and the sizes `validation` and `test`, if any; its `decided` and `held_out`
-            become what was decided and held out, for the run metadata.
-        seed: the seed of the split, usually that of the training.
-
-    Returns:
-        The graph.
-
-    Raises:
-        LassError: there is no such graph, it has a split that is to be made, or nothing can be held out. Or the
-            decisions cannot be read, contradict each other, or do not fit the graph.
-    """
-    graph = load_graph(arguments.graph, long_text=arguments.long_text)
-    is_labeled = _has_false(graph["train"])
-    if arguments.decisions is not None:
-        decisions = read_decisions(arguments.decisions, graph)
-        graph, arguments.decided = graph_with_decisions(decisions), decisions.describe()
-    sizes = {name: getattr(arguments, name) for name in ("validation", "test")}
-    for name, size in sizes.items():
-        if size is not None and name in graph:
-            raise GraphError(f"{arguments.graph}: it has a {name} split; leave out --{name}")
-    test, num_triplets = parse_size(sizes["test"] or "0"), len(graph["train"])
-    if chosen := sizes["validation"]:
-        validation = parse_size(chosen)
-    else:
-        validation = 0 if "validation" in graph else min(round(VALIDATION_SHARE * num_triplets), VALIDATION_LIMIT)
-    if not validation and not test:
-        return graph
-    try:
-        split, report = split_graph(graph, validation, test, seed=seed)
-    except GraphError as error:
-        if chosen or test:
-            raise GraphError(f"{arguments.graph}: {error}") from None
-        return graph  # too small a graph, of which nobody asked for a validation split
-    arguments.held_out = {name: len(split[name].positives) for name in report.asked}
-    held_out = " and ".join(f"{len(split[name]):,} for {name}" for name in report.asked)
-    unasked = "" if chosen or not validation else "; --validation 0 holds none out for it"
-    if not arguments.quiet:
-        warn(f"{arguments.graph}: of {num_triplets:,} triplets, {held_out} were held out{unasked}")
-    splits = {name: (part.triplets, part.labels) for name, part in split.splits.items()}
-    if validation and not (is_labeled and _has_false(split["validation"])):
-        splits["validation"] = _with_corrupted(graph, split["validation"], seed)
-    return KnowledgeGraph(graph.entities, graph.relations, splits)
-
-
-def _has_false(split: GraphSplit) -> bool:
-    return split.labels is not None and not split.labels.all()
-
-
-def _with_corrupted(graph: KnowledgeGraph, split: GraphSplit, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Adds a false triplet for each true one, by a random head or tail, not known in the graph; returns labels, too."""
-    known = {"train": (graph.known.triplets(), None)}
-    every = KnowledgeGraph(graph.entities, graph.relations, known)
-    sampler = NegativeSampler(every, num_negatives=1, corruption="head_or_tail", seed=seed)
-    corrupted = sampler.corrupt(split.positives).triplets
-    labels = np.ones(len(split), dtype=np.int8) if split.labels is None else split.labels
-    return np.concatenate([split.triplets, corrupted]), np.append(labels, np.zeros(len(corrupted), dtype=np.int8))
 
 
 def train_and_record(trainer: LassTrainer, evidence: str | None = None) -> TrainingRun:
@@ -221,7 +151,7 @@ def train_and_record(trainer: LassTrainer, evidence: str | None = None) -> Train
         graph, quiet = trainer.train_dataset.graph, bool(training.disable_tqdm)  # type: ignore[union-attr]
         if _is_evidence_wanted(graph, trainer.processing_class.architecture, evidence, quiet):
             trainer.accelerator.wait_for_everyone()  # All read the saved model.
-            metadata["evidence"] = _add_evidence(file.parent, graph, evidence, training.seed, quiet)
+            metadata["evidence"] = add_evidence(file.parent, graph, evidence, training.seed, quiet)
             _write_training(trainer, metadata)
         if training.push_to_hub:
             trainer.push_to_hub()
@@ -247,8 +177,19 @@ def _is_evidence_wanted(graph: KnowledgeGraph, architecture: str, evidence: str 
     return not lack
 
 
-def _add_evidence(folder: Path, graph: KnowledgeGraph, evidence: str | None, seed: int, quiet: bool) -> dict[str, Any]:
-    """Finds, fits and saves the evidence of a saved model; returns its report. All processes must call this."""
+def add_evidence(folder: Path, graph: KnowledgeGraph, evidence: str | None, seed: int, quiet: bool) -> dict[str, Any]:
+    """Finds, fits and saves the evidence of a model that was trained. All processes must call this.
+
+    Args:
+        folder: The folder of the model.
+        graph: The graph that it was trained on, with its splits.
+        evidence: Kinds of evidence, as in `TrainArguments`.
+        seed: Seed of all random numbers.
+        quiet: Whether nothing is shown.
+
+    Returns:
+        The report of the evidence, as run metadata have it.
+    """
     model, processor = load_trained_model(folder, graph)
     kinds = None if evidence is None else evidence.split(",")
     index = folder / INDEX_FOLDER
@@ -261,8 +202,16 @@ def _add_evidence(folder: Path, graph: KnowledgeGraph, evidence: str | None, see
     return report_evidence(found)
 
 
-def _prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
-    """Checks arguments that depend on each other, makes the output folder, and switches output off with `quiet`."""
+def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
+    """Checks arguments that depend on each other, makes the output folder, and switches output off with `quiet`.
+
+    Args:
+        arguments: data and choices.
+        training: the training arguments.
+
+    Raises:
+        LassError: arguments do not fit together, or another training writes into the output folder.
+    """
     check(training, arguments.architecture)
     if training.do_predict or (training.do_eval and training.eval_strategy == "no"):
         raise LassError("do_eval and do_predict change nothing: evaluate the trained model with lass-hf evaluate")

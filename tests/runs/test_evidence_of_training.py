@@ -55,7 +55,7 @@ def test_a_failure_of_the_evidence_leaves_a_whole_model(training, tmp_path, monk
     def fail(*args, **choices):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lass_hf.training.run.build_evidence", fail)
+    monkeypatch.setattr("lass_hf.runs.run.build_evidence", fail)
     assert run("train", *training, *SOME) == 130
     assert content_of(tmp_path / "out" / "training.json")["metrics"]["train_loss"] > 0
     assert not (tmp_path / "out" / "evidence").exists()
@@ -71,7 +71,7 @@ def test_by_default_a_bi_encoder_gets_all_evidence_of_a_graph_with_structure(
         asked.append(kinds)
         raise LassError("enough")
 
-    monkeypatch.setattr("lass_hf.training.run.build_evidence", build)
+    monkeypatch.setattr("lass_hf.runs.run.build_evidence", build)
     monkeypatch.setattr("lass_hf.evidence.building.LEAST_FACTS", len(TRAIN))
     assert run("train", *bi_encoder_training) == 2
     assert asked == [None]  # all that are possible

@@ -1,0 +1,65 @@
+"""The page of an audit: what was judged, what a suspicion means, the first findings with all signals, odd entities."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..writers.pages import render_page
+from .auditing import Audit
+from .findings import UNUSUAL, Findings
+from .signals import SIGNALS
+
+SHOWN = 100  # findings on the page
+SHOWN_ENTITIES = 50  # odd entities of each kind
+
+
+def describe_signals(audit: Audit, findings: Findings, row: int) -> list[dict[str, Any]]:
+    """Describes the signals of a finding.
+
+    Args:
+        audit: The audit.
+        findings: Its findings.
+        row: The position of the finding.
+
+    Returns:
+        For each kind of signals `kind`, `share` (the lowest of the kind: how unusual it is; None if none is known) and
+        `signals`: dicts of `words` (what a low value says), `value` and `share` (both None if unknown).
+    """
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    columns = audit.signals.values[:, findings.positions[row]], findings.shares[:, row]
+    for name, *numbers in zip(audit.signals.names, *columns, strict=True):
+        kind, words = SIGNALS[name]
+        if kind != "context":
+            value, share = (None if np.isnan(one) else float(one) for one in numbers)
+            kinds.setdefault(kind, []).append({"words": words, "value": value, "share": share})
+    return [
+        {
+            "kind": kind,
+            "share": min((one["share"] for one in some if one["share"] is not None), default=None),
+            "signals": some,
+        }
+        for kind, some in kinds.items()
+    ]
+
+
+def render_audit(content: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
+    """Renders the page, which works offline.
+
+    Args:
+        content: What `audit.json` has: `settings` (names and values, shown as they are), `metrics` (counts of triplets,
+            findings and odd entities), `injected` (the number of errors of each kind), `duplicates` and `misfits`.
+        findings: The list, or its beginning: dicts of ids (`head`, `relation`, `tail`), texts (`head_text`, ...),
+            `score` (the suspicion), `kind`, `against`, `better` (both lists of texts) and `signals` (of
+            `describe_signals`). 100 are shown.
+
+    Returns:
+        The page in HTML.
+    """
+    return render_page(
+        "audit.html",
+        **{name: content[name] for name in ("settings", "metrics", "injected")},
+        **{name: content[name][:SHOWN_ENTITIES] for name in ("duplicates", "misfits")},
+        unusual=UNUSUAL,
+        findings=list(findings)[:SHOWN],
+    )
