@@ -115,9 +115,8 @@ def test_code_of_a_page_runs(page, place, encoder_folder, monkeypatch):
         "sentence-transformers/all-MiniLM-L6-v2": encoder_folder,
         "split my_graph --validation 5%": "split my_triplets --validation 5%",
         "--output my_graph": "--output my_import",  # the graph of the pages has splits, and was not imported
-        "my_file.ttl --architecture bi-encoder --normalize": "my_graph --architecture bi-encoder --normalize",
-        "runs/links --graph my_file.ttl": "runs/links --graph my_graph",  # a graph of which something is missing
-        "--num_train_epochs 8": "--max_steps 2",
+        "my_file.ttl --output runs/completion": "my_graph --output runs/completion",  # of which something is missing
+        "my_file.ttl --decisions": "my_graph --decisions",
         "top_k 50": "top_k 5",
         "top_k=50": "top_k=5",
     }

@@ -62,7 +62,8 @@ class ReviewList:
         self.metadata = metadata or FileMetadata(model="unknown")
         if not len(self.table):
             raise LassError(f"{self.file}: it has no triplet, so there is nothing to review")
-        self.triplets = list(zip(*(self.table[name].to_pylist() for name in NAMES), strict=True))
+        heads, relations, tails = (self.table[name].to_pylist() for name in NAMES)
+        self.triplets = list(zip(heads, relations, tails, strict=True))
         self._rows = {triplet: row for row, triplet in reversed(list(enumerate(self.triplets)))}
         if len(self._rows) < len(self):
             row = next(row for row, triplet in enumerate(self.triplets) if self._rows[triplet] != row)

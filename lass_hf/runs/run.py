@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PrinterCallback
 
 from ..core.choices import check
-from ..core.errors import GraphError, LassError
+from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
@@ -21,19 +21,18 @@ from ..graphs.import_files import SOURCE_FILE, find_source_record, write_source_
 from ..hub.card_files import update_card
 from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
 from ..scoring.triplet_scorer import TripletScorer
-from ..utils.console import quieten
-from ..utils.distributed import processes
-from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
-from ..utils.result_files import TRAINING_FILE, read_training, write_results
 from ..training.data_collators import KGDataCollator
 from ..training.hard_negatives import mine_hard_negatives
-from .training_graph import load_training_graph
 from ..training.output_folder import only_writer, warn
 from ..training.recipes import TrainArguments, parse_training
 from ..training.run_metadata import collect_run_metadata, describe_run
 from ..training.trainer import LassTrainer
 from ..training.training_args import LassTrainingArguments
-
+from ..utils.console import quieten
+from ..utils.distributed import processes
+from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
+from ..utils.result_files import TRAINING_FILE, read_training, write_results
+from .training_graph import load_training_graph
 
 
 @dataclass

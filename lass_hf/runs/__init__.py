@@ -1,0 +1,1 @@
+"""Runs: one training from its arguments, with chosen settings and with its evidence."""

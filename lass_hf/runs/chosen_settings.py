@@ -1,0 +1,175 @@
+"""Chooses the settings of a training from the graph, its texts, the encoder and the machine, and says why.
+
+What does not depend on them is what served best on WN18RR, FB15k-237 and UMLS: a bi-encoder with the softmax loss over
+vectors of unit length. Time is estimated from the tokens of sample batches, so the same machine chooses the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..core.configuration_lass import load_encoder_config
+from ..core.encoders import OFFLINE_ENCODER, resolve_encoder
+from ..core.knowledge_graph import KnowledgeGraph
+from ..core.processing_lass import LassProcessor
+from ..training.data_collators import InBatchCollator
+from ..utils.environment import multiplies_bfloat16
+
+DEFAULT_MINUTES = 12.0
+DEFAULT_ENCODER = OFFLINE_ENCODER  # 22.7 M parameters, trained to tell sentences apart
+FIXED: dict[str, Any] = {
+    "architecture": "bi-encoder",
+    "normalize": True,
+    "loss": "softmax",
+    "self_match_weight": 0.02,
+    "neighbor_weight": 0.3,
+    "num_neighbors": 5,
+    "dropout": 0.0,
+    "warmup_steps": 0.05,
+    "weight_decay": 0.01,
+    "logging_steps": 20,
+    "save_steps": 200,
+    "save_total_limit": 1,
+}
+REASONS = {
+    "architecture": "all answers to a query are ranked in milliseconds",
+    "self_match_weight": "the nearest entity, and hardly ever the answer",
+    "num_neighbors": "short texts are followed by names of neighbors",
+    "warmup_steps": "as a share of all steps",
+}
+LEARNING_RATE, ITS_DIM = 3e-4, 384  # of all-MiniLM-L6-v2, and its hidden size; wider encoders learn in smaller steps
+SHOWN = ("architecture", "max_length", "per_device_train_batch_size", "num_train_epochs")
+STEPS = 600  # that fine-tune a small encoder well on graphs of 5,000 to 300,000 triplets
+MOST_EPOCHS = 15.0
+SHORTEST, LONGEST = 24, (128, 64)  # tokens, the bounds of `max_length`; the latter where time is short
+LONG_TEXTS = 0.05  # the share of sequences that may be cut
+BATCH_SIZES = (16, 256)
+TRIPLETS_PER_BATCH_SIZE = 40  # small graphs have small batches, so that an epoch has this many steps
+MOST_NEIGHBORHOOD = 16
+SAMPLE_BATCHES = 8
+# Floating point operations that a training reaches in a second, in all and for each thread: measured with MiniLM.
+FLOPS_OF_GPU = 4e13
+FLOPS_OF_THREAD = {True: 1.4e11, False: 5e10}  # with bfloat16 in hardware, and without
+FLOPS_PER_WEIGHT = 6  # a multiplication and an addition, forward once and backward twice
+
+
+@dataclass(frozen=True)
+class ChosenSettings:
+    """Settings of a training, and what they are chosen from.
+
+    Attributes:
+        values: The arguments of the training, as a recipe has them.
+        reasons: Why an argument has its value; not every one has a reason.
+        tokens_per_epoch: The tokens that one epoch encodes.
+        tokens_per_second: The tokens that this machine trains on in a second, estimated.
+    """
+
+    values: dict[str, Any]
+    reasons: dict[str, str]
+    tokens_per_epoch: float
+    tokens_per_second: float
+
+    def minutes(self, num_epochs: float) -> float:
+        """Returns the minutes that some epochs take on this machine, estimated."""
+        return num_epochs * self.tokens_per_epoch / self.tokens_per_second / 60
+
+    def as_recipe(self, head: str, given: Mapping[str, Any]) -> str:
+        """Returns the settings as a recipe: YAML with the reasons as comments.
+
+        Args:
+            head: The comment of the first line.
+            given: The arguments that a person chose, in place of some of the settings and besides them.
+        """
+        import yaml
+
+        lines = [f"# {head}"]
+        for name, value in {**self.values, **given}.items():
+            line = yaml.safe_dump({name: value}, allow_unicode=True).rstrip("\n")
+            why = "given" if name in given else self.reasons.get(name)
+            lines.append(f"{line}  # {why}" if why else line)
+        return "\n".join(lines) + "\n"
+
+    def describe(self, given: Mapping[str, Any]) -> list[str]:
+        """Returns the lines that say what is trained, why, and how long it takes.
+
+        Args:
+            given: As in `as_recipe`.
+        """
+        values = {**self.values, **given}
+        minutes = max(1, round(self.minutes(values["num_train_epochs"])))
+        about = "" if "max_steps" in given else f": about {minutes} min of training, then rules and vectors"
+        lines = [f"the settings are chosen for this graph and this machine{about}"]
+        for name in SHOWN:
+            lines.append(f"  {name} {values[name]}: {'given' if name in given else self.reasons[name]}")
+        return lines
+
+
+def choose_settings(
+    graph: KnowledgeGraph, encoder: str = DEFAULT_ENCODER, minutes: float = DEFAULT_MINUTES
+) -> ChosenSettings:
+    """Chooses the settings of a training.
+
+    Args:
+        graph: The graph, with the training triplets.
+        encoder: The name or the folder of the encoder.
+        minutes: The longest time that the training should take on this machine.
+
+    Returns:
+        The settings.
+
+    Raises:
+        GraphError: The graph has no training split.
+        ModelError: There is no such encoder.
+    """
+    split = graph["train"]
+    processor = LassProcessor.from_encoder(
+        encoder, graph, architecture=FIXED["architecture"], num_neighbors=FIXED["num_neighbors"]
+    )
+    batch_size = 2 ** round(np.log2(np.clip(len(split) / TRIPLETS_PER_BATCH_SIZE, *BATCH_SIZES)))
+    collator, rng = InBatchCollator(processor, graph), np.random.default_rng(0)
+    batches = [rng.choice(len(split), min(batch_size, len(split)), replace=False) for _ in range(SAMPLE_BATCHES)]
+    lengths = torch.cat([collator(split.select(rows))["attention_mask"].sum(dim=1) for rows in batches]).numpy()
+    num_entities = len(np.unique(split.triplets[:, [0, 2]]))
+    degree = 2 * len(split) / num_entities
+    is_large = num_entities > 10 * batch_size  # in a small graph triplets of a batch meet anyway
+    config = load_encoder_config(resolve_encoder(encoder), {})[0].get_text_config()
+    width, layers = getattr(config, "hidden_size", 768), getattr(config, "num_hidden_layers", 12)
+    speed = _flops() / (FLOPS_PER_WEIGHT * 12 * layers * width**2)  # 12: four matrices of attention, eight of the rest
+
+    of_steps = float(np.clip(STEPS * batch_size / len(split), 1, MOST_EPOCHS))
+    wanted = -(-int(np.quantile(lengths, 1 - LONG_TEXTS, method="higher")) // 8) * 8
+    for longest in LONGEST:
+        max_length = min(max(wanted, SHORTEST), longest, processor.max_length)
+        tokens_per_epoch = np.minimum(lengths, max_length).sum() * len(split) / sum(map(len, batches))
+        of_time = minutes * 60 * speed / tokens_per_epoch
+        if not (is_short := of_time < of_steps):
+            break
+    values = {
+        "encoder": encoder,
+        **FIXED,
+        "max_length": max_length,
+        "learning_rate": float(f"{LEARNING_RATE * (ITS_DIM / width) ** 2:.2g}"),
+        "num_train_epochs": float(f"{max(min(of_steps, of_time), batch_size / len(split)):.2g}"),
+        "neighborhood_size": 2 ** round(np.log2(np.clip(degree, 1, MOST_NEIGHBORHOOD))) if is_large else 1,
+        "per_device_train_batch_size": batch_size,
+    }
+    reasons = {
+        **REASONS,
+        "max_length": f"tokens; {(lengths > max_length).mean():.0%} of the sequences are longer, and are cut",
+        "learning_rate": f"for vectors of {width} dimensions",
+        "num_train_epochs": f"all that {minutes:g} minutes allow; {of_steps:.2g} would be better"
+        if is_short
+        else f"about {STEPS} steps, but at most {MOST_EPOCHS:g} epochs",
+        "neighborhood_size": f"triplets of a batch that lie together; an entity has {degree:.1f} on average",
+        "per_device_train_batch_size": f"positives; there are {len(split):,} training triplets",
+    }
+    return ChosenSettings(values, reasons, tokens_per_epoch, speed)
+
+
+def _flops() -> float:
+    if torch.accelerator.is_available():
+        return FLOPS_OF_GPU
+    return FLOPS_OF_THREAD[multiplies_bfloat16("cpu")] * torch.get_num_threads()

@@ -1,0 +1,94 @@
+"""Settings that are chosen for a graph, its texts, an encoder and a machine."""
+
+import numpy as np
+import pytest
+import yaml
+from helpers.tiny import integer_graph
+
+from lass_hf.core.errors import GraphError, ModelError
+from lass_hf.runs import chosen_settings
+from lass_hf.runs.chosen_settings import DEFAULT_MINUTES, ChosenSettings, choose_settings
+
+
+def random_graph(num_triplets, num_entities=400):
+    rng = np.random.default_rng(num_triplets)
+    heads, tails = rng.integers(num_entities, size=(2, num_triplets))
+    return integer_graph(np.stack([heads, np.zeros_like(heads), tails], axis=1), num_entities, 1)
+
+
+@pytest.fixture
+def flops(monkeypatch):
+    """Sets the operations of the machine in a second."""
+    return lambda count: monkeypatch.setattr(chosen_settings, "_flops", lambda: float(count))
+
+
+def test_a_batch_is_a_fortieth_of_the_training_triplets_between_bounds(encoder_folder):
+    for num_triplets, size in ((30, 16), (1280, 32), (2600, 64), (30_000, 256)):
+        values = choose_settings(random_graph(num_triplets), encoder_folder).values
+        assert values["per_device_train_batch_size"] == size
+
+
+def test_epochs_are_those_of_600_steps_where_time_allows(encoder_folder, flops):
+    flops(1e18)
+    assert choose_settings(random_graph(7680), encoder_folder).values["num_train_epochs"] == 15  # 20 would be 600 steps
+    assert choose_settings(random_graph(30_720), encoder_folder).values["num_train_epochs"] == 5
+
+
+def test_a_slower_machine_trains_shorter_and_says_what_would_be_better(encoder_folder, flops):
+    graph = random_graph(30_720)
+    flops(1e18)
+    whole = choose_settings(graph, encoder_folder)
+    tokens = whole.tokens_per_epoch * 2  # two epochs of five in the time
+    flops(1e18 * tokens / whole.tokens_per_second / (60 * DEFAULT_MINUTES))
+    half = choose_settings(graph, encoder_folder)
+    assert half.values["num_train_epochs"] == 2
+    assert half.minutes(2) == pytest.approx(DEFAULT_MINUTES)
+    assert half.reasons["num_train_epochs"] == "all that 12 minutes allow; 5 would be better"
+    longer = choose_settings(graph, encoder_folder, minutes=24)
+    assert longer.values["num_train_epochs"] == 4
+
+
+def test_one_batch_is_trained_however_short_the_time(encoder_folder, flops):
+    flops(1)
+    values = choose_settings(random_graph(1280), encoder_folder).values
+    assert values["num_train_epochs"] == pytest.approx(32 / 1280)
+
+
+def test_a_wider_encoder_learns_in_smaller_steps(encoder_folder, tmp_path):
+    from transformers import AutoConfig
+
+    width = AutoConfig.from_pretrained(encoder_folder).hidden_size
+    rate = choose_settings(random_graph(100), encoder_folder).values["learning_rate"]
+    assert rate == float(f"{3e-4 * (384 / width) ** 2:.2g}")
+
+
+def test_sequences_are_as_long_as_most_texts_and_shorter_where_time_is(encoder_folder, graph, flops):
+    flops(1e18)
+    assert choose_settings(graph, encoder_folder).values["max_length"] == 24
+    names = ["cat " * 200] * len(graph.entities)
+    long = type(graph)(
+        type(graph.entities)(graph.entities.kind, graph.entities.ids, names),
+        graph.relations,
+        {"train": (graph["train"].triplets, None)},
+    )
+    assert choose_settings(long, encoder_folder).values["max_length"] == 64  # of the tiny encoder's positions
+
+
+def test_a_recipe_has_the_values_the_reasons_and_what_was_given():
+    settings = ChosenSettings({"margin": 7.0, "loss": "softmax"}, {"margin": "of the paper", "loss": "fast"}, 60.0, 2.0)
+    assert settings.minutes(4) == 2
+    recipe = settings.as_recipe("made by hand", {"loss": "mean_bce", "seed": 3})
+    assert yaml.safe_load(recipe) == {"margin": 7.0, "loss": "mean_bce", "seed": 3}
+    assert recipe.splitlines() == [
+        "# made by hand",
+        "margin: 7.0  # of the paper",
+        "loss: mean_bce  # given",
+        "seed: 3  # given",
+    ]
+
+
+def test_it_refuses_what_cannot_be_trained(encoder_folder, graph):
+    with pytest.raises(ModelError, match="nowhere"):
+        choose_settings(graph, "/nowhere/at/all")
+    with pytest.raises(GraphError, match="no split 'train'"):
+        choose_settings(type(graph)(graph.entities, graph.relations, {}), encoder_folder)
