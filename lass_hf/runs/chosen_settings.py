@@ -86,10 +86,10 @@ class ChosenSettings:
         import yaml
 
         lines = [f"# {head}"]
+        why = {**self.reasons, **dict.fromkeys(given, "given")}
         for name, value in {**self.values, **given}.items():
             line = yaml.safe_dump({name: value}, allow_unicode=True).rstrip("\n")
-            why = "given" if name in given else self.reasons.get(name)
-            lines.append(f"{line}  # {why}" if why else line)
+            lines.append(f"{line}  # {why[name]}" if name in why else line)
         return "\n".join(lines) + "\n"
 
     def describe(self, given: Mapping[str, Any]) -> list[str]:
@@ -101,10 +101,9 @@ class ChosenSettings:
         values = {**self.values, **given}
         minutes = max(1, round(self.minutes(values["num_train_epochs"])))
         about = "" if "max_steps" in given else f": about {minutes} min of training, then rules and vectors"
-        lines = [f"the settings are chosen for this graph and this machine{about}"]
-        for name in SHOWN:
-            lines.append(f"  {name} {values[name]}: {'given' if name in given else self.reasons[name]}")
-        return lines
+        why = {**self.reasons, **dict.fromkeys(given, "given")}
+        shown = [f"  {name} {values[name]}: {why[name]}" for name in SHOWN]
+        return [f"the settings are chosen for this graph and this machine{about}", *shown]
 
 
 def choose_settings(
