@@ -104,7 +104,9 @@ def test_a_better_value_is_named_once_if_it_is_more_than_its_share(audit):
     assert 2 * shares[0] > 0.6 > 2 * shares[1]
     for relation, is_first, lines in zip(audit.triplets[:, 1], is_own, named, strict=True):
         assert len(lines) == (relation == 0 and not is_first)  # 0 is too common to be better than 1.
-    assert "a better relation: relation 1 (chance 0.60 if this one is wrong" in next(lines for lines in named if lines)[0]
+    assert (
+        "a better relation: relation 1 (chance 0.60 if this one is wrong" in next(lines for lines in named if lines)[0]
+    )
 
 
 def test_a_killed_audit_goes_on_and_no_training_is_done_twice(audit, tmp_path, monkeypatch):
