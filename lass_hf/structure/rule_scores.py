@@ -211,9 +211,17 @@ class RuleScorer:
                 found.append(paths[members])
                 entities.append(np.pad(way if slot == 2 else way[:, ::-1], ((0, 0), (0, 3 - length))))
         known, asked = triplets[:, 2 - slot], triplets[:, slot]
-        owner, rule, other = self._match_constants(constants, known)
+        # An entity of many links, such as a country, is looked up once for all its triplets.
+        distinct, place = np.unique(known, return_inverse=True)
+        of, rule, other = self._match_constants(constants, distinct)
+        answers = of * self.facts.num_entities + rules.head_constants[rule]
+        order = np.argsort(answers, kind="stable")
+        wanted = place * self.facts.num_entities + asked
+        starts = np.searchsorted(answers[order], wanted)
+        owner, member = expand(starts, np.searchsorted(answers[order], wanted, side="right") - starts)
+        rule, other = rule[order][member], other[order][member]
         # Only b(x, .) can hold by another fact than the triplet itself; of its entities the first was taken.
-        fits = rules.head_constants[rule] == asked[owner]
+        fits = np.ones(len(owner), bool)
         # A self loop is a fact of the inverse relation, too.
         for body, itself in ((head, asked), ((head + shift) % (2 * shift), np.where(known == asked, asked, -1))):
             is_itself = fits & (rules.bodies[rule, 0] == body) & (other == itself[owner])
