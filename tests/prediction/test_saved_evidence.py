@@ -123,7 +123,7 @@ def test_predict_prints_a_column_for_each_kind_only_where_evidence_counts(folder
 
 
 def test_files_of_predictions_have_reasons_and_json_has_shares(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("lass_hf.evidence.bound_evidence.BoundEvidence.reasons", lambda *_: ["eats <- likes", "b"])
+    monkeypatch.setattr("lass_hf.prediction.ranker.rule_reasons", lambda *_: ["eats <- likes", "b"])
     files = ["--json", tmp_path / "p.json", "--output", tmp_path / "p.tsv"]
     question = ["--head", "cat", "--relation", "eats", "--top_k", 2, "--quiet"]
     assert run("predict", "--model", folder, *question, *files) == 0
