@@ -15,6 +15,7 @@ from ..utils.distributed import processes
 from .evidence_set import EvidenceSet, collect_evidence
 from .fusion import QueryGroups
 from .fusion_fitting import FittingSample, choose_candidates
+from .new_entities import ask_again_as_new
 
 FIT_TRIPLETS = 3000  # validation triplets that weights are fitted on, two queries each
 COSTLY_PAIRS = 50_000  # pairs that a cross-encoder scores for the fit
@@ -44,7 +45,7 @@ def sample_for_fitting(
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
 
     Returns:
-        The sample.
+        The sample, some queries of which come again as those of entities that are new.
     """
     facts = Facts.from_graph(graph)
     evidence = collect_evidence(kinds, graph, facts, scorer, rules, vectors, index_folder, quiet)
@@ -74,7 +75,8 @@ def sample_for_fitting(
         for values, corrections, own in parts
     ]
     values, corrections, own = (np.concatenate(arrays) for arrays in zip(*padded, strict=True))
-    return FittingSample(evidence.features, evidence.kinds, values, corrections, own, graph.num_relations)
+    sample = FittingSample(evidence.features, evidence.kinds, values, corrections, own, graph.num_relations)
+    return ask_again_as_new(sample, seed)
 
 
 def _sample_queries(

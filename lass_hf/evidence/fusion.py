@@ -61,9 +61,24 @@ def num_groups(num_relations: int) -> int:
     return int(first_groups(num_relations)[-1]) + 2 * NUM_BINS
 
 
+def is_without_facts(groups: np.ndarray, num_relations: int) -> np.ndarray:
+    """Returns which queries are about an entity without facts.
+
+    Args:
+        groups: Int of shape (q, 5), from `QueryGroups`.
+        num_relations: The number of relations.
+
+    Returns:
+        Bool of shape (q,).
+    """
+    return (groups[:, -1] - first_groups(num_relations)[-1]) % NUM_BINS == 0
+
+
 @dataclass(frozen=True)
 class Fusion:
     """Weights of features. The score of a candidate is the log of its probability among all candidates, but a constant.
+
+    Where there is evidence of the text, queries about an entity without facts have weights of nothing else.
 
     Attributes:
         features: The names of the F features, in the order in which `BoundEvidence` computes them.
@@ -102,4 +117,8 @@ class Fusion:
         Returns:
             Float32 of shape (F, q).
         """
-        return self.weights_of_groups[groups].sum(axis=1, dtype=np.float32).T
+        weights = self.weights_of_groups[groups].sum(axis=1, dtype=np.float32)
+        if "text" in self.kinds:
+            num_relations = (len(self.weights_of_groups) - num_groups(0)) // 2
+            weights[is_without_facts(groups, num_relations)] *= np.array(self.kinds) == "text"
+        return weights.T

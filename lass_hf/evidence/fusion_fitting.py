@@ -1,7 +1,7 @@
 """Fits the weights of a fusion by likelihood: the answer of each query against all candidates, of which it samples."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class FittingSample:
         corrections: Float32 of shape (q, n): the log of the number of candidates that one stands for; -inf for none.
         groups: The groups of the queries, int64 of shape (q, levels).
         num_relations: The number of relations of the graph.
+        again: For each of the last m queries the one that it repeats, int64 of shape (m,). They count in the fit alone.
     """
 
     features: tuple[str, ...]
@@ -36,6 +37,12 @@ class FittingSample:
     corrections: np.ndarray
     groups: np.ndarray
     num_relations: int
+    again: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def num_queries(self) -> int:
+        """The number of queries, those that come again left out."""
+        return len(self.values) - len(self.again)
 
 
 def choose_candidates(
@@ -92,7 +99,8 @@ def fit_fusions(sample: FittingSample, subsets: Sequence[Collection[str]], seed:
     Returns:
         The fusions.
     """
-    is_first_half = np.random.default_rng(seed).permutation(len(sample.values)) % 2 == 0
+    is_first_half = np.random.default_rng(seed).permutation(sample.num_queries) % 2 == 0
+    is_first_half = np.concatenate([is_first_half, is_first_half[sample.again]])
     largest = max(range(len(subsets)), key=lambda number: len(subsets[number]))
     chosen = _fit_subset(sample, subsets[largest], is_first_half, STRENGTHS)
     return [
@@ -127,19 +135,22 @@ def _fit_subset(
                 break
             least, strength, start = loss, tried, (fitted[0] + fitted[1]) / 2
             ranks = [other.ranks(weights) for (_, other), weights in zip(parts, fitted, strict=True)]
-            held_out_mrr = float((1 / np.concatenate(ranks)).mean())
+            is_given = np.arange(len(values)) < sample.num_queries
+            is_given = np.concatenate([is_given[~is_first_half], is_given[is_first_half]])
+            held_out_mrr = float((1 / np.concatenate(ranks)[is_given]).mean())
     weights = likelihood.fit(strength * prior, start)
     weights = weights / np.where(spreads > 0, spreads, 1)
     features, own_kinds = (tuple(given[column] for column in columns) for given in (sample.features, sample.kinds))
     weights = weights.astype(np.float32)
     shares = _shares(weights, sample, columns, own_kinds)
-    return Fusion(features, own_kinds, weights, strength, len(values), held_out_mrr, shares)
+    return Fusion(features, own_kinds, weights, strength, sample.num_queries, held_out_mrr, shares)
 
 
 def _shares(weights: np.ndarray, sample: FittingSample, columns: list[int], kinds: Sequence[str]) -> dict[str, float]:
     """Returns the share of each kind in the variance of scores within queries: its covariance with the score."""
-    present = np.isfinite(sample.corrections)
-    parts = sample.values[:, :, columns] * weights[sample.groups].sum(axis=1)[:, None]
+    given = slice(sample.num_queries)
+    present = np.isfinite(sample.corrections[given])
+    parts = sample.values[given, :, columns] * weights[sample.groups[given]].sum(axis=1)[:, None]
     rows, _ = np.nonzero(present)
     parts = parts[present].astype(np.float64)
     counts = np.bincount(rows, minlength=len(present))

@@ -47,6 +47,8 @@ def test_a_score_is_the_weighted_sum_of_the_features(graph, scorer, evidence, sl
     groups = bound._groups(queries, slot)
     for row in range(len(queries)):
         weights = sum(evidence.fusion.weights_of_groups[group] for group in groups[row])
+        if not (graph["train"].triplets[:, [0, 2]] == queries[row, 2 - slot]).any():  # words alone
+            weights = weights * [kind == "text" for kind in evidence.fusion.kinds]
         expected = sum(
             weights[number] * features[bound._set.features.index(name), row]
             for number, name in enumerate(evidence.fusion.features)

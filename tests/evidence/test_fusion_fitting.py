@@ -1,12 +1,14 @@
 """The fit of a fusion, compared with plain loops and with the optimum that another library finds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
-from lass_hf.evidence.fusion import NUM_BINS, QueryGroups, first_groups, num_groups
+from lass_hf.evidence.fusion import NUM_BINS, QueryGroups, first_groups, is_without_facts, num_groups
 from lass_hf.evidence.fusion_fitting import (
     BASE_STRENGTH,
     BEST_OF_FEATURE,
@@ -16,6 +18,7 @@ from lass_hf.evidence.fusion_fitting import (
     choose_candidates,
     fit_fusions,
 )
+from lass_hf.evidence.new_entities import ask_again_as_new
 from lass_hf.structure.facts import Facts
 
 NUM_RELATIONS = 2
@@ -125,6 +128,40 @@ def test_the_unit_of_a_feature_does_not_matter():
     sample.values[:, :, 1] *= 100
     (after,) = fit_fusions(sample, [("text", "rules")])
     assert after.weights_of_groups * [1, 100] == pytest.approx(before.weights_of_groups, abs=1e-3)
+
+
+def test_some_queries_come_again_with_words_alone():
+    sample = make_sample(queries=400)
+    both = ask_again_as_new(sample, seed=1)
+    assert (len(both.again), len(both.values), both.num_queries) == (40, 440, 400)
+    is_new = is_without_facts(both.groups, NUM_RELATIONS)
+    first = first_groups(NUM_RELATIONS)
+    assert is_new[:400].tolist() == [group in (first[4], first[4] + NUM_BINS) for group in sample.groups[:, 4]]
+    assert is_new[400:].all()
+    assert not both.values[is_new][:, :, 1:].any()
+    before = np.concatenate([sample.values, sample.values[both.again]])
+    assert np.array_equal(both.values[:, :, 0], before[:, :, 0])
+    assert np.array_equal(both.values[~is_new], before[~is_new])
+    sides = both.groups[400:, 1] - first[1]
+    assert np.array_equal(both.groups[400:, 3:], first[3:] + NUM_BINS * sides[:, None])
+    assert np.array_equal(both.groups[400:, :3], sample.groups[both.again, :3])
+    without_text = replace(sample, kinds=("frequency", "rules", "vectors"))
+    assert ask_again_as_new(without_text, seed=1) is without_text
+
+
+def test_the_text_of_a_new_entity_counts_as_much_as_it_tells_alone():
+    """Beside rules, text is worth less than alone; a query without facts has no other evidence."""
+    sample = ask_again_as_new(make_sample(queries=1200), seed=1)
+    (fusion,) = fit_fusions(sample, [("text", "rules", "vectors")])
+    assert fusion.num_fitted == 1200
+    old, new = sample.groups[:1200], sample.groups[1200:]
+    weights = fusion.weights(new)
+    assert not weights[1:].any()
+    rows = slice(1200, None)
+    likelihood = Likelihood(sample.values[rows, :, :1], sample.corrections[rows], np.zeros((len(new), 1), dtype=int))
+    alone = likelihood.fit(np.zeros(1), np.zeros((1, 1)))[0, 0]
+    assert weights[0].mean() == pytest.approx(alone, rel=0.15)
+    assert fusion.weights(old)[:, ~is_without_facts(old, NUM_RELATIONS)].all()
 
 
 def test_groups_of_a_query_are_its_side_relation_known_answers_and_facts():
