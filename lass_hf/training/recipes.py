@@ -18,7 +18,10 @@ from ..core.errors import LassError, first_line
 from ..utils.checked_files import read_yaml
 
 # Arguments that say where a run reads and writes, and not what is trained.
-OF_ONE_RUN = ("graph", "output_dir", "minutes", "quiet", "json", "resume_from_checkpoint", "report_to")
+OF_ONE_RUN = (
+    *("graph", "output_dir", "minutes", "quiet", "json", "resume_from_checkpoint", "report_to"),
+    *("push_to_hub", "hub_token", "hub_model_id", "hub_strategy", "hub_private_repo", "hub_include_graph"),
+)
 SHOWN = 5  # unknown arguments that an error lists
 
 

@@ -31,13 +31,24 @@ def test_train_with_a_graph_alone_keeps_a_recipe_that_trains_the_same(graph_fold
 
 def test_flags_win_over_what_is_chosen(graph_folder, default_encoder, tmp_path):
     out, file = tmp_path / "out", tmp_path / "train.json"
-    flags = ["--num-neighbors=0", "--learning_rate", "1e-3", "--max_steps", 1, "--report_to", "none", "--quiet"]
+    flags = [
+        "--num-neighbors=0",
+        "--learning_rate",
+        "1e-3",
+        "--max_steps",
+        1,
+        "--report_to",
+        "none",
+        "--quiet",
+        "--hub_token",
+        "hf_x",
+    ]
     assert run("train", "--graph", graph_folder, "--output_dir", out, "--json", file, *flags) == 0
     used = content_of(file)["arguments"]
     assert (used["num_neighbors"], used["learning_rate"], used["normalize"]) == (0, 1e-3, True)
     lines = (out / "recipe.yaml").read_text().splitlines()
     assert {"num_neighbors: 0  # given", "learning_rate: 0.001  # given", "normalize: true"} <= set(lines)
-    assert not any(line.startswith(("graph:", "output_dir:", "json:", "quiet:")) for line in lines)
+    assert not any(line.startswith(("hub_token:", "graph:", "output_dir:", "json:", "quiet:")) for line in lines)
 
 
 def test_a_recipe_of_an_earlier_model_does_not_stay(training, tmp_path):
