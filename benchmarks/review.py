@@ -65,7 +65,8 @@ def ask(connection: HTTPConnection, path: str, body: dict[str, Any] | None = Non
 
 def review(port: int, name: str, count: int, seconds: list[float]) -> None:
     """Decides about cards as one person."""
-    connection, cards = HTTPConnection("127.0.0.1", port, timeout=60), []
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    cards: list[dict[str, Any]] = []
     for number in range(count):
         cards = cards or ask(connection, f"/api/cards?reviewer={name}")[0]["cards"]
         card = cards.pop(0)
