@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..completion.completion_files import PROGRESS_FOLDER, only_writer
-from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
-from ..scoring.chunk_progress import differences
+from ..scoring.output_folders import LISTS, PROGRESS_FOLDER, RESULTS, check_own, only_writer
 from ..scoring.step_progress import StepProgress
 from ..utils.atomic_files import write_whole
-from ..utils.checked_files import check_types
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint, scores_fingerprint
-from ..utils.result_files import read_results, write_results
+from ..utils.result_files import write_results
+from ..version import __version__
 from ..writers.judged_triplets import FileMetadata, judged_triplets
 from ..writers.source_ids import SourceIds
 from ..writers.writing import write_judged_triplets
@@ -25,7 +23,8 @@ from .auditing import SHARE, Audit
 from .findings import Findings, find_reasons
 from .report import SHOWN, describe_signals, render_audit
 
-FINDINGS_FILE, SIGNALS_FILE, AUDIT_FILE, REPORT_FILE = "findings.tsv", "signals.tsv", "audit.json", "report.html"
+FINDINGS_FILE, SIGNALS_FILE = LISTS["audit"]
+REPORT_FILE = "report.html"
 LEVELS = (0.5, 0.8, 0.95)  # of suspicion, for which triplets are counted
 UNTRAINED = "untrained texts and structure"  # what stands for the model where there is none
 MOST_ENTITIES = 200  # odd entities of each kind in `audit.json`
@@ -43,22 +42,12 @@ def only_audit(folder: str | Path, identity: Mapping[str, Any]) -> Iterator[Step
         The steps that a killed run of the same audit has finished.
 
     Raises:
-        LassError: Another audit is writing into the folder or has written into it, or it cannot be written.
+        LassError: Another run is writing into the folder or has written into it, or it cannot be written.
     """
-    folder, identity = Path(folder), json.loads(json.dumps(identity))
-    with only_writer(folder, "audit"):
-        file, progress = folder / AUDIT_FILE, folder / PROGRESS_FOLDER
-        if file.exists():
-            before = read_results(file)
-            check_types(file, before, {"identity": dict}, f"the results of an audit; delete {folder}")
-            if details := differences(before["identity"], identity):
-                raise LassError(
-                    f"{folder}: the output of another audit ({details}); choose another --output, or delete that one"
-                )
-        elif (folder / FINDINGS_FILE).exists() and not progress.exists():  # A kill between the files leaves it.
-            raise LassError(
-                f"{folder}: has {FINDINGS_FILE} but no {AUDIT_FILE}; choose another --output, or delete that one"
-            )
+    identity = json.loads(json.dumps(identity))
+    with only_writer(folder):
+        check_own(folder, "audit", identity)
+        progress = Path(folder, PROGRESS_FOLDER)
         yield StepProgress(progress, {name: value for name, value in identity.items() if name != "most"}, "audit")
 
 
@@ -74,7 +63,13 @@ def audit_identity(
         **choices: The arguments of `audit_graph`, as JSON values.
     """
     of_graph = {"graph": graph_fingerprint(graph), "texts": graph_texts_fingerprint(graph)}
-    return {**of_graph, "model": None if model is None else scores_fingerprint(model), **choices, "most": most}
+    return {
+        "version": __version__,
+        **of_graph,
+        "model": None if model is None else scores_fingerprint(model),
+        **choices,
+        "most": most,
+    }
 
 
 def write_audit(
@@ -90,8 +85,8 @@ def write_audit(
 ) -> None:
     """Writes the findings, their signals, the page and the audit into a folder, each file whole or not at all.
 
-    `score` is the suspicion, from 0 to 1, and `rank` 1 is the most suspicious triplet; `probability` is that of being
-    true, 1 - `score`, as in all files of judged triplets. `kind` names the kinds of signals.
+    `rank` 1 is the most suspicious triplet. `score` and `probability` are those of being true, 1 - suspicion, as in all
+    files of judged triplets. `kind` names the kinds of signals.
 
     Args:
         folder: The folder.
@@ -113,14 +108,14 @@ def write_audit(
         columns[f"{name}_text"] = [vocabulary.texts[one] for one in triplets[:, slot].tolist()]
     rows = judged_triplets(
         **columns,
-        score=suspicion.astype(np.float32),
+        score=(1 - suspicion).astype(np.float32),
         probability=np.clip(1 - suspicion, 0, 1),
         rank=np.arange(1, len(suspicion) + 1),
         known=np.ones(len(suspicion), bool),
         kind=findings.kinds,
         reasons=[[*against, *better] for against, better in zip(findings.against, findings.better, strict=True)],
     )
-    settings = {"score": "suspicion, from 0 to 1", "assumed_share_of_errors": SHARE, **settings}
+    settings = {"score": "1 - suspicion", "assumed_share_of_errors": SHARE, **settings}
     metadata = FileMetadata(model or UNTRAINED, graph_name, graph_digest=digest, settings=settings)
     write_judged_triplets(rows, folder / FINDINGS_FILE, metadata, source=source)
     content: dict[str, Any] = {
@@ -128,7 +123,7 @@ def write_audit(
             "triplets": len(audit.triplets),
             "findings": len(rows),
             **{f"suspicion_of_{level:.2f}_or_more": int((audit.suspicion >= level).sum()) for level in LEVELS},
-            "duplicates": len(audit.entities.duplicates),
+            **({"duplicates": len(audit.entities.duplicates)} if audit.entities.are_compared else {}),
             "misfits": len(audit.entities.misfits),
         },
         "settings": {"graph": graph_name, "model": model, **settings},
@@ -147,7 +142,7 @@ def write_audit(
     write_whole(folder / SIGNALS_FILE, _signals_table(audit, findings))
     write_whole(folder / REPORT_FILE, render_audit(content, shown))
     write_results(
-        folder / AUDIT_FILE,
+        folder / RESULTS["audit"],
         **content,
         task="audit",
         graph=graph_name,

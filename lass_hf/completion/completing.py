@@ -14,11 +14,12 @@ from ..evidence.bound_evidence import BoundEvidence
 from ..evidence.choosing import EvidenceChoice
 from ..prediction.text_reasons import text_reasons
 from ..scoring.chunk_progress import ChunkProgress
+from ..scoring.output_folders import PROGRESS_FOLDER
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint
 from ..writers.judged_triplets import FileMetadata, judged_triplets
 from .completer import CompletionResult, GraphCompleter
-from .completion_files import PROGRESS_FOLDER, only_completion, write_completion
+from .completion_files import only_completion, write_completion
 from .measuring import evaluate_completion
 from .queries import CompletionSettings
 from .reasons import write_reasons

@@ -20,10 +20,11 @@ from ..evidence.report import describe_evidence, report_evidence
 from ..graphs.import_files import SOURCE_FILE, find_source_record, write_source_record
 from ..hub.card_files import update_card
 from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
+from ..scoring.output_folders import only_writer
 from ..scoring.triplet_scorer import TripletScorer
 from ..training.data_collators import KGDataCollator
 from ..training.hard_negatives import mine_hard_negatives
-from ..training.output_folder import only_writer, warn
+from ..training.output_folder import warn
 from ..training.recipes import TrainArguments, parse_training
 from ..training.run_metadata import collect_run_metadata, describe_run
 from ..training.trainer import LassTrainer
@@ -138,7 +139,7 @@ def train_and_record(trainer: LassTrainer, evidence: str | None = None) -> Train
         raise LassError("the trainer has no run metadata: make it with run_metadata=collect_run_metadata(...)")
     if training.disable_tqdm:
         trainer.remove_callback(PrinterCallback)
-    with only_writer(file.parent):
+    with only_writer(file.parent, "--output_dir"):
         trainer.train()
         if trainer.is_world_process_zero():  # They are of the folder's earlier model.
             file.unlink(missing_ok=True)
@@ -222,7 +223,7 @@ def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
         raise LassError("hub_include_graph changes nothing without a push; give --push_to_hub, too")
     if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
         raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
-    with only_writer(_output_dir(training)):
+    with only_writer(_output_dir(training), "--output_dir"):
         pass  # The training locks the folder again. Who cannot have it hears so before the work.
     if arguments.quiet:
         quieten()

@@ -1,13 +1,11 @@
-"""The output folder of a training: one training writes into it at a time, and its checkpoints are of one training.
+"""The output folder of a training: its checkpoints are of one training.
 
 What a training is goes into each of its checkpoints, as the state of a callback in `trainer_state.json`.
 """
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,12 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
-from ..utils.atomic_files import lock_file
 from ..utils.checked_files import read_json
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint, graph_texts_fingerprint, starting_weights_fingerprint
 from .checkpoints import checkpoints_in, is_whole_state
 from .run_metadata import COMMAND_LINE_ONLY
 
-LOCK_FILE = ".training.lock"
 # What may change when a training is resumed: its length, the precision, which follows from the machine, and what saves
 # memory, which an error about memory asks for.
 CHANGEABLE = (
@@ -40,36 +36,6 @@ DIGESTS = {
     "triplets_digest": "was on other training triplets",
     "weights_digest": "began with other weights",
 }
-
-
-_held: ContextVar[tuple[Path, ...]] = ContextVar("held", default=())  # the output folders that this thread writes
-
-
-@contextmanager
-def only_writer(folder: str | Path) -> Iterator[None]:
-    """Keeps other trainings out of an output folder, which is made if there is none.
-
-    The first process of a training locks the folder for all of them; it may do so again meanwhile.
-
-    Raises:
-        LassError: another training is writing into the folder, or it cannot be written.
-    """
-    folder = Path(folder)
-    if not processes().is_main_process or folder.absolute() in _held.get():
-        yield
-        return
-    with ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            alone = stack.enter_context(lock_file(folder / LOCK_FILE))
-        except OSError as error:
-            raise LassError(f"{folder}: cannot be written ({error.strerror}); choose another --output_dir") from error
-        if not alone:
-            raise LassError(
-                f"{folder}: another training is writing there; wait until it has ended, or choose another --output_dir"
-            )
-        stack.callback(_held.reset, _held.set((*_held.get(), folder.absolute())))
-        yield
 
 
 class TrainingIdentity(TrainerCallback, ExportableState):

@@ -14,13 +14,14 @@ from transformers.trainer_utils import EvalLoopOutput, HPSearchBackend
 from ..core.errors import LassError, NonFiniteError, first_line
 from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import LassProcessor
+from ..scoring.output_folders import only_writer
 from ..utils.eager_attention import eager_attention
 from ..utils.memory import is_out_of_memory
 from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
 from .checkpoints import check_adapter, find_checkpoint
 from .data_collators import warn_of_indistinct_names
 from .objectives import OBJECTIVES, Objective
-from .output_folder import TrainingIdentity, identify, only_writer, warn
+from .output_folder import TrainingIdentity, identify, warn
 from .run_metadata import describe_run
 from .samplers import NeighborhoodSampler, SharedBatches
 from .split_evaluation import check_metric, evaluate_split
@@ -153,7 +154,7 @@ class LassTrainer(FilesTrainer):
             raise LassError('train() needs a training split: LassTrainer(..., train_dataset=graph["train"])')
         folder, name = self._get_output_dir(trial), resume_from_checkpoint
         name = self.args.resume_from_checkpoint if name is None else name
-        with only_writer(str(self.args.output_dir)):
+        with only_writer(str(self.args.output_dir), "--output_dir"):
             self._checkpoint = find_checkpoint(name, folder) if name else None
             if name and self._checkpoint is None:
                 warn(f"{folder} has no whole checkpoint; training from the start")

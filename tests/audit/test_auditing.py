@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from helpers.audits import random_facts, unit_vectors
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import content_of, run
@@ -15,27 +16,29 @@ from lass_hf import KnowledgeGraph
 from lass_hf.audit import suspicion as suspicion_module
 from lass_hf.audit.answer_ranks import AnswerRanks
 from lass_hf.audit.audit_files import (
-    AUDIT_FILE,
     FINDINGS_FILE,
     SIGNALS_FILE,
     audit_identity,
     only_audit,
     write_audit,
 )
-from lass_hf.audit.auditing import Audit, audit_graph, true_facts
+from lass_hf.audit.auditing import audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
 from lass_hf.audit.findings import find_better, find_reasons
-from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion, read_errors
+from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion, read_errors, with_errors
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.signals import SIGNALS, Signals
 from lass_hf.audit.suspicion import fit_suspicion
 from lass_hf.audit.vector_signals import rank_by_vectors, ranks_out_of_fold, vector_signals
+from lass_hf.completion.completion_files import only_completion
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.core.known_triplets import KnownTriplets
+from lass_hf.scoring.output_folders import RESULTS
 from lass_hf.scoring.step_progress import StepProgress
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.vector_training import VectorChoices, train_structural_vectors
 
+AUDIT_FILE = RESULTS["audit"]
 TOWNS, COUNTRIES = range(40), range(40, 44)
 SMALL = VectorChoices(dim=8, num_epochs=3)
 WRONG = ("0", "1", "43")  # of town 0, which is in country 40
@@ -190,7 +193,7 @@ def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, t
     assert len({(row["head"], row["relation"], row["tail"]) for row in rows}) == 4
     signals = table_of(folder / SIGNALS_FILE)
     for row, signal, position in zip(rows, signals, audit.order(), strict=False):
-        assert float(row["score"]) == pytest.approx(audit.suspicion[position], abs=1e-6)
+        assert float(row["score"]) == pytest.approx(1 - audit.suspicion[position], abs=1e-6)
         assert float(row["probability"]) == pytest.approx(1 - audit.suspicion[position])
         assert row["kind"]
         assert signal["rank"] == row["rank"]
@@ -207,6 +210,9 @@ def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, t
     with pytest.raises(LassError) as error, only_audit(folder, identity):
         pass
     one_line(error, f"has {FINDINGS_FILE} but no {AUDIT_FILE}")
+    with pytest.raises(LassError) as error, only_completion(folder, {}):
+        pass
+    one_line(error, f"has {FINDINGS_FILE}, the output of another command", "choose another --output")
 
 
 def table_of(file) -> list[dict[str, str]]:
@@ -307,6 +313,7 @@ def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder
         ([], "--output is not given; expected a folder for the findings, or --evaluate"),
         (["--output", "out", "--folds", 1], "--folds 1; expected 2 or more"),
         (["--output", "out", "--evaluate"], "leave out --output"),
+        (["--evaluate", "--max", 7], "leave out --max"),
         (["--output", "out", "--errors", "x.tsv"], "--errors are what --evaluate looks for"),
         (["--output", __file__], "cannot be written (File exists); choose another --output"),
     ],
@@ -335,11 +342,11 @@ def test_errors_that_others_injected_are_measured(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        ("", ["empty; expected lines of head, relation, tail and kind (random, similar, adversarial)"]),
+        ("", ["the file is empty"]),
         ("0\t1\t43\n", ["line 1: 3 cells"]),
         ("0\t1\t43\tsimilar\n0\t1\t99\tsimilar\n", ["line 2: unknown tail '99'", "by ids of the graph"]),
         ("0\t1\t43\tother\n", ["line 1: unknown kind 'other'"]),
-        (b"\xff", ["cannot be read"]),
+        (b"\xff", ["UTF-8"]),
     ],
 )
 def test_a_file_that_holds_no_errors_is_refused(content, parts, tmp_path):
@@ -350,11 +357,51 @@ def test_a_file_that_holds_no_errors_is_refused(content, parts, tmp_path):
     one_line(error, "errors.tsv", *parts)
 
 
-def test_evaluation_takes_the_union_of_the_splits(encoder_folder):
+def test_evaluation_takes_all_splits_and_a_model_counts_by_those_outside_of_train(encoder_folder, monkeypatch):
     facts = random_facts(4, 120)
     names = [tuple(map(str, one)) for one in facts.triplets.tolist()]
-    graph = integer_graph(names[:80], 14, 3, validation=names[80:90], test=names[90:])
-    audit, metrics, _ = evaluate_audit(graph, encoder=encoder_folder, vector_choices=SMALL, num_folds=2, quiet=True)
+    graph = integer_graph(names[:60], 14, 3, validation=names[60:80], test=names[80:])
+    options = {"encoder": encoder_folder, "vector_choices": SMALL, "num_folds": 2, "quiet": True}
+    monkeypatch.setattr("lass_hf.audit.auditing.LEAST_HELD_OUT", 30)
+    fits = []
+
+    def fit(features, is_error, is_fitted, *more):
+        fits.append((features.shape[1], is_fitted))
+        return fit_suspicion(features, is_error, is_fitted, *more)
+
+    monkeypatch.setattr("lass_hf.audit.auditing.fit_suspicion", fit)
+    audit, metrics, _ = evaluate_audit(graph, **options)
     assert len(audit.triplets) > len(facts.triplets)
     assert 0 <= metrics["auc"] <= 1
-    assert isinstance(audit, Audit)
+    model = {"model": bi_encoder_model(), "processor": bi_encoder_processor(graph)}
+    evaluate_audit(graph, **model, **options)
+    (without, every), (with_model, held_out) = fits
+    assert every.all()
+    assert with_model > without
+    assert 40 <= held_out.sum() < len(held_out) - 60
+
+
+def test_errors_of_another_split_join_the_training_triplets():
+    graph = integer_graph([("0", "0", "1"), ("1", "0", "2")], 5, 1, validation=[("2", "0", "3"), ("3", "0", "4")])
+    noisy = with_errors(graph, np.array([[3, 0, 4], [4, 0, 0]]))
+    assert noisy["train"].triplets.tolist() == [[0, 0, 1], [1, 0, 2], [3, 0, 4], [4, 0, 0]]
+    assert noisy["validation"].triplets.tolist() == [[2, 0, 3]]
+
+
+def test_a_text_model_judges_a_triplet_without_the_names_of_its_neighbors(monkeypatch):
+    graph = towns()
+    processor = bi_encoder_processor(graph, num_neighbors=2)
+    stores = []
+
+    def signals(scorer, *_):
+        stores.append(scorer.store)
+        return {}
+
+    monkeypatch.setattr("lass_hf.audit.auditing.model_signals", signals)
+    more = {"texts": texts_of_towns(), "vector_choices": SMALL, "num_folds": 2, "quiet": True}
+    audit_graph(graph, bi_encoder_model(), processor, **more)
+    plain = bi_encoder_processor(graph).token_store(graph)
+    rows = graph["train"].triplets[:5]
+    assert not torch.equal(processor.token_store(graph).assemble(rows)["input_ids"], plain.assemble(rows)["input_ids"])
+    for name, values in plain.assemble(rows).items():
+        assert torch.equal(stores[0].assemble(rows)[name], values)

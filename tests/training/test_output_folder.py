@@ -14,7 +14,7 @@ from lass_hf import LassForKGCompletion, LassTrainer, TrainArguments, collect_ru
 from lass_hf.cli.commands import main
 from lass_hf.core.errors import LassError
 from lass_hf.hub.card_files import read_card_data
-from lass_hf.training.output_folder import LOCK_FILE, only_writer
+from lass_hf.scoring.output_folders import LOCK_FILE, only_writer
 from lass_hf.utils.atomic_files import lock_file
 from lass_hf.utils.result_files import read_results
 
@@ -218,10 +218,10 @@ def test_a_second_training_is_refused_while_one_writes(tmp_path, graph, graph_fo
     with lock_file(tmp_path / "out" / LOCK_FILE):
         with pytest.raises(LassError) as error:
             trainer_of(tmp_path / "out", graph).train()
-        one_line(error, f"{tmp_path / 'out'}: another training is writing there", "choose another --output_dir")
+        one_line(error, f"{tmp_path / 'out'}: another run is writing there", "choose another --output_dir")
         training = ["train", "--graph", graph_folder, "--encoder", "nowhere", "--output_dir", tmp_path / "out"]
         assert main([*map(str, training), "--quiet", "--report_to", "none"]) == 2
-        assert "another training is writing there" in capsys.readouterr().err  # before the encoder is loaded
+        assert "another run is writing there" in capsys.readouterr().err  # before the encoder is loaded
         assert os.listdir(tmp_path / "out") == [LOCK_FILE]
     trainer_of(tmp_path / "out", graph).train()
     assert os.listdir(tmp_path / "out") == []
@@ -275,6 +275,6 @@ def test_of_many_that_ask_one_has_the_lock(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(LassError) as error, only_writer(tmp_path / "file"):
+    with pytest.raises(LassError) as error, only_writer(tmp_path / "file", "--output_dir"):
         pass
     one_line(error, f"{tmp_path / 'file'}: cannot be written", "choose another --output_dir")

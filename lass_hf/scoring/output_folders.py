@@ -1,0 +1,81 @@
+"""Output folders: one run writes into a folder at a time, and a list that is there is of one piece of work."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import LassError
+from ..utils.atomic_files import lock_file
+from ..utils.checked_files import check_types
+from ..utils.distributed import processes
+from ..utils.result_files import read_results
+from .chunk_progress import differences
+
+LOCK_FILE = ".lass-hf.lock"
+PROGRESS_FOLDER = ".progress"
+RESULTS = {"completion": "completion.json", "audit": "audit.json"}  # the file that is written last, by the work
+LISTS = {"completion": ("suggestions.tsv", "implied.tsv"), "audit": ("findings.tsv", "signals.tsv")}
+
+_held: ContextVar[tuple[Path, ...]] = ContextVar("held", default=())  # the folders that this thread writes into
+
+
+@contextmanager
+def only_writer(folder: str | Path, option: str = "--output") -> Iterator[None]:
+    """Keeps other runs out of an output folder, which is made if there is none.
+
+    The first process of a run locks the folder for all of them; it may do so again meanwhile.
+
+    Args:
+        folder: The folder.
+        option: The option that names it.
+
+    Raises:
+        LassError: Another run is writing into the folder, or it cannot be written.
+    """
+    folder = Path(folder)
+    if not processes().is_main_process or folder.absolute() in _held.get():
+        yield
+        return
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            alone = stack.enter_context(lock_file(folder / LOCK_FILE))
+        except OSError as error:
+            raise LassError(f"{folder}: cannot be written ({error.strerror}); choose another {option}") from error
+        if not alone:
+            raise LassError(
+                f"{folder}: another run is writing there; wait until it has ended, or choose another {option}"
+            )
+        stack.callback(_held.reset, _held.set((*_held.get(), folder.absolute())))
+        yield
+
+
+def check_own(folder: str | Path, work: str, identity: Mapping[str, Any]) -> None:
+    """Checks that a folder has nothing of other work.
+
+    Args:
+        folder: The folder.
+        work: What the work is called, of `RESULTS`.
+        identity: Everything that its list depends on, as JSON values.
+
+    Raises:
+        LassError: The folder has the results of other work, or files of which no results tell what they are of.
+    """
+    folder, file = Path(folder), Path(folder, RESULTS[work])
+    for other in RESULTS.keys() - {work}:
+        for name in (RESULTS[other], *LISTS[other]):
+            if (folder / name).exists():
+                raise LassError(f"{folder}: has {name}, the output of another command; choose another --output")
+    if file.exists():
+        before = read_results(file)
+        check_types(file, before, {"identity": dict}, f"the results of the {work}; delete {folder}")
+        if details := differences(before["identity"], identity):
+            raise LassError(
+                f"{folder}: the output of another {work} ({details}); choose another --output, or delete that one"
+            )
+        return
+    lists = [name for name in LISTS[work] if (folder / name).exists()]
+    if lists and not (folder / PROGRESS_FOLDER).exists():  # A kill while files were written leaves the progress.
+        raise LassError(f"{folder}: has {lists[0]} but no {file.name}; choose another --output, or delete that one")
