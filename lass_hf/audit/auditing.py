@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -106,9 +106,10 @@ def audit_graph(
 
     Args:
         graph: The graph.
-        model: A text model trained on the graph, for one epoch at best: what it learned by heart is no evidence. Its
-            signals count in the fit if the graph has 200 triplets or more outside of train; the true triplets of the
-            fit are these, then. None for untrained texts and structure alone.
+        model: A text model trained on the graph, for one epoch at best: what it learned by heart is no evidence. It
+            never reads the answer among names of neighbors: a bi-encoder reads none. Its signals count in the fit if
+            the graph has 200 triplets or more outside of train; the true triplets of the fit are these, then. None for
+            untrained texts and structure alone.
         processor: Its processor.
         encoder: Name or folder of the encoder whose vectors of texts, untrained, are compared.
         texts: Vectors of texts instead, float32 of shape (E, k), of length 1.
@@ -130,7 +131,7 @@ def audit_graph(
     _check(graph, model, processor, num_folds)
     facts, watch, progress = true_facts(graph), Stopwatch(), progress or StepProgress()
     limit = None if minutes is None else minutes / (num_folds + 2)
-    choices = vector_choices or VectorChoices(dim=DIM, minutes=limit)
+    choices = choose_vectors(vector_choices, limit)
     with watch.time("texts"):
         if texts is None:
             texts = progress.run("texts", lambda: {"texts": encode_with_bar(graph, encoder, quiet, dtype)})["texts"]
@@ -160,7 +161,7 @@ def audit_graph(
     if model is not None and processor is not None:
         with watch.time("model"):
             occurs = np.bincount(joined.triplets[:, ::2].reshape(-1), minlength=joined.num_entities) > 0
-            scorer = TripletScorer(model, processor.token_store(graph), dtype)
+            scorer = _make_scorer(model, processor, graph, dtype)
             signals |= progress.run("model", lambda: model_signals(scorer, known, occurs))
         unseen = is_own & ~graph.known_in_train.contains(joined.triplets)
         if unseen.sum() >= LEAST_HELD_OUT:
@@ -198,6 +199,21 @@ def _check(
         raise LassError("model and processor belong together; only one of them is given")
     if processor is not None:
         check_model_is_of(processor, graph)
+
+
+def choose_vectors(choices: VectorChoices | None, minutes: float | None) -> VectorChoices:
+    """Returns how structural vectors are trained: as is given or usual, for so many minutes at most."""
+    choices = choices or VectorChoices(dim=DIM)
+    return choices if minutes is None else replace(choices, minutes=minutes)
+
+
+def _make_scorer(
+    model: LassForKGCompletion, processor: LassProcessor, graph: KnowledgeGraph, dtype: str
+) -> TripletScorer:
+    store = processor.token_store(graph)
+    if model.architecture.encodes_entities:  # Among the neighbors that a text names would be the answer.
+        store = replace(store, neighbors=None)
+    return TripletScorer(model, store, dtype)
 
 
 def _inject(

@@ -26,6 +26,7 @@ class EntityFindings:
         common: Float32 of shape (d,): their common neighbors as a share of all neighbors of both.
         misfits: Int64 of shape (m,): entities whose text fits none of their triplets, the worst first.
         fits: Float32 of shape (m,): the mean share of the relation's triplets whose texts fit worse.
+        are_compared: Whether duplicates were searched for.
     """
 
     duplicates: np.ndarray
@@ -33,6 +34,7 @@ class EntityFindings:
     common: np.ndarray
     misfits: np.ndarray
     fits: np.ndarray
+    are_compared: bool = True
 
 
 def find_odd_entities(facts: Facts, texts: np.ndarray, adjacency: csr_array, signals: Signals) -> EntityFindings:
@@ -40,16 +42,15 @@ def find_odd_entities(facts: Facts, texts: np.ndarray, adjacency: csr_array, sig
 
     Args:
         facts: The facts.
-        texts: Float32 of shape (E, k), of length 1. In graphs of more than 100,000 entities no near-duplicates are
+        texts: Float32 of shape (E, k), of length 1. In graphs of more than 100,000 entities no duplicates are
             searched for.
         adjacency: The neighbors, as `simple_adjacency` returns them.
         signals: The signals of the facts.
     """
     degrees = np.diff(adjacency.indptr)
     occurring = np.flatnonzero(degrees)
-    pairs = np.empty((0, 2), np.int64)
-    if len(occurring) <= MOST_COMPARED:
-        pairs = _nearest_pairs(texts, occurring)
+    are_compared = len(occurring) <= MOST_COMPARED
+    pairs = _nearest_pairs(texts, occurring) if are_compared else np.empty((0, 2), np.int64)
     cosines = np.einsum("nk,nk->n", texts[pairs[:, 0]], texts[pairs[:, 1]])
     one, other = pairs.T
     both = np.asarray((adjacency[one] * adjacency[other]).sum(axis=1), np.float32)
@@ -59,7 +60,7 @@ def find_odd_entities(facts: Facts, texts: np.ndarray, adjacency: csr_array, sig
     kept = np.flatnonzero((cosines >= SAME_TEXT) | ((cosines >= NEAR_TEXT) & (common >= NEAR_NEIGHBORS)))
     kept = kept[np.argsort(-(cosines + common)[kept], kind="stable")]
     misfits, fits = _misfits(facts, signals)
-    return EntityFindings(pairs[kept], cosines[kept], common[kept].astype(np.float32), misfits, fits)
+    return EntityFindings(pairs[kept], cosines[kept], common[kept].astype(np.float32), misfits, fits, are_compared)
 
 
 def _nearest_pairs(texts: np.ndarray, entities: np.ndarray) -> np.ndarray:

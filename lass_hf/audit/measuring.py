@@ -11,9 +11,9 @@ from ..core.encoders import OFFLINE_ENCODER
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
+from ..formats.text_files import read_lines
 from ..structure.vector_training import VectorChoices, train_structural_vectors
-from ..utils.checked_files import read_text
-from .auditing import DIM, SHARE, Audit, audit_graph, encode_with_bar, percent_bar, true_facts
+from .auditing import SHARE, Audit, audit_graph, choose_vectors, encode_with_bar, percent_bar, true_facts
 from .injecting import KINDS, InjectedErrors, inject_errors
 from .signals import ABSOLUTE, SIGNALS
 
@@ -86,22 +86,27 @@ def evaluate_audit(
     *,
     encoder: str = OFFLINE_ENCODER,
     vector_choices: VectorChoices | None = None,
+    num_folds: int = 4,
+    minutes: float | None = None,
     seed: int = 42,
     quiet: bool = False,
     dtype: str = "auto",
     errors: InjectedErrors | None = None,
     **more: Any,
 ) -> tuple[Audit, dict[str, float], Mapping[str, Any]]:
-    """Injects 5 % errors into the union of the splits of a graph, audits it, and measures what is found.
+    """Injects 5 % errors into the training triplets of a graph, audits all splits, and measures what is found.
 
     Args:
         graph: The graph.
         encoder: As in `audit_graph`, like all other arguments.
         vector_choices: How the structural vectors are trained, of the audit and of adversarial errors.
+        num_folds: As in `audit_graph`.
+        minutes: As in `audit_graph`; with the vectors of adversarial errors.
         seed: Seed of the audit; the errors have the next one.
         quiet: Whether no progress bars are shown.
         dtype: Precision of text models.
-        errors: The errors instead, such as others injected into the graph.
+        errors: The errors instead, such as others injected into the graph. Those that the graph has not yet join its
+            training triplets, and those that other splits have leave these.
         **more: Other arguments of `audit_graph`. A model that was trained on the graph has seen its triplets and none
             of the errors, which counts it too high.
 
@@ -111,16 +116,40 @@ def evaluate_audit(
     facts = true_facts(graph)
     texts = encode_with_bar(graph, encoder, quiet, dtype)
     if errors is None:
-        choices = vector_choices or VectorChoices(dim=DIM)
+        limit = None if minutes is None else minutes / (num_folds + 3)
+        minutes = None if minutes is None else minutes * (num_folds + 2) / (num_folds + 3)
+        choices = choose_vectors(vector_choices, limit)
         with percent_bar("injected errors", quiet) as show:
             vectors = train_structural_vectors(facts, choices, seed=seed + 1, on_progress=show)
         errors = inject_errors(facts, round(SHARE * len(facts.triplets)), texts, vectors, seed + 1)
-    joined = KnownTriplets(
-        np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations
-    ).triplets()
-    noisy = KnowledgeGraph(graph.entities, graph.relations, {"train": (joined, None)})
-    audit = audit_graph(noisy, texts=texts, vector_choices=vector_choices, seed=seed, quiet=quiet, dtype=dtype, **more)
+    audit = audit_graph(
+        with_errors(graph, errors.triplets),
+        texts=texts,
+        vector_choices=vector_choices,
+        num_folds=num_folds,
+        minutes=minutes,
+        seed=seed,
+        quiet=quiet,
+        dtype=dtype,
+        **more,
+    )
     return audit, *measure_audit(audit, errors.triplets, errors.kinds)
+
+
+def with_errors(graph: KnowledgeGraph, errors: np.ndarray) -> KnowledgeGraph:
+    """Returns a graph of the true triplets of another one, with errors among its training triplets.
+
+    Args:
+        graph: The other graph.
+        errors: Int64 of shape (m, 3). None of them stays in another split.
+    """
+    wrong = KnownTriplets(errors, graph.num_entities, graph.num_relations)
+    positives = {name: split.positives for name, split in graph.splits.items()}
+    kept = {name: triplets[~wrong.contains(triplets)] for name, triplets in positives.items()}
+    train = np.concatenate([kept.pop("train", np.empty((0, 3), np.int64)), wrong.triplets()])
+    return KnowledgeGraph(
+        graph.entities, graph.relations, {"train": (train, None), **{name: (rows, None) for name, rows in kept.items()}}
+    )
 
 
 def read_errors(file: str | Path, graph: KnowledgeGraph) -> InjectedErrors:
@@ -132,19 +161,15 @@ def read_errors(file: str | Path, graph: KnowledgeGraph) -> InjectedErrors:
         graph: The graph, which holds them or not.
 
     Raises:
-        LassError: The file cannot be read, or has no error; or a line has no kind, or an id that the graph lacks.
+        LassError: The file cannot be read, or is empty; or a line has no kind, or an id that the graph lacks.
     """
     expected = f"lines of head, relation, tail and kind ({', '.join(KINDS)}), tab-separated"
-    try:
-        lines = read_text(file).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise LassError(f"{file}: cannot be read ({reason}); expected {expected}") from None
+    lines = read_lines(file).to_pylist()
     kinds = {kind: number for number, kind in enumerate(KINDS)}
     columns = {"head": graph.entities.index, "relation": graph.relations.index, "tail": graph.entities.index}
     rows = []
     for number, line in enumerate(lines, start=1):
-        cells = line.split("\t")
+        cells = line.rstrip("\r").split("\t")
         if len(cells) < 4:
             raise LassError(f"{file}, line {number}: {len(cells)} cells; expected {expected}")
         for (name, index), cell in zip([*columns.items(), ("kind", kinds)], cells, strict=False):
@@ -152,7 +177,5 @@ def read_errors(file: str | Path, graph: KnowledgeGraph) -> InjectedErrors:
                 where = "" if name == "kind" else ", by ids of the graph"
                 raise LassError(f"{file}, line {number}: unknown {name} {cell!r:.80}; expected {expected}{where}")
         rows.append([*(index[cell] for index, cell in zip(columns.values(), cells, strict=False)), kinds[cells[3]]])
-    if not rows:
-        raise LassError(f"{file}: empty; expected {expected}")
     found = np.array(rows, np.int64)
     return InjectedErrors(found[:, :3], found[:, 3].astype(np.int8), np.full(len(found), -1))

@@ -27,6 +27,7 @@ def pattern_signals(known: KnownTriplets) -> dict[str, np.ndarray]:
     loops = _share(np.bincount(relations, is_loop)[relations] - is_loop, sizes - 1)
     other_tails, other_heads = known.count(2, triplets) - 1, known.count(0, triplets) - 1
     in_cycle = _in_cycle(triplets, known.sizes[0]) & ~mirrored & ~is_loop
+    cycles = _share(np.bincount(relations, in_cycle)[relations] - in_cycle, sizes - 1)
     degrees = np.bincount(triplets[:, [0, 2]].reshape(-1), minlength=known.sizes[0])
     signals = {
         "other_links": np.log1p(known.count(1, triplets) - 1 + known.count(1, turned) - is_loop),
@@ -34,7 +35,7 @@ def pattern_signals(known: KnownTriplets) -> dict[str, np.ndarray]:
         "mirror_present": -(1 - symmetry) * mirrored,
         "second_tail": -_functionality(relations, heads, other_tails) * (other_tails > 0),
         "second_head": -_functionality(relations, tails, other_heads) * (other_heads > 0),
-        "cycle": -(1 - symmetry) * in_cycle,
+        "cycle": -(1 - cycles) * in_cycle,
         "self_loop": -(1 - loops) * is_loop,
         "num_other_tails": np.log1p(other_tails),
         "num_other_heads": np.log1p(other_heads),

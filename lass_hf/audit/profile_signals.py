@@ -8,6 +8,7 @@ lacks the triplet, in the counts too; that of the triplet's other end does not.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from ..structure.facts import Facts
 
@@ -45,21 +46,20 @@ def profile_signals(facts: Facts) -> ProfileSignals:
     triplets, num_relations = facts.triplets, facts.num_relations
     heads, relations, tails = triplets.T
     ends = triplets[heads != tails]
-    counts = np.zeros((facts.num_entities, 2 * num_relations), np.int32)  # bounded by E x 2R
-    np.add.at(counts, (ends[:, 0], ends[:, 1]), 1)
-    np.add.at(counts, (ends[:, 2], ends[:, 1] + num_relations), 1)
-    has = counts > 0
-    num_occurring = max(int(has.any(axis=1).sum()), 1)
-    sizes = has.sum(axis=0)
+    owners = np.concatenate([ends[:, 0], ends[:, 2]])
+    of_owners = np.concatenate([ends[:, 1], ends[:, 1] + num_relations])
+    shape = (facts.num_entities, 2 * num_relations)
+    counts = csr_array((np.ones(len(owners), np.int32), (owners, of_owners)), shape=shape)  # equal ones are summed
+    profiles = csr_array((np.ones(counts.nnz, np.float32), counts.indices, counts.indptr), shape=shape)
+    num_occurring = max(int(np.count_nonzero(np.diff(counts.indptr))), 1)
+    sizes = np.bincount(counts.indices, minlength=2 * num_relations)
     prior = (sizes + 0.5) / (num_occurring + 1)
-    profiles = has.astype(np.float32)
-    together = profiles.T @ profiles
+    together = (profiles.T @ profiles).toarray()
     p = (together + PRIOR * prior) / (sizes[:, None] + PRIOR)  # [d, d']: of the entities with d, those with d'
     present, absent = np.log(p / prior).T, np.log((1 - p + 1e-9) / (1 - prior)).T
     for matrix in (present, absent):
         np.fill_diagonal(matrix, 0)
-    base, change = absent.sum(axis=0), present - absent
-    by_entity = profiles @ change.astype(np.float32) + base.astype(np.float32)  # [e, d]
+    base, change = absent.sum(axis=0).astype(np.float32), (present - absent).astype(np.float32)
     values = np.zeros((len(triplets), 2), np.float32)
     best = np.zeros(len(triplets), np.int64)
     log_probabilities = np.full((len(triplets), 2), np.nan, np.float32)
@@ -68,10 +68,10 @@ def profile_signals(facts: Facts) -> ProfileSignals:
         scores = np.broadcast_to(frequency, (len(rows), num_relations)).copy()
         for side, shift in ((0, 0), (1, num_relations)):
             entity, directed = triplets[rows, 2 * side], relations[rows] + shift
-            is_only = (counts[entity, directed] == 1) & (heads[rows] != tails[rows])
-            own = slice(shift, shift + num_relations)
-            scores += by_entity[entity, own] - is_only[:, None] * change[directed, own].astype(np.float32)
-            values[rows, side] = _judge(profiles[entity], directed, is_only, together, sizes, prior)
+            is_only = (np.asarray(counts[entity, directed]).reshape(-1) == 1) & (heads[rows] != tails[rows])
+            own, profile = slice(shift, shift + num_relations), profiles[entity].toarray()
+            scores += profile @ change[:, own] + base[own] - is_only[:, None] * change[directed, own]
+            values[rows, side] = _judge(profile, directed, is_only, together, sizes, prior)
         place = np.arange(len(rows)), relations[rows]
         # What the pair's own relation gets is what the exact count without the triplet says.
         scores[place] = frequency[relations[rows]] + values[rows].sum(axis=1)

@@ -48,9 +48,10 @@ def render_audit(content: Mapping[str, Any], findings: Sequence[Mapping[str, Any
 
     Args:
         content: What `audit.json` has: `settings` (names and values, shown as they are), `metrics` (counts of triplets,
-            findings and odd entities), `injected` (the number of errors of each kind), `duplicates` and `misfits`.
+            findings and odd entities; no `duplicates` if they were not searched for), `injected` (the number of errors
+            of each kind), `duplicates` and `misfits`.
         findings: The list, or its beginning: dicts of ids (`head`, `relation`, `tail`), texts (`head_text`, ...),
-            `score` (the suspicion), `kind`, `against`, `better` (both lists of texts) and `signals` (of
+            `score` (1 - suspicion), `kind`, `against`, `better` (both lists of texts) and `signals` (of
             `describe_signals`). 100 are shown.
 
     Returns:

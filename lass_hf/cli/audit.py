@@ -17,9 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser, required=False)
     add_graph(parser)
     parser.add_argument("--output", metavar="DIR", help="folder for the list, its page and the progress")
-    parser.add_argument(
-        "--max", type=positive, default=MOST_FINDINGS, metavar="N", help="most findings (default: %(default)s)"
-    )
+    parser.add_argument("--max", type=positive, metavar="N", help=f"most findings (default: {MOST_FINDINGS})")
     parser.add_argument(
         "--evaluate", action="store_true", help="inject 5%% errors first, and measure how many of them are found"
     )
@@ -44,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     _check(arguments)
     from ..utils.distributed import processes
 
-    if not processes().is_main_process:  # One process audits, with all cores.
+    if not processes().is_main_process:  # One process audits.
         return
     import sys
 
@@ -87,7 +85,8 @@ def run(arguments: argparse.Namespace) -> None:
         report(arguments.json, metrics, **more, errors=arguments.errors, signals=signals, command=command_line())
         return
     record = find_source_record(arguments.graph, graph)
-    identity = audit_identity(graph, model, arguments.max, **choices)
+    most = arguments.max or MOST_FINDINGS
+    identity = audit_identity(graph, model, most, **choices)
     with only_audit(arguments.output, identity) as progress:
         audit = audit_graph(graph, **options, progress=progress)
         write_audit(
@@ -103,11 +102,11 @@ def run(arguments: argparse.Namespace) -> None:
         progress.remove()
     if not arguments.quiet:
         print(f"the most suspicious of {len(audit.triplets):,} triplets:")
-        for position in audit.order()[: min(SHOWN, arguments.max)].tolist():
+        for position in audit.order()[: min(SHOWN, most)].tolist():
             head, relation, tail = audit.triplets[position].tolist()
             names = graph.entities.ids[head], graph.relations.ids[relation], graph.entities.ids[tail]
             print(one_line(f"  {audit.suspicion[position]:.2f}  {'  '.join(names)}"))
-    found = {"triplets": len(audit.triplets), "findings": min(arguments.max, len(audit.triplets))}
+    found = {"triplets": len(audit.triplets), "findings": min(most, len(audit.triplets))}
     more |= {"injected": audit.num_injected, "seconds_of": audit.seconds}
     report(arguments.json, found, **more, command=command_line())
     print(f"wrote {one_line(arguments.output)}; open {REPORT_FILE}")
@@ -120,7 +119,9 @@ def _check(arguments: argparse.Namespace) -> None:
         raise LassError(f"--folds {arguments.folds}; expected 2 or more")
     if arguments.errors and not arguments.evaluate:
         raise LassError("--errors are what --evaluate looks for, which is not given")
-    if arguments.evaluate and arguments.output:
-        raise LassError(
-            "--evaluate measures a graph with errors of its own making, whose findings help nobody; leave out --output"
-        )
+    for name in ("output", "max"):
+        if arguments.evaluate and getattr(arguments, name):
+            raise LassError(
+                "--evaluate measures a graph with errors of its own making, whose findings help nobody; leave out "
+                f"--{name}"
+            )

@@ -86,7 +86,7 @@ class Review:
         """Takes back the last decision of a person; returns the row of its triplet, or None if there is none."""
         self.refresh()
         with self.lock:
-            row = next(reversed(self.outcomes.rows_of[" ".join(reviewer.split())]), None)
+            row = next(reversed(self.outcomes.rows_of.get(" ".join(reviewer.split()), {})), None)
         if row is not None:
             self.decide(row, "undo", reviewer)
         return row

@@ -26,7 +26,7 @@ CONTENT = {
 
 def make_rows(count, **changes):
     row = {"head": "fr", "relation": "r1", "tail": "es", "head_text": "France", "relation_text": "borders"}
-    row |= {"tail_text": "", "score": 0.875, "kind": "neighbors", "signals": SIGNALS}
+    row |= {"tail_text": "", "score": 0.125, "kind": "neighbors", "signals": SIGNALS}
     return [{**row, "against": ["Few neighbors."], "better": ["a better tail: Spain"], **changes} for _ in range(count)]
 
 
@@ -43,6 +43,9 @@ def test_the_page_says_what_was_judged_and_what_a_suspicion_is():
     assert "as 5 % of the triplets are wrong" in text
     assert "A b 0.980 50 %" in text
     assert text.endswith("fits none of their triplets None.")
+    metrics = {name: count for name, count in CONTENT["metrics"].items() if name != "duplicates"}
+    text = words(render_audit({**CONTENT, "metrics": metrics, "duplicates": []}, make_rows(1)))
+    assert "one thing twice They were not searched for" in text
 
 
 def test_the_page_shows_the_first_hundred_findings_with_their_signals():

@@ -73,13 +73,20 @@ def test_patterns_are_those_of_the_other_triplets(facts):
             share = sum(count == 1 for count in counts.values()) / max(len(counts), 1)
             expected[f"second_{name}"] = -share if counts[key] else 0
             expected[f"num_other_{name}s"] = math.log1p(counts[key])
-        graph = networkx.DiGraph(same)
-        in_cycle = not is_loop and not mirrored and {head, tail} <= set(graph) and networkx.has_path(graph, tail, head)
-        expected["cycle"] = symmetry - 1 if in_cycle else 0
+        in_cycles = pairs_in_cycles([*same, (head, tail)])
+        of_others = len(in_cycles - {(head, tail)}) / max(len(same), 1)
+        expected["cycle"] = of_others - 1 if (head, tail) in in_cycles else 0
         for name, end in (("head", head), ("tail", tail)):
             expected[f"num_of_{name}"] = math.log1p(sum((h == end) + (t == end) for h, _, t in rest))
         for name, value in expected.items():
             assert signals[name][number] == pytest.approx(value, abs=1e-6), (name, number)
+
+
+def pairs_in_cycles(pairs):
+    """Returns the pairs that close a cycle of three or more of them."""
+    graph = networkx.DiGraph(pairs)
+    one_way = [(h, t) for h, t in set(pairs) if h != t and (t, h) not in pairs]
+    return {(h, t) for h, t in one_way if networkx.has_path(graph, t, h)}
 
 
 @pytest.mark.parametrize("facts", FACTS)
