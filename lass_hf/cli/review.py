@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf review`."""
     parser.add_argument("folder", metavar="FOLDER", help="folder that lass-hf complete or lass-hf audit wrote")
     parser.add_argument("--graph", metavar="PATH_OR_NAME", help=GRAPH + " (default: the one that the list was made of)")
-    parser.add_argument("--export", metavar="FILE", help="write the accepted triplets, and open no page")
+    parser.add_argument(
+        "--export", metavar="FILE", help="write the accepted triplets, of an audit also the wrong ones; open no page"
+    )
     parser.add_argument("--export_format", choices=FORMATS, help="format of --export, if its ending does not say it")
     add_server(parser)
     add_quiet(parser)
@@ -67,7 +69,8 @@ def _export(arguments: argparse.Namespace) -> None:
     written = review.export(arguments.export, arguments.export_format, source)
     table = review.write_decided()
     if not arguments.quiet:
-        print(one_line(f"accepted triplets in {arguments.export}: {written.rows:,}; all decisions are in {table}"))
+        what = "triplets that are true or wrong" if review.list.of_facts else "accepted triplets"
+        print(one_line(f"{what} in {arguments.export}: {written.rows:,}; all decisions are in {table}"))
     for one in written.left_out:
         print(one_line(f"{arguments.export} lacks {one.count:,} {one.what}: {one.reason}"), file=sys.stderr)
 
@@ -78,7 +81,16 @@ def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
 
     if not arguments.graph:
         made_of = review.list.metadata.graph
-        if made_of is None or (made_of not in EMBEDDED and not Path(made_of).exists()):
+        if made_of is None:
+            return None
+        if made_of not in EMBEDDED and not Path(made_of).exists():
+            print(
+                one_line(
+                    f"lass-hf: note: {made_of}, the graph that the list was made of, is not here: no known facts are "
+                    "shown, and ids are exported as the model has them; give --graph"
+                ),
+                file=sys.stderr,
+            )
             return None
         arguments.graph = made_of
     return load_graph(arguments.graph)

@@ -15,7 +15,8 @@ from ..names.letters import plain_letters
 from ..writers.judged_triplets import NAMES, TEXTS, FileMetadata
 from ..writers.tables import read_judged_triplets
 
-LISTS = {"suggestions.tsv": "lass-hf complete", "findings.tsv": "lass-hf audit"}
+FINDINGS = "findings.tsv"
+LISTS = {"suggestions.tsv": "lass-hf complete", FINDINGS: "lass-hf audit"}
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Choice:
         relation: The id of their relation.
         kind: Their kind.
         least: Their least probability.
+        most: Their highest probability; what has none is not wanted.
         text: Letters of their ids or texts; case and accents do not matter.
     """
 
     relation: str | None = None
     kind: str | None = None
     least: float | None = None
+    most: float | None = None
     text: str | None = None
 
 
@@ -43,6 +46,7 @@ class ReviewList:
 
     Attributes:
         file: The file of the list.
+        of_facts: Whether they are facts of the graph that may be wrong, and not suggestions.
         table: The triplets, of `judged_schema`.
         triplets: Their ids, head, relation and tail.
         metadata: What the list depends on.
@@ -57,6 +61,7 @@ class ReviewList:
             there = "holds both lists" if found else f"holds no {' and no '.join(LISTS)}"
             raise LassError(f"{folder}: {there}; expected a folder that {' or '.join(LISTS.values())} wrote")
         self.file = found[0]
+        self.of_facts = self.file.name == FINDINGS
         rows, metadata = read_judged_triplets(self.file)
         self.table = rows.combine_chunks()
         self.metadata = metadata or FileMetadata(model="unknown")
@@ -102,6 +107,8 @@ class ReviewList:
                 chosen &= codes == (values.index(wanted) if wanted in values else -1)
         if choice.least is not None:
             chosen &= self.probabilities >= choice.least
+        if choice.most is not None:
+            chosen &= (self.probabilities >= 0) & (self.probabilities <= choice.most)
         if choice.text and (wanted := plain_letters(pa.array([choice.text], pa.large_string()))[0].as_py()):
             chosen &= np.asarray(pc.match_substring(self._letters, wanted))
         return chosen

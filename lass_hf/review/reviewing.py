@@ -41,6 +41,7 @@ class Review:
         self.outcomes = Outcomes(len(self.list))
         self.lock = threading.RLock()
         self._file = DecisionsFile(folder)
+        self._wrong: str | None = None  # a line about a triplet that the list lacks
         self.refresh()
 
     def check_writable(self) -> None:
@@ -54,14 +55,13 @@ class Review:
             LassError: A line is no decision, or decides about a triplet that the list lacks.
         """
         with self.lock:
-            wrong = None
             for line, decision in self._file.read_new():
                 try:
                     self.outcomes.add(self.list.find(decision.triplet), decision)
                 except UnknownNameError as error:
-                    wrong = wrong or f"{self._file.path}, line {line}: {error}"
-            if wrong:  # the lines behind it count all the same, for a server that goes on
-                raise LassError(f"{wrong}; decisions about another list? Move the file away")
+                    self._wrong = self._wrong or f"{self._file.path}, line {line}: {error}"
+            if self._wrong:
+                raise LassError(f"{self._wrong}; decisions about another list? Move the file away, and start again")
 
     def decide(self, row: int, decision: str, reviewer: str, settles: bool = False) -> None:
         """Keeps a decision, which is on the disk and counts when this returns.
@@ -138,7 +138,10 @@ class Review:
         return file
 
     def export(self, file: str | Path, format: str | None = None, source: SourceIds | None = None) -> WrittenFile:
-        """Writes the accepted triplets into a file, in any of the formats of the writers.
+        """Writes what people decided into a file, in any of the formats of the writers.
+
+        Of suggestions these are the accepted triplets; of the findings of an audit those that are true and those that
+        are wrong, by their labels.
 
         Args:
             file: The file to write, or to replace.
@@ -146,15 +149,17 @@ class Review:
             source: The ids in the form of the graph's source.
 
         Raises:
-            LassError: Nothing was accepted, or the format is unknown or can hold none of it.
+            LassError: There is none yet, or the format is unknown or can hold none of it.
             OSError: The file cannot be written.
         """
         decided = self.decided()
-        accepted = decided.filter(pc.equal(decided["label"], True))
-        if not len(accepted):
+        label = decided["label"]
+        exported = decided.filter(pc.is_valid(label) if self.list.of_facts else pc.equal(label, True))
+        if not len(exported):
             counts = f"{len(decided):,} of {len(self.list):,} triplets are decided"
-            raise LassError(f"{self.folder}: no triplet is accepted yet ({counts}), so {file} would be empty")
-        return self._write(accepted, file, format, source)
+            what = "found true or wrong" if self.list.of_facts else "accepted"
+            raise LassError(f"{self.folder}: no triplet is {what} yet ({counts}), so {file} would be empty")
+        return self._write(exported, file, format, source)
 
     def _write(
         self,

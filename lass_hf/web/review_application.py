@@ -48,12 +48,13 @@ def _routes(service: ReviewService) -> FastAPI:
         relation: name | None = None,
         kind: name | None = None,
         least: Annotated[float | None, Query(ge=0, le=1, description="the least probability")] = None,
+        most: Annotated[float | None, Query(ge=0, le=1, description="the highest probability")] = None,
         q: Annotated[name, Query(description="letters of ids or texts; case and accents do not matter")] = "",
         after: Annotated[int, Query(ge=-1, description="the row behind which the cards are")] = -1,
         limit: Annotated[int, Query(ge=1, le=MAX_CARDS)] = 10,
     ) -> Cards:
         """The next triplets to decide about, in the order of the list."""
-        return service.cards(Choice(relation, kind, least, q), state, " ".join(reviewer.split()), after, limit)
+        return service.cards(Choice(relation, kind, least, most, q), state, " ".join(reviewer.split()), after, limit)
 
     @app.post("/api/decisions", responses=asked)
     def decide(decision: NewDecision) -> Progress:

@@ -110,6 +110,7 @@ class ReviewInfo(BaseModel):
     model: str
     relations: list[Count]
     kinds: list[Count]
+    of_facts: bool = Field(description="whether they are facts that may be wrong: accept means true, and reject wrong")
     has_probabilities: bool
     has_graph: bool
     progress: Progress

@@ -57,6 +57,7 @@ class ReviewService:
             model=listed.metadata.model,
             relations=[Count(id=id, text=texts[id] or id, count=count) for id, count in listed.counts("relation")],
             kinds=[Count(id=kind, text=kind, count=count) for kind, count in listed.counts("kind") if kind],
+            of_facts=listed.of_facts,
             has_probabilities=bool((listed.probabilities >= 0).any()),
             has_graph=self.facts is not None,
             progress=self._progress(""),

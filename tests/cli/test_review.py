@@ -42,9 +42,11 @@ def test_export_writes_accepted_triplets_by_the_ids_of_the_source_and_all_decisi
 
 
 @pytest.mark.parametrize(("graph", "size"), [("countries", 237), ("no such graph", None), (None, None)])
-def test_known_facts_are_those_of_the_graph_that_the_list_was_made_of(graph, size, tmp_path):
+def test_known_facts_are_those_of_the_graph_that_the_list_was_made_of(graph, size, tmp_path, capsys):
     found = _load_graph(Namespace(graph=None), Review(write_list(tmp_path, graph=graph)))
     assert (found and found.num_entities) == size
+    note = capsys.readouterr().err
+    assert ("give --graph" in note) == (graph == "no such graph")
 
 
 def test_bad_input_is_one_line(folder, capsys, tmp_path_factory):

@@ -8,7 +8,7 @@ from helpers.tiny import one_line
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import LassError
-from lass_hf.review.decisions import DecisionsFile
+from lass_hf.review.decisions import Decision, DecisionsFile
 from lass_hf.review.known_facts import Fact, KnownFacts
 from lass_hf.review.review_list import Choice, ReviewList
 from lass_hf.review.reviewing import Review
@@ -28,18 +28,20 @@ def folder(tmp_path):
 @pytest.mark.parametrize("kind", [None, "new", ""])
 def test_filters_against_a_plain_loop(relation, kind, folder):
     listed = ReviewList(folder)
-    for least, text in itertools.product([None, 0.6, 0.7], ["", "CAFE  au", "animal", "fish", "zzz"]):
+    chances = [(None, None), (0.6, None), (0.7, None), (None, 0.7), (0.3, 0.7)]
+    for (least, most), text in itertools.product(chances, ["", "CAFE  au", "animal", "fish", "zzz"]):
         expected = [
             (relation is None or COLUMNS["relation"][row] == relation)
             and (kind is None or COLUMNS["kind"][row] == kind)
             and (least is None or (COLUMNS["probability"][row] or 0) >= least)
+            and (most is None or (COLUMNS["probability"][row] or 2) <= most)
             and any(
                 " ".join(text.lower().split()) in COLUMNS[name][row].lower().replace("é", "e")
                 for name in ("head", "relation", "tail", "head_text", "relation_text", "tail_text")
             )
             for row in range(4)
         ]
-        assert listed.select(Choice(relation, kind, least, text)).tolist() == expected
+        assert listed.select(Choice(relation, kind, least, most, text)).tolist() == expected
     assert listed.counts("relation") == [("eats", 2), ("is_a", 2)]
     assert listed.counts("kind") == [("new", 2), ("conflict", 1), ("", 1)]
 
@@ -133,6 +135,16 @@ def test_a_decision_about_a_triplet_that_the_list_lacks_is_refused_with_its_line
     one_line(error, "decisions.jsonl, line 2:", "lacks the triplet 'cat' 'eats' 'mouse'", "Move the file away")
 
 
+def test_a_review_that_meets_such_a_decision_keeps_none_until_it_starts_again(folder):
+    review = Review(folder)
+    DecisionsFile(folder).append(Decision("a", "b", "c", "accept", "Bob", "2026-01-01T00:00:00+00:00"))
+    size = (folder / "decisions.jsonl").stat().st_size
+    for _ in range(2):
+        with pytest.raises(LassError, match=r"line 1: .* lacks the triplet 'a' 'b' 'c'"):
+            review.decide(0, "accept", "Ada")
+    assert (folder / "decisions.jsonl").stat().st_size == size
+
+
 def test_accepted_triplets_go_out_in_the_form_of_their_source(folder):
     pytest.importorskip("pyoxigraph")
     review = Review(folder)
@@ -149,6 +161,20 @@ def test_accepted_triplets_go_out_in_the_form_of_their_source(folder):
     assert "dog" not in text
     review.export(folder / "out.obo")
     assert 'lass_reviewer="Ada"' in (folder / "out.obo").read_text()
+
+
+def test_findings_go_out_whether_they_are_true_or_wrong(folder):
+    write_list(folder, "findings.tsv")
+    (folder / "suggestions.tsv").unlink()
+    review = Review(folder)
+    review.decide(0, "unsure", "Ada")
+    with pytest.raises(LassError) as error:
+        review.export(folder / "out.tsv")
+    one_line(error, "no triplet is found true or wrong yet (1 of 4 triplets are decided)")
+    review.decide(1, "reject", "Ada")
+    review.decide(2, "accept", "Ada")
+    review.export(folder / "out.tsv")
+    assert read_judged_triplets(folder / "out.tsv")[0]["label"].to_pylist() == [False, True]
 
 
 # Known facts

@@ -76,6 +76,7 @@ def test_a_card_has_what_people_look_at(client):
     }
     info = client.get("/api/info").json()
     assert info["name"].endswith("/suggestions.tsv")
+    assert not info["of_facts"]
     assert info["relations"] == [
         {"id": "eats", "text": "eats", "count": 2},
         {"id": "is_a", "text": "is a", "count": 2},
@@ -89,6 +90,7 @@ def test_a_card_has_what_people_look_at(client):
 def test_cards_are_chosen_by_filters_and_by_what_was_decided(client):
     assert rows_of(client, relation="is_a") == [1, 3]
     assert rows_of(client, kind="new", least=0.7) == [0]
+    assert rows_of(client, most=0.7) == [1, 2]
     assert rows_of(client, q="CAFE") == [2]
     assert rows_of(client, after=1, limit=1) == [2]
     for row, decision, reviewer in (
