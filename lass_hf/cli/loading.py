@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..graphs.loading import load_graph
@@ -48,23 +49,36 @@ def load_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion,
                 "trained on (trained with --long_text, or another version?)",
                 file=sys.stderr,
             )
-        if _is_undivided(graph, processor.graph):
-            splits = {name: (part.triplets, part.labels) for name, part in processor.graph.splits.items()}
-            graph = KnowledgeGraph(graph.entities, graph.relations, splits)
+        graph = _divide(graph, processor.graph)
     return model, processor, graph
 
 
-def _is_undivided(graph: KnowledgeGraph, own: KnowledgeGraph) -> bool:
-    """Returns whether a graph has a train split alone, and the model's graph has the same triplets in more splits.
+def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
+    """Divides a graph that has a train split alone as the model's graph was, if it has all that was held out there.
 
-    What was held out while the model was trained must not count among the facts.
+    What was held out while the model was trained must not count among the facts. The graph may have grown since.
     """
-    return (
-        list(graph.splits) == ["train"]
-        and len(own.splits) > 1
-        and all(getattr(graph, kind).ids == getattr(own, kind).ids for kind in ("entities", "relations"))
-        and np.array_equal(graph.known.triplets(), own.known.triplets())
-    )
+    if list(graph.splits) != ["train"] or len(own.splits) < 2:
+        return graph
+    places = [
+        np.array([vocabulary.index.get(name, -1) for name in names.ids], np.int64)
+        for vocabulary, names in ((graph.entities, own.entities), (graph.relations, own.relations))
+    ]
+    held_out = {}
+    for name, split in own.splits.items():
+        if name != "train":
+            triplets = np.stack([places[slot % 2][split.triplets[:, slot]] for slot in range(3)], axis=1)
+            held_out[name] = triplets, split.labels
+    every = np.concatenate([rows if labels is None else rows[labels == 1] for rows, labels in held_out.values()])
+    if (every < 0).any() or not graph.known.contains(every).all():
+        return graph
+    train, is_held_out = graph["train"], KnownTriplets(every, graph.num_entities, graph.num_relations)
+    left = train.select(np.flatnonzero(~is_held_out.contains(train.triplets)))
+    kept = {
+        name: (rows[(rows >= 0).all(axis=1)], None if labels is None else labels[(rows >= 0).all(axis=1)])
+        for name, (rows, labels) in held_out.items()
+    }
+    return KnowledgeGraph(graph.entities, graph.relations, {"train": (left.triplets, left.labels), **kept})
 
 
 def refuse_long_text(arguments: argparse.Namespace) -> None:

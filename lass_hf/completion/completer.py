@@ -11,6 +11,7 @@ import numpy as np
 from ..core.architectures import BiEncoder
 from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evaluation.link_prediction import model_identity
@@ -236,13 +237,13 @@ class GraphCompleter:
         standings: np.ndarray,
         probabilities: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the list and what is implied, without what a split of the graph has or people decided: positions."""
+        """Returns the list and what is implied, without what the graph says already or people decided: positions."""
         scores = np.fmax(*suggestions.log_probabilities.T).astype(np.float64)
         if probabilities is None:
             scores -= np.where(standings == NEW, 0, BEHIND)
         else:
             scores = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) + scores * 1e-9  # ties of steps
-        is_open = ~graph.known.contains(suggestions.triplets)
+        is_open = ~graph.known.contains(suggestions.triplets) & ~labeled_false(graph).contains(suggestions.triplets)
         if self._decisions is not None:
             for decided in (self._decisions.accepted, self._decisions.rejected):
                 is_open &= ~decided.contains(suggestions.triplets)
@@ -263,6 +264,16 @@ def _has_links_of_fit(graph: KnowledgeGraph, other: KnowledgeGraph) -> bool:
     """Returns whether two graphs have the same links to fit on."""
     own, others = (one.index_splits("validation").triplets() for one in (graph, other))
     return np.array_equal(own, others)
+
+
+def labeled_false(graph: KnowledgeGraph) -> KnownTriplets:
+    """Returns the index of the training triplets that are labeled false.
+
+    Those of other splits do not count: a training makes them at random, to fit a threshold.
+    """
+    train = graph["train"]
+    wrong = np.empty((0, 3), np.int64) if train.labels is None else train.triplets[train.labels == 0]
+    return KnownTriplets(wrong, graph.num_entities, graph.num_relations)
 
 
 def check_model_is_of(processor: LassProcessor, graph: KnowledgeGraph) -> None:

@@ -16,7 +16,6 @@ from sklearn.isotonic import IsotonicRegression
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..prediction.name_resolver import NameResolver
-from ..quality.regularities import PairCounts, find_functional
 from ..scoring.entity_index import EntityIndex
 from ..structure.facts import Facts
 
@@ -100,7 +99,6 @@ def choose_queries(
     entities: np.ndarray | None = None,
     slots: Collection[int] = (0, 2),
     index: EntityIndex | None = None,
-    skip_filled: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the queries that make sense in a graph.
 
@@ -113,7 +111,6 @@ def choose_queries(
         entities: The entities that may be asked about, int of shape (n,); None for all.
         slots: The slots that may be asked for: 0, the heads of a relation, and 2, the tails.
         index: The text vectors of all entities; None where profiles alone count.
-        skip_filled: Whether a query of a functional relation that has its answer is left out.
 
     Returns:
         Queries, int64 of shape (q, 3), with 0 in the slot that is asked for, and these slots, int64 of shape (q,);
@@ -133,8 +130,6 @@ def choose_queries(
         may = np.zeros(facts.num_entities, dtype=bool)
         may[entities] = True
         keep &= may[asked]
-    if skip_filled:
-        keep &= ~(_is_functional(facts)[directed] & _holds(has, asked, directed))
     keys = np.unique(directed[keep] * facts.num_entities + asked[keep])
     directed, asked = np.divmod(keys, facts.num_entities)
     queries, slots_of = np.zeros((len(keys), 3), dtype=np.int64), np.where(directed < facts.num_relations, 2, 0)
@@ -172,21 +167,6 @@ def _profiles(facts: Facts) -> csr_array:
     keys = np.unique(np.concatenate([heads * size + relations, tails * size + relations + facts.num_relations]))
     rows, columns = np.divmod(keys, max(1, size))
     return csr_array((np.ones(len(keys), np.float32), (rows, columns)), shape=(facts.num_entities, size))
-
-
-def _holds(has: csr_array, entities: np.ndarray, directed: np.ndarray) -> np.ndarray:
-    """Returns whether entities have directed relations: bool of shape (n,)."""
-    rows, columns = has.nonzero()
-    return np.isin(entities * has.shape[1] + directed, rows * has.shape[1] + columns)
-
-
-def _is_functional(facts: Facts) -> np.ndarray:
-    """Returns for each directed relation whether its entities have one value, as a rule: bool of shape (2R,)."""
-    functional = np.zeros(2 * facts.num_relations, dtype=bool)
-    for slot, first in ((0, 0), (2, facts.num_relations)):
-        pairs = PairCounts.of(facts.triplets, slot, facts.num_entities, facts.num_relations)
-        functional[[first + one.relation for one in find_functional(pairs)]] = True
-    return functional
 
 
 def _pairs_of_kinds(has: csr_array, wanted: np.ndarray) -> np.ndarray:

@@ -108,6 +108,19 @@ def test_what_people_decided_about_a_list_is_not_on_the_next_one(graph, evidence
         complete(graph, evidence, tmp_path / "first", decisions=str(file))
 
 
+def test_what_training_triplets_label_false_is_not_on_the_list(graph, evidence, tmp_path):
+    first = complete(graph, evidence, tmp_path / "first").completion
+    wrong, train = first.suggestions.triplets[first.listed[:1]], graph["train"]
+    splits = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
+    labels = np.append(np.ones(len(train), np.int8), np.int8(0))
+    labeled = KnowledgeGraph(
+        graph.entities, graph.relations, {**splits, "train": (np.concatenate([train.triplets, wrong]), labels)}
+    )
+    then = complete(labeled, some_evidence(labeled), tmp_path / "then").completion
+    assert wrong[0].tolist() in then.suggestions.triplets.tolist()
+    assert wrong[0].tolist() not in then.suggestions.triplets[then.listed].tolist()
+
+
 def test_the_results_have_settings_counts_and_what_the_list_depends_on(graph, evidence, tmp_path):
     result = complete_graph(graph, None, None, tmp_path, evidence=evidence, quiet=True, graph_name="animals")
     written = read_results(tmp_path / "completion.json")

@@ -121,15 +121,6 @@ def test_choices_leave_out_the_others_and_change_nothing_else(choice):
     assert np.array_equal(found[1], everything[1][keep])
 
 
-def test_a_functional_relation_with_its_answer_is_left_out_if_that_is_asked_for():
-    facts = facts_of(LIVES + LIES)
-    kept = as_pairs(*choose_queries(facts, skip_filled=True))
-    assert not {(person, 0) for person in range(10)} & set(kept)  # each lives in one town
-    assert (14, 1) in kept
-    assert {(town, 2) for town in range(10, 15)} < set(kept)  # two live in each town
-    assert set(kept) < set(as_pairs(*choose_queries(facts)))
-
-
 def test_an_entity_seen_rarely_is_asked_what_the_nearest_texts_have():
     vectors = torch.zeros(20, 2)
     vectors[:10, 0], vectors[10:15, 1] = 1.0, 1.0
