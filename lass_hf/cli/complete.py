@@ -9,6 +9,8 @@ from .options import add_evidence, add_graph, add_model, add_output, add_reranke
 
 if TYPE_CHECKING:
     from ..completion.completer import CompletionResult
+    from ..completion.queries import CompletionSettings
+    from ..core.knowledge_graph import KnowledgeGraph
 
 HELP = "the missing links of a whole graph, as a list to review"
 USES_MODELS = True
@@ -77,11 +79,6 @@ def run(arguments: argparse.Namespace) -> None:
     from .loading import check_reranker, load, load_with_graph
 
     check_reranker(arguments)
-    if arguments.model is None:
-        arguments.model = _train_model(arguments)
-    elif arguments.minutes is not None:
-        raise LassError("--minutes is for a model that is trained, and --model is given; leave one of them out")
-    model, processor, graph = load_with_graph(arguments)
     settings = CompletionSettings(
         relations=arguments.relations,
         entities=entities,
@@ -95,6 +92,14 @@ def run(arguments: argparse.Namespace) -> None:
         retriever_weight=arguments.retriever_weight,
         decisions=arguments.decisions,
     )
+    is_trained_here = arguments.model is None
+    if is_trained_here:
+        arguments.model = _train_model(arguments, settings)
+    elif arguments.minutes is not None:
+        raise LassError("--minutes is for a model that is trained, and --model is given; leave one of them out")
+    model, processor, graph = load_with_graph(arguments)
+    if is_trained_here:
+        _check_same_graph(arguments, processor.graph, graph)
     choices: dict[str, Any] = {
         "evidence": arguments.evidence,
         "settings": settings,
@@ -126,22 +131,53 @@ def run(arguments: argparse.Namespace) -> None:
         _print_where(arguments.output, result)
 
 
-def _train_model(arguments: argparse.Namespace) -> str:
-    """Trains a model for the graph beside the list, if it is not there; returns its folder."""
+def _train_model(arguments: argparse.Namespace, settings: "CompletionSettings") -> str:
+    """Trains a model for the graph beside the list, if it is not there; returns its folder.
+
+    What can be wrong with the completion is told before the training.
+    """
     if not arguments.graph:
         raise LassError("neither --model nor --graph: give a graph, which a model is trained on, or a trained model")
     if arguments.evaluate:
         raise LassError("--evaluate needs --model, a trained model: complete without it trains one into --output")
     if arguments.evidence != "auto":
         raise LassError(f"--evidence {arguments.evidence} needs --model, a trained model; leave it out")
+    from ..graphs.decisions import read_decisions
+    from ..graphs.loading import load_graph
     from ..runs.automatic import train_once
+    from ..scoring.output_folders import RESULTS, only_writer
 
     folder = str(Path(arguments.output, MODEL_FOLDER))
+    with only_writer(arguments.output):
+        for name in RESULTS.values():
+            if Path(arguments.output, name).exists() and not Path(folder).exists():
+                raise LassError(f"{arguments.output}: has {name} of another run; choose another --output")
+    if settings.relations or settings.entities or settings.decisions:
+        graph = load_graph(arguments.graph, long_text=arguments.long_text)
+        settings.numbers(graph)
+        if settings.decisions:
+            read_decisions(settings.decisions, graph)
     options = {"graph": arguments.graph, "seed": arguments.seed, "minutes": arguments.minutes}
     argv = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
     argv += [f"--{name}" for name in ("long_text", "quiet") if getattr(arguments, name)]
     train_once(folder, argv, "lass-hf complete")
     return folder
+
+
+def _check_same_graph(
+    arguments: argparse.Namespace, trained_on: "KnowledgeGraph | None", graph: "KnowledgeGraph"
+) -> None:
+    """Raises LassError if the graph has changed since the model beside the list was trained on it."""
+    same = trained_on is not None and (
+        trained_on.entities.ids == graph.entities.ids
+        and trained_on.relations.ids == graph.relations.ids
+        and trained_on.known.triplets().tolist() == graph.known.triplets().tolist()
+    )
+    if not same:
+        raise LassError(
+            f"{arguments.model}: trained on another version of {arguments.graph}; choose another --output, delete that "
+            "folder, or take the model with --model"
+        )
 
 
 def _print_where(output: str, result: "CompletionResult") -> None:
@@ -158,13 +194,10 @@ def read_names(file: str) -> tuple[str, ...]:
     Raises:
         LassError: The file cannot be read, or has no name.
     """
-    from ..utils.checked_files import read_text
+    from ..formats.text_files import read_lines
 
     try:
-        found = tuple(line.strip() for line in read_text(file).splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise LassError(f"--entities {file}: cannot be read ({reason}); expected names, one a line") from None
-    if not found:
-        raise LassError(f"--entities {file}: no name in it; expected ids or texts of entities, one a line")
-    return found
+        lines = read_lines(file).to_pylist()
+    except LassError as error:
+        raise LassError(f"--entities {error}; expected ids or texts of entities, one a line") from None
+    return tuple(line.strip() for line in lines if line.strip())

@@ -20,7 +20,6 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.vocabulary import escaped, is_unicode, shown
 from ..formats.reading import read_source
 from ..names.source import ReadingOptions
-from ..utils.atomic_files import write_whole
 from ..utils.checked_files import Types, check_types, read_json
 from ..version import __version__
 from .importing import ImportedGraph
@@ -197,11 +196,6 @@ def find_source_record(name: str, graph: KnowledgeGraph) -> SourceRecord | None:
         return read_source_record(path) if path else None
     options = ReadingOptions()
     return record_source(ImportedGraph(graph, read_source(path, options)), name, options)
-
-
-def write_source_record(record: SourceRecord, folder: str | Path) -> None:
-    """Writes the record of a source into a folder, whole or not at all."""
-    write_whole(Path(folder, SOURCE_FILE), record.as_json())
 
 
 def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A training whose settings nobody chose: they are chosen for the graph and the machine, told, and kept as a recipe."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,15 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.processing_lass import LassProcessor
 from ..evidence.building import find_lack_of_structure
+from ..scoring.output_folders import only_writer
 from ..training.output_folder import warn
 from ..training.recipes import TrainArguments, given_arguments, leaves_settings_open, parse_training
 from ..training.training_args import LassTrainingArguments
-from ..utils.atomic_files import write_whole
 from ..utils.distributed import processes
-from ..utils.result_files import read_training
+from ..utils.result_files import TRAINING_FILE, read_training, update_results
 from .chosen_settings import DEFAULT_ENCODER, DEFAULT_MINUTES, FIXED, ChosenSettings, choose_settings
-from .run import TrainingRun, add_evidence, prepare, train
+from .run import RECIPE_FILE, TrainingRun, add_evidence, prepare, train
 from .training_graph import load_training_graph
-
-RECIPE_FILE = "recipe.yaml"  # in the folder of a model whose settings were chosen
 
 
 @dataclass
@@ -84,17 +82,12 @@ def run_plan(plan: Plan) -> TrainingRun:
         LassError: As `train`.
     """
     arguments, training, settings = plan.arguments, plan.training, plan.settings
-    if settings is not None and not arguments.quiet:
+    if settings is None:
+        return train(arguments, training, plan.graph)
+    if not arguments.quiet:
         warn("\n".join(settings.describe(plan.given)))
-    done = train(arguments, training, plan.graph)
-    file = Path(training.output_dir or "trainer_output", RECIPE_FILE)
-    if processes().is_main_process:
-        if settings is None:
-            file.unlink(missing_ok=True)  # of the folder's earlier model
-        else:
-            head = f"lass-hf train {RECIPE_FILE} --graph DIR --output_dir DIR trains the same model again."
-            write_whole(file, settings.as_recipe(head, plan.given))
-    return done
+    head = f"lass-hf train {RECIPE_FILE} --graph DIR --output_dir DIR trains the same model again."
+    return train(arguments, training, plan.graph, settings.as_recipe(head, plan.given))
 
 
 def train_once(folder: str | Path, argv: Sequence[str], prog: str) -> None:
@@ -106,15 +99,38 @@ def train_once(folder: str | Path, argv: Sequence[str], prog: str) -> None:
         prog: The program's name in messages.
 
     Raises:
-        LassError: As `plan_training` and `train`.
+        LassError: A training ended in the folder that had another command line; or as `plan_training` and `train`.
     """
+    folder = Path(folder)
     trained = read_training(folder)
     if trained is None:
         where = ["--output_dir", str(folder)]
-        if any(Path(folder).glob("checkpoint-*")):
+        if any(folder.glob("checkpoint-*")):
             where += ["--resume_from_checkpoint", "last"]
         run_plan(plan_training([*argv, *where], prog))
-    elif trained["evidence"] is None:  # A kill came before it, or the graph has no structure.
-        graph = LassProcessor.from_pretrained(folder).graph
-        if graph is not None and not find_lack_of_structure(graph):
-            add_evidence(Path(folder), graph, None, trained["seed"], "--quiet" in argv)
+        return
+    _check_same(folder, trained, parse_training(argv, prog=prog, chosen={"encoder": DEFAULT_ENCODER, **FIXED}))
+    graph = LassProcessor.from_pretrained(folder).graph
+    # A kill came before the evidence, or the graph has no structure.
+    if trained["evidence"] is None and graph is not None and not find_lack_of_structure(graph):
+        with only_writer(folder):
+            report = add_evidence(folder, graph, None, trained["seed"], "--quiet" in argv)
+            if processes().is_main_process:
+                update_results(folder / TRAINING_FILE, evidence=report)
+            processes().wait_for_everyone()
+
+
+def _check_same(folder: Path, trained: Mapping[str, Any], parsed: tuple[Any, ...]) -> None:
+    """Raises LassError if a training that ended had other arguments."""
+    arguments, training = parsed
+    for name, before, now in (
+        ("graph", trained["graph"], Path(arguments.graph).resolve().name),
+        ("seed", trained["seed"], training.seed),
+        ("long_text", trained["choices"].get("long_text", False), arguments.long_text),
+        ("minutes", trained.get("minutes"), arguments.minutes),
+    ):
+        if before != now:
+            raise LassError(
+                f"{folder}: has a model that was trained with {name} {before}, not {now}; choose another --output, "
+                "delete that folder, or take the model with --model"
+            )

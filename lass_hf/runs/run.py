@@ -2,9 +2,10 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from transformers import PrinterCallback
@@ -17,7 +18,7 @@ from ..core.processing_lass import LassProcessor
 from ..evidence.building import build_evidence, find_lack_of_structure
 from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
 from ..evidence.report import describe_evidence, report_evidence
-from ..graphs.import_files import SOURCE_FILE, find_source_record, write_source_record
+from ..graphs.import_files import SOURCE_FILE, find_source_record
 from ..hub.card_files import update_card
 from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
 from ..scoring.output_folders import only_writer
@@ -29,11 +30,14 @@ from ..training.recipes import TrainArguments, parse_training
 from ..training.run_metadata import collect_run_metadata, describe_run
 from ..training.trainer import LassTrainer
 from ..training.training_args import LassTrainingArguments
+from ..utils.atomic_files import write_whole
 from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
 from ..utils.result_files import TRAINING_FILE, read_training, write_results
 from .training_graph import load_training_graph
+
+RECIPE_FILE = "recipe.yaml"  # in the folder of a model whose settings were chosen
 
 
 @dataclass
@@ -71,7 +75,10 @@ def parse_script(*more: Any, argv: Sequence[str] | None = None) -> tuple[Any, ..
 
 
 def train(
-    arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph | None = None
+    arguments: TrainArguments,
+    training: LassTrainingArguments,
+    graph: KnowledgeGraph | None = None,
+    recipe: str | None = None,
 ) -> TrainingRun:
     """Makes graph, processor, model and trainer from arguments, trains the model and saves it.
 
@@ -79,6 +86,7 @@ def train(
         arguments: encoder, graph and the choices of model and sequences.
         training: the training arguments; the model is saved into `training.output_dir`.
         graph: the graph to train on, when it is not simply the one of `load_training_graph`.
+        recipe: the text of a recipe that is saved with the model, when its settings were chosen.
 
     Returns:
         The trainer and the run metadata.
@@ -108,15 +116,14 @@ def train(
     )
     is_main = trainer.is_world_process_zero()
     record = find_source_record(arguments.graph, graph) if is_main else None  # before the work, as it may be damaged
-    done = train_and_record(trainer, arguments.evidence)
-    if record:  # Predictions of the model go back into the source's form.
-        write_source_record(record, _output_dir(training))
-    elif is_main:
-        (_output_dir(training) / SOURCE_FILE).unlink(missing_ok=True)  # of the folder's earlier model
-    return done
+    # By the record, predictions of the model go back into the source's form.
+    files = {SOURCE_FILE: record.as_json() if record else None, RECIPE_FILE: recipe}
+    return train_and_record(trainer, arguments.evidence, files)
 
 
-def train_and_record(trainer: LassTrainer, evidence: str | None = None) -> TrainingRun:
+def train_and_record(
+    trainer: LassTrainer, evidence: str | None = None, files: Mapping[str, str | None] = MappingProxyType({})
+) -> TrainingRun:
     """Trains, saves the model, and writes the run metadata beside it, into training.json; then it adds evidence.
 
     With `resume_from_checkpoint` the training continues from a checkpoint of the same choices and graph. Evidence is
@@ -125,6 +132,7 @@ def train_and_record(trainer: LassTrainer, evidence: str | None = None) -> Train
     Args:
         trainer: a trainer with `run_metadata`.
         evidence: kinds of evidence, as in `TrainArguments`.
+        files: files that are saved with the model, their texts by their names; None removes one of an earlier model.
 
     Returns:
         The trainer and its run metadata, with a report of the `evidence`, or None.
@@ -146,6 +154,12 @@ def train_and_record(trainer: LassTrainer, evidence: str | None = None) -> Train
             for folder in (INDEX_FOLDER, EVIDENCE_FOLDER):
                 shutil.rmtree(file.parent / folder, ignore_errors=True)
         trainer.save_model(_internal_call=True)  # A push may fail, so everything is saved before.
+        if trainer.is_world_process_zero():
+            for name, text in files.items():
+                if text is None:
+                    (file.parent / name).unlink(missing_ok=True)
+                else:
+                    write_whole(file.parent / name, text)
         metadata: dict[str, Any] = {**describe_run(trainer), "evidence": None}
         _write_training(trainer, metadata)
         graph, quiet = trainer.train_dataset.graph, bool(training.disable_tqdm)  # type: ignore[union-attr]

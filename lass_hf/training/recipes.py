@@ -212,7 +212,14 @@ def given_arguments(argv: Sequence[str], *parsed: Any) -> dict[str, Any]:
     kept = {
         name: value for name, value in values.items() if name in names - set(OF_ONE_RUN) and value not in (None, [])
     }
-    return {name: getattr(value, "value", value) for name, value in kept.items()}
+    return {name: _plain(value) for name, value in kept.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Returns the value of an argument as YAML has it."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.to_dict() if hasattr(value, "to_dict") else getattr(value, "value", value)
 
 
 def _training_parser(

@@ -54,9 +54,10 @@ def collect_run_metadata(
         Plain values: `graph` (its name), `load_graph` (the name that others can load it by, or None),
         `graph_fingerprint`, `graph_texts_fingerprint`, `recipe` (its name, or None), `changed` (choices that flags set
         otherwise than the recipe; not the encoder), `held_out` (how many true triplets were taken out of the training
-        triplets for each split, by `seed`), `decisions` (the file of people's decisions, its fingerprint and counts;
-        empty without one), `seed`, `bf16`, `dtype` (of the weights), `choices` (all that a model depends on; the batch
-        size is that of a step over all processes, in positives) and `command`.
+        triplets for each split, by `seed`), `minutes` (for which settings were chosen, or None), `decisions` (the file
+        of people's decisions, its fingerprint and counts; empty without one), `seed`, `bf16`, `dtype` (of the weights),
+        `choices` (all that a model depends on; the batch size is that of a step over all processes, in positives) and
+        `command`.
     """
     choices = _choices(arguments, training)
     changed = {}
@@ -76,6 +77,7 @@ def collect_run_metadata(
         "recipe": Path(arguments.recipe).stem if arguments.recipe else None,
         "changed": changed,
         "held_out": arguments.held_out,
+        "minutes": arguments.minutes,
         "decisions": arguments.decided,
         "seed": training.seed,
         "bf16": training.bf16,

@@ -42,6 +42,19 @@ def write_results(file: str | Path, metrics: dict[str, Any], **more: Any) -> Non
     write_whole(file, json.dumps(content, indent=1) + "\n")
 
 
+def update_results(file: str | Path, **more: Any) -> None:
+    """Replaces keys of a results file that `write_results` wrote; the file is whole at any time.
+
+    Args:
+        file: the file.
+        more: keys with their new values.
+
+    Raises:
+        LassError: as `read_results`.
+    """
+    write_whole(file, json.dumps({**read_results(file), **more}, indent=1) + "\n")
+
+
 def read_results(file: str | Path) -> dict[str, Any]:
     """Reads a file that `write_results` wrote.
 

@@ -60,7 +60,10 @@ def test_evaluate_prints_a_table_and_writes_the_figures(complete, tmp_path, caps
         (["--output", "out", "--relations", "flies"], "flies"),
         (["--output", "out", "--entities", "nowhere.txt"], "--entities nowhere.txt: cannot be read (No such file"),
         (["--output", "out", "--entities", "."], "--entities .: cannot be read"),
-        (["--output", "out", "--entities", "empty.txt"], "--entities empty.txt: no name in it"),
+        (
+            ["--output", "out", "--entities", "empty.txt"],
+            "--entities empty.txt: the file is empty; expected ids or texts",
+        ),
         (["--output", "out", "--heads_only", "--tails_only"], "not allowed with"),
         (["--output", "out", "--max", "0"], "'0' is not a positive integer"),
         (["--output", "out", "--rerank_top_k", "5"], "--rerank_top_k and --retriever_weight need --rerank"),

@@ -1,5 +1,7 @@
 """A training without settings: they are chosen, told and kept, for `lass-hf train` and `lass-hf complete`."""
 
+import shutil
+
 import pytest
 import torch
 import yaml
@@ -7,6 +9,7 @@ from helpers.command_line import content_of, run
 
 from lass_hf import LassForKGCompletion
 from lass_hf.runs import automatic
+from lass_hf.runs import run as run_module
 
 
 @pytest.fixture
@@ -69,9 +72,9 @@ def test_choices_of_the_other_architecture_are_refused(graph_folder, default_enc
     assert 'num_negatives=3 needs architecture="cross-encoder"' in line
 
 
-def test_complete_trains_a_model_once(graph_folder, default_encoder, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    command = ["complete", "--graph", graph_folder, "--output", out, "--minutes", 1e-6, "--quiet"]
+def test_complete_trains_a_model_once(graph_folder, default_encoder, tmp_path, monkeypatch, bad_input):
+    out, folder = tmp_path / "out", shutil.copytree(graph_folder, tmp_path / "graph")
+    command = ["complete", "--graph", folder, "--output", out, "--minutes", 1e-6, "--quiet"]
     assert run(*command) == 0
     first = (out / "suggestions.tsv").read_bytes()
     assert yaml.safe_load((out / "model" / "recipe.yaml").read_text())["architecture"] == "bi-encoder"
@@ -80,3 +83,57 @@ def test_complete_trains_a_model_once(graph_folder, default_encoder, tmp_path, m
         (out / file).unlink()
     assert run(*command) == 0
     assert (out / "suggestions.tsv").read_bytes() == first
+    for changed, name in ((["--minutes", 2], "minutes"), (["--seed", 7], "seed"), (["--long_text"], "long_text")):
+        line = bad_input(*command, *changed)
+        assert f"has a model that was trained with {name} " in line
+    with (folder / "train.tsv").open("a") as file:
+        file.write("mouse\tis_a\tdog\n")
+    assert "trained on another version of" in bad_input(*command)
+    (tmp_path / "audited").mkdir()
+    (tmp_path / "audited" / "audit.json").write_text("{}")
+    command[4] = tmp_path / "audited"
+    assert "has audit.json of another run; choose another --output" in bad_input(*command)
+
+
+def test_evidence_that_a_kill_cut_off_is_added_once_and_the_recipe_is_there_before(
+    graph_folder, default_encoder, tmp_path, monkeypatch
+):
+    calls = []
+
+    def add(folder, *_):
+        calls.append(sorted(path.name for path in folder.iterdir() if path.name in ("recipe.yaml", "training.json")))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return {"kinds": ["text"]}
+
+    monkeypatch.setattr(run_module, "find_lack_of_structure", lambda graph: None)
+    monkeypatch.setattr(automatic, "find_lack_of_structure", lambda graph: None)
+    monkeypatch.setattr(run_module, "add_evidence", add)
+    monkeypatch.setattr(automatic, "add_evidence", add)
+    argv = ["--graph", str(graph_folder), "--minutes", "1e-6", "--quiet"]
+    with pytest.raises(KeyboardInterrupt):
+        automatic.train_once(tmp_path / "model", argv, "lass-hf complete")
+    for _ in range(2):
+        automatic.train_once(tmp_path / "model", argv, "lass-hf complete")
+    assert calls == [["recipe.yaml", "training.json"]] * 2
+    assert content_of(tmp_path / "model" / "training.json")["evidence"] == {"kinds": ["text"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--relations", "flies"], "flies"), (["--decisions", "nowhere.tsv"], "nowhere.tsv")],
+)
+def test_what_is_wrong_with_a_completion_is_told_before_the_training(
+    options, message, graph_folder, tmp_path, monkeypatch, bad_input
+):
+    monkeypatch.setattr(automatic, "train_once", lambda *_: pytest.fail("it trains"))
+    assert message in bad_input("complete", "--graph", graph_folder, "--output", tmp_path / "out", *options)
+
+
+def test_lists_and_groups_of_values_are_kept_in_the_recipe(graph_folder, default_encoder, tmp_path):
+    argv = ["--graph", str(graph_folder), "--output_dir", str(tmp_path / "out"), "--max_steps", "1", "--quiet"]
+    argv += ["--accelerator_config", '{"split_batches": true}', "--debug", "underflow_overflow"]
+    plan = automatic.plan_training(argv)
+    recipe = yaml.safe_load(plan.settings.as_recipe("head", plan.given))
+    assert recipe["accelerator_config"]["split_batches"] is True
+    assert recipe["debug"] == ["underflow_overflow"]
