@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..completion.completer import check_model_is_of
 from ..core.encoders import OFFLINE_ENCODER
 from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import KnowledgeGraph
@@ -16,7 +15,7 @@ from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..scoring.step_progress import StepProgress
-from ..scoring.triplet_scorer import TripletScorer
+from ..scoring.triplet_scorer import TripletScorer, check_model_is_of
 from ..structure.facts import Facts
 from ..structure.rule_mining import find_rules
 from ..structure.rule_scores import RuleScorer

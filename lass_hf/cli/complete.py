@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 HELP = "the missing links of a whole graph, as a list to review"
 USES_MODELS = True
 MODEL_FOLDER = "model"  # in the output folder, where no model is given
+MOST = 10_000  # suggestions
 ONLY = {"heads_only": "heads", "tails_only": "tails"}
 
 
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--per_relation", type=positive, metavar="N", help="suggestions of a relation (default: no limit)"
     )
     parser.add_argument(
-        "--max", type=positive, default=10_000, metavar="N", help="suggestions in all (default: %(default)s)"
+        "--max", type=positive, default=MOST, metavar="N", help="suggestions in all (default: %(default)s)"
     )
     parser.add_argument(
         "--decisions", metavar="FILE", help="decisions about an earlier list, of which nothing is suggested again"
@@ -57,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="without --model: the longest time that the training should take here (default: 12)",
     )
     parser.add_argument("--evaluate", action="store_true", help="hide links, complete, and count them on the list")
+    parser.add_argument(
+        "--check",
+        nargs=3,
+        metavar=("HEAD", "RELATION", "TAIL"),
+        help="judge one link as the completion in --output does, by ids or texts",
+    )
     add_output(parser)
 
 
@@ -68,16 +75,20 @@ def run(arguments: argparse.Namespace) -> None:
             if arguments.evaluate
             else "neither --output, a folder for the list, nor --evaluate, which measures it: give one of them"
         )
+    _refuse_beside_check(arguments)
     entities = None if arguments.entities is None else read_names(arguments.entities)
-    from ..completion.completing import complete_graph, measure_completion
+    from ..completion.completing import check_link, complete_graph, measure_completion
     from ..completion.measuring import describe_evaluation
     from ..completion.queries import CompletionSettings
+    from ..prediction.name_resolver import NameResolver
     from ..scoring.index_building import find_index_folder_for_graph
     from ..utils.console import report
     from ..utils.distributed import processes
     from ..utils.result_files import read_training, write_results
     from .loading import check_reranker, load, load_with_graph
 
+    if arguments.check and arguments.model is None:
+        arguments.model = str(Path(arguments.output, MODEL_FOLDER))
     check_reranker(arguments)
     settings = CompletionSettings(
         relations=arguments.relations,
@@ -102,12 +113,16 @@ def run(arguments: argparse.Namespace) -> None:
         _check_same_graph(arguments, processor.graph, graph)
     choices: dict[str, Any] = {
         "evidence": arguments.evidence,
-        "settings": settings,
         "index_folder": find_index_folder_for_graph(arguments.model, processor, graph),
         "dtype": arguments.dtype,
         "quiet": arguments.quiet,
         "rerank": load(arguments.rerank) if arguments.rerank else None,
     }
+    if arguments.check:
+        (triplet,) = NameResolver(graph).resolve_triplets([tuple(arguments.check)])
+        _print_verdict(arguments, check_link(graph, model, processor, arguments.output, triplet, **choices))
+        return
+    choices["settings"] = settings
     graph_name = arguments.graph or (read_training(arguments.model) or {}).get("graph") or arguments.model
     if arguments.evaluate:
         results = measure_completion(graph, model, processor, **choices)
@@ -129,6 +144,37 @@ def run(arguments: argparse.Namespace) -> None:
     report(arguments.json, counts, task="completion", model=arguments.model, graph=graph_name)
     if processes().is_main_process:
         _print_where(arguments.output, result)
+
+
+def _refuse_beside_check(arguments: argparse.Namespace) -> None:
+    """Raises LassError for options beside `--check` that are those of the completion itself."""
+    if not arguments.check:
+        return
+    if arguments.evaluate:
+        raise LassError("--check judges one link by the completion in --output, which is not given")
+    for name, usual in (
+        *dict.fromkeys(("relations", "entities", "per_relation", "decisions", "minutes"), None).items(),
+        *dict.fromkeys(("heads_only", "tails_only", "any_candidate"), False).items(),
+        *(("per_query", 1), ("max", MOST), ("seed", 42), ("rerank_top_k", 100), ("retriever_weight", 0.0)),
+    ):
+        if getattr(arguments, name) != usual:
+            raise LassError(f"--check takes --{name} from the completion in --output; leave it out")
+
+
+def _print_verdict(arguments: argparse.Namespace, found: Any) -> None:
+    """Prints what a completion says of one link."""
+    from ..utils.console import report
+    from ..utils.terminal import one_line
+
+    (row,) = found.to_pylist() or [None]
+    if row is None:
+        report(arguments.json, {}, task="completion", link=arguments.check)
+        print("no suggestion: it is not among the best answers to the queries for its head and its tail")
+        return
+    metrics = {name: row[name] for name in ("kind", "probability", "score")}
+    report(arguments.json, metrics, task="completion", link=arguments.check, reasons=row["reasons"])
+    for reason in row["reasons"]:
+        print(one_line(f"- {reason}"))
 
 
 def _train_model(arguments: argparse.Namespace, settings: "CompletionSettings") -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.architectures import BiEncoder
-from ..core.errors import GraphError, LassError
+from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
@@ -29,7 +29,7 @@ from ..scoring.candidate_scores import (
 from ..scoring.chunk_progress import ChunkProgress
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
-from ..scoring.triplet_scorer import TripletScorer
+from ..scoring.triplet_scorer import TripletScorer, check_model_is_of
 from ..structure.facts import Facts
 from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
@@ -144,6 +144,11 @@ class GraphCompleter:
         return Standings(self.facts, self._rules)
 
     @cached_property
+    def _features(self) -> LinkFeatures:
+        """Describes suggestions by the facts that they are made of."""
+        return LinkFeatures(self.facts, None if self._rules is None else RuleScorer(self._rules, self.facts), STANDINGS)
+
+    @cached_property
     def _rules(self) -> RuleSet | None:
         """The rules of the evidence, in the numbers of the graph; None if they do not count."""
         evidence = self.evidence
@@ -186,7 +191,58 @@ class GraphCompleter:
                 "no query makes sense: of the relations and entities that were asked for, none is in the training "
                 "triplets; ask for others"
             )
-        answers = answer_queries(
+        answers = self._answer(
+            graph, score_candidates, queries, slots, None if progress is None else progress(queries, slots)
+        )
+        suggestions = Suggestions.from_answers(answers)
+        # A chance is that of the links that were held out, so its features have not seen them. Who reads the list has.
+        of_facts = self._standings.classify(suggestions.triplets)
+        calibration, lack = fit_link_calibration(self._features, suggestions, of_facts, graph, self.settings.seed)
+        probabilities = None if calibration is None else calibration(self._features, suggestions, of_facts)
+        classifier = self._standings_of_all(graph)
+        standings = classifier.classify(suggestions.triplets)
+        listed, implied = self._order(graph, suggestions, standings, probabilities)
+        completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
+        return CompletionResult(completion, answers, implied, classifier, calibration, lack), bound
+
+    def check(
+        self, graph: KnowledgeGraph, triplet: np.ndarray, calibration: LinkCalibration | None
+    ) -> tuple[CompletionResult, BoundEvidence | None]:
+        """Judges one link as `complete` does.
+
+        Args:
+            graph: The graph that was completed.
+            triplet: The link, int64 of shape (3,).
+            calibration: That of the completion; None for no probability.
+
+        Returns:
+            The result, on whose list the link is alone: or nothing, if it is not among the best answers to the queries
+            that make sense. And the evidence that scored it; None for a text model alone.
+        """
+        score_candidates, index, bound = self._bind(graph)
+        queries, slots = choose_queries(self.facts, self.relations, self.entities, SIDES[self.settings.side], index)
+        asked = np.where(np.arange(3) == slots[:, None], 0, triplet)
+        is_own = (queries == asked).all(axis=1)
+        queries, slots = queries[is_own], slots[is_own]
+        answers = self._answer(graph, score_candidates, queries, slots, None)
+        suggestions = Suggestions.from_answers(answers)
+        suggestions = suggestions.select((suggestions.triplets == triplet).all(axis=1))
+        of_facts = self._standings.classify(suggestions.triplets)
+        probabilities = None if calibration is None else calibration(self._features, suggestions, of_facts)
+        classifier = self._standings_of_all(graph)
+        standings, listed = classifier.classify(suggestions.triplets), np.arange(len(suggestions))
+        completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
+        return CompletionResult(completion, answers, listed[:0], classifier, calibration, None), bound
+
+    def _answer(
+        self,
+        graph: KnowledgeGraph,
+        score_candidates: CandidateScorer,
+        queries: np.ndarray,
+        slots: np.ndarray,
+        progress: ChunkProgress | None,
+    ) -> Answers:
+        return answer_queries(
             score_candidates,
             graph.known_in_train,
             graph.candidates[2],
@@ -197,22 +253,14 @@ class GraphCompleter:
             set(self.facts.triplets[self.facts.triplets[:, 0] == self.facts.triplets[:, 2], 1].tolist()),
             self._reranking,
             self._chunk_size,
-            None if progress is None else progress(queries, slots),
+            progress,
             self.quiet,
         )
-        suggestions = Suggestions.from_answers(answers)
-        # A chance is that of the links that were held out, so its features have not seen them. Who reads the list has.
-        of_facts = self._standings.classify(suggestions.triplets)
-        rules = None if self._rules is None else RuleScorer(self._rules, self.facts)
-        features = LinkFeatures(self.facts, rules, STANDINGS)
-        calibration, lack = fit_link_calibration(features, suggestions, of_facts, graph, self.settings.seed)
-        probabilities = None if calibration is None else calibration(features, suggestions, of_facts)
+
+    def _standings_of_all(self, graph: KnowledgeGraph) -> Standings:
+        """Classifies suggestions against all splits of a graph."""
         everything = Facts.from_triplets(graph.known.triplets(), graph.num_entities, graph.num_relations)
-        classifier = Standings(everything, self._rules)
-        standings = classifier.classify(suggestions.triplets)
-        listed, implied = self._order(graph, suggestions, standings, probabilities)
-        completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
-        return CompletionResult(completion, answers, implied, classifier, calibration, lack), bound
+        return Standings(everything, self._rules)
 
     def _bind(self, graph: KnowledgeGraph) -> tuple[CandidateScorer, EntityIndex | None, BoundEvidence | None]:
         """Returns what scores candidates, the text vectors of all entities, and the evidence."""
@@ -274,27 +322,3 @@ def labeled_false(graph: KnowledgeGraph) -> KnownTriplets:
     train = graph["train"]
     wrong = np.empty((0, 3), np.int64) if train.labels is None else train.triplets[train.labels == 0]
     return KnownTriplets(wrong, graph.num_entities, graph.num_relations)
-
-
-def check_model_is_of(processor: LassProcessor, graph: KnowledgeGraph) -> None:
-    """Checks that a model was not trained on a graph that has nothing in common with another one.
-
-    Args:
-        processor: The processor of the model.
-        graph: The other graph.
-
-    Raises:
-        GraphError: They have no entity, or no relation, in common.
-    """
-    own = processor.graph
-    if own is None:
-        return
-    for kind, mine, theirs in (
-        ("entities", own.entities.ids, graph.entities.ids),
-        ("relations", own.relations.ids, graph.relations.ids),
-    ):
-        if not set(mine) & set(theirs):
-            raise GraphError(
-                f"the model is that of another graph, with {len(mine):,} {kind} such as {mine[0]!r}, none of which "
-                f"this graph has (such as {theirs[0]!r}): give the graph that it was trained on, or train on this one"
-            )

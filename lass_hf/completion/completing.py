@@ -1,26 +1,31 @@
 """`complete_graph`: the missing links of a whole graph, as a folder with a list that people review."""
 
+import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evidence.bound_evidence import BoundEvidence
 from ..evidence.choosing import EvidenceChoice
 from ..prediction.text_reasons import text_reasons
-from ..scoring.chunk_progress import ChunkProgress
-from ..scoring.output_folders import PROGRESS_FOLDER
+from ..scoring.chunk_progress import ChunkProgress, differences
+from ..scoring.output_folders import PROGRESS_FOLDER, RESULTS
+from ..utils.checked_files import check_types
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint
+from ..utils.result_files import read_results
 from ..writers.judged_triplets import FileMetadata, judged_triplets
 from .completer import CompletionResult, GraphCompleter
 from .completion_files import only_completion, write_completion
 from .measuring import evaluate_completion
+from .probabilities import LinkCalibration
 from .queries import CompletionSettings
 from .reasons import write_reasons
 from .report import count_by_relation, render_completion
@@ -129,6 +134,60 @@ def complete_graph(
             write_completion(output, listed, implied, page, metadata, content)
         processes().wait_for_everyone()
     return result
+
+
+def check_link(
+    graph: KnowledgeGraph,
+    model: LassForKGCompletion | None,
+    processor: LassProcessor | None,
+    output: str | Path,
+    triplet: np.ndarray,
+    *,
+    evidence: EvidenceChoice = "auto",
+    index_folder: str | Path | None = None,
+    dtype: str = "auto",
+    quiet: bool = False,
+    rerank: tuple[LassForKGCompletion, LassProcessor] | None = None,
+) -> "pa.Table":
+    """Judges one link by the completion of a folder, with the probability and the reasons that it has on the list.
+
+    Args:
+        graph: The graph, as in `complete_graph`, like all other arguments.
+        model: The text model.
+        processor: The model's processor.
+        output: The folder that `complete_graph` wrote.
+        triplet: The link, int64 of shape (3,).
+        evidence: What answers are scored by.
+        index_folder: The folder that keeps the entity vectors.
+        dtype: Precision of the text model.
+        quiet: Whether nothing is shown.
+        rerank: A cross-encoder and its processor.
+
+    Returns:
+        Judged triplets: one row, or none, if the link is not among the best answers to its queries.
+
+    Raises:
+        LassError: The folder has no completion, or one of another graph, model or evidence; or the graph holds the
+            triplet.
+    """
+    file = Path(output, RESULTS["completion"])
+    content = read_results(file)
+    check_types(file, content, {"identity": dict, "calibration": (dict, type(None))}, "the results of a completion")
+    before = content["identity"]
+    chosen = {one.name: before.get(one.name) for one in fields(CompletionSettings)}
+    names = {name: tuple(chosen[name]) for name in ("relations", "entities") if chosen[name]}
+    settings = CompletionSettings(**{**chosen, **names, "decisions": None})
+    completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet, rerank)
+    now = {**json.loads(json.dumps(completer.identity)), "decisions": before.get("decisions")}
+    if details := differences(before, now):
+        raise LassError(f"{output}: the output of another completion ({details}); give what it was made with")
+    if graph.known.contains(triplet[None])[0]:
+        raise LassError("the graph holds this triplet; expected a link that it lacks (lass-hf audit judges facts)")
+    calibration = content["calibration"] and LinkCalibration.from_dict(
+        content["calibration"], graph.relations.ids, file
+    )
+    result, bound = completer.check(graph, triplet, calibration)
+    return judge(graph, result, result.completion.listed, explain(graph, result, completer, bound))
 
 
 def explain(

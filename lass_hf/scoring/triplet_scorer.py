@@ -14,8 +14,10 @@ import torch
 from accelerate.utils.memory import clear_device_cache
 
 from ..core.architectures import check_fit
-from ..core.errors import LassError, NonFiniteError
+from ..core.errors import GraphError, LassError, NonFiniteError
+from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
 from ..core.token_store import TokenStore
 from ..utils.distributed import place, sum_over_processes
 from ..utils.memory import is_out_of_memory
@@ -276,3 +278,27 @@ def _find_distinct(store: TokenStore, rows: np.ndarray) -> tuple[np.ndarray, np.
     keys = ((entity[rows[:, 0]] + 1) * len(relation) + relation[rows[:, 1]] + 1) * len(entity) + entity[rows[:, 2]]
     _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
     return first, inverse, counts
+
+
+def check_model_is_of(processor: LassProcessor, graph: KnowledgeGraph) -> None:
+    """Checks that a model was not trained on a graph that has nothing in common with another one.
+
+    Args:
+        processor: The processor of the model.
+        graph: The other graph.
+
+    Raises:
+        GraphError: They have no entity, or no relation, in common.
+    """
+    own = processor.graph
+    if own is None:
+        return
+    for kind, mine, theirs in (
+        ("entities", own.entities.ids, graph.entities.ids),
+        ("relations", own.relations.ids, graph.relations.ids),
+    ):
+        if not set(mine) & set(theirs):
+            raise GraphError(
+                f"the model is that of another graph, with {len(mine):,} {kind} such as {mine[0]!r}, none of which "
+                f"this graph has (such as {theirs[0]!r}): give the graph that it was trained on, or train on this one"
+            )

@@ -44,6 +44,18 @@ def test_options_choose_relations_entities_and_the_side(complete, tmp_path):
     assert (identity["per_query"], identity["per_relation"], identity["most"]) == (2, 3, 10_000)
 
 
+def test_one_link_of_the_list_is_checked(complete, tmp_path, capsys):
+    out = ["--output", str(tmp_path / "out")]
+    assert main([*complete, *out]) == 0
+    header, first, *_ = (line.split("\t") for line in (tmp_path / "out" / "suggestions.tsv").read_text().splitlines())
+    row, file = dict(zip(header, first, strict=True)), tmp_path / "checked.json"
+    capsys.readouterr()
+    assert main([*complete, *out, "--check", row["head"], row["relation"], row["tail"], "--json", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert row["kind"] in shown
+    assert json.loads(file.read_text())["metrics"]["score"] == pytest.approx(float(row["score"]), rel=1e-4)
+
+
 def test_evaluate_prints_a_table_and_writes_the_figures(complete, tmp_path, capsys):
     assert main([*complete, "--evaluate", "--json", str(tmp_path / "found.json")]) == 0
     found = json.loads((tmp_path / "found.json").read_text())["metrics"]
@@ -69,6 +81,9 @@ def test_evaluate_prints_a_table_and_writes_the_figures(complete, tmp_path, caps
         (["--output", "out", "--rerank_top_k", "5"], "--rerank_top_k and --retriever_weight need --rerank"),
         (["--output", "out", "--rerank", "nowhere"], "nowhere"),
         (["--output", "out", "--evidence", "rules"], "no evidence in its folder"),
+        (["--output", "out", "--check", "cat", "eats", "cat"], "completion.json"),
+        (["--output", "out", "--check", "cat", "eats", "cat", "--max", "3"], "--check takes --max from the completion"),
+        (["--evaluate", "--check", "cat", "eats", "cat"], "by the completion in --output, which is not given"),
     ],
 )
 def test_bad_input_is_one_line(complete, options, message, tmp_path, monkeypatch, bad_input):

@@ -17,7 +17,7 @@ from helpers.tiny import TRAIN, integer_graph, one_line
 from lass_hf import KnowledgeGraph
 from lass_hf.completion import completer
 from lass_hf.completion.completer import GraphCompleter
-from lass_hf.completion.completing import complete_graph, measure_completion
+from lass_hf.completion.completing import check_link, complete_graph, measure_completion
 from lass_hf.completion.queries import CompletionSettings, choose_queries
 from lass_hf.completion.standing import IMPLIED, NEW, REVERSE, STANDINGS
 from lass_hf.core.errors import GraphError, LassError, UnknownNameError
@@ -154,6 +154,38 @@ def test_with_links_held_out_of_training_each_suggestion_has_a_probability(large
     assert all(0 <= chance <= 1 for chance in chances)
     assert np.mean(chances[:5]) > np.mean(chances[-5:])
     assert read_results(tmp_path / "completion.json")["calibration"] == result.calibration.to_dict()
+
+
+def test_the_check_of_one_link_says_what_the_list_says(large, tmp_path):
+    graph, evidence = large
+    complete(graph, evidence, tmp_path, most=40)
+    rows = rows_of(tmp_path) + rows_of(tmp_path, "implied.tsv")
+    assert len(rows) > 5
+    for row in rows[::4]:
+        found = check_link(graph, None, None, tmp_path, numbers_of(graph, row), evidence=evidence, quiet=True)
+        (own,) = found.to_pylist()
+        for name in ("probability", "score"):
+            assert own[name] == pytest.approx(row[name], rel=1e-5)
+        assert own["kind"] == row["kind"]
+        assert set(row["reasons"]) <= set(own["reasons"])
+    first = rows[0]
+    absent = numbers_of(graph, {**first, "tail": first["head"]})
+    assert len(check_link(graph, None, None, tmp_path, absent, evidence=evidence, quiet=True)) == 0
+    with pytest.raises(LassError, match="the graph holds this triplet"):
+        check_link(graph, None, None, tmp_path, graph["train"].triplets[0], evidence=evidence, quiet=True)
+    with pytest.raises(LassError, match="the output of another completion"):
+        check_link(graph, *own_model(graph), tmp_path, absent, evidence="text", quiet=True)
+    with pytest.raises(LassError, match=r"completion.json"):
+        check_link(graph, None, None, tmp_path / "nowhere", absent, evidence=evidence, quiet=True)
+
+
+def own_model(graph):
+    return bi_encoder_model(), bi_encoder_processor(graph)
+
+
+def numbers_of(graph, row):
+    ids = graph.entities.index, graph.relations.index, graph.entities.index
+    return np.array([index[row[name]] for index, name in zip(ids, ("head", "relation", "tail"), strict=True)])
 
 
 @pytest.mark.parametrize("architecture", ["bi-encoder", "cross-encoder"])
