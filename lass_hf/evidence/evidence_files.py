@@ -1,7 +1,8 @@
 """Evidence as a folder, `evidence/` in a model's folder or alone: rules, structural vectors, weights of their fusion.
 
 The folder is written whole or not at all. `fusion.json` names the digests of the other files and carries its own, so
-that no damaged file is used. Only rules are for people to edit: an edited `rules.tsv` is read again, with a warning.
+that no damaged file is used. Only rules are for people to edit: an edited `rules.tsv` is read, with a warning, where
+otherwise `rules.safetensors` is, which has the same rules as numbers and takes no time to parse.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 from transformers.utils import cached_file
 
 from ..core.errors import LassError, library_errors
@@ -21,6 +23,7 @@ from ..core.saved_files import digests_of
 from ..core.vocabulary import Vocabulary
 from ..graphs.dataset_folder import replacing_folder
 from ..structure.rule_files import read_rules, write_rules
+from ..structure.rules import RuleSet
 from ..structure.structural_vectors import StructuralVectors
 from ..utils.checked_files import read_json
 from ..utils.distributed import processes
@@ -32,8 +35,10 @@ from .fusion import Fusion
 logger = logging.getLogger(__name__)
 
 EVIDENCE_FOLDER = "evidence"  # The name of the folder inside a model's folder.
-RULES_FILE, VECTORS_FILE, FUSION_FILE = EVIDENCE_FILES = ("rules.tsv", "vectors.safetensors", "fusion.json")
-FORMAT = 1
+RULES_FILE, RULE_NUMBERS_FILE, VECTORS_FILE = "rules.tsv", "rules.safetensors", "vectors.safetensors"
+FUSION_FILE = "fusion.json"
+EVIDENCE_FILES = (RULES_FILE, RULE_NUMBERS_FILE, VECTORS_FILE, FUSION_FILE)
+FORMAT = 2
 NAMES = {"entities": "entity", "relations": "relation"}
 AGAIN = "add evidence again (lass-hf add-evidence)"
 
@@ -59,7 +64,7 @@ def find_evidence(model: str | Path, revision: str | None = None) -> Path | None
         found = cached_file(str(model), FUSION_FILE, **choices, _raise_exceptions_for_missing_entries=False)
         if found is None:
             return None
-        for file in (RULES_FILE, VECTORS_FILE):
+        for file in EVIDENCE_FILES[:-1]:
             cached_file(str(model), file, **choices, _raise_exceptions_for_missing_entries=False)
     return Path(found).parent
 
@@ -79,6 +84,8 @@ def save_evidence(evidence: FusedEvidence, folder: str | Path, graph: KnowledgeG
     with replacing_folder(Path(folder).absolute()) as new:
         if evidence.rules is not None and "rules" in evidence.kinds:
             write_rules(new / RULES_FILE, evidence.rules, graph.entities, graph.relations)
+            numbers = {one.name: np.ascontiguousarray(getattr(evidence.rules, one.name)) for one in fields(RuleSet)}
+            save_file(numbers, new / RULE_NUMBERS_FILE)
         if evidence.vectors is not None and "vectors" in evidence.kinds:
             evidence.vectors.save(new / VECTORS_FILE)
         names = [file.name for file in new.iterdir()]
@@ -101,7 +108,7 @@ def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) 
             `rules.tsv` is wrong.
     """
     folder = Path(folder)
-    content = _read_fusion(folder / FUSION_FILE)
+    content, is_edited = _read_fusion(folder / FUSION_FILE), False
     for file, digest_when_saved in content.pop("files").items():
         if not (folder / file).is_file():
             raise LassError(f"{folder / file}: the file is missing; {AGAIN}")
@@ -109,6 +116,7 @@ def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) 
             continue
         if file != RULES_FILE:
             raise LassError(f"{folder / file}: damaged, or that of other evidence; {AGAIN}")
+        is_edited = True
         if processes().is_main_process:
             logger.warning("%s was edited: its rules count as they are now, with the weights as fitted", folder / file)
     names = [Vocabulary(kind, *[content[f"{one}_ids"]] * 2) for kind, one in NAMES.items()]
@@ -117,7 +125,7 @@ def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) 
     evidence = FusedEvidence(
         **content | {"kinds": tuple(content["kinds"])},
         fusion=Fusion(tuple(fusion.pop("features")), tuple(fusion.pop("kinds")), weights, **fusion),
-        rules=read_rules(folder / RULES_FILE, *names) if (folder / RULES_FILE).is_file() else None,
+        rules=_read_rules(folder, names, is_edited) if "rules" in content["kinds"] else None,
         vectors=StructuralVectors.load(folder / VECTORS_FILE) if (folder / VECTORS_FILE).is_file() else None,
     )
     reads_text = bool({"text", "neighbors"} & set(evidence.kinds))
@@ -127,6 +135,13 @@ def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) 
             'by texts alone (evidence "text")'
         )
     return evidence
+
+
+def _read_rules(folder: Path, names: list[Vocabulary], is_edited: bool) -> RuleSet:
+    if is_edited:
+        return read_rules(folder / RULES_FILE, *names)
+    numbers = load_file(folder / RULE_NUMBERS_FILE)
+    return RuleSet(*(numbers[one.name] for one in fields(RuleSet)))
 
 
 def _read_fusion(file: Path) -> dict[str, Any]:

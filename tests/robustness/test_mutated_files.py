@@ -318,8 +318,9 @@ def model_card(folder: Path) -> Reader:
 
 def evidence(folder: Path) -> Reader:
     save_evidence(some_evidence(make_graph()), folder, make_graph())
-    files = {"fusion.json": [change_json], "vectors.safetensors": [change_header], "rules.tsv": [change_lines]}
-    return Reader(folder, files, lambda: evidence_fingerprint(load_evidence(folder)), list(files)[:2])
+    headers = {name: [change_header] for name in ("vectors.safetensors", "rules.safetensors")}
+    files = {"fusion.json": [change_json], **headers, "rules.tsv": [change_lines]}
+    return Reader(folder, files, lambda: evidence_fingerprint(load_evidence(folder)), list(files)[:3])
 
 
 def rules_file(folder: Path) -> Reader:
