@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from list_tables import audit_table, completion_table, table
 
 from lass_hf.analysis.plots import plot_low_resource, to_png
 from lass_hf.core.errors import LassError
@@ -50,13 +51,18 @@ def main() -> None:
     measured = [ranking_table(of_graph(by_task["relation_prediction"], graph), graph) for graph in TITLES]
     parts += measured if any(measured) else ["No results file yet."]
     parts += ["## The two variants of the method", *variants_table(variants)]
-    reranked = load_folder("reranking", ("training", "reranker_training", "command"), "--rerank")
+    reranked = load_folder("reranking", ("training", "reranker_training", "command"), "evaluate --rerank")
     parts += ["## Reranking", *reranking_table(reranked)]
-    ablated = load_folder("evidence", ("ablation", "evidence", "command"), "--ablate")
+    ablated = load_folder("evidence", ("ablation", "evidence", "command"), "evaluate --ablate")
     parts += ["## Evidence beside the text", *evidence_tables(ablated)]
-    parts += ["## Where the figures come from", provenance([*runs, *variants, *reranked, *ablated])]
+    completed = load_folder("completion", ("training", "evidence", "command"), "complete --evaluate")
+    parts += ["## Missing links of a whole graph", *completion_table(completed)]
+    audited = load_folder("audit", ("seconds_of", "command"), "audit --evaluate")
+    parts += ["## Wrong facts of a whole graph", *audit_table(audited)]
+    shown_runs = [*runs, *variants, *reranked, *ablated, *completed, *audited]
+    parts += ["## Where the figures come from", provenance(shown_runs)]
     PAGE.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
-    print(f"{len(runs) + len(variants) + len(reranked) + len(ablated)} results files -> {PAGE}")
+    print(f"{len(shown_runs)} results files -> {PAGE}")
 
 
 INTRODUCTION = """# Results
@@ -193,11 +199,6 @@ def label(group: Sequence[Run]) -> str:
     return ", ".join([*parts, "seed " + ", ".join(str(run["training"]["seed"]) for run in group)])
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
 def classification_tables(runs: list[Run], published: dict[str, Any]) -> list[str]:
     parts = []
     for column, graph in enumerate(published["columns"]):
@@ -297,13 +298,13 @@ def variants_table(runs: list[Run]) -> list[str]:
     return [text, table(["changed", "seeds", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
 
 
-def load_folder(name: str, needed: tuple[str, ...], option: str) -> list[Run]:
-    """Reads the evaluations of a folder of `results`, which `lass-hf evaluate` wrote with some option."""
+def load_folder(name: str, needed: tuple[str, ...], by: str) -> list[Run]:
+    """Reads the evaluations of a folder of `results`, which a command wrote."""
     runs = []
     for file in sorted(FOLDER.glob(f"{name}/*.json")):
         run = read_results(file)
         if missing := [key for key in needed if not run.get(key)]:
-            raise LassError(f"{file}: no {missing[0]} in it; expected what lass-hf evaluate {option} wrote")
+            raise LassError(f"{file}: no {missing[0]} in it; expected what lass-hf {by} wrote")
         runs.append({**run, "file": f"{name}/{file.name}"})
     return runs
 
@@ -368,7 +369,7 @@ def provenance(runs: list[Run]) -> str:
     """Formats a row per training, and one per evaluation that was a command of its own."""
     rows = []
     for run in runs:
-        trainings = run.get("trainings", {"": run["training"]} if run["training"] else {})
+        trainings = run.get("trainings", {"": run["training"]} if run.get("training") else {})
         if "reranker_training" in run:
             trainings = {"retriever": run["training"], "reranker": run["reranker_training"]}
         for of_training, training in trainings.items():

@@ -225,6 +225,33 @@ def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     assert "both.json), evaluation | `lass-hf evaluate`" in text
 
 
+def test_lists_of_whole_graphs_are_tables(results_folder):
+    made = read_results(results_folder / "umls.json")
+    own = {name: made[name] for name in ("format", "machine", "versions", "git_commit")}
+    own |= {"graph": "../graphs/plants.obo", "model": None}
+    counts = {"listed": 400, "hits": 74, "precision": 0.185, "recall": 0.552}
+    method = {"depths": dict.fromkeys(("50", "200", "1000"), counts)}
+    methods = {"list": {**method, "standings": {"new": 0.63}}, "score": method, "frequency": method}
+    found = {"num_hidden": 134, "num_lists": 2, "methods": methods, "reliability": {"ece": 0.0003}}
+    training = {**made["training"], "command": "lass-hf complete --graph plants.obo"}
+    completed = {**own, "metrics": found, "evidence": "auto", "training": training, "command": "lass-hf complete"}
+    shares = dict.fromkeys(("precision_at_1", "precision_at_2", "precision_at_5", "auc", "average_precision"), 0.5)
+    metrics = {**shares, "random_auc": 0.9, "random_recall_at_5": 0.75}
+    audited = {**own, "metrics": metrics, "errors": "errors.tsv", "seconds_of": {"a": 90, "b": 30}, "command": "audit"}
+    for name, content in (("completion", completed), ("audit", audited)):
+        (results_folder / name).mkdir(exist_ok=True)
+        (results_folder / name / "plants.json").write_text(json.dumps(content), encoding="utf-8")
+    code, page = render(results_folder)
+    assert code == 0
+    text, hits = page.read_text(encoding="utf-8"), " | ".join(["74 (0.185)"] * 3)
+    assert f"134 hidden links, 2 lists: the list, all evidence | {hits} | 63% | 0.0003 |" in text
+    assert f"sorted by score, all evidence | {hits} |  |  |" in text
+    half = " | ".join(["0.500"] * 5)
+    assert f"plants.obo, errors given, no trained model | {half} | 0.750 |  |  | 2 |" in text
+    assert "completion/plants.json) | `lass-hf complete --graph plants.obo`" in text
+    assert "audit/plants.json), evaluation | `audit`" in text
+
+
 def test_committed_page_is_what_the_committed_files_say(tmp_path):
     shutil.copytree(ROOT / "results", tmp_path / "results")
     (tmp_path / "docs").mkdir()

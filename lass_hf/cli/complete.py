@@ -1,6 +1,7 @@
 """`lass-hf complete`: the missing links of a whole graph, as a list that people review, and how good the list is."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..scoring.index_building import find_index_folder_for_graph
     from ..utils.console import report
     from ..utils.distributed import processes
+    from ..utils.environment import command_line
     from ..utils.result_files import read_training, write_results
     from .loading import check_reranker, load, load_with_graph
 
@@ -123,12 +125,17 @@ def run(arguments: argparse.Namespace) -> None:
         _print_verdict(arguments, check_link(graph, model, processor, arguments.output, triplet, **choices))
         return
     choices["settings"] = settings
-    graph_name = arguments.graph or (read_training(arguments.model) or {}).get("graph") or arguments.model
+    training = read_training(arguments.model)
+    graph_name = arguments.graph or (training or {}).get("graph") or arguments.model
+    made_by = {
+        **{"task": "completion", "model": arguments.model, "graph": graph_name, "training": training},
+        **{"settings": asdict(settings), "command": command_line()},
+    }
     if arguments.evaluate:
         results = measure_completion(graph, model, processor, **choices)
         if processes().is_main_process:
             if arguments.json:
-                write_results(arguments.json, results, task="completion", model=arguments.model, graph=graph_name)
+                write_results(arguments.json, results, evidence=arguments.evidence, **made_by)
             print("\n".join(describe_evaluation(results)))
         return
     result = complete_graph(
@@ -141,7 +148,7 @@ def run(arguments: argparse.Namespace) -> None:
         **choices,
     )
     counts = result.counts
-    report(arguments.json, counts, task="completion", model=arguments.model, graph=graph_name)
+    report(arguments.json, counts, **made_by)
     if processes().is_main_process:
         _print_where(arguments.output, result)
 
