@@ -128,6 +128,7 @@ def write_audit(
         },
         "settings": {"graph": graph_name, "model": model, **settings},
         "injected": audit.num_injected,
+        "by_heart": audit.by_heart,
         **_odd_entities(audit, graph),
     }
     shown = [

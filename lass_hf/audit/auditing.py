@@ -23,8 +23,8 @@ from ..structure.vector_training import VectorChoices, train_structural_vectors
 from ..utils.stopwatch import Stopwatch
 from .answer_ranks import AnswerRanks
 from .entity_findings import EntityFindings, find_odd_entities
-from .injecting import KINDS, InjectedErrors, inject_errors
-from .model_signals import model_signals
+from .injecting import KINDS, InjectedErrors, inject_errors, mirror_errors
+from .model_signals import BY_HEART, chance_by_heart, model_signals
 from .neighbor_signals import neighbor_signals, simple_adjacency
 from .pattern_signals import pattern_signals
 from .profile_signals import ProfileSignals, profile_signals
@@ -53,6 +53,7 @@ class Audit:
             expect instead.
         profiles: What profiles say, and the relation that they expect instead.
         entities: Odd entities.
+        by_heart: See `chance_by_heart`; None without a text model, or if all triplets are in train.
         num_injected: The number of errors of each kind that were injected for the fit.
         seconds: How long each part took.
     """
@@ -63,6 +64,7 @@ class Audit:
     answers: list[AnswerRanks]
     profiles: ProfileSignals
     entities: EntityFindings
+    by_heart: float | None
     num_injected: dict[str, int]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -107,8 +109,9 @@ def audit_graph(
         graph: The graph.
         model: A text model trained on the graph, for one epoch at best: what it learned by heart is no evidence. It
             never reads the answer among names of neighbors: a bi-encoder reads none. Its signals count in the fit if
-            the graph has 200 triplets or more outside of train; the true triplets of the fit are these, then. None for
-            untrained texts and structure alone.
+            the graph has 200 triplets or more outside of train; the true triplets of the fit are these, then. If it
+            knows those of train by heart (`BY_HEART`), its signals count for the others alone. None for untrained texts
+            and structure alone.
         processor: Its processor.
         encoder: Name or folder of the encoder whose vectors of texts, untrained, are compared.
         texts: Vectors of texts instead, float32 of shape (E, k), of length 1.
@@ -155,26 +158,24 @@ def audit_graph(
     with watch.time("vectors"), percent_bar("vectors", quiet) as show:
         answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, show, progress)
         signals |= vector_signals(answers)
-    is_fitted = np.ones(len(joined.triplets), bool)
-    in_fit = list(signals)
+    of_model: dict[str, np.ndarray] = {}
     if model is not None and processor is not None:
         with watch.time("model"):
             occurs = np.bincount(joined.triplets[:, ::2].reshape(-1), minlength=joined.num_entities) > 0
             scorer = _make_scorer(model, processor, graph, dtype)
-            signals |= progress.run("model", lambda: model_signals(scorer, known, occurs))
-        unseen = is_own & ~graph.known_in_train.contains(joined.triplets)
-        if unseen.sum() >= LEAST_HELD_OUT:
-            is_fitted, in_fit = unseen | ~is_own, list(signals)
+            of_model = progress.run("model", lambda: model_signals(scorer, known, occurs))
+    is_seen = graph.known_in_train.contains(joined.triplets)
+    by_heart = chance_by_heart(of_model, is_own & is_seen, is_own & ~is_seen)
     contradicted = _contradicted(graph, joined.triplets)
-    matrix = Signals.from_dict(signals, joined.triplets[:, 1])
+    matrix = Signals.from_dict(signals | of_model, joined.triplets[:, 1])
     with watch.time("fit"), percent_bar("fit", quiet) as show:
-        features = Signals.from_dict({name: signals[name] for name in in_fit}, matrix.relations).features()
         fitted = progress.run(
-            "fit", lambda: {"suspicion": fit_suspicion(features, ~is_own, is_fitted, SHARE, seed, show)}
+            "fit", lambda: {"suspicion": _fit(signals, of_model, matrix.relations, is_own, is_seen, seed, show)}
         )
         suspicion = fitted["suspicion"]
     if contradicted.any():  # No error is injected that the graph labels false, so that the fit cannot weigh this.
-        matrix = Signals.from_dict({**signals, "contradiction": -contradicted.astype(np.float32)}, matrix.relations)
+        labels = {"contradiction": -contradicted.astype(np.float32)}
+        matrix = Signals.from_dict(signals | of_model | labels, matrix.relations)
         suspicion[contradicted] = np.maximum(suspicion[contradicted], 0.5)
     entities = find_odd_entities(facts, texts, simple_adjacency(facts), matrix.select(is_own))
     return Audit(
@@ -184,6 +185,7 @@ def audit_graph(
         answers=[one.select(is_own) for one in answers],
         profiles=profiles.select(is_own),
         entities=entities,
+        by_heart=by_heart,
         num_injected=dict(zip(KINDS, np.bincount(errors.kinds, minlength=len(KINDS)).tolist(), strict=True)),
         seconds=watch.seconds,
     )
@@ -222,13 +224,36 @@ def _inject(
     size = len(facts.triplets)
     count = max(round(SHARE * size), min(LEAST_INJECTED, int(MOST_INJECTED_SHARE * size)))
     vectors = train_structural_vectors(facts, choices, seed=seed, on_progress=show)
-    return inject_errors(facts, min(count, MOST_INJECTED), texts, vectors, seed)
+    return mirror_errors(facts, inject_errors(facts, min(count, MOST_INJECTED), texts, vectors, seed), seed)
 
 
 def _score_by_rules(facts: Facts, minutes: float | None, seed: int, on_progress: Callable[[float, int], None]) -> Any:
     """Returns the scores of facts by rules that are found among them, float32 of shape (n,)."""
     rules = find_rules(facts, minutes=minutes, seed=seed, on_progress=on_progress)
     return RuleScorer(rules, facts).triplet_scores(facts.triplets)
+
+
+def _fit(
+    signals: dict[str, np.ndarray],
+    of_model: dict[str, np.ndarray],
+    relations: np.ndarray,
+    is_own: np.ndarray,
+    is_seen: np.ndarray,
+    seed: int,
+    show: Callable[..., None],
+) -> np.ndarray:
+    """Fits the suspicion of all triplets, float64 of shape (n,), with the signals of a text model where they count."""
+
+    def fit(chosen: dict[str, np.ndarray], is_fitted: np.ndarray) -> np.ndarray:
+        return fit_suspicion(Signals.from_dict(chosen, relations).features(), ~is_own, is_fitted, SHARE, seed, show)
+
+    seen, unseen = is_own & is_seen, is_own & ~is_seen
+    if not of_model or unseen.sum() < LEAST_HELD_OUT:
+        return fit(signals, np.ones(len(is_own), bool))
+    with_model = fit(signals | of_model, ~seen)
+    if (chance_by_heart(of_model, seen, unseen) or 0) < BY_HEART:
+        return with_model
+    return np.where(seen, fit(signals, np.ones(len(is_own), bool)), with_model)
 
 
 def _contradicted(graph: KnowledgeGraph, triplets: np.ndarray) -> np.ndarray:

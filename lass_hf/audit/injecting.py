@@ -1,4 +1,7 @@
-"""Injects errors into a graph: false triplets of three kinds, each made of a true one, which stays."""
+"""Injects errors into a graph: false triplets of three kinds, each made of a true one, which stays.
+
+Where a graph states links in both directions, its errors often are, too: half of those for a fit get a mirror image.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +10,14 @@ import numpy as np
 
 from ..core.known_triplets import KnownTriplets
 from ..structure.facts import Facts
+from ..structure.relation_patterns import find_mirrors
 from ..structure.structural_vectors import StructuralVectors
 
 KINDS = ("random", "similar", "adversarial")
 SHARPNESS = 20  # of the choice by cosine: in proportion to exp(20 x cosine)
 BEST_ANSWERS = 30  # of which an adversarial error is one
 ROUNDS = 20  # of drawing: a small or dense graph may not have as many errors as are asked for
+STATED_BOTH_WAYS = 0.75  # the share of a relation's facts with a mirror image, from which errors get one
 ENTRIES = 1 << 22  # scores that are in memory at once
 
 
@@ -73,6 +78,40 @@ def inject_errors(
             known = KnownTriplets(np.concatenate([facts.triplets, found]), facts.num_entities, facts.num_relations)
             wanted -= len(kept)
     return InjectedErrors(found, kinds, sources)
+
+
+def mirror_errors(facts: Facts, errors: InjectedErrors, seed: int = 42) -> InjectedErrors:
+    """Adds the mirror images of half of the errors whose relation is stated in both directions.
+
+    Without them a missing mirror image would tell all errors, and a fit would believe whatever is stated twice.
+
+    Args:
+        facts: The facts.
+        errors: The errors.
+        seed: Seed of the choice.
+
+    Returns:
+        The errors, then the mirror images that are neither facts nor errors, of the same kinds and sources.
+    """
+    partner = np.full(facts.num_relations, -1)
+    for one in reversed(
+        find_mirrors(facts.triplets, facts.num_entities, facts.num_relations, least_share=STATED_BOTH_WAYS)
+    ):
+        if one.kind != "same":  # Of several, that with the most facts counts.
+            partner[[one.relation, one.other]] = one.other, one.relation
+    rows = np.flatnonzero(partner[errors.triplets[:, 1]] >= 0)
+    rows = np.random.default_rng(seed).permutation(rows)[: len(rows) // 2]
+    mirrored = errors.triplets[rows, ::-1].copy()
+    mirrored[:, 1] = partner[mirrored[:, 1]]
+    there = KnownTriplets(np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations)
+    _, first = np.unique(mirrored, axis=0, return_index=True)
+    kept = np.sort(first[~there.contains(mirrored[first])])
+    rows = rows[kept]
+    return InjectedErrors(
+        np.concatenate([errors.triplets, mirrored[kept]]),
+        np.append(errors.kinds, errors.kinds[rows]),
+        np.append(errors.sources, errors.sources[rows]),
+    )
 
 
 def _random_values(facts: Facts, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

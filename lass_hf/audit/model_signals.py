@@ -2,12 +2,34 @@
 
 import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 
 from ..core.known_triplets import KnownTriplets
 from ..evidence.text_evidence import TextVectorEvidence, has_text_vectors
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import Progress, TripletScorer
 from .answer_ranks import rank_answers
+
+# A model that prefers what it was trained on this often knows it by heart, and its errors too.
+BY_HEART = 0.7
+
+
+def chance_by_heart(signals: dict[str, np.ndarray], is_seen: np.ndarray, is_unseen: np.ndarray) -> float | None:
+    """Returns how often a text model prefers a triplet that it was trained on to one that it was not trained on.
+
+    Args:
+        signals: Its signals, float of shape (n,) each.
+        is_seen: The true triplets of train, bool of shape (n,).
+        is_unseen: The other true triplets, bool of shape (n,).
+
+    Returns:
+        The mean of the signals' chances, .5 for a model that knows none by heart; None without signals, or triplets of
+        both kinds.
+    """
+    if not signals or not is_seen.any() or not is_unseen.any():
+        return None
+    rows = is_seen | is_unseen
+    return float(np.mean([roc_auc_score(is_seen[rows], values[rows]) for values in signals.values()]))
 
 
 def model_signals(

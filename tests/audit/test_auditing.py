@@ -26,6 +26,7 @@ from lass_hf.audit.auditing import audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
 from lass_hf.audit.findings import find_better, find_reasons
 from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion, read_errors, with_errors
+from lass_hf.audit.model_signals import chance_by_heart
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.signals import SIGNALS, Signals
 from lass_hf.audit.suspicion import fit_suspicion
@@ -166,6 +167,32 @@ def test_a_model_counts_in_the_fit_only_by_triplets_that_it_never_saw(bi_encoder
     assert all_rows == size
     assert with_model == without + 8
     assert some_rows == size - len(graph["train"])
+
+
+def test_a_model_that_knows_train_by_heart_counts_for_the_others_alone(bi_encoder, monkeypatch):
+    model, processor, graph = bi_encoder
+    monkeypatch.setattr("lass_hf.audit.auditing.LEAST_HELD_OUT", 1)
+    monkeypatch.setattr("lass_hf.audit.auditing.chance_by_heart", lambda *_: 0.9)
+    monkeypatch.setattr(
+        "lass_hf.audit.auditing.fit_suspicion", lambda features, *_: np.full(len(features), features.shape[1] / 1000)
+    )
+    choices = {"texts": unit_vectors(count=graph.num_entities), "num_folds": 2, "vector_choices": SMALL, "quiet": True}
+    without = audit_graph(graph, **choices).suspicion
+    audit = audit_graph(graph, model, processor, **choices)
+    seen = graph.known_in_train.contains(audit.triplets)
+    assert 0 < seen.sum() < len(seen)
+    np.testing.assert_allclose(audit.suspicion, np.where(seen, without, without + 0.008))
+
+
+def test_the_chance_by_heart_is_how_often_a_seen_triplet_comes_before_an_unseen_one():
+    rng = np.random.default_rng(0)
+    signals = {name: rng.normal(size=40).astype(np.float32) for name in ("model_tail", "model_head")}
+    seen = np.arange(40) % 3 == 0
+    unseen = ~seen & (np.arange(40) > 10)
+    expected = np.mean([(own[seen][:, None] > own[unseen]).mean() for own in signals.values()])
+    assert chance_by_heart(signals, seen, unseen) == pytest.approx(expected)
+    assert chance_by_heart({}, seen, unseen) is None
+    assert chance_by_heart(signals, seen, np.zeros(40, bool)) is None
 
 
 def test_what_a_graph_labels_true_and_false_is_a_finding():

@@ -3,7 +3,7 @@
 import numpy as np
 from helpers.audits import ENTITIES, RELATIONS, random_facts, unit_vectors
 
-from lass_hf.audit.injecting import KINDS, inject_errors
+from lass_hf.audit.injecting import KINDS, InjectedErrors, inject_errors, mirror_errors
 from lass_hf.core.known_triplets import KnownTriplets
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.structural_vectors import StructuralVectors
@@ -62,6 +62,23 @@ def test_adversarial_errors_are_among_the_best_answers(monkeypatch):
         _, answers = KNOWN.values(slot, source[None])
         scores[answers] = -np.inf
         assert error[slot] in np.argsort(-scores)[:2]
+
+
+def test_half_of_the_errors_of_a_relation_that_is_stated_both_ways_get_a_mirror_image():
+    pairs = np.array([(a, b) for a in range(12) for b in range(a + 1, a + 3)])
+    both_ways = [np.insert(pairs, 1, 0, axis=1), np.insert(pairs[:, ::-1], 1, 1, axis=1)]  # 1 is the inverse of 0
+    facts = Facts.from_triplets(np.concatenate([*both_ways, np.insert(pairs + 4, 1, 2, axis=1)]), 20, 3)
+    wrong = np.array([(15, 0, b) for b in range(8)] + [(16, 1, 3), (17, 1, 4)] + [(18, 2, b) for b in range(6)])
+    errors = InjectedErrors(wrong, np.arange(16, dtype=np.int8) % 3, np.arange(16))
+    found = mirror_errors(facts, errors, seed=3)
+    np.testing.assert_array_equal(found.triplets[:16], wrong)
+    assert len(found.triplets) == 21
+    for triplet, kind, source in zip(found.triplets[16:], found.kinds[16:], found.sources[16:], strict=True):
+        head, relation, tail = wrong[source]
+        assert triplet.tolist() == [tail, {0: 1, 1: 0}[int(relation)], head]
+        assert kind == source % 3
+    there = InjectedErrors(np.array([[1, 0, 9], [9, 1, 1]]), np.zeros(2, np.int8), np.arange(2))
+    assert len(mirror_errors(facts, there).triplets) == 2  # each is the other's mirror image
 
 
 def test_a_graph_that_has_all_triplets_gets_no_errors():
