@@ -86,6 +86,7 @@ class KGDataCollator:
             self.sampler = NegativeSampler(*choices, hard_negatives, num_mined, pseudo_typed, self.store)
         # In shared memory, so that data loader workers that live on see a new epoch too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._batch_cost = _cost_of_training_batches()
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch whose negatives are drawn from now on."""
@@ -131,7 +132,7 @@ class KGDataCollator:
         """Makes a batch of a part of a `GraphSplit`, or of a list of its items."""
         triplets, labels, rows = self._with_negatives(*_triplets_and_labels(features), int(self._epoch))
         is_given = np.diff(rows, prepend=-1) > 0
-        sequences, order = _in_length_buckets(self.store, triplets, triplets[is_given][:, [0, 2]])
+        sequences, order = _in_length_buckets(self.store, triplets, triplets[is_given][:, [0, 2]], self._batch_cost)
         batch = {**sequences, "labels": torch.from_numpy(labels[order]), "groups": torch.from_numpy(rows[order])}
         is_false = is_given & (labels == 0)
         return {**batch, "is_false": torch.from_numpy(is_false[order])} if is_false.any() else batch
@@ -162,7 +163,7 @@ class InBatchCollator:
 
     def __init__(self, processor: LassProcessor, graph: KnowledgeGraph | None = None):
         _check_architecture(self, processor, "bi-encoder")
-        self.store = processor.token_store(graph)
+        self.store, self._batch_cost = processor.token_store(graph), _cost_of_training_batches()
 
     def __call__(self, features: Features) -> dict[str, Any]:
         """Makes a batch of a part of a `GraphSplit`, or of a list of its items."""
@@ -173,7 +174,7 @@ class InBatchCollator:
         queries = np.concatenate([self.store.queries(triplets, slot) for slot in QUERY_SLOTS])
         distinct, row_of_query = np.unique(queries, axis=0, return_inverse=True)
         rows = np.concatenate([distinct, self.store.candidates(candidates)])
-        sequences, order = _in_length_buckets(self.store, rows, candidates)
+        sequences, order = _in_length_buckets(self.store, rows, candidates, self._batch_cost)
         position = np.argsort(order)  # of each row in the batch
         arrays = {
             "triplets": triplets,
@@ -223,7 +224,17 @@ def _triplets_and_labels(features: Features) -> tuple[np.ndarray, np.ndarray | N
     return triplets, np.array([item.get("label", 1) for item in features], dtype=np.int64)
 
 
-def _in_length_buckets(store: TokenStore, rows: np.ndarray, given: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+def _cost_of_training_batches() -> int:
+    """Returns the cost of one more batch in training, see `batch_cost`.
+
+    Collators ask once, in the process that trains: a data loader's worker, forked from it, sees no CUDA device.
+    """
+    return batch_cost("cuda" if torch.accelerator.is_available() else "cpu")
+
+
+def _in_length_buckets(
+    store: TokenStore, rows: np.ndarray, given: np.ndarray, cost: int
+) -> tuple[dict[str, Any], np.ndarray]:
     """Returns the sequences of rows, shorter ones first, with their length buckets; and the order that they are in.
 
     No sequence names an entity of the batch's triplets, `given`, as a neighbor: that would give an answer away. All
@@ -231,7 +242,7 @@ def _in_length_buckets(store: TokenStore, rows: np.ndarray, given: np.ndarray) -
     """
     left_out = np.unique(given)
     lengths = store.lengths(rows, left_out)
-    buckets = batches_by_length(lengths, batch_cost("cuda" if torch.accelerator.is_available() else "cpu"))
+    buckets = batches_by_length(lengths, cost)
     order = np.concatenate(buckets)
     spans = [(len(bucket), int(lengths[bucket[0]]), int(lengths[bucket[-1]])) for bucket in buckets]
     return {**store.assemble(rows[order], left_out), "length_buckets": spans}, order

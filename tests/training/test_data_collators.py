@@ -61,6 +61,14 @@ def test_length_buckets_are_the_rows_from_short_to_long_with_their_shortest_and_
     assert (len(batch["length_buckets"]) > 1) is several
 
 
+@pytest.mark.parametrize(("has_accelerator", "num_buckets"), [(True, {1}), (False, {2, 3, 4, 5})])
+def test_length_buckets_are_those_of_the_process_that_trains(has_accelerator, num_buckets, graph, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_accelerator)
+    made = collator(num_negatives=2)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: not has_accelerator)  # as a forked worker sees it
+    assert len(made(items_of(graph, range(14)))["length_buckets"]) in num_buckets
+
+
 def test_a_batch_of_the_paper_has_15_negatives_a_positive():
     graph = integer_graph([(number, number, number + 9) for number in range(4)], 20, 12)
     batch = KGDataCollator(make_processor(graph))(items_of(graph, range(4)))
