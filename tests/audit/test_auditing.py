@@ -1,4 +1,4 @@
-"""Audits of whole small graphs: injected nonsense comes first, files, measures, and what is refused."""
+"""Audits of whole small graphs: nonsense comes first, files, and what is refused."""
 
 import json
 from dataclasses import replace
@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.audits import random_facts, unit_vectors
+from helpers.audits import unit_vectors
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import content_of, run
-from helpers.tiny import TRAIN, integer_graph, make_graph, one_line, write_graph
-from sklearn.ensemble import HistGradientBoostingClassifier
+from helpers.tiny import TRAIN, make_graph, one_line
+from helpers.towns import QUICK, SMALL, audit_of_towns, few_trees, texts_of_towns, towns, write_towns
 
 from lass_hf import KnowledgeGraph
-from lass_hf.audit import suspicion as suspicion_module
 from lass_hf.audit.answer_ranks import AnswerRanks
 from lass_hf.audit.audit_files import (
     FINDINGS_FILE,
@@ -25,7 +24,6 @@ from lass_hf.audit.audit_files import (
 from lass_hf.audit.auditing import audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
 from lass_hf.audit.findings import find_better, find_reasons
-from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion, read_errors, with_errors
 from lass_hf.audit.model_signals import chance_by_heart
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.signals import SIGNALS, Signals
@@ -37,44 +35,20 @@ from lass_hf.core.known_triplets import KnownTriplets
 from lass_hf.scoring.output_folders import RESULTS
 from lass_hf.scoring.step_progress import StepProgress
 from lass_hf.structure.facts import Facts
-from lass_hf.structure.vector_training import VectorChoices, train_structural_vectors
+from lass_hf.structure.vector_training import train_structural_vectors
 
 AUDIT_FILE = RESULTS["audit"]
-TOWNS, COUNTRIES = range(40), range(40, 44)
-SMALL = VectorChoices(dim=8, num_epochs=3)
-WRONG = ("0", "1", "43")  # of town 0, which is in country 40
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _few_trees():
-    """A fit of 20 trees is enough here."""
-
-    def few(**choices):
-        return HistGradientBoostingClassifier(**{**choices, "max_iter": 20})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suspicion_module, "HistGradientBoostingClassifier", few)
+    with few_trees():
         yield
-
-
-def towns(wrong=True) -> KnowledgeGraph:
-    """Relation 0 links towns of one country to each other, both ways, and 1 links towns to their country."""
-    train = [(str(a), "0", str(b)) for a in TOWNS for b in TOWNS if a != b and a % 4 == b % 4 and (a - b) % 3 == 1]
-    train += [(b, r, a) for a, r, b in train]
-    train += [(str(town), "1", str(40 + town % 4)) for town in TOWNS]
-    return integer_graph(sorted(set(train)) + [WRONG] * wrong, 44, 2)
-
-
-def texts_of_towns() -> np.ndarray:
-    vectors = unit_vectors(count=44, dim=8)
-    of_country = vectors[[*[town % 4 for town in TOWNS], *range(4)]]
-    near = of_country + 0.3 * unit_vectors(7, 44, 8)
-    return (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def audit():
-    return audit_graph(towns(), texts=texts_of_towns(), num_folds=2, vector_choices=SMALL, quiet=True, seed=3)
+    return audit_of_towns()
 
 
 @pytest.fixture
@@ -247,29 +221,6 @@ def table_of(file) -> list[dict[str, str]]:
     return [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
 
 
-def test_measures_count_errors_among_the_first():
-    kinds = np.full(200, -1)
-    kinds[[0, 3, 9, 150]] = 0, 1, 1, 2
-    metrics = measure_suspicion(-np.arange(200.0), kinds)
-    assert metrics["precision_at_1"] == 1 / 2
-    assert metrics["precision_at_5"] == 3 / 10
-    assert metrics["recall_at_5"] == 3 / 4
-    assert metrics["similar_recall_at_2"] == 1 / 2
-    assert metrics["adversarial_auc"] == pytest.approx((196 - 147) / 196)
-    assert metrics["auc"] == pytest.approx(np.mean([196, 194, 189, 49]) / 196)
-    assert measure_suspicion(np.zeros(9), np.full(9, -1)) == {}
-
-
-def test_an_audit_is_measured_by_the_errors_that_are_known(audit):
-    graph = towns()
-    wrong = np.array([[graph.entities.index[WRONG[0]], graph.relations.index["1"], graph.entities.index["43"]]])
-    metrics, signals = measure_audit(audit, np.concatenate([wrong, [[0, 0, 0]]]), np.array([1, 0]))
-    assert metrics["auc"] == metrics["similar_auc"] == 1
-    assert metrics["recall_at_1"] == 1
-    assert "random_auc" not in metrics  # That error is not in the graph.
-    assert signals["second_tail"]["auc"] > 0.9
-
-
 def test_a_fit_judges_each_triplet_by_other_folds_and_knows_the_share_of_errors():
     rng = np.random.default_rng(0)
     is_injected = rng.random(400) < 0.3
@@ -304,19 +255,13 @@ def test_a_graph_that_is_too_small_is_refused():
         audit_graph(graph, num_folds=1)
 
 
-def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder, tmp_path, capsys):
-    folder = tmp_path / "graph"
-    graph = towns()
-    names = [
-        (graph.entities.ids[h], graph.relations.ids[r], graph.entities.ids[t]) for h, r, t in graph["train"].triplets
-    ]
-    write_graph(folder, names, None, None, entity_text=None)
-    more = ["--graph", folder, "--encoder", encoder_folder, "--folds", 2, "--minutes", 0.004, "--quiet"]
+def test_the_command_writes_findings(encoder_folder, tmp_path):
+    folder = write_towns(tmp_path / "graph")
     model = tmp_path / "model"
     bi_encoder_model().save_pretrained(model)
     bi_encoder_processor(KnowledgeGraph.from_directory(folder)).save_pretrained(model)
-    written = ["--model", model, "--output", tmp_path / "out", "--json", tmp_path / "audit.json"]
-    assert run("audit", *more, *written, "--max", 7) == 0
+    given = ["--graph", folder, "--encoder", encoder_folder, *QUICK, "--model", model, "--max", 7]
+    assert run("audit", *given, "--output", tmp_path / "out", "--json", tmp_path / "audit.json") == 0
     assert {"model_tail", "model_head"} <= set(content_of(tmp_path / "out" / AUDIT_FILE)["signals"])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         AUDIT_FILE,
@@ -327,11 +272,6 @@ def test_the_command_writes_findings_and_measures_injected_errors(encoder_folder
     ]
     assert len((tmp_path / "out" / FINDINGS_FILE).read_text().splitlines()) == 8
     assert content_of(tmp_path / "audit.json")["metrics"]["findings"] == 7
-    assert run("audit", *more, "--evaluate", "--json", tmp_path / "measured.json") == 0
-    content = content_of(tmp_path / "measured.json")
-    assert {"precision_at_5", "recall_at_1", "auc", "random_recall_at_5", "similar_auc"} <= set(content["metrics"])
-    assert "precision_at_5" in content["signals"]["text_of_pair"]
-    assert "precision_at_5" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -352,67 +292,6 @@ def test_bad_arguments_end_in_one_line(arguments, fault, bad_input):
 def test_a_model_of_another_graph_is_refused(model_folder, bad_input):
     fault = bad_input("audit", "--graph", "countries", "--model", model_folder, "--output", "out")
     assert "the model is that of another graph" in fault
-
-
-def test_errors_that_others_injected_are_measured(monkeypatch, tmp_path):
-    graph = towns()
-    file = tmp_path / "errors.tsv"
-    file.write_text("\t".join([*WRONG, "similar", *WRONG[:2], "40"]) + "\n")
-    errors = read_errors(file, graph)
-    assert [graph.entities.ids[errors.triplets[0, slot]] for slot in (0, 2)] == ["0", "43"]
-    monkeypatch.setattr("lass_hf.audit.measuring.encode_with_bar", lambda *_, **__: texts_of_towns())
-    audit, metrics, _ = evaluate_audit(graph, errors=errors, vector_choices=SMALL, num_folds=2, quiet=True)
-    assert len(audit.triplets) == len(true_facts(graph).triplets)
-    assert metrics["similar_recall_at_1"] == 1
-
-
-@pytest.mark.parametrize(
-    ("content", "parts"),
-    [
-        ("", ["the file is empty"]),
-        ("0\t1\t43\n", ["line 1: 3 cells"]),
-        ("0\t1\t43\tsimilar\n0\t1\t99\tsimilar\n", ["line 2: unknown tail '99'", "by ids of the graph"]),
-        ("0\t1\t43\tother\n", ["line 1: unknown kind 'other'"]),
-        (b"\xff", ["UTF-8"]),
-    ],
-)
-def test_a_file_that_holds_no_errors_is_refused(content, parts, tmp_path):
-    file = tmp_path / "errors.tsv"
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(LassError) as error:
-        read_errors(file, towns())
-    one_line(error, "errors.tsv", *parts)
-
-
-def test_evaluation_takes_all_splits_and_a_model_counts_by_those_outside_of_train(encoder_folder, monkeypatch):
-    facts = random_facts(4, 120)
-    names = [tuple(map(str, one)) for one in facts.triplets.tolist()]
-    graph = integer_graph(names[:60], 14, 3, validation=names[60:80], test=names[80:])
-    options = {"encoder": encoder_folder, "vector_choices": SMALL, "num_folds": 2, "quiet": True}
-    monkeypatch.setattr("lass_hf.audit.auditing.LEAST_HELD_OUT", 30)
-    fits = []
-
-    def fit(features, is_error, is_fitted, *more):
-        fits.append((features.shape[1], is_fitted))
-        return fit_suspicion(features, is_error, is_fitted, *more)
-
-    monkeypatch.setattr("lass_hf.audit.auditing.fit_suspicion", fit)
-    audit, metrics, _ = evaluate_audit(graph, **options)
-    assert len(audit.triplets) > len(facts.triplets)
-    assert 0 <= metrics["auc"] <= 1
-    model = {"model": bi_encoder_model(), "processor": bi_encoder_processor(graph)}
-    evaluate_audit(graph, **model, **options)
-    (without, every), (with_model, held_out) = fits
-    assert every.all()
-    assert with_model > without
-    assert 40 <= held_out.sum() < len(held_out) - 60
-
-
-def test_errors_of_another_split_join_the_training_triplets():
-    graph = integer_graph([("0", "0", "1"), ("1", "0", "2")], 5, 1, validation=[("2", "0", "3"), ("3", "0", "4")])
-    noisy = with_errors(graph, np.array([[3, 0, 4], [4, 0, 0]]))
-    assert noisy["train"].triplets.tolist() == [[0, 0, 1], [1, 0, 2], [3, 0, 4], [4, 0, 0]]
-    assert noisy["validation"].triplets.tolist() == [[2, 0, 3]]
 
 
 def test_a_text_model_judges_a_triplet_without_the_names_of_its_neighbors(monkeypatch):
