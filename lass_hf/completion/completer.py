@@ -184,16 +184,7 @@ class GraphCompleter:
         Raises:
             LassError: There is no query.
         """
-        score_candidates, index, bound = self._bind(graph)
-        queries, slots = choose_queries(self.facts, self.relations, self.entities, SIDES[self.settings.side], index)
-        if not len(queries):
-            raise LassError(
-                "no query makes sense: of the relations and entities that were asked for, none is in the training "
-                "triplets; ask for others"
-            )
-        answers = self._answer(
-            graph, score_candidates, queries, slots, None if progress is None else progress(queries, slots)
-        )
+        queries, slots, answers, bound = self._ask(graph, progress)
         suggestions = Suggestions.from_answers(answers)
         # A chance is that of the links that were held out, so its features have not seen them. Who reads the list has.
         of_facts = self._standings.classify(suggestions.triplets)
@@ -219,12 +210,7 @@ class GraphCompleter:
             The result, on whose list the link is alone: or nothing, if it is not among the best answers to the queries
             that make sense. And the evidence that scored it; None for a text model alone.
         """
-        score_candidates, index, bound = self._bind(graph)
-        queries, slots = choose_queries(self.facts, self.relations, self.entities, SIDES[self.settings.side], index)
-        asked = np.where(np.arange(3) == slots[:, None], 0, triplet)
-        is_own = (queries == asked).all(axis=1)
-        queries, slots = queries[is_own], slots[is_own]
-        answers = self._answer(graph, score_candidates, queries, slots, None)
+        queries, slots, answers, bound = self._ask(graph, link=triplet)
         suggestions = Suggestions.from_answers(answers)
         suggestions = suggestions.select((suggestions.triplets == triplet).all(axis=1))
         of_facts = self._standings.classify(suggestions.triplets)
@@ -234,15 +220,24 @@ class GraphCompleter:
         completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
         return CompletionResult(completion, answers, listed[:0], classifier, calibration, None), bound
 
-    def _answer(
+    def _ask(
         self,
         graph: KnowledgeGraph,
-        score_candidates: CandidateScorer,
-        queries: np.ndarray,
-        slots: np.ndarray,
-        progress: ChunkProgress | None,
-    ) -> Answers:
-        return answer_queries(
+        progress: Callable[[np.ndarray, np.ndarray], ChunkProgress] | None = None,
+        link: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, Answers, BoundEvidence | None]:
+        """Returns the queries that make sense, or those that a link answers, their slots, the answers and evidence."""
+        score_candidates, index, bound = self._bind(graph)
+        queries, slots = choose_queries(self.facts, self.relations, self.entities, SIDES[self.settings.side], index)
+        if link is not None:
+            is_own = (queries == np.where(np.arange(3) == slots[:, None], 0, link)).all(axis=1)
+            queries, slots = queries[is_own], slots[is_own]
+        elif not len(queries):
+            raise LassError(
+                "no query makes sense: of the relations and entities that were asked for, none is in the training "
+                "triplets; ask for others"
+            )
+        answers = answer_queries(
             score_candidates,
             graph.known_in_train,
             graph.candidates[2],
@@ -253,9 +248,10 @@ class GraphCompleter:
             set(self.facts.triplets[self.facts.triplets[:, 0] == self.facts.triplets[:, 2], 1].tolist()),
             self._reranking,
             self._chunk_size,
-            progress,
+            None if progress is None else progress(queries, slots),
             self.quiet,
         )
+        return queries, slots, answers, bound
 
     def _standings_of_all(self, graph: KnowledgeGraph) -> Standings:
         """Classifies suggestions against all splits of a graph."""
