@@ -16,7 +16,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..scoring.step_progress import StepProgress
 from ..scoring.triplet_scorer import TripletScorer, check_model_is_of
-from ..structure.facts import Facts
+from ..structure.facts import Facts, labeled_false
 from ..structure.rule_mining import find_rules
 from ..structure.rule_scores import RuleScorer
 from ..structure.vector_training import VectorChoices, train_structural_vectors
@@ -166,7 +166,7 @@ def audit_graph(
             of_model = progress.run("model", lambda: model_signals(scorer, known, occurs))
     is_seen = graph.known_in_train.contains(joined.triplets)
     by_heart = chance_by_heart(of_model, is_own & is_seen, is_own & ~is_seen)
-    contradicted = _contradicted(graph, joined.triplets)
+    contradicted = labeled_false(graph, *graph.splits).contains(joined.triplets)
     matrix = Signals.from_dict(signals | of_model, joined.triplets[:, 1])
     with watch.time("fit"), percent_bar("fit", quiet) as show:
         fitted = progress.run(
@@ -254,14 +254,6 @@ def _fit(
     if (chance_by_heart(of_model, seen, unseen) or 0) < BY_HEART:
         return with_model
     return np.where(seen, fit(signals, np.ones(len(is_own), bool)), with_model)
-
-
-def _contradicted(graph: KnowledgeGraph, triplets: np.ndarray) -> np.ndarray:
-    """Returns which triplets a split labels as false, too: bool of shape (n,)."""
-    wrong = [split.triplets[split.labels == 0] for split in graph.splits.values() if split.labels is not None]
-    if not wrong:
-        return np.zeros(len(triplets), bool)
-    return KnownTriplets(np.concatenate(wrong), graph.num_entities, graph.num_relations).contains(triplets)
 
 
 def encode_with_bar(graph: KnowledgeGraph, encoder: str, quiet: bool, dtype: str) -> np.ndarray:

@@ -11,7 +11,6 @@ import numpy as np
 from ..core.architectures import BiEncoder
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
-from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evaluation.link_prediction import model_identity
@@ -30,7 +29,7 @@ from ..scoring.chunk_progress import ChunkProgress
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer, check_model_is_of
-from ..structure.facts import Facts
+from ..structure.facts import Facts, labeled_false
 from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
@@ -287,7 +286,9 @@ class GraphCompleter:
             scores -= np.where(standings == NEW, 0, BEHIND)
         else:
             scores = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) + scores * 1e-9  # ties of steps
-        is_open = ~graph.known.contains(suggestions.triplets) & ~labeled_false(graph).contains(suggestions.triplets)
+        # What other splits label false stays open: a training makes it at random, to fit a threshold.
+        wrong = labeled_false(graph, "train")
+        is_open = ~graph.known.contains(suggestions.triplets) & ~wrong.contains(suggestions.triplets)
         if self._decisions is not None:
             for decided in (self._decisions.accepted, self._decisions.rejected):
                 is_open &= ~decided.contains(suggestions.triplets)
@@ -308,13 +309,3 @@ def _has_links_of_fit(graph: KnowledgeGraph, other: KnowledgeGraph) -> bool:
     """Returns whether two graphs have the same links to fit on."""
     own, others = (one.index_splits("validation").triplets() for one in (graph, other))
     return np.array_equal(own, others)
-
-
-def labeled_false(graph: KnowledgeGraph) -> KnownTriplets:
-    """Returns the index of the training triplets that are labeled false.
-
-    Those of other splits do not count: a training makes them at random, to fit a threshold.
-    """
-    train = graph["train"]
-    wrong = np.empty((0, 3), np.int64) if train.labels is None else train.triplets[train.labels == 0]
-    return KnownTriplets(wrong, graph.num_entities, graph.num_relations)

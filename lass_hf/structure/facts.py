@@ -1,7 +1,7 @@
 """The facts that rules and structural vectors are made of: distinct triplets, and a sparse matrix for each relation.
 
 A directed relation is a number below 2R: d < R is relation d from head to tail, and d + R is its inverse, from tail to
-head.
+head. What a graph labels false is indexed here, too.
 """
 
 from dataclasses import dataclass
@@ -78,3 +78,19 @@ class Facts:
             heads, _, tails = by_relation[start:end].T
             matrices.append(csr_array((np.ones(end - start, np.float32), (heads, tails)), shape=shape))
         return [*matrices, *(matrix.T.tocsr() for matrix in matrices)]
+
+
+def labeled_false(graph: KnowledgeGraph, *names: str) -> KnownTriplets:
+    """Makes an index of the triplets that some splits label false, as `KnowledgeGraph.index_splits` of the true ones.
+
+    Args:
+        graph: The graph.
+        *names: Names of splits. Those that the graph lacks, or that have no labels, add no triplets.
+
+    Returns:
+        The index.
+    """
+    splits = [graph.splits[name] for name in names if name in graph.splits]
+    wrong = [split.triplets[split.labels == 0] for split in splits if split.labels is not None]
+    triplets = np.concatenate(wrong) if wrong else np.empty((0, 3), dtype=np.int64)
+    return KnownTriplets(triplets, graph.num_entities, graph.num_relations)
