@@ -152,16 +152,16 @@ def check_link(
     """Judges one link by the completion of a folder, with the probability and the reasons that it has on the list.
 
     Args:
-        graph: The graph, as in `complete_graph`, like all other arguments.
-        model: The text model.
-        processor: The model's processor.
+        graph: The graph that was completed.
+        model: As in `complete_graph`.
+        processor: As in `complete_graph`.
         output: The folder that `complete_graph` wrote.
         triplet: The link, int64 of shape (3,).
-        evidence: What answers are scored by.
-        index_folder: The folder that keeps the entity vectors.
-        dtype: Precision of the text model.
-        quiet: Whether nothing is shown.
-        rerank: A cross-encoder and its processor.
+        evidence: As in `complete_graph`.
+        index_folder: As in `complete_graph`.
+        dtype: As in `complete_graph`.
+        quiet: As in `complete_graph`.
+        rerank: As in `complete_graph`.
 
     Returns:
         Judged triplets: one row, or none, if the link is not among the best answers to its queries.
