@@ -90,9 +90,9 @@ def command_line() -> str:
         for before, word in pairwise(sys.argv)
     ]
     count = int(os.environ.get("WORLD_SIZE", "1"))
-    launcher = f"torchrun --nproc_per_node {count}" if count > 1 else "python"
-    if Path(program).suffix == ".py":
-        words = ["-m", "lass_hf.cli"] if Path(program).name == "__main__.py" else [os.path.relpath(program)]
+    launcher, ends = (f"torchrun --nproc_per_node {count}", ["--"]) if count > 1 else ("python", [])
+    if Path(program).suffix == ".py":  # torchrun takes options such as --max for its own, unless its end is marked.
+        words = ["-m", "lass_hf.cli", *ends] if Path(program).name == "__main__.py" else [os.path.relpath(program)]
         return f"{launcher} {shlex.join([*words, *rest])}"
     return shlex.join([Path(program).name, *rest])
 

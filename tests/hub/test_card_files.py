@@ -170,6 +170,12 @@ def test_card_and_run_metadata_do_not_contain_the_token(tmp_path, graph, monkeyp
         assert "hf_secret" not in (tmp_path / file).read_text()
 
 
+def test_a_command_line_of_several_processes_can_be_run_again(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/lass_hf/cli/__main__.py", "complete", "--max", "200"])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert command_line() == "torchrun --nproc_per_node 2 -m lass_hf.cli -- complete --max 200"
+
+
 def test_an_evaluation_is_not_written_without_a_card(tmp_path):
     add_evaluation(tmp_path, {}, None)
     add_evaluation("user/name", {}, None)
