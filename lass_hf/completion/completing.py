@@ -105,6 +105,8 @@ def complete_graph(
             name = model_name or (model.name_or_path if model is not None else None) or ""
             kinds = ",".join(bound.kinds) if bound is not None else "text"
             shown = {"evidence": kinds, "dtype": dtype, **asdict(completer.settings)}
+            if rerank is None:
+                del shown["rerank_top_k"], shown["retriever_weight"]
             found = result.completion
             relations = count_by_relation(
                 found.suggestions.triplets[:, 1], found.listed, found.probabilities, graph.relations

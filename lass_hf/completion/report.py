@@ -46,10 +46,10 @@ def render_completion(content: Mapping[str, Any], suggestions: Sequence[Mapping[
     """Renders the page, which works offline.
 
     Args:
-        content: What `completion.json` has: `settings` (names and values, shown as they are), `counts` (`queries`,
-            `suggestions`, `listed`, perhaps `implied`, and `by_standing`: name -> number), `relations` (of
-            `count_by_relation`), `calibration` (`LinkCalibration.to_dict()`, or None) and `no_probability` (why there
-            is none, or None).
+        content: What `completion.json` has: `graph` and `model` (names), `settings` (names and values, shown as they
+            are), `counts` (`queries`, `suggestions`, `listed`, perhaps `implied`, and `by_standing`: name -> number),
+            `relations` (of `count_by_relation`), `calibration` (`LinkCalibration.to_dict()`, or None) and
+            `no_probability` (why there is none, or None).
         suggestions: The list, or its beginning: dicts of ids (`head`, `relation`, `tail`), texts (`head_text`, ...),
             `probability` (or None), `score`, `kind` (the standing) and `reasons`. 100 are shown.
 
@@ -59,7 +59,8 @@ def render_completion(content: Mapping[str, Any], suggestions: Sequence[Mapping[
     calibration = content["calibration"]
     return render_page(
         "completion.html",
-        **{name: content[name] for name in ("settings", "counts", "relations", "calibration", "no_probability")},
+        **{name: content[name] for name in ("counts", "relations", "calibration", "no_probability")},
+        settings={"graph": content["graph"], "model": content["model"] or None, **content["settings"]},
         measured={row["relation"]: row for row in calibration["report"]["by_relation"]} if calibration else {},
         least_of_relation=LEAST_OF_RELATION,
         suggestions=list(suggestions)[:SHOWN],

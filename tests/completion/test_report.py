@@ -32,7 +32,7 @@ def make_content(**changes):
         {"relation": "r1", "text": "borders", "suggestions": 700, "listed": 100, "mean_probability": 0.25},
         {"relation": "r2", "text": "capital of", "suggestions": 300, "listed": 0, "mean_probability": None},
     ]
-    content = {"settings": {"graph": "my.ttl", "seed": 42}, "counts": counts, "relations": relations}
+    content = {"graph": "my.ttl", "model": "", "settings": {"seed": 42}, "counts": counts, "relations": relations}
     return {**content, "calibration": CALIBRATION, "no_probability": None, **changes}
 
 
