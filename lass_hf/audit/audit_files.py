@@ -17,7 +17,6 @@ from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint, sco
 from ..utils.result_files import write_results
 from ..version import __version__
 from ..writers.judged_triplets import FileMetadata, judged_triplets
-from ..writers.source_ids import SourceIds
 from ..writers.writing import write_judged_triplets
 from .auditing import SHARE, Audit
 from .findings import Findings, find_reasons
@@ -80,7 +79,6 @@ def write_audit(
     *,
     model: str | None = None,
     graph_name: str | None = None,
-    source: SourceIds | None = None,
     **settings: Any,
 ) -> None:
     """Writes the findings, their signals, the page and the audit into a folder, each file whole or not at all.
@@ -95,7 +93,6 @@ def write_audit(
         identity: Of `audit_identity`, with the most findings.
         model: The folder or name of the text model, if there is one.
         graph_name: The folder or name of the graph.
-        source: The ids in the form of the graph's source.
         **settings: What else the audit depends on, for both files.
     """
     folder, digest = Path(folder), identity["graph"]
@@ -117,7 +114,7 @@ def write_audit(
     )
     settings = {"score": "1 - suspicion", "assumed_share_of_errors": SHARE, **settings}
     metadata = FileMetadata(model or UNTRAINED, graph_name, graph_digest=digest, settings=settings)
-    write_judged_triplets(rows, folder / FINDINGS_FILE, metadata, source=source)
+    write_judged_triplets(rows, folder / FINDINGS_FILE, metadata)
     content: dict[str, Any] = {
         "metrics": {
             "triplets": len(audit.triplets),
@@ -129,6 +126,7 @@ def write_audit(
         "settings": {"graph": graph_name, "model": model, **settings},
         "injected": audit.num_injected,
         "by_heart": audit.by_heart,
+        "model_counts": audit.model_counts,
         **_odd_entities(audit, graph),
     }
     shown = [

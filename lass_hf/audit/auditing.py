@@ -47,13 +47,16 @@ class Audit:
     Attributes:
         triplets: Int64 of shape (n, 3), distinct, ascending.
         suspicion: Float64 of shape (n,): the probability that the triplet is wrong, if the wrong ones are like the
-            errors that were injected for the fit, and the share of them is `SHARE`.
+            errors that were injected for the fit, and the share of them is `SHARE`. One that the graph labels
+            false, too, has .5 at least.
         signals: The signals.
         answers: The ranks for the slots 0, 1 and 2 by structural vectors that never saw the triplet, and what they
             expect instead.
         profiles: What profiles say, and the relation that they expect instead.
         entities: Odd entities.
-        by_heart: See `chance_by_heart`; None without a text model, or if all triplets are in train.
+        by_heart: See `chance_by_heart`; None without a text model that is weighed.
+        model_counts: For which triplets the text model counts in the suspicion: "all", those "outside of train", or
+            "none"; None without a text model. Signals of it that do not count are left out.
         num_injected: The number of errors of each kind that were injected for the fit.
         seconds: How long each part took.
     """
@@ -65,6 +68,7 @@ class Audit:
     profiles: ProfileSignals
     entities: EntityFindings
     by_heart: float | None
+    model_counts: str | None
     num_injected: dict[str, int]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -149,7 +153,7 @@ def audit_graph(
         signals = progress.run("neighbors", lambda: neighbor_signals(joined.triplets, adjacency))
         signals |= pattern_signals(known)
     with watch.time("profiles"):
-        profiles = profile_signals(joined)
+        profiles = profile_signals(joined, known)
         signals |= profiles.signals
     with watch.time("text"):
         signals |= progress.run("text", lambda: text_signals(joined, texts, adjacency, seed))
@@ -159,24 +163,27 @@ def audit_graph(
         answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, show, progress)
         signals |= vector_signals(answers)
     of_model: dict[str, np.ndarray] = {}
-    if model is not None and processor is not None:
+    is_seen = graph.known_in_train.contains(joined.triplets)
+    seen, unseen = is_own & is_seen, is_own & ~is_seen
+    is_weighed = unseen.sum() >= LEAST_HELD_OUT
+    if model is not None and processor is not None and is_weighed:
         with watch.time("model"):
             occurs = np.bincount(joined.triplets[:, ::2].reshape(-1), minlength=joined.num_entities) > 0
             scorer = _make_scorer(model, processor, graph, dtype)
             of_model = progress.run("model", lambda: model_signals(scorer, known, occurs))
-    is_seen = graph.known_in_train.contains(joined.triplets)
-    by_heart = chance_by_heart(of_model, is_own & is_seen, is_own & ~is_seen)
-    contradicted = labeled_false(graph, *graph.splits).contains(joined.triplets)
-    matrix = Signals.from_dict(signals | of_model, joined.triplets[:, 1])
+    by_heart, relations = chance_by_heart(of_model, seen, unseen), joined.triplets[:, 1]
+    is_by_heart = (by_heart or 0) >= BY_HEART
     with watch.time("fit"), percent_bar("fit", quiet) as show:
         fitted = progress.run(
-            "fit", lambda: {"suspicion": _fit(signals, of_model, matrix.relations, is_own, is_seen, seed, show)}
+            "fit", lambda: {"suspicion": _fit(signals, of_model, relations, is_own, seen, is_by_heart, seed, show)}
         )
         suspicion = fitted["suspicion"]
-    if contradicted.any():  # No error is injected that the graph labels false, so that the fit cannot weigh this.
-        labels = {"contradiction": -contradicted.astype(np.float32)}
-        matrix = Signals.from_dict(signals | of_model | labels, matrix.relations)
-        suspicion[contradicted] = np.maximum(suspicion[contradicted], 0.5)
+    if is_by_heart:
+        of_model = {name: np.where(seen, np.nan, values) for name, values in of_model.items()}
+    contradicted = labeled_false(graph, *graph.splits).contains(joined.triplets)  # errors have no labels for a fit
+    labels = {"contradiction": -contradicted.astype(np.float32)} if contradicted.any() else {}
+    suspicion[contradicted] = np.maximum(suspicion[contradicted], 0.5)
+    matrix = Signals.from_dict(signals | of_model | labels, relations)
     entities = find_odd_entities(facts, texts, simple_adjacency(facts), matrix.select(is_own))
     return Audit(
         triplets=facts.triplets,
@@ -186,6 +193,7 @@ def audit_graph(
         profiles=profiles.select(is_own),
         entities=entities,
         by_heart=by_heart,
+        model_counts=None if model is None else _name_what_counts(is_weighed, is_by_heart),
         num_injected=dict(zip(KINDS, np.bincount(errors.kinds, minlength=len(KINDS)).tolist(), strict=True)),
         seconds=watch.seconds,
     )
@@ -233,12 +241,20 @@ def _score_by_rules(facts: Facts, minutes: float | None, seed: int, on_progress:
     return RuleScorer(rules, facts).triplet_scores(facts.triplets)
 
 
+def _name_what_counts(is_weighed: bool, is_by_heart: bool) -> str:
+    """Returns for which triplets a text model counts, see `Audit.model_counts`."""
+    if not is_weighed:
+        return "none"
+    return "outside of train" if is_by_heart else "all"
+
+
 def _fit(
     signals: dict[str, np.ndarray],
     of_model: dict[str, np.ndarray],
     relations: np.ndarray,
     is_own: np.ndarray,
-    is_seen: np.ndarray,
+    seen: np.ndarray,
+    is_by_heart: bool,
     seed: int,
     show: Callable[..., None],
 ) -> np.ndarray:
@@ -247,13 +263,10 @@ def _fit(
     def fit(chosen: dict[str, np.ndarray], is_fitted: np.ndarray) -> np.ndarray:
         return fit_suspicion(Signals.from_dict(chosen, relations).features(), ~is_own, is_fitted, SHARE, seed, show)
 
-    seen, unseen = is_own & is_seen, is_own & ~is_seen
-    if not of_model or unseen.sum() < LEAST_HELD_OUT:
+    if not of_model:
         return fit(signals, np.ones(len(is_own), bool))
     with_model = fit(signals | of_model, ~seen)
-    if (chance_by_heart(of_model, seen, unseen) or 0) < BY_HEART:
-        return with_model
-    return np.where(seen, fit(signals, np.ones(len(is_own), bool)), with_model)
+    return np.where(seen, fit(signals, np.ones(len(is_own), bool)), with_model) if is_by_heart else with_model
 
 
 def encode_with_bar(graph: KnowledgeGraph, encoder: str, quiet: bool, dtype: str) -> np.ndarray:

@@ -30,7 +30,7 @@ class Findings:
         against: For each texts: the signals that speak against it.
         better: For each texts: what fits better.
         shares: Float32 of shape (F, m): how unusual each signal is, the share of the relation's triplets for which it
-            is lower. NaN where a signal knows nothing or is none.
+            is lower. NaN where a signal knows nothing or is none, and for patterns and labels, which are broken or not.
     """
 
     positions: np.ndarray
@@ -51,16 +51,14 @@ def find_reasons(audit: Audit, graph: KnowledgeGraph, most: int) -> Findings:
     positions = audit.order()[:most]
     shares = audit.signals.within_relations()[:, positions]
     values = audit.signals.values[:, positions]
-    for number, name in enumerate(audit.signals.names):
-        kind = SIGNALS[name][0]
-        if kind == "context":
-            shares[number] = np.nan
-        elif kind in ABSOLUTE:  # A pattern that all others keep to comes before the lowest share.
-            broken = values[number] <= BROKEN
-            shares[number] = np.where(broken, (1 + values[number]) * UNUSUAL / 10, np.nan)
+    of_signals = [SIGNALS[name][0] for name in audit.signals.names]
+    is_absolute = np.array([kind in ABSOLUTE for kind in of_signals])
+    shares[is_absolute | np.array([kind == "context" for kind in of_signals])] = np.nan
+    keys = shares.copy()  # A pattern that all others keep to comes before the lowest share.
+    keys[is_absolute] = np.where(values[is_absolute] <= BROKEN, (1 + values[is_absolute]) * UNUSUAL / 10, np.nan)
     kinds, against = [], []
     for column in range(len(positions)):
-        order = [one for one in np.argsort(shares[:, column], kind="stable") if shares[one, column] <= UNUSUAL]
+        order = [one for one in np.argsort(keys[:, column], kind="stable") if keys[one, column] <= UNUSUAL]
         unusual = [SIGNALS[audit.signals.names[one]] for one in order]
         own_kinds = list(dict.fromkeys(kind for kind, _ in unusual))
         kinds.append(", ".join(own_kinds) or "all signals together")

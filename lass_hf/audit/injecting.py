@@ -98,7 +98,9 @@ def mirror_errors(facts: Facts, errors: InjectedErrors, seed: int = 42) -> Injec
         find_mirrors(facts.triplets, facts.num_entities, facts.num_relations, least_share=STATED_BOTH_WAYS)
     ):
         if one.kind != "same":  # Of several, that with the most facts counts.
-            partner[[one.relation, one.other]] = one.other, one.relation
+            partner[one.relation] = one.other
+            if one.share_of_other >= STATED_BOTH_WAYS:  # else the other one has many facts without a mirror image
+                partner[one.other] = one.relation
     rows = np.flatnonzero(partner[errors.triplets[:, 1]] >= 0)
     rows = np.random.default_rng(seed).permutation(rows)[: len(rows) // 2]
     mirrored = errors.triplets[rows, ::-1].copy()

@@ -29,9 +29,9 @@ def measure_suspicion(suspicion: np.ndarray, kinds: np.ndarray, seed: int = 0) -
         seed: Seed of the order of triplets that are equally suspicious.
 
     Returns:
-        `precision_at_5`, `recall_at_5` and the like for percents of all triplets, `auc` and `average_precision`; and
-        of each kind that there is `random_recall_at_5`, `random_auc`, `random_average_precision` and the like, against
-        the true triplets alone but for the recall.
+        `num_errors`, `precision_at_5`, `recall_at_5` and the like for percents of all triplets, `auc` and
+        `average_precision`; and of each kind that there is `random_num_errors`, `random_recall_at_5`, `random_auc`,
+        `random_average_precision` and the like, against the true triplets alone but for the recall.
     """
     is_error = kinds >= 0
     order = np.lexsort([np.random.default_rng(seed).random(len(suspicion)), -suspicion])
@@ -40,6 +40,7 @@ def measure_suspicion(suspicion: np.ndarray, kinds: np.ndarray, seed: int = 0) -
     for name, wanted in names.items():
         if not wanted.any() or is_error.all():
             continue
+        metrics[f"{name}num_errors"] = int(wanted.sum())
         for share in SHARES:
             count = max(1, round(share / 100 * len(order)))
             found = int(wanted[order[:count]].sum())

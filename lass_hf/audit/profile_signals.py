@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from ..core.known_triplets import KnownTriplets
 from ..structure.facts import Facts
 
 PRIOR = 2.0  # entities that a relation is said to have besides, with the profiles of all entities
@@ -22,9 +23,9 @@ class ProfileSignals:
 
     Attributes:
         signals: Float32 of shape (n,) each.
-        best_relations: Int64 of shape (n,): the best other relation for the pair.
-        log_probabilities: Float32 of shape (n, 2): those of the relation and of the best other one, among all
-            relations, given the pair.
+        best_relations: Int64 of shape (n,): the best other relation for the pair that is no other fact.
+        log_probabilities: Float32 of shape (n, 2): those of the relation and of the best other one, given the pair,
+            among the relations that are no other facts; -inf where there is no other one.
     """
 
     signals: dict[str, np.ndarray]
@@ -37,11 +38,12 @@ class ProfileSignals:
         return ProfileSignals(signals, self.best_relations[rows], self.log_probabilities[rows])
 
 
-def profile_signals(facts: Facts) -> ProfileSignals:
+def profile_signals(facts: Facts, known: KnownTriplets) -> ProfileSignals:
     """Judges the triplets of facts by profiles.
 
     Args:
         facts: The facts. A loop, which would put both directions into the profile of one entity, is in no profile.
+        known: The same facts.
     """
     triplets, num_relations = facts.triplets, facts.num_relations
     heads, relations, tails = triplets.T
@@ -63,7 +65,8 @@ def profile_signals(facts: Facts) -> ProfileSignals:
     values = np.zeros((len(triplets), 2), np.float32)
     best = np.zeros(len(triplets), np.int64)
     log_probabilities = np.full((len(triplets), 2), np.nan, np.float32)
-    frequency = np.log(np.bincount(relations, minlength=num_relations) + 1.0).astype(np.float32)
+    frequencies = np.bincount(relations, minlength=num_relations)
+    frequency = np.log(frequencies + 1.0).astype(np.float32)
     for rows in np.split(np.arange(len(triplets)), np.arange(ROWS, len(triplets), ROWS)):
         scores = np.broadcast_to(frequency, (len(rows), num_relations)).copy()
         for side, shift in ((0, 0), (1, num_relations)):
@@ -73,15 +76,15 @@ def profile_signals(facts: Facts) -> ProfileSignals:
             scores += profile @ change[:, own] + base[own] - is_only[:, None] * change[directed, own]
             values[rows, side] = _judge(profile, directed, is_only, together, sizes, prior)
         place = np.arange(len(rows)), relations[rows]
-        # What the pair's own relation gets is what the exact count without the triplet says.
-        scores[place] = frequency[relations[rows]] + values[rows].sum(axis=1)
+        owners, others = known.values(1, triplets[rows])
+        scores[owners, others] = -np.inf
+        # What the pair's own relation gets is what the exact counts without the triplet say.
+        scores[place] = np.log(frequencies[relations[rows]]) + values[rows].sum(axis=1)
         total = np.logaddexp.reduce(scores, axis=1)
         log_probabilities[rows, 0] = scores[place] - total
         scores[place] = -np.inf
         best[rows] = scores.argmax(axis=1)
         log_probabilities[rows, 1] = scores[np.arange(len(rows)), best[rows]] - total
-    if num_relations == 1:
-        log_probabilities[:, 1] = np.nan
     signals = {
         "head_profile": values[:, 0],
         "tail_profile": values[:, 1],

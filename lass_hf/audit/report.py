@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..writers.pages import render_page
-from .auditing import Audit
+from .auditing import LEAST_HELD_OUT, Audit
 from .findings import UNUSUAL, Findings
-from .model_signals import BY_HEART
 from .signals import SIGNALS
 
 SHOWN = 100  # findings on the page
@@ -50,7 +49,7 @@ def render_audit(content: Mapping[str, Any], findings: Sequence[Mapping[str, Any
     Args:
         content: What `audit.json` has: `settings` (names and values, shown as they are), `metrics` (counts of triplets,
             findings and odd entities; no `duplicates` if they were not searched for), `injected` (the number of errors
-            of each kind), `by_heart`, `duplicates` and `misfits`.
+            of each kind), `by_heart`, `model_counts`, `duplicates` and `misfits`.
         findings: The list, or its beginning: dicts of ids (`head`, `relation`, `tail`), texts (`head_text`, ...),
             `score` (1 - suspicion), `kind`, `against`, `better` (both lists of texts) and `signals` (of
             `describe_signals`). 100 are shown.
@@ -60,9 +59,9 @@ def render_audit(content: Mapping[str, Any], findings: Sequence[Mapping[str, Any
     """
     return render_page(
         "audit.html",
-        **{name: content[name] for name in ("settings", "metrics", "injected", "by_heart")},
+        **{name: content[name] for name in ("settings", "metrics", "injected", "by_heart", "model_counts")},
         **{name: content[name][:SHOWN_ENTITIES] for name in ("duplicates", "misfits")},
         unusual=UNUSUAL,
-        most_by_heart=BY_HEART,
+        least_held_out=LEAST_HELD_OUT,
         findings=list(findings)[:SHOWN],
     )

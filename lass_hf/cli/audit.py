@@ -50,12 +50,10 @@ def run(arguments: argparse.Namespace) -> None:
     from ..audit.auditing import audit_graph
     from ..audit.measuring import evaluate_audit, read_errors
     from ..core.encoders import OFFLINE_ENCODER
-    from ..graphs.import_files import find_source_record
     from ..graphs.loading import load_graph
     from ..utils.console import report
     from ..utils.environment import command_line
     from ..utils.terminal import one_line
-    from ..writers.source_ids import SourceIds
     from .loading import load_with_graph
 
     model = processor = None
@@ -81,10 +79,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.evaluate:
         errors = read_errors(arguments.errors, graph) if arguments.errors else None
         audit, metrics, signals = evaluate_audit(graph, **options, errors=errors)
-        more |= {"injected": audit.num_injected, "seconds_of": audit.seconds}
+        more |= {
+            "injected_for_fit": audit.num_injected,
+            "model_counts": audit.model_counts,
+            "seconds_of": audit.seconds,
+        }
         report(arguments.json, metrics, **more, errors=arguments.errors, signals=signals, command=command_line())
         return
-    record = find_source_record(arguments.graph, graph)
     most = arguments.max or MOST_FINDINGS
     identity = audit_identity(graph, model, most, **choices)
     with only_audit(arguments.output, identity) as progress:
@@ -96,18 +97,19 @@ def run(arguments: argparse.Namespace) -> None:
             identity,
             model=arguments.model,
             graph_name=arguments.graph,
-            source=SourceIds(record.entities, record.relations, record.prefixes) if record else None,
             **choices,
         )
         progress.remove()
     if not arguments.quiet:
+        if audit.model_counts not in (None, "all"):
+            print(f"triplets for which the model counts: {audit.model_counts}; {REPORT_FILE} says why")
         print(f"the most suspicious of {len(audit.triplets):,} triplets:")
         for position in audit.order()[: min(SHOWN, most)].tolist():
             head, relation, tail = audit.triplets[position].tolist()
             names = graph.entities.ids[head], graph.relations.ids[relation], graph.entities.ids[tail]
             print(one_line(f"  {audit.suspicion[position]:.2f}  {'  '.join(names)}"))
     found = {"triplets": len(audit.triplets), "findings": min(most, len(audit.triplets))}
-    more |= {"injected": audit.num_injected, "seconds_of": audit.seconds}
+    more |= {"injected_for_fit": audit.num_injected, "model_counts": audit.model_counts, "seconds_of": audit.seconds}
     report(arguments.json, found, **more, command=command_line())
     print(f"wrote {one_line(arguments.output)}; open {REPORT_FILE}")
 

@@ -19,6 +19,7 @@ CONTENT = {
     "settings": {"graph": "my.ttl", "minutes": None, "assumed_share_of_errors": 0.05},
     "metrics": {"triplets": 5000, "findings": 120, "suspicion_of_0.50_or_more": 31, "duplicates": 1, "misfits": 0},
     "by_heart": None,
+    "model_counts": None,
     "injected": {"random": 90, "similar": 80, "adversarial": 70},
     "duplicates": [{"ids": ["a", "b"], "texts": ["A", ""], "cosine_of_texts": 0.98, "share_of_common_neighbors": 0.5}],
     "misfits": [],
@@ -47,9 +48,14 @@ def test_the_page_says_what_was_judged_and_what_a_suspicion_is():
     text = words(render_audit({**CONTENT, "metrics": metrics, "duplicates": []}, make_rows(1)))
     assert "one thing twice They were not searched for" in text
     assert "prefers a triplet" not in text
-    text = words(render_audit({**CONTENT, "by_heart": 0.64}, []))
+    assert "It counts for no triplet: fewer than 200 of them" in words(
+        render_audit({**CONTENT, "model_counts": "none"}, [])
+    )
+    text = words(render_audit({**CONTENT, "by_heart": 0.64, "model_counts": "all"}, []))
     assert "prefers a triplet that it was trained on to another true one in 64 % of the cases. The first 0" in text
-    assert "It knows them by heart" in words(render_audit({**CONTENT, "by_heart": 0.7}, []))
+    assert "It knows them by heart" in words(
+        render_audit({**CONTENT, "by_heart": 0.7, "model_counts": "outside of train"}, [])
+    )
 
 
 def test_the_page_shows_the_first_hundred_findings_with_their_signals():

@@ -133,10 +133,12 @@ def test_a_model_counts_in_the_fit_only_by_triplets_that_it_never_saw(bi_encoder
     monkeypatch.setattr("lass_hf.audit.auditing.fit_suspicion", fit)
     choices = {"texts": unit_vectors(count=graph.num_entities), "num_folds": 2, "vector_choices": SMALL, "quiet": True}
     audit = audit_graph(graph, model, processor, **choices)
+    assert (audit.model_counts, "model_tail" in audit.signals.names) == ("none", False)
+    monkeypatch.setattr("lass_hf.audit.auditing.LEAST_HELD_OUT", 1)
+    audit = audit_graph(graph, model, processor, **choices)
     assert {"model_tail", "model_tail_rank", "model_head", "model_head_rank"} <= set(audit.signals.names)
     assert np.isfinite(audit.signals.values[audit.signals.names.index("model_tail")]).all()
-    monkeypatch.setattr("lass_hf.audit.auditing.LEAST_HELD_OUT", 1)
-    audit_graph(graph, model, processor, **choices)
+    assert audit.model_counts == "all"
     (without, all_rows, size), (with_model, some_rows, _) = asked
     assert all_rows == size
     assert with_model == without + 8
@@ -156,6 +158,9 @@ def test_a_model_that_knows_train_by_heart_counts_for_the_others_alone(bi_encode
     seen = graph.known_in_train.contains(audit.triplets)
     assert 0 < seen.sum() < len(seen)
     np.testing.assert_allclose(audit.suspicion, np.where(seen, without, without + 0.008))
+    assert audit.model_counts == "outside of train"
+    own = audit.signals.values[audit.signals.names.index("model_tail")]
+    np.testing.assert_array_equal(np.isnan(own), seen)  # what does not count speaks against nothing
 
 
 def test_the_chance_by_heart_is_how_often_a_seen_triplet_comes_before_an_unseen_one():
@@ -179,7 +184,10 @@ def test_what_a_graph_labels_true_and_false_is_a_finding():
     audit = audit_graph(both, texts=texts_of_towns(), num_folds=2, vector_choices=SMALL, quiet=True)
     place = int(np.flatnonzero((audit.triplets == wrong).all(axis=1))[0])
     assert audit.suspicion[place] >= 0.5
-    assert "labels" in find_reasons(audit, both, len(audit.triplets)).kinds[audit.order().tolist().index(place)]
+    findings = find_reasons(audit, both, len(audit.triplets))
+    rank = audit.order().tolist().index(place)
+    assert "labels" in findings.kinds[rank]
+    assert np.isnan(findings.shares[audit.signals.names.index("contradiction"), rank])  # it is broken, and no share
 
 
 def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, tmp_path):
@@ -255,14 +263,16 @@ def test_a_graph_that_is_too_small_is_refused():
         audit_graph(graph, num_folds=1)
 
 
-def test_the_command_writes_findings(encoder_folder, tmp_path):
+def test_the_command_writes_findings(encoder_folder, tmp_path, capsys):
     folder = write_towns(tmp_path / "graph")
     model = tmp_path / "model"
     bi_encoder_model().save_pretrained(model)
     bi_encoder_processor(KnowledgeGraph.from_directory(folder)).save_pretrained(model)
     given = ["--graph", folder, "--encoder", encoder_folder, *QUICK, "--model", model, "--max", 7]
+    assert run("audit", *(one for one in given if one != "--quiet"), "--output", tmp_path / "told") == 0
+    assert "triplets for which the model counts: none; report.html says why" in capsys.readouterr().out
     assert run("audit", *given, "--output", tmp_path / "out", "--json", tmp_path / "audit.json") == 0
-    assert {"model_tail", "model_head"} <= set(content_of(tmp_path / "out" / AUDIT_FILE)["signals"])
+    assert content_of(tmp_path / "audit.json")["model_counts"] == "none"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         AUDIT_FILE,
         FINDINGS_FILE,
@@ -304,6 +314,7 @@ def test_a_text_model_judges_a_triplet_without_the_names_of_its_neighbors(monkey
         return {}
 
     monkeypatch.setattr("lass_hf.audit.auditing.model_signals", signals)
+    monkeypatch.setattr("lass_hf.audit.auditing.LEAST_HELD_OUT", 0)
     more = {"texts": texts_of_towns(), "vector_choices": SMALL, "num_folds": 2, "quiet": True}
     audit_graph(graph, bi_encoder_model(), processor, **more)
     plain = bi_encoder_processor(graph).token_store(graph)

@@ -81,6 +81,17 @@ def test_half_of_the_errors_of_a_relation_that_is_stated_both_ways_get_a_mirror_
     assert len(mirror_errors(facts, there).triplets) == 2  # each is the other's mirror image
 
 
+def test_errors_of_a_relation_with_a_narrow_inverse_get_no_mirror_images_there():
+    wide = np.array([(a, 0, b) for a in range(10) for b in range(10) if a != b])
+    narrow = wide[:12, ::-1] + [0, 1, 0]  # of all links of 0 only a few are stated by the inverse, too
+    facts = Facts.from_triplets(np.concatenate([wide, narrow]), 30, 2)
+    of_wide, of_narrow = np.array([(10 + a, 0, a) for a in range(10)]), np.array([(20 + a, 1, a) for a in range(10)])
+    errors = InjectedErrors(np.concatenate([of_wide, of_narrow]), np.zeros(20, np.int8), np.arange(20))
+    found = mirror_errors(facts, errors).triplets[20:]
+    assert len(found) == 5
+    assert (found[:, 1] == 0).all()
+
+
 def test_a_graph_that_has_all_triplets_gets_no_errors():
     full = Facts.from_triplets(np.array([[h, 0, t] for h in range(3) for t in range(3)]), 3, 1)
     errors = inject_errors(full, 9, unit_vectors(count=3), None)

@@ -89,9 +89,15 @@ def pairs_in_cycles(pairs):
     return {(h, t) for h, t in one_way if networkx.has_path(graph, t, h)}
 
 
+def known_of(facts):
+    return KnownTriplets(facts.triplets, facts.num_entities, facts.num_relations)
+
+
 @pytest.mark.parametrize("facts", FACTS)
 def test_profiles_are_naive_bayes_in_which_the_entity_lacks_the_triplet(facts):
-    found = profile_signals(facts)
+    found = profile_signals(facts, known_of(facts))
+    names = {tuple(triplet) for triplet in facts.triplets.tolist()}
+    frequencies = np.bincount(facts.triplets[:, 1], minlength=RELATIONS)
 
     def profiles_of(triplets):
         profiles = defaultdict(set)
@@ -114,6 +120,22 @@ def test_profiles_are_naive_bayes_in_which_the_entity_lacks_the_triplet(facts):
                 total += math.log(p / prior[d] if d in profiles[entity] else (1 - p) / (1 - prior[d]))
             if head != tail:
                 assert found.signals[f"{side}_profile"][number] == pytest.approx(total, abs=1e-4)
+        if head == tail:
+            continue
+        scores = {relation: math.log(frequencies[relation]) + found.signals["profiles"][number]}
+        for other in range(RELATIONS):
+            if (head, other, tail) in names:
+                continue  # no better one, but a fact
+            scores[other] = math.log(frequencies[other] + 1)
+            for entity, directed in ((head, other), (tail, other + RELATIONS)):
+                others = [own for own in everyone.values() if directed in own]
+                for d in set(range(2 * RELATIONS)) - {directed}:
+                    p = (sum(d in own for own in others) + PRIOR * prior[d]) / (len(others) + PRIOR)
+                    scores[other] += math.log(p / prior[d] if d in rest[entity] else (1 - p) / (1 - prior[d]))
+        all_of_them = np.logaddexp.reduce(list(scores.values()))
+        own, best = scores.pop(relation) - all_of_them, max(scores.values(), default=-np.inf) - all_of_them
+        np.testing.assert_allclose(found.log_probabilities[number], [own, best], atol=1e-4)
+        assert not scores or scores[found.best_relations[number]] == max(scores.values())
     values = found.signals
     np.testing.assert_allclose(values["profiles"], values["head_profile"] + values["tail_profile"], atol=1e-5)
     assert (found.best_relations != facts.triplets[:, 1]).all()
@@ -122,7 +144,7 @@ def test_profiles_are_naive_bayes_in_which_the_entity_lacks_the_triplet(facts):
 
 def test_one_relation_alone_has_no_better_one():
     facts = Facts.from_triplets(np.array([[0, 0, 1], [1, 0, 2]]), 3, 1)
-    assert np.isnan(profile_signals(facts).log_probabilities[:, 1]).all()
+    assert np.isneginf(profile_signals(facts, known_of(facts)).log_probabilities[:, 1]).all()
 
 
 @settings(max_examples=30, deadline=None)
