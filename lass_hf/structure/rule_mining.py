@@ -177,7 +177,7 @@ class _PathRules:
         heads = np.split(relations[kept], starts[1:]) if len(kept) else []
         counts = count_bodies(facts, sample.distinct[bodies[kept[starts]]], heads, is_over)
         order = np.argsort(kept)[~np.isnan(counts.known[np.argsort(kept)])]
-        self.counts = BodyCounts(counts.paths[order], counts.pairs[order], counts.known[order])
+        self.counts = BodyCounts(*(values[order] for values in vars(counts).values()))
         kept = kept[order]
         self.relations, self.bodies = relations[kept], bodies[kept]
         places = np.full(len(distinct), -1)
@@ -204,8 +204,9 @@ def _rules_of_head(facts: Facts, sample: _Sample, paths: _PathRules, head: int, 
     # A path that the known pair itself is a part of proves nothing, and is no path in vain.
     known = paths.counts.known[low:high]
     own = np.where(known > 0, np.maximum(known - sums, 0), 0)
+    own_pairs = np.maximum(paths.counts.known_pairs[low:high] - supports, 0)  # that no other path joins
     sums = np.maximum(paths.counts.paths[low:high, int(turned)] - own, sums)
-    pairs = np.maximum(paths.counts.pairs[low:high, int(turned)] - own, supports)
+    pairs = np.maximum(paths.counts.pairs[low:high, int(turned)] - own_pairs, supports)
     constants = _Constants.none()
     if with_constants:
         constants = _find_constants(facts, head, entities, answers, scale)

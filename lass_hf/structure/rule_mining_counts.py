@@ -21,11 +21,13 @@ class BodyCounts:
         pairs: Float64 of shape (m, 2): the pairs (x, y) that these paths join.
         known: Float64 of shape (m,): the paths between pairs that are facts of the head's relation, where the body may
             use these facts themselves; else 0.
+        known_pairs: Float64 of shape (m,): the number of these pairs.
     """
 
     paths: np.ndarray
     pairs: np.ndarray
     known: np.ndarray
+    known_pairs: np.ndarray
 
 
 def count_bodies(
@@ -44,7 +46,12 @@ def count_bodies(
     """
     matrices, shift = facts.adjacency, facts.num_relations
     total = sum(map(len, relations))
-    paths, pairs, known = np.zeros((total, 2)), np.zeros((total, 2)), np.full(total, np.nan)
+    paths, pairs, known, known_pairs = (
+        np.zeros((total, 2)),
+        np.zeros((total, 2)),
+        np.full(total, np.nan),
+        np.zeros(total),
+    )
     place = 0
     for number, (body, heads) in enumerate(zip(bodies.tolist(), relations, strict=True)):
         if is_over(number):
@@ -70,6 +77,7 @@ def count_bodies(
             pairs[place] = pairs_of_row[has_tail].sum() / share, pairs_of_end[has_head].sum() / share
             known[place] = 0
             if head in body or head + shift in body:
-                known[place] = reached.multiply(matrices[head][rows]).sum() / share
+                between = reached.multiply(matrices[head][rows])
+                known[place], known_pairs[place] = between.sum() / share, between.nnz / share
             place += 1
-    return BodyCounts(paths, pairs, known)
+    return BodyCounts(paths, pairs, known, known_pairs)

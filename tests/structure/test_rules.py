@@ -180,6 +180,40 @@ def test_tempered_weights_are_more_alike_in_the_same_order_and_imply_as_much():
     np.testing.assert_allclose(temper(weights, counts, 1.0), weights)
 
 
+def test_support_and_body_count_are_those_of_pairs_without_the_triplet_itself():
+    """Of pairs that are facts, those count for which the body holds without them; several paths join one pair once."""
+    rng = np.random.default_rng(1)
+    designed = [(x, 0, 20 + y) for x in range(20) for y in rng.choice(6, 2, replace=False)]  # two tails for each head
+    influenced = [(x, 1, int(y)) for x in range(20) for y in rng.choice(20, 2, replace=False)]
+    facts = Facts.from_triplets(np.array(designed + influenced), 26, 2)
+    places, ways = {tuple(one): i for i, one in enumerate(facts.triplets.tolist())}, {}
+    for x, relation, y, number in links_of(facts.triplets):
+        ways.setdefault((x, relation), []).append((y, number))
+
+    def leads(x, y, atoms, without):
+        ends = {x}
+        for atom in atoms:
+            ends = {other for end in ends for other, number in ways.get((end, atom), []) if number != without}
+        return y in ends
+
+    rules = find_rules(facts)
+    paths = rules.select(rules.head_constants < 0)
+    assert (paths.body_counts > 1.2 * paths.supports).mean() > 0.5
+    uses_head = 0
+    for head, body, support, body_count in zip(
+        paths.heads.tolist(), paths.bodies.tolist(), paths.supports, paths.body_counts, strict=True
+    ):
+        atoms, asked = tuple(one for one in body if one >= 0), [x for x, relation in ways if relation == head]
+        uses_head += bool({head, (head + 2) % 4} & set(atoms))
+        holds, right = 0, 0
+        for x, y in product(asked, range(26)):
+            number = places.get((x, head, y) if head < 2 else (y, head - 2, x), -1)
+            found = leads(x, y, atoms, without=number)
+            holds, right = holds + found, right + (found and number >= 0)
+        assert (support, body_count) == (right, holds), (head, atoms)
+    assert uses_head > 3
+
+
 def test_a_triplet_never_supports_itself():
     pairs = np.random.default_rng(0).permutation(40).reshape(-1, 2)
     facts = Facts.from_triplets(np.insert(pairs, 1, 0, axis=1), 40, 1)  # No two triplets share an entity.
