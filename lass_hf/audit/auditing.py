@@ -147,11 +147,12 @@ def audit_graph(
         np.concatenate([facts.triplets, errors.triplets]), facts.num_entities, facts.num_relations
     )
     known = KnownTriplets(joined.triplets, joined.num_entities, joined.num_relations)
-    is_own = KnownTriplets(facts.triplets, facts.num_entities, facts.num_relations).contains(joined.triplets)
+    known_facts = KnownTriplets(facts.triplets, facts.num_entities, facts.num_relations)
+    is_own = known_facts.contains(joined.triplets)
     adjacency = simple_adjacency(joined)
     with watch.time("neighbors"):
         signals = progress.run("neighbors", lambda: neighbor_signals(joined.triplets, adjacency))
-        signals |= pattern_signals(known)
+        patterns, judged = _patterns(known, known_facts, is_own)
     with watch.time("profiles"):
         profiles = profile_signals(joined, known)
         signals |= profiles.signals
@@ -175,9 +176,15 @@ def audit_graph(
     is_by_heart = (by_heart or 0) >= BY_HEART
     with watch.time("fit"), percent_bar("fit", quiet) as show:
         fitted = progress.run(
-            "fit", lambda: {"suspicion": _fit(signals, of_model, relations, is_own, seen, is_by_heart, seed, show)}
+            "fit",
+            lambda: {
+                "suspicion": _fit(
+                    signals | patterns, judged, of_model, relations, is_own, seen, is_by_heart, seed, show
+                )
+            },
         )
         suspicion = fitted["suspicion"]
+    signals |= judged
     if is_by_heart:
         of_model = {name: np.where(seen, np.nan, values) for name, values in of_model.items()}
     contradicted = labeled_false(graph, *graph.splits).contains(joined.triplets)  # errors have no labels for a fit
@@ -248,8 +255,24 @@ def _name_what_counts(is_weighed: bool, is_by_heart: bool) -> str:
     return "outside of train" if is_by_heart else "all"
 
 
+def _patterns(
+    known: KnownTriplets, known_facts: KnownTriplets, is_own: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns the signals of patterns for a fit, and those by which triplets are judged.
+
+    A fit learns from the graph with the errors, which break patterns of the graph's own triplets, too. These are judged
+    by what the graph says without the errors.
+    """
+    patterns, own = pattern_signals(known), pattern_signals(known_facts)
+    judged = {name: values.copy() for name, values in patterns.items()}
+    for name, values in judged.items():
+        values[is_own] = own[name]
+    return patterns, judged
+
+
 def _fit(
     signals: dict[str, np.ndarray],
+    judged: dict[str, np.ndarray],
     of_model: dict[str, np.ndarray],
     relations: np.ndarray,
     is_own: np.ndarray,
@@ -258,10 +281,14 @@ def _fit(
     seed: int,
     show: Callable[..., None],
 ) -> np.ndarray:
-    """Fits the suspicion of all triplets, float64 of shape (n,), with the signals of a text model where they count."""
+    """Fits the suspicion of all triplets, float64 of shape (n,), with the signals of a text model where they count.
+
+    Some signals are others where triplets are `judged`.
+    """
 
     def fit(chosen: dict[str, np.ndarray], is_fitted: np.ndarray) -> np.ndarray:
-        return fit_suspicion(Signals.from_dict(chosen, relations).features(), ~is_own, is_fitted, SHARE, seed, show)
+        read, as_judged = (Signals.from_dict(some, relations).features() for some in (chosen, chosen | judged))
+        return fit_suspicion(read, ~is_own, is_fitted, SHARE, seed, show, as_judged)
 
     if not of_model:
         return fit(signals, np.ones(len(is_own), bool))

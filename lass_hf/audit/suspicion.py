@@ -24,6 +24,7 @@ def fit_suspicion(
     share: float,
     seed: int = 42,
     on_progress: Callable[[float], None] | None = None,
+    judged: np.ndarray | None = None,
 ) -> np.ndarray:
     """Fits the suspicion, and judges all triplets out of fold.
 
@@ -35,6 +36,7 @@ def fit_suspicion(
             injected errors does not change the probabilities.
         seed: Seed of the folds.
         on_progress: Is called with the share of the work that is done.
+        judged: The features by which the triplets are judged, like those of the fit; None for the same.
 
     Returns:
         Float64 of shape (n,): the probability that the triplet is wrong, if errors are like those injected.
@@ -49,6 +51,7 @@ def fit_suspicion(
             f"{len(rows) - count} triplets and {count} errors that could be made of them; an audit needs "
             f"{LEAST_ERRORS} of each"
         )
+    judged = features if judged is None else judged
     log_odds, others = np.zeros(len(features)), np.flatnonzero(~is_fitted)
     folds = RepeatedStratifiedKFold(n_splits=NUM_FOLDS, n_repeats=REPEATS, random_state=seed)
     for number, (train, test) in enumerate(folds.split(rows, is_injected[rows])):
@@ -68,9 +71,9 @@ def fit_suspicion(
         model.fit(features[own], is_injected[own])
         # The errors are a larger share of what is read than of all.
         shift = np.log(len(chosen) / len(right))
-        log_odds[rows[test]] += (model.decision_function(features[rows[test]]) + shift) / REPEATS
+        log_odds[rows[test]] += (model.decision_function(judged[rows[test]]) + shift) / REPEATS
         if len(others):
-            log_odds[others] += (model.decision_function(features[others]) + shift) / (NUM_FOLDS * REPEATS)
+            log_odds[others] += (model.decision_function(judged[others]) + shift) / (NUM_FOLDS * REPEATS)
         if on_progress is not None:
             on_progress((number + 1) / (NUM_FOLDS * REPEATS))
     log_odds += np.log(share / (1 - share)) - np.log(count / (len(rows) - count))

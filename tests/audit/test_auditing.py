@@ -26,6 +26,7 @@ from lass_hf.audit.entity_findings import find_odd_entities
 from lass_hf.audit.findings import find_better, find_reasons
 from lass_hf.audit.model_signals import chance_by_heart
 from lass_hf.audit.neighbor_signals import simple_adjacency
+from lass_hf.audit.pattern_signals import pattern_signals
 from lass_hf.audit.signals import SIGNALS, Signals
 from lass_hf.audit.suspicion import fit_suspicion
 from lass_hf.audit.vector_signals import rank_by_vectors, ranks_out_of_fold, vector_signals
@@ -172,6 +173,13 @@ def test_the_chance_by_heart_is_how_often_a_seen_triplet_comes_before_an_unseen_
     assert chance_by_heart(signals, seen, unseen) == pytest.approx(expected)
     assert chance_by_heart({}, seen, unseen) is None
     assert chance_by_heart(signals, seen, np.zeros(40, bool)) is None
+
+
+def test_patterns_are_those_of_the_graph_without_the_errors_of_the_fit(audit):
+    graph = towns()
+    own = pattern_signals(KnownTriplets(audit.triplets, graph.num_entities, graph.num_relations))
+    for name, values in own.items():
+        np.testing.assert_array_equal(audit.signals.values[audit.signals.names.index(name)], values)
 
 
 def test_what_a_graph_labels_true_and_false_is_a_finding():
