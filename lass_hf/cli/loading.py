@@ -54,9 +54,11 @@ def load_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion,
 
 
 def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
-    """Divides a graph that has a train split alone as the model's graph was, if it has all that was held out there.
+    """Divides a graph that has a train split alone as the model's graph was, by what it has of that graph's splits.
 
-    What was held out while the model was trained must not count among the facts. The graph may have grown since.
+    What was held out while the model was trained must not count among the facts. The graph may have grown or been
+    mended since, and lacks the decisions that the model was trained with. If it lacks most of what was held out, it is
+    taken for another graph: it stays as it is, with a warning.
     """
     if list(graph.splits) != ["train"] or len(own.splits) < 2:
         return graph
@@ -64,21 +66,31 @@ def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
         np.array([vocabulary.index.get(name, -1) for name in names.ids], np.int64)
         for vocabulary, names in ((graph.entities, own.entities), (graph.relations, own.relations))
     ]
-    held_out = {}
+    held_out, every = {}, [np.empty((0, 3), dtype=np.int64)]
     for name, split in own.splits.items():
-        if name != "train":
-            triplets = np.stack([places[slot % 2][split.triplets[:, slot]] for slot in range(3)], axis=1)
-            held_out[name] = triplets, split.labels
-    every = np.concatenate([rows if labels is None else rows[labels == 1] for rows, labels in held_out.values()])
-    if (every < 0).any() or not graph.known.contains(every).all():
+        if name == "train":
+            continue
+        rows = np.stack([places[slot % 2][split.triplets[:, slot]] for slot in range(3)], axis=1)
+        is_true = np.ones(len(rows), dtype=bool) if split.labels is None else split.labels == 1
+        is_kept = (rows >= 0).all(axis=1)
+        is_kept[is_kept] = graph.known.contains(rows[is_kept]) == is_true[is_kept]
+        every.append(rows[is_kept & is_true])
+        if len(every[-1]):
+            held_out[name] = rows[is_kept], None if split.labels is None else split.labels[is_kept]
+    true = np.concatenate(every)
+    number = sum(len(split.positives) for name, split in own.splits.items() if name != "train")
+    if 2 * len(true) < number:
+        if processes().is_main_process:
+            print(
+                f"lass-hf: warning: --graph lacks {number - len(true):,} of the {number:,} triplets that were held out "
+                "while the model was trained, so none is held out of it: complete gives no probabilities, and audit "
+                "learns nothing from the model; give the graph that the model was trained on, or one with splits",
+                file=sys.stderr,
+            )
         return graph
-    train, is_held_out = graph["train"], KnownTriplets(every, graph.num_entities, graph.num_relations)
+    train, is_held_out = graph["train"], KnownTriplets(true, graph.num_entities, graph.num_relations)
     left = train.select(np.flatnonzero(~is_held_out.contains(train.triplets)))
-    kept = {
-        name: (rows[(rows >= 0).all(axis=1)], None if labels is None else labels[(rows >= 0).all(axis=1)])
-        for name, (rows, labels) in held_out.items()
-    }
-    return KnowledgeGraph(graph.entities, graph.relations, {"train": (left.triplets, left.labels), **kept})
+    return KnowledgeGraph(graph.entities, graph.relations, {"train": (left.triplets, left.labels), **held_out})
 
 
 def refuse_long_text(arguments: argparse.Namespace) -> None:

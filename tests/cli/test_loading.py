@@ -3,6 +3,7 @@
 import numpy as np
 from helpers.tiny import integer_graph
 
+from lass_hf import KnowledgeGraph
 from lass_hf.cli.loading import _divide
 
 NAMES = [("0", "0", "1"), ("1", "0", "2"), ("2", "1", "0"), ("3", "1", "0"), ("3", "0", "4")]
@@ -33,8 +34,44 @@ def test_an_undivided_graph_is_divided_as_that_of_the_model_though_it_has_grown(
     }
 
 
-def test_a_graph_that_lacks_a_held_out_triplet_or_has_splits_stays_as_it_is():
+def test_what_the_graph_still_has_of_the_held_out_triplets_is_held_out(capsys):
+    added = ("1", "1", "4")  # accepted by people: the model's graph has it, and the file has not
+    own = integer_graph(NAMES[:2], 5, 2, validation=[*NAMES[2:4], added], test=NAMES[4:])
+    mended = integer_graph([*NAMES[:3], ("3", "1", "2"), NAMES[4]], 5, 2)
+    assert sets(_divide(mended, own)) == {
+        "train": {(*one, 1) for one in [*NAMES[:2], ("3", "1", "2")]},
+        "validation": {(*NAMES[2], 1)},
+        "test": {(*NAMES[4], 1)},
+    }
+    without = integer_graph(NAMES[:4], 5, 2)
+    assert set(_divide(without, own).splits) == {"train", "validation"}  # no split without a true triplet
+    assert capsys.readouterr().err == ""
+
+
+def test_what_was_labeled_false_and_is_a_fact_now_is_not_held_out():
+    wrong, accepted = ("0", "0", "3"), ("0", "0", "4")
+    labels = np.array([1, 0, 0], dtype=np.int8)
+    own = integer_graph([*NAMES[:3], NAMES[3], wrong, accepted], 5, 2)
+    triplets = own["train"].triplets
+    splits = {"train": (triplets[:3], None), "validation": (triplets[3:], labels)}
+    own = KnowledgeGraph(own.entities, own.relations, splits)
+    found = sets(_divide(integer_graph([*NAMES[:4], accepted], 5, 2), own))
+    assert found["validation"] == {(*NAMES[3], 1), (*wrong, 0)}
+    assert (*accepted, 1) in found["train"]
+
+
+def test_a_graph_that_lacks_most_held_out_triplets_stays_as_it_is_with_a_warning(capsys):
+    own = integer_graph(NAMES[:2], 5, 2, validation=NAMES[2:])
+    graph = integer_graph(NAMES[:3], 5, 2)
+    assert _divide(graph, own) is graph
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "warning: --graph lacks 2 of the 3 triplets that were held out" in line
+    assert "no probabilities" in line
+
+
+def test_a_graph_that_has_splits_stays_as_it_is(capsys):
     own = integer_graph(NAMES[:3], 5, 2, validation=NAMES[3:])
-    for graph in (integer_graph(NAMES[:4], 5, 2), integer_graph(NAMES[:2], 5, 2, test=NAMES[2:])):
-        assert _divide(graph, own) is graph
+    graph = integer_graph(NAMES[:2], 5, 2, test=NAMES[2:])
+    assert _divide(graph, own) is graph
     assert _divide(own, integer_graph(NAMES, 5, 2)) is own
+    assert capsys.readouterr().err == ""
