@@ -12,6 +12,7 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..scoring.output_folders import LISTS, PROGRESS_FOLDER, RESULTS, check_own, only_writer
 from ..scoring.step_progress import StepProgress
+from ..structure.facts import false_fingerprint
 from ..utils.atomic_files import write_whole
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint, scores_fingerprint
 from ..utils.result_files import write_results
@@ -65,6 +66,7 @@ def audit_identity(
     return {
         "version": __version__,
         **of_graph,
+        "labeled_false": false_fingerprint(graph, *graph.splits),
         "model": None if model is None else scores_fingerprint(model),
         **choices,
         "most": most,

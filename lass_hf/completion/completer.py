@@ -29,7 +29,7 @@ from ..scoring.chunk_progress import ChunkProgress
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer, check_model_is_of
-from ..structure.facts import Facts, labeled_false
+from ..structure.facts import Facts, false_fingerprint, labeled_false
 from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
@@ -162,6 +162,7 @@ class GraphCompleter:
             "evidence": evidence_fingerprint(self.evidence) if self.evidence is not None else None,
             "graph": graph_fingerprint(self.graph),
             "graph_texts": graph_texts_fingerprint(self.graph),
+            "labeled_false": false_fingerprint(self.graph, "train"),
             "answers_per_query": ANSWERS_PER_QUERY,
             "chunk_size": self._chunk_size,
             **asdict(self.settings),

@@ -38,7 +38,9 @@ logger = logging.getLogger(__name__)
 
 WITH_WORDS = 200  # suggestions whose texts are read again without some words
 # What the list depends on and the answers to the queries do not, which the progress keeps.
-OF_THE_LIST = ("per_query", "per_relation", "most", "seed", "relations", "entities", "side", "decisions")
+OF_THE_LIST = (
+    *("per_query", "per_relation", "most", "seed", "relations", "entities", "side", "decisions", "labeled_false"),
+)
 
 
 def complete_graph(

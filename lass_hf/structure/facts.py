@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
+from ..utils.fingerprints import digest
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,17 @@ def labeled_false(graph: KnowledgeGraph, *names: str) -> KnownTriplets:
     wrong = [split.triplets[split.labels == 0] for split in splits if split.labels is not None]
     triplets = np.concatenate(wrong) if wrong else np.empty((0, 3), dtype=np.int64)
     return KnownTriplets(triplets, graph.num_entities, graph.num_relations)
+
+
+def false_fingerprint(graph: KnowledgeGraph, *names: str) -> str | None:
+    """Returns the fingerprint of what some splits label false, which that of a graph leaves out.
+
+    Args:
+        graph: The graph.
+        *names: Names of splits, as in `labeled_false`.
+
+    Returns:
+        The fingerprint; None if they label nothing false.
+    """
+    wrong = labeled_false(graph, *names)
+    return digest([wrong.triplets()]) if len(wrong) else None

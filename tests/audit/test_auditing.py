@@ -219,7 +219,12 @@ def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, t
     content = json.loads((folder / AUDIT_FILE).read_text())
     assert content["metrics"]["findings"] == 4
     assert content["injected"] == audit.num_injected
-    for other in (audit_identity(towns(wrong=False), None, 4, seed=3), {**identity, "seed": 4}):
+    train, label = graph["train"], np.append(np.ones(len(graph["train"]), np.int8), np.int8(0))
+    wrong = np.concatenate([train.triplets, [[0, 1, 42]]])
+    labeled = audit_identity(
+        KnowledgeGraph(graph.entities, graph.relations, {"train": (wrong, label)}), None, 4, seed=3
+    )
+    for other in (audit_identity(towns(wrong=False), None, 4, seed=3), {**identity, "seed": 4}, labeled):
         with pytest.raises(LassError) as error, only_audit(folder, other):
             pass
         one_line(error, "the output of another audit", "choose another --output")

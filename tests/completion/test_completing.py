@@ -119,6 +119,8 @@ def test_what_training_triplets_label_false_is_not_on_the_list(graph, evidence, 
     then = complete(labeled, some_evidence(labeled), tmp_path / "then").completion
     assert wrong[0].tolist() in then.suggestions.triplets.tolist()
     assert wrong[0].tolist() not in then.suggestions.triplets[then.listed].tolist()
+    with pytest.raises(LassError, match=r"another completion \(labeled_false was None, now "):
+        complete(labeled, evidence, tmp_path / "first")
 
 
 def test_the_results_have_settings_counts_and_what_the_list_depends_on(graph, evidence, tmp_path):

@@ -1,6 +1,6 @@
 """What a graph says to be false."""
 
-from lass_hf.structure.facts import labeled_false
+from lass_hf.structure.facts import false_fingerprint, labeled_false
 
 
 def test_what_some_splits_label_false_is_that_of_a_loop(labeled_graph, graph):
@@ -16,3 +16,10 @@ def test_what_some_splits_label_false_is_that_of_a_loop(labeled_graph, graph):
         assert bool(expected) == (names != ("train",))
     assert not len(labeled_false(graph, *graph.splits))
     assert not len(labeled_false(graph, "nowhere"))
+
+
+def test_the_fingerprint_of_what_is_false_follows_the_triplets_of_the_splits(labeled_graph, graph):
+    parts = [false_fingerprint(labeled_graph, *names) for names in (("validation",), ("test",), ("validation", "test"))]
+    assert len({*parts}) == 3
+    assert None not in parts
+    assert false_fingerprint(labeled_graph, "train") is false_fingerprint(graph, *graph.splits) is None
