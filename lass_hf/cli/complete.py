@@ -228,8 +228,8 @@ def _check_same_graph(
     )
     if not same:
         raise LassError(
-            f"{arguments.model}: trained on another version of {arguments.graph}; choose another --output, delete that "
-            "folder, or take the model with --model"
+            f"{arguments.model}: trained on another version of {arguments.graph}; choose another --output, or take "
+            "the model with --model"
         )
 
 

@@ -132,5 +132,5 @@ def _check_same(folder: Path, trained: Mapping[str, Any], parsed: tuple[Any, ...
         if before != now:
             raise LassError(
                 f"{folder}: has a model that was trained with {name} {before}, not {now}; choose another --output, "
-                "delete that folder, or take the model with --model"
+                "or take the model with --model"
             )

@@ -55,10 +55,15 @@ class ChunkProgress:
         self._file: BufferedWriter | None = None
         self._state.wait_for_everyone()  # every process has read the same files; from here on they grow
 
+    @property
+    def _files(self) -> str:
+        """What is deleted to start anew: the folder may have files of others."""
+        return str(self.folder / "process-*.jsonl")
+
     def _read(self, file: Path) -> int:
         """Takes over the chunks of a file and returns the size of its whole lines in bytes, 0 without chunks."""
         if not file.is_file():
-            raise LassError(f"{file}: no regular file; expected finished chunks: delete {self.folder} to start anew")
+            raise LassError(f"{file}: no regular file; expected finished chunks: delete it to start anew")
         size, first, chunks = 0, b"", {}
         with file.open("rb") as lines:
             for line in lines:
@@ -82,8 +87,8 @@ class ChunkProgress:
     def _check(self, file: Path, identity: dict[str, Any]) -> None:
         if details := differences(identity, self._identity):
             raise LassError(
-                f"{file}: the progress of another {self._work} ({details}); delete {self.folder} to start anew, or "
-                f"keep this {self._work}'s progress elsewhere"
+                f"{file}: the progress of another {self._work} ({details}); delete {self._files} to start "
+                f"anew, or keep this {self._work}'s progress elsewhere"
             )
 
     def record(self, chunk: Chunk, values: np.ndarray) -> None:
@@ -135,7 +140,8 @@ class ChunkProgress:
             has_shape = 0 <= chunk < len(rows_of_chunk) and values.shape == (num_values, len(rows_of_chunk[chunk]))
             if not has_shape or not is_possible(values):
                 raise LassError(
-                    f"{self.folder}: impossible values of chunk {chunk} of slot {slot}; delete the folder to start anew"
+                    f"{self.folder}: impossible values of chunk {chunk} of slot {slot}; delete {self._files} to start "
+                    "anew"
                 )
         return done
 

@@ -55,6 +55,8 @@ def only_writer(folder: str | Path, option: str = "--output") -> Iterator[None]:
 def check_own(folder: str | Path, work: str, identity: Mapping[str, Any]) -> None:
     """Checks that a folder has nothing of other work.
 
+    No error advises to delete the folder: it may hold what people decided about the list, and a trained model.
+
     Args:
         folder: The folder.
         work: What the work is called, of `RESULTS`.
@@ -70,12 +72,10 @@ def check_own(folder: str | Path, work: str, identity: Mapping[str, Any]) -> Non
                 raise LassError(f"{folder}: has {name}, the output of another command; choose another --output")
     if file.exists():
         before = read_results(file)
-        check_types(file, before, {"identity": dict}, f"the results of the {work}; delete {folder}")
+        check_types(file, before, {"identity": dict}, f"the results of the {work}; choose another --output")
         if details := differences(before["identity"], identity):
-            raise LassError(
-                f"{folder}: the output of another {work} ({details}); choose another --output, or delete that one"
-            )
+            raise LassError(f"{folder}: the output of another {work} ({details}); choose another --output")
         return
     lists = [name for name in LISTS[work] if (folder / name).exists()]
     if lists and not (folder / PROGRESS_FOLDER).exists():  # A kill while files were written leaves the progress.
-        raise LassError(f"{folder}: has {lists[0]} but no {file.name}; choose another --output, or delete that one")
+        raise LassError(f"{folder}: has {lists[0]} but no {file.name}; choose another --output")

@@ -191,7 +191,7 @@ def test_impossible_values_of_a_finished_chunk_are_refused(graph, asked, tmp_pat
     resumed = ChunkProgress(tmp_path, {})
     (values,) = resumed.finished.values()
     values[row] = value
-    with pytest.raises(LassError, match="impossible values of chunk 0 of slot 0; delete the folder"):
+    with pytest.raises(LassError, match="impossible values of chunk 0 of slot 0; delete "):
         answer(graph, score, asked, progress=resumed)
 
 

@@ -86,6 +86,7 @@ def test_complete_trains_a_model_once(graph_folder, default_encoder, tmp_path, m
     for changed, name in ((["--minutes", 2], "minutes"), (["--seed", 7], "seed"), (["--long_text"], "long_text")):
         line = bad_input(*command, *changed)
         assert f"has a model that was trained with {name} " in line
+        assert "delete" not in line
     with (folder / "train.tsv").open("a") as file:
         file.write("mouse\tis_a\tdog\n")
     assert "trained on another version of" in bad_input(*command)

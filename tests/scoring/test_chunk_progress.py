@@ -119,7 +119,7 @@ def test_a_whole_line_of_another_evaluation_is_no_chunk_of_this_one(folder, tmp_
 def test_chunks_that_the_evaluation_cannot_have_are_refused(chunk, ranks, folder):
     record(folder, {(2, chunk): np.array(ranks)})
     progress, rows = ChunkProgress(folder, IDENTITY), [np.arange(3), np.array([3])]
-    with pytest.raises(LassError, match=f"impossible values of chunk {chunk} of slot 2; delete the folder") as error:
+    with pytest.raises(LassError, match=f"impossible values of chunk {chunk} of slot 2; delete .*process-") as error:
         progress.of_slot(2, rows, 3, are_possible_ranks)
     assert str(folder) in str(error.value)
     assert progress.of_slot(0, rows, 3, are_possible_ranks) == {}
