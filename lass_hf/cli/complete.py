@@ -126,7 +126,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     choices["settings"] = settings
     training = read_training(arguments.model)
-    graph_name = arguments.graph or (training or {}).get("graph") or arguments.model
+    graph_name = arguments.graph or (training or {}).get("graph")  # None: the one that the model has
     made_by = {
         **{"task": "completion", "model": arguments.model, "graph": graph_name, "training": training},
         **{"settings": asdict(settings), "command": command_line()},

@@ -64,7 +64,11 @@ def _export(arguments: argparse.Namespace) -> None:
     review = Review(arguments.folder)
     review.check_writable()
     graph = _load_graph(arguments, review)
-    record = find_source_record(arguments.graph, graph) if graph else read_source_record(review.list.metadata.model)
+    record = (
+        find_source_record(arguments.graph, graph)
+        if arguments.graph
+        else read_source_record(review.list.metadata.model)
+    )
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
     written = review.export(arguments.export, arguments.export_format, source)
     table = review.write_decided()
@@ -77,20 +81,27 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
     """Returns the graph of `--graph`, else the one that the list was made of, if it is still there; or None."""
+    from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
     from ..graphs.loading import EMBEDDED, load_graph
 
-    if not arguments.graph:
-        made_of = review.list.metadata.graph
-        if made_of is None:
-            return None
-        if made_of not in EMBEDDED and not Path(made_of).exists():
-            print(
-                one_line(
-                    f"lass-hf: note: {made_of}, the graph that the list was made of, is not here: no known facts are "
-                    "shown, and ids are exported as the model has them; give --graph"
-                ),
-                file=sys.stderr,
-            )
-            return None
+    if arguments.graph:
+        return load_graph(arguments.graph)
+    made_of, model = review.list.metadata.graph, review.list.metadata.model
+    if made_of in (None, model):  # the one that the model has; an earlier version wrote the name of the model
+        files = [Path(model, name) for name in (VOCABULARY_FILE, TRIPLETS_FILE)]
+        if all(file.is_file() for file in files):
+            return KnowledgeGraph.from_files(*files)
+        missing = f"{model}, with the graph that the list was made of,"
+    elif made_of in EMBEDDED or Path(made_of).exists():
         arguments.graph = made_of
-    return load_graph(arguments.graph)
+        return load_graph(made_of)
+    else:
+        missing = f"{made_of}, the graph that the list was made of,"
+    print(
+        one_line(
+            f"lass-hf: note: {missing} is not here: no known facts are shown, and ids are exported as the model has "
+            "them; give --graph"
+        ),
+        file=sys.stderr,
+    )
+    return None

@@ -4,11 +4,13 @@ import socket
 from argparse import Namespace
 
 import pytest
+from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.reviews import COLUMNS, write_list
 
 from lass_hf.cli.commands import main
 from lass_hf.cli.review import _load_graph
 from lass_hf.review.reviewing import Review
+from lass_hf.utils.result_files import read_results
 from lass_hf.writers.tables import read_judged_triplets
 
 
@@ -46,7 +48,23 @@ def test_known_facts_are_those_of_the_graph_that_the_list_was_made_of(graph, siz
     found = _load_graph(Namespace(graph=None), Review(write_list(tmp_path, graph=graph)))
     assert (found and found.num_entities) == size
     note = capsys.readouterr().err
-    assert ("give --graph" in note) == (graph == "no such graph")
+    assert ("give --graph" in note) == (graph != "countries")
+
+
+def test_a_list_of_the_graph_that_a_model_has_is_reviewed_with_it(tmp_path, graph, graph_folder, capsys):
+    model, out = tmp_path / "model", tmp_path / "out"
+    bi_encoder_model().save_pretrained(model)
+    bi_encoder_processor(graph).save_pretrained(model)  # in Python: no training.json says the name of the graph
+    assert not main(["complete", "--model", str(model), "--output", str(out), "--max", "3", "--quiet"])
+    assert read_results(out / "completion.json")["graph"] is None
+    review = Review(out)
+    found = _load_graph(Namespace(graph=None), review)
+    assert (found.entities.ids, list(found.splits)) == (graph.entities.ids, list(graph.splits))
+    review.decide(0, "accept", "Ada")
+    capsys.readouterr()
+    assert not main(["review", str(out), "--export", str(out / "new.tsv")])
+    assert not capsys.readouterr().err
+    assert read_judged_triplets(out / "new.tsv")[0]["head"].to_pylist() == [review.list.triplets[0][0]]
 
 
 def test_bad_input_is_one_line(folder, capsys, tmp_path_factory):
