@@ -72,7 +72,7 @@ def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
             continue
         rows = np.stack([places[slot % 2][split.triplets[:, slot]] for slot in range(3)], axis=1)
         is_true = np.ones(len(rows), dtype=bool) if split.labels is None else split.labels == 1
-        is_kept = (rows >= 0).all(axis=1)
+        is_kept: np.ndarray = (rows >= 0).all(axis=1)
         is_kept[is_kept] = graph.known.contains(rows[is_kept]) == is_true[is_kept]
         every.append(rows[is_kept & is_true])
         if len(every[-1]):

@@ -70,8 +70,13 @@ def _export(arguments: argparse.Namespace) -> None:
         else read_source_record(review.list.metadata.model)
     )
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
-    written = review.export(arguments.export, arguments.export_format, source)
     table = review.write_decided()
+    if len(review.decided()) and not len(review.exported()):  # rejected ones, for example: people are done
+        what = "found true or wrong" if review.list.of_facts else "accepted"
+        note = f"no triplet is {what}, so {arguments.export} is not written; all decisions are in {table}"
+        print(one_line(f"lass-hf: note: {note}"), file=sys.stderr)
+        return
+    written = review.export(arguments.export, arguments.export_format, source)
     if not arguments.quiet:
         what = "triplets that are true or wrong" if review.list.of_facts else "accepted triplets"
         print(one_line(f"{what} in {arguments.export}: {written.rows:,}; all decisions are in {table}"))

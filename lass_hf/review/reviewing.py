@@ -137,6 +137,12 @@ class Review:
         self._write(decided, file)
         return file
 
+    def exported(self) -> pa.Table:
+        """Returns what `export` writes: the accepted suggestions, or the findings that are true or wrong."""
+        decided = self.decided()
+        label = decided["label"]
+        return decided.filter(pc.is_valid(label) if self.list.of_facts else pc.equal(label, True))
+
     def export(self, file: str | Path, format: str | None = None, source: SourceIds | None = None) -> WrittenFile:
         """Writes what people decided into a file, in any of the formats of the writers.
 
@@ -152,11 +158,9 @@ class Review:
             LassError: There is none yet, or the format is unknown or can hold none of it.
             OSError: The file cannot be written.
         """
-        decided = self.decided()
-        label = decided["label"]
-        exported = decided.filter(pc.is_valid(label) if self.list.of_facts else pc.equal(label, True))
+        exported = self.exported()
         if not len(exported):
-            counts = f"{len(decided):,} of {len(self.list):,} triplets are decided"
+            counts = f"{len(self.decided()):,} of {len(self.list):,} triplets are decided"
             what = "found true or wrong" if self.list.of_facts else "accepted"
             raise LassError(f"{self.folder}: no triplet is {what} yet ({counts}), so {file} would be empty")
         return self._write(exported, file, format, source)

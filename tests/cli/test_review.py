@@ -43,6 +43,22 @@ def test_export_writes_accepted_triplets_by_the_ids_of_the_source_and_all_decisi
     assert capsys.readouterr().out == ""
 
 
+def test_an_export_of_rejected_triplets_alone_keeps_all_decisions_and_says_that_none_is_accepted(folder, capsys):
+    review = Review(folder)
+    review.decide(1, "reject", "Ada")
+    assert not main(["review", str(folder), "--export", str(folder / "new.nt"), "--quiet"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"lass-hf: note: no triplet is accepted, so {folder}/new.nt is not written; all decisions")
+    assert line.endswith(str(folder / "decisions.tsv"))
+    assert not (folder / "new.nt").exists()
+    assert read_judged_triplets(folder / "decisions.tsv")[0]["label"].to_pylist() == [False]
+    review.undo("Ada")
+    assert "no triplet is accepted yet (0 of 4 triplets are decided)" in error_of(
+        capsys, folder, "--export", folder / "new.nt"
+    )
+    assert len(read_judged_triplets(folder / "decisions.tsv")[0]) == 0
+
+
 @pytest.mark.parametrize(("graph", "size"), [("countries", 237), ("no such graph", None), (None, None)])
 def test_known_facts_are_those_of_the_graph_that_the_list_was_made_of(graph, size, tmp_path, capsys):
     found = _load_graph(Namespace(graph=None), Review(write_list(tmp_path, graph=graph)))
