@@ -195,26 +195,40 @@ def _train_model(arguments: argparse.Namespace, settings: "CompletionSettings") 
         raise LassError("--evaluate needs --model, a trained model: complete without it trains one into --output")
     if arguments.evidence != "auto":
         raise LassError(f"--evidence {arguments.evidence} needs --model, a trained model; leave it out")
-    from ..graphs.decisions import read_decisions
-    from ..graphs.loading import load_graph
     from ..runs.automatic import train_once
-    from ..scoring.output_folders import RESULTS, only_writer
+    from ..scoring.output_folders import RESULTS, check_foreign, only_writer
 
     folder = str(Path(arguments.output, MODEL_FOLDER))
-    with only_writer(arguments.output):
-        for name in RESULTS.values():
-            if Path(arguments.output, name).exists() and not Path(folder).exists():
-                raise LassError(f"{arguments.output}: has {name} of another run; choose another --output")
-    if settings.relations or settings.entities or settings.decisions:
-        graph = load_graph(arguments.graph, long_text=arguments.long_text)
-        settings.numbers(graph)
-        if settings.decisions:
-            read_decisions(settings.decisions, graph)
     options = {"graph": arguments.graph, "seed": arguments.seed, "minutes": arguments.minutes}
     argv = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
     argv += [f"--{name}" for name in ("long_text", "quiet") if getattr(arguments, name)]
-    train_once(folder, argv, "lass-hf complete")
+    with only_writer(arguments.output):
+        check_foreign(arguments.output, "completion")
+        name = RESULTS["completion"]
+        if Path(arguments.output, name).exists() and not Path(folder).exists():
+            raise LassError(f"{arguments.output}: has {name} of another run; choose another --output")
+        _check_choices(arguments, settings)
+        train_once(folder, argv, "lass-hf complete")
     return folder
+
+
+def _check_choices(arguments: argparse.Namespace, settings: "CompletionSettings") -> None:
+    """Raises LassError for names, decisions or a reranker that do not fit the graph."""
+    if not (settings.relations or settings.entities or settings.decisions or arguments.rerank):
+        return
+    from ..completion.completer import check_reranker
+    from ..core.modeling_lass import LassForKGCompletion
+    from ..core.processing_lass import LassProcessor
+    from ..graphs.decisions import read_decisions
+    from ..graphs.loading import load_graph
+
+    graph = load_graph(arguments.graph, long_text=arguments.long_text)
+    settings.numbers(graph)
+    if settings.decisions:
+        read_decisions(settings.decisions, graph)
+    if arguments.rerank:
+        processor = LassProcessor.from_pretrained(arguments.rerank)
+        check_reranker(LassForKGCompletion.from_pretrained(arguments.rerank), processor, graph)
 
 
 def _check_same_graph(

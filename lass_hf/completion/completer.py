@@ -131,10 +131,8 @@ class GraphCompleter:
         )
 
     def _make_reranking(self, model: LassForKGCompletion, processor: LassProcessor, dtype: str) -> Reranking:
-        check_model_is_of(processor, self.graph)
+        check_reranker(model, processor, self.graph)
         scorer = TripletScorer(model, processor.token_store(self.graph), dtype)
-        if scorer.is_bi_encoder:
-            raise LassError("rerank needs a cross-encoder to rerank with; it is a bi-encoder")
         return Reranking(scorer, self.settings.rerank_top_k, self.settings.retriever_weight)
 
     @cached_property
@@ -304,6 +302,13 @@ class GraphCompleter:
             usual_answers(self.facts),
         )
         return rows[order], apart[np.argsort(-scores[apart], kind="stable")][: self.settings.most]
+
+
+def check_reranker(model: LassForKGCompletion, processor: LassProcessor, graph: KnowledgeGraph) -> None:
+    """Raises LassError for a reranker that is no cross-encoder, or that of another graph."""
+    check_model_is_of(processor, graph)
+    if model.architecture.encodes_entities:
+        raise LassError("rerank needs a cross-encoder to rerank with; it is a bi-encoder")
 
 
 def _has_links_of_fit(graph: KnowledgeGraph, other: KnowledgeGraph) -> bool:

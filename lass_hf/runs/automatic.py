@@ -107,7 +107,9 @@ def train_once(folder: str | Path, argv: Sequence[str], prog: str) -> None:
         where = ["--output_dir", str(folder)]
         if any(folder.glob("checkpoint-*")):
             where += ["--resume_from_checkpoint", "last"]
-        run_plan(plan_training([*argv, *where], prog))
+        plan = plan_training([*argv, *where], prog)
+        with only_writer(folder):  # before the training does, which would name its own option
+            run_plan(plan)
         return
     _check_same(folder, trained, parse_training(argv, prog=prog, chosen={"encoder": DEFAULT_ENCODER, **FIXED}))
     graph = LassProcessor.from_pretrained(folder).graph

@@ -65,17 +65,33 @@ def check_own(folder: str | Path, work: str, identity: Mapping[str, Any]) -> Non
     Raises:
         LassError: The folder has the results of other work, or files of which no results tell what they are of.
     """
+    check_foreign(folder, work)
     folder, file = Path(folder), Path(folder, RESULTS[work])
-    for other in RESULTS.keys() - {work}:
-        for name in (RESULTS[other], *LISTS[other]):
-            if (folder / name).exists():
-                raise LassError(f"{folder}: has {name}, the output of another command; choose another --output")
     if file.exists():
         before = read_results(file)
         check_types(file, before, {"identity": dict}, f"the results of the {work}; choose another --output")
         if details := differences(before["identity"], identity):
             raise LassError(f"{folder}: the output of another {work} ({details}); choose another --output")
-        return
+
+
+def check_foreign(folder: str | Path, work: str) -> None:
+    """Checks what can be seen before the identity of the work is known, as `check_own` does.
+
+    Args:
+        folder: The folder.
+        work: What the work is called, of `RESULTS`.
+
+    Raises:
+        LassError: The folder has the results or a list of another command, or a list of which no results tell what it
+            is of.
+    """
+    folder, file = Path(folder), Path(folder, RESULTS[work])
+    for other in RESULTS.keys() - {work}:
+        for name in (RESULTS[other], *LISTS[other]):
+            if (folder / name).exists():
+                raise LassError(f"{folder}: has {name}, the output of another command; choose another --output")
     lists = [name for name in LISTS[work] if (folder / name).exists()]
-    if lists and not (folder / PROGRESS_FOLDER).exists():  # A kill while files were written leaves the progress.
+    if (
+        lists and not file.exists() and not (folder / PROGRESS_FOLDER).exists()
+    ):  # A kill while files were written leaves the progress.
         raise LassError(f"{folder}: has {lists[0]} but no {file.name}; choose another --output")

@@ -6,6 +6,9 @@ import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 
 from lass_hf.cli.commands import main
+from lass_hf.runs import automatic
+from lass_hf.scoring.output_folders import LOCK_FILE
+from lass_hf.utils.atomic_files import lock_file
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,41 @@ def test_without_a_model_bad_input_is_one_line(options, message, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     assert message in bad_input("complete", *options)
     assert not (tmp_path / "out" / "suggestions.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "options", "message"),
+    [
+        (None, ["--rerank", "nowhere"], "nowhere"),
+        (None, ["--rerank", "SAVED"], "rerank needs a cross-encoder to rerank with; it is a bi-encoder"),
+        ("findings.tsv", [], "has findings.tsv, the output of another command; choose another --output"),
+        ("suggestions.tsv", [], "has suggestions.tsv but no completion.json; choose another --output"),
+        ("completion.json", [], "has completion.json of another run; choose another --output"),
+    ],
+)
+def test_what_is_wrong_is_told_before_a_model_is_trained(
+    there, options, message, saved, graph_folder, tmp_path, monkeypatch, bad_input
+):
+    monkeypatch.setattr(automatic, "plan_training", lambda *_: pytest.fail("it trains"))
+    (tmp_path / "out").mkdir()
+    if there:
+        (tmp_path / "out" / there).write_text("{}")
+    options = [str(saved) if word == "SAVED" else word for word in options]
+    assert message in bad_input("complete", "--graph", graph_folder, "--output", tmp_path / "out", *options)
+
+
+@pytest.mark.parametrize("place", ["out", "out/model"])
+def test_the_error_of_a_second_run_names_the_option_that_complete_has(
+    place, graph_folder, tmp_path, monkeypatch, bad_input
+):
+    monkeypatch.setattr(automatic, "plan_training", lambda *_: None)
+    monkeypatch.setattr(automatic, "run_plan", lambda *_: pytest.fail("it trains"))
+    (tmp_path / place).mkdir(parents=True)
+    with lock_file(tmp_path / place / LOCK_FILE):
+        line = bad_input("complete", "--graph", graph_folder, "--output", tmp_path / "out")
+    assert line.endswith(
+        f"{tmp_path / place}: another run is writing there; wait until it has ended, or choose another --output"
+    )
 
 
 def test_an_output_that_is_a_file_is_refused(complete, tmp_path, bad_input):

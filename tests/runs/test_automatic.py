@@ -93,7 +93,7 @@ def test_complete_trains_a_model_once(graph_folder, default_encoder, tmp_path, m
     (tmp_path / "audited").mkdir()
     (tmp_path / "audited" / "audit.json").write_text("{}")
     command[4] = tmp_path / "audited"
-    assert "has audit.json of another run; choose another --output" in bad_input(*command)
+    assert "has audit.json, the output of another command; choose another --output" in bad_input(*command)
 
 
 def test_evidence_that_a_kill_cut_off_is_added_once_and_the_recipe_is_there_before(
