@@ -10,6 +10,7 @@ from .options import add_evidence, add_graph, add_model, add_output, add_reranke
 
 if TYPE_CHECKING:
     from ..completion.completer import CompletionResult
+    from ..completion.completing import CheckedLink
     from ..completion.queries import CompletionSettings
     from ..core.knowledge_graph import KnowledgeGraph
 
@@ -168,20 +169,23 @@ def _refuse_beside_check(arguments: argparse.Namespace) -> None:
             raise LassError(f"--check takes --{name} from the completion in --output; leave it out")
 
 
-def _print_verdict(arguments: argparse.Namespace, found: Any) -> None:
-    """Prints what a completion says of one link."""
+def _print_verdict(arguments: argparse.Namespace, found: "CheckedLink") -> None:
+    """Prints what a completion says of one link, once of all processes."""
     from ..utils.console import report
+    from ..utils.distributed import processes
     from ..utils.terminal import one_line
 
-    (row,) = found.to_pylist() or [None]
+    (row,) = found.rows.to_pylist() or [None]
     if row is None:
-        report(arguments.json, {}, task="completion", link=arguments.check)
-        print("no suggestion: it is not among the best answers to the queries for its head and its tail")
-        return
-    metrics = {name: row[name] for name in ("kind", "probability", "score")}
-    report(arguments.json, metrics, task="completion", link=arguments.check, reasons=row["reasons"])
-    for reason in row["reasons"]:
-        print(one_line(f"- {reason}"))
+        report(arguments.json, {}, task="completion", link=arguments.check, no_suggestion=found.lack)
+        lines = [f"no suggestion: {found.lack}"]
+    else:
+        metrics = {name: row[name] for name in ("kind", "probability", "score")}
+        report(arguments.json, metrics, task="completion", link=arguments.check, reasons=row["reasons"])
+        lines = [f"- {reason}" for reason in row["reasons"]]
+    if processes().is_main_process:
+        for line in lines:
+            print(one_line(line))
 
 
 def _train_model(arguments: argparse.Namespace, settings: "CompletionSettings") -> str:

@@ -13,6 +13,7 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..core.vocabulary import SLOT_NAMES
 from ..evaluation.link_prediction import model_identity
 from ..evidence.bound_evidence import BoundEvidence, training_facts
 from ..evidence.building import refit_evidence
@@ -217,6 +218,29 @@ class GraphCompleter:
         standings, listed = classifier.classify(suggestions.triplets), np.arange(len(suggestions))
         completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
         return CompletionResult(completion, answers, listed[:0], classifier, calibration, None), bound
+
+    def find_lack(self, triplet: np.ndarray, result: CompletionResult) -> str | None:
+        """Returns why `check` found no suggestion of a link, in words; None if it found one.
+
+        Args:
+            triplet: The link, int64 of shape (3,).
+            result: What `check` returned.
+        """
+        if len(result.completion.listed):
+            return None
+        if len(result.completion.queries):
+            asked = " and its ".join(SLOT_NAMES[slot] for slot in sorted(set(result.completion.slots.tolist())))
+            return f"it is not among the best answers to the queries for its {asked}"
+        about = sorted(2 - slot for slot in SIDES[self.settings.side])
+        if self.entities is not None:
+            about = [slot for slot in about if triplet[slot] in self.entities]
+        if triplet[1] not in self.relations:
+            why = "the completion asked for other relations"
+        elif not about:
+            why = "the completion asked about other entities"
+        else:
+            why = f"too few entities like its {' or its '.join(SLOT_NAMES[slot] for slot in about)} have the relation"
+        return f"it was not asked for: {why}"
 
     def _ask(
         self,

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,19 @@ WITH_WORDS = 200  # suggestions whose texts are read again without some words
 OF_THE_LIST = (
     *("per_query", "per_relation", "most", "seed", "relations", "entities", "side", "decisions", "labeled_false"),
 )
+
+
+@dataclass(frozen=True)
+class CheckedLink:
+    """What a completion says of one link.
+
+    Attributes:
+        rows: Judged triplets: one row, with the probability and the reasons that the link has on the list, or none.
+        lack: Why there is none, in words: the link was not asked for, or is not among the best answers; or None.
+    """
+
+    rows: "pa.Table"
+    lack: str | None
 
 
 def complete_graph(
@@ -152,7 +165,7 @@ def check_link(
     dtype: str = "auto",
     quiet: bool = False,
     rerank: tuple[LassForKGCompletion, LassProcessor] | None = None,
-) -> "pa.Table":
+) -> CheckedLink:
     """Judges one link by the completion of a folder, with the probability and the reasons that it has on the list.
 
     Args:
@@ -168,7 +181,7 @@ def check_link(
         rerank: As in `complete_graph`.
 
     Returns:
-        Judged triplets: one row, or none, if the link is not among the best answers to its queries.
+        The judged link, or why the completion does not suggest it.
 
     Raises:
         LassError: The folder has no completion, or one of another graph, model or evidence; or the graph holds the
@@ -191,7 +204,8 @@ def check_link(
         content["calibration"], graph.relations.ids, file
     )
     result, bound = completer.check(graph, triplet, calibration)
-    return judge(graph, result, result.completion.listed, explain(graph, result, completer, bound))
+    rows = judge(graph, result, result.completion.listed, explain(graph, result, completer, bound))
+    return CheckedLink(rows, completer.find_lack(triplet, result))
 
 
 def explain(

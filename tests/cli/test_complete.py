@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from accelerate import PartialState
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 
 from lass_hf.cli.commands import main
@@ -57,6 +58,20 @@ def test_one_link_of_the_list_is_checked(complete, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert row["kind"] in shown
     assert json.loads(file.read_text())["metrics"]["score"] == pytest.approx(float(row["score"]), rel=1e-4)
+
+
+def test_why_a_link_is_no_suggestion_is_printed_once(complete, tmp_path, capsys, monkeypatch):
+    out, file = ["--output", str(tmp_path / "out")], tmp_path / "checked.json"
+    assert main([*complete, *out, "--relations", "eats"]) == 0
+    command = [*complete, *out, "--check", "cat", "is_a", "dog"]
+    capsys.readouterr()
+    assert main([*command, "--json", str(file)]) == 0
+    why = "it was not asked for: the completion asked for other relations"
+    assert capsys.readouterr().out == f"no suggestion: {why}\n"
+    assert json.loads(file.read_text())["no_suggestion"] == why
+    monkeypatch.setattr(PartialState, "is_main_process", property(lambda _: False))
+    assert main(command) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_evaluate_prints_a_table_and_writes_the_figures(complete, tmp_path, capsys):

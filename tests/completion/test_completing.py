@@ -165,20 +165,48 @@ def test_the_check_of_one_link_says_what_the_list_says(large, tmp_path):
     assert len(rows) > 5
     for row in rows[::4]:
         found = check_link(graph, None, None, tmp_path, numbers_of(graph, row), evidence=evidence, quiet=True)
-        (own,) = found.to_pylist()
+        (own,) = found.rows.to_pylist()
+        assert found.lack is None
         for name in ("probability", "score"):
             assert own[name] == pytest.approx(row[name], rel=1e-5)
         assert own["kind"] == row["kind"]
         assert set(row["reasons"]) <= set(own["reasons"])
     first = rows[0]
     absent = numbers_of(graph, {**first, "tail": first["head"]})
-    assert len(check_link(graph, None, None, tmp_path, absent, evidence=evidence, quiet=True)) == 0
+    found = check_link(graph, None, None, tmp_path, absent, evidence=evidence, quiet=True)
+    assert len(found.rows) == 0
+    assert found.lack == "it is not among the best answers to the queries for its tail"
     with pytest.raises(LassError, match="the graph holds this triplet"):
         check_link(graph, None, None, tmp_path, graph["train"].triplets[0], evidence=evidence, quiet=True)
     with pytest.raises(LassError, match="the output of another completion"):
         check_link(graph, *own_model(graph), tmp_path, absent, evidence="text", quiet=True)
     with pytest.raises(LassError, match=r"completion.json"):
         check_link(graph, None, None, tmp_path / "nowhere", absent, evidence=evidence, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "link", "lack"),
+    [
+        ({"relations": ("0",)}, ("3", "1", "70"), "the completion asked for other relations"),
+        ({"entities": ("4",)}, ("3", "1", "70"), "the completion asked about other entities"),
+        ({"entities": ("61",), "side": "heads"}, ("3", "1", "70"), "the completion asked about other entities"),
+        ({}, ("70", "1", "3"), "too few entities like its head or its tail have the relation"),
+        ({"side": "heads"}, ("70", "1", "3"), "too few entities like its tail have the relation"),
+        (
+            {"entities": ("3", "70"), "side": "tails"},
+            ("70", "1", "3"),
+            "too few entities like its head have the relation",
+        ),
+    ],
+)
+def test_the_check_of_a_link_that_was_not_asked_for_says_so(large, tmp_path, settings, link, lack):
+    graph, evidence = large
+    complete(graph, evidence, tmp_path, **settings)
+    numbers = numbers_of(graph, dict(zip(("head", "relation", "tail"), link, strict=True)))
+    assert not graph.known.contains(numbers[None])[0]
+    found = check_link(graph, None, None, tmp_path, numbers, evidence=evidence, quiet=True)
+    assert len(found.rows) == 0
+    assert found.lack == f"it was not asked for: {lack}"
 
 
 def own_model(graph):
