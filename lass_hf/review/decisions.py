@@ -7,6 +7,7 @@ beginning of a decision at the end of the file was never confirmed to anybody, a
 import json
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,8 @@ class DecisionsFile:
 
         Raises:
             LassError: Its line would be longer than `MAX_LINE`.
-            OSError: It cannot be written, because the disk is full, for example. The file is as it was.
+            OSError: It cannot be written, because the disk is full, for example. The file does not have it. Whoever
+                read it before the disk refused it counts it until the next start.
         """
         line = (json.dumps(vars(decision)) + "\n").encode()
         if len(line) > MAX_LINE:
@@ -152,11 +154,26 @@ class DecisionsFile:
                 except OSError:
                     os.ftruncate(handle, size)
                     raise
-            os.fsync(handle)  # without the lock, so that the disk can write the lines of several at once
+            try:
+                os.fsync(handle)  # without the lock, so that the disk can write the lines of several at once
+            except OSError:
+                self._blank(line, size)
+                raise
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
         finally:
             os.close(handle)
+
+    def _blank(self, line: bytes, place: int) -> None:
+        """Puts spaces in place of a line, which then is none; others may have read it, and added theirs behind it."""
+        with suppress(OSError):
+            handle = os.open(self.path, os.O_RDWR)  # what is open to append writes at the end only
+            try:
+                with locked(self.path.parent):
+                    if line and os.pread(handle, len(line), place) == line:
+                        os.pwrite(handle, b" " * (len(line) - 1) + b"\n", place)
+            finally:
+                os.close(handle)
 
     def _mend(self, handle: int) -> int:
         """Drops a last line that a kill cut off, and ends any other; returns the size of the file."""

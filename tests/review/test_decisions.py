@@ -101,6 +101,28 @@ def test_a_full_disk_is_one_error_and_keeps_what_is_there(written, tmp_path, mon
     assert decided(file) == [decision(0), decision(2)]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_decision_that_the_disk_refuses_is_not_kept_whoever_wrote_behind_it(others, tmp_path, monkeypatch):
+    file, reader, fsync = DecisionsFile(tmp_path), DecisionsFile(tmp_path), os.fsync
+
+    def refuse(handle):
+        monkeypatch.setattr(module.os, "fsync", fsync)
+        if others:
+            DecisionsFile(tmp_path).append(decision(3))
+        raise OSError(errno.EIO, "Input/output error")
+
+    file.append(decision(0))
+    assert decided(reader) == [decision(0)]
+    monkeypatch.setattr(module.os, "fsync", refuse)
+    with pytest.raises(OSError, match="Input/output error") as error:
+        file.append(decision(1))
+    assert error.value.filename == str(file.path)
+    file.append(decision(2))
+    behind = [decision(3), decision(2)][1 - others :]
+    assert decided(file) == decided(DecisionsFile(tmp_path)) == [decision(0), *behind]
+    assert decided(reader) == behind
+
+
 def test_a_decision_too_long_to_be_read_is_not_written(tmp_path, monkeypatch):
     file = DecisionsFile(tmp_path)
     file.append(decision(0))
