@@ -1,7 +1,6 @@
 """`lass-hf complete`: the missing links of a whole graph, as a list that people review, and how good the list is."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
     graph_name = arguments.graph or (training or {}).get("graph")  # None: the one that the model has
     made_by = {
         **{"task": "completion", "model": arguments.model, "graph": graph_name, "training": training},
-        **{"settings": asdict(settings), "command": command_line()},
+        **{"settings": settings.describe(), "command": command_line()},
     }
     if arguments.evaluate:
         results = measure_completion(graph, model, processor, **choices)

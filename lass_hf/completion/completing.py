@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +119,7 @@ def complete_graph(
         if processes().is_main_process:
             name = model_name or (model.name_or_path if model is not None else None) or ""
             kinds = ",".join(bound.kinds) if bound is not None else "text"
-            shown = {"evidence": kinds, "dtype": dtype, **asdict(completer.settings)}
+            shown = {"evidence": kinds, "dtype": dtype, **completer.settings.describe()}
             if rerank is None:
                 del shown["rerank_top_k"], shown["retriever_weight"]
             found = result.completion

@@ -6,8 +6,10 @@ A directed relation, as in `structure.facts`, is a relation with the side that t
 its tails, d + R asks a tail for its heads. The kind of an entity is its profile, the set of its directed relations.
 """
 
+import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -18,6 +20,7 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..prediction.name_resolver import NameResolver
 from ..scoring.entity_index import EntityIndex
 from ..structure.facts import Facts
+from ..utils.fingerprints import digest
 
 # An entity without a relation is asked for it if this share of the entities whose other relations speak for it as much
 # has it. On WN18RR that makes 173,000 queries of 900,000, which are those of 94 % of the validation links whose entity
@@ -29,6 +32,7 @@ LOG_ODDS_STEP = 0.25  # The width of the bins of log odds whose shares are measu
 MOST_LOG_ODDS = 40.0
 CELLS_AT_ONCE = 2**22  # Pairs of a profile and a directed relation that are compared together.
 
+MOST_LETTERS = 100  # of names that are shown among the settings
 SIDES = {"both": (0, 2), "heads": (0,), "tails": (2,)}  # that are asked for, and their slots
 
 
@@ -77,6 +81,15 @@ class CompletionSettings:
                 raise LassError(f"{name}={value!r}; expected 1 or more")
         if not 0 <= self.retriever_weight < float("inf"):
             raise LassError(f"retriever_weight={self.retriever_weight!r}; expected 0 or more")
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the settings by name, as values to show: of names that fill more than a line, number and digest."""
+        values = asdict(self)
+        for name in ("relations", "entities"):
+            given = values[name]
+            if given is not None and len(", ".join(given)) > MOST_LETTERS:
+                values[name] = f"{len(given):,} names with digest {digest([json.dumps(given).encode()])}"
+        return values
 
     def numbers(self, graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the relations and the entities, int64, the latter None for all.

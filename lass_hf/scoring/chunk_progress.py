@@ -20,6 +20,7 @@ from ..utils.fingerprints import digest
 
 Chunk = tuple[int, int]  # slot, number of the chunk among those of the slot
 IsPossible = Callable[[np.ndarray], bool]
+MOST_LETTERS = 100  # of a value in an error
 DIGEST_SIZE = len(digest([])) + 1  # of a line: 32 letters and a space
 
 
@@ -147,7 +148,7 @@ class ChunkProgress:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Returns what differs between the identities of two pieces of work, in words; "" for the same.
+    """Returns what differs between the identities of two pieces of work, in words, long values cut; "" for the same.
 
     Args:
         before: the identity of the earlier one, JSON values.
@@ -155,7 +156,13 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """
     names = dict.fromkeys([*now, *before])
     different = [name for name in names if now.get(name) != before.get(name)]
-    return ", ".join(f"{name} was {before.get(name)}, now {now.get(name)}" for name in different)
+    return ", ".join(f"{name} was {_cut(before.get(name))}, now {_cut(now.get(name))}" for name in different)
+
+
+def _cut(value: Any) -> str:
+    """Returns a value as text of at most `MOST_LETTERS`."""
+    text = str(value)
+    return text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
 
 
 def _to_line(content: dict[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import re
 
 import numpy as np
 import pytest
@@ -271,6 +272,21 @@ def test_settings_choose_what_is_asked_and_how_long_the_list_is(graph, evidence,
     queries = result.completion.queries
     assert set(queries[:, 0]) <= {graph.entities.find("cat"), graph.entities.find("dog")}
     assert {graph.relations.ids[one] for one in set(queries[:, 1])} <= {"is_a", "eats"}
+
+
+def test_long_lists_of_names_are_not_among_the_settings_that_are_shown(graph, evidence, tmp_path):
+    names = tuple(graph.entities.ids) * 20
+    complete(graph, evidence, tmp_path, entities=names, relations=("eats",))
+    told = read_judged_triplets(tmp_path / "suggestions.tsv")[1].settings
+    results = read_results(tmp_path / "completion.json")
+    assert told == results["settings"]
+    assert told["relations"] == ["eats"]
+    assert re.fullmatch(f"{len(names)} names with digest [0-9a-f]{{32}}", told["entities"])
+    assert told["entities"] in (tmp_path / "report.html").read_text()
+    assert results["identity"]["entities"] == list(names)  # for the check of a link
+    with pytest.raises(LassError, match="entities was ") as error:
+        complete(graph, evidence, tmp_path, relations=("eats",))
+    assert len(str(error.value)) < 1000
 
 
 def test_any_candidate_may_be_an_answer_if_that_is_asked_for(graph, evidence, tmp_path):

@@ -146,6 +146,13 @@ def test_the_progress_of_another_evaluation_is_refused_and_kept(change, message,
     assert (folder / file).read_bytes() == before
 
 
+def test_long_values_are_cut_in_the_error(folder):
+    record(folder, CHUNKS, IDENTITY | {"entities": [f"entity {number}" for number in range(10_000)]})
+    with pytest.raises(LassError, match=r"entities was \['entity 0', .*…, now None") as error:
+        ChunkProgress(folder, IDENTITY)
+    assert len(str(error.value)) < 1000
+
+
 def test_the_files_of_all_processes_are_read_and_only_the_own_one_grows(folder):
     theirs = {(2, 5): np.array([[1, 2], [3, 4], [5, 6]])}
     record(folder, theirs)
