@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .analysis.plots import check_plots as check_plots
     from .analysis.plots import plot_low_resource as plot_low_resource
     from .completion.completing import complete_graph as complete_graph
-    from .completion.queries import CompletionSettings as CompletionSettings
+    from .completion.settings import CompletionSettings as CompletionSettings
     from .core.configuration_lass import LassConfig as LassConfig
     from .core.errors import GraphError as GraphError
     from .core.errors import HubError as HubError
@@ -95,7 +95,7 @@ _LIGHT = {
     "write_results": "utils.result_files",
 }
 _LAZY = _LIGHT | {
-    "CompletionSettings": "completion.queries",
+    "CompletionSettings": "completion.settings",
     "EntityIndex": "scoring.entity_index",
     "EvaluationArguments": "evaluation.evaluate_and_record",
     "FusedEvidence": "evidence.fused_evidence",

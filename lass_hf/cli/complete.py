@@ -4,19 +4,19 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..completion.settings import CompletionSettings
 from ..core.errors import LassError
 from .options import add_evidence, add_graph, add_model, add_output, add_reranker, names, not_negative, positive
 
 if TYPE_CHECKING:
     from ..completion.completer import CompletionResult
     from ..completion.completing import CheckedLink
-    from ..completion.queries import CompletionSettings
     from ..core.knowledge_graph import KnowledgeGraph
 
 HELP = "the missing links of a whole graph, as a list to review"
 USES_MODELS = True
 MODEL_FOLDER = "model"  # in the output folder, where no model is given
-MOST = 10_000  # suggestions
+OPTIONS_OF_SETTINGS = ("per_query", "seed", "rerank_top_k", "retriever_weight")  # with the defaults of the settings
 ONLY = {"heads_only": "heads", "tails_only": "tails"}
 
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per_query",
         type=positive,
-        default=1,
+        default=CompletionSettings.per_query,
         metavar="N",
         help="suggestions of a query that has one answer, as a rule; others get more (default: %(default)s)",
     )
@@ -46,12 +46,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--per_relation", type=positive, metavar="N", help="suggestions of a relation (default: no limit)"
     )
     parser.add_argument(
-        "--max", type=positive, default=MOST, metavar="N", help="suggestions in all (default: %(default)s)"
+        "--max",
+        type=positive,
+        default=CompletionSettings.most,
+        metavar="N",
+        help="suggestions in all (default: %(default)s)",
     )
     parser.add_argument(
         "--decisions", metavar="FILE", help="decisions about an earlier list, of which nothing is suggested again"
     )
-    parser.add_argument("--seed", type=not_negative, default=42, help="seed of all choices (default: %(default)s)")
+    parser.add_argument(
+        "--seed",
+        type=not_negative,
+        default=CompletionSettings.seed,
+        help="seed of all choices (default: %(default)s)",
+    )
     parser.add_argument(
         "--minutes",
         type=float,
@@ -80,7 +89,6 @@ def run(arguments: argparse.Namespace) -> None:
     entities = None if arguments.entities is None else read_names(arguments.entities)
     from ..completion.completing import check_link, complete_graph, measure_completion
     from ..completion.measuring import describe_evaluation
-    from ..completion.queries import CompletionSettings
     from ..prediction.name_resolver import NameResolver
     from ..scoring.index_building import find_index_folder_for_graph
     from ..utils.console import report
@@ -162,7 +170,8 @@ def _refuse_beside_check(arguments: argparse.Namespace) -> None:
     for name, usual in (
         *dict.fromkeys(("relations", "entities", "per_relation", "decisions", "minutes"), None).items(),
         *dict.fromkeys(("heads_only", "tails_only", "any_candidate"), False).items(),
-        *(("per_query", 1), ("max", MOST), ("seed", 42), ("rerank_top_k", 100), ("retriever_weight", 0.0)),
+        ("max", CompletionSettings.most),
+        *((name, getattr(CompletionSettings, name)) for name in OPTIONS_OF_SETTINGS),
     ):
         if getattr(arguments, name) != usual:
             raise LassError(f"--check takes --{name} from the completion in --output; leave it out")
@@ -187,7 +196,7 @@ def _print_verdict(arguments: argparse.Namespace, found: "CheckedLink") -> None:
             print(one_line(line))
 
 
-def _train_model(arguments: argparse.Namespace, settings: "CompletionSettings") -> str:
+def _train_model(arguments: argparse.Namespace, settings: CompletionSettings) -> str:
     """Trains a model for the graph beside the list, if it is not there; returns its folder.
 
     What can be wrong with the completion is told before the training.
@@ -215,7 +224,7 @@ def _train_model(arguments: argparse.Namespace, settings: "CompletionSettings") 
     return folder
 
 
-def _check_choices(arguments: argparse.Namespace, settings: "CompletionSettings") -> None:
+def _check_choices(arguments: argparse.Namespace, settings: CompletionSettings) -> None:
     """Raises LassError for names, decisions or a reranker that do not fit the graph."""
     if not (settings.relations or settings.entities or settings.decisions or arguments.rerank):
         return

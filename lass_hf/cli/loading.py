@@ -16,7 +16,7 @@ from ..graphs.loading import load_graph
 from ..prediction.predictor import LassPredictor
 from ..scoring.index_building import find_index_folder, find_index_folder_for_graph
 from ..utils.distributed import processes
-from .options import RANKING_WEIGHTS
+from .options import RANKING_WEIGHTS, RERANK_TOP_K, RETRIEVER_WEIGHT
 
 
 def load(name_or_path: str) -> tuple[LassForKGCompletion, LassProcessor]:
@@ -72,7 +72,7 @@ def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
             continue
         rows = np.stack([places[slot % 2][split.triplets[:, slot]] for slot in range(3)], axis=1)
         is_true = np.ones(len(rows), dtype=bool) if split.labels is None else split.labels == 1
-        is_kept: np.ndarray = (rows >= 0).all(axis=1)
+        is_kept = np.asarray((rows >= 0).all(axis=1))
         is_kept[is_kept] = graph.known.contains(rows[is_kept]) == is_true[is_kept]
         every.append(rows[is_kept & is_true])
         if len(every[-1]):
@@ -123,7 +123,10 @@ def set_ranking_weights(model: LassForKGCompletion, arguments: argparse.Namespac
 
 def check_reranker(arguments: argparse.Namespace) -> None:
     """Raises LassError for choices of a reranker that is not given."""
-    if not arguments.rerank and (arguments.rerank_top_k, arguments.retriever_weight) != (100, 0.0):
+    if not arguments.rerank and (arguments.rerank_top_k, arguments.retriever_weight) != (
+        RERANK_TOP_K,
+        RETRIEVER_WEIGHT,
+    ):
         raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
 
 

@@ -2,10 +2,12 @@
 
 import argparse
 
+from ..completion.settings import CompletionSettings
 from ..core.choices import ModelChoices, choice_names
 from ..core.errors import GraphError
 from ..scoring.precision import DTYPES
 
+RERANK_TOP_K, RETRIEVER_WEIGHT = CompletionSettings.rerank_top_k, CompletionSettings.retriever_weight
 RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
 OTHER_NAMES = {"dev": "validation", "valid": "validation"}  # of splits
 SPLIT_SEED = 42
@@ -87,9 +89,14 @@ def add_reranker(parser: argparse.ArgumentParser) -> None:
     """Adds `--rerank`, `--rerank_top_k` and `--retriever_weight`, for predictions."""
     parser.add_argument("--rerank", metavar="DIR_OR_NAME", help="cross-encoder that reranks the best predictions")
     parser.add_argument(
-        "--rerank_top_k", type=positive, default=100, help="number of predictions to rerank (default: %(default)s)"
+        "--rerank_top_k",
+        type=positive,
+        default=RERANK_TOP_K,
+        help="number of predictions to rerank (default: %(default)s)",
     )
-    parser.add_argument("--retriever_weight", type=weight, default=0.0, help="weight of the first model's score")
+    parser.add_argument(
+        "--retriever_weight", type=weight, default=RETRIEVER_WEIGHT, help="weight of the first model's score"
+    )
 
 
 def add_evidence(parser: argparse.ArgumentParser) -> None:

@@ -39,7 +39,8 @@ from .link_features import LinkFeatures
 from .measuring import Completion
 from .ordering import order_suggestions, usual_answers
 from .probabilities import LinkCalibration, fit_link_calibration
-from .queries import SIDES, CompletionSettings, choose_queries, observed_ranges
+from .queries import choose_queries, observed_ranges
+from .settings import SIDES, CompletionSettings
 from .standing import IMPLIED, NEW, REVERSE, STANDINGS, Standings
 from .suggestions import Answers, Suggestions
 

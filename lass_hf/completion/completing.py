@@ -16,19 +16,19 @@ from ..evidence.bound_evidence import BoundEvidence
 from ..evidence.choosing import EvidenceChoice
 from ..prediction.text_reasons import text_reasons
 from ..scoring.chunk_progress import ChunkProgress, differences
-from ..scoring.output_folders import PROGRESS_FOLDER, RESULTS
+from ..scoring.output_folders import PROGRESS_FOLDER
 from ..utils.checked_files import check_types
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint
-from ..utils.result_files import read_results
+from ..utils.result_files import RESULTS, read_results
 from ..writers.judged_triplets import FileMetadata, judged_triplets
 from .completer import CompletionResult, GraphCompleter
 from .completion_files import only_completion, write_completion
 from .measuring import evaluate_completion
 from .probabilities import LinkCalibration
-from .queries import CompletionSettings
 from .reasons import write_reasons
-from .report import count_by_relation, render_completion
+from .report import SHOWN, count_by_relation, render_completion
+from .settings import CompletionSettings
 from .standing import STANDINGS
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def complete_graph(
                 graph_digest=graph_fingerprint(graph),
                 settings=shown,
             )
-            page = render_completion(content, listed.slice(0, 100).to_pylist())
+            page = render_completion(content, listed.slice(0, SHOWN).to_pylist())
             write_completion(output, listed, implied, page, metadata, content)
         processes().wait_for_everyone()
     return result

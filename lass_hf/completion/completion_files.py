@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..scoring.chunk_progress import remove_progress
-from ..scoring.output_folders import LISTS, PROGRESS_FOLDER, RESULTS, check_own, only_writer
+from ..scoring.output_folders import PROGRESS_FOLDER, check_own, only_writer
 from ..utils.atomic_files import write_whole
 from ..utils.distributed import processes
-from ..utils.result_files import write_results
+from ..utils.result_files import LISTS, RESULTS, write_results
 from ..writers.judged_triplets import FileMetadata
 from ..writers.writing import write_judged_triplets
 

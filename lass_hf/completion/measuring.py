@@ -36,7 +36,7 @@ class Completion:
         standings: Int of shape (n,): positions in the names of standings, against all splits of the graph.
         probabilities: Float64 of shape (n,); None without a calibration.
         listed: The list: int64 of shape (m,), positions in `suggestions` in the order of the list, without what any
-            split of the graph has. As long as it is without a limit of its length.
+            split of the graph has, and at most as long as the settings let it be.
     """
 
     queries: np.ndarray
@@ -58,7 +58,6 @@ class Part:
         standings: For "list" and "score" the standings of these links.
         chances: The chances of all suggestions to be a hidden link, float64 of shape (n,), None without a calibration.
         is_hidden: Which of all suggestions are hidden links, bool of shape (n,).
-        first: The positions of the suggestions with the highest chances, int64 of shape (at most 1,000,).
     """
 
     hidden: np.ndarray

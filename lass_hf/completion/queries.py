@@ -1,4 +1,4 @@
-"""What is asked: the settings of a completion, and the queries that make sense.
+"""What is asked: the queries that make sense.
 
 An entity is asked for the relations and sides that entities of its kind have.
 
@@ -6,21 +6,14 @@ A directed relation, as in `structure.facts`, is a relation with the side that t
 its tails, d + R asks a tail for its heads. The kind of an entity is its profile, the set of its directed relations.
 """
 
-import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.isotonic import IsotonicRegression
 
-from ..core.errors import LassError
-from ..core.knowledge_graph import KnowledgeGraph
-from ..prediction.name_resolver import NameResolver
 from ..scoring.entity_index import EntityIndex
 from ..structure.facts import Facts
-from ..utils.fingerprints import digest
 
 # An entity without a relation is asked for it if this share of the entities whose other relations speak for it as much
 # has it. On WN18RR that makes 173,000 queries of 900,000, which are those of 94 % of the validation links whose entity
@@ -31,79 +24,6 @@ NEAREST = 20  # texts
 LOG_ODDS_STEP = 0.25  # The width of the bins of log odds whose shares are measured.
 MOST_LOG_ODDS = 40.0
 CELLS_AT_ONCE = 2**22  # Pairs of a profile and a directed relation that are compared together.
-
-MOST_LETTERS = 100  # of names that are shown among the settings
-SIDES = {"both": (0, 2), "heads": (0,), "tails": (2,)}  # that are asked for, and their slots
-
-
-@dataclass(frozen=True)
-class CompletionSettings:
-    """What is asked, and how long the list is.
-
-    Attributes:
-        relations: Ids or texts of the relations that are asked for; None for all.
-        entities: Ids or texts of the entities that are asked about; None for all.
-        side: "both", or what is asked for alone: "heads" or "tails".
-        any_candidate: Whether any entity may be an answer, and not only those that the relation has on that side.
-        per_query: The most suggestions of a query that has one answer, as a rule; others get more.
-        per_relation: The most suggestions of a relation; None for no limit, but that a relation with much of the list
-            gives way to others.
-        most: The most suggestions in all.
-        seed: Seed of all random numbers.
-        rerank_top_k: The answers of a query that a reranker scores again, where there is one.
-        retriever_weight: Their score is the reranker's + `retriever_weight` * the log probability before.
-        decisions: A file of what people decided about an earlier list, of which nothing is on this one; None for none.
-    """
-
-    relations: tuple[str, ...] | None = None
-    entities: tuple[str, ...] | None = None
-    side: str = "both"
-    any_candidate: bool = False
-    per_query: int = 1
-    per_relation: int | None = None
-    most: int = 10_000
-    seed: int = 42
-    rerank_top_k: int = 100
-    retriever_weight: float = 0.0
-    decisions: str | None = None
-
-    def __post_init__(self) -> None:
-        """Raises LassError for values out of range."""
-        if self.side not in SIDES:
-            raise LassError(f"side={self.side!r}; expected one of {', '.join(SIDES)}")
-        for name in ("relations", "entities"):
-            given = getattr(self, name)
-            if given is not None and (isinstance(given, str) or not len(given)):
-                raise LassError(f"{name}={given!r}; expected ids or texts, one or more, or None for all")
-        for name in ("per_query", "per_relation", "most", "rerank_top_k"):
-            value = getattr(self, name)
-            if not (value is None and name == "per_relation") and (not isinstance(value, int) or value < 1):
-                raise LassError(f"{name}={value!r}; expected 1 or more")
-        if not 0 <= self.retriever_weight < float("inf"):
-            raise LassError(f"retriever_weight={self.retriever_weight!r}; expected 0 or more")
-
-    def describe(self) -> dict[str, Any]:
-        """Returns the settings by name, as values to show: of names that fill more than a line, number and digest."""
-        values = asdict(self)
-        for name in ("relations", "entities"):
-            given = values[name]
-            if given is not None and len(", ".join(given)) > MOST_LETTERS:
-                values[name] = f"{len(given):,} names with digest {digest([json.dumps(given).encode()])}"
-        return values
-
-    def numbers(self, graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns the relations and the entities, int64, the latter None for all.
-
-        Raises:
-            UnknownNameError: The graph lacks a name.
-        """
-        resolver = NameResolver(graph)
-
-        def resolve(names: Collection[str], slot: int) -> np.ndarray:
-            return np.unique(np.array([resolver.resolve(name, slot) for name in names], dtype=np.int64))
-
-        relations = np.arange(graph.num_relations) if self.relations is None else resolve(self.relations, 1)
-        return relations, None if self.entities is None else resolve(self.entities, 0)
 
 
 def choose_queries(

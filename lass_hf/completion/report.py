@@ -51,7 +51,7 @@ def render_completion(content: Mapping[str, Any], suggestions: Sequence[Mapping[
             `relations` (of `count_by_relation`), `calibration` (`LinkCalibration.to_dict()`, or None) and
             `no_probability` (why there is none, or None).
         suggestions: The list, or its beginning: dicts of ids (`head`, `relation`, `tail`), texts (`head_text`, ...),
-            `probability` (or None), `score`, `kind` (the standing) and `reasons`. 100 are shown.
+            `probability` (or None), `score`, `kind` (the standing) and `reasons`. `SHOWN` of them are shown.
 
     Returns:
         The page in HTML.

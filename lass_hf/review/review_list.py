@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from ..core.errors import LassError, UnknownNameError
 from ..core.vocabulary import shown
 from ..names.letters import plain_letters
+from ..utils.result_files import LISTS
 from ..writers.judged_triplets import NAMES, TEXTS, FileMetadata
 from ..writers.tables import read_judged_triplets
 
-FINDINGS = "findings.tsv"
-LISTS = {"suggestions.tsv": "lass-hf complete", FINDINGS: "lass-hf audit"}
+COMMANDS = {"completion": "lass-hf complete", "audit": "lass-hf audit"}
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,13 @@ class ReviewList:
     """
 
     def __init__(self, folder: str | Path):
-        found = [Path(folder, name) for name in LISTS if Path(folder, name).exists()]
+        files = {work: Path(folder, LISTS[work][0]) for work in COMMANDS}
+        found = [work for work, file in files.items() if file.exists()]
         if len(found) != 1:
-            there = "holds both lists" if found else f"holds no {' and no '.join(LISTS)}"
-            raise LassError(f"{folder}: {there}; expected a folder that {' or '.join(LISTS.values())} wrote")
-        self.file = found[0]
-        self.of_facts = self.file.name == FINDINGS
+            there = "both lists" if found else f"no {' and no '.join(file.name for file in files.values())}"
+            raise LassError(f"{folder}: holds {there}; expected a folder that {' or '.join(COMMANDS.values())} wrote")
+        self.file = files[found[0]]
+        self.of_facts = found == ["audit"]
         rows, metadata = read_judged_triplets(self.file)
         self.table = rows.combine_chunks()
         self.metadata = metadata or FileMetadata(model="unknown")

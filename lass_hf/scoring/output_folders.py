@@ -10,13 +10,11 @@ from ..core.errors import LassError
 from ..utils.atomic_files import lock_file
 from ..utils.checked_files import check_types
 from ..utils.distributed import processes
-from ..utils.result_files import read_results
+from ..utils.result_files import LISTS, RESULTS, read_results
 from .chunk_progress import differences
 
 LOCK_FILE = ".lass-hf.lock"
 PROGRESS_FOLDER = ".progress"
-RESULTS = {"completion": "completion.json", "audit": "audit.json"}  # the file that is written last, by the work
-LISTS = {"completion": ("suggestions.tsv", "implied.tsv"), "audit": ("findings.tsv", "signals.tsv")}
 
 _held: ContextVar[tuple[Path, ...]] = ContextVar("held", default=())  # the folders that this thread writes into
 

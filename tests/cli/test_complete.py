@@ -1,12 +1,14 @@
 """`lass-hf complete`: what it writes, prints and refuses."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 from accelerate import PartialState
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 
 from lass_hf.cli.commands import main
+from lass_hf.completion.settings import CompletionSettings
 from lass_hf.runs import automatic
 from lass_hf.scoring.output_folders import LOCK_FILE
 from lass_hf.utils.atomic_files import lock_file
@@ -46,6 +48,13 @@ def test_options_choose_relations_entities_and_the_side(complete, tmp_path):
     assert identity["entities"] == ["cat", "dog"]
     assert (identity["side"], identity["any_candidate"]) == ("heads", True)
     assert (identity["per_query"], identity["per_relation"], identity["most"]) == (2, 3, 10_000)
+
+
+def test_what_the_command_line_leaves_open_is_as_the_settings_have_it(complete, tmp_path):
+    assert main([*complete, "--output", str(tmp_path / "out")]) == 0
+    identity = json.loads((tmp_path / "out" / "completion.json").read_text())["identity"]
+    usual = asdict(CompletionSettings())
+    assert {name: identity[name] for name in usual} == usual
 
 
 def test_one_link_of_the_list_is_checked(complete, tmp_path, capsys):

@@ -6,11 +6,13 @@ from dataclasses import fields
 
 import pytest
 from helpers.command_line import run
+from helpers.reviews import write_list
 from transformers import TrainingArguments
 from transformers.debug_utils import DebugOption
 
 from lass_hf import LassTrainingArguments, TrainArguments
 from lass_hf.cli.commands import COMMANDS, TRAINER_DEBUG
+from lass_hf.review.reviewing import Review
 
 HEAVY = {"torch", "transformers", "huggingface_hub", "datasets", "pyarrow", "pandas", "numpy", "sklearn"}
 
@@ -41,6 +43,14 @@ def test_info_imports_neither_torch_nor_transformers(graph, graph_folder, tmp_pa
     modules, shown = imported_by("info", "--graph", place, "--json", tmp_path / "info.json")
     assert "entities" in shown
     assert (tmp_path / "info.json").is_file()
+    assert not {"torch", "transformers", "datasets"} & modules
+
+
+def test_review_imports_neither_torch_nor_transformers(tmp_path):
+    review = Review(write_list(tmp_path, graph="countries"))
+    review.decide(0, "accept", "Ada")
+    modules, shown = imported_by("review", tmp_path, "--export", tmp_path / "accepted.tsv")
+    assert "accepted triplets" in shown
     assert not {"torch", "transformers", "datasets"} & modules
 
 

@@ -19,7 +19,8 @@ from lass_hf import KnowledgeGraph
 from lass_hf.completion import completer
 from lass_hf.completion.completer import GraphCompleter
 from lass_hf.completion.completing import check_link, complete_graph, measure_completion
-from lass_hf.completion.queries import CompletionSettings, choose_queries
+from lass_hf.completion.queries import choose_queries
+from lass_hf.completion.settings import CompletionSettings
 from lass_hf.completion.standing import IMPLIED, NEW, REVERSE, STANDINGS
 from lass_hf.core.errors import GraphError, LassError, UnknownNameError
 from lass_hf.structure.facts import Facts

@@ -6,8 +6,8 @@ import pytest
 from helpers.tiny import one_line
 
 from lass_hf.core.errors import LassError
-from lass_hf.scoring.output_folders import LISTS, RESULTS, check_own
-from lass_hf.utils.result_files import write_results
+from lass_hf.scoring.output_folders import check_own
+from lass_hf.utils.result_files import LISTS, RESULTS, write_results
 
 
 @pytest.mark.parametrize("work", RESULTS)
