@@ -7,11 +7,11 @@ import pytest
 from helpers.suggested import NUM_ENTITIES, STANDINGS, draw_facts, draw_suggestions, make_graph, true_chances
 
 from lass_hf.completion import measuring
-from lass_hf.completion.hidden_links import hide_links
 from lass_hf.completion.measuring import (
     Completion,
     describe_evaluation,
     evaluate_completion,
+    hide_links,
     list_by_frequency,
     measure_part,
 )
