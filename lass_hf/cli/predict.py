@@ -93,7 +93,7 @@ def _write(
     arguments: argparse.Namespace, predictor: Any, query: dict[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Writes `--output`: predictions for the open slot of a query, or the verdict on a whole triplet."""
-    from ..graphs.import_files import find_source_record, read_source_record
+    from ..graphs.import_files import find_source_record, read_source_record, refuse_source
     from ..prediction.name_resolver import NameResolver
     from ..utils.fingerprints import graph_fingerprint
     from ..writers.judged_triplets import FileMetadata, judged_triplets
@@ -132,6 +132,7 @@ def _write(
     )
     name = arguments.graph
     record = find_source_record(name, predictor.graph) if name else read_source_record(arguments.model)
+    refuse_source(arguments.output, record)
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
     written = write_judged_triplets(
         judged_triplets(**columns), arguments.output, metadata, arguments.output_format, source

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from ..graphs.import_files import find_source_record, read_source_record
+    from ..graphs.import_files import find_source_record, read_source_record, refuse_source
     from ..review.reviewing import Review
     from ..writers.source_ids import SourceIds
     from ..writers.writing import check_format
@@ -69,6 +69,7 @@ def _export(arguments: argparse.Namespace) -> None:
         if arguments.graph
         else read_source_record(review.list.metadata.model)
     )
+    refuse_source(arguments.export, record)
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
     table = review.write_decided()
     if len(review.decided()) and not len(review.exported()):  # rejected ones, for example: people are done
@@ -84,13 +85,26 @@ def _export(arguments: argparse.Namespace) -> None:
         print(one_line(f"{arguments.export} lacks {one.count:,} {one.what}: {one.reason}"), file=sys.stderr)
 
 
+def _check_graph(review: Any, graph: Any, name: str) -> None:
+    """Raises LassError for a graph that lacks most entities of the list, and so is another one."""
+    entities = {entity for head, _, tail in review.list.triplets for entity in (head, tail)}
+    missing = sorted(entity for entity in entities if entity not in graph.entities.index)
+    if 2 * len(missing) > len(entities):
+        raise LassError(
+            f"--graph {name}: lacks {len(missing):,} of the {len(entities):,} entities of {review.list.file}, such as "
+            f"{missing[0]:.100}; expected the graph that the list was made of"
+        )
+
+
 def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
     """Returns the graph of `--graph`, else the one that the list was made of, if it is still there; or None."""
     from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
     from ..graphs.loading import EMBEDDED, load_graph
 
     if arguments.graph:
-        return load_graph(arguments.graph)
+        graph = load_graph(arguments.graph)
+        _check_graph(review, graph, arguments.graph)
+        return graph
     made_of, model = review.list.metadata.graph, review.list.metadata.model
     if made_of in (None, model):  # the one that the model has; an earlier version wrote the name of the model
         files = [Path(model, name) for name in (VOCABULARY_FILE, TRIPLETS_FILE)]

@@ -198,6 +198,19 @@ def find_source_record(name: str, graph: KnowledgeGraph) -> SourceRecord | None:
     return record_source(ImportedGraph(graph, read_source(path, options)), name, options)
 
 
+def refuse_source(file: str | Path, record: SourceRecord | None) -> None:
+    """Raises LassError if a file that is to be written has the graph's own source, which would be lost.
+
+    Args:
+        file: The file.
+        record: The record of the source; None where there is none.
+    """
+    if record is None or not Path(file).is_file():
+        return
+    if _describe_file(Path(file))["sha256"] in {one["sha256"] for one in record.files}:
+        raise LassError(f"{file}: the graph's own source, which would be overwritten; name another file")
+
+
 def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]:
     """Describes what became of a source.
 

@@ -43,6 +43,23 @@ def test_export_writes_accepted_triplets_by_the_ids_of_the_source_and_all_decisi
     assert capsys.readouterr().out == ""
 
 
+def test_an_export_never_overwrites_the_source_of_the_graph(folder, tmp_path, capsys):
+    Review(folder).decide(0, "accept", "Ada")
+    source = tmp_path / "graph.ttl"
+    before = source.read_bytes()
+    line = error_of(capsys, folder, "--export", source)
+    assert f"{source}: the graph's own source, which would be overwritten; name another file" in line
+    assert source.read_bytes() == before
+
+
+def test_the_list_of_another_graph_is_not_reviewed_by_the_given_one(folder, capsys):
+    Review(folder).decide(0, "accept", "Ada")
+    line = error_of(capsys, folder, "--graph", "countries", "--export", folder / "new.nt")
+    assert "--graph countries: lacks " in line
+    assert "expected the graph that the list was made of" in line
+    assert not (folder / "new.nt").exists()
+
+
 def test_an_export_of_rejected_triplets_alone_keeps_all_decisions_and_says_that_none_is_accepted(folder, capsys):
     review = Review(folder)
     review.decide(1, "reject", "Ada")
