@@ -66,6 +66,8 @@ def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
         np.array([vocabulary.index.get(name, -1) for name in names.ids], np.int64)
         for vocabulary, names in ((graph.entities, own.entities), (graph.relations, own.relations))
     ]
+    if (places[0] < 0).all():
+        return graph  # of other entities: who needs the model's graph refuses it
     held_out, every = {}, [np.empty((0, 3), dtype=np.int64)]
     for name, split in own.splits.items():
         if name == "train":

@@ -113,6 +113,7 @@ def test_a_graph_of_other_entities_or_without_training_triplets_is_refused(model
 
 
 def test_a_graph_without_validation_holds_some_out(model_copy, tmp_path):
-    graph = write_graph(tmp_path / "trained", TRAIN + VALIDATION, None, None)
-    assert run("add-evidence", "--model", model_copy, "--graph", graph, *SOME, "--quiet") == 0
-    assert load_evidence(model_copy / "evidence").fitted_on["split"] == "held out of train"
+    for name, triplets, split in (("a", TRAIN, "held out of train"), ("b", TRAIN + VALIDATION, "validation")):
+        graph = write_graph(tmp_path / name, triplets, None, None)  # what the model was not trained on stays held out
+        assert run("add-evidence", "--model", model_copy, "--graph", graph, *SOME, "--quiet") == 0
+        assert load_evidence(model_copy / "evidence").fitted_on["split"] == split

@@ -148,12 +148,19 @@ def test_a_server_out_of_file_descriptors_says_so_in_one_line_and_goes_on(predic
 
 def test_small_answers_do_not_wait_for_more(predictor, monkeypatch):
     """asyncio switches Nagle's algorithm off where the socket says that it is TCP; else an answer takes 40 ms."""
-    accepted = []
+    kept = []
     accept = socket.socket.accept
-    monkeypatch.setattr(socket.socket, "accept", lambda self: accepted.append(accept(self)) or accepted[-1])
+
+    def accept_and_keep(self):
+        connection, address = accept(self)
+        kept.append(connection.dup())  # which stays open when the server closes its own
+        return connection, address
+
+    monkeypatch.setattr(socket.socket, "accept", accept_and_keep)
     with serving(predictor) as (_, port):
         assert get(port, "/api/info")[0] == 200
-        assert accepted[0][0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with kept[0] as connection:
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_what_clients_do_writes_nothing(port, capfd):
