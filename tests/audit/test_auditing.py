@@ -10,7 +10,7 @@ from helpers.audits import unit_vectors
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import content_of, run
 from helpers.tiny import TRAIN, make_graph, one_line
-from helpers.towns import QUICK, SMALL, audit_of_towns, few_trees, texts_of_towns, towns, write_towns
+from helpers.towns import QUICK, SMALL, texts_of_towns, towns, write_towns
 
 from lass_hf import KnowledgeGraph
 from lass_hf.audit.answer_ranks import AnswerRanks
@@ -39,17 +39,6 @@ from lass_hf.structure.facts import Facts
 from lass_hf.structure.vector_training import train_structural_vectors
 
 AUDIT_FILE = RESULTS["audit"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few_trees():
-    with few_trees():
-        yield
-
-
-@pytest.fixture(scope="module")
-def audit():
-    return audit_of_towns()
 
 
 @pytest.fixture

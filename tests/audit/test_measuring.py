@@ -6,23 +6,12 @@ from helpers.audits import random_facts
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import content_of, run
 from helpers.tiny import integer_graph, one_line
-from helpers.towns import QUICK, SMALL, WRONG, audit_of_towns, few_trees, texts_of_towns, towns, write_towns
+from helpers.towns import QUICK, SMALL, WRONG, texts_of_towns, towns, write_towns
 
 from lass_hf.audit.auditing import true_facts
 from lass_hf.audit.measuring import evaluate_audit, measure_audit, measure_suspicion, read_errors, with_errors
 from lass_hf.audit.suspicion import fit_suspicion
 from lass_hf.core.errors import LassError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few_trees():
-    with few_trees():
-        yield
-
-
-@pytest.fixture(scope="module")
-def audit():
-    return audit_of_towns()
 
 
 def test_measures_count_errors_among_the_first():
