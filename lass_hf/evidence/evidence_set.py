@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import xxhash
 from torch import Tensor
 
 from ..core.errors import LassError
@@ -229,16 +230,10 @@ def _side_by_side(blocks: Sequence[Tensor], num_rows: int, device: torch.device 
 
 
 def _hash_rows(matrix: Tensor) -> np.ndarray:
-    """Returns 64-bit hashes of rows: equal rows have equal hashes, others hardly ever."""
-    odd = np.random.default_rng(0).integers(2**63, size=matrix.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    hashes = np.zeros(len(matrix), dtype=np.uint64)
-    for start in range(0, len(matrix), ROWS_AT_ONCE):
-        part = slice(start, start + ROWS_AT_ONCE)
-        # Zero is added so that -0 becomes 0.
-        numbers = (matrix[part].cpu() + 0.0).contiguous().numpy().view(np.uint32)
-        mixed = numbers.astype(np.uint64) * odd
-        hashes[part] = ((mixed >> np.uint64(29)) ^ mixed).sum(axis=1, dtype=np.uint64)
-    return hashes
+    """Returns 64-bit hashes of rows, uint64: equal rows have equal hashes, others hardly ever."""
+    numbers = (part.cpu().numpy() + np.float32(0) for part in matrix.split(ROWS_AT_ONCE))  # -0 becomes 0
+    hashes = (xxhash.xxh3_64_intdigest(row) for part in numbers for row in part)
+    return np.fromiter(hashes, dtype=np.uint64, count=len(matrix))
 
 
 def _first_with_same(hashes: np.ndarray) -> np.ndarray:

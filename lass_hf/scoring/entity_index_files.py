@@ -18,7 +18,7 @@ from ..core.errors import IndexFolderError, LassError, first_line, library_error
 from ..utils.atomic_files import write_whole
 from ..utils.fingerprints import digest
 
-INDEX_FORMAT = "4"
+INDEX_FORMAT = "5"
 ENTITIES_PER_BLOCK = 2**14  # Entities of a block and of its file, written, compared and moved to a device together.
 
 DigestTexts = Callable[[int, int], str]

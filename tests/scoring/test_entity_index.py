@@ -285,8 +285,8 @@ def test_the_index_of_another_model_or_graph_is_refused_and_kept(change, message
 
 def test_an_index_in_another_format_is_refused(tmp_path, monkeypatch):
     build(Encoder(random_vectors(ENTITIES)), folder=tmp_path)
-    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "INDEX_FORMAT", "5")
-    with pytest.raises(LassError, match=r"another format \(it is '4', expected '5'\)"):
+    monkeypatch.setattr(lass_hf.scoring.entity_index_files, "INDEX_FORMAT", "6")
+    with pytest.raises(LassError, match=r"another format \(it is '5', expected '6'\)"):
         load(tmp_path)
 
 
@@ -354,7 +354,7 @@ def test_the_metadata_of_a_file_describe_its_content(tmp_path):
         texts = json.dumps({"6": "|".join(NAMES[24:30])})
         metadata = content.metadata()
         assert len(metadata.pop("digest")) == 32
-        assert metadata == {"format": "4", "model": "a model", "texts": texts}
+        assert metadata == {"format": "5", "model": "a model", "texts": texts}
         assert content.get_slice("vectors").get_shape() == [6, DIM]
 
 
