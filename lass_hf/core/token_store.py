@@ -9,12 +9,11 @@ have: a cross-encoder's row is a triplet, a bi-encoder's query is (entity, relat
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
 
-from .errors import ModelError
 from .knowledge_graph import KnowledgeGraph
 from .known_triplets import KnownTriplets
 from .neighbor_names import NeighborNames
@@ -318,16 +317,11 @@ def truncate(lengths: np.ndarray, budget: np.ndarray | int) -> np.ndarray:
 
 def _first_of_same(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Returns for each part `values[offsets[i] : offsets[i + 1]]` the first part that is equal, int64."""
-    try:
-        import pyarrow as pa
-    except ImportError:  # Code that was saved with a model requires no more packages than a model needs.
-        raise ModelError("pyarrow is needed to find texts that are the same: pip install pyarrow") from None
-    buffers = [None, pa.py_buffer(values.itemsize * offsets), pa.py_buffer(np.ascontiguousarray(values))]
-    parts = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
-    codes = np.from_dlpack(parts.dictionary_encode().indices)  # `to_numpy` imports pandas, which takes a second
-    first = np.empty(codes.max(initial=-1) + 1, dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes))[::-1]  # Of several values for one code, the last one stays.
-    return first[codes]
+    content, ends = np.ascontiguousarray(values).tobytes(), (values.itemsize * offsets).tolist()
+    seen: dict[bytes, int] = {}
+    parts = (content[start:end] for start, end in pairwise(ends))
+    first = (seen.setdefault(part, number) for number, part in enumerate(parts))
+    return np.fromiter(first, dtype=np.int64, count=len(ends) - 1)
 
 
 def _flatten(chunks: Iterable[list[list[int]]]) -> tuple[np.ndarray, np.ndarray]:

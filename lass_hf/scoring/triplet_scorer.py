@@ -7,6 +7,8 @@ vectors of an `EntityIndex`.
 
 import copy
 import math
+from collections.abc import Sequence
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -70,9 +72,7 @@ class TripletScorer:
             del model.__dict__["forward"]
         torch_dtype = scoring_dtype(dtype, model.device)
         if torch_dtype is not None and any(weight.dtype != torch_dtype for weight in _floating_weights(model)):
-            model = copy.deepcopy(model)
-            for weight in _floating_weights(model):  # Not the buffers: rotary frequencies need their precision.
-                weight.data = weight.data.to(torch_dtype)
+            model = _copy_in(torch_dtype, model)
         self.model = model
         self.store = store
         self.token_budget = token_budget or TOKENS_PER_BATCH.get(model.device.type, TOKENS_PER_BATCH["cuda"])
@@ -131,25 +131,27 @@ class TripletScorer:
         if not self.is_bi_encoder:
             values, inverse = self._run(triplets, "scores", progress, shared)
             return self._check_finite(values.cpu().numpy()[inverse], triplets)
-        query_slots = (slot,) if slot in (0, 2) else (2, 0)
-        scores = [self._score_queries(triplets, query_slot, shared) for query_slot in query_slots]
+        scores = self._score_queries(triplets, (slot,) if slot in (0, 2) else (2, 0), shared)
         if progress is not None:
             progress.update(len(triplets))
         is_self_match = np.equal(*self.store.canonical_triplets(triplets)[:, [0, 2]].T)
         bonus = np.where(is_self_match, self.self_match_bonus, np.float32(0))
-        return self._check_finite(np.stack(scores).mean(axis=0, dtype=np.float32) + bonus, triplets)
+        return self._check_finite(scores.mean(axis=0, dtype=np.float32) + bonus, triplets)
 
     @torch.inference_mode()
-    def _score_queries(self, triplets: np.ndarray, slot: int, shared: bool) -> np.ndarray:
-        """Returns the scores that a bi-encoder gives the entities in `slot` as candidates for the triplets' queries."""
-        queries, entities = self.store.queries(triplets, slot), self.store.candidates(triplets[:, slot])
-        vectors, inverse = self._run(np.concatenate([queries, entities]), "embeddings", shared=shared)
+    def _score_queries(self, triplets: np.ndarray, slots: Sequence[int], shared: bool) -> np.ndarray:
+        """Returns the scores that a bi-encoder gives each slot's entities as candidates for the triplets' queries.
+
+        They are float32 of shape (slots, n). What several slots read alike is encoded once.
+        """
+        rows = [(self.store.queries(triplets, slot), self.store.candidates(triplets[:, slot])) for slot in slots]
+        vectors, inverse = self._run(np.concatenate([*chain(*rows)]), "embeddings", shared=shared)
         function = self.model.score_function
+        pairs = torch.from_numpy(inverse.reshape(len(slots), 2, -1)).to(vectors.device).transpose(0, 1).flatten(1)
         energies = []
-        for pairs in torch.from_numpy(inverse.reshape(2, -1)).to(vectors.device).split(PAIRS_AT_ONCE, dim=1):
-            query_vectors, entity_vectors = vectors[pairs[0]], function.entity_vectors(vectors[pairs[1]])
-            energies.append(function.compare(query_vectors, entity_vectors))
-        return self.score_energies(torch.cat(energies)).cpu().numpy()
+        for queries, entities in pairs.split(PAIRS_AT_ONCE, dim=1):
+            energies.append(function.compare(vectors[queries], function.entity_vectors(vectors[entities])))
+        return self.score_energies(torch.cat(energies)).cpu().numpy().reshape(len(slots), -1)
 
     @torch.inference_mode()
     def score_energies(self, energies: torch.Tensor) -> torch.Tensor:
@@ -260,6 +262,15 @@ class TripletScorer:
             clear_device_cache()
         half = len(rows) // 2
         return self._forward(rows[:half], lengths[:half], output) + self._forward(rows[half:], lengths[half:], output)
+
+
+def _copy_in(dtype: torch.dtype, model: LassForKGCompletion) -> LassForKGCompletion:
+    """Returns a copy whose encoder has weights of a dtype, but buffers as before: rotary frequencies need theirs."""
+    converted = {
+        id(weight): torch.nn.Parameter(weight.detach().to(dtype), weight.requires_grad)
+        for weight in _floating_weights(model)
+    }
+    return copy.deepcopy(model, converted)
 
 
 def _floating_weights(model: LassForKGCompletion) -> list[torch.nn.Parameter]:
