@@ -95,8 +95,8 @@ class LassProcessor(ProcessorMixin):
                 '"[SEP]"}), LassProcessor(tokenizer), and model.resize_token_embeddings(len(tokenizer))'
             )
         padding = separator if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self._template = SequenceTemplate(begin, separator, padding, separators, self.max_length, architecture)
-        if self.max_length < (shortest := self._template.num_special(3) + 3):
+        self.template = SequenceTemplate(begin, separator, padding, separators, self.max_length, architecture)
+        if self.max_length < (shortest := self.template.num_special(3) + 3):
             raise LassError(f"max_length is {self.max_length}; a sequence needs {shortest} tokens")
         # Byte-level tokenizers (RoBERTa, ModernBERT) know a word by the space before it; WordPiece drops the space.
         with library_errors(f"{type(tokenizer).__name__}: this tokenizer tokenizes no text"):
@@ -151,7 +151,7 @@ class LassProcessor(ProcessorMixin):
             ModelError: It has the other architecture, fewer positions than `max_length`, or fewer embeddings than the
                 tokenizer has tokens.
         """
-        check_fit(model, self._template, max(self.tokenizer.get_vocab().values()))
+        check_fit(model, self.template, max(self.tokenizer.get_vocab().values()))
 
     def tokenize(self, texts: Sequence[str], names: Sequence[str]) -> list[list[int]]:
         """Tokenizes texts, without special tokens.
@@ -210,7 +210,7 @@ class LassProcessor(ProcessorMixin):
         if self._store is None or self._store[0] is not graph or self._store[1] != size:
             relations = self._relation_tokens(graph.relations.texts, graph.relations.ids)
             texts, ids = graph.entities.texts, graph.entities.ids
-            store = TokenStore.from_chunks(self._template, relations, self._in_chunks(texts, ids))
+            store = TokenStore.from_chunks(self.template, relations, self._in_chunks(texts, ids))
             if self.num_neighbors and len(graph.known_in_train):
                 names, *numbers = choose_names(texts, graph.known_in_train.triplets(), self.num_neighbors)
                 names = [f"; {name}" for name in names]
@@ -251,7 +251,7 @@ class LassProcessor(ProcessorMixin):
         heads, relations, tails = ([row[slot] for row in rows] for slot in range(3))
         entities = [*heads, *tails]
         store = TokenStore.from_chunks(
-            self._template, self._relation_tokens(relations, relations), [self.tokenize(entities, entities)]
+            self.template, self._relation_tokens(relations, relations), [self.tokenize(entities, entities)]
         )
         positions = np.arange(len(rows))
         sequences = np.stack([positions, positions, positions + len(rows)], axis=1)

@@ -74,7 +74,8 @@ class LassPredictor(CandidateRanker):
         evidence: What heads and tails are ranked by: "auto" for all evidence in the folder that the model was loaded
             from, "text" for the words alone, some kinds such as "text,rules", whose weights are fitted anew, or a
             `FusedEvidence`.
-        index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
+        index_folder: The folder that keeps the token ids of all texts and, for a bi-encoder, the vectors of all
+            entities. None keeps them in memory.
 
     Attributes:
         evidence: The evidence beside the words; None where the words alone count.

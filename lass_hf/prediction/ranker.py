@@ -28,6 +28,7 @@ from ..scoring.candidate_vectors import CandidateVectors
 from ..scoring.entity_index import EntityIndex
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import TripletScorer
+from .kept_tokens import keep_token_store
 from .top_predictions import is_known, known_positions, rerank_predictions, scored_triplets, top_predictions
 
 # Called with the number of triplets scored since the last call; it may raise an exception to stop the scoring.
@@ -49,7 +50,8 @@ class CandidateRanker:
         evidence: What heads and tails are ranked by: "auto" for all evidence in the folder that the model was loaded
             from, "text" for the words alone, some kinds such as "text,rules", whose weights are fitted anew, or a
             `FusedEvidence`.
-        index_folder: The folder that keeps the vectors of all entities, for a bi-encoder. None keeps them in memory.
+        index_folder: The folder that keeps the token ids of all texts and, for a bi-encoder, the vectors of all
+            entities. None keeps them in memory.
 
     Attributes:
         evidence: The evidence beside the words; None where the words alone count.
@@ -80,7 +82,7 @@ class CandidateRanker:
         processor.check_fit(model)  # also for the tokens of entities that are new to the graph
         self.graph: KnowledgeGraph = processor.graph
         self.processor = processor
-        self.scorer = TripletScorer(model, processor.token_store(), dtype)
+        self.scorer = TripletScorer(model, keep_token_store(processor, index_folder), dtype)
         self.rerank_top_k, self.retriever_weight = rerank_top_k, retriever_weight
         self._reranker = None if rerank is None else self._checked_reranker(rerank)
         self._index_folder = index_folder
