@@ -51,11 +51,14 @@ def run(arguments: argparse.Namespace) -> None:
     from ..audit.measuring import evaluate_audit, read_errors
     from ..core.encoders import OFFLINE_ENCODER
     from ..graphs.loading import load_graph
+    from ..scoring.output_folders import check_foreign
     from ..utils.console import report
     from ..utils.environment import command_line
     from ..utils.terminal import one_line
     from .loading import load_with_graph
 
+    if arguments.output:
+        check_foreign(arguments.output, "audit")
     model = processor = None
     if arguments.model:
         model, processor, graph = load_with_graph(arguments)

@@ -91,6 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..completion.measuring import describe_evaluation
     from ..prediction.name_resolver import NameResolver
     from ..scoring.index_building import find_index_folder_for_graph
+    from ..scoring.output_folders import check_foreign
     from ..utils.console import report
     from ..utils.distributed import processes
     from ..utils.environment import command_line
@@ -113,6 +114,8 @@ def run(arguments: argparse.Namespace) -> None:
         retriever_weight=arguments.retriever_weight,
         decisions=arguments.decisions,
     )
+    if arguments.output and not arguments.check:
+        check_foreign(arguments.output, "completion")
     is_trained_here = arguments.model is None
     if is_trained_here:
         arguments.model = _train_model(arguments, settings)
@@ -208,14 +211,13 @@ def _train_model(arguments: argparse.Namespace, settings: CompletionSettings) ->
     if arguments.evidence != "auto":
         raise LassError(f"--evidence {arguments.evidence} needs --model, a trained model; leave it out")
     from ..runs.automatic import train_once
-    from ..scoring.output_folders import RESULTS, check_foreign, only_writer
+    from ..scoring.output_folders import RESULTS, only_writer
 
     folder = str(Path(arguments.output, MODEL_FOLDER))
     options = {"graph": arguments.graph, "seed": arguments.seed, "minutes": arguments.minutes}
     argv = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
     argv += [f"--{name}" for name in ("long_text", "quiet") if getattr(arguments, name)]
     with only_writer(arguments.output):
-        check_foreign(arguments.output, "completion")
         name = RESULTS["completion"]
         if Path(arguments.output, name).exists() and not Path(folder).exists():
             raise LassError(f"{arguments.output}: has {name} of another run; choose another --output")

@@ -217,7 +217,7 @@ def add_evidence(folder: Path, graph: KnowledgeGraph, evidence: str | None, seed
 
 
 def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
-    """Checks arguments that depend on each other, makes the output folder, and switches output off with `quiet`.
+    """Checks arguments that depend on each other and the output folder, and switches output off with `quiet`.
 
     Args:
         arguments: data and choices.

@@ -1,7 +1,7 @@
 """Output folders: one run writes into a folder at a time, and a list that is there is of one piece of work."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,19 @@ from ..core.errors import LassError
 from ..utils.atomic_files import lock_file
 from ..utils.checked_files import check_types
 from ..utils.distributed import processes
-from ..utils.result_files import LISTS, RESULTS, read_results
+from ..utils.result_files import LISTS, RESULTS, TRAINING_FILE, read_results
 from .chunk_progress import differences
 
 LOCK_FILE = ".lass-hf.lock"
 PROGRESS_FOLDER = ".progress"
+OF_MODELS = ("config.json", TRAINING_FILE)  # what tells the folder of a saved model
 
 _held: ContextVar[tuple[Path, ...]] = ContextVar("held", default=())  # the folders that this thread writes into
 
 
 @contextmanager
 def only_writer(folder: str | Path, option: str = "--output") -> Iterator[None]:
-    """Keeps other runs out of an output folder, which is made if there is none.
+    """Keeps other runs out of an output folder, which is made if there is none, and removed if nothing comes into it.
 
     The first process of a run locks the folder for all of them; it may do so again meanwhile.
 
@@ -36,7 +37,9 @@ def only_writer(folder: str | Path, option: str = "--output") -> Iterator[None]:
     if not processes().is_main_process or folder.absolute() in _held.get():
         yield
         return
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     with ExitStack() as stack:
+        stack.callback(_remove_empty, made)  # after the lock and its file are gone
         try:
             folder.mkdir(parents=True, exist_ok=True)
             alone = stack.enter_context(lock_file(folder / LOCK_FILE))
@@ -50,6 +53,13 @@ def only_writer(folder: str | Path, option: str = "--output") -> Iterator[None]:
         yield
 
 
+def _remove_empty(folders: list[Path]) -> None:
+    """Removes folders, the innermost first, up to the first one that holds anything."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
 def check_own(folder: str | Path, work: str, identity: Mapping[str, Any]) -> None:
     """Checks that a folder has nothing of other work.
 
@@ -61,7 +71,8 @@ def check_own(folder: str | Path, work: str, identity: Mapping[str, Any]) -> Non
         identity: Everything that its list depends on, as JSON values.
 
     Raises:
-        LassError: The folder has the results of other work, or files of which no results tell what they are of.
+        LassError: The folder is that of a saved model, has the results of other work, or files of which no results
+            tell what they are of.
     """
     check_foreign(folder, work)
     folder, file = Path(folder), Path(folder, RESULTS[work])
@@ -80,10 +91,15 @@ def check_foreign(folder: str | Path, work: str) -> None:
         work: What the work is called, of `RESULTS`.
 
     Raises:
-        LassError: The folder has the results or a list of another command, or a list of which no results tell what it
-            is of.
+        LassError: The folder is that of a saved model, has the results or a list of another command, or a list of
+            which no results tell what it is of.
     """
     folder, file = Path(folder), Path(folder, RESULTS[work])
+    for name in OF_MODELS:
+        if (folder / name).exists():
+            raise LassError(
+                f"{folder}: has {name} of a trained model, beside which no list is written; choose another --output"
+            )
     for other in RESULTS.keys() - {work}:
         for name in (RESULTS[other], *LISTS[other]):
             if (folder / name).exists():

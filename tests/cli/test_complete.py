@@ -134,7 +134,7 @@ def test_bad_input_is_one_line(complete, options, message, tmp_path, monkeypatch
 def test_without_a_model_bad_input_is_one_line(options, message, tmp_path, monkeypatch, bad_input):
     monkeypatch.chdir(tmp_path)
     assert message in bad_input("complete", *options)
-    assert not (tmp_path / "out" / "suggestions.tsv").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -175,3 +175,13 @@ def test_the_error_of_a_second_run_names_the_option_that_complete_has(
 def test_an_output_that_is_a_file_is_refused(complete, tmp_path, bad_input):
     (tmp_path / "out").write_text("mine")
     assert "cannot be written" in bad_input(*complete, "--output", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    "command", [["complete", "--model", "nowhere"], ["complete", "--graph", "nowhere"], ["audit", "--graph", "nowhere"]]
+)
+def test_the_folder_of_a_model_is_refused_before_the_work(command, saved, bad_input):
+    before = sorted(saved.iterdir())
+    line = bad_input(*command, "--output", saved)
+    assert f"{saved}: has config.json of a trained model" in line
+    assert sorted(saved.iterdir()) == before
