@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..completion.settings import CompletionSettings
 from ..core.errors import LassError
-from .options import add_evidence, add_graph, add_model, add_output, add_reranker, names, not_negative, positive
+from .options import (
+    above_zero,
+    add_evidence,
+    add_graph,
+    add_model,
+    add_output,
+    add_reranker,
+    names,
+    not_negative,
+    positive,
+)
 
 if TYPE_CHECKING:
     from ..completion.completer import CompletionResult
@@ -63,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--minutes",
-        type=float,
+        type=above_zero,
         metavar="M",
         help="without --model: the longest time that the training should take here (default: 12)",
     )

@@ -21,6 +21,7 @@ from ..utils.fingerprints import digest
 Chunk = tuple[int, int]  # slot, number of the chunk among those of the slot
 IsPossible = Callable[[np.ndarray], bool]
 MOST_LETTERS = 100  # of a value in an error
+OPTIONS = {"most": "--max", "num_folds": "--folds"}  # that are called otherwise than what they set
 DIGEST_SIZE = len(digest([])) + 1  # of a line: 32 letters and a space
 
 
@@ -150,13 +151,17 @@ class ChunkProgress:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Returns what differs between the identities of two pieces of work, in words, long values cut; "" for the same.
 
+    What an option of another name sets is called by that option.
+
     Args:
         before: the identity of the earlier one, JSON values.
         now: that of the later one.
     """
     names = dict.fromkeys([*now, *before])
     different = [name for name in names if now.get(name) != before.get(name)]
-    return ", ".join(f"{name} was {_cut(before.get(name))}, now {_cut(now.get(name))}" for name in different)
+    return ", ".join(
+        f"{OPTIONS.get(name, name)} was {_cut(before.get(name))}, now {_cut(now.get(name))}" for name in different
+    )
 
 
 def _cut(value: Any) -> str:

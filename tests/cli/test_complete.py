@@ -126,7 +126,10 @@ def test_bad_input_is_one_line(complete, options, message, tmp_path, monkeypatch
         (["--output", "out"], "neither --model nor --graph"),
         (["--graph", "nowhere", "--evaluate"], "--evaluate needs --model"),
         (["--graph", "nowhere", "--output", "out", "--evidence", "rules"], "--evidence rules needs --model"),
-        (["--graph", "nowhere", "--output", "out", "--minutes", "0"], "minutes=0.0; expected a number above 0"),
+        (
+            ["--graph", "nowhere", "--output", "out", "--minutes", "0"],
+            "argument --minutes: '0' is not a number above 0",
+        ),
         (["--model", "nowhere", "--output", "out", "--minutes", "3"], "--minutes is for a model that is trained"),
         (["--graph", "nowhere", "--output", "out"], "nowhere"),
     ],

@@ -300,7 +300,7 @@ def test_any_candidate_may_be_an_answer_if_that_is_asked_for(graph, evidence, tm
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"most": 5}, "most was 10000, now 5"),
+        ({"most": 5}, "--max was 10000, now 5"),
         ({"relations": ("eats",)}, "relations was None, now ['eats']"),
         ({"any_candidate": True}, "any_candidate was False, now True"),
     ],

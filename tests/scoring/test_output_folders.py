@@ -47,14 +47,16 @@ def test_a_folder_that_was_made_and_stays_empty_goes_again(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("is_there", [True, False])
-def test_a_folder_stays_that_was_there_or_has_a_file(is_there, tmp_path):
-    out = tmp_path / "new" / "out"
-    if is_there:
-        out.mkdir(parents=True)
-    with pytest.raises(ZeroDivisionError), only_writer(out):
-        if not is_there:
-            (out / "list.tsv").write_text("mine")
-        _ = 1 / 0
-    assert out.is_dir()
-    assert [file.name for file in out.iterdir()] == ([] if is_there else ["list.tsv"])
+def test_a_folder_stays_that_was_there_or_has_a_file(tmp_path):
+    (tmp_path / "old").mkdir()
+    with only_writer(tmp_path / "old"), only_writer(tmp_path / "new"):
+        (tmp_path / "new" / "list.tsv").write_text("mine")
+    assert not list((tmp_path / "old").iterdir())
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["list.tsv"]
+
+
+def test_what_differs_is_told_by_the_options_that_set_it(tmp_path):
+    write_results(tmp_path / RESULTS["audit"], {}, identity={"most": 5, "num_folds": 4, "seed": 1})
+    with pytest.raises(LassError) as error:
+        check_own(tmp_path, "audit", {"most": 6, "num_folds": 3, "seed": 2})
+    one_line(error, "(--max was 5, now 6, --folds was 4, now 3, seed was 1, now 2)")
