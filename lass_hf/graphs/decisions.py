@@ -15,7 +15,7 @@ from ..core.vocabulary import SPLITS, escaped
 from ..utils.fingerprints import digest
 from ..writers.file_formats import format_of
 from ..writers.judged_triplets import NAMES
-from ..writers.tables import read_judged_triplets
+from ..writers.tables import place_of_row, read_judged_triplets
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def read_decisions(file: str | Path, graph: KnowledgeGraph) -> Decisions:
 
     Args:
         file: judged triplets, in a format that `read_judged_triplets` reads: a `label` of true accepts a triplet, false
-            rejects it, and none is unsure. A triplet may have several rows, of which unsure ones change nothing.
+            rejects it, and none is unsure. A triplet may have several rows, of which unsure ones change nothing. The
+            columns `head`, `relation`, `tail` and `label` are enough; names may be ids or texts.
         graph: the graph of these triplets.
 
     Returns:
@@ -78,7 +79,7 @@ def read_decisions(file: str | Path, graph: KnowledgeGraph) -> Decisions:
             the message has file and line.
     """
     file = Path(file)
-    table = read_judged_triplets(file)[0]
+    table = read_judged_triplets(file, needed="label")[0]
     triplets = np.empty((table.num_rows, 3), dtype=np.int64)
     for slot, (column, vocabulary) in enumerate(
         zip(NAMES, (graph.entities, graph.relations, graph.entities), strict=True)
@@ -180,11 +181,4 @@ def _in_ids(graph: KnowledgeGraph, triplet: np.ndarray) -> str:
 
 
 def _place(file: Path, row: int) -> str:
-    """Returns the file and the line of a row, which readers of tables do not tell; of a Parquet file, the row."""
-    kind = format_of(file)
-    if kind == "parquet":
-        return f"{file}, row {row + 1}"
-    with file.open(encoding="utf-8", errors="replace") as lines:  # any ends of lines, as the readers take them
-        numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
-    position = row + (kind != "jsonl")
-    return f"{file}, line {numbers[position]}" if position < len(numbers) else f"{file}, row {row + 1}"
+    return place_of_row(file, format_of(file), row)

@@ -29,8 +29,25 @@ METADATA_TYPES: Types = {
     **dict.fromkeys(("graph", "model_revision", "graph_digest"), (str, type(None))),
     "settings": dict,
 }
+WORDS = {  # for what a column holds
+    **{"bool": "true, false or nothing", "float": "a number", "double": "a number or nothing"},
+    **{"int64": "an integer or nothing", "large_string": "a text"},
+}
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 2**26  # texts may be long: a chunk has fewer rows then
+
+
+class RowError(LassError):
+    """A value that no row of judged triplets may have.
+
+    Args:
+        row: the row, from 0.
+        what: the column, the value and what is expected.
+    """
+
+    def __init__(self, row: int, what: str):
+        super().__init__(f"row {row + 1}: {what}")
+        self.row, self.what = row, what
 
 
 @cache
@@ -132,12 +149,26 @@ def judged_triplets(**columns: Any) -> "pa.Table":
         try:
             given.append(values.cast(one.type) if hasattr(values, "cast") else pa.array(values, one.type))
         except (pa.ArrowException, TypeError, UnicodeEncodeError) as error:
+            _refuse_value(one, values)
             raise LassError(f"column {one.name}: not {one.type} ({error})") from None
         if len(values) != count:
             raise LassError(f"column {one.name}: {len(values)} rows, expected {count} as in head")
     table = pa.table(given, schema=schema)
     _check(table)
     return table
+
+
+def _refuse_value(column: "pa.Field", values: Any) -> None:
+    """Raises RowError for the first value that a column cannot have, where it is a single one that does not fit."""
+    import pyarrow as pa
+
+    is_arrow = hasattr(values, "cast")
+    for row, value in enumerate(values.to_pylist() if is_arrow else values):
+        try:
+            _ = pa.scalar(value).cast(column.type) if is_arrow else pa.scalar(value, column.type)
+        except (pa.ArrowException, TypeError, UnicodeEncodeError):
+            expected = WORDS.get(str(column.type), "texts")
+            raise RowError(row, f"{column.name} {value!r:.60}; expected {expected}") from None
 
 
 def _check(table: "pa.Table") -> None:
@@ -147,7 +178,7 @@ def _check(table: "pa.Table") -> None:
     def refuse(name: str, wrong: Any, expected: str) -> None:
         row = pc.index(wrong, True).as_py()
         if row >= 0:
-            raise LassError(f"row {row + 1}: {name} {table[name][row].as_py()!r:.60}; expected {expected}")
+            raise RowError(row, f"{name} {table[name][row].as_py()!r:.60}; expected {expected}")
 
     for one in table.schema:
         if not one.nullable:

@@ -10,11 +10,12 @@ from ..core.errors import LassError, library_errors
 from ..utils.checked_files import read_text
 from .cells import cells_of, cells_of_lists, lists_of, texts_of
 from .file_formats import FORMATS, format_of, sidecar_of
-from .judged_triplets import NAMES, NOTES, TEXTS, FileMetadata, judged_schema, judged_triplets, short_doubles
+from .judged_triplets import NAMES, NOTES, TEXTS, FileMetadata, RowError, judged_schema, judged_triplets, short_doubles
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+EXAMPLE = {"head": "cat", "relation": "eats", "tail": "mouse", "score": "0.5", "label": "true"}
 METADATA_KEY = b"lass_hf"  # in the schema of a Parquet file
 # What JSON may hold as it is, and a terminal or a reader of lines obeys.
 _OBEYED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -95,18 +96,22 @@ def write_parquet(chunks: "Iterator[pa.Table]", handle: BinaryIO, metadata: File
             writer.write_table(chunk.replace_schema_metadata(schema.metadata))
 
 
-def read_judged_triplets(file: str | Path, format: str | None = None) -> "tuple[pa.Table, FileMetadata | None]":
+def read_judged_triplets(
+    file: str | Path, format: str | None = None, needed: str = "score"
+) -> "tuple[pa.Table, FileMetadata | None]":
     """Reads judged triplets of a TSV, CSV, JSON Lines or Parquet file that `write_judged_triplets` wrote.
 
     Args:
-        file: the file; people may have edited it, and put its columns in another order.
+        file: the file; people may have edited it, and put its columns in another order, or written it themselves.
         format: the name of its format, if its ending does not say it.
+        needed: the column that must be there beside `head`, `relation` and `tail`: "score", or "label" in a file whose
+            scores nobody reads, which are 0 where they are missing.
 
     Returns:
         The rows, and the metadata; None without the file beside it that holds them.
 
     Raises:
-        LassError: the file cannot be read, or has other columns or values.
+        LassError: the file cannot be read, or has other columns or values; the message has the place of a value.
     """
     kind = format_of(file, format)
     if kind not in ("tsv", "csv", "jsonl", "parquet"):
@@ -114,25 +119,51 @@ def read_judged_triplets(file: str | Path, format: str | None = None) -> "tuple[
     if Path(file).exists() and not Path(file).is_file():
         raise LassError(f"{file}: no regular file; expected one that lass-hf wrote")
     with library_errors(f"{file}: cannot be read as {kind}", "", LassError):
-        columns, metadata = (_read_parquet if kind == "parquet" else _read_text)(Path(file), kind)
+        columns, names, metadata = (_read_parquet if kind == "parquet" else _read_text)(Path(file), kind)
         place = sidecar_of(file) if FORMATS[kind].has_sidecar else Path(file)
         if place != Path(file) and place.exists():
             metadata = read_text(place)  # which does not wait for a pipe
+    if missing := [name for name in (*NAMES, needed) if name not in names]:
+        example = ", ".join(f"{name} {EXAMPLE[name]}" for name in (*NAMES, needed))
+        raise LassError(
+            f"{file}: no column {missing[0]!r} among {', '.join(map(repr, names)):.200}; expected head, relation, tail "
+            f"and {needed} at least, named in the first line or in each object, such as {example}"
+        )
+    columns.setdefault("score", [0.0] * len(columns["head"]))
     try:
         rows = judged_triplets(**columns)
+    except RowError as error:
+        raise LassError(f"{place_of_row(file, kind, error.row)}: {error.what}") from None
     except LassError as error:
         raise LassError(f"{file}: {error}") from None
     return rows, None if metadata is None else FileMetadata.from_json(metadata, place)
 
 
-def _read_parquet(file: Path, kind: str) -> tuple[dict[str, Any], str | bytes | None]:
+def place_of_row(file: str | Path, kind: str, row: int) -> str:
+    """Returns the file and the line of a row, which readers of tables do not tell; of a Parquet file, the row.
+
+    Args:
+        file: the file.
+        kind: the name of its format.
+        row: the row, from 0.
+    """
+    if kind == "parquet":
+        return f"{file}, row {row + 1}"
+    with Path(file).open(encoding="utf-8", errors="replace") as lines:  # any ends of lines, as the readers take them
+        numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
+    position = row + (kind != "jsonl")
+    return f"{file}, line {numbers[position]}" if position < len(numbers) else f"{file}, row {row + 1}"
+
+
+def _read_parquet(file: Path, kind: str) -> tuple[dict[str, Any], list[str], str | bytes | None]:
     from pyarrow import parquet
 
     table = parquet.read_table(file)
-    return dict(zip(table.column_names, table.columns, strict=True)), (table.schema.metadata or {}).get(METADATA_KEY)
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return columns, table.column_names, (table.schema.metadata or {}).get(METADATA_KEY)
 
 
-def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], str | bytes | None]:
+def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], list[str], str | bytes | None]:
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv
@@ -140,8 +171,9 @@ def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], str | bytes | Non
     if kind == "jsonl":
         with file.open(encoding="utf-8", newline="\n") as lines:
             rows = [json.loads(line) for line in lines if line.strip()]
-        lacking = set(NOTES).difference(*rows)  # as in files of earlier versions
-        return {name: [row.get(name) for row in rows] for name in judged_schema().names if name not in lacking}, None
+        # Files of people and of earlier versions have few columns, and one without rows has any.
+        found = list(dict.fromkeys(name for row in rows for name in row)) or judged_schema().names
+        return {name: [row.get(name) for row in rows] for name in judged_schema().names if name in found}, found, None
     parsing = csv.ParseOptions(delimiter="\t", quote_char=False) if kind == "tsv" else csv.ParseOptions()
     types = dict.fromkeys(judged_schema().names, pa.large_string())
     table = csv.read_csv(file, parse_options=parsing, convert_options=csv.ConvertOptions(column_types=types))
@@ -154,5 +186,5 @@ def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], str | bytes | Non
             elif one.name in (*NAMES, *TEXTS, *NOTES):
                 columns[one.name] = texts_of(cells)
             else:
-                columns[one.name] = pc.if_else(pc.equal(cells, ""), None, cells).cast(one.type)
-    return columns, None
+                columns[one.name] = pc.if_else(pc.equal(cells, ""), None, cells)
+    return columns, table.column_names, None

@@ -111,6 +111,65 @@ def test_the_place_is_that_of_an_editor(name, place, tmp_path, graph):
     one_line(error, f"{file}, {place}: tail 'ham'")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mine.tsv", "tail\tlabel\thead\trelation\ngarden\tTrue\trodent\tlives_in\ncat\tfalse\tfood\teats\n"),
+        (
+            "mine.csv",
+            "head,relation,tail,label,note\nrodent,lives_in,garden,1,yes\nfood,eats,cat,0,\nmilk,is_a,animal,,\n",
+        ),
+        (
+            "mine.jsonl",
+            '{"head": "rodent", "relation": "lives_in", "tail": "garden", "label": true}\n'
+            '{"head": "food", "relation": "eats", "tail": "cat", "label": false}\n',
+        ),
+    ],
+)
+def test_four_columns_made_by_hand_are_enough(name, text, tmp_path, graph):
+    (tmp_path / name).write_text(text)
+    found = read_decisions(tmp_path / name, graph)
+    assert in_ids(graph, found.triplets) == [ACCEPTED, REJECTED]
+    assert found.labels.tolist() == [1, 0]
+
+
+def test_names_may_be_texts(tmp_path, graph):
+    texts = [graph.entities.texts[graph.entities.index["cat"]], graph.entities.texts[graph.entities.index["garden"]]]
+    relation = graph.relations.texts[graph.relations.index["lives_in"]]
+    (tmp_path / "mine.tsv").write_text(f"head\trelation\ttail\tlabel\n{texts[0]}\t{relation}\t{texts[1]}\ttrue\n")
+    assert in_ids(graph, read_decisions(tmp_path / "mine.tsv", graph).triplets) == [("cat", "lives_in", "garden")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "mine.tsv",
+            "head\trelation\ttail\tdecision\ncat\teats\tmilk\taccept\n",
+            [": no column 'label' among 'head', 'relation', 'tail', 'decision'; expected head", "such as head cat"],
+        ),
+        ("mine.tsv", "head,relation,tail,label\ncat,eats,milk,true\n", [": no column 'head' among 'head,relation"]),
+        ("mine.jsonl", '{"head": "cat", "label": true}\n', [": no column 'relation' among 'head', 'label'"]),
+        (
+            "mine.tsv",
+            "head\trelation\ttail\tlabel\ncat\teats\tmilk\ttrue\n\ncat\teats\tfood\taccept\n",
+            [", line 4: label 'accept'; expected true, false or nothing"],
+        ),
+        (
+            "mine.jsonl",
+            '{"head": "cat", "relation": "eats", "tail": "milk", "label": "accept"}\n',
+            [", line 1: label 'accept'; expected true, false or nothing"],
+        ),
+        ("mine.csv", "head,relation,tail,label\ncat,,milk,true\n", [", line 2: relation ''; expected an id"]),
+    ],
+)
+def test_what_is_wrong_in_a_file_made_by_hand_has_its_place(name, text, said, tmp_path, graph):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(LassError) as error:
+        read_decisions(tmp_path / name, graph)
+    one_line(error, f"{tmp_path / name}{said[0]}", *said[1:])
+
+
 def test_a_graph_without_training_triplets_takes_no_decisions(tmp_path, graph):
     empty = KnowledgeGraph(graph.entities, graph.relations, {})
     with pytest.raises(GraphError, match="no split 'train'"):

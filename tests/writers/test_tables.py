@@ -160,8 +160,8 @@ def test_a_table_that_people_edited_is_read(tmp_path):
     [
         ("head,relation,tail\na,b,c\n", ["rows.csv: no column 'score'"]),
         ("head,relation,tail,score\na,b,c,much\n", ["rows.csv", "much"]),
-        ("head,relation,tail,score\na,b,c,1\na,,c,1\n", ["rows.csv: row 2", "relation"]),
-        ("head,relation,tail,score\na,b,c,nan\n", ["row 1: score nan"]),
+        ("head,relation,tail,score\na,b,c,1\na,,c,1\n", ["rows.csv, line 3: relation ''"]),
+        ("head,relation,tail,score\na,b,c,nan\n", ["rows.csv, line 2: score nan"]),
         ("head,relation,tail,score\na,b\n", ["rows.csv: cannot be read as csv"]),
     ],
 )
