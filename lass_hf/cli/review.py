@@ -17,7 +17,9 @@ USES_MODELS = False
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf review`."""
-    parser.add_argument("folder", metavar="FOLDER", help="folder that lass-hf complete or lass-hf audit wrote")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="folder that lass-hf complete or lass-hf audit wrote, or its list"
+    )
     parser.add_argument("--graph", metavar="PATH_OR_NAME", help=GRAPH + " (default: the one that the list was made of)")
     parser.add_argument(
         "--export", metavar="FILE", help="write the accepted triplets, of an audit also the wrong ones; open no page"
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Serves the page until it is interrupted, or exports what was accepted."""
+    arguments.folder = _folder_of_list(arguments.folder)
     if arguments.export:
         _export(arguments)
         return
@@ -85,10 +88,26 @@ def _export(arguments: argparse.Namespace) -> None:
         print(one_line(f"{arguments.export} lacks {one.count:,} {one.what}: {one.reason}"), file=sys.stderr)
 
 
+def _folder_of_list(given: str) -> str:
+    """Returns the folder of a list, which may be given by the file of the list; raises LassError for other files."""
+    from ..utils.result_files import LISTS
+
+    file, lists = Path(given), [names[0] for names in LISTS.values()]
+    if not file.is_file():
+        return given
+    if file.name not in lists:
+        raise LassError(f"{given}: a file, expected the folder of a list ({' or '.join(lists)}); give {file.parent}")
+    return str(file.parent)
+
+
 def _check_graph(review: Any, graph: Any, name: str) -> None:
     """Raises LassError for a graph that lacks most entities of the list, and so is another one."""
-    entities = {entity for head, _, tail in review.list.triplets for entity in (head, tail)}
-    missing = sorted(entity for entity in entities if entity not in graph.entities.index)
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = review.list.table
+    entities = pc.unique(pa.chunked_array([*table["head"].chunks, *table["tail"].chunks]))
+    missing = sorted(entity for entity in entities.to_pylist() if entity not in graph.entities.index)
     if 2 * len(missing) > len(entities):
         raise LassError(
             f"--graph {name}: lacks {len(missing):,} of the {len(entities):,} entities of {review.list.file}, such as "

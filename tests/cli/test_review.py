@@ -100,6 +100,15 @@ def test_a_list_of_the_graph_that_a_model_has_is_reviewed_with_it(tmp_path, grap
     assert read_judged_triplets(out / "new.tsv")[0]["head"].to_pylist() == [review.list.triplets[0][0]]
 
 
+def test_the_list_itself_stands_for_its_folder(folder, capsys):
+    Review(folder).decide(0, "accept", "Ada")
+    assert not main(["review", str(folder / "suggestions.tsv"), "--export", str(folder / "new.nt"), "--quiet"])
+    assert (folder / "new.nt").exists()
+    capsys.readouterr()
+    line = error_of(capsys, folder / "decisions.tsv", "--port", "0")
+    assert line.endswith(f"the folder of a list (suggestions.tsv or findings.tsv); give {folder}")
+
+
 def test_bad_input_is_one_line(folder, capsys, tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")
     assert "holds no suggestions.tsv and no findings.tsv" in error_of(capsys, empty, "--port", "0")
