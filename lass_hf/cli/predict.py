@@ -14,10 +14,15 @@ from .options import add_evidence, add_graph, add_model, add_output, add_reranke
 HELP = "predictions for the slot that is not given, or the verdict on a whole triplet"
 USES_MODELS = True
 SLOT_OPTIONS = ("head", "relation", "tail")
+PROBABILITY = (
+    "The probability tells true triplets from the false ones of the validation split; the chance on the list of "
+    "complete is another number, which lass-hf complete --check HEAD RELATION TAIL gives."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `lass-hf predict`."""
+    parser.epilog = PROBABILITY
     add_model(parser)
     add_graph(parser, required=False)
     add_reranker(parser)
@@ -56,8 +61,9 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.output and processes().is_main_process:
             _write(arguments, predictor, query, [verdict])
         report(arguments.json, verdict, triplet=query)
-        if "label" not in verdict and processes().is_main_process and not arguments.quiet:
-            print("no label: the model has no threshold; lass-hf classify fits one on labeled validation triplets")
+        if processes().is_main_process and not arguments.quiet:
+            no_label = "no label: the model has no threshold; lass-hf classify fits one on labeled validation triplets"
+            print(PROBABILITY if "label" in verdict else no_label)
         return
     (predictions,) = predictor.complete(
         [query], top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
@@ -69,6 +75,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output:
         _write(arguments, predictor, query, predictions)
     print_predictions(predictions)
+    if predictions and "label" in predictions[0] and not arguments.quiet:
+        print(PROBABILITY)
     if arguments.rerank and len(predictions) > arguments.rerank_top_k:
         print(f"Scores of the first {arguments.rerank_top_k} are reranked; the others, with their scores, stay below.")
     is_new = any(isinstance(name, dict) for name in query.values())  # the graph holds no triplet of a new entity

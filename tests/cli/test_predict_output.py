@@ -135,3 +135,12 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(output, par
     line = bad_input("predict", "--model", "no_model", "--head", "cat", "--relation", "eats", *output)
     assert all(part in line for part in parts)
     assert not list(tmp_path.iterdir())
+
+
+def test_it_says_what_the_probability_means_where_there_is_one(folder, capsys):
+    for tail in ([], ["--tail", "food"]):
+        query = ["predict", "--model", folder, "--head", "cat", "--relation", "eats", *tail]
+        assert run(*query) == 0
+        assert "complete --check HEAD RELATION TAIL" in capsys.readouterr().out
+        assert run(*query, "--quiet") == 0
+        assert "--check" not in capsys.readouterr().out
