@@ -163,15 +163,13 @@ def audit_graph(
     with watch.time("vectors"), percent_bar("vectors", quiet) as show:
         answers = ranks_out_of_fold(joined, known, num_folds, choices, seed, show, progress)
         signals |= vector_signals(answers)
-    of_model: dict[str, np.ndarray] = {}
     is_seen = graph.known_in_train.contains(joined.triplets)
     seen, unseen = is_own & is_seen, is_own & ~is_seen
-    is_weighed = unseen.sum() >= LEAST_HELD_OUT
+    is_weighed = bool(unseen.sum() >= LEAST_HELD_OUT)
+    of_model: dict[str, np.ndarray] = {}
     if model is not None and processor is not None and is_weighed:
         with watch.time("model"):
-            occurs = np.bincount(joined.triplets[:, ::2].reshape(-1), minlength=joined.num_entities) > 0
-            scorer = _make_scorer(model, processor, graph, dtype)
-            of_model = progress.run("model", lambda: model_signals(scorer, known, occurs))
+            of_model = progress.run("model", lambda: _score_by_model(model, processor, graph, joined, known, dtype))
     by_heart, relations = chance_by_heart(of_model, seen, unseen), joined.triplets[:, 1]
     is_by_heart = (by_heart or 0) >= BY_HEART
     with watch.time("fit"), percent_bar("fit", quiet) as show:
@@ -223,13 +221,20 @@ def choose_vectors(choices: VectorChoices | None, minutes: float | None) -> Vect
     return choices if minutes is None else replace(choices, minutes=minutes)
 
 
-def _make_scorer(
-    model: LassForKGCompletion, processor: LassProcessor, graph: KnowledgeGraph, dtype: str
-) -> TripletScorer:
+def _score_by_model(
+    model: LassForKGCompletion,
+    processor: LassProcessor,
+    graph: KnowledgeGraph,
+    facts: Facts,
+    known: KnownTriplets,
+    dtype: str,
+) -> dict[str, np.ndarray]:
+    """Returns the signals of a text model for facts, of which `known` is the index; candidates occur in some fact."""
     store = processor.token_store(graph)
     if model.architecture.encodes_entities:  # Among the neighbors that a text names would be the answer.
         store = replace(store, neighbors=None)
-    return TripletScorer(model, store, dtype)
+    occurs = np.bincount(facts.triplets[:, ::2].reshape(-1), minlength=facts.num_entities) > 0
+    return model_signals(TripletScorer(model, store, dtype), known, occurs)
 
 
 def _inject(
