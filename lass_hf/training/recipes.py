@@ -22,6 +22,7 @@ OF_ONE_RUN = (
     *("graph", "output_dir", "minutes", "quiet", "json", "resume_from_checkpoint", "report_to"),
     *("push_to_hub", "hub_token", "hub_model_id", "hub_strategy", "hub_private_repo", "hub_include_graph"),
 )
+SEARCH_KEY = "search"  # the ranges of `lass-hf search` in a recipe; a training has the values beside them
 SHOWN = 5  # unknown arguments that an error lists
 
 
@@ -187,6 +188,30 @@ def recipe_values(recipe: str) -> dict[str, Any]:
     return {name: json.loads(value) if str(value).startswith("{") else value for name, value in values.items()}
 
 
+def read_recipe(path: str) -> dict[str, Any]:
+    """Reads a recipe; of its values it checks nothing.
+
+    Args:
+        path: the recipe's file.
+
+    Returns:
+        The arguments of the training as the file has them, and `search`, the ranges of `lass-hf search`, if it has any.
+
+    Raises:
+        LassError: the recipe cannot be read, or an argument is unknown or has an old name.
+    """
+    from .training_args import LassTrainingArguments
+
+    recipe = read_yaml(path)
+    if not isinstance(recipe, dict):
+        raise LassError(f"{path}: expected lines of the form `argument: value`")
+    refuse_old_names(recipe, where=path)
+    known = {one.name for kind in (TrainArguments, LassTrainingArguments) for one in fields(kind) if one.init}
+    if unknown := sorted(map(reprlib.repr, set(recipe) - known - {SEARCH_KEY})):
+        raise LassError(f"{path}: unknown argument {', '.join(unknown[:SHOWN])}; see lass-hf train --help")
+    return recipe
+
+
 def _recipe_file(argv: Sequence[str]) -> str | None:
     return argv[0] if argv and not argv[0].startswith("-") else None
 
@@ -235,9 +260,8 @@ def _training_parser(
     kinds = [TrainArguments, LassTrainingArguments, *more]
     parser = DataclassParser(kinds, prog=prog, allow_abbrev=False)
     parser.add_argument("recipe", nargs="?", help="YAML file of arguments; flags override it")
-    known = {field.name for kind in kinds[:2] for field in fields(kind) if field.init}  # not those of `more`
     recipe_file = _recipe_file(argv)
-    recipe = _read_recipe(recipe_file, known) if recipe_file else dict(chosen)
+    recipe = read_recipe(recipe_file) if recipe_file else dict(chosen)
     first = ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", nargs="?")  # The parser proper refuses it without a value.
     defaults = recipe
@@ -270,13 +294,3 @@ def _preset(name: Any) -> dict[str, Any]:
     if not isinstance(name, str) or name not in PRESETS:
         raise LassError(f"preset {reprlib.repr(name)}; expected one of {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-def _read_recipe(path: str, known: set[str]) -> dict[str, Any]:
-    recipe = read_yaml(path)
-    if not isinstance(recipe, dict):
-        raise LassError(f"{path}: expected lines of the form `argument: value`")
-    refuse_old_names(recipe, where=path)
-    if unknown := sorted(map(reprlib.repr, set(recipe) - known)):
-        raise LassError(f"{path}: unknown argument {', '.join(unknown[:SHOWN])}; see lass-hf train --help")
-    return recipe
