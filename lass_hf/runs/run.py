@@ -100,25 +100,40 @@ def train(
         raise LassError("decisions and a graph, which may lack them; expected a graph of load_training_graph")
     if Path(arguments.graph).resolve() == _output_dir(training).resolve():
         raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir for the model")
-    processor = LassProcessor.from_encoder(arguments.encoder, graph, **arguments.processor_choices())
-    model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
-    train_dataset = graph["train"].sample(arguments.fraction, training.seed)
-    collator = make_collator(arguments, training, processor, train_dataset)
-    metadata = collect_run_metadata(arguments, training, graph)
-    trainer = LassTrainer(
-        model=model,
-        args=training,
-        data_collator=collator,
-        processing_class=processor,
-        train_dataset=train_dataset,
-        eval_dataset=graph.splits.get("validation"),
-        run_metadata=metadata,
-    )
+    trainer = make_trainer(arguments, training, graph)
     is_main = trainer.is_world_process_zero()
     record = find_source_record(arguments.graph, graph) if is_main else None  # before the work, as it may be damaged
     # By the record, predictions of the model go back into the source's form.
     files = {SOURCE_FILE: record.as_json() if record else None, RECIPE_FILE: recipe}
     return train_and_record(trainer, arguments.evidence, files)
+
+
+def make_trainer(arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph) -> LassTrainer:
+    """Makes processor, model and trainer from arguments.
+
+    Args:
+        arguments: encoder and the choices of model and sequences.
+        training: the training arguments.
+        graph: the graph to train on.
+
+    Returns:
+        The trainer, with the run metadata.
+
+    Raises:
+        LassError: arguments do not fit.
+    """
+    processor = LassProcessor.from_encoder(arguments.encoder, graph, **arguments.processor_choices())
+    model = LassForKGCompletion.from_encoder(arguments.encoder, **arguments.model_choices())
+    train_dataset = graph["train"].sample(arguments.fraction, training.seed)
+    return LassTrainer(
+        model=model,
+        args=training,
+        data_collator=make_collator(arguments, training, processor, train_dataset),
+        processing_class=processor,
+        train_dataset=train_dataset,
+        eval_dataset=graph.splits.get("validation"),
+        run_metadata=collect_run_metadata(arguments, training, graph),
+    )
 
 
 def train_and_record(
