@@ -249,6 +249,7 @@ def test_module_imports_declared_dependencies_only(module):
         "scoring/faiss_index": "faiss",
         "web/connections": "serve",
         "training/checkpoints": "peft",
+        **dict.fromkeys(("runs/searching", "runs/search_study"), "search"),
         "web/server": "serve",
         "web/schemas": "serve",
         **dict.fromkeys(("web/page_application", "web/question_application"), "serve"),

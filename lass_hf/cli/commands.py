@@ -23,6 +23,7 @@ from . import (
     predict,
     review,
     rules,
+    search,
     serve,
     split,
     train,
@@ -34,6 +35,7 @@ TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Tra
 COMMANDS: dict[str, ModuleType] = {
     "import": importing,
     "train": train,
+    "search": search,
     "add-evidence": add_evidence,
     "evaluate": evaluate,
     "classify": classify,
