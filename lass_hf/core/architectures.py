@@ -5,7 +5,7 @@ that entities can be encoded once and kept in an index. What is particular to on
 batch of either is made and what its loss is stands in `training/objectives.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class CrossEncoder:
         segment_ids: Tensor,
         pairs: Tensor | None,
         function: ScoreFunction,
+        parameters: Callable[[Tensor], Tensor],
         margin: float,
         factor: Tensor,
         unit_length: bool,
@@ -56,6 +57,7 @@ class CrossEncoder:
             segment_ids: The segment of each token, int64 of shape (rows, L).
             pairs: None; a cross-encoder has none.
             function: The score function.
+            parameters: Its module, which makes parameters of relations.
             margin: b of Eq. 1.
             factor: Factor of the energy in Eq. 1, a scalar.
             unit_length: False; a cross-encoder leaves its vectors as they are.
@@ -69,9 +71,9 @@ class CrossEncoder:
         if pairs is not None:
             raise ModelError("pairs of queries and entities were given to a cross-encoder; its processor gives none")
         head, relation, tail = segments.unbind(1)
-        scores = score_of_energy(function.compute_energy(head, relation, tail), margin, factor)
+        energy = function.compute_energy(head, parameters(relation), tail)
         embeddings = {"head_embeddings": head, "relation_embeddings": relation, "tail_embeddings": tail}
-        return {"scores": scores, **embeddings}
+        return {"scores": score_of_energy(energy, margin, factor), **embeddings}
 
 
 class BiEncoder:
@@ -106,6 +108,7 @@ class BiEncoder:
         segment_ids: Tensor,
         pairs: Tensor | None,
         function: ScoreFunction,
+        parameters: Callable[[Tensor], Tensor],
         margin: float,
         factor: Tensor,
         unit_length: bool,
@@ -118,20 +121,23 @@ class BiEncoder:
             segment_ids: The segment of each token, int64 of shape (rows, L); only a query has a head.
             pairs: Int64 of shape (batch, directions, 2): the rows of query and entity. None: no scores.
             function: The score function.
+            parameters: Its module, which makes parameters of relations.
             margin: b of Eq. 1.
             factor: Factor of the energy in Eq. 1, a scalar.
             unit_length: Whether vectors are brought to unit length.
 
         Returns:
-            `embeddings` of shape (rows, k). With pairs also `scores` of shape (batch,), the mean over the directions,
-            and the embeddings of the tail's query and of the tail.
+            `embeddings`, see `ScoreFunction.row_vectors`. With pairs also `scores` of shape (batch,), the mean over the
+            directions, and the embeddings of the tail's query and of the tail.
         """
         head, relation, tail = segments.unbind(1)
         is_query = (segment_ids == HEAD).any(dim=1)
-        vectors = function.row_vectors(head, relation, tail, is_query, unit_length)
+        # Ones stand in for the relation that an entity does not have.
+        made = parameters(torch.where(is_query[:, None], relation, torch.ones_like(relation)))
+        vectors = function.row_vectors(head, made, tail, is_query, unit_length)
         if pairs is None:
             return {"embeddings": vectors}
-        entities = function.entity_vectors(vectors)
+        entities = vectors[..., : tail.shape[-1]]
         energy = function.compare(vectors[pairs[..., 0]], entities[pairs[..., 1]])
         query, entity = pairs[:, 0].unbind(-1)
         return {

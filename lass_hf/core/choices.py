@@ -89,7 +89,8 @@ class ModelChoices:
     )
     score_function: str = choice(
         "translation",
-        "How h, r and t are compared: translation is ||h + r - t||^2 (Eq. 1).",
+        "How h, r and t are compared: translation is ||h + r - t||^2 (Eq. 1). hyperplane (like TransH) and projection "
+        "(like TransR) map h and t before; rotation (like RotatE) rotates h; bilinear (like DistMult) multiplies.",
         "scores",  # `LassConfig` checks the name, because users register functions of their own.
     )
     normalize: bool = choice(

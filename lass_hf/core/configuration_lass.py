@@ -76,7 +76,7 @@ class LassConfig(PreTrainedConfig, ModelChoices):
 
     def check_ranking_weights(self) -> None:
         """Raises LassError for a weight of neighbors that the score function cannot use."""
-        if self.neighbor_weight and SCORE_FUNCTIONS[self.score_function].query is None:
+        if self.neighbor_weight and not SCORE_FUNCTIONS[self.score_function].has_query_vector:
             raise LassError(
                 f"neighbor_weight={self.neighbor_weight} with score_function={self.score_function!r}, which makes no "
                 "vector of a query that those of neighbors could be added to; leave it at 0"

@@ -34,8 +34,8 @@ class LassOutput(ModelOutput):
             next two are those of the tail's query and of the tail, if pairs are given.
         relation_embeddings: Float32 of shape (batch, k), the mean of the relation's segment.
         tail_embeddings: Float32 of shape (batch, k), the mean of the tail's segment.
-        embeddings: Float32 of shape (rows, k), with a bi-encoder: u = h + r of a query, t of an entity. With a score
-            function that has no `query`, the shape is (rows, 2k); see `ScoreFunction.row_vectors`.
+        embeddings: Float32 of shape (rows, k), with a bi-encoder: u of a query, such as h + r, and t of an entity. Rows
+            are longer for a score function without a query vector; see `ScoreFunction.row_vectors`.
         factor: Float32 scalar, the factor of the energy in Eq. 1.
         hidden_states: Those of the encoder, if `output_hidden_states` is set.
         attentions: Those of the encoder, if `output_attentions` is set.
@@ -74,7 +74,8 @@ class LassForKGCompletion(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _keep_in_fp32_modules_strict = ["log_scale"]  # the logarithm of 20 is that of 20.09 in bfloat16
+    # The logarithm of 20 is that of 20.09 in bfloat16, and energies are float32.
+    _keep_in_fp32_modules_strict = ["log_scale", "relation_parameters"]
 
     def __init__(self, config: LassConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
@@ -86,6 +87,7 @@ class LassForKGCompletion(PreTrainedModel):
             self.encoder.pooler = None  # Eq. 1 pools segments; an unused head breaks distributed training
         if config.normalize and config.learn_scale:
             self.log_scale = torch.nn.Parameter(torch.tensor(math.log(config.scale)))
+        self.relation_parameters = self.score_function.parameters(self.encoder.config.get_text_config().hidden_size)
         self.post_init()
 
     def _init_weights(self, module):
@@ -286,7 +288,14 @@ class LassForKGCompletion(PreTrainedModel):
         with torch.autocast(segments.device.type, enabled=False):
             factor = self.distance_factor()
             outputs = self.architecture.outputs(
-                segments, segment_ids, pairs, self.score_function, config.margin, factor, config.normalize
+                segments,
+                segment_ids,
+                pairs,
+                self.score_function,
+                self.relation_parameters,
+                config.margin,
+                factor,
+                config.normalize,
             )
             if labels is not None:
                 if "scores" not in outputs:
@@ -309,6 +318,19 @@ class LassForKGCompletion(PreTrainedModel):
     def score_function(self) -> ScoreFunction:
         """The score function, by default Eq. 1's translation."""
         return SCORE_FUNCTIONS[self.config.score_function]
+
+    @property
+    def row_size(self) -> int:
+        """The length of a bi-encoder's `embeddings`."""
+        size = self.encoder.config.get_text_config().hidden_size
+        if self.score_function.has_query_vector:
+            return size
+        with torch.no_grad():
+            return size + self.relation_parameters(torch.ones(size, device=self.device)).shape[-1]
+
+    def entity_vectors(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Returns the part of entities' `embeddings` that stands for them as candidates: shape (..., k)."""
+        return embeddings[..., : self.encoder.config.get_text_config().hidden_size]
 
     def score_of_energy(self, energy: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
         """Returns the scores of energies of any shape (Eq. 1).

@@ -15,6 +15,7 @@ from ..core.configuration_lass import load_encoder_config
 from ..core.encoders import OFFLINE_ENCODER, resolve_encoder
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.processing_lass import LassProcessor
+from ..core.score_functions import SCORE_FUNCTIONS
 from ..training.data_collators import InBatchCollator
 from ..utils.environment import multiplies_bfloat16
 
@@ -34,6 +35,7 @@ FIXED: dict[str, Any] = {
     "save_steps": 200,
     "save_total_limit": 1,
 }
+NO_QUERY_VECTOR = {"neighbor_weight": 0.0}  # with a score function that has no vector to add those of neighbors to
 REASONS = {
     "architecture": "all answers to a query are ranked in milliseconds",
     "self_match_weight": "the nearest entity, and hardly ever the answer",
@@ -106,8 +108,21 @@ class ChosenSettings:
         return [f"the settings are chosen for this graph and this machine{about}", *shown]
 
 
+def fixed_settings(score_function: str) -> dict[str, Any]:
+    """Returns the settings that depend on no graph.
+
+    Args:
+        score_function: The name of the score function, which decides what can be used.
+    """
+    function = SCORE_FUNCTIONS.get(score_function)  # The configuration of the model refuses an unknown one.
+    return FIXED if function is None or function.has_query_vector else {**FIXED, **NO_QUERY_VECTOR}
+
+
 def choose_settings(
-    graph: KnowledgeGraph, encoder: str = DEFAULT_ENCODER, minutes: float = DEFAULT_MINUTES
+    graph: KnowledgeGraph,
+    encoder: str = DEFAULT_ENCODER,
+    minutes: float = DEFAULT_MINUTES,
+    score_function: str = "translation",
 ) -> ChosenSettings:
     """Chooses the settings of a training.
 
@@ -115,6 +130,7 @@ def choose_settings(
         graph: The graph, with the training triplets.
         encoder: The name or the folder of the encoder.
         minutes: The longest time that the training should take on this machine.
+        score_function: The name of the score function.
 
     Returns:
         The settings.
@@ -148,7 +164,7 @@ def choose_settings(
             break
     values = {
         "encoder": encoder,
-        **FIXED,
+        **fixed_settings(score_function),
         "max_length": max_length,
         "learning_rate": float(f"{LEARNING_RATE * (ITS_DIM / width) ** 2:.2g}"),
         "num_train_epochs": float(f"{max(min(of_steps, of_time), batch_size / len(split)):.2g}"),

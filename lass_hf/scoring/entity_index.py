@@ -212,13 +212,13 @@ class EntityIndex:
         """Computes the energies of queries and all entities by a score function, block by block.
 
         Args:
-            queries: Float32 of shape (q, k), or (q, 2k) for a score function without a query vector.
+            queries: Float32 of shape (q, k), or longer rows for a score function without a query vector.
             function: The score function.
 
         Yields:
             The first entity of a block, and float32 of shape (q, entities of the block) on the queries' device.
         """
-        if function.query is not None:
+        if function.has_query_vector:
             yield from self.distances(queries)
             return
         for start, block in zip(self.starts[:-1].tolist(), self.blocks, strict=True):

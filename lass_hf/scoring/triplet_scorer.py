@@ -150,7 +150,7 @@ class TripletScorer:
         pairs = torch.from_numpy(inverse.reshape(len(slots), 2, -1)).to(vectors.device).transpose(0, 1).flatten(1)
         energies = []
         for queries, entities in pairs.split(PAIRS_AT_ONCE, dim=1):
-            energies.append(function.compare(vectors[queries], function.entity_vectors(vectors[entities])))
+            energies.append(function.compare(vectors[queries], self.model.entity_vectors(vectors[entities])))
         return self.score_energies(torch.cat(energies)).cpu().numpy().reshape(len(slots), -1)
 
     @torch.inference_mode()
@@ -173,7 +173,7 @@ class TripletScorer:
             slot: The slot that the queries leave open, 0 or 2.
 
         Returns:
-            Float32 of shape (n, k) on the model's device ((n, 2k) for a score function without a query vector).
+            Float32 of shape (n, k) on the model's device; longer rows for a score function without a query vector.
         """
         return self._encode(self.store.queries(triplets, slot))
 
@@ -187,7 +187,7 @@ class TripletScorer:
         Returns:
             Float32 of shape (n, k) on the model's device.
         """
-        return self.model.score_function.entity_vectors(self._encode(self.store.candidates(entities), progress))
+        return self.model.entity_vectors(self._encode(self.store.candidates(entities), progress))
 
     def _encode(self, rows: np.ndarray, progress: Progress | None = None) -> torch.Tensor:
         if not len(rows):
@@ -199,8 +199,7 @@ class TripletScorer:
         """Returns the shape of one row of an output of the model."""
         if output == "scores":
             return ()
-        size = self.model.config.get_text_config().hidden_size
-        return (size,) if self.model.score_function.query is not None else (2 * size,)
+        return (self.model.row_size,)
 
     def _check_finite(self, scores: np.ndarray, triplets: np.ndarray) -> np.ndarray:
         """Returns the scores, or raises NonFiniteError if some of them are NaN or infinite."""

@@ -87,7 +87,7 @@ def mine_hard_negatives(
     Raises:
         LassError: The scorer makes no vectors of queries, or the index folder is not that of its model and graph.
     """
-    if scorer.model.score_function.query is None:
+    if not scorer.model.score_function.has_query_vector:
         raise LassError(
             f"score_function={scorer.model.config.score_function!r} of the retriever makes no vector of a query, by "
             "which an index finds the nearest entities; expected one with a query, such as translation"

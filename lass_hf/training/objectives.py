@@ -184,7 +184,7 @@ class BiEncoderObjective(Objective):
         return InBatchCollator(self.processor, graph)
 
     def loss(self, model, outputs, loss_inputs, graph, collator, count=None):
-        entities = model.score_function.entity_vectors(outputs.embeddings[loss_inputs["candidate_rows"]])
+        entities = model.entity_vectors(outputs.embeddings[loss_inputs["candidate_rows"]])
         vectors, candidates = gather_candidates(entities, loss_inputs["candidates"])
         queries = outputs.embeddings[loss_inputs["query_rows"]]
         labels = loss_inputs["labels"]
