@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .core.processing_lass import LassProcessor as LassProcessor
     from .core.score_functions import ScoreFunction as ScoreFunction
     from .core.score_functions import register_score_function as register_score_function
+    from .core.score_heads import ScoreHead as ScoreHead
+    from .core.score_heads import register_score_head as register_score_head
     from .evaluation.calibration import fit_calibration as fit_calibration
     from .evaluation.evaluate_and_record import EvaluationArguments as EvaluationArguments
     from .evaluation.evaluate_and_record import Reranker as Reranker
@@ -112,6 +114,7 @@ _LAZY = _LIGHT | {
     "NegativeSampler": "training.negative_sampling",
     "Reranker": "evaluation.evaluate_and_record",
     "ScoreFunction": "core.score_functions",
+    "ScoreHead": "core.score_heads",
     "TrainArguments": "training.recipes",
     "TripletClassificationMetric": "evaluation.triplet_classification_metric",
     "TripletScorer": "scoring.triplet_scorer",
@@ -136,6 +139,7 @@ _LAZY = _LIGHT | {
     "push_to_hub": "hub.upload",
     "rank_split": "evaluation.link_prediction",
     "register_score_function": "core.score_functions",
+    "register_score_head": "core.score_heads",
     "save_evidence": "evidence.evidence_files",
     "scorer_from_triplets": "scoring.candidate_scores",
     "train": "runs.run",

@@ -5,7 +5,7 @@ that entities can be encoded once and kept in an index. What is particular to on
 batch of either is made and what its loss is stands in `training/objectives.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from .choices import ARCHITECTURE_NAMES
 from .configuration_lass import usable_positions
 from .errors import ModelError
-from .score_functions import ScoreFunction, score_of_energy
+from .score_heads import ScoreHead, SegmentsHead
 from .token_store import HEAD, TokenStore
 
 INVERSE = "inverse of {}"  # text of the inverse (reciprocal) relation, by which a bi-encoder asks for heads
@@ -40,40 +40,26 @@ class CrossEncoder:
         return store.assemble(triplets)
 
     def outputs(
-        self,
-        segments: Tensor,
-        segment_ids: Tensor,
-        pairs: Tensor | None,
-        function: ScoreFunction,
-        parameters: Callable[[Tensor], Tensor],
-        margin: float,
-        factor: Tensor,
-        unit_length: bool,
+        self, head: ScoreHead, pooled: Tensor, segment_ids: Tensor, pairs: Tensor | None, factor: Tensor
     ) -> dict[str, Tensor]:
         """Returns scores and embeddings of a forward pass, by the names of `LassOutput`.
 
         Args:
-            segments: Mean-pooled head, relation and tail of each sequence, float32 of shape (rows, 3, k).
+            head: The score head.
+            pooled: What its `pool` returns of each sequence, float32 of shape (rows, ...).
             segment_ids: The segment of each token, int64 of shape (rows, L).
             pairs: None; a cross-encoder has none.
-            function: The score function.
-            parameters: Its module, which makes parameters of relations.
-            margin: b of Eq. 1.
             factor: Factor of the energy in Eq. 1, a scalar.
-            unit_length: False; a cross-encoder leaves its vectors as they are.
 
         Returns:
-            `scores` of shape (rows,), and the three embeddings of shape (rows, k).
+            `scores` of shape (rows,) and, with means of segments, the three embeddings of shape (rows, k).
 
         Raises:
             ModelError: There are pairs.
         """
         if pairs is not None:
             raise ModelError("pairs of queries and entities were given to a cross-encoder; its processor gives none")
-        head, relation, tail = segments.unbind(1)
-        energy = function.compute_energy(head, parameters(relation), tail)
-        embeddings = {"head_embeddings": head, "relation_embeddings": relation, "tail_embeddings": tail}
-        return {"scores": score_of_energy(energy, margin, factor), **embeddings}
+        return {"scores": head.score(pooled, factor), **_embeddings(head, *[pooled] * 3)}
 
 
 class BiEncoder:
@@ -103,50 +89,35 @@ class BiEncoder:
         return {**store.assemble(np.concatenate(both)), "pairs": torch.from_numpy(pairs.reshape(-1, 2, 2))}
 
     def outputs(
-        self,
-        segments: Tensor,
-        segment_ids: Tensor,
-        pairs: Tensor | None,
-        function: ScoreFunction,
-        parameters: Callable[[Tensor], Tensor],
-        margin: float,
-        factor: Tensor,
-        unit_length: bool,
+        self, head: ScoreHead, pooled: Tensor, segment_ids: Tensor, pairs: Tensor | None, factor: Tensor
     ) -> dict[str, Tensor]:
         """Returns the vectors of all sequences and, for `pairs`, scores and embeddings of triplets.
 
         Args:
-            segments: Mean-pooled head, relation and tail of each sequence, float32 of shape (rows, 3, k); a query has
-                no tail, an entity nothing else, and what a sequence does not have is 0.
+            head: The score head.
+            pooled: What its `pool` returns of each sequence, float32 of shape (rows, ...).
             segment_ids: The segment of each token, int64 of shape (rows, L); only a query has a head.
             pairs: Int64 of shape (batch, directions, 2): the rows of query and entity. None: no scores.
-            function: The score function.
-            parameters: Its module, which makes parameters of relations.
-            margin: b of Eq. 1.
             factor: Factor of the energy in Eq. 1, a scalar.
-            unit_length: Whether vectors are brought to unit length.
 
         Returns:
-            `embeddings`, see `ScoreFunction.row_vectors`. With pairs also `scores` of shape (batch,), the mean over the
-            directions, and the embeddings of the tail's query and of the tail.
+            `embeddings`, see `ScoreHead.row_vectors`. With pairs also `scores` of shape (batch,), the mean over the
+            directions, and, with means of segments, the embeddings of the tail's query and of the tail.
         """
-        head, relation, tail = segments.unbind(1)
-        is_query = (segment_ids == HEAD).any(dim=1)
-        # Ones stand in for the relation that an entity does not have.
-        made = parameters(torch.where(is_query[:, None], relation, torch.ones_like(relation)))
-        vectors = function.row_vectors(head, made, tail, is_query, unit_length)
+        vectors = head.row_vectors(pooled, (segment_ids == HEAD).any(dim=1))
         if pairs is None:
             return {"embeddings": vectors}
-        entities = vectors[..., : tail.shape[-1]]
-        energy = function.compare(vectors[pairs[..., 0]], entities[pairs[..., 1]])
-        query, entity = pairs[:, 0].unbind(-1)
-        return {
-            "embeddings": vectors,
-            "scores": score_of_energy(energy, margin, factor).mean(-1),
-            "head_embeddings": head[query],
-            "relation_embeddings": relation[query],
-            "tail_embeddings": tail[entity],
-        }
+        scores = head.compare(vectors[pairs[..., 0]], vectors[pairs[..., 1]][..., : head.size], factor)
+        query, entity = (pooled[rows] for rows in pairs[:, 0].unbind(-1))
+        return {"embeddings": vectors, "scores": scores.mean(-1), **_embeddings(head, query, query, entity)}
+
+
+def _embeddings(head: ScoreHead, *pooled: Tensor) -> dict[str, Tensor]:
+    """Returns the embeddings of head, relation and tail, of the sequences of each, float32 of shape (batch, 3, k)."""
+    if not isinstance(head, SegmentsHead):
+        return {}
+    parts = ("head", "relation", "tail")
+    return {f"{part}_embeddings": one[:, slot] for slot, (part, one) in enumerate(zip(parts, pooled, strict=True))}
 
 
 Architecture = CrossEncoder | BiEncoder

@@ -87,6 +87,13 @@ class ModelChoices:
         "scores",
         allowed=("sqrt_dim", "none"),
     )
+    score_head: str = choice(
+        "segments",
+        "What makes scores of the encoder's outputs: segments (LASS: means of the segments, and a score function), "
+        "kg-bert (KG-BERT: a classifier of [CLS]; cross-encoder), or star (StAR: a classifier of two [CLS], and their "
+        "distance; bi-encoder).",
+        "vectors",  # `LassConfig` checks the name, as that of the score function.
+    )
     score_function: str = choice(
         "translation",
         "How h, r and t are compared: translation is ||h + r - t||^2 (Eq. 1). hyperplane (like TransH) and projection "
@@ -243,6 +250,7 @@ def check(choices: Any, architecture: str | None = None) -> None:
 # corruption="head_or_tail".
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
+        "score_head": "segments",
         "score_function": "translation",
         "margin": 7.0,
         "distance_scale": "none",
@@ -253,6 +261,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "replacement": False,
     },
     "published_code": {
+        "score_head": "segments",
         "score_function": "translation",
         "margin": 7.0,
         "distance_scale": "sqrt_dim",

@@ -14,6 +14,7 @@ from .choices import ModelChoices, check, refuse_old_names
 from .encoders import PLACES
 from .errors import LassError, ModelError
 from .score_functions import SCORE_FUNCTIONS
+from .score_heads import SCORE_HEADS
 
 CALIBRATION = ("threshold", "slope", "intercept")
 # What a saved configuration does not decide: these can name code of the hub, which would be fetched and run.
@@ -58,6 +59,7 @@ class LassConfig(PreTrainedConfig, ModelChoices):
                 f"score_function={self.score_function!r}; expected one of {', '.join(SCORE_FUNCTIONS)}, or one of your "
                 f"own that is registered first: @register_score_function({self.score_function!r})"
             )
+        self._check_head()
         check(self)
         self.check_ranking_weights()
         fitted = self.calibration
@@ -75,12 +77,40 @@ class LassConfig(PreTrainedConfig, ModelChoices):
         return super().from_dict(saved, **kwargs)
 
     def check_ranking_weights(self) -> None:
-        """Raises LassError for a weight of neighbors that the score function cannot use."""
-        if self.neighbor_weight and not SCORE_FUNCTIONS[self.score_function].has_query_vector:
+        """Raises LassError for a weight of neighbors that the score function, or the head, cannot use."""
+        if self.neighbor_weight and not self.has_query_vector:
             raise LassError(
-                f"neighbor_weight={self.neighbor_weight} with score_function={self.score_function!r}, which makes no "
-                "vector of a query that those of neighbors could be added to; leave it at 0"
+                f"neighbor_weight={self.neighbor_weight} with {self.compared_by}, which makes no vector of a query "
+                "that those of neighbors could be added to; leave it at 0"
             )
+
+    def _check_head(self) -> None:
+        """Raises LassError for a head that does not exist, or does not use the architecture or another choice."""
+        if self.score_head not in SCORE_HEADS:
+            raise LassError(
+                f"score_head={self.score_head!r}; expected one of {', '.join(SCORE_HEADS)}, or one of your own that is "
+                f"registered first: @register_score_head({self.score_head!r})"
+            )
+        head = SCORE_HEADS[self.score_head]
+        if self.architecture not in head.architectures:
+            raise LassError(
+                f"score_head={self.score_head!r} with architecture={self.architecture!r}; expected "
+                f'architecture="{head.architectures[0]}"'
+            )
+        for name in head.unused:
+            if (value := getattr(self, name)) != ModelChoices.__dataclass_fields__[name].default:
+                raise LassError(f"{name}={value!r} with score_head={self.score_head!r} changes nothing; leave it out")
+
+    @property
+    def has_query_vector(self) -> bool:
+        """True if a bi-encoder's score of a query and an answer is Eq. 1 for the distance of two vectors."""
+        return self.score_head == "segments" and SCORE_FUNCTIONS[self.score_function].has_query_vector
+
+    @property
+    def compared_by(self) -> str:
+        """What compares vectors, for messages: the score function, or another head."""
+        name = "score_function" if self.score_head == "segments" else "score_head"
+        return f"{name}={getattr(self, name)!r}"
 
     @property
     def ranks_by_triplets(self) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+from transformers.utils import find_adapter_config_file
 
-from .errors import ModelError, first_line
+from .errors import ModelError, first_line, library_errors
 
 # Each model's folder has one of them.
 MODEL_FILES = ("config.json", "processor_config.json", "tokenizer_config.json", "adapter_config.json")
@@ -138,6 +139,26 @@ def check_weight_files(name_or_path: str, file: str | None, variant: str | None 
         raise ModelError(
             f"{name_or_path}: names {foreign[0]!r} as a file of its weights; expected safetensors files in the same "
             "folder: others can run code, and are not read"
+        )
+
+
+def refuse_adapter(name: str, **kwargs: Any) -> None:
+    """Refuses a model with an adapter: transformers would put it on whatever weights it finds, or leave it out.
+
+    Args:
+        name: The model's name on the hub, or its folder.
+        **kwargs: Arguments of `from_pretrained`, which may have its place on the hub.
+
+    Raises:
+        ModelError: There is an adapter.
+    """
+    with library_errors(f"{name}: no model could be loaded"):
+        found = find_adapter_config_file(name, **places_of(kwargs))
+    if found is not None:
+        raise ModelError(
+            f"{name}: it holds an adapter, not a whole model: load it onto the model that it was trained on, with "
+            f"peft.PeftModel.from_pretrained(model, {str(name)!r}), and save what its merge_and_unload() returns in "
+            "another folder"
         )
 
 

@@ -1,4 +1,4 @@
-"""`LassForKGCompletion`: any pre-trained encoder, mean-pooled segments, Eq. 1. It uses no graph and no negatives."""
+"""`LassForKGCompletion`: any pre-trained encoder, a score head, Eq. 4. It uses no graph and no sampler."""
 
 import math
 from collections.abc import Sequence
@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.functional import softplus
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import CONFIG_NAME, ModelOutput, can_return_tuple, find_adapter_config_file
+from transformers.utils import CONFIG_NAME, ModelOutput, can_return_tuple
 
 from .architectures import ARCHITECTURES, Architecture
 from .choices import ModelChoices, choice_names, refuse_old_names
 from .configuration_lass import LassConfig, load_encoder_config, with_dropout
-from .encoders import check_model_source, check_weight_files, places_of, resolve_encoder, shared_name
+from .encoders import check_model_source, check_weight_files, refuse_adapter, resolve_encoder, shared_name
 from .errors import ModelError, library_errors
-from .losses import negative_sampling_loss
 from .saved_files import DIGESTS, WEIGHT_FILES, check_saved_files, name_files, replacing, saved_config
-from .score_functions import SCORE_FUNCTIONS, ScoreFunction, distance_factor, score_of_energy
+from .score_functions import distance_factor, score_of_energy
+from .score_heads import SCORE_HEADS
 
 PUSHING = ("repo_id", "commit_message", "private", "token", "create_pr", "revision")  # arguments of `push_to_hub`
 SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it is read
@@ -31,11 +32,12 @@ class LassOutput(ModelOutput):
         loss: Float32 scalar, Eq. 4 over the batch, if labels are given.
         scores: Float32 of shape (batch,), Eq. 1; higher is more plausible.
         head_embeddings: Float32 of shape (batch, k), the mean of the head's segment. For a bi-encoder, this and the
-            next two are those of the tail's query and of the tail, if pairs are given.
+            next two are those of the tail's query and of the tail, if pairs are given. A head other than `segments`
+            has none of the three.
         relation_embeddings: Float32 of shape (batch, k), the mean of the relation's segment.
         tail_embeddings: Float32 of shape (batch, k), the mean of the tail's segment.
         embeddings: Float32 of shape (rows, k), with a bi-encoder: u of a query, such as h + r, and t of an entity. Rows
-            are longer for a score function without a query vector; see `ScoreFunction.row_vectors`.
+            are longer where a query is more than one vector; see `ScoreHead.row_vectors`.
         factor: Float32 scalar, the factor of the energy in Eq. 1.
         hidden_states: Those of the encoder, if `output_hidden_states` is set.
         attentions: Those of the encoder, if `output_attentions` is set.
@@ -59,6 +61,8 @@ class LassForKGCompletion(PreTrainedModel):
     (`config.architecture="bi-encoder"`) makes h and r in one forward pass and t in another, so that each entity is
     encoded once; a sequence is then a query or an entity.
 
+    `config.score_head` puts another method in the place of Eq. 1.
+
     `from_encoder` makes a model from a pre-trained encoder, and `from_pretrained` loads a trained model.
 
     Args:
@@ -75,7 +79,7 @@ class LassForKGCompletion(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     # The logarithm of 20 is that of 20.09 in bfloat16, and energies are float32.
-    _keep_in_fp32_modules_strict = ["log_scale", "relation_parameters"]
+    _keep_in_fp32_modules_strict = ["log_scale", "score_head"]
 
     def __init__(self, config: LassConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
@@ -87,7 +91,7 @@ class LassForKGCompletion(PreTrainedModel):
             self.encoder.pooler = None  # Eq. 1 pools segments; an unused head breaks distributed training
         if config.normalize and config.learn_scale:
             self.log_scale = torch.nn.Parameter(torch.tensor(math.log(config.scale)))
-        self.relation_parameters = self.score_function.parameters(self.encoder.config.get_text_config().hidden_size)
+        self.score_head = SCORE_HEADS[config.score_head](self.config)
         self.post_init()
 
     def _init_weights(self, module):
@@ -173,7 +177,7 @@ class LassForKGCompletion(PreTrainedModel):
         name, config = pretrained_model_name_or_path, kwargs.get("config")
         if not isinstance(config, LassConfig):
             check_model_source(name, **kwargs)
-        _refuse_adapter(name, **kwargs)
+        refuse_adapter(name, **kwargs)
         if isinstance(config, LassConfig):
             digests = config.saved_files
         else:
@@ -275,7 +279,7 @@ class LassForKGCompletion(PreTrainedModel):
                 'call model.set_attn_implementation("eager") before'
             )
         if length_buckets is None or kwargs:
-            segments, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
+            pooled, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
         else:
             parts, start, encoded = [], 0, ModelOutput()
             for rows, shortest, longest in length_buckets:
@@ -283,20 +287,11 @@ class LassForKGCompletion(PreTrainedModel):
                 mask = None if attention_mask is None or shortest == longest else attention_mask[part]
                 parts.append(self._encode(input_ids[part], mask, segment_ids[part])[0])
                 start += rows
-            segments = torch.cat(parts)
-        config, loss = self.config, None
-        with torch.autocast(segments.device.type, enabled=False):
+            pooled = torch.cat(parts)
+        loss = None
+        with torch.autocast(pooled.device.type, enabled=False):
             factor = self.distance_factor()
-            outputs = self.architecture.outputs(
-                segments,
-                segment_ids,
-                pairs,
-                self.score_function,
-                self.relation_parameters,
-                config.margin,
-                factor,
-                config.normalize,
-            )
+            outputs = self.architecture.outputs(self.score_head, pooled, segment_ids, pairs, factor)
             if labels is not None:
                 if "scores" not in outputs:
                     raise ModelError("labels were given without pairs: a bi-encoder scores the pairs of its sequences")
@@ -315,35 +310,16 @@ class LassForKGCompletion(PreTrainedModel):
         return ARCHITECTURES[self.config.architecture]
 
     @property
-    def score_function(self) -> ScoreFunction:
-        """The score function, by default Eq. 1's translation."""
-        return SCORE_FUNCTIONS[self.config.score_function]
-
-    @property
     def row_size(self) -> int:
         """The length of a bi-encoder's `embeddings`."""
-        size = self.encoder.config.get_text_config().hidden_size
-        if self.score_function.has_query_vector:
-            return size
+        hidden = torch.ones(1, 3, self.score_head.size, device=self.device)
         with torch.no_grad():
-            return size + self.relation_parameters(torch.ones(size, device=self.device)).shape[-1]
+            pooled = self.score_head.pool(hidden, torch.arange(1, 4, device=self.device)[None])
+            return self.score_head.row_vectors(pooled, torch.ones(1, dtype=torch.bool, device=self.device)).shape[1]
 
-    def entity_vectors(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Returns the part of entities' `embeddings` that stands for them as candidates: shape (..., k)."""
-        return embeddings[..., : self.encoder.config.get_text_config().hidden_size]
-
-    def score_of_energy(self, energy: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
-        """Returns the scores of energies of any shape (Eq. 1).
-
-        Args:
-            energy: Float32 of any shape.
-            factor: The factor that a forward pass returned, if gradients are to flow through it (wrappers of
-                distributed training must see its use); None for the model's own.
-
-        Returns:
-            Float32 of the same shape.
-        """
-        return score_of_energy(energy, self.config.margin, self.distance_factor() if factor is None else factor)
+    def score_of_energy(self, energy: torch.Tensor) -> torch.Tensor:
+        """Returns the scores of energies, float32 of any shape (Eq. 1)."""
+        return score_of_energy(energy, self.config.margin, self.distance_factor())
 
     def distance_factor(self) -> torch.Tensor:
         """Returns the factor of the energy in Eq. 1, a float32 scalar."""
@@ -357,27 +333,38 @@ class LassForKGCompletion(PreTrainedModel):
         return torch.tensor(factor, dtype=torch.float32, device=self.device)
 
     def _encode(self, input_ids, attention_mask, segment_ids, **kwargs: Any) -> tuple[torch.Tensor, ModelOutput]:
-        """Returns the mean-pooled segments, float32 of shape (batch, 3, k), and the encoder's own output."""
+        """Returns what the head needs of each sequence, float32 of shape (batch, ...), and the encoder's own output."""
         encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
         hidden = encoded.last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):  # sums of Eq. 1 and of the means are float32
-            mask = (segment_ids[:, None] == torch.arange(1, 4, device=hidden.device)[:, None]).float()  # (batch, 3, L)
-            count = mask.sum(-1, keepdim=True)
-            if self.architecture.encodes_entities:
-                count = count.clamp(min=1)  # a sequence is a query without a tail, or an entity alone
-            return mask @ hidden.float() / count, encoded
+            return self.score_head.pool(hidden, segment_ids), encoded
 
 
-def _refuse_adapter(name: str, **kwargs: Any) -> None:
-    """Refuses a folder with an adapter: transformers would put it on whatever weights it finds, or leave it out."""
-    with library_errors(f"{name}: no model could be loaded"):
-        found = find_adapter_config_file(name, **places_of(kwargs))
-    if found is not None:
-        raise ModelError(
-            f"{name}: it holds an adapter, not a whole model: load it onto the model that it was trained on, with "
-            f"peft.PeftModel.from_pretrained(model, {str(name)!r}), and save what its merge_and_unload() returns in "
-            "another folder"
-        )
+def negative_sampling_loss(
+    scores: torch.Tensor,
+    labels: torch.Tensor,
+    num_slots: int = 3,
+    num_positives: torch.Tensor | float | None = None,
+) -> torch.Tensor:
+    """Returns the negative-sampled sigmoid loss (Eq. 4), in which a positive counts once for each corrupted slot.
+
+    Per positive it is `num_slots * softplus(-f(positive)) + sum softplus(f(negative))`. Also known as negative sampling
+    or binary logistic loss; unlike a mean over all triplets it does not depend on how many negatives there are.
+
+    Args:
+        scores: Float32 of shape (n,).
+        labels: 1 positive or 0 negative, shape (n,).
+        num_slots: Number of slots that are corrupted (the paper: 3).
+        num_positives: What the sum is divided by; None for the batch's own number of positives.
+
+    Returns:
+        A scalar.
+    """
+    positive = labels.to(scores.dtype)
+    if num_positives is None:
+        num_positives = positive.sum().clamp(min=1)
+    total = num_slots * (positive * softplus(-scores)).sum() + ((1 - positive) * softplus(scores)).sum()
+    return total / num_positives
 
 
 def _refuse_missing_weights(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:

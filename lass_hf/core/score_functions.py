@@ -125,7 +125,7 @@ class ScoreFunction:
             Float32 of shape (q, m).
         """
         if self.has_query_vector:
-            return _squared_distances(queries, entities)
+            return squared_distances(queries, entities)
         size = entities.shape[1]
         if self.all_energies is not None:
             return self.all_energies(queries[:, :size], queries[:, size:], entities)
@@ -253,11 +253,7 @@ def _map_tails(queries: Tensor, relations: Tensor, tails: Tensor) -> Tensor:
     amounts = read @ tails.T  # (q, m, tails)
     along = (write @ queries[..., None]) - write @ tails.T
     gram = write @ write.transpose(1, 2)
-    return _squared_distances(queries, tails) + (amounts * (gram @ amounts - 2 * along)).sum(1)
-
-
-def _squared_distances(queries: Tensor, entities: Tensor) -> Tensor:
-    return queries.square().sum(1, keepdim=True) + entities.square().sum(1) - 2 * queries @ entities.T
+    return squared_distances(queries, tails) + (amounts * (gram @ amounts - 2 * along)).sum(1)
 
 
 @register_score_function("hyperplane", _map_query, query_energy=_map_tail, all_energies=_map_tails, parameters=_Normals)
@@ -352,6 +348,11 @@ def bilinear(head: Tensor, factors: Tensor, tail: Tensor) -> Tensor:
         Float32 of shape (...).
     """
     return (head.square() + tail.square() - 2 * head * factors * tail).sum(-1)
+
+
+def squared_distances(queries: Tensor, entities: Tensor) -> Tensor:
+    """Returns the squared distances of all rows, float32 of shape (q, k), to all others, (m, k): shape (q, m)."""
+    return queries.square().sum(1, keepdim=True) + entities.square().sum(1) - 2 * queries @ entities.T
 
 
 def distance_factor(distance_scale: str, dim: int) -> float:

@@ -67,7 +67,7 @@ class TextVectorEvidence:
 
 def has_text_vectors(scorer: TripletScorer) -> bool:
     """Returns whether the scores of a model are inner products of vectors."""
-    return scorer.is_bi_encoder and scorer.model.score_function.has_query_vector
+    return scorer.is_bi_encoder and scorer.model.config.has_query_vector
 
 
 def rows_or_zeros(block: Tensor, entities: np.ndarray) -> Tensor:

@@ -63,7 +63,9 @@ def plan_training(argv: Sequence[str], prog: str = "lass-hf train") -> Plan:
     first, training = parse_training(argv, prog=prog, chosen={"encoder": DEFAULT_ENCODER, **FIXED})
     prepare(first, training)
     graph = load_training_graph(first, training.seed)
-    settings = choose_settings(graph, first.encoder, first.minutes or DEFAULT_MINUTES, first.score_function)
+    settings = choose_settings(
+        graph, first.encoder, first.minutes or DEFAULT_MINUTES, first.score_function, first.score_head
+    )
     arguments, training = parse_training(argv, prog=prog, chosen=settings.values)
     arguments.held_out, arguments.decided = first.held_out, first.decided
     return Plan(arguments, training, graph, settings, given_arguments(argv, arguments, training))

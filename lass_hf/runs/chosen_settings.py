@@ -5,18 +5,20 @@ vectors of unit length. Time is estimated from the tokens of sample batches, so 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..core.choices import ModelChoices
 from ..core.configuration_lass import load_encoder_config
 from ..core.encoders import OFFLINE_ENCODER, resolve_encoder
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.processing_lass import LassProcessor
 from ..core.score_functions import SCORE_FUNCTIONS
-from ..training.data_collators import InBatchCollator
+from ..core.score_heads import SCORE_HEADS
+from ..training.data_collators import InBatchCollator, KGDataCollator
 from ..utils.environment import multiplies_bfloat16
 
 DEFAULT_MINUTES = 12.0
@@ -35,20 +37,21 @@ FIXED: dict[str, Any] = {
     "save_steps": 200,
     "save_total_limit": 1,
 }
-NO_QUERY_VECTOR = {"neighbor_weight": 0.0}  # with a score function that has no vector to add those of neighbors to
 REASONS = {
     "architecture": "all answers to a query are ranked in milliseconds",
     "self_match_weight": "the nearest entity, and hardly ever the answer",
     "num_neighbors": "short texts are followed by names of neighbors",
     "warmup_steps": "as a share of all steps",
 }
-LEARNING_RATE, ITS_DIM = 3e-4, 384  # of all-MiniLM-L6-v2, and its hidden size; wider encoders learn in smaller steps
+LEARNING_RATES = {True: 3e-4, False: 1e-4}  # of a bi-encoder, and of a cross-encoder
+ITS_DIM = 384  # the hidden size of all-MiniLM-L6-v2, which the rates are for; wider encoders learn in smaller steps
 SHOWN = ("architecture", "max_length", "per_device_train_batch_size", "num_train_epochs")
 STEPS = 600  # that fine-tune a small encoder well on graphs of 5,000 to 300,000 triplets
 MOST_EPOCHS = 15.0
 SHORTEST, LONGEST = 24, (128, 64)  # tokens, the bounds of `max_length`; the latter where time is short
 LONG_TEXTS = 0.05  # the share of sequences that may be cut
 BATCH_SIZES = (16, 256)
+SEQUENCES_PER_POSITIVE = 16  # of a cross-encoder: itself, and 5 negatives for each slot
 TRIPLETS_PER_BATCH_SIZE = 40  # small graphs have small batches, so that an epoch has this many steps
 MOST_NEIGHBORHOOD = 16
 SAMPLE_BATCHES = 8
@@ -108,14 +111,22 @@ class ChosenSettings:
         return [f"the settings are chosen for this graph and this machine{about}", *shown]
 
 
-def fixed_settings(score_function: str) -> dict[str, Any]:
-    """Returns the settings that depend on no graph.
+def fixed_settings(score_function: str = "translation", score_head: str = "segments") -> dict[str, Any]:
+    """Returns the settings that depend on no graph, without those that a score function or a head cannot use.
 
     Args:
-        score_function: The name of the score function, which decides what can be used.
+        score_function: The name of the score function.
+        score_head: The name of the score head.
     """
-    function = SCORE_FUNCTIONS.get(score_function)  # The configuration of the model refuses an unknown one.
-    return FIXED if function is None or function.has_query_vector else {**FIXED, **NO_QUERY_VECTOR}
+    head, function = SCORE_HEADS.get(score_head), SCORE_FUNCTIONS.get(score_function)
+    if head is None or function is None:
+        return FIXED  # The configuration of the model refuses them.
+    fixed, rules = dict(FIXED), {one.name: one.metadata for one in fields(ModelChoices)}
+    if fixed["architecture"] not in head.architectures:
+        fixed["architecture"] = head.architectures[0]
+    refused = {*head.unused, *(() if score_head == "segments" and function.has_query_vector else ("neighbor_weight",))}
+    of_other = {name for name, rule in rules.items() if rule["architecture"] not in (None, fixed["architecture"])}
+    return {name: value for name, value in fixed.items() if name not in refused | of_other}
 
 
 def choose_settings(
@@ -123,6 +134,7 @@ def choose_settings(
     encoder: str = DEFAULT_ENCODER,
     minutes: float = DEFAULT_MINUTES,
     score_function: str = "translation",
+    score_head: str = "segments",
 ) -> ChosenSettings:
     """Chooses the settings of a training.
 
@@ -131,6 +143,7 @@ def choose_settings(
         encoder: The name or the folder of the encoder.
         minutes: The longest time that the training should take on this machine.
         score_function: The name of the score function.
+        score_head: The name of the score head.
 
     Returns:
         The settings.
@@ -140,16 +153,23 @@ def choose_settings(
         ModelError: There is no such encoder.
     """
     split = graph["train"]
-    processor = LassProcessor.from_encoder(
-        encoder, graph, architecture=FIXED["architecture"], num_neighbors=FIXED["num_neighbors"]
-    )
+    fixed = fixed_settings(score_function, score_head)
+    sequences = {name: fixed[name] for name in ("architecture", "num_neighbors")}
+    processor = LassProcessor.from_encoder(encoder, graph, **sequences)
+    is_bi_encoder = fixed["architecture"] == "bi-encoder"
     batch_size = 2 ** round(np.log2(np.clip(len(split) / TRIPLETS_PER_BATCH_SIZE, *BATCH_SIZES)))
-    collator, rng = InBatchCollator(processor, graph), np.random.default_rng(0)
+    collator: InBatchCollator | KGDataCollator
+    if is_bi_encoder:
+        collator = InBatchCollator(processor, graph)
+    else:
+        collator, batch_size = KGDataCollator(processor, graph), batch_size // SEQUENCES_PER_POSITIVE
+    rng = np.random.default_rng(0)
     batches = [rng.choice(len(split), min(batch_size, len(split)), replace=False) for _ in range(SAMPLE_BATCHES)]
     lengths = torch.cat([collator(split.select(rows))["attention_mask"].sum(dim=1) for rows in batches]).numpy()
     num_entities = len(np.unique(split.triplets[:, [0, 2]]))
     degree = 2 * len(split) / num_entities
-    is_large = num_entities > 10 * batch_size  # in a small graph triplets of a batch meet anyway
+    # In a small graph triplets of a batch meet anyway, and a cross-encoder does not compare them.
+    is_large = is_bi_encoder and num_entities > 10 * batch_size
     config = load_encoder_config(resolve_encoder(encoder), {})[0].get_text_config()
     width, layers = getattr(config, "hidden_size", 768), getattr(config, "num_hidden_layers", 12)
     speed = _flops() / (FLOPS_PER_WEIGHT * 12 * layers * width**2)  # 12: four matrices of attention, eight of the rest
@@ -164,15 +184,16 @@ def choose_settings(
             break
     values = {
         "encoder": encoder,
-        **fixed_settings(score_function),
+        **fixed,
         "max_length": max_length,
-        "learning_rate": float(f"{LEARNING_RATE * (ITS_DIM / width) ** 2:.2g}"),
+        "learning_rate": float(f"{LEARNING_RATES[is_bi_encoder] * (ITS_DIM / width) ** 2:.2g}"),
         "num_train_epochs": float(f"{max(min(of_steps, of_time), batch_size / len(split)):.2g}"),
         "neighborhood_size": 2 ** round(np.log2(np.clip(degree, 1, MOST_NEIGHBORHOOD))) if is_large else 1,
         "per_device_train_batch_size": batch_size,
     }
     reasons = {
         **REASONS,
+        "architecture": REASONS["architecture"] if is_bi_encoder else f"that of score_head {score_head}",
         "max_length": f"tokens; {(lengths > max_length).mean():.0%} of the sequences are longer, and are cut",
         "learning_rate": f"for vectors of {width} dimensions",
         "num_train_epochs": f"all that {minutes:g} minutes allow; {of_steps:.2g} would be better"

@@ -178,7 +178,7 @@ def train_and_record(
         metadata: dict[str, Any] = {**describe_run(trainer), "evidence": None}
         _write_training(trainer, metadata)
         graph, quiet = trainer.train_dataset.graph, bool(training.disable_tqdm)  # type: ignore[union-attr]
-        if _is_evidence_wanted(graph, trainer.processing_class.architecture, evidence, quiet):
+        if _is_evidence_wanted(graph, trainer.model.config, evidence, quiet):  # type: ignore[union-attr]
             trainer.accelerator.wait_for_everyone()  # All read the saved model.
             metadata["evidence"] = add_evidence(file.parent, graph, evidence, training.seed, quiet)
             _write_training(trainer, metadata)
@@ -194,11 +194,11 @@ def _write_training(trainer: LassTrainer, metadata: dict[str, Any]) -> None:
         write_results(_output_dir(trainer.args) / TRAINING_FILE, log[-1], task="training", **metadata, log=log)
 
 
-def _is_evidence_wanted(graph: KnowledgeGraph, architecture: str, evidence: str | None, quiet: bool) -> bool:
+def _is_evidence_wanted(graph: KnowledgeGraph, config: Any, evidence: str | None, quiet: bool) -> bool:
     """Returns whether more than the text is to count; by default, if candidates are cheap and there is structure."""
     if evidence is not None:
         return evidence != "text"
-    if architecture != "bi-encoder":
+    if config.architecture != "bi-encoder" or not config.has_query_vector:
         return False
     lack = find_lack_of_structure(graph)
     if lack and not quiet:

@@ -6,12 +6,13 @@ no candidates: its caller chooses which pairs are scored.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from ..core.configuration_lass import LassConfig
 from ..core.errors import NonFiniteError
@@ -109,8 +110,8 @@ def scorer_from_index(scorer: TripletScorer, vectors: CandidateVectors) -> Candi
         query_vectors = vectors.mix_queries(scorer.encode_queries(queries, slot), query_entities)
         index, positions = vectors.select(candidates)
         matrix = np.empty((len(queries), index.num_entities), dtype=np.float32)
-        for start, energy in index.energies(query_vectors, scorer.model.score_function):
-            matrix[:, start : start + energy.shape[1]] = scorer.score_energies(energy).cpu().numpy()
+        for start, scores in _score_blocks(scorer, index, query_vectors):
+            matrix[:, start : start + scores.shape[1]] = scores.cpu().numpy()
         matrix = matrix[:, positions]
         if scorer.self_match_bonus:
             first_with_same_text = scorer.store.first_with_same_text[0]
@@ -131,6 +132,20 @@ def scorer_from_index(scorer: TripletScorer, vectors: CandidateVectors) -> Candi
         return matrix
 
     return score_candidates
+
+
+@torch.no_grad()
+def _score_blocks(
+    scorer: TripletScorer, index: EntityIndex, queries: torch.Tensor
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yields the first entity of each block, and the scores of all queries with the block's entities, (q, entities)."""
+    if scorer.model.config.has_query_vector:
+        for start, distances in index.distances(queries):
+            yield start, scorer.score_energies(distances)
+        return
+    factor = scorer.model.distance_factor()
+    for start, block in zip(index.starts[:-1].tolist(), index.blocks, strict=True):
+        yield start, scorer.model.score_head.compare_all(queries, block.to(queries.device), factor)
 
 
 def make_candidate_scorer(

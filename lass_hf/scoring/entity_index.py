@@ -11,7 +11,6 @@ import torch
 from tqdm.auto import tqdm
 
 from ..core.errors import LassError
-from ..core.score_functions import ScoreFunction
 from ..utils.atomic_files import remove_leftovers
 from ..utils.distributed import place, processes, sum_over_processes
 from .block_distances import FARTHEST, from_sort_keys, sort_keys, squared_distances, squared_norms
@@ -206,23 +205,6 @@ class EntityIndex:
         queries = check_queries(queries, self.dim)
         for number, start in enumerate(self.starts[:-1]):
             yield int(start), squared_distances(queries, *self._block(number, queries.device))
-
-    @torch.no_grad()
-    def energies(self, queries: torch.Tensor, function: ScoreFunction) -> Iterator[tuple[int, torch.Tensor]]:
-        """Computes the energies of queries and all entities by a score function, block by block.
-
-        Args:
-            queries: Float32 of shape (q, k), or longer rows for a score function without a query vector.
-            function: The score function.
-
-        Yields:
-            The first entity of a block, and float32 of shape (q, entities of the block) on the queries' device.
-        """
-        if function.has_query_vector:
-            yield from self.distances(queries)
-            return
-        for start, block in zip(self.starts[:-1].tolist(), self.blocks, strict=True):
-            yield start, function.compare_all(queries, block.to(queries.device))
 
     @torch.no_grad()
     def nearest(self, queries: torch.Tensor, k: int, exclude: Pairs | None = None) -> tuple[np.ndarray, np.ndarray]:

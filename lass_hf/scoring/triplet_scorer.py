@@ -146,12 +146,11 @@ class TripletScorer:
         """
         rows = [(self.store.queries(triplets, slot), self.store.candidates(triplets[:, slot])) for slot in slots]
         vectors, inverse = self._run(np.concatenate([*chain(*rows)]), "embeddings", shared=shared)
-        function = self.model.score_function
+        head, factor = self.model.score_head, self.model.distance_factor()
         pairs = torch.from_numpy(inverse.reshape(len(slots), 2, -1)).to(vectors.device).transpose(0, 1).flatten(1)
-        energies = []
-        for queries, entities in pairs.split(PAIRS_AT_ONCE, dim=1):
-            energies.append(function.compare(vectors[queries], self.model.entity_vectors(vectors[entities])))
-        return self.score_energies(torch.cat(energies)).cpu().numpy().reshape(len(slots), -1)
+        parts = pairs.split(PAIRS_AT_ONCE, dim=1)
+        scores = [head.compare(vectors[one], vectors[other][:, : head.size], factor) for one, other in parts]
+        return torch.cat(scores).cpu().numpy().reshape(len(slots), -1)
 
     @torch.inference_mode()
     def score_energies(self, energies: torch.Tensor) -> torch.Tensor:
@@ -173,7 +172,7 @@ class TripletScorer:
             slot: The slot that the queries leave open, 0 or 2.
 
         Returns:
-            Float32 of shape (n, k) on the model's device; longer rows for a score function without a query vector.
+            Float32 of shape (n, k) on the model's device; longer rows where there is no query vector.
         """
         return self._encode(self.store.queries(triplets, slot))
 
@@ -187,7 +186,7 @@ class TripletScorer:
         Returns:
             Float32 of shape (n, k) on the model's device.
         """
-        return self.model.entity_vectors(self._encode(self.store.candidates(entities), progress))
+        return self._encode(self.store.candidates(entities), progress)[:, : self.model.score_head.size]
 
     def _encode(self, rows: np.ndarray, progress: Progress | None = None) -> torch.Tensor:
         if not len(rows):

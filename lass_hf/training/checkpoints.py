@@ -171,6 +171,12 @@ def check_adapter(model: Any) -> None:
                 f"modules_to_save has {name!r}, which is no module of the model; PEFT ignores it (log_scale, a single "
                 "parameter, stays as it is: choose it by scale=...)"
             )
+    own = [name for name, value in model.named_parameters() if "score_head." in name and value.requires_grad]
+    if any(True for _ in base.score_head.parameters()) and not own:
+        raise LassError(
+            f"{base.config.compared_by} has weights, which would stay as they begin: name them in the adapter's "
+            "modules_to_save=['score_head']"
+        )
     saved = {tensor.data_ptr() for tensor in get_peft_model_state_dict(model).values()}
     trained = {name: value.data_ptr() for name, value in model.named_parameters() if value.requires_grad}
     if lost := [name for name, pointer in trained.items() if pointer not in saved]:

@@ -87,10 +87,10 @@ def mine_hard_negatives(
     Raises:
         LassError: The scorer makes no vectors of queries, or the index folder is not that of its model and graph.
     """
-    if not scorer.model.score_function.has_query_vector:
+    if not scorer.model.config.has_query_vector:
         raise LassError(
-            f"score_function={scorer.model.config.score_function!r} of the retriever makes no vector of a query, by "
-            "which an index finds the nearest entities; expected one with a query, such as translation"
+            f"{scorer.model.config.compared_by} of the retriever makes no vector of a query, by which an index finds "
+            "the nearest entities; expected a score function with one, such as translation"
         )
     index = build_entity_index(scorer, index_folder, quiet)
     graph, store = split.graph, scorer.store

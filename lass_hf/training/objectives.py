@@ -9,7 +9,8 @@ of the batch. A false triplet of the training split counts with -log(1 - p), whe
 - Bi-encoder, softmax: p is the likelihood of its answer among all entities of the batch, known answers to the query
   among them, for each of its two queries. With either loss its entities are candidates of the other queries, too.
 
-The losses themselves are plain functions of scores, in `core/losses.py`.
+The losses themselves are plain functions of scores, in `losses.py`; that of Eq. 4, which a model has too, in
+`core/modeling_lass.py`.
 """
 
 import math
@@ -25,18 +26,12 @@ from ..core.choices import LOSSES, check
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
-from ..core.losses import (
-    in_batch_sigmoid_loss,
-    mean_bce_loss,
-    negative_sampling_loss,
-    softmax_loss,
-    softmax_loss_of_groups,
-)
-from ..core.modeling_lass import LassForKGCompletion, LassOutput
+from ..core.modeling_lass import LassForKGCompletion, LassOutput, negative_sampling_loss
 from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import TripletScorer
 from .data_collators import QUERY_SLOTS, InBatchCollator, KGDataCollator, groups_of
 from .in_batch_candidates import candidate_masks, gather_candidates
+from .losses import in_batch_sigmoid_loss, mean_bce_loss, softmax_loss, softmax_loss_of_groups
 from .training_args import LassTrainingArguments
 
 Collator = Callable[[Any], dict[str, Any]]
@@ -184,7 +179,7 @@ class BiEncoderObjective(Objective):
         return InBatchCollator(self.processor, graph)
 
     def loss(self, model, outputs, loss_inputs, graph, collator, count=None):
-        entities = model.entity_vectors(outputs.embeddings[loss_inputs["candidate_rows"]])
+        entities = outputs.embeddings[loss_inputs["candidate_rows"]][:, : model.score_head.size]
         vectors, candidates = gather_candidates(entities, loss_inputs["candidates"])
         queries = outputs.embeddings[loss_inputs["query_rows"]]
         labels = loss_inputs["labels"]
@@ -225,8 +220,9 @@ class BiEncoderObjective(Objective):
             labels = labels.repeat(len(QUERY_SLOTS))
             false_negatives[labels == 0] = False  # A false answer is compared with all others, the true ones too.
         with torch.autocast(queries.device.type, enabled=False):
-            energy = model.score_function.compare_all(queries, vectors)
-            scores = model.score_of_energy(energy, factor) + math.log(model.config.self_match_weight) * self_matches
+            factor = model.distance_factor() if factor is None else factor
+            scores = model.score_head.compare_all(queries, vectors, factor)
+            scores = scores + math.log(model.config.self_match_weight) * self_matches
             num_queries = None if count is None else len(QUERY_SLOTS) * count
             if self.args.loss == "negative_sampling":
                 return in_batch_sigmoid_loss(scores, targets, false_negatives, num_queries, labels)

@@ -10,7 +10,6 @@ import torch
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit
-from ..core.losses import mean_bce_loss
 from ..core.modeling_lass import LassForKGCompletion
 from ..evaluation.card_data import classification_card_data, ranking_card_data, scoring_card_data
 from ..evaluation.link_prediction import rank_split
@@ -18,6 +17,7 @@ from ..evaluation.metrics import CLASSIFICATION, RANKING
 from ..evaluation.triplet_classification import classify
 from ..scoring.candidate_scores import make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
+from .losses import mean_bce_loss
 from .objectives import Collator, Objective
 
 

@@ -5,6 +5,7 @@ They tell a mistake, such as the evidence of another model, and no attack: so th
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 import numpy as np
 import torch
@@ -48,7 +49,8 @@ def scores_fingerprint(model: LassForKGCompletion) -> str:
 
 def vectors_fingerprint(model: LassForKGCompletion) -> str:
     """Returns the fingerprint of what the vectors of an entity index depend on, without what scores make of them."""
-    return digest([config_fingerprint(model.config, affects="vectors").encode(), *_bytes(model.encoder.state_dict())])
+    states = (model.encoder.state_dict(), model.score_head.state_dict())
+    return digest([config_fingerprint(model.config, affects="vectors").encode(), *chain(*map(_bytes, states))])
 
 
 def starting_weights_fingerprint(model: torch.nn.Module) -> str:

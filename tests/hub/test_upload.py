@@ -29,11 +29,10 @@ CODE = {
         "graph_formats.py",
         "knowledge_graph.py",
         "known_triplets.py",
-        "losses.py",
         "neighbor_names.py",
     ),
-    *("modeling_lass.py", "processing_lass.py", "saved_files.py", "score_functions.py", "token_store.py"),
-    "vocabulary.py",
+    *("modeling_lass.py", "processing_lass.py", "saved_files.py", "score_functions.py", "score_heads.py"),
+    *("token_store.py", "vocabulary.py"),
 }
 MODEL = {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json", "tokenizer_config.json"}
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")

@@ -1,4 +1,4 @@
-"""Losses over scores of positives and their negatives. Tensors in, one float32 scalar out.
+"""Losses over scores of positives and their negatives, besides Eq. 4. Tensors in, one float32 scalar out.
 
 Where p is the probability that a loss gives to an answer, a true one counts with -log p. One that is known to be false
 counts with -log(1 - p), the likelihood of its label, also known as unlikelihood (Welleck et al., 2020).
@@ -9,30 +9,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
-
-
-def negative_sampling_loss(
-    scores: Tensor, labels: Tensor, num_slots: int = 3, num_positives: Tensor | float | None = None
-) -> Tensor:
-    """Returns the negative-sampled sigmoid loss (Eq. 4), in which a positive counts once for each corrupted slot.
-
-    Per positive it is `num_slots * softplus(-f(positive)) + sum softplus(f(negative))`. Also known as negative sampling
-    or binary logistic loss; unlike a mean over all triplets it does not depend on how many negatives there are.
-
-    Args:
-        scores: Float32 of shape (n,).
-        labels: 1 positive or 0 negative, shape (n,).
-        num_slots: Number of slots that are corrupted (the paper: 3).
-        num_positives: What the sum is divided by; None for the batch's own number of positives.
-
-    Returns:
-        A scalar.
-    """
-    positive = labels.to(scores.dtype)
-    if num_positives is None:
-        num_positives = positive.sum().clamp(min=1)
-    total = num_slots * (positive * softplus(-scores)).sum() + ((1 - positive) * softplus(scores)).sum()
-    return total / num_positives
 
 
 def mean_bce_loss(scores: Tensor, labels: Tensor, num_scores: Tensor | float | None = None) -> Tensor:

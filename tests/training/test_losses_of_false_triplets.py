@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lass_hf.core.losses import in_batch_sigmoid_loss, softmax_loss, softmax_loss_of_groups
+from lass_hf.training.losses import in_batch_sigmoid_loss, softmax_loss, softmax_loss_of_groups
 
 SEEDS = given(seed=st.integers(0, 2**32 - 1))
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lass_hf.core.losses import mean_bce_loss, negative_sampling_loss, softmax_loss_of_groups
+from lass_hf.core.modeling_lass import negative_sampling_loss
 from lass_hf.core.score_functions import SCORE_FUNCTIONS, distance_factor, score_of_energy, translation
+from lass_hf.training.losses import mean_bce_loss, softmax_loss_of_groups
 
 
 def score(head, relation, tail, margin, distance_scale):
