@@ -22,6 +22,7 @@ import lass_hf
 from lass_hf import load_benchmark
 from lass_hf.cli.commands import COMMANDS, main
 from lass_hf.core.score_functions import SCORE_FUNCTIONS
+from lass_hf.core.score_heads import SCORE_HEADS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -86,10 +87,11 @@ def place(tmp_path, monkeypatch, model_folder):
     )
     shutil.copytree(model_folder, tmp_path / "runs" / "quickstart")
     make_processor(load_benchmark("countries")).save_pretrained(tmp_path / "runs" / "quickstart")
-    score_functions = dict(SCORE_FUNCTIONS)
+    registered = [(names, dict(names)) for names in (SCORE_FUNCTIONS, SCORE_HEADS)]
     yield tmp_path
-    SCORE_FUNCTIONS.clear()  # A page registers some.
-    SCORE_FUNCTIONS.update(score_functions)
+    for names, before in registered:
+        names.clear()  # A page registers some.
+        names.update(before)
 
 
 def run_commands(text: str) -> None:
