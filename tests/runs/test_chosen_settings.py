@@ -92,3 +92,13 @@ def test_it_refuses_what_cannot_be_trained(encoder_folder, graph):
         choose_settings(graph, "/nowhere/at/all")
     with pytest.raises(GraphError, match="no split 'train'"):
         choose_settings(type(graph)(graph.entities, graph.relations, {}), encoder_folder)
+
+
+def test_a_cross_encoder_that_a_head_needs_has_fewer_positives_a_step(encoder_folder):
+    graph = random_graph(2600)
+    values = choose_settings(graph, encoder_folder, score_head="kg-bert").values
+    assert (values["architecture"], values["per_device_train_batch_size"]) == ("cross-encoder", 4)
+    assert not {"normalize", "self_match_weight", "neighbor_weight"} & set(values)
+    of_star = choose_settings(graph, encoder_folder, score_head="star").values
+    assert (of_star["architecture"], of_star["per_device_train_batch_size"]) == ("bi-encoder", 64)
+    assert not {"normalize", "neighbor_weight"} & set(of_star)

@@ -286,3 +286,33 @@ def test_training_that_would_change_no_weight_is_refused(adapted, base_of, tmp_p
     before = parameters_of(trainer.model)
     trainer.train()
     assert sum(not torch.equal(value, before[name]) for name, value in parameters_of(trainer.model).items()) > 20
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [{"score_head": "kg-bert"}, {"architecture": "bi-encoder", "score_function": "hyperplane"}],
+    ids=["head", "function"],
+)
+def test_weights_of_a_head_or_a_function_are_trained_beside_the_adapter(choices, encoder_folder, tmp_path):
+    architecture, graph = choices.get("architecture", "cross-encoder"), make_graph()
+
+    def adapted(**lora):
+        model = LassForKGCompletion.from_encoder(encoder_folder, **choices)
+        return get_peft_model(model, LoraConfig(**LORA, **lora))
+
+    with pytest.raises(LassError) as error:
+        adapter_trainer(tmp_path, graph, adapted(), architecture)
+    one_line(error, "modules_to_save=['score_head']")
+    model = adapted(modules_to_save=["score_head"])
+    untrained = scores_of(model, architecture, graph)
+    trainer = adapter_trainer(tmp_path / "out", graph, model, architecture)
+    trainer.train()
+    expected = scores_of(model, architecture, graph)
+    assert not np.array_equal(expected, untrained)
+    base = LassForKGCompletion.from_encoder(encoder_folder, **choices)
+    loaded = PeftModel.from_pretrained(base, tmp_path / "out" / "checkpoint-4")
+    np.testing.assert_array_equal(scores_of(loaded, architecture, graph), expected)
+    merged = model.merge_and_unload()
+    merged.save_pretrained(tmp_path / "merged")
+    again = LassForKGCompletion.from_pretrained(tmp_path / "merged")
+    np.testing.assert_allclose(scores_of(again, architecture, graph), expected, rtol=1e-3, atol=1e-4)
