@@ -202,6 +202,14 @@ class TrainingChoices:
         at_least=1,
         architecture="bi-encoder",
     )
+    queue_size: int = choice(
+        0,
+        "Entities of earlier batches that are candidates too, with the vectors that they had then. The queue fills "
+        "when the learning rate has warmed up.",
+        "loss",
+        at_least=0,
+        architecture="bi-encoder",
+    )
 
 
 def choice_names(kind: type, affects: str | None = None) -> tuple[str, ...]:

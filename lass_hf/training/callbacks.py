@@ -1,4 +1,4 @@
-"""The Trainer's callbacks: the epoch of the negatives, throughput, calibration, and the model card."""
+"""The Trainer's callbacks: epoch and queue of the negatives, throughput, calibration, and the model card."""
 
 import os
 import time
@@ -14,6 +14,7 @@ from ..core.errors import GraphError
 from ..evaluation.calibration import fit_calibration, labeled_split
 from ..hub.card_files import merge_evaluation, model_card_data, read_card_data, write_card
 from ..utils.environment import machine, versions
+from .objectives import Objective
 from .run_metadata import describe_run
 
 
@@ -23,6 +24,26 @@ class EpochCallback(TrainerCallback):
     def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
         if hasattr(train_dataloader.collate_fn, "set_epoch"):
             train_dataloader.collate_fn.set_epoch(int(state.epoch or 0))
+
+
+class QueueCallback(TrainerCallback):
+    """Drops the negatives of earlier batches when a training begins, and before each step while it warms up.
+
+    Until the learning rate has risen, the encoder moves away fast from the vectors that it began with.
+
+    Args:
+        objective: The `Objective` of the training.
+    """
+
+    def __init__(self, objective: Objective):
+        self.objective = objective
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.objective.forget_batches()
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step < args.get_warmup_steps(state.max_steps):
+            self.objective.forget_batches()
 
 
 class ThroughputCallback(TrainerCallback):

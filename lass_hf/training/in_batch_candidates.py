@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 
 from ..core.known_triplets import KnownTriplets
+from ..core.neighbor_names import NeighborNames
 from .data_collators import QUERY_SLOTS
 
 
@@ -87,3 +88,22 @@ def candidate_masks(
     self_matches = np.zeros_like(false_negatives)
     self_matches[queries, np.searchsorted(candidates, query_entities)] = True
     return targets, false_negatives, self_matches
+
+
+def naming_mask(names: NeighborNames, triplets: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Finds the candidates whose text names the query's entity, or is named in the query.
+
+    Args:
+        names: The names of neighbors that texts are followed by.
+        triplets: The positives, int64 of shape (n, 3).
+        candidates: The candidates, int64 of shape (m,).
+
+    Returns:
+        Bool of shape (2n, m).
+    """
+    entities = np.concatenate([triplets[:, 2 - slot] for slot in QUERY_SLOTS])
+    named = np.zeros((len(entities), len(candidates)), dtype=bool)
+    for place in range(names.chosen.shape[1]):  # All places at once are an array as many times as large.
+        named |= names.chosen[entities, place, None] == names.of_entities[candidates]
+        named |= names.of_entities[entities, None] == names.chosen[candidates, place]
+    return named

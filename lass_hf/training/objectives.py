@@ -30,8 +30,9 @@ from ..core.modeling_lass import LassForKGCompletion, LassOutput, negative_sampl
 from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import TripletScorer
 from .data_collators import QUERY_SLOTS, InBatchCollator, KGDataCollator, groups_of
-from .in_batch_candidates import candidate_masks, gather_candidates
+from .in_batch_candidates import candidate_masks, gather_candidates, naming_mask
 from .losses import in_batch_sigmoid_loss, mean_bce_loss, softmax_loss, softmax_loss_of_groups
+from .negative_queue import NegativeQueue
 from .training_args import LassTrainingArguments
 
 Collator = Callable[[Any], dict[str, Any]]
@@ -72,6 +73,9 @@ class Objective(ABC):
         if self.args.loss not in fitting:
             raise LassError(f"loss={self.args.loss!r} with a {name}; expected one of {', '.join(fitting)}")
         check(self.args, name)
+
+    def forget_batches(self) -> None:  # noqa: B027 # most losses need no earlier batch
+        """Drops what the loss keeps of earlier batches."""
 
     @abstractmethod
     def make_collator(self, graph: KnowledgeGraph) -> Collator:
@@ -155,7 +159,11 @@ class CrossEncoderObjective(Objective):
 
 
 class BiEncoderObjective(Objective):
-    """Queries against all entities of the batch, of all processes: Eq. 3's softmax, or Eq. 4's sigmoid."""
+    """Queries against all entities of the batch, of all processes: Eq. 3's softmax, or Eq. 4's sigmoid.
+
+    With `args.queue_size`, entities of earlier batches are candidates too. Each process has the whole queue, because
+    the candidates of all of them enter it.
+    """
 
     loss_inputs = ("labels", "triplets", "query_rows", "candidates", "candidate_rows")
 
@@ -164,6 +172,7 @@ class BiEncoderObjective(Objective):
     ):
         super().__init__(processor, args, compute_loss)
         self._known: tuple[KnowledgeGraph, KnownTriplets] | None = None
+        self.queue = NegativeQueue()
 
     def check(self) -> None:
         super().check()
@@ -181,11 +190,18 @@ class BiEncoderObjective(Objective):
     def loss(self, model, outputs, loss_inputs, graph, collator, count=None):
         entities = outputs.embeddings[loss_inputs["candidate_rows"]][:, : model.score_head.size]
         vectors, candidates = gather_candidates(entities, loss_inputs["candidates"])
+        own, queued = (vectors, candidates), None
+        if self.args.queue_size:
+            vectors, candidates, queued = self.queue.candidates(*own)
+            self.queue.extend(*own, self.args.queue_size)
         queries = outputs.embeddings[loss_inputs["query_rows"]]
         labels = loss_inputs["labels"]
         given = None if bool((labels == 1).all()) else labels
         triplets = loss_inputs["triplets"]
-        return self._loss(model, queries, vectors, triplets, candidates, graph, count, outputs.factor, given)
+        return self._loss(model, queries, vectors, triplets, candidates, graph, count, outputs.factor, given, queued)
+
+    def forget_batches(self):
+        self.queue.clear()
 
     def evaluation_loss(self, scorer, triplets, graph, collator):
         """The batches are as large as those of the training, in the order of the triplets."""
@@ -211,14 +227,23 @@ class BiEncoderObjective(Objective):
         count: Tensor | float | None = None,
         factor: Tensor | None = None,
         labels: Tensor | None = None,
+        queued: Tensor | None = None,
     ) -> Tensor:
-        """Returns the loss of 2n queries, (2n, k), of n triplets, (n, 3), among m candidates with vectors (m, k)."""
-        arrays = (tensor.cpu().numpy() for tensor in (triplets, candidates))
+        """Returns the loss of 2n queries, (2n, k), of n triplets, (n, 3), among m candidates with vectors (m, k).
+
+        `queued` says which candidates are of earlier batches, bool (m,).
+        """
+        arrays = [tensor.cpu().numpy() for tensor in (triplets, candidates)]
         masks = candidate_masks(self._known_texts(graph), *arrays)
         targets, false_negatives, self_matches = (torch.from_numpy(mask).to(queries.device) for mask in masks)
         if labels is not None:
             labels = labels.repeat(len(QUERY_SLOTS))
             false_negatives[labels == 0] = False  # A false answer is compared with all others, the true ones too.
+        names = self.processor.token_store(graph).neighbors
+        if queued is not None and names is not None:
+            # No sequence names an entity of its own batch, but of another one. No answer would ever be named.
+            naming = naming_mask(names, arrays[0], arrays[1][queued.cpu().numpy()])
+            false_negatives[:, queued] |= torch.from_numpy(naming).to(queries.device)
         with torch.autocast(queries.device.type, enabled=False):
             factor = model.distance_factor() if factor is None else factor
             scores = model.score_head.compare_all(queries, vectors, factor)

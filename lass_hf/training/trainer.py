@@ -17,7 +17,7 @@ from ..core.processing_lass import LassProcessor
 from ..scoring.output_folders import only_writer
 from ..utils.eager_attention import eager_attention
 from ..utils.memory import is_out_of_memory
-from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, ThroughputCallback
+from .callbacks import CalibrationCallback, EpochCallback, ModelCardCallback, QueueCallback, ThroughputCallback
 from .checkpoints import check_adapter, find_checkpoint
 from .data_collators import warn_of_indistinct_names
 from .objectives import OBJECTIVES, Objective
@@ -37,8 +37,9 @@ class LassTrainer(FilesTrainer):
 
     The loss is a mean over the positives of the global, accumulated batch, whatever the number of processes, also in
     the last batch of an epoch; only a batch with fewer triplets than processes counts some of them twice. For a
-    bi-encoder, the candidates of the loss are those of the batch, of all processes and of one accumulation step. False
-    triplets of the training split count as `training/objectives.py` says; the mean stays one over positives.
+    bi-encoder, the candidates of the loss are those of the batch, of all processes and of one accumulation step, and
+    those of `args.queue_size`. False triplets of the training split count as `training/objectives.py` says; the mean
+    stays one over positives.
 
     `evaluate()` returns `eval_loss` and, for a split without labels, the filtered ranking metrics of
     `evaluate_link_prediction` (`eval_mrr`, ..., of `args.eval_triplets` seeded triplets if set). For a split with false
@@ -128,7 +129,8 @@ class LassTrainer(FilesTrainer):
         self._has_begun = False  # whether a first batch was made
         self._checkpoint: str | None = None  # from which the training goes on
         self._identity = TrainingIdentity()
-        for callback in (self.throughput, self.card, CalibrationCallback(), EpochCallback(), self._identity):
+        own = EpochCallback(), QueueCallback(self.training_objective), CalibrationCallback()
+        for callback in (self.throughput, self.card, *own, self._identity):
             self.add_callback(callback)
 
     # The training as a whole

@@ -41,19 +41,29 @@ QUIETLY = {"dtype": "float32", "quiet": True}
 COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "gather")
 SHARDS = (([3, 5, 9], []), ([], [4]), ([2, 3, 7], [3, 4, 7, 8]))  # entities of each process
 MEASURED = ("loss", "mrr", "mr", "accuracy", "roc_auc")
-TRAININGS = {  # (architecture, loss, training triplets, accumulated batches of a step under two processes)
-    "cross-encoder": ("cross-encoder", "negative_sampling", 14, 1),
-    "cross-encoder, accumulated": ("cross-encoder", "mean_bce", 13, 2),
-    "cross-encoder, softmax": ("cross-encoder", "softmax", 13, 1),
-    "cross-encoder, a triplet": ("cross-encoder", "negative_sampling", 1, 1),
-    "bi-encoder": ("bi-encoder", "softmax", 14, 1),
-    "bi-encoder, sigmoid": ("bi-encoder", "negative_sampling", 13, 1),
+# Architecture, loss, training triplets, accumulated batches of a step under two processes, and size of the queue.
+TRAININGS = {
+    "cross-encoder": ("cross-encoder", "negative_sampling", 14, 1, 0),
+    "cross-encoder, accumulated": ("cross-encoder", "mean_bce", 13, 2, 0),
+    "cross-encoder, softmax": ("cross-encoder", "softmax", 13, 1, 0),
+    "cross-encoder, a triplet": ("cross-encoder", "negative_sampling", 1, 1, 0),
+    "bi-encoder": ("bi-encoder", "softmax", 14, 1, 0),
+    "bi-encoder, sigmoid": ("bi-encoder", "negative_sampling", 13, 1, 0),
+    "bi-encoder, queue": ("bi-encoder", "softmax", 14, 1, 6),
 }
 BI_ENCODER = {"normalize": True, "self_match_weight": 0.1, "neighbor_weight": 0.3, "frequency_weight": 0.5}
 
 
 def trained(
-    architecture: str, loss: str, count: int, accumulated: int, output: Path, graph=None, resume=None, **more
+    architecture: str,
+    loss: str,
+    count: int,
+    accumulated: int,
+    queue_size: int,
+    output: Path,
+    graph=None,
+    resume=None,
+    **more,
 ) -> dict:
     """Two epochs of batches of 4, the last one of an epoch smaller, and the evaluation of an untrained model."""
     graph, num_processes = graph or make_graph(), processes().num_processes
@@ -69,6 +79,7 @@ def trained(
         per_device_train_batch_size=4 // (num_processes * accumulated),
         gradient_accumulation_steps=accumulated,
         num_train_epochs=2,
+        queue_size=queue_size,
         **more,
     )
     before = made.evaluate()
