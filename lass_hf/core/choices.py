@@ -57,7 +57,7 @@ def choice(
         default: the value of those who choose nothing.
         help: one or two sentences for `--help` and the site; the architecture is added to them.
         affects: "sequences", "vectors" of the encoder, "scores" made of the vectors' distances, "ranking" of all
-            candidates, "loss", "negatives", or "data" (which triplets and texts are trained on).
+            candidates, "loss", "negatives", "data" (which triplets and texts are trained on), or "memory".
         allowed: the values that it can have; None for any of its type.
         above: a bound that a number must exceed.
         at_least: a bound that a number must reach.
@@ -207,6 +207,14 @@ class TrainingChoices:
         "Entities of earlier batches that are candidates too, with the vectors that they had then. The queue fills "
         "when the learning rate has warmed up.",
         "loss",
+        at_least=0,
+        architecture="bi-encoder",
+    )
+    gradient_cache_tokens: int = choice(
+        0,
+        "Encode a batch in parts of at most so many tokens, twice (GradCache), with the memory of one part; loss and "
+        "gradients are those of the whole batch. 0: encode it once.",
+        "memory",
         at_least=0,
         architecture="bi-encoder",
     )

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import softplus
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import CONFIG_NAME, ModelOutput, can_return_tuple
 
@@ -241,6 +243,7 @@ class LassForKGCompletion(PreTrainedModel):
         labels: torch.LongTensor | None = None,
         length_buckets: Sequence[tuple[int, int, int]] | None = None,
         pairs: torch.LongTensor | None = None,
+        cache_gradients: bool = False,
         **kwargs: Any,
     ) -> LassOutput:
         """Scores sequences as `LassProcessor` makes them.
@@ -257,6 +260,9 @@ class LassForKGCompletion(PreTrainedModel):
             pairs: For a bi-encoder, int64 of shape (batch, directions, 2): which rows are query and entity. A score is
                 the mean over the directions. Without pairs there are embeddings and no scores.
                 (`TripletScorer` adds `config.self_match_weight`, which compares whole texts.)
+            cache_gradients: Whether no activations of the length buckets are kept: the backward pass, which has the
+                gradients of the vectors by then, encodes each bucket again (GradCache; Gao et al., RepL4NLP 2021).
+                Memory is needed for one bucket at a time, and the gradients are the same.
             **kwargs: Passed to the encoder, such as `output_hidden_states` and `output_attentions`, which are by
                 default as the configuration has them. With `return_dict=False` the result is a tuple.
 
@@ -281,11 +287,12 @@ class LassForKGCompletion(PreTrainedModel):
         if length_buckets is None or kwargs:
             pooled, encoded = self._encode(input_ids, attention_mask, segment_ids, **kwargs)
         else:
+            encode = partial(checkpoint, self._encode, use_reentrant=False) if cache_gradients else self._encode
             parts, start, encoded = [], 0, ModelOutput()
             for rows, shortest, longest in length_buckets:
                 part = (slice(start, start + rows), slice(longest))
                 mask = None if attention_mask is None or shortest == longest else attention_mask[part]
-                parts.append(self._encode(input_ids[part], mask, segment_ids[part])[0])
+                parts.append(encode(input_ids[part], mask, segment_ids[part])[0])
                 start += rows
             pooled = torch.cat(parts)
         loss = None

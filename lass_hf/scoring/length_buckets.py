@@ -1,5 +1,7 @@
 """Length buckets: batches of sequences of nearly equal length, so that next to no padding is computed."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -39,6 +41,23 @@ def batches_by_length(lengths: np.ndarray, cost: int, token_budget: int | None =
         per_batch = len(lengths) if token_budget is None else max(1, token_budget // longest)
         batches += np.array_split(order[rows], -(-(rows.stop - rows.start) // per_batch))
     return batches
+
+
+def cut_buckets(buckets: Sequence[tuple[int, int, int]], token_budget: int) -> list[tuple[int, int, int]]:
+    """Cuts length buckets into smaller ones of the same lengths.
+
+    Args:
+        buckets: (rows, shortest length, longest length) of each bucket.
+        token_budget: The most tokens of a smaller bucket, padding included, unless it is a single sequence.
+
+    Returns:
+        The smaller buckets, in the same order.
+    """
+    parts = []
+    for rows, shortest, longest in buckets:
+        count = -(-rows // max(1, token_budget // longest))
+        parts += [(rows // count + (number < rows % count), shortest, longest) for number in range(count)]
+    return parts
 
 
 def _cheapest_runs(distinct: np.ndarray, counts: np.ndarray, cost: int) -> list[tuple[slice, int]]:

@@ -27,7 +27,7 @@ from .run_metadata import COMMAND_LINE_ONLY
 # memory, which an error about memory asks for.
 CHANGEABLE = (
     *("max_steps", "num_train_epochs", "bf16", "fp16", "tf32"),
-    *("activation_checkpointing", "gradient_checkpointing", "torch_empty_cache_steps"),
+    *("activation_checkpointing", "gradient_checkpointing", "gradient_cache_tokens", "torch_empty_cache_steps"),
 )
 # Digests, which say nothing to a reader, and what is said of a training that has another one.
 DIGESTS = {

@@ -14,6 +14,7 @@ from transformers.trainer_utils import EvalLoopOutput, HPSearchBackend
 from ..core.errors import LassError, NonFiniteError, first_line
 from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import LassProcessor
+from ..scoring.length_buckets import cut_buckets
 from ..scoring.output_folders import only_writer
 from ..utils.eager_attention import eager_attention
 from ..utils.memory import is_out_of_memory
@@ -167,10 +168,12 @@ class LassTrainer(FilesTrainer):
             except Exception as error:
                 if is_out_of_memory(error):
                     batch, length = self.args.per_device_train_batch_size, self.processing_class.max_length
+                    is_bi_encoder = self.processing_class.architecture == "bi-encoder"
+                    remedy = "gradient_cache_tokens" if is_bi_encoder else "activation_checkpointing"
                     raise LassError(
                         f"out of memory in training ({first_line(error)}): lower per_device_train_batch_size ({batch}; "
                         f"gradient_accumulation_steps keep a step as large) or max_length ({length}), or turn on "
-                        "gradient_checkpointing or bf16"
+                        f"{remedy} or bf16"
                     ) from error
                 if self._has_begun:
                     raise
@@ -339,6 +342,15 @@ class LassTrainer(FilesTrainer):
             sharded or self.args.n_gpu > 1 or self.args.torch_compile
         ):  # DataParallel cuts batches, compile wants a shape
             model_inputs.pop("length_buckets", None)
+        if self.args.gradient_cache_tokens:
+            if "length_buckets" not in model_inputs:
+                raise LassError(
+                    f"gradient_cache_tokens={self.args.gradient_cache_tokens} needs a batch in length buckets, which "
+                    "FSDP, DeepSpeed, torch_compile and some collators do without; expected 0, or "
+                    "activation_checkpointing in its place"
+                )
+            buckets = cut_buckets(model_inputs["length_buckets"], self.args.gradient_cache_tokens)
+            model_inputs |= {"length_buckets": buckets, "cache_gradients": True}
         outputs = model(**model_inputs, return_dict=True)
         unwrapped, graph = self.accelerator.unwrap_model(model), self._graph
         made = unwrapped, outputs, loss_inputs, graph, self.data_collator

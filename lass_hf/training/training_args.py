@@ -67,7 +67,7 @@ AT_LEAST = {
     **dict.fromkeys(["eval_delay", "neftune_noise_alpha", "dataloader_num_workers", "num_train_epochs"], (0, inf)),
     **dict.fromkeys(["adam_beta1", "adam_beta2"], (0, 1)),
     **dict.fromkeys(["seed", "data_seed"], (0, 2**32)),  # NumPy's seeds
-    "queue_size": (0, inf),
+    **dict.fromkeys(["queue_size", "gradient_cache_tokens"], (0, inf)),
     "max_steps": (-1, inf),
 }
 ABOVE_ZERO = ("logging_steps", "eval_steps", "save_steps")

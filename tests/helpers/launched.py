@@ -80,6 +80,7 @@ def trained(
         gradient_accumulation_steps=accumulated,
         num_train_epochs=2,
         queue_size=queue_size,
+        gradient_cache_tokens=30 if queue_size and num_processes > 1 else 0,  # one process encodes a batch at once
         **more,
     )
     before = made.evaluate()
