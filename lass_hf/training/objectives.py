@@ -30,9 +30,8 @@ from ..core.modeling_lass import LassForKGCompletion, LassOutput, negative_sampl
 from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import TripletScorer
 from .data_collators import QUERY_SLOTS, InBatchCollator, KGDataCollator, groups_of
-from .in_batch_candidates import candidate_masks, gather_candidates, naming_mask
+from .in_batch_candidates import NegativeQueue, candidate_masks, gather_candidates, naming_mask
 from .losses import in_batch_sigmoid_loss, mean_bce_loss, softmax_loss, softmax_loss_of_groups
-from .negative_queue import NegativeQueue
 from .training_args import LassTrainingArguments
 
 Collator = Callable[[Any], dict[str, Any]]
