@@ -38,7 +38,7 @@ class Reranking:
     Attributes:
         scorer: The scorer of a cross-encoder over the texts of the graph.
         top_k: The answers of a query that are scored again; those behind them stay behind them.
-        retriever_weight: The score of an answer is the second model's + `retriever_weight` * the first one's.
+        retriever_weight: The first model's log probability has this weight beside the second model's score.
     """
 
     scorer: TripletScorer
@@ -47,6 +47,9 @@ class Reranking:
 
     def __call__(self, queries: np.ndarray, slot: int, entities: np.ndarray, logs: np.ndarray) -> None:
         """Reorders answers, in place. The probability of all that are scored again together stays as it is.
+
+        It is divided by softmax(log probability + second score / `retriever_weight`), whose likelihood the weight was
+        fitted to; by the second score alone where the weight is 0.
 
         Args:
             queries: Int of shape (q, 3).
@@ -64,7 +67,7 @@ class Reranking:
         rerank_predictions(rankings, slot, self.scorer.score, self.top_k, self.retriever_weight)
         for row, ranking in enumerate(rankings):
             if count := len(ranking):
-                scores = ranking["score"].astype(np.float64)
+                scores = ranking["score"].astype(np.float64) / (self.retriever_weight or 1)
                 entities[row, :count] = ranking["triplet"][:, slot]
                 logs[row, :count] = scores - logsumexp(scores) + logsumexp(logs[row, :count].astype(np.float64))
                 np.minimum(logs[row, count:], logs[row, count - 1], out=logs[row, count:])

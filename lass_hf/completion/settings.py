@@ -34,7 +34,7 @@ class CompletionSettings:
         most: The most suggestions in all.
         seed: Seed of all random numbers.
         rerank_top_k: The answers of a query that a reranker scores again, where there is one.
-        retriever_weight: Their score is the reranker's + `retriever_weight` * the log probability before.
+        retriever_weight: Their order is that of the reranker's score + `retriever_weight` * the log probability before.
         decisions: A file of what people decided about an earlier list, of which nothing is on this one; None for none.
     """
 

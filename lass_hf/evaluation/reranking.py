@@ -90,8 +90,8 @@ def evaluate_reranking(
         reranker_processor: its processor.
         graph: the graph.
         split: name of the split.
-        top_k: number of candidates to rerank, 2 or more, or all of fewer; None: 100.
-        retriever_weight: weight of the retriever's score; None fits it by MRR on 100 seeded validation triplets.
+        top_k: number of candidates to rerank, 2 or more; None: 100, or all of fewer.
+        retriever_weight: weight of the retriever's score; None fits it by likelihood on 100 seeded validation triplets.
         limit: rank a seeded choice of this many triplets; None ranks all.
         dtype: precision of scoring, as in `evaluate_link_prediction`.
         seed: seed of the choices of triplets.
@@ -115,9 +115,9 @@ def evaluate_reranking(
             f"to rerank with (it is {reranker_model.config.architecture})"
         )
     candidates = graph.candidates[0]
-    if top_k is not None and top_k < 2:
-        raise LassError(f"top_k={top_k}; expected 2 or more candidates to rerank")
-    top_k = min(100 if top_k is None else top_k, len(candidates))
+    if top_k is not None and not 2 <= top_k <= len(candidates):
+        raise LassError(f"top_k={top_k}; expected 2 or more candidates to rerank, and at most all {len(candidates):,}")
+    top_k = min(100, len(candidates)) if top_k is None else top_k
     triplets = choose_triplets(graph[split], limit, seed)
     to_fit = None
     if retriever_weight is None:

@@ -1,11 +1,13 @@
 """The second stage of a reranking on arrays: ranks by the sum of two models' scores, and the weight in that sum."""
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 from .retrieval import Retrieved
 
-# Weights of the retriever's score to choose from, in units of the reranker score's spread over the retriever's.
-WEIGHTS_TO_TRY = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+# The weight is sought up to so many times below and above the one by which both scores are spread alike.
+RANGE = 1000.0
 
 
 def fused_ranks(
@@ -24,9 +26,7 @@ def fused_ranks(
     Returns:
         Optimistic ranks, pessimistic ranks and numbers of candidates, int64, shape (3, m).
     """
-    retriever_scores = np.concatenate(
-        [retrieved.target_scores[rows, None], retrieved.candidate_scores[rows, : top_k - 1]], axis=1, dtype=np.float64
-    )
+    retriever_scores = _retriever_scores(retrieved, top_k)[rows]
     inside = np.isfinite(reranker_scores[:, 0])
     scores = reranker_scores + retriever_weight * np.where(np.isfinite(retriever_scores), retriever_scores, 0)
     above = (scores[:, 1:] > scores[:, :1]).sum(axis=1)
@@ -37,7 +37,12 @@ def fused_ranks(
 
 
 def fit_retriever_weight(retrieved: list[Retrieved], reranker_scores: list[np.ndarray], top_k: int) -> float:
-    """Returns the weight of the retriever's score with the best MRR of realistic ranks.
+    """Returns the weight of the retriever's score by which the targets are likeliest among the best candidates.
+
+    The likelihood is the softmax of retriever score + reranker score / weight over the target and the candidates of its
+    query, of which known other answers are none: the conditional logit (McFadden, 1974), with the retriever's score as
+    it is, a log probability where all evidence ranks. Of few queries it makes more than their ranks, which change by
+    steps. A query counts if its target is among the best and has a candidate beside it.
 
     Args:
         retrieved: the first stage for each side (heads, tails).
@@ -45,29 +50,39 @@ def fit_retriever_weight(retrieved: list[Retrieved], reranker_scores: list[np.nd
         top_k: number of candidates that are reranked.
 
     Returns:
-        The best of `WEIGHTS_TO_TRY`, times the spread of the reranker's scores over that of the retriever's; of equally
-        good ones the lowest, and 0 where no query has a candidate to compare.
+        The weight, above 0. 1 where the reranker tells no candidates apart, and 0 where the retriever does not or no
+        query counts.
     """
-    retriever_part = np.concatenate([part.candidate_scores[:, : top_k - 1] for part in retrieved])
-    reranker_part = np.concatenate([scores[:, 1:] for scores in reranker_scores])
-    used = np.isfinite(retriever_part) & np.isfinite(reranker_part)
-    rows, _ = np.nonzero(used)
-    if not len(rows):
+    of_retriever = np.concatenate([_retriever_scores(part, top_k) for part in retrieved])
+    of_reranker = np.concatenate(reranker_scores).astype(np.float64)
+    used = np.isfinite(of_retriever) & np.isfinite(of_reranker)
+    counts = used[:, 0] & used[:, 1:].any(axis=1)
+    of_retriever, of_reranker, used = of_retriever[counts], of_reranker[counts], used[counts]
+    spread, reranker_spread = (_spread(scores, used) for scores in (of_retriever, of_reranker))
+    if spread == 0:
         return 0.0
-    spread, reranker_spread = (_spread(scores[used], rows) for scores in (retriever_part, reranker_part))
-    ratio = reranker_spread / spread if spread > 0 else 0.0
+    if reranker_spread == 0:
+        return 1.0
+    first, second = np.where(used, of_retriever, -np.inf), np.where(used, of_reranker, 0)
 
-    def mrr(retriever_weight: float) -> float:
-        ranks = [
-            fused_ranks(part, np.arange(len(part.triplets)), scores, top_k, retriever_weight)[:2].mean(axis=0)
-            for part, scores in zip(retrieved, reranker_scores, strict=True)
-        ]
-        return float((1 / np.concatenate(ranks)).mean())
+    def loss(log_weight: float) -> float:
+        scores = first + second * np.exp(-log_weight)
+        return float((logsumexp(scores, axis=1) - scores[:, 0]).mean())
 
-    return max((ratio * weight for weight in WEIGHTS_TO_TRY), key=mrr)
+    alike = np.log(reranker_spread / spread)
+    bounds = (alike - np.log(RANGE), alike + np.log(RANGE))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def _spread(scores: np.ndarray, rows: np.ndarray) -> float:
+def _retriever_scores(retrieved: Retrieved, top_k: int) -> np.ndarray:
+    """Returns the retriever's scores of targets and their best candidates, float64, shape (n, top_k)."""
+    best = retrieved.candidate_scores[:, : top_k - 1]
+    return np.concatenate([retrieved.target_scores[:, None], best], axis=1, dtype=np.float64)
+
+
+def _spread(scores: np.ndarray, used: np.ndarray) -> float:
     """Returns the standard deviation within rows: scores of different queries need not be comparable."""
-    means = np.bincount(rows, scores) / np.maximum(np.bincount(rows), 1)
-    return float((scores - means[rows]).std())
+    if not used.any():
+        return 0.0
+    means = np.where(used, scores, 0).sum(axis=1, keepdims=True) / used.sum(axis=1, keepdims=True)
+    return float((scores - means)[used].std())

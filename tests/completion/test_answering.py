@@ -111,7 +111,7 @@ def test_a_second_model_reorders_the_best_answers_and_keeps_their_probability_to
     starts = [number for number, row in enumerate(everything) if row[3] == 1]
     for start, end in zip(starts, [*starts[1:], len(everything)], strict=True):
         own = everything[start:end]
-        scored = [(float(second.scores[row[0]]) + weight * row[2], row[0]) for row in own[:top_k]]
+        scored = [(float(second.scores[row[0]]) / (weight or 1) + row[2] * (weight > 0), row[0]) for row in own[:top_k]]
         scored.sort(key=lambda one: -one[0])
         total = np.log(sum(np.exp(row[2]) for row in own[:top_k])) - np.log(sum(np.exp(one) for one, _ in scored))
         logs = [(one + total, triplet) for one, triplet in scored]

@@ -11,7 +11,7 @@ from lass_hf import LassPredictor, evaluate_link_prediction
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation.reranking import evaluate_reranking, rerank
 from lass_hf.evaluation.retrieval import Retrieved, retrieve
-from lass_hf.evaluation.score_fusion import WEIGHTS_TO_TRY, fit_retriever_weight
+from lass_hf.evaluation.score_fusion import fit_retriever_weight, fused_ranks
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
 GRAPH = make_graph()
@@ -138,24 +138,69 @@ def test_the_entities_vectors_are_kept_in_a_folder(models, tmp_path):
     np.testing.assert_array_equal(first.reranked.ranks, again.reranked.ranks)
 
 
-def test_the_weight_is_the_best_of_the_grid():
-    rng = np.random.default_rng(0)
-    count, top_k = 200, 5
-    helpful, noise = rng.normal(size=(count, top_k)), rng.normal(size=(count, top_k)) * 7
-    helpful[:, 0] += 2
-    retriever = np.sort(helpful[:, 1:], axis=1)[:, ::-1]
-    ranks = np.stack([1 + (retriever > helpful[:, :1]).sum(1)] * 2 + [np.full(count, 9)])
-    retrieved = Retrieved(
-        np.zeros((count, 3), dtype=int), 2, np.zeros((count, top_k), dtype=int), retriever, helpful[:, 0], ranks
-    )
-    inside = [scores - scores.mean(axis=1, keepdims=True) for scores in (noise[:, 1:], retriever)]
-    spread = inside[0].std() / inside[1].std()
-    retriever_weight = fit_retriever_weight([retrieved], [noise], top_k)
-    assert retriever_weight == pytest.approx(spread * WEIGHTS_TO_TRY[-1])  # the cross-encoder scores are noise
-    apart = np.linspace(-50, 50, count)[:, None]  # scores of different questions need not be comparable
-    assert fit_retriever_weight([retrieved], [noise + apart], top_k) == pytest.approx(retriever_weight)
-    every = np.concatenate([helpful[:, :1], retriever], axis=1)
-    assert fit_retriever_weight([retrieved], [every], top_k) == 0.0  # they say the same: the first of equals
+def first_stage(of_retriever):
+    """Returns the first stage with some scores, of each query's target first; and the order of the rivals in it."""
+    order = np.argsort(-of_retriever[:, 1:], axis=1)
+    rivals = np.take_along_axis(of_retriever[:, 1:], order, axis=1)
+    count, top_k = of_retriever.shape
+    ranks = np.stack([1 + (rivals > of_retriever[:, :1]).sum(1)] * 2 + [np.full(count, 99)])
+    nothing = np.zeros((count, top_k), dtype=int)
+    return Retrieved(np.zeros((count, 3), dtype=int), 2, nothing, rivals, of_retriever[:, 0], ranks), order
+
+
+def drawn_stages(weight, count=4000, top_k=6, seed=0):
+    """Draws the answer of each query by softmax(first + second / weight), and returns both stages of such queries."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(size=(2, count, top_k)) * np.array([1.5, 4.0])[:, None, None]
+    chances = np.exp(first + second / weight)
+    drawn = (chances.cumsum(1) / chances.sum(1, keepdims=True) > rng.random((count, 1))).argmax(1)
+    rows = np.arange(count)
+    for scores in (first, second):
+        scores[rows, 0], scores[rows, drawn] = scores[rows, drawn], scores[rows, 0].copy()
+    retrieved, order = first_stage(first)
+    return retrieved, np.concatenate([second[:, :1], np.take_along_axis(second[:, 1:], order, axis=1)], axis=1)
+
+
+@pytest.mark.parametrize("weight", [0.5, 3.0, 20.0])
+def test_the_weight_is_the_one_by_which_answers_were_drawn(weight):
+    retrieved, second = drawn_stages(weight)
+    found = fit_retriever_weight([retrieved], [second], 6)
+    assert found == pytest.approx(weight, rel=0.1)
+    apart = np.linspace(-50, 50, len(second))[:, None]  # scores of different queries need not be comparable
+    assert fit_retriever_weight([retrieved], [second + apart], 6) == pytest.approx(found, rel=1e-3)
+    assert fit_retriever_weight([retrieved], [second / 8], 6) == pytest.approx(found / 8, rel=1e-3)
+
+
+def test_the_weight_is_that_of_the_least_loss_of_a_plain_loop():
+    (retrieved, second), other = drawn_stages(2.0, count=60), drawn_stages(2.0, count=60, seed=1)
+    second[::3] = -np.inf  # targets that are not among the best
+    second[1::3, 4:] = retrieved.candidate_scores[1::3, 3:] = -np.inf  # queries with fewer candidates
+
+    def loss(weight):
+        total = 0.0
+        for part, scores in ((retrieved, second), other):
+            for row in range(len(scores)):
+                if np.isfinite(scores[row, 0]):
+                    first = [part.target_scores[row], *part.candidate_scores[row, :5]]
+                    logits = [a + b / weight for a, b in zip(first, scores[row], strict=True) if np.isfinite(b)]
+                    total += np.log(np.exp(logits).sum()) - logits[0]
+        return total
+
+    found = fit_retriever_weight([retrieved, other[0]], [second, other[1]], 6)
+    assert loss(found) <= min(loss(found * factor) for factor in (0.5, 0.97, 1.03, 2.0))
+
+
+def test_a_stage_that_tells_nothing_apart_has_no_say():
+    retrieved, second = drawn_stages(2.0, count=50)
+    assert fit_retriever_weight([retrieved], [np.ones_like(second)], 6) == 1.0
+    alike, _ = first_stage(np.ones((50, 6)))
+    assert fit_retriever_weight([alike], [second], 6) == 0.0
+    assert fit_retriever_weight([retrieved], [np.full_like(second, -np.inf)], 6) == 0.0
+    noise = np.random.default_rng(5).normal(size=second.shape)
+    rows = np.arange(50)
+    ranks = fused_ranks(retrieved, rows, noise, 6, fit_retriever_weight([retrieved], [noise], 6))
+    by_noise = fused_ranks(retrieved, rows, noise, 6, 0.0)
+    assert (1 / ranks[0]).mean() > (1 / by_noise[0]).mean()
 
 
 def test_a_reranking_goes_on_where_it_stopped(models, tmp_path, monkeypatch):
@@ -181,14 +226,14 @@ def test_a_reranking_goes_on_where_it_stopped(models, tmp_path, monkeypatch):
         both_stages(models, top_k=5, retriever_weight=0.2, split="train", resume_dir=tmp_path)
 
 
-@pytest.mark.parametrize("top_k", [0, 1])
+@pytest.mark.parametrize("top_k", [0, 1, 11])
 def test_a_top_k_that_cannot_be(top_k, models):
-    with pytest.raises(LassError, match=f"top_k={top_k}; expected 2 or more"):
+    with pytest.raises(LassError, match=f"top_k={top_k}; expected 2 or more candidates to rerank, and at most all 10"):
         both_stages(models, top_k=top_k)
 
 
-def test_more_candidates_than_there_are_is_all_of_them(models):
-    assert both_stages(models, top_k=50, retriever_weight=0.1).top_k == 10
+def test_by_default_all_candidates_of_a_small_graph_are_reranked(models):
+    assert both_stages(models, retriever_weight=0.1).top_k == 10
 
 
 @pytest.mark.parametrize(
@@ -197,6 +242,7 @@ def test_more_candidates_than_there_are_is_all_of_them(models):
         ({"split": "validation"}, "fitted on the validation split, which is the one to be ranked"),
         ({"split": "tset"}, "tset"),
         ({"top_k": 1}, "top_k=1;"),
+        ({"top_k": 11}, "top_k=11;"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_encoded(choices, message, models):
