@@ -56,7 +56,8 @@ def run(argv: Sequence[str]) -> None:
     if trainer.is_world_process_zero():
         models = f"--model {training.output_dir}"
         if arguments.retriever:
-            models = f"--model {arguments.retriever} --rerank {training.output_dir}"
+            depth = min(arguments.mining_depth, len(graph.candidates[0]))
+            models = f"--model {arguments.retriever} --rerank {training.output_dir} --rerank_top_k {depth}"
         # What was held out, or decided, is in the saved graph only.
         is_saved = "test" in arguments.held_out or arguments.decisions is not None
         where = "" if is_saved else f" --graph {arguments.graph}"

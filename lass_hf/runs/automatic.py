@@ -11,11 +11,12 @@ from ..core.processing_lass import LassProcessor
 from ..evidence.building import find_lack_of_structure
 from ..scoring.output_folders import only_writer
 from ..training.output_folder import warn
-from ..training.recipes import TrainArguments, given_arguments, leaves_settings_open, parse_training
+from ..training.recipes import TrainArguments, find_option, given_arguments, leaves_settings_open, parse_training
 from ..training.training_args import LassTrainingArguments
 from ..utils.distributed import processes
 from ..utils.result_files import TRAINING_FILE, read_training, update_results
 from .chosen_settings import DEFAULT_ENCODER, DEFAULT_MINUTES, FIXED, ChosenSettings, choose_settings
+from .reranker_settings import FIXED_OF_RERANKER, choose_reranker_settings
 from .run import RECIPE_FILE, TrainingRun, add_evidence, prepare, train
 from .training_graph import load_training_graph
 
@@ -42,6 +43,8 @@ class Plan:
 def plan_training(argv: Sequence[str], prog: str = "lass-hf train") -> Plan:
     """Parses the command line of a training, and chooses settings if it has no recipe, preset or architecture.
 
+    With a retriever they are those of a cross-encoder that reranks its answers, else those of a bi-encoder.
+
     Args:
         argv: The command line behind the program's name.
         prog: The program's name in messages.
@@ -60,12 +63,18 @@ def plan_training(argv: Sequence[str], prog: str = "lass-hf train") -> Plan:
                 "architecture"
             )
         return Plan(arguments, training, None, None, {})
-    first, training = parse_training(argv, prog=prog, chosen={"encoder": DEFAULT_ENCODER, **FIXED})
+    retriever = find_option(argv, "retriever")
+    fixed = {"encoder": DEFAULT_ENCODER, **FIXED} if retriever is None else {"encoder": retriever, **FIXED_OF_RERANKER}
+    first, training = parse_training(argv, prog=prog, chosen=fixed)
     prepare(first, training)
     graph = load_training_graph(first, training.seed)
-    settings = choose_settings(
-        graph, first.encoder, first.minutes or DEFAULT_MINUTES, first.score_function, first.score_head
-    )
+    settings: ChosenSettings
+    if retriever is None:
+        settings = choose_settings(
+            graph, first.encoder, first.minutes or DEFAULT_MINUTES, first.score_function, first.score_head
+        )
+    else:
+        settings = choose_reranker_settings(graph, first, training, given_arguments(argv, first, training))
     arguments, training = parse_training(argv, prog=prog, chosen=settings.values)
     arguments.held_out, arguments.decided = first.held_out, first.decided
     return Plan(arguments, training, graph, settings, given_arguments(argv, arguments, training))

@@ -170,14 +170,11 @@ def choose_settings(
     degree = 2 * len(split) / num_entities
     # In a small graph triplets of a batch meet anyway, and a cross-encoder does not compare them.
     is_large = is_bi_encoder and num_entities > 10 * batch_size
-    config = load_encoder_config(resolve_encoder(encoder), {})[0].get_text_config()
-    width, layers = getattr(config, "hidden_size", 768), getattr(config, "num_hidden_layers", 12)
-    speed = _flops() / (FLOPS_PER_WEIGHT * 12 * layers * width**2)  # 12: four matrices of attention, eight of the rest
+    width, speed = estimate_speed(encoder)
 
     of_steps = float(np.clip(STEPS * batch_size / len(split), 1, MOST_EPOCHS))
-    wanted = -(-int(np.quantile(lengths, 1 - LONG_TEXTS, method="higher")) // 8) * 8
     for longest in LONGEST:
-        max_length = min(max(wanted, SHORTEST), longest, processor.max_length)
+        max_length = choose_max_length(lengths, min(longest, processor.max_length))
         tokens_per_epoch = np.minimum(lengths, max_length).sum() * len(split) / sum(map(len, batches))
         of_time = minutes * 60 * speed / tokens_per_epoch
         if not (is_short := of_time < of_steps):
@@ -186,7 +183,7 @@ def choose_settings(
         "encoder": encoder,
         **fixed,
         "max_length": max_length,
-        "learning_rate": float(f"{LEARNING_RATES[is_bi_encoder] * (ITS_DIM / width) ** 2:.2g}"),
+        "learning_rate": scale_learning_rate(LEARNING_RATES[is_bi_encoder], width),
         "num_train_epochs": float(f"{max(min(of_steps, of_time), batch_size / len(split)):.2g}"),
         "neighborhood_size": 2 ** round(np.log2(np.clip(degree, 1, MOST_NEIGHBORHOOD))) if is_large else 1,
         "per_device_train_batch_size": batch_size,
@@ -203,6 +200,34 @@ def choose_settings(
         "per_device_train_batch_size": f"positives; there are {len(split):,} training triplets",
     }
     return ChosenSettings(values, reasons, tokens_per_epoch, speed)
+
+
+def estimate_speed(encoder: str) -> tuple[int, float]:
+    """Returns the width of an encoder, and the tokens that this machine trains it on in a second, estimated.
+
+    Args:
+        encoder: The name or the folder of the encoder.
+    """
+    config = load_encoder_config(resolve_encoder(encoder), {})[0].get_text_config()
+    width, layers = getattr(config, "hidden_size", 768), getattr(config, "num_hidden_layers", 12)
+    # 12: four matrices of attention, eight of the rest
+    return width, _flops() / (FLOPS_PER_WEIGHT * 12 * layers * width**2)
+
+
+def choose_max_length(lengths: np.ndarray, longest: int) -> int:
+    """Returns the length that few sequences exceed, in tokens.
+
+    Args:
+        lengths: The lengths of a sample of sequences, int of shape (n,).
+        longest: The most that is allowed.
+    """
+    wanted = -(-int(np.quantile(lengths, 1 - LONG_TEXTS, method="higher")) // 8) * 8
+    return min(max(wanted, SHORTEST), longest)
+
+
+def scale_learning_rate(rate: float, width: int) -> float:
+    """Returns the learning rate of an encoder of some width, where `rate` is that of all-MiniLM-L6-v2."""
+    return float(f"{rate * (ITS_DIM / width) ** 2:.2g}")
 
 
 def _flops() -> float:

@@ -35,6 +35,7 @@ from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
 from ..utils.result_files import TRAINING_FILE, read_training, write_results
+from .retriever import load_retriever
 from .training_graph import load_training_graph
 
 RECIPE_FILE = "recipe.yaml"  # in the folder of a model whose settings were chosen
@@ -100,6 +101,8 @@ def train(
         raise LassError("decisions and a graph, which may lack them; expected a graph of load_training_graph")
     if Path(arguments.graph).resolve() == _output_dir(training).resolve():
         raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir for the model")
+    if arguments.retriever is not None:
+        load_retriever(arguments, graph)  # One that does not fit is refused before the work.
     trainer = make_trainer(arguments, training, graph)
     is_main = trainer.is_world_process_zero()
     record = find_source_record(arguments.graph, graph) if is_main else None  # before the work, as it may be damaged
@@ -278,17 +281,14 @@ def make_collator(
         The collator; None without a retriever, which lets `LassTrainer` make its own.
 
     Raises:
-        LassError: the retriever is no bi-encoder.
+        LassError: the retriever does not fit, as in `load_retriever`.
     """
     if arguments.retriever is None:
         return None
-    folder, graph = arguments.retriever, split.graph
-    model = LassForKGCompletion.from_pretrained(folder).to(processes().device)
-    if model.config.architecture != "bi-encoder":
-        raise LassError(f"--retriever {folder}: a cross-encoder; expected a bi-encoder")
-    of_retriever = LassProcessor.from_pretrained(folder)
-    scorer = TripletScorer(model, of_retriever.token_store(graph))
-    kept = find_index_folder_for_graph(folder, of_retriever, graph)
+    graph = split.graph
+    model, of_retriever = load_retriever(arguments, graph)
+    scorer = TripletScorer(model.to(processes().device), of_retriever.token_store(graph))
+    kept = find_index_folder_for_graph(arguments.retriever, of_retriever, graph)
     mined = mine_hard_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
     return KGDataCollator(processor, graph, **training.sampling(), hard_negatives=mined, num_mined=arguments.num_mined)
 

@@ -89,7 +89,7 @@ class TrainArguments(ModelChoices, SequenceChoices):
         default=None,
         metadata={
             "help": "The longest time that a training should take on this machine, where neither a recipe nor "
-            "--architecture is given and its settings are chosen; 12 by default."
+            "--architecture is given and its settings are chosen; 12 by default, and 60 with a retriever."
         },
     )
     quiet: bool = field(default=False, metadata={"help": "No progress bars, errors only."})
@@ -218,11 +218,20 @@ def _recipe_file(argv: Sequence[str]) -> str | None:
 
 def leaves_settings_open(argv: Sequence[str]) -> bool:
     """Returns whether a command line names no recipe, no preset and no architecture."""
+    named = [find_option(argv, name) for name in ("preset", "architecture")]
+    return _recipe_file(argv) is None and named == [None, None]
+
+
+def find_option(argv: Sequence[str], name: str) -> str | None:
+    """Returns the value of an option on a command line, before it is parsed; "" for no value, None for no option.
+
+    Args:
+        argv: the command line.
+        name: the option's name, without dashes.
+    """
     first = ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("preset", "architecture"):
-        first.add_argument(f"--{name}", nargs="?", const="")
-    found = first.parse_known_args(list(argv))[0]
-    return _recipe_file(argv) is None and found.preset is None and found.architecture is None
+    first.add_argument(f"--{name}", dest="value", nargs="?", const="")
+    return first.parse_known_args(list(argv))[0].value
 
 
 def given_arguments(argv: Sequence[str], *parsed: Any) -> dict[str, Any]:

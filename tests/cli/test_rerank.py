@@ -87,7 +87,9 @@ def test_a_cross_encoder_as_retriever_is_refused(models, training, bad_input):
 def test_training_a_reranker_says_how_to_measure_it(models, training, tmp_path, capsys):
     retriever = models / "retriever"
     assert run("train", *training, "--retriever", retriever, "--num_mined", 2) == 0
-    assert f"evaluate --model {retriever} --rerank {tmp_path / 'out'} --graph" in capsys.readouterr().out
+    assert (
+        f"evaluate --model {retriever} --rerank {tmp_path / 'out'} --rerank_top_k 10 --graph" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
