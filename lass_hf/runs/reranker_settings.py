@@ -189,9 +189,9 @@ def _query_lengths(store: TokenStore, split: GraphSplit, slot: int, distinct: bo
 
 
 def _round_down(number: float) -> float:
-    """Returns a number with two digits that is not higher."""
-    size = 10 ** (np.floor(np.log10(number)) - 1) if number > 0 else 1.0
-    return float(f"{np.floor(number / size + 1e-9) * size:.2g}")
+    """Returns a number with three digits that is not higher."""
+    size = 10 ** (np.floor(np.log10(number)) - 2) if number > 0 else 1.0
+    return float(f"{np.floor(number / size + 1e-9) * size:.3g}")
 
 
 def _about(minutes: float) -> str:
