@@ -1,7 +1,5 @@
 """The retriever of a training: the bi-encoder whose best wrong answers are the hard negatives of a cross-encoder."""
 
-from dataclasses import fields
-
 from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -9,7 +7,7 @@ from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import check_model_is_of
 from ..training.recipes import TrainArguments
 
-MINING_DEPTH = next(one.default for one in fields(TrainArguments) if one.name == "mining_depth")
+MINING_DEPTH = TrainArguments.mining_depth  # the default
 
 
 def load_retriever(arguments: TrainArguments, graph: KnowledgeGraph) -> tuple[LassForKGCompletion, LassProcessor]:
