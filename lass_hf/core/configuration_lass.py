@@ -59,8 +59,8 @@ class LassConfig(PreTrainedConfig, ModelChoices):
                 f"score_function={self.score_function!r}; expected one of {', '.join(SCORE_FUNCTIONS)}, or one of your "
                 f"own that is registered first: @register_score_function({self.score_function!r})"
             )
-        self._check_head()
         check(self)
+        self._check_head()
         self.check_ranking_weights()
         fitted = self.calibration
         if fitted is not None and (set(fitted) != set(CALIBRATION) or not all(map(math.isfinite, fitted.values()))):

@@ -8,12 +8,11 @@ import torch
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor, pooled
 from helpers.tiny import make_graph, one_line
 from helpers.trainings import losses_of, make_trainer, trainer_of
-from lass_hf.training.negative_queue import NegativeQueue
 from transformers import TrainerCallback
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import LassError
-from lass_hf.training.in_batch_candidates import naming_mask
+from lass_hf.training.in_batch_candidates import NegativeQueue, naming_mask
 
 # The queue
 

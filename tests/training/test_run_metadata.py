@@ -11,7 +11,7 @@ from lass_hf.training.run_metadata import collect_run_metadata, trainer_metadata
 
 # The rows of every card's table of choices.
 EVERY_CARD = {
-    *("encoder", "score_function", "margin", "distance_scale", "separators", "max_length"),
+    *("encoder", "score_head", "score_function", "margin", "distance_scale", "separators", "max_length"),
     *("loss", "num_negatives", "corruption", "replacement", "positives_per_step", "num_train_epochs", "max_steps"),
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_epsilon"),
 }
