@@ -23,7 +23,7 @@ from transformers import PrinterCallback, Trainer
 
 from lass_hf import KGDataCollator, KnowledgeGraph, LassForKGCompletion, LassProcessor, LassTrainer
 from lass_hf import LassTrainingArguments as Arguments
-from lass_hf.core.losses import mean_bce_loss
+from lass_hf.training.losses import mean_bce_loss
 
 COMPARED_STEPS = 20
 
