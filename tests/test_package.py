@@ -250,6 +250,7 @@ def test_module_imports_declared_dependencies_only(module):
         "web/connections": "serve",
         "training/checkpoints": "peft",
         **dict.fromkeys(("runs/searching", "runs/search_study"), "search"),
+        "comparison/embedding_training": "compare",
         "web/server": "serve",
         "web/schemas": "serve",
         **dict.fromkeys(("web/page_application", "web/question_application"), "serve"),

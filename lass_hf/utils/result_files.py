@@ -14,8 +14,12 @@ from .environment import environment, process_rank
 FORMAT = 2
 TRAINING_FILE = "training.json"  # the results file of a training, in the model's folder
 # In the output folder of a command: the results file, which is written last, and the judged triplets, the list first.
-RESULTS = {"completion": "completion.json", "audit": "audit.json"}
-LISTS = {"completion": ("suggestions.tsv", "implied.tsv"), "audit": ("findings.tsv", "signals.tsv")}
+RESULTS = {"completion": "completion.json", "audit": "audit.json", "comparison": "comparison.json"}
+LISTS = {
+    "completion": ("suggestions.tsv", "implied.tsv"),
+    "audit": ("findings.tsv", "signals.tsv"),
+    "comparison": (),
+}
 EXPECTED = "a results file, as --json of a lass-hf command writes it"
 # The needed keys of a training's results, beside the metrics, which are empty until the training ends.
 TRAINING_KEYS: Types = {

@@ -9,17 +9,19 @@ from lass_hf.core.errors import LassError
 from lass_hf.scoring.output_folders import check_own, only_writer
 from lass_hf.utils.result_files import LISTS, RESULTS, write_results
 
+STATES = [(work, state) for work in RESULTS for state in ("another", "damaged", *sorted(RESULTS.keys() - {work}))]
 
-@pytest.mark.parametrize("work", RESULTS)
-@pytest.mark.parametrize("state", ["another", "damaged", "no results", "another command"])
+
+@pytest.mark.parametrize(("work", "state"), [*STATES, ("completion", "no results"), ("audit", "no results")])
 def test_the_folder_of_other_work_is_refused_and_nobody_is_told_to_delete_it(work, state, tmp_path):
-    (other,) = RESULTS.keys() - {work}
     if state == "another":
         write_results(tmp_path / RESULTS[work], {}, identity={"seed": 1})
     elif state == "damaged":
         write_results(tmp_path / RESULTS[work], {})
+    elif state == "no results":
+        (tmp_path / LISTS[work][0]).write_text("mine")
     else:
-        (tmp_path / LISTS[work if state == "no results" else other][0]).write_text("mine")
+        (tmp_path / (*LISTS[state], RESULTS[state])[0]).write_text("mine")
     with pytest.raises(LassError) as error:
         check_own(tmp_path, work, {"seed": 2})
     one_line(error, str(tmp_path), "choose another --output")

@@ -1,0 +1,168 @@
+"""Several methods in one protocol: what each is measured by, what is kept, and what is refused before the work."""
+
+import numpy as np
+import pytest
+from helpers.command_line import content_of
+from helpers.embeddings import TableModel
+from helpers.ranking import same
+from helpers.tiny import make_model, make_processor, one_line
+
+from lass_hf import KnowledgeGraph, evaluate_link_prediction, evaluate_triplet_classification, load_benchmark
+from lass_hf.comparison.comparing import compare, prepare
+from lass_hf.comparison.contenders import ModelContender, RulesContender, Task
+from lass_hf.comparison.methods import EMBEDDINGS
+from lass_hf.core.errors import GraphError, LassError
+from lass_hf.evaluation.metrics import best_threshold
+from lass_hf.structure.facts import Facts
+from lass_hf.structure.rule_mining import find_rules
+from lass_hf.structure.rule_scores import RuleScorer
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    return TableModel.instead_of_pykeen(monkeypatch)
+
+
+@pytest.fixture
+def quiet_task(graph):
+    return Task(graph, quiet=True)
+
+
+def test_rules_are_measured_as_evaluate_measures_them():
+    task = Task(load_benchmark("countries"), seed=7, quiet=True)
+    outcome = RulesContender(seed=7).run(task, "rules")
+    expected = evaluate_link_prediction(None, None, task.graph, evidence="rules", seed=7, quiet=True)
+    assert same(outcome.result, expected)
+    assert outcome.parameters == len(find_rules(Facts.from_graph(task.graph), seed=7))
+    assert set(outcome.seconds) == {"training", "ranking"}
+
+
+def test_rules_classify_by_what_they_say_of_a_triplet(labeled_graph):
+    task = Task(labeled_graph, quiet=True)
+    assert task.classifies
+    facts = Facts.from_graph(labeled_graph)
+    outcome = RulesContender().run(task, "rules")
+    scorer = RuleScorer(find_rules(facts), facts)
+    np.testing.assert_array_equal(outcome.result.scores, scorer.triplet_scores(labeled_graph["test"].triplets))
+
+
+def test_the_model_is_measured_as_evaluate_and_classify_measure_it(graph, labeled_graph):
+    model, processor = make_model(), make_processor(graph)
+    for one, evaluate in ((graph, evaluate_link_prediction), (labeled_graph, evaluate_triplet_classification)):
+        task = Task(one, quiet=True)
+        outcome = ModelContender.of(model, processor, task, "float32").run(task, "LASS")
+        expected = evaluate(model, processor, one, dtype="float32", quiet=True)
+        assert outcome.result.metrics == expected.metrics
+        assert set(outcome.seconds) == {"ranking"}
+        assert outcome.parameters == sum(weights.numel() for weights in model.parameters())
+
+
+def test_a_labeled_split_is_classified_by_the_projects_thresholds(labeled_graph, trainings):
+    (row,) = compare(["distmult"], Task(labeled_graph, quiet=True))
+    shape = labeled_graph.num_entities, labeled_graph.num_relations, labeled_graph.num_entities
+    place = list(EMBEDDINGS).index("distmult")
+    scores = np.random.default_rng(place).integers(4, size=shape)
+    validation, test = labeled_graph["validation"], labeled_graph["test"]
+    threshold = best_threshold(scores[tuple(validation.triplets.T)], validation.labels)
+    accuracy = ((scores[tuple(test.triplets.T)] > threshold) == test.labels).mean()
+    assert row["metrics"]["accuracy"] == pytest.approx(accuracy)
+
+
+def test_what_is_labeled_in_one_split_alone_is_ranked(graph, labeled_graph):
+    splits = {"train": (graph["train"].triplets, None), "validation": (graph["validation"].triplets, None)}
+    test = labeled_graph["test"]
+    mixed = KnowledgeGraph(graph.entities, graph.relations, {**splits, "test": (test.triplets, test.labels)})
+    assert not Task(mixed).classifies
+    assert not Task(graph).classifies
+    assert Task(labeled_graph, "validation").classifies
+
+
+def test_methods_are_trained_on_distinct_true_training_triplets_with_an_equal_part_of_the_time(trainings, graph):
+    train = graph["train"].triplets
+    labels = np.ones(len(train) + 4, np.int8)
+    labels[-1] = 0
+    doubled = np.concatenate([train, train[:3], graph["test"].triplets[:1][:, [2, 1, 0]]])
+    splits = {"train": (doubled, labels), "test": (graph["test"].triplets, None)}
+    task = Task(KnowledgeGraph(graph.entities, graph.relations, splits), seed=5, quiet=True)
+    rows = compare(["rules", "transe", "ntn"], task, minutes=3)
+    assert [row["method"] for row in rows] == ["rules", "transe", "ntn"]
+    assert [title for title, _ in trainings] == ["TransE", "NTN"]
+    for _, given in trainings:
+        assert (given["minutes"], given["seed"]) == (1, 5)
+        np.testing.assert_array_equal(np.unique(given["triplets"], axis=0), np.unique(train, axis=0))
+        assert len(given["triplets"]) == len(np.unique(train, axis=0))
+
+
+# What is kept
+
+
+def test_each_method_is_kept_as_soon_as_it_is_done_and_not_computed_again(quiet_task, tmp_path, monkeypatch):
+    TableModel.instead_of_pykeen(monkeypatch, fails=["TransH"])
+    with pytest.raises(RuntimeError, match="the machine went off"):
+        compare(["transe", "transh"], quiet_task, folder=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"transe.json"}
+    kept = content_of(tmp_path / "transe.json")
+    assert len(kept["ranks"]) == 2 * len(quiet_task.graph["test"])
+    assert {"versions", "machine", "git_commit", "command", "identity"} <= set(kept)
+    trainings = TableModel.instead_of_pykeen(monkeypatch)
+    rows = compare(["transh", "transe"], quiet_task, folder=tmp_path)
+    assert [title for title, _ in trainings] == ["TransH"]
+    assert rows[1]["metrics"] == kept["metrics"]
+    assert rows == compare(["transh", "transe"], quiet_task, folder=tmp_path)
+
+
+def test_results_with_other_settings_are_refused_before_any_training(quiet_task, labeled_graph, tmp_path, trainings):
+    compare(["transe"], quiet_task, folder=tmp_path, minutes=2)
+    trainings.clear()
+    graph = quiet_task.graph
+    for task, methods, minutes, what in (
+        (Task(graph, seed=1, quiet=True), ["ntn", "transe"], 4, "seed was 42, now 1"),
+        (quiet_task, ["ntn", "transe"], 2, "minutes was 2.0, now 1.0"),
+        (Task(graph, "validation", quiet=True), ["transe"], 2, "split was test, now validation"),
+        (Task(labeled_graph, quiet=True), ["transe"], 2, "task was link_prediction, now triplet_classification"),
+    ):
+        with pytest.raises(LassError) as error:
+            compare(methods, task, folder=tmp_path, minutes=minutes)
+        one_line(error, str(tmp_path / "transe.json"), what, "choose another --output")
+    assert not trainings
+    compare(["ntn", "transe"], quiet_task, folder=tmp_path, minutes=4)  # the same part for each
+    assert [title for title, _ in trainings] == ["NTN"]
+
+
+def test_other_weights_of_the_model_are_another_comparison(graph, tmp_path):
+    task, processor = Task(graph, quiet=True), make_processor(graph)
+    compare(["ours"], task, model=make_model(), processor=processor, folder=tmp_path)
+    other = make_model()
+    next(other.parameters()).data.add_(1)
+    with pytest.raises(LassError) as error:
+        compare(["ours"], task, model=other, processor=processor, folder=tmp_path)
+    one_line(error, "ours.json", "model was")
+
+
+def test_a_damaged_file_of_a_method_is_refused(quiet_task, tmp_path, trainings):
+    (tmp_path / "transe.json").write_text('{"format": 2, "metrics": {}}')
+    with pytest.raises(LassError) as error:
+        compare(["transe"], quiet_task, folder=tmp_path)
+    one_line(error, "transe.json", "choose another --output")
+    assert not trainings
+
+
+# What is refused before any training
+
+
+def test_what_a_method_needs_is_checked_before_any_training(graph, trainings, monkeypatch):
+    task = Task(graph, quiet=True)
+    with pytest.raises(LassError, match="ours is a text model, and none is given"):
+        compare(["transe", "ours"], task)
+    splits = {"test": (graph["test"].triplets, None)}
+    without = Task(KnowledgeGraph(graph.entities, graph.relations, splits), quiet=True)
+    for method in ("transe", "rules"):
+        with pytest.raises(GraphError, match="no training triplets"):
+            compare([method], without)
+    with pytest.raises(GraphError, match="no split 'future'"):
+        compare(["transe"], Task(graph, "future"))
+    monkeypatch.setattr("lass_hf.comparison.contenders.check_pykeen", lambda: (_ for _ in ()).throw(LassError("none")))
+    with pytest.raises(LassError, match="none"):
+        prepare(["rules", "transe"], task)
+    prepare(["rules"], task)
+    assert not trainings
