@@ -34,6 +34,7 @@ NOT_RUN = {  # blocks with `<!-- not run: why -->` above them
     "docs/index.md": 2,
     "docs/launching.md": 3,
     "docs/reference/audit.md": 1,
+    "docs/reference/comparison.md": 1,
     "docs/tutorials/every_entity.md": 2,
     "docs/tutorials/link_prediction.md": 2,
     "docs/tutorials/splitting.md": 1,

@@ -157,7 +157,7 @@ def _read(file: Path, identity: dict[str, Any]) -> Row:
 def _row(contender: Contender, outcome: Outcome, folder: str | Path | None, task: Task) -> Row:
     """Returns the row of a method, and writes its results file."""
     result = outcome.result
-    row = {
+    row: Row = {
         "method": contender.method,
         "metrics": result.metrics,
         "seconds_of": outcome.seconds,

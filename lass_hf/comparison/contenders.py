@@ -56,10 +56,9 @@ class Task:
     @property
     def classifies(self) -> bool:
         """Whether triplets are classified, because this split and validation have true and false ones."""
-        return all(
-            name in self.graph and self.graph[name].labels is not None and len(np.unique(self.graph[name].labels)) == 2
-            for name in ("validation", self.split)
-        )
+        splits = [self.graph[name] for name in ("validation", self.split) if name in self.graph]
+        labels = [split.labels for split in splits if split.labels is not None and len(np.unique(split.labels)) == 2]
+        return len(labels) == 2
 
     def check(self) -> None:
         """Raises GraphError for a split that is not there, or has no true triplet."""
@@ -93,13 +92,12 @@ class Outcome:
 
 
 class Contender(Protocol):
-    """A method that is ready to be trained and measured: all that it needs is there.
+    """A method that is ready to be trained and measured: all that it needs is there."""
 
-    Attributes:
-        method: Its name.
-    """
-
-    method: str
+    @property
+    def method(self) -> str:
+        """Its name."""
+        ...
 
     @property
     def identity(self) -> dict[str, Any]:

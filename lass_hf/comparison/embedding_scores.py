@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.errors import NonFiniteError
 from ..scoring.candidate_scores import CandidateScorer
 from ..scoring.triplet_scorer import Progress
 
@@ -19,7 +20,8 @@ def scorer_from_embeddings(model: Any, floats_per_score: int = 1) -> CandidateSc
         floats_per_score: Numbers that are in memory for a score.
 
     Returns:
-        A candidate scorer of heads and tails. It scores all entities of a query, whatever the mask is.
+        A candidate scorer of heads and tails. It scores all entities of a query, whatever the mask is, and raises
+        NonFiniteError for scores that are NaN or infinite.
     """
     at_once = max(1, FLOATS_AT_ONCE // (floats_per_score * model.num_entities))
 
@@ -29,10 +31,10 @@ def scorer_from_embeddings(model: Any, floats_per_score: int = 1) -> CandidateSc
     ) -> np.ndarray:
         predict = {0: model.predict_h, 2: model.predict_t}[slot]
         pairs = torch.from_numpy(np.delete(queries, slot, axis=1))  # (relation, tail) or (head, relation)
-        scores = torch.cat([predict(batch).float().cpu() for batch in pairs.split(at_once)])
+        scores = _finite(torch.cat([predict(batch).float().cpu() for batch in pairs.split(at_once)]))
         if progress is not None:
             progress.update(int(mask.sum()))
-        return scores.numpy()[:, candidates]
+        return scores[:, candidates]
 
     return score_candidates
 
@@ -47,7 +49,16 @@ def score_triplets(model: Any, triplets: np.ndarray, floats_per_score: int = 1) 
 
     Returns:
         Float32 of shape (n,).
+
+    Raises:
+        NonFiniteError: Scores are NaN or infinite.
     """
     with torch.inference_mode():
         batches = torch.from_numpy(triplets).split(max(1, FLOATS_AT_ONCE // (64 * floats_per_score)))
-        return torch.cat([model.predict_hrt(batch).float().cpu() for batch in batches])[:, 0].numpy()
+        return _finite(torch.cat([model.predict_hrt(batch).float().cpu() for batch in batches])[:, 0])
+
+
+def _finite(scores: torch.Tensor) -> np.ndarray:
+    if not torch.isfinite(scores).all():
+        raise NonFiniteError("scores are NaN or infinite: the training of this method diverged")
+    return scores.numpy()

@@ -96,7 +96,7 @@ def train_embeddings(
 
     started = time.monotonic()
 
-    class AfterEpoch(TrainingCallback):  # type: ignore[misc]
+    class AfterEpoch(TrainingCallback):
         def post_epoch(self, epoch: int, epoch_loss: float, **kwargs: Any) -> None:
             if on_epoch is not None:
                 on_epoch()

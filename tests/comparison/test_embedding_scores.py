@@ -8,6 +8,7 @@ from helpers.ranking import Table, same
 from lass_hf import rank_split
 from lass_hf.comparison import embedding_scores
 from lass_hf.comparison.embedding_scores import score_triplets, scorer_from_embeddings
+from lass_hf.core.errors import NonFiniteError
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
 
@@ -37,3 +38,12 @@ def test_triplets_are_scored_in_batches(monkeypatch):
     model = TableModel(scores)
     np.testing.assert_array_equal(score_triplets(model, triplets, 3), scores[tuple(triplets.T)])
     assert model.batches == [10, 10, 5]
+
+
+def test_scores_that_are_not_finite_are_refused(dense_graph):
+    scores = Table.random(dense_graph).scores
+    scores[3, 1, 4] = np.nan
+    with pytest.raises(NonFiniteError, match="the training of this method diverged"):
+        rank_split(scorer_from_embeddings(TableModel(scores)), dense_graph["test"], quiet=True)
+    with pytest.raises(NonFiniteError):
+        score_triplets(TableModel(scores), np.array([[3, 1, 4]]))
