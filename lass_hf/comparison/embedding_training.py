@@ -26,8 +26,8 @@ INSTALL = 'pip install "lass-hf[compare]"'
 def check_pykeen() -> str:
     """Imports PyKEEN, and returns its version.
 
-    At its import PyKEEN makes folders for data sets, which it does not need here, in the home, which may be read-only:
-    unless the user names a place, or imported PyKEEN before, they go with this process.
+    At its import PyKEEN makes folders for data sets in the home, which may be read-only. None are needed here: unless
+    the user names a place for them, it is a temporary one.
 
     Raises:
         LassError: PyKEEN, or what it needs, is not installed.
@@ -35,7 +35,6 @@ def check_pykeen() -> str:
     try:
         with _own_folder():
             import pykeen  # first: an error then names it
-            import pykeen.evaluation
             import pykeen.models
             import pykeen.training
             import pykeen.triples
@@ -107,6 +106,9 @@ def train_embeddings(
     factory = CoreTriplesFactory(
         torch.as_tensor(triplets), num_entities, num_relations, create_inverse_triples=asks_for_all
     )
+    # The queries or triplets of an epoch. Of a method that normalizes batches, PyKEEN drops the last, incomplete one.
+    sides = (triplets[:, :2], triplets[:, 1:]) if asks_for_all else (triplets,)
+    size = sum(len(np.unique(side, axis=0)) for side in sides)
     with _undisturbed(), tempfile.TemporaryDirectory(prefix="lass-hf-") as folder:
         model = model_resolver.make(
             method.model,
@@ -126,12 +128,11 @@ def train_embeddings(
             loop.train(
                 factory,
                 num_epochs=method.epochs,
-                batch_size=method.batch_size,
+                batch_size=min(method.batch_size, size),
                 label_smoothing=method.label_smoothing,
                 use_tqdm=False,
                 callbacks=AfterEpoch,
                 checkpoint_directory=folder,
-                drop_last=False,
                 pin_memory=False,
             )
         except NonFiniteLossError:

@@ -85,6 +85,14 @@ def test_training_learns_the_training_triplets(graph, name):
     assert last > first + 0.1
 
 
+def test_a_batch_of_one_query_would_be_left_out(graph):
+    triplets = graph["train"].triplets
+    queries = sum(len(np.unique(triplets[:, part], axis=0)) for part in (slice(2), slice(1, 3)))
+    for size in (queries - 1, queries, 10 * queries):
+        method = replace(EMBEDDINGS["conve"], epochs=1, batch_size=size)
+        train_embeddings(method, triplets, graph.num_entities, graph.num_relations)
+
+
 def test_time_ends_a_training_after_an_epoch(graph):
     done = []
     train(graph, "distmult", epochs=50, minutes=1e-9, on_epoch=lambda: done.append(1))
