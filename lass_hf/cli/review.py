@@ -92,7 +92,7 @@ def _folder_of_list(given: str) -> str:
     """Returns the folder of a list, which may be given by the file of the list; raises LassError for other files."""
     from ..utils.result_files import LISTS
 
-    file, lists = Path(given), [names[0] for names in LISTS.values()]
+    file, lists = Path(given), [names[0] for names in LISTS.values() if names]
     if not file.is_file():
         return given
     if file.name not in lists:

@@ -9,7 +9,6 @@ from typing import Any
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
-from transformers.utils import find_adapter_config_file
 
 from .errors import ModelError, first_line, library_errors
 
@@ -152,6 +151,8 @@ def refuse_adapter(name: str, **kwargs: Any) -> None:
     Raises:
         ModelError: There is an adapter.
     """
+    from transformers.utils import find_adapter_config_file
+
     with library_errors(f"{name}: no model could be loaded"):
         found = find_adapter_config_file(name, **places_of(kwargs))
     if found is not None:
