@@ -38,7 +38,7 @@ from .card_data import (
 )
 from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
 from .ranking_result import RankingResult
-from .reranking import RerankingResult, evaluate_reranking
+from .reranking import RerankingResult, check_reranking, evaluate_reranking
 from .triplet_classification import ClassificationResult, evaluate_triplet_classification
 
 TASKS = ("link_prediction", "relation_prediction", "triplet_classification")
@@ -320,6 +320,8 @@ def _predict_links(
 ) -> RankingResult | RerankingResult:
     """Ranks heads and tails by one model, by two, or by evidence alone, and fills in `ranked_by`."""
     sought = {name: value for name, value in ranking.items() if name in ("dtype", "seed", "quiet", "index_folder")}
+    if reranker is not None and model is not None:
+        check_reranking(model, reranker.model, graph, ranking["split"], reranker.top_k, reranker.retriever_weight)
     with ranked_by.watch.time("evidence"):
         ranked_by.evidence = choose_evidence(choice, graph, model, processor, **sought)
     if with_ablation and ranked_by.evidence is None:

@@ -107,21 +107,13 @@ def evaluate_reranking(
         LassError: architectures that do not fit, a `top_k` out of range, or no validation triplets to fit the weight
             on that are not ranked themselves. It is raised before anything is encoded.
     """
+    check_reranking(model, reranker_model, graph, split, top_k, retriever_weight)
     retriever = TripletScorer(model, processor.token_store(graph), dtype)
     reranker = TripletScorer(reranker_model, reranker_processor.token_store(graph), dtype)
-    if not retriever.is_bi_encoder or reranker.is_bi_encoder:
-        raise LassError(
-            f"reranking needs a bi-encoder (it is {model.config.architecture}), and a cross-encoder "
-            f"to rerank with (it is {reranker_model.config.architecture})"
-        )
-    candidates = graph.candidates[0]
-    if top_k is not None and not 2 <= top_k <= len(candidates):
-        raise LassError(f"top_k={top_k}; expected 2 or more candidates to rerank, and at most all {len(candidates):,}")
-    top_k = min(100, len(candidates)) if top_k is None else top_k
+    top_k = min(100, len(graph.candidates[0])) if top_k is None else top_k
     triplets = choose_triplets(graph[split], limit, seed)
     to_fit = None
     if retriever_weight is None:
-        _check_can_fit(graph, split)
         to_fit = choose_triplets(graph["validation"], FIT_TRIPLETS, seed)
     fused = choose_evidence(evidence, graph, model, processor, dtype, seed, quiet, index_folder)
     num_fitted = 0
@@ -181,10 +173,38 @@ def evaluate_reranking(
     )
 
 
-def _check_can_fit(graph: KnowledgeGraph, split: str) -> None:
-    """Raises LassError where no validation triplets are left to fit the retriever's weight on."""
-    reason = "is the one to be ranked" if split == "validation" else "the graph lacks"
-    if split == "validation" or "validation" not in graph:
+def check_reranking(
+    model: LassForKGCompletion,
+    reranker_model: LassForKGCompletion,
+    graph: KnowledgeGraph,
+    split: str,
+    top_k: int | None,
+    retriever_weight: float | None,
+) -> None:
+    """Raises what `evaluate_reranking` would raise of its arguments, before anything is loaded, fitted or encoded.
+
+    Args:
+        model: as in `evaluate_reranking`, as the following ones.
+        reranker_model: the reranker.
+        graph: the graph.
+        split: name of the split.
+        top_k: number of candidates to rerank, or None.
+        retriever_weight: weight of the retriever's score, or None.
+
+    Raises:
+        LassError: the arguments do not fit.
+    """
+    if not model.architecture.encodes_entities or reranker_model.architecture.encodes_entities:
+        raise LassError(
+            f"reranking needs a bi-encoder (it is {model.config.architecture}), and a cross-encoder "
+            f"to rerank with (it is {reranker_model.config.architecture})"
+        )
+    most = len(graph.candidates[0])
+    if top_k is not None and not 2 <= top_k <= most:
+        raise LassError(f"top_k={top_k}; expected 2 or more candidates to rerank, and at most all {most:,}")
+    graph[split]
+    if retriever_weight is None and (split == "validation" or "validation" not in graph):
+        reason = "is the one to be ranked" if split == "validation" else "the graph lacks"
         raise LassError(f"retriever_weight is fitted on the validation split, which {reason}: give a retriever_weight")
 
 

@@ -8,6 +8,7 @@ import pytest
 from helpers.command_line import run
 from helpers.tiny import ENTITY_TEXT, make_model, make_processor, write_graph
 
+from lass_hf.evaluation import evaluate_and_record
 from lass_hf.hub.card_files import model_card_data, write_card
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
@@ -63,6 +64,12 @@ def test_a_graph_without_validation_wants_a_retriever_weight(two, tmp_path, bad_
     folder = write_graph(tmp_path / "graph", validation=[])
     assert "which the graph lacks: give a retriever_weight" in bad_input("evaluate", *two, "--graph", folder)
     assert run("evaluate", *two, "--graph", folder, "--retriever_weight", 0, "--quiet") == 0
+
+
+def test_a_depth_beyond_the_entities_is_refused_before_evidence_is_loaded(two, graph_folder, monkeypatch, bad_input):
+    monkeypatch.setattr(evaluate_and_record, "choose_evidence", lambda *_, **__: pytest.fail("it loads evidence"))
+    line = bad_input("evaluate", *two, "--graph", graph_folder, "--rerank_top_k", 11)
+    assert "top_k=11; expected 2 or more candidates to rerank, and at most all 10" in line
 
 
 def test_output_names_the_scores_that_are_reranked(two, capsys):
