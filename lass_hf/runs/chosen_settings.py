@@ -23,12 +23,8 @@ from ..utils.environment import multiplies_bfloat16
 
 DEFAULT_MINUTES = 12.0
 DEFAULT_ENCODER = OFFLINE_ENCODER  # 22.7 M parameters, trained to tell sentences apart
-FIXED: dict[str, Any] = {
-    "architecture": "bi-encoder",
-    "normalize": True,
+FIXED_OF_ALL: dict[str, Any] = {  # of retrievers and rerankers
     "loss": "softmax",
-    "self_match_weight": 0.02,
-    "neighbor_weight": 0.3,
     "num_neighbors": 5,
     "dropout": 0.0,
     "warmup_steps": 0.05,
@@ -36,6 +32,13 @@ FIXED: dict[str, Any] = {
     "logging_steps": 20,
     "save_steps": 200,
     "save_total_limit": 1,
+}
+FIXED: dict[str, Any] = {
+    "architecture": "bi-encoder",
+    "normalize": True,
+    "self_match_weight": 0.02,
+    "neighbor_weight": 0.3,
+    **FIXED_OF_ALL,
 }
 REASONS = {
     "architecture": "all answers to a query are ranked in milliseconds",

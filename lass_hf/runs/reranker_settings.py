@@ -18,24 +18,24 @@ from ..scoring.index_building import find_index_folder_for_graph
 from ..training.data_collators import KGDataCollator
 from ..training.recipes import TrainArguments
 from ..training.training_args import LassTrainingArguments
-from .chosen_settings import LONGEST, ChosenSettings, choose_max_length, estimate_speed, scale_learning_rate
+from .chosen_settings import (
+    FIXED_OF_ALL,
+    LONGEST,
+    ChosenSettings,
+    choose_max_length,
+    estimate_speed,
+    scale_learning_rate,
+)
 from .retriever import load_retriever
 
 DEFAULT_MINUTES_OF_RERANKER = 60.0
 FIXED_OF_RERANKER: dict[str, Any] = {
     "architecture": "cross-encoder",
-    "loss": "softmax",
     "corruption": "head_or_tail",
     "num_negatives": 15,
     "num_mined": 12,
     "pseudo_typed": True,
-    "num_neighbors": 5,
-    "dropout": 0.0,
-    "warmup_steps": 0.05,
-    "weight_decay": 0.01,
-    "logging_steps": 20,
-    "save_steps": 200,
-    "save_total_limit": 1,
+    **FIXED_OF_ALL,
 }
 REASONS = {
     "encoder": "the retriever's, which has read the texts of the graph",

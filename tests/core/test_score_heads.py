@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.single_scores import ranks_of_single_scores
 from helpers.tiny import make_graph, make_model, make_processor, one_line
 from helpers.trainings import make_trainer
 
@@ -105,14 +106,7 @@ def test_star_is_a_classifier_of_four_vectors_and_a_distance(distance_scale):
 def test_ranks_are_those_of_single_scores(head, dot):
     model, processor, graph = make_pair(head)
     result = evaluate_link_prediction(model, processor, graph, dtype="float32", quiet=True)
-    scorer, expected = TripletScorer(model, processor.token_store(), "float32"), []
-    for slot in (0, 2):
-        for triplet in result.triplets:
-            rivals = np.repeat(triplet[None], graph.num_entities, axis=0)
-            rivals[:, slot] = np.arange(graph.num_entities)
-            rivals = rivals[~graph.known.contains(rivals) & np.isin(rivals[:, slot], graph.candidates[slot])]
-            expected.append(1 + (scorer.score(rivals, slot) > scorer.score(triplet[None], slot)).sum())
-    assert result.ranks.tolist() == expected
+    assert result.ranks.tolist() == ranks_of_single_scores(model, processor, graph, result.triplets)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "negative_sampling"])
