@@ -187,11 +187,6 @@ class BoundEvidence:
         blocks = [one.blocks[0][:, :-1] for one in self._set.products if isinstance(one, TextVectorEvidence)]
         return EntityIndex(blocks) if blocks else None  # the last column is their length
 
-    @property
-    def first_with_same_vector(self) -> np.ndarray:
-        """The first entity with the same vector in `candidate_index`, for each entity, int64 of shape (E,)."""
-        return self._set.first_with_same_row
-
     def query_rows(self, queries: np.ndarray, slot: int) -> torch.Tensor:
         """Returns the vectors of queries, with the fitted weights in them.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.single_scores import ranks_of_single_scores
-from helpers.tiny import ENCODER_CONFIGS, make_graph, make_model, make_processor, one_line
+from helpers.tiny import ENCODER_CONFIGS, make_graph, make_model, make_processor, one_line, shaken
 from helpers.trainings import make_trainer
 
 from lass_hf import LassConfig, LassForKGCompletion, LassPredictor, evaluate_link_prediction
@@ -37,15 +37,6 @@ def plain_energy(name, head, relation, tail, state):
         return sum(abs(rotated - (tail[:half] + 1j * tail[half:])) ** 2)
     factors = 1 + weights["factor"] @ relation
     return head @ head + tail @ tail - 2 * sum(h * m * t for h, m, t in zip(head, factors, tail, strict=True))
-
-
-def shaken(model):
-    """The model with random weights in place of those that a training begins with."""
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for weight in model.score_head.parameters():
-            weight.normal_(std=0.2)
-    return model
 
 
 @pytest.mark.parametrize("name", NAMES)

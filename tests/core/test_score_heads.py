@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.single_scores import ranks_of_single_scores
-from helpers.tiny import make_graph, make_model, make_processor, one_line
+from helpers.tiny import make_graph, make_model, make_processor, one_line, shaken
 from helpers.trainings import make_trainer
 
 from lass_hf import (
@@ -51,15 +51,6 @@ def dot():
 
     yield "dot"
     del SCORE_HEADS["dot"]
-
-
-def shaken(model):
-    """The model with random weights in place of those that a training begins with."""
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for weight in model.score_head.parameters():
-            weight.normal_(std=0.2)
-    return model
 
 
 def make_pair(head, **choices):

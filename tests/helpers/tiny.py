@@ -228,3 +228,12 @@ def scores_of(name, **kwargs) -> torch.Tensor:
     texts = [(ENTITY_TEXT[head], RELATION_TEXT[relation], ENTITY_TEXT[tail]) for head, relation, tail in TEST]
     with torch.no_grad():
         return model(**processor(texts)).scores
+
+
+def shaken(model):
+    """Returns the model with random weights of its head, in place of those that a training begins with."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in model.score_head.parameters():
+            weight.normal_(std=0.2)
+    return model
