@@ -204,8 +204,8 @@ class TrainingChoices:
     )
     queue_size: int = choice(
         0,
-        "Entities of earlier batches that are candidates too, with the vectors that they had then. The queue fills "
-        "when the learning rate has warmed up.",
+        "Entities of earlier batches that queries are compared with, too, by the vectors that they had then. The queue "
+        "fills in the last third of the training.",
         "loss",
         at_least=0,
         architecture="bi-encoder",

@@ -27,9 +27,9 @@ class EpochCallback(TrainerCallback):
 
 
 class QueueCallback(TrainerCallback):
-    """Drops the negatives of earlier batches when a training begins, and before each step while it warms up.
+    """Drops the negatives of earlier batches when a training begins, and before each step but those of its last third.
 
-    Until the learning rate has risen, the encoder moves away fast from the vectors that it began with.
+    Before, the learning rate is so high that the encoder moves away fast from the vectors that it has made.
 
     Args:
         objective: The `Objective` of the training.
@@ -42,7 +42,7 @@ class QueueCallback(TrainerCallback):
         self.objective.forget_batches()
 
     def on_step_begin(self, args, state, control, **kwargs):
-        if state.global_step < args.get_warmup_steps(state.max_steps):
+        if 3 * state.global_step < 2 * state.max_steps:
             self.objective.forget_batches()
 
 

@@ -115,9 +115,13 @@ class NegativeQueue:
     It is also known as a cross-batch memory (Wang et al., CVPR 2020), or as pre-batch negatives (SimKGC; Wang et al.,
     ACL 2022). The vectors are those of the encoder as it was then, and no gradient flows into them.
 
+    Kept are deviations from the mean vector of a batch, to which the mean of the batch at hand is added. Otherwise what
+    tells old vectors from new ones is where the mean has moved since then: a training learns to move it ever further,
+    in place of telling entities apart.
+
     Attributes:
-        vectors: Float32 of shape (n, k).
-        entities: Int64 of shape (n,), the entities that the vectors are of, all different.
+        deviations: Float32 of shape (n, k).
+        entities: Int64 of shape (n,), the entities that they are of, all different.
     """
 
     def __init__(self) -> None:
@@ -128,7 +132,7 @@ class NegativeQueue:
 
     def clear(self) -> None:
         """Drops all vectors."""
-        self.vectors, self.entities = torch.empty(0, 0), torch.empty(0, dtype=torch.int64)
+        self.deviations, self.entities = torch.empty(0, 0), torch.empty(0, dtype=torch.int64)
 
     def extend(self, vectors: torch.Tensor, entities: torch.Tensor, size: int) -> None:
         """Adds the vectors of a batch, in place of older ones of the same entities.
@@ -138,11 +142,12 @@ class NegativeQueue:
             entities: Int64 of shape (m,), all different.
             size: How many vectors are kept, at least 1; the newest ones.
         """
+        deviations = vectors.detach() - vectors.detach().mean(dim=0)
         if len(self):
             others = ~torch.isin(self.entities, entities)
-            vectors = torch.cat([self.vectors[others], vectors.detach()])
+            deviations = torch.cat([self.deviations[others], deviations])
             entities = torch.cat([self.entities[others], entities])
-        self.vectors, self.entities = vectors.detach()[-size:].clone(), entities[-size:].clone()
+        self.deviations, self.entities = deviations[-size:].clone(), entities[-size:].clone()
 
     def candidates(
         self, vectors: torch.Tensor, entities: torch.Tensor
@@ -150,17 +155,17 @@ class NegativeQueue:
         """Returns the candidates of a batch and, of those entities that are not among them, the ones of the queue.
 
         Args:
-            vectors: Float32 of shape (m, k), the candidates' vectors.
+            vectors: Float32 of shape (m, k), the candidates' vectors. They are detached.
             entities: Int64 of shape (m,), the candidates, all different.
 
         Returns:
-            The vectors of all candidates, (M, k), through which gradients flow back to the batch; the candidates,
-            ascending, (M,); and which ones come from the queue, bool (M,).
+            The vectors of all candidates, (M, k); the candidates, ascending, (M,); and which ones come from the queue,
+            bool (M,).
         """
-        queued = torch.zeros_like(entities, dtype=torch.bool)
+        vectors, queued = vectors.detach(), torch.zeros_like(entities, dtype=torch.bool)
         if len(self):
             others = ~torch.isin(self.entities, entities)
-            vectors = torch.cat([vectors, self.vectors[others]])
+            vectors = torch.cat([vectors, self.deviations[others] + vectors.mean(dim=0)])
             entities = torch.cat([entities, self.entities[others]])
             queued = torch.cat([queued, torch.ones_like(entities[len(queued) :], dtype=torch.bool)])
         entities, order = entities.sort()

@@ -34,6 +34,8 @@ from .in_batch_candidates import NegativeQueue, candidate_masks, gather_candidat
 from .losses import in_batch_sigmoid_loss, mean_bce_loss, softmax_loss, softmax_loss_of_groups
 from .training_args import LassTrainingArguments
 
+QUEUE_WEIGHT = 0.5  # of the loss beside older vectors, which say less
+
 Collator = Callable[[Any], dict[str, Any]]
 
 
@@ -160,8 +162,10 @@ class CrossEncoderObjective(Objective):
 class BiEncoderObjective(Objective):
     """Queries against all entities of the batch, of all processes: Eq. 3's softmax, or Eq. 4's sigmoid.
 
-    With `args.queue_size`, entities of earlier batches are candidates too. Each process has the whole queue, because
-    the candidates of all of them enter it.
+    With `args.queue_size`, a query is also compared with entities of earlier batches: the loss of its answer among them
+    is added with a weight of .5. There the vectors of entities have no gradient. If they had, those of answers would be
+    drawn to the queries, and no vector of the queue would be pushed away from them in return, so that all would come to
+    lie together. Each process has the whole queue, because the candidates of all of them enter it.
     """
 
     loss_inputs = ("labels", "triplets", "query_rows", "candidates", "candidate_rows")
@@ -188,16 +192,21 @@ class BiEncoderObjective(Objective):
 
     def loss(self, model, outputs, loss_inputs, graph, collator, count=None):
         entities = outputs.embeddings[loss_inputs["candidate_rows"]][:, : model.score_head.size]
-        vectors, candidates = gather_candidates(entities, loss_inputs["candidates"])
-        own, queued = (vectors, candidates), None
-        if self.args.queue_size:
-            vectors, candidates, queued = self.queue.candidates(*own)
-            self.queue.extend(*own, self.args.queue_size)
-        queries = outputs.embeddings[loss_inputs["query_rows"]]
+        own = gather_candidates(entities, loss_inputs["candidates"])
+        queries, triplets = outputs.embeddings[loss_inputs["query_rows"]], loss_inputs["triplets"]
         labels = loss_inputs["labels"]
         given = None if bool((labels == 1).all()) else labels
-        triplets = loss_inputs["triplets"]
-        return self._loss(model, queries, vectors, triplets, candidates, graph, count, outputs.factor, given, queued)
+
+        def compare(vectors: Tensor, candidates: Tensor, queued: Tensor | None = None) -> Tensor:
+            made = vectors, triplets, candidates, graph, count, outputs.factor, given, queued
+            return self._loss(model, queries, *made)
+
+        loss = compare(*own)
+        if self.args.queue_size:
+            if len(self.queue):
+                loss = loss + QUEUE_WEIGHT * compare(*self.queue.candidates(*own))
+            self.queue.extend(*own, self.args.queue_size)
+        return loss
 
     def forget_batches(self):
         self.queue.clear()
@@ -230,7 +239,7 @@ class BiEncoderObjective(Objective):
     ) -> Tensor:
         """Returns the loss of 2n queries, (2n, k), of n triplets, (n, 3), among m candidates with vectors (m, k).
 
-        `queued` says which candidates are of earlier batches, bool (m,).
+        `queued` says which candidates are of earlier batches, bool (m,); the answers are compared with them alone.
         """
         arrays = [tensor.cpu().numpy() for tensor in (triplets, candidates)]
         masks = candidate_masks(self._known_texts(graph), *arrays)
@@ -238,11 +247,14 @@ class BiEncoderObjective(Objective):
         if labels is not None:
             labels = labels.repeat(len(QUERY_SLOTS))
             false_negatives[labels == 0] = False  # A false answer is compared with all others, the true ones too.
-        names = self.processor.token_store(graph).neighbors
-        if queued is not None and names is not None:
-            # No sequence names an entity of its own batch, but of another one. No answer would ever be named.
-            naming = naming_mask(names, arrays[0], arrays[1][queued.cpu().numpy()])
-            false_negatives[:, queued] |= torch.from_numpy(naming).to(queries.device)
+        if queued is not None:
+            names = self.processor.token_store(graph).neighbors
+            if names is not None:
+                # No sequence names an entity of its own batch, but of another one. No answer would ever be named.
+                naming = naming_mask(names, arrays[0], arrays[1][queued.cpu().numpy()])
+                false_negatives[:, queued] |= torch.from_numpy(naming).to(queries.device)
+            false_negatives[:, ~queued] = True
+            false_negatives.scatter_(1, targets[:, None], False)
         with torch.autocast(queries.device.type, enabled=False):
             factor = model.distance_factor() if factor is None else factor
             scores = model.score_head.compare_all(queries, vectors, factor)

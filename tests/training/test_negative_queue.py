@@ -1,5 +1,6 @@
 """The negatives of earlier batches: what the queue holds, and the loss of each step, worked out by hand."""
 
+import math
 from copy import deepcopy
 
 import numpy as np
@@ -19,23 +20,28 @@ from lass_hf.training.in_batch_candidates import NegativeQueue, naming_mask
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_the_queue_holds_the_newest_vector_of_each_entity(size):
-    """Compared with a dict, whose keys are in the order in which they were set last."""
+    """Compared with a dict, whose keys are in the order in which they were set last.
+
+    A batch has vectors of -b and b, so that a deviation tells the number b of the batch, and the mean is 0.
+    """
     random, queue, expected = np.random.default_rng(0), NegativeQueue(), {}
     for batch in range(30):
-        entities = np.sort(random.choice(20, random.integers(1, 6), replace=False))
-        vectors = torch.full((len(entities), 3), float(batch), requires_grad=True)
-        queue.extend(vectors, torch.from_numpy(entities), size)
-        for entity in entities.tolist():
+        entities = np.sort(random.choice(20, 2 * random.integers(1, 4), replace=False))
+        numbers = np.tile([-float(batch), float(batch)], len(entities) // 2)
+        vectors = torch.from_numpy(numbers)[:, None].repeat(1, 3).requires_grad_()
+        queue.extend(vectors + 7, torch.from_numpy(entities), size)
+        for entity, number in zip(entities.tolist(), numbers.tolist(), strict=True):
             expected.pop(entity, None)
-            expected[entity] = float(batch)
+            expected[entity] = number
         expected = dict(list(expected.items())[-size:])
         assert queue.entities.tolist() == list(expected)
-        assert queue.vectors.tolist() == [[value] * 3 for value in expected.values()]
-        assert not queue.vectors.requires_grad
+        assert queue.deviations.tolist() == [[value] * 3 for value in expected.values()]
+        assert not queue.deviations.requires_grad
         assert len(queue) == len(expected)
 
 
 def test_candidates_of_the_queue_join_those_of_the_batch_once_and_without_gradient():
+    """The mean of the first batch is 20, and that of the second one 1."""
     queue = NegativeQueue()
     batch, entities = torch.arange(3.0)[:, None].requires_grad_(), torch.tensor([2, 5, 9])
     vectors, every, queued = queue.candidates(batch, entities)
@@ -43,10 +49,9 @@ def test_candidates_of_the_queue_join_those_of_the_batch_once_and_without_gradie
     queue.extend(torch.tensor([[10.0], [20.0], [30.0]]), torch.tensor([1, 5, 7]), 8)
     vectors, every, queued = queue.candidates(batch, entities)
     assert every.tolist() == [1, 2, 5, 7, 9]
-    assert vectors.tolist() == [[10], [0], [1], [30], [2]]
+    assert vectors.tolist() == [[-9], [0], [1], [11], [2]]
     assert queued.tolist() == [True, False, False, True, False]
-    vectors.sum().backward()
-    assert batch.grad.tolist() == [[1], [1], [1]]
+    assert not vectors.requires_grad
     queue.clear()
     assert not len(queue)
 
@@ -79,22 +84,27 @@ def term(kind, scores, own, label):
     return np.logaddexp(0, -scores[own]) + sum(np.logaddexp(0, scores[other]) for other in scores if other != own)
 
 
-def losses_by_hand(graph, processor, batches, size, warm_up, kind):
-    """The loss of each step, from the encoder's vectors of one sequence at a time; one dict is the queue."""
+def losses_by_hand(graph, processor, batches, size, first, kind):
+    """The loss of each step, from the encoder's vectors of one sequence at a time; one dict is the queue.
+
+    A query has a loss among the entities of the batch and, from the step `first` on, half of one beside those of
+    earlier batches.
+    """
     texts, relations = graph.entities.texts, graph.relations.texts
     labels = graph["train"].labels
     true = graph["train"].triplets if labels is None else graph["train"].triplets[labels == 1]
     known, steps, queue = {tuple(row) for row in true.tolist()}, {}, {}
     started = set()
     for model, triplets, given, step in batches:
-        if step < warm_up and step not in started:
+        if step < first and step not in started:
             queue = {}
         started.add(step)
         config, factor = model.config, model.distance_factor().item()
         unit = lambda vector: vector / np.linalg.norm(vector)  # noqa: E731
         entities = {entity for head, _, tail in triplets for entity in (head, tail)}
         now = {entity: unit(pooled(model, processor, (texts[entity], 3))[0]) for entity in sorted(entities)}
-        candidates = {**queue, **now}
+        mean = np.mean(list(now.values()), axis=0)
+        older = {entity: vector + mean for entity, vector in queue.items() if entity not in now}
         sums = steps.setdefault(step, [0.0, 0])
         for (head, relation, tail), label in zip(triplets, given, strict=True):
             for own, other, name in (
@@ -102,18 +112,20 @@ def losses_by_hand(graph, processor, batches, size, warm_up, kind):
                 (head, tail, f"inverse of {relations[relation]}"),
             ):
                 u = unit(sum(pooled(model, processor, (texts[other], 1), (name, 2))))
-                scores = {}
-                for answer, vector in candidates.items():
-                    triplet = (head, relation, answer) if own == tail and other == head else (answer, relation, tail)
-                    if answer != own and triplet in known and label:
-                        continue
-                    scores[answer] = config.margin - factor / 2 * ((u - vector) ** 2).sum()
-                    scores[answer] += np.log(config.self_match_weight) if answer == other else 0.0
-                sums[0] += term(kind, scores, own, label)
+                for weight, candidates in ((1, now), (0.5, {own: now[own], **older}))[: 1 + bool(queue)]:
+                    scores = {}
+                    for answer, vector in candidates.items():
+                        asks_tail = own == tail and other == head
+                        triplet = (head, relation, answer) if asks_tail else (answer, relation, tail)
+                        if answer != own and triplet in known and label:
+                            continue
+                        scores[answer] = config.margin - factor / 2 * ((u - vector) ** 2).sum()
+                        scores[answer] += np.log(config.self_match_weight) if answer == other else 0.0
+                    sums[0] += weight * term(kind, scores, own, label)
             sums[1] += 2 * label
         for entity, vector in now.items():
             queue.pop(entity, None)
-            queue[entity] = vector
+            queue[entity] = vector - mean
         queue = dict(list(queue.items())[-size:])
     return [total / count for total, count in steps.values()]
 
@@ -121,7 +133,12 @@ def losses_by_hand(graph, processor, batches, size, warm_up, kind):
 def queue_trainer(folder, graph=None, **choices):
     """A trainer whose few steps move the vectors, with a queue of all entities."""
     model = bi_encoder_model(self_match_weight=0.3).train()
-    defaults = {"learning_rate": 0.02, "per_device_train_batch_size": 3, "queue_size": 100}
+    defaults = {
+        "learning_rate": 0.02,
+        "per_device_train_batch_size": 3,
+        "queue_size": 100,
+        "num_train_epochs": 2,
+    }
     return trainer_of(folder, graph or make_graph(), "bi-encoder", model, **{**defaults, **choices})
 
 
@@ -130,9 +147,8 @@ def queue_trainer(folder, graph=None, **choices):
     [
         ("softmax", {}),
         ("softmax", {"queue_size": 4}),
-        ("softmax", {"warmup_steps": 2, "lr_scheduler_type": "constant_with_warmup"}),
-        ("softmax", {"warmup_steps": 0.6}),
-        ("softmax", {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2, "warmup_steps": 2}),
+        ("softmax", {"max_steps": 11}),
+        ("softmax", {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}),
         ("negative_sampling", {}),
     ],
 )
@@ -152,8 +168,8 @@ def test_the_loss_of_each_step_is_that_of_the_batch_and_of_earlier_ones(kind, ch
     recorder = Recorder(trainer)
     trainer.train()
     args, processor = trainer.args, bi_encoder_processor(graph)
-    warm_up = args.get_warmup_steps(trainer.state.max_steps)
-    expected = losses_by_hand(graph, processor, recorder.batches, args.queue_size, warm_up, kind)
+    first = math.ceil(2 * trainer.state.max_steps / 3)
+    expected = losses_by_hand(graph, processor, recorder.batches, args.queue_size, first, kind)
     assert losses_of(trainer) == pytest.approx(expected, rel=2e-4)
     without = losses_by_hand(graph, processor, recorder.batches, args.queue_size, 10**6, kind)
     assert sum(abs(one / other - 1) > 0.01 for one, other in zip(expected, without, strict=True)) >= 2
@@ -161,7 +177,7 @@ def test_the_loss_of_each_step_is_that_of_the_batch_and_of_earlier_ones(kind, ch
 
 def test_each_training_begins_with_an_empty_queue(tmp_path):
     """A resumed one too: its first loss is that of the batch alone, and its later ones have the queue again."""
-    still = {"learning_rate": 0.0, "num_train_epochs": 2, "save_strategy": "steps", "save_steps": 5}
+    still = {"learning_rate": 0.0, "save_strategy": "steps", "save_steps": 4}
     trainer, plain = (
         queue_trainer(tmp_path / "queue", **still),
         queue_trainer(tmp_path / "plain", queue_size=0, **still),
@@ -169,32 +185,33 @@ def test_each_training_begins_with_an_empty_queue(tmp_path):
     trainer.train()
     plain.train()
     first, without = losses_of(trainer), losses_of(plain)
-    assert len(trainer.training_objective.queue) == 9
+    assert len(first) == 10
+    assert len(trainer.training_objective.queue)
     assert not len(plain.training_objective.queue)
-    assert first[0] == pytest.approx(without[0], rel=1e-6)
-    assert min(np.array(first[1:]) / without[1:]) > 1.001
+    assert first[:7] == pytest.approx(without[:7], rel=1e-6)
+    assert min(np.array(first[7:]) / without[7:]) > 1.001
     trainer.train()
     assert losses_of(trainer) == first
-    trainer.train(resume_from_checkpoint=str(tmp_path / "queue" / "checkpoint-5"))
+    trainer.train(resume_from_checkpoint=str(tmp_path / "queue" / "checkpoint-8"))
     resumed = losses_of(trainer)
-    assert resumed[:5] == first[:5]
-    assert resumed[5] == pytest.approx(without[5], rel=1e-6)
-    assert resumed[6] > 1.01 * without[6]
+    assert resumed[:8] == first[:8]
+    assert resumed[8] == pytest.approx(without[8], rel=1e-6)
+    assert resumed[9] > 1.001 * without[9]
 
 
 def test_the_queue_is_float32_beside_autocast(tmp_path):
     trainer = queue_trainer(tmp_path, bf16=True)
     trainer.train()
-    assert trainer.training_objective.queue.vectors.dtype == torch.float32
+    assert trainer.training_objective.queue.deviations.dtype == torch.float32
     assert np.isfinite(losses_of(trainer)).all()
 
 
 def test_an_evaluation_has_no_candidates_of_earlier_batches(tmp_path):
     trainer = queue_trainer(tmp_path)
     before = trainer.evaluate(trainer.train_dataset)["eval_loss"]
-    trainer.training_objective.queue.extend(torch.ones(9, 32), torch.arange(9), 9)
+    trainer.training_objective.queue.extend(torch.rand(9, 32), torch.arange(9), 9)
     assert trainer.evaluate(trainer.train_dataset)["eval_loss"] == before
-    assert trainer.training_objective.queue.vectors.eq(1).all()
+    assert len(trainer.training_objective.queue) == 9
 
 
 # Names of neighbors
@@ -242,28 +259,31 @@ def test_loss_and_gradients_are_those_of_candidates_that_are_not_named(num_neigh
     with torch.no_grad():
         kept = model(**inputs[0]).embeddings[older["candidate_rows"]]
     vectors = model(**inputs[1]).embeddings
-    candidates = dict(zip(older["candidates"].tolist(), kept, strict=True))
-    candidates |= dict(zip(batch["candidates"].tolist(), vectors[batch["candidate_rows"]], strict=True))
+    now = dict(zip(batch["candidates"].tolist(), vectors[batch["candidate_rows"]], strict=True))
+    mean = torch.stack(list(now.values())).detach().mean(0)
+    earlier = dict(zip(older["candidates"].tolist(), kept - kept.mean(0) + mean, strict=True))
+    earlier = {entity: vector for entity, vector in earlier.items() if entity not in now}
     terms, left_out = [], 0
     for query, row in enumerate(batch["query_rows"].tolist()):
         head, relation, tail = batch["triplets"][query % 2].tolist()
         own, other = (tail, head) if query < 2 else (head, tail)
-        scores = {}
-        for answer, vector in candidates.items():
-            triplet = (head, relation, answer) if query < 2 else (answer, relation, tail)
-            pair = [other, 0, answer]
-            names = processor.token_store(graph).neighbors
-            if (
-                names is not None
-                and answer not in batch["candidates"]
-                and naming_mask(names, np.array([pair]), np.array([answer]))[0, 0]
-            ):
-                left_out += 1
-                continue
-            if answer == own or triplet not in known:
-                scores[answer] = -0.5 * model.log_scale.exp() * (vectors[row] - vector).square().sum()
-        terms.append(torch.stack(list(scores.values())).logsumexp(0) - scores[own])
-    expected = torch.stack(terms).mean()
+        for weight, candidates in ((1, now), (0.5, {own: now[own].detach(), **earlier})):
+            scores = {}
+            for answer, vector in candidates.items():
+                triplet = (head, relation, answer) if query < 2 else (answer, relation, tail)
+                pair = [other, 0, answer]
+                names = processor.token_store(graph).neighbors
+                if (
+                    names is not None
+                    and answer not in now
+                    and naming_mask(names, np.array([pair]), np.array([answer]))[0, 0]
+                ):
+                    left_out += 1
+                    continue
+                if answer == own or triplet not in known:
+                    scores[answer] = -0.5 * model.log_scale.exp() * (vectors[row] - vector).square().sum()
+            terms.append(weight * (torch.stack(list(scores.values())).logsumexp(0) - scores[own]))
+    expected = torch.stack(terms).sum() / 4  # of two positives, which have two queries each
     expected.backward()
     assert bool(left_out) == bool(num_neighbors)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
