@@ -149,7 +149,7 @@ def with_ranking_weights(run: Run) -> Run:
     training = run["training"]
     later = {
         name: weight
-        for name, weight in run.get("ranking_weights", {}).items()
+        for name, weight in (run.get("ranking_weights") or {}).items()
         if weight != training["choices"].get(name, 0)
     }
     kept = {name: {**training[name], **later} for name in ("choices", "changed")}
@@ -314,7 +314,9 @@ def reranking_table(runs: list[Run]) -> list[str]:
     rows = []
     for run in runs:
         graph, tokens, seconds = TITLES[run["graph"]], run["tokens"], run["stage_seconds"]
-        weights = "".join(f", {name} {value}" for name, value in run.get("ranking_weights", {}).items() if value)
+        of_model = run.get("ranking_weights") or {}  # None beside evidence, which has fitted weights
+        weights = "".join(f", {name} {value}" for name, value in of_model.items() if value)
+        weights += ", by all evidence" if run.get("evidence") else ""
         chosen_ones = f"a seeded choice of {run['limit']}" if run["limit"] else "all"
         for stage, shown, metrics in (
             ("retrieval", f"retriever alone{weights}", run["retrieval"]),

@@ -223,6 +223,10 @@ def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     for part, command in (("retriever", made["training"]["command"]), ("reranker", training["command"])):
         assert f"both.json), {part} | `{command}`" in text
     assert "both.json), evaluation | `lass-hf evaluate`" in text
+    by_evidence = {"reranker_training": training, "ranking_weights": None, "evidence": {"kinds": ["text", "rules"]}}
+    file.write_text(json.dumps({**content, **by_evidence}), encoding="utf-8")
+    _, page = render(results_folder)
+    assert "test triplets: retriever alone, by all evidence | " in page.read_text(encoding="utf-8")
 
 
 def test_lists_of_whole_graphs_are_tables(results_folder):
