@@ -314,9 +314,8 @@ def reranking_table(runs: list[Run]) -> list[str]:
     rows = []
     for run in runs:
         graph, tokens, seconds = TITLES[run["graph"]], run["tokens"], run["stage_seconds"]
-        of_model = run.get("ranking_weights") or {}  # None beside evidence, which has fitted weights
-        weights = "".join(f", {name} {value}" for name, value in of_model.items() if value)
-        weights += ", by all evidence" if run.get("evidence") else ""
+        of_model = (run.get("ranking_weights") or {}).items()  # None beside evidence, which has fitted weights
+        weights = ", by all evidence" if run.get("evidence") else "".join(f", {name} {w}" for name, w in of_model if w)
         chosen_ones = f"a seeded choice of {run['limit']}" if run["limit"] else "all"
         for stage, shown, metrics in (
             ("retrieval", f"retriever alone{weights}", run["retrieval"]),
