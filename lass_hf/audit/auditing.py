@@ -122,7 +122,7 @@ def audit_graph(
         num_folds: Structural vectors are trained this often, each time without one fold, which they then judge.
         vector_choices: How they are trained; None chooses by the size of the graph.
         minutes: The most that rules and all trainings of vectors take together; None for no limit.
-        seed: Seed of all that is drawn. Equal seeds give equal audits, but for rounding: a busy machine may change it.
+        seed: Seed of all that is drawn. Equal seeds and numbers of threads give equal audits, unless time ends a part.
         quiet: Whether no progress bars are shown.
         dtype: Precision of text models, as in `TripletScorer`.
         progress: Finished steps of an earlier run with the same arguments, and a place for those of this run.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from ..core.errors import LassError, NonFiniteError
 from ..utils.environment import multiplies_bfloat16
@@ -241,11 +242,13 @@ class _Trainer:
         used, places = torch.unique(torch.cat([heads, answers]), return_inverse=True)
         used_entities = entities[used]
         heads, tails = places.split([len(heads), len(answers)])
-        head_vectors, relation_vectors = used_entities[heads], all_relations[relations]
+        # Rows are chosen by `embedding` where some are chosen twice: threads add the gradients of `vectors[rows]` in an
+        # order of chance, and equal seeds would give other vectors.
+        head_vectors, relation_vectors = embedding(heads, used_entities), embedding(relations, all_relations)
         queries = score.combine(head_vectors, relation_vectors)
         loss = grouped_cross_entropy(queries, score.as_candidate(entities), rows, answers, log_chances, self.dtype)
         if choices.relation_weight:
-            pairs = score.pair(head_vectors[rows], used_entities[tails])
+            pairs = score.pair(embedding(rows, head_vectors), embedding(tails, used_entities))
             each = torch.arange(len(rows), device=rows.device)
             candidates = score.as_candidate(all_relations)
             relation_loss = grouped_cross_entropy(pairs, candidates, each, relations[rows], dtype=self.dtype)

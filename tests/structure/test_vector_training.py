@@ -109,6 +109,20 @@ def test_equal_seeds_give_equal_vectors():
     assert (one.entities != other.entities).any()
 
 
+def test_threads_that_add_gradients_of_the_same_rows_give_equal_vectors():
+    """Hundreds of queries share each relation, in arrays so large that torch gives each thread a part of them."""
+    facts = Facts.from_triplets(np.random.default_rng(0).integers([600, 2, 600], size=(3000, 3)), 600, 2)
+    choices = VectorChoices(dim=64, num_epochs=2, batch_size=1000, relation_weight=1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        first, *others = (train_structural_vectors(facts, choices, device="cpu").relations for _ in range(4))
+    finally:
+        torch.set_num_threads(before)
+    for other in others:
+        np.testing.assert_array_equal(first, other)
+
+
 def test_minutes_end_the_training_and_the_learning_rate():
     shares = []
     choices = VectorChoices(dim=8, num_epochs=10**9, batch_size=1, minutes=0.002)
