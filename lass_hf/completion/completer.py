@@ -11,6 +11,7 @@ import numpy as np
 from ..core.architectures import BiEncoder
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
@@ -313,11 +314,17 @@ class GraphCompleter:
         # What other splits label false stays open: a training makes it at random, to fit a threshold.
         wrong = labeled_false(graph, "train")
         is_open = ~graph.known.contains(suggestions.triplets) & ~wrong.contains(suggestions.triplets)
+        canonical = self._standings.traits.canonical
+        facts = canonical(suggestions.triplets)
         if self._decisions is not None:
             for decided in (self._decisions.accepted, self._decisions.rejected):
-                is_open &= ~decided.contains(suggestions.triplets)
+                some = KnownTriplets(canonical(decided.triplets()), graph.num_entities, graph.num_relations)
+                is_open &= ~some.contains(facts)
         is_apart = np.isin(standings, (IMPLIED, REVERSE))
         rows, apart = np.flatnonzero(is_open & ~is_apart), np.flatnonzero(is_open & is_apart)
+        # Of the links that state the same fact, the best one: nobody wants to review the mirror image, too.
+        rows = rows[np.argsort(-scores[rows], kind="stable")]
+        rows = rows[np.sort(np.unique(facts[rows], axis=0, return_index=True)[1])]
         order = order_suggestions(
             suggestions.triplets[rows],
             scores[rows],

@@ -240,7 +240,7 @@ def judge(
         graph: The graph.
         result: What was found.
         positions: The positions of the suggestions, int of shape (n,), in the order of the table.
-        reasons: More reasons for each of them; None for that of the standing alone.
+        reasons: More reasons for each of them, beside what states the same; None for that of the standing alone.
     """
     import pyarrow as pa
 
@@ -248,7 +248,8 @@ def judge(
     why = result.standings.because(some.triplets, standings, graph.entities, graph.relations)
     own = [[sentence] if sentence else [] for sentence in why]
     if reasons is not None:
-        own = [first + more for first, more in zip(own, reasons, strict=True)]
+        same = result.standings.restate(some.triplets, graph.entities, graph.relations)
+        own = [[*first, *filter(None, [also]), *more] for first, also, more in zip(own, same, reasons, strict=True)]
     columns: dict[str, Any] = {}
     for name, numbers, names in zip(
         ("head", "relation", "tail"), some.triplets.T, (graph.entities, graph.relations, graph.entities), strict=True

@@ -3,7 +3,8 @@
 With a test split its links are hidden, and weights and chances are fitted on validation. With a validation split only,
 each half of it (of its pairs of entities) is hidden once, while the other half does the fitting.
 
-The graph that is completed does not have the hidden links. It has the links of the fit, which no list repeats.
+The graph that is completed does not have the hidden links. It has the links of the fit, which no list repeats. Facts
+count, and not links: a link and its mirror image, in the same or in an inverse relation, are found once.
 
 The chance that is measured is that of a suggestion to be a hidden link, with those of the fit among the suggestions, as
 links that are not hidden. So it is a fit's chance times the number of hidden links, over that of the fit. Where as many
@@ -20,7 +21,9 @@ from ..core.errors import GraphError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..evaluation.platt_scaling import reliability_curve
+from ..quality.relation_traits import find_traits
 from ..scoring.entity_frequencies import EntityFrequencies
+from ..structure.facts import Facts
 from .suggestions import Suggestions
 
 DEPTHS = (50, 200, 1000)
@@ -55,9 +58,11 @@ class Part:
     """A completion beside the links that were hidden from it.
 
     Attributes:
-        hidden: The hidden links, int64 of shape (h, 3), distinct.
-        listed: For each of `METHODS` the first links of its list, int64 of shape (at most 1,000, 3).
-        is_hit: For each of `METHODS` which of them are hidden links: bool.
+        hidden: The facts that the hidden links state, int64 of shape (h, 3), distinct: a link and its mirror image are
+            one, see `RelationTraits.canonical`.
+        listed: For each of `METHODS` the facts that the first links of its list state, int64 of shape (at most 1,000,
+            3), which may repeat.
+        is_hit: For each of `METHODS` which of them are hidden, and state no fact again: bool.
         standings: For "list" and "score" the standings of these links.
         chances: The chances of all suggestions to be a hidden link, float64 of shape (n,), None without a calibration.
         is_hidden: Which of all suggestions are hidden links, bool of shape (n,).
@@ -134,7 +139,8 @@ def evaluate_completion(
     Returns:
         Plain values:
 
-        - `hidden`: "test" or "halves of validation"; `num_hidden`, their links in all; `num_lists`; `seed`;
+        - `hidden`: "test" or "halves of validation"; `num_hidden`, the facts that their links state, see `Part`;
+          `num_lists`; `seed`;
         - `methods`: for "list", "score" (all suggestions by the better one of their two log probabilities) and
           "frequency" (by how often an answer stands in the slot of the relation): for each of `DEPTHS` `listed`,
           `hits`, `precision` and `recall`, pooled over the lists; and the share of each standing as `standings`;
@@ -175,7 +181,8 @@ def measure_part(rest: KnowledgeGraph, hidden: np.ndarray, completion: Completio
         completion: The completion.
         seed: Seed of the order of equal frequencies.
     """
-    links = KnownTriplets(hidden, rest.num_entities, rest.num_relations)
+    canonical, sizes = find_traits(Facts.from_graph(rest)).canonical, (rest.num_entities, rest.num_relations)
+    facts = KnownTriplets(canonical(hidden), *sizes)
     triplets, count = completion.suggestions.triplets, max(DEPTHS)
     by_score = np.argsort(-np.fmax(*completion.suggestions.log_probabilities.T), kind="stable")
     chosen = {"list": completion.listed[:count], "score": by_score[~rest.known.contains(triplets[by_score])][:count]}
@@ -184,14 +191,22 @@ def measure_part(rest: KnowledgeGraph, hidden: np.ndarray, completion: Completio
     chances = completion.probabilities
     if chances is not None:
         chances = np.minimum(chances * (len(hidden) / len(rest.index_splits("validation"))), 1)
+    listed = {method: canonical(some) for method, some in listed.items()}
     return Part(
-        hidden,
+        facts.triplets(),
         listed,
-        {method: links.contains(some) for method, some in listed.items()},
+        {method: facts.contains(some) & _is_first(some) for method, some in listed.items()},
         {method: completion.standings[positions] for method, positions in chosen.items()},
         chances,
-        links.contains(triplets),
+        KnownTriplets(hidden, *sizes).contains(triplets),
     )
+
+
+def _is_first(triplets: np.ndarray) -> np.ndarray:
+    """Returns which triplets no earlier one equals, bool of shape (n,)."""
+    is_first = np.zeros(len(triplets), dtype=bool)
+    is_first[np.unique(triplets, axis=0, return_index=True)[1]] = True
+    return is_first
 
 
 def list_by_frequency(
@@ -293,7 +308,7 @@ def describe_evaluation(results: Mapping[str, Any]) -> list[str]:
         results: What `evaluate_completion` returned.
     """
     lists = "" if results["num_lists"] == 1 else f", in {results['num_lists']} lists whose counts add up"
-    lines = [f"{results['num_hidden']:,} hidden links ({results['hidden']}{lists})"]
+    lines = [f"{results['num_hidden']:,} hidden facts ({results['hidden']}{lists})"]
     head = "".join(f"{f'first {depth:,}':>24}" for depth in DEPTHS)
     lines += [
         f"{'':20}{head}",

@@ -27,6 +27,7 @@ from ..quality.consequences import Consequences
 from ..structure.facts import Facts
 from ..structure.reachability import is_reached, share_others
 from ..structure.rule_scores import RuleScorer
+from ..structure.rule_words import fact_in_words
 from ..structure.rules import RuleSet
 from .standing_words import StandingWords
 
@@ -96,6 +97,22 @@ class Standings:
         words = StandingWords(self._consequences, self._declared, entities, relations)
         rows = zip(triplets.tolist(), codes.tolist(), strict=True)
         return [words.explain(triplet, STANDINGS[code]) for triplet, code in rows]
+
+    def restate(self, triplets: np.ndarray, entities: Vocabulary, relations: Vocabulary) -> list[str]:
+        """Returns which other triplets state the same facts, in words: the mirror image, or that of an equal relation.
+
+        Args:
+            triplets: Int of shape (n, 3), few of them.
+            entities: The entities of the graph.
+            relations: The relations of the graph.
+
+        Returns:
+            A sentence for each triplet; "" where no other states the same.
+        """
+        others = (
+            [fact_in_words(row, entities, relations) for row in self.traits.restatements(one)] for one in triplets
+        )
+        return [f"The same as {' and '.join(some)}." if some else "" for some in others]
 
     def _is_implied(self, triplets: np.ndarray) -> np.ndarray:
         found = self._consequences.follow_from_one(triplets)

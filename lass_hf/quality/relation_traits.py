@@ -4,6 +4,7 @@ A directed relation is a number below 2R, as in `structure.facts`.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -70,6 +71,44 @@ class RelationTraits:
         shift = len(self.parents)
         symmetric[[one.head for one in self.implications if one.body == one.head + shift]] = True
         return symmetric
+
+    @cached_property
+    def first_of_same(self) -> np.ndarray:
+        """Int64 of shape (2R,): the first of the directed relations that imply a directed one and follow from it."""
+        shift = len(self.parents)
+        bodies, heads = np.array([[one.body, one.head] for one in self.implications], dtype=np.int64).reshape(-1, 2).T
+        # What implies a relation implies its inverse, turned.
+        starts, ends = np.concatenate([bodies, (bodies + shift) % (2 * shift)]), np.concatenate([heads, heads + shift])
+        links = csr_array((np.ones(len(starts), np.int8), (starts, ends)), shape=(2 * shift, 2 * shift))
+        _, groups = connected_components(links, connection="strong")
+        return np.unique(groups, return_index=True)[1][groups]
+
+    def canonical(self, triplets: np.ndarray) -> np.ndarray:
+        """Returns one triplet for all that state the same fact: mirror images, and those of relations that imply it.
+
+        Args:
+            triplets: Int64 of shape (n, 3).
+
+        Returns:
+            Int64 of shape (n, 3): that with the first relation, and in a symmetric one with the first entity as head.
+        """
+        heads, relations, tails = triplets.T
+        own, turned = self.first_of_same[relations], self.first_of_same[relations + len(self.parents)]
+        is_turned = (turned < own) | ((turned == own) & (heads > tails))
+        same = np.stack([heads, own, tails], axis=1)
+        same[is_turned] = np.stack([tails, turned, heads], axis=1)[is_turned]
+        return same
+
+    def restatements(self, triplet: np.ndarray) -> np.ndarray:
+        """Returns the other triplets that state the same fact as one, int64 of shape (n, 3)."""
+        head, relation, tail = triplet.tolist()
+        same, shift = self.first_of_same, len(self.parents)
+        found = [
+            (tail, other, head) if turned else (head, other, tail)
+            for turned in (False, True)
+            for other in np.flatnonzero(same[:shift] == same[relation + turned * shift]).tolist()
+        ]
+        return np.array([one for one in found if one != (head, relation, tail)], dtype=np.int64).reshape(-1, 3)
 
 
 def find_traits(facts: Facts) -> RelationTraits:

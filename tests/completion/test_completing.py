@@ -110,6 +110,32 @@ def test_what_people_decided_about_a_list_is_not_on_the_next_one(graph, evidence
         complete(graph, evidence, tmp_path / "first", decisions=str(file))
 
 
+def test_links_that_state_the_same_fact_are_one_suggestion(tmp_path):
+    """ "r1" is the inverse of "r0"; the best answers to both sides' queries are often the same fact."""
+    rng = np.random.default_rng(1)
+    pairs = np.unique(np.stack([rng.integers(30, size=90), 30 + rng.integers(8, size=90)], axis=1), axis=0).tolist()
+    rows = [row for head, tail in pairs for row in ((str(head), "0", str(tail)), (str(tail), "1", str(head)))]
+    graph = integer_graph(rows, 38, 2)
+    evidence = some_evidence(graph, kinds=("frequency",), rules=make_rules((0, (3, -1, -1), -1, -1, 1, 2, 0.5, 0)))
+    found = complete(graph, evidence, tmp_path / "first", per_query=20).completion
+    listed = found.suggestions.triplets[found.listed].tolist()
+    pairs_of = [frozenset((head, tail)) for head, _, tail in listed]
+    assert len(set(pairs_of)) == len(pairs_of) > 5
+    every = {frozenset((head, tail)) for head, _, tail in found.suggestions.triplets.tolist()}
+    assert set(pairs_of) == every
+    scores = np.fmax(*found.suggestions.log_probabilities.T)
+    for position, pair in zip(found.listed.tolist(), pairs_of, strict=True):
+        same = [n for n, (h, _, t) in enumerate(found.suggestions.triplets.tolist()) if frozenset((h, t)) == pair]
+        assert scores[position] == scores[same].max()
+    first = rows_of(tmp_path / "first")[0]
+    mirror = first["tail"], {"0": "1", "1": "0"}[first["relation"]], first["head"]
+    assert first["reasons"][0] == f"The same as entity {mirror[0]} relation {mirror[1]} entity {mirror[2]}."
+    file = write_decisions(tmp_path, (mirror, False))
+    then = complete(graph, evidence, tmp_path / "next", per_query=20, decisions=str(file)).completion
+    left = {frozenset((head, tail)) for head, _, tail in then.suggestions.triplets[then.listed].tolist()}
+    assert set(pairs_of) - left == {pairs_of[0]}
+
+
 def test_what_training_triplets_label_false_is_not_on_the_list(graph, evidence, tmp_path):
     first = complete(graph, evidence, tmp_path / "first").completion
     wrong, train = first.suggestions.triplets[first.listed[:1]], graph["train"]

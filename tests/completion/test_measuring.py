@@ -143,6 +143,20 @@ def test_a_short_list_has_the_precision_of_what_it_lists():
     assert row["precision"] == row["hits"] / 10
 
 
+def test_a_link_and_its_mirror_image_are_found_once():
+    pairs = np.stack([np.arange(0, 40, 2), np.arange(1, 41, 2)], axis=1)
+    both = np.concatenate([np.insert(pairs, 1, 0, axis=1), np.insert(pairs[:, ::-1], 1, 0, axis=1)])
+    suggestions, standings = draw_suggestions(COUNT)
+    links = np.array([[50, 0, 51], [51, 0, 50], [60, 0, 61], [70, 1, 71], [71, 1, 70]])
+    suggestions.triplets[:5] = links
+    rest, hidden = make_graph(both), links[[0, 1, 2, 3]]
+    listed = np.array([1, 4, 0, 2, 3, 9])
+    completion = Completion(links, np.full(5, 2), suggestions, standings, None, listed)
+    part = measure_part(rest, hidden, completion)
+    assert part.hidden.tolist() == [[50, 0, 51], [60, 0, 61], [70, 1, 71]]
+    assert part.is_hit["list"].tolist() == [True, False, False, True, True, False]  # relation 1 is not symmetric
+
+
 # Frequency
 
 
@@ -202,7 +216,7 @@ def test_the_table_says_what_was_measured():
     graph, complete, *_ = make_case("validation")
     results = evaluate_completion(graph, complete, STANDINGS)
     lines = describe_evaluation(results)
-    assert lines[0].startswith(f"{results['num_hidden']} hidden links (halves of validation, in 2 lists")
+    assert lines[0].startswith(f"{results['num_hidden']} hidden facts (halves of validation, in 2 lists")
     assert [line[:20].strip() for line in lines[3:6]] == ["the list", "sorted by raw score", "by frequency"]
     row = results["methods"]["list"]["depths"]["50"]
     assert lines[3].split()[2:5] == [str(row["hits"]), f"{row['precision']:.3f}", f"{row['recall']:.3f}"]
