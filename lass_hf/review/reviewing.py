@@ -67,15 +67,17 @@ class Review:
         """Keeps a decision, which is on the disk and counts when this returns.
 
         Args:
-            row: The row of the triplet.
+            row: The row of the triplet, from 0.
             decision: One of `DECISIONS`.
             reviewer: The name of the person.
             settles: See `Decision`.
 
         Raises:
-            LassError: There is no such decision, the name is none, or the file of decisions is damaged.
+            LassError: There is no such row or decision, the name is none, or the file of decisions is damaged.
             OSError: The decision cannot be written; nothing has changed.
         """
+        if not 0 <= row < len(self.list):
+            raise LassError(f"row {row}; expected 0 to {len(self.list) - 1:,}, a row of {self.list.file}")
         self.refresh()  # a damaged file is told before anything is added to it
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         head, relation, tail = self.list.triplets[row]

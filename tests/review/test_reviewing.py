@@ -107,6 +107,14 @@ def test_a_contradiction_is_unsure_until_somebody_settles_it(folder):
     assert review.decided()["label"].to_pylist() == [None]
 
 
+@pytest.mark.parametrize("row", [-1, 4, 9999])
+def test_a_row_that_the_list_lacks_is_refused_and_nothing_is_kept(row, folder):
+    with pytest.raises(LassError) as error:
+        Review(folder).decide(row, "accept", "Ada")
+    one_line(error, f"row {row}; expected 0 to 3, a row of {folder}/suggestions.tsv")
+    assert not (folder / "decisions.jsonl").exists()
+
+
 def test_undo_takes_back_the_last_decision_of_that_person_after_a_new_start_too(folder):
     review = Review(folder)
     for row, reviewer in ((2, "Ada"), (0, "Ada"), (1, "Bob")):
