@@ -34,7 +34,8 @@ class Decision:
         decision: One of `DECISIONS`; "undo" takes back what the same person decided about the triplet.
         reviewer: The person's name.
         time: When, in ISO 8601.
-        settles: Whether the person saw that others contradict each other, so that this decision counts alone.
+        settles: Whether the person saw that others contradict each other, so that this decision counts alone; "unsure"
+            never does.
     """
 
     head: str

@@ -16,7 +16,8 @@ class Outcomes:
 
     The last decision of each reviewer about a triplet counts. Somebody who is unsure leaves it to the others. Where one
     accepts and another rejects, the outcome is a contradiction, until one of them decides otherwise, or somebody who
-    saw it settles it. A decision that is made later than one that settles opens the question again.
+    saw it settles it, by accepting or rejecting. A decision that is made later than one that settles opens the question
+    again.
 
     Args:
         count: The number of triplets, n.
@@ -42,7 +43,7 @@ class Outcomes:
         if decision.decision != "undo":
             votes[reviewer] = decision.decision
             self.rows_of[reviewer][row] = None
-            if decision.settles:
+            if decision.settles and decision.decision != "unsure":
                 self._settlers[row] = reviewer
         self.codes[row] = self._outcome(row)
 

@@ -100,6 +100,10 @@ def test_a_contradiction_is_unsure_until_somebody_settles_it(folder):
         "reviewers contradict each other: Ada says reject, Bob says accept",
         "other small animals eat it",
     ]
+    review.decide(0, "unsure", "Cy", settles=True)  # leaves it to the others
+    (row,) = review.decided().to_pylist()
+    assert (row["label"], row["reviewer"]) == (None, "Ada, Bob, Cy")
+    assert row["reasons"][0] == "reviewers contradict each other: Ada says reject, Bob says accept, Cy says unsure"
     review.decide(0, "accept", "Cy", settles=True)
     (row,) = review.decided().to_pylist()
     assert (row["label"], row["reviewer"], row["reasons"]) == (True, "Cy", ["other small animals eat it"])

@@ -289,6 +289,14 @@ def test_a_person_decides_by_keyboard(tmp_path):
             browser.value("document.getElementById('search').focus()")
             browser.type("a")  # no decision: it is typed into a field
             browser.until(f"!{shown}")
+            for reviewer, what in (("Bob", "accept"), ("Cy", "reject")):
+                Review(folder).decide(3, what, reviewer)
+            browser.open(f"http://127.0.0.1:{port}/?state=contradiction")
+            browser.until(f"{shown} === 'fish'")
+            browser.press("u")  # settles nothing
+            browser.until(f"!{shown}")
         finally:
             browser.close()
     assert [Review(folder).outcomes.votes[row] for row in (0, 1)] == [{"Ada L": "accept"}, {"Ada L": "unsure"}]
+    *_, (_, last) = DecisionsFile(folder).read_new()
+    assert (last.triplet, last.decision, last.settles) == (TRIPLETS[3], "unsure", False)
