@@ -30,6 +30,15 @@ from lass_hf.web.review_application import ReviewApplication
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
+HOLD_ANSWERS = """{
+  const asked = fetch, held = new Promise(done => { release = done; });
+  fetch = async (path, options) => {
+    const answer = await asked(path, options);
+    if (options.method === "POST") await held;
+    return answer;
+  };
+}"""  # to what is decided, until release()
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -266,6 +275,7 @@ def test_a_person_decides_by_keyboard(tmp_path):
     """One page for all of it, because a browser takes seconds to start."""
     folder = write_list(tmp_path, head_text=[EVIL, "Dog", "Cat", ""])
     shown = "document.querySelector('.side .text')?.innerText"
+    relation = "document.getElementById('relation')"
     with serving_application(lambda access: ReviewApplication(Review(folder), None, access)) as (_, port):
         browser = Browser(tmp_path / "profile")
         try:
@@ -295,8 +305,16 @@ def test_a_person_decides_by_keyboard(tmp_path):
             browser.until(f"{shown} === 'fish'")
             browser.press("u")  # settles nothing
             browser.until(f"!{shown}")
+            browser.open(f"http://127.0.0.1:{port}/?state=decided")
+            browser.until(f"{shown} === {EVIL!r}")
+            browser.value(HOLD_ANSWERS)
+            browser.press("a")
+            browser.value(f"{relation}.value = 'is_a'; {relation}.dispatchEvent(new Event('change'))")  # meanwhile
+            browser.until(f"{shown} === 'Dog'")
+            browser.value("release()")
+            browser.until("document.getElementById('status').textContent.startsWith('accepted. Dog')")
         finally:
             browser.close()
     assert [Review(folder).outcomes.votes[row] for row in (0, 1)] == [{"Ada L": "accept"}, {"Ada L": "unsure"}]
-    *_, (_, last) = DecisionsFile(folder).read_new()
+    *_, (_, last), _ = DecisionsFile(folder).read_new()
     assert (last.triplet, last.decision, last.settles) == (TRIPLETS[3], "unsure", False)
