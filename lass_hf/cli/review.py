@@ -77,8 +77,7 @@ def _export(arguments: argparse.Namespace) -> None:
     table = review.write_decided()
     if len(review.decided()) and not len(review.exported()):  # rejected ones, for example: people are done
         what = "found true or wrong" if review.list.of_facts else "accepted"
-        note = f"no triplet is {what}, so {arguments.export} is not written; all decisions are in {table}"
-        print(one_line(f"lass-hf: note: {note}"), file=sys.stderr)
+        _note(arguments, f"no triplet is {what}, so {arguments.export} is not written; all decisions are in {table}")
         return
     written = review.export(arguments.export, arguments.export_format, source)
     if not arguments.quiet:
@@ -135,11 +134,11 @@ def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
         return load_graph(made_of)
     else:
         missing = f"{made_of}, the graph that the list was made of,"
-    print(
-        one_line(
-            f"lass-hf: note: {missing} is not here: no known facts are shown, and ids are exported as the model has "
-            "them; give --graph"
-        ),
-        file=sys.stderr,
-    )
+    facts = "no known facts are shown, and ids are exported as the model has them"
+    _note(arguments, f"{missing} is not here: {facts}; give --graph")
     return None
+
+
+def _note(arguments: argparse.Namespace, note: str) -> None:
+    if not arguments.quiet:
+        print(one_line(f"lass-hf: note: {note}"), file=sys.stderr)

@@ -64,6 +64,8 @@ def test_an_export_of_rejected_triplets_alone_keeps_all_decisions_and_says_that_
     review = Review(folder)
     review.decide(1, "reject", "Ada")
     assert not main(["review", str(folder), "--export", str(folder / "new.nt"), "--quiet"])
+    assert not capsys.readouterr().err
+    assert not main(["review", str(folder), "--export", str(folder / "new.nt")])
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"lass-hf: note: no triplet is accepted, so {folder}/new.nt is not written; all decisions")
     assert line.endswith(str(folder / "decisions.tsv"))
@@ -78,10 +80,13 @@ def test_an_export_of_rejected_triplets_alone_keeps_all_decisions_and_says_that_
 
 @pytest.mark.parametrize(("graph", "size"), [("countries", 237), ("no such graph", None), (None, None)])
 def test_known_facts_are_those_of_the_graph_that_the_list_was_made_of(graph, size, tmp_path, capsys):
-    found = _load_graph(Namespace(graph=None), Review(write_list(tmp_path, graph=graph)))
+    review = Review(write_list(tmp_path, graph=graph))
+    found = _load_graph(Namespace(graph=None, quiet=False), review)
     assert (found and found.num_entities) == size
     note = capsys.readouterr().err
     assert ("give --graph" in note) == (graph != "countries")
+    _load_graph(Namespace(graph=None, quiet=True), review)
+    assert not capsys.readouterr().err
 
 
 def test_a_list_of_the_graph_that_a_model_has_is_reviewed_with_it(tmp_path, graph, graph_folder, capsys):
@@ -91,7 +96,7 @@ def test_a_list_of_the_graph_that_a_model_has_is_reviewed_with_it(tmp_path, grap
     assert not main(["complete", "--model", str(model), "--output", str(out), "--max", "3", "--quiet"])
     assert read_results(out / "completion.json")["graph"] is None
     review = Review(out)
-    found = _load_graph(Namespace(graph=None), review)
+    found = _load_graph(Namespace(graph=None, quiet=False), review)
     assert (found.entities.ids, list(found.splits)) == (graph.entities.ids, list(graph.splits))
     review.decide(0, "accept", "Ada")
     capsys.readouterr()
