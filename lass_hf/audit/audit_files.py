@@ -15,7 +15,7 @@ from ..scoring.step_progress import StepProgress
 from ..structure.facts import false_fingerprint
 from ..utils.atomic_files import write_whole
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint, scores_fingerprint
-from ..utils.result_files import write_results
+from ..utils.result_files import REPORT_FILE, write_results
 from ..version import __version__
 from ..writers.judged_triplets import FileMetadata, judged_triplets
 from ..writers.writing import write_judged_triplets
@@ -24,7 +24,6 @@ from .findings import Findings, find_reasons
 from .report import SHOWN, describe_signals, render_audit
 
 FINDINGS_FILE, SIGNALS_FILE = LISTS["audit"]
-REPORT_FILE = "report.html"
 LEVELS = (0.5, 0.8, 0.95)  # of suspicion, for which triplets are counted
 UNTRAINED = "untrained texts and structure"  # what stands for the model where there is none
 MOST_ENTITIES = 200  # odd entities of each kind in `audit.json`

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     import sys
 
-    from ..audit.audit_files import REPORT_FILE, audit_identity, only_audit, write_audit
+    from ..audit.audit_files import audit_identity, only_audit, write_audit
     from ..audit.auditing import audit_graph
     from ..audit.measuring import evaluate_audit, read_errors
     from ..core.encoders import OFFLINE_ENCODER
@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..scoring.output_folders import check_foreign
     from ..utils.console import report
     from ..utils.environment import command_line
+    from ..utils.result_files import REPORT_FILE
     from ..utils.terminal import one_line
     from .loading import load_with_graph
 

@@ -272,9 +272,10 @@ def _check_same_graph(
 
 
 def _print_where(output: str, result: "CompletionResult") -> None:
-    from ..completion.completion_files import IMPLIED, REPORT, SUGGESTIONS
+    from ..completion.completion_files import IMPLIED, SUGGESTIONS
+    from ..utils.result_files import REPORT_FILE
 
-    print(f"{Path(output, SUGGESTIONS)}: the list; {Path(output, IMPLIED)}: what the graph implies; open {REPORT}")
+    print(f"{Path(output, SUGGESTIONS)}: the list; {Path(output, IMPLIED)}: what the graph implies; open {REPORT_FILE}")
     if result.no_probability:
         print(result.no_probability)
 

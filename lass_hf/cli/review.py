@@ -59,10 +59,12 @@ def run(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from ..graphs.import_files import find_source_record, read_source_record, refuse_source
     from ..review.reviewing import Review
+    from ..utils.result_files import refuse_own_file
     from ..writers.source_ids import SourceIds
     from ..writers.writing import check_format
 
     check_format(arguments.export, arguments.export_format)
+    refuse_own_file(arguments.export, arguments.folder)
     check_writable(arguments.export)
     review = Review(arguments.folder)
     review.check_writable()

@@ -10,7 +10,7 @@ from ..scoring.chunk_progress import remove_progress
 from ..scoring.output_folders import PROGRESS_FOLDER, check_own, only_writer
 from ..utils.atomic_files import write_whole
 from ..utils.distributed import processes
-from ..utils.result_files import LISTS, RESULTS, write_results
+from ..utils.result_files import LISTS, REPORT_FILE, RESULTS, write_results
 from ..writers.judged_triplets import FileMetadata
 from ..writers.writing import write_judged_triplets
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUGGESTIONS, IMPLIED = LISTS["completion"]
-REPORT = "report.html"
 
 
 @contextmanager
@@ -64,6 +63,6 @@ def write_completion(
     folder = Path(folder)
     write_judged_triplets(listed, folder / SUGGESTIONS, metadata)
     write_judged_triplets(implied, folder / IMPLIED, metadata)
-    write_whole(folder / REPORT, report)
+    write_whole(folder / REPORT_FILE, report)
     write_results(folder / RESULTS["completion"], **content)
     remove_progress(folder / PROGRESS_FOLDER)

@@ -14,9 +14,9 @@ from typing import Any
 
 from ..core.errors import LassError, first_line
 from ..utils.atomic_files import locked
+from ..utils.result_files import DECISIONS_FILE
 
 logger = logging.getLogger(__name__)
-DECISIONS_FILE = "decisions.jsonl"
 DECISIONS = ("accept", "reject", "unsure", "undo")
 MAX_REVIEWER = 80  # letters of a name
 MAX_LINE = 2**20  # bytes

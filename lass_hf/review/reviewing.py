@@ -10,14 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..core.errors import LassError, UnknownNameError
+from ..utils.result_files import DECIDED_FILE, refuse_own_file
 from ..writers.judged_triplets import judged_schema
 from ..writers.source_ids import SourceIds
 from ..writers.writing import WrittenFile, write_judged_triplets
 from .decisions import Decision, DecisionsFile
 from .outcomes import CONTRADICTION, LABELS, OPEN, OUTCOMES, Outcomes
 from .review_list import ReviewList
-
-DECIDED_FILE = "decisions.tsv"
 
 
 class Review:
@@ -157,9 +156,11 @@ class Review:
             source: The ids in the form of the graph's source.
 
         Raises:
-            LassError: There is none yet, or the format is unknown or can hold none of it.
+            LassError: There is none yet, the format is unknown or can hold none of it, or the file is one of those that
+                the folder of the list has for itself.
             OSError: The file cannot be written.
         """
+        refuse_own_file(file, self.folder)
         exported = self.exported()
         if not len(exported):
             counts = f"{len(self.decided()):,} of {len(self.list):,} triplets are decided"

@@ -20,6 +20,11 @@ LISTS = {
     "audit": ("findings.tsv", "signals.tsv"),
     "comparison": (),
 }
+REPORT_FILE = "report.html"
+DECISIONS_FILE, DECIDED_FILE = "decisions.jsonl", "decisions.tsv"  # what people decided, and what that comes to
+TABLES = (*(name for names in LISTS.values() for name in names), DECIDED_FILE)
+# What commands keep in their output folders; the files of metadata are those that `writers/` writes beside tables.
+OWN_FILES = (*RESULTS.values(), *TABLES, *(f"{name}.metadata.json" for name in TABLES), DECISIONS_FILE, REPORT_FILE)
 EXPECTED = "a results file, as --json of a lass-hf command writes it"
 # The needed keys of a training's results, beside the metrics, which are empty until the training ends.
 TRAINING_KEYS: Types = {
@@ -82,6 +87,17 @@ def read_results(file: str | Path) -> dict[str, Any]:
             "again"
         )
     return content
+
+
+def refuse_own_file(file: str | Path, folder: str | Path) -> None:
+    """Raises LassError if a file that is to be written is one that a command keeps in a folder, and would be lost.
+
+    Args:
+        file: The file.
+        folder: The folder.
+    """
+    if os.path.realpath(file) in {os.path.realpath(Path(folder, name)) for name in OWN_FILES}:
+        raise LassError(f"{file}: a file of {folder} itself, which would be overwritten; name another file")
 
 
 def read_training(model: str | Path) -> dict[str, Any] | None:

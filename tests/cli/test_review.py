@@ -9,6 +9,7 @@ from helpers.reviews import COLUMNS, write_list
 
 from lass_hf.cli.commands import main
 from lass_hf.cli.review import _load_graph
+from lass_hf.core.errors import LassError
 from lass_hf.review.reviewing import Review
 from lass_hf.utils.result_files import read_results
 from lass_hf.writers.tables import read_judged_triplets
@@ -50,6 +51,22 @@ def test_an_export_never_overwrites_the_source_of_the_graph(folder, tmp_path, ca
     line = error_of(capsys, folder, "--export", source)
     assert f"{source}: the graph's own source, which would be overwritten; name another file" in line
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["decisions.jsonl", "decisions.tsv", "suggestions.tsv", "implied.tsv", "suggestions.tsv.metadata.json", "link.tsv"],
+)
+def test_an_export_never_overwrites_the_list_or_what_people_decided(name, folder, bad_input):
+    (folder / "link.tsv").symlink_to(folder / "suggestions.tsv")
+    Review(folder).decide(0, "accept", "Ada")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    file = folder / name
+    line = bad_input("review", folder, "--export", file, "--export_format", "jsonl")
+    assert f"{file}: a file of {folder} itself, which would be overwritten; name another file" in line
+    with pytest.raises(LassError, match="which would be overwritten"):
+        Review(folder).export(file, "jsonl")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
 def test_the_list_of_another_graph_is_not_reviewed_by_the_given_one(folder, capsys):

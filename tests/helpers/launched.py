@@ -27,7 +27,7 @@ from lass_hf import (
 )
 from lass_hf.cli.commands import main
 from lass_hf.completion.completing import complete_graph
-from lass_hf.completion.completion_files import IMPLIED, REPORT, SUGGESTIONS
+from lass_hf.completion.completion_files import IMPLIED, SUGGESTIONS
 from lass_hf.core.architectures import BiEncoder
 from lass_hf.evaluation.reranking import evaluate_reranking
 from lass_hf.evidence.evidence import KINDS
@@ -36,6 +36,7 @@ from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.training.hard_negatives import mine_hard_negatives
 from lass_hf.training.in_batch_candidates import gather_candidates
 from lass_hf.utils.distributed import processes
+from lass_hf.utils.result_files import REPORT_FILE
 
 QUIETLY = {"dtype": "float32", "quiet": True}
 COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "gather")
@@ -126,7 +127,7 @@ def evaluated(inputs: Path) -> dict:
         **QUIETLY,
     )
     found["completion"] = [
-        (inputs / "completed" / name).read_text(encoding="utf-8") for name in (SUGGESTIONS, IMPLIED, REPORT)
+        (inputs / "completed" / name).read_text(encoding="utf-8") for name in (SUGGESTIONS, IMPLIED, REPORT_FILE)
     ]
     found["one triplet"] = evaluate_link_prediction(
         cross_encoder, of_cross_encoder, ring, limit=1, **QUIETLY
