@@ -10,6 +10,7 @@ from types import ModuleType
 
 from ..utils.arguments import Parser
 from ..utils.console import check_writable, quieten, run_program
+from ..utils.result_files import refuse_own_file
 from ..version import __version__
 from . import (
     add_evidence,
@@ -33,6 +34,7 @@ from .options import add_debug
 
 PROGRAM = "lass-hf"
 TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug
+FOLDERS = ("output", "output_dir", "model", "rerank", "graph", "source")  # options; --json replaces no file of theirs
 COMMANDS: dict[str, ModuleType] = {
     "import": importing,
     "train": train,
@@ -81,6 +83,9 @@ def _run(argv: list[str]) -> int | None:
     add_debug(parser)
     arguments = parser.parse_args(rest)
     if arguments.json:
+        for option in FOLDERS:
+            if folder := getattr(arguments, option, None):
+                refuse_own_file(arguments.json, folder)
         check_writable(arguments.json)
     if arguments.quiet:
         quieten(libraries=command.USES_MODELS)

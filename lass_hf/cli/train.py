@@ -7,6 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from ..utils.console import check_writable, report
+from ..utils.result_files import refuse_own_file
 from ..utils.terminal import one_line
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def run(argv: Sequence[str]) -> None:
     plan = plan_training(argv)
     arguments, training = plan.arguments, plan.training
     if arguments.json:
+        refuse_own_file(arguments.json, str(training.output_dir))
         check_writable(arguments.json)
     done = run_plan(plan)
     trainer = done.trainer

@@ -24,7 +24,12 @@ REPORT_FILE = "report.html"
 DECISIONS_FILE, DECIDED_FILE = "decisions.jsonl", "decisions.tsv"  # what people decided, and what that comes to
 TABLES = (*(name for names in LISTS.values() for name in names), DECIDED_FILE)
 # What commands keep in their output folders; the files of metadata are those that `writers/` writes beside tables.
-OWN_FILES = (*RESULTS.values(), *TABLES, *(f"{name}.metadata.json" for name in TABLES), DECISIONS_FILE, REPORT_FILE)
+OWN_FILES = (
+    *(*RESULTS.values(), *TABLES, *(f"{name}.metadata.json" for name in TABLES), DECISIONS_FILE, REPORT_FILE),
+    *(TRAINING_FILE, "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"),  # of a model
+    *("special_tokens_map.json", "vocabulary.json", "model_card.json", "evidence/fusion.json"),
+    *("source.json", "import_report.json"),  # of a graph that was imported
+)
 EXPECTED = "a results file, as --json of a lass-hf command writes it"
 # The needed keys of a training's results, beside the metrics, which are empty until the training ends.
 TRAINING_KEYS: Types = {

@@ -57,7 +57,7 @@ def test_what_the_command_line_leaves_open_is_as_the_settings_have_it(complete, 
     assert {name: identity[name] for name in usual} == usual
 
 
-def test_one_link_of_the_list_is_checked(complete, tmp_path, capsys):
+def test_one_link_of_the_list_is_checked(complete, tmp_path, capsys, bad_input):
     out = ["--output", str(tmp_path / "out")]
     assert main([*complete, *out]) == 0
     header, first, *_ = (line.split("\t") for line in (tmp_path / "out" / "suggestions.tsv").read_text().splitlines())
@@ -66,6 +66,11 @@ def test_one_link_of_the_list_is_checked(complete, tmp_path, capsys):
     assert main([*complete, *out, "--check", row["head"], row["relation"], row["tail"], "--json", str(file)]) == 0
     shown = capsys.readouterr().out
     assert row["kind"] in shown
+    own = tmp_path / "out" / "completion.json"
+    before = own.read_bytes()
+    refused = bad_input(*complete[:-1], *out, "--check", row["head"], row["relation"], row["tail"], "--json", own)
+    assert f"{own}: a file of {tmp_path}/out itself" in refused
+    assert own.read_bytes() == before
     assert json.loads(file.read_text())["metrics"]["score"] == pytest.approx(float(row["score"]), rel=1e-4)
 
 

@@ -60,6 +60,39 @@ def test_names_that_are_asked_for_are_shown_and_not_obeyed(hostile_folder, capsy
     assert not controls(capsys.readouterr().err)
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "name"),
+    [
+        (("complete", "--model", "nowhere"), "--output", "completion.json"),
+        (("audit", "--graph", "nowhere"), "--output", "audit.json"),
+        (("audit", "--graph", "nowhere"), "--output", "decisions.jsonl"),
+        (("compare", "--graph", "nowhere"), "--output", "comparison.json"),
+        (("import", "nowhere"), "--output", "source.json"),
+        (("add-evidence",), "--model", "evidence/fusion.json"),
+        (("evaluate",), "--model", "training.json"),
+        (("search", "nowhere"), "--output_dir", "report.html"),
+    ],
+)
+def test_results_never_replace_a_file_that_the_folder_of_a_command_has_for_itself(
+    command, option, name, tmp_path, bad_input
+):
+    folder, file = tmp_path / "folder", tmp_path / "link" / name
+    (tmp_path / "link").symlink_to(folder)
+    line = bad_input(*command, option, folder, "--json", file)
+    assert line.endswith(f"{file}: a file of {folder} itself, which would be overwritten; name another file")
+    assert not folder.exists()
+
+
+def test_results_never_replace_a_file_of_a_model(model_copy, training, tmp_path, bad_input):
+    assert run("train", *training) == 0
+    for file in [*model_copy.glob("*.json"), *(tmp_path / "out").glob("*.json")]:
+        before = file.read_bytes()
+        assert f"{file}: a file of" in bad_input("info", "--graph", file.parent, "--json", file)
+        assert file.read_bytes() == before
+    file = tmp_path / "out" / "training.json"
+    assert f"{file}: a file of" in bad_input("train", *training, "--json", file)
+
+
 @pytest.mark.parametrize("task", ["info", "predict", "judge", "evaluate", "classify", "analyze", "train"])
 def test_the_results_are_written_before_anything_is_printed(
     task, model_folder, graph_folder, labeled_folder, with_model, training, tmp_path, monkeypatch
