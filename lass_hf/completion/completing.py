@@ -17,6 +17,7 @@ from ..evidence.choosing import EvidenceChoice
 from ..prediction.text_reasons import text_reasons
 from ..scoring.chunk_progress import ChunkProgress, differences
 from ..scoring.output_folders import PROGRESS_FOLDER
+from ..structure.facts import labeled_false
 from ..utils.checked_files import check_types
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint
@@ -168,6 +169,8 @@ def check_link(
 ) -> CheckedLink:
     """Judges one link by the completion of a folder, with the probability and the reasons that it has on the list.
 
+    What people decided about it does not matter: the folder knows how many decisions it left out, but not which.
+
     Args:
         graph: The graph that was completed.
         model: As in `complete_graph`.
@@ -185,7 +188,7 @@ def check_link(
 
     Raises:
         LassError: The folder has no completion, or one of another graph, model or evidence; or the graph holds the
-            triplet.
+            triplet, or labels it false in training.
     """
     file = Path(output, RESULTS["completion"])
     content = read_results(file)
@@ -200,6 +203,8 @@ def check_link(
         raise LassError(f"{output}: the output of another completion ({details}); give what it was made with")
     if graph.known.contains(triplet[None])[0]:
         raise LassError("the graph holds this triplet; expected a link that it lacks (lass-hf audit judges facts)")
+    if labeled_false(graph, "train").contains(triplet[None])[0]:
+        raise LassError("the graph labels this triplet false in training; expected a link that it leaves open")
     calibration = content["calibration"] and LinkCalibration.from_dict(
         content["calibration"], graph.relations.ids, file
     )

@@ -106,6 +106,9 @@ def test_what_people_decided_about_a_list_is_not_on_the_next_one(graph, evidence
     assert set(first[:4]) - rows == {first[0], first[2]}
     told = read_results(tmp_path / "next" / "completion.json")["identity"]["decisions"]
     assert (told["accepted"], told["rejected"], told["unsure"]) == (1, 1, 1)
+    decided = numbers_of(graph, dict(zip(("head", "relation", "tail"), first[2], strict=True)))
+    found = check_link(graph, None, None, tmp_path / "next", decided, evidence=evidence, quiet=True)
+    assert len(found.rows) == 1  # as if nobody had decided
     with pytest.raises(LassError, match="decisions"):
         complete(graph, evidence, tmp_path / "first", decisions=str(file))
 
@@ -147,6 +150,9 @@ def test_what_training_triplets_label_false_is_not_on_the_list(graph, evidence, 
     then = complete(labeled, some_evidence(labeled), tmp_path / "then").completion
     assert wrong[0].tolist() in then.suggestions.triplets.tolist()
     assert wrong[0].tolist() not in then.suggestions.triplets[then.listed].tolist()
+    with pytest.raises(LassError, match="the graph labels this triplet false in training") as error:
+        check_link(labeled, None, None, tmp_path / "then", wrong[0], evidence=some_evidence(labeled), quiet=True)
+    one_line(error, "expected a link that it leaves open")
     with pytest.raises(LassError, match=r"another completion \(labeled_false was None, now "):
         complete(labeled, evidence, tmp_path / "first")
 
