@@ -231,7 +231,7 @@ def _read_edges(
         nodes += of_literals
         if not len(table):
             return
-    table = _without_negations(source, table)
+    table = _without_negations(source, table, columns.label)
     if not len(table):
         return
     edges.append(Edges(table, columns, read_ends(source, table, columns)))
@@ -240,21 +240,31 @@ def _read_edges(
     _leave_out_columns(source, table, used, "a triplet is a head, a relation and a tail")
 
 
-def _without_negations(source: Source, table: Table) -> Table:
-    """Leaves out the rows that say that something is not so: `negated` of KGX, and `predicate_modifier` of SSSOM."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def _without_negations(source: Source, table: Table, label: Column | None) -> Table:
+    """Leaves out the rows that say that something is not so: `negated` of KGX, and `predicate_modifier` of SSSOM.
 
+    A row whose label is false says the same again: it stays, as a false triplet.
+    """
     for column in map(Column.of, table.header):
         if column.key in ("negated", "predicatemodifier"):
-            values = pc.utf8_lower(table.columns[column.name])
-            is_negated = np.asarray(pc.is_in(values, value_set=pa.array(["true", "1", "not"], pa.large_string())))
+            is_negated = _is_one_of(table, column, ["true", "1", "not"])
+            if label:
+                is_negated &= ~_is_one_of(table, label, [value for value, truth in TRUTH.items() if not truth])
             if is_negated.any():
                 what, reason = f"rows with {column.name} of {table.path.name}", "they say that something is not so"
                 place = table.place(first_true(is_negated))
                 source.left_out.append(LeftOut(what, int(is_negated.sum()), place, reason))
                 table = table.select(np.flatnonzero(~is_negated), table.header)
     return table
+
+
+def _is_one_of(table: Table, column: Column, values: list[str]) -> np.ndarray:
+    """Checks which cells of a column are one of some values, in letters of either case."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = pc.utf8_lower(table.columns[column.name])
+    return np.array(pc.is_in(cells, value_set=pa.array(values, pa.large_string())))
 
 
 def _without_header(source: Source, table: Table, options: ReadingOptions) -> EdgeColumns | None:

@@ -18,7 +18,8 @@ FIXED = {"primary_knowledge_source": "infores:lass-hf", "knowledge_level": "pred
 AGENT, REVIEWED_AGENT = "computational_model", "manual_validation_of_automated_agent"
 UNNAMED = "biolink:related_to"  # of a relation that is no predicate of Biolink; `original_predicate` has it
 COLUMNS = (
-    *("id", "subject", "predicate", "object", "original_predicate", *FIXED, "agent_type", "has_confidence_score"),
+    *("id", "subject", "predicate", "object", "original_predicate", "negated"),
+    *(*FIXED, "agent_type", "has_confidence_score"),
     *("subject_label", "predicate_label", "object_label"),
     *("score", "rank", "known", "label", "kind", "reviewer", "reasons"),
 )
@@ -51,6 +52,7 @@ def write_kgx(chunks: "Iterator[pa.Table]", handle: BinaryIO, source: SourceIds)
             "object": cells["tail"],
             "object_label": cells["tail_text"],
             "original_predicate": cells["relation"],
+            "negated": pc.invert(cells["label"]),
             "agent_type": pc.if_else(pc.equal(chunk["reviewer"].combine_chunks(), ""), AGENT, REVIEWED_AGENT),
             "has_confidence_score": cells["probability"],
         }

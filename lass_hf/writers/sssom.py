@@ -29,7 +29,8 @@ OWN = {
     **{"kind": "string", "reasons": "string"},
 }
 COLUMNS = (
-    *("subject_id", "subject_label", "predicate_id", "predicate_label", "object_id", "object_label"),
+    *("subject_id", "subject_label", "predicate_id", "predicate_label", "predicate_modifier"),
+    *("object_id", "object_label"),
     *("mapping_justification", "confidence", "reviewer_label", *(f"lass_{name}" for name in OWN)),
 )
 REASON = "SSSOM holds mapping relations (skos:exactMatch, owl:sameAs, ...); write the others in another format"
@@ -86,6 +87,7 @@ def write_sssom(
 
 def _columns(chunk: "pa.Table", prefixes: _Prefixes) -> dict[str, Any]:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     cells = as_cells(chunk)
 
@@ -99,6 +101,7 @@ def _columns(chunk: "pa.Table", prefixes: _Prefixes) -> dict[str, Any]:
         "subject_label": cells["head_text"],
         "predicate_id": shortened("relation", "relation"),
         "predicate_label": cells["relation_text"],
+        "predicate_modifier": pc.if_else(pc.equal(cells["label"], False), "Not", ""),
         "object_id": shortened("tail", "entity"),
         "object_label": cells["tail_text"],
         "mapping_justification": pa.array([JUSTIFICATION] * len(chunk), pa.large_string()),

@@ -141,3 +141,11 @@ def test_rows_that_deny_a_triplet_are_left_out(tmp_path, column, value):
     source = read(write(tmp_path, {"x.csv": rows}) / "x.csv")
     assert triplets(source) == [("a", "skos:exactMatch", "b")]
     assert left_out(source)[f"rows with {column} of x.csv"] == (1, f"{tmp_path / 'x.csv'}, line 3")
+
+
+def test_a_row_that_is_denied_and_labeled_false_is_a_false_triplet(tmp_path):
+    rows = ["subject,predicate,object,negated,label", "a,r,b,false,true", "a,r,c,true,false", "a,r,d,true,true"]
+    source = read(write(tmp_path, {"x.csv": rows}) / "x.csv")
+    assert triplets(source) == [("a", "r", "b"), ("a", "r", "c")]
+    assert source.splits["train"].labels.tolist() == [1, 0]
+    assert left_out(source)["rows with negated of x.csv"] == (1, f"{tmp_path / 'x.csv'}, line 4")

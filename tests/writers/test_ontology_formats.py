@@ -54,6 +54,17 @@ def test_kgx_edges_say_that_a_model_predicts(tmp_path):
     assert json.loads((tmp_path / "edges.kgx.tsv.metadata.json").read_text())["graph_digest"] == "ab12"
 
 
+@pytest.mark.parametrize(
+    ("ending", "column", "words"),
+    [("kgx.tsv", "negated", ["false", "true", ""]), ("sssom.tsv", "predicate_modifier", ["", "Not", ""])],
+)
+def test_a_triplet_that_is_labeled_false_is_denied_in_the_words_of_the_format(ending, column, words, tmp_path):
+    names = {"head": ["a", "b", "c"], "relation": ["skos:exactMatch"] * 3, "tail": ["d", "e", "f"]}
+    table = judged_triplets(**names, score=[1.0, 0.0, 0.5], label=[True, False, None])
+    write_judged_triplets(table, tmp_path / f"rows.{ending}", METADATA)
+    assert [row[column] for row in lines_of(tmp_path / f"rows.{ending}")[1]] == words
+
+
 def test_an_edge_has_the_same_id_in_each_file(tmp_path):
     write_judged_triplets(small_table(), tmp_path / "one.kgx.tsv", METADATA)
     write_judged_triplets(small_table().slice(1), tmp_path / "two.kgx.tsv", METADATA)
