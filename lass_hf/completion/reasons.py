@@ -131,21 +131,25 @@ def _add_paths(
     """Adds a path over the neighbor in common that has the fewest links, but one that a rule has told."""
     names, relations = evidence.graph.entities, evidence.graph.relations
     degrees = np.diff(facts.links.starts)
+    is_cut = degrees[triplets[:, [0, 2]]].min(axis=1) > MOST_LINKS  # so that the walk counts some neighbors only
     for paths in walk_between(facts, triplets, 2, MOST_LINKS):
         between = paths.between[:, 0]
         order = np.lexsort([between, degrees[between], paths.owners])
+        # A loop makes head and tail neighbors of themselves.
+        order = order[(triplets[paths.owners[order]][:, [0, 2]] != between[order, None]).all(axis=1)]
         first = _is_first(paths.owners[order], between[order])
         counts = np.bincount(paths.owners[order][first], minlength=len(triplets))
         told: set[int] = set()
         for one in order.tolist():
             row, middle = int(paths.owners[one]), int(between[one])
             head, _, tail = triplets[row].tolist()
-            if row in told or middle in (head, tail) or frozenset((head, middle, tail)) in shown[row]:
+            if row in told or frozenset((head, middle, tail)) in shown[row]:
                 continue
             told.add(row)
             steps = [(head, paths.bodies[one, 0], middle), (middle, paths.bodies[one, 1], tail)]
             words = " and ".join(fact_in_words(step, names, relations) for step in steps)
-            count = f"They share {counts[row]:,} neighbors, such as" if counts[row] > 1 else "They share"
+            number = f"at least {counts[row]:,}" if is_cut[row] else f"{counts[row]:,}"
+            count = f"They share {number} neighbors, such as" if counts[row] > 1 else "They share"
             reasons[row].append(f"{count} {name_in_words(names, middle)}: {words}.")
 
 

@@ -6,6 +6,7 @@ from helpers.evidence import some_evidence
 from helpers.rule_sets import make_rules
 from helpers.tiny import make_graph
 
+from lass_hf import KnowledgeGraph
 from lass_hf.completion import reasons as reasons_module
 from lass_hf.completion.reasons import write_reasons
 from lass_hf.completion.suggestions import Answers
@@ -68,6 +69,26 @@ def test_a_neighbor_in_common_is_named_with_its_facts(graph, bound):
     shares = [reason for reason in reasons if reason.startswith("They share 3 neighbors, such as ")]
     assert len(shares) == 1
     assert "such as food" not in shares[0]
+
+
+def sentences_of_neighbors(facts, triplet):
+    graph = KnowledgeGraph.from_triplets(facts)
+    bound = some_evidence(graph, kinds=("frequency",), rules=make_rules()).bind(graph)
+    (reasons,) = write_reasons(numbers(graph, triplet), bound)
+    return [reason for reason in reasons if reason.startswith("They share")]
+
+
+def test_head_and_tail_are_no_neighbors_that_they_share():
+    facts = [("e0", "r", "e2"), ("e1", "r", "e2"), ("e0", "r", "e0"), ("e0", "q", "e1")]
+    assert sentences_of_neighbors(facts, ("e0", "r", "e1")) == ["They share e2: e0 r e2 and e1 r e2."]
+
+
+@pytest.mark.parametrize(("links_of_tail", "count"), [(300, "at least 200"), (150, "150"), (200, "200")])
+def test_neighbors_that_are_counted_in_part_are_at_least_so_many(links_of_tail, count):
+    links = [(head, number) for head, count in (("a", 300), ("b", links_of_tail)) for number in range(count)]
+    facts = [("c", "q", "d"), *((head, "r", f"n{number}") for head, number in links)]
+    (sentence,) = sentences_of_neighbors(facts, ("a", "q", "b"))
+    assert sentence.startswith(f"They share {count} neighbors, such as n")
 
 
 def test_what_else_was_close_is_told_with_its_probability(graph, bound):

@@ -27,7 +27,7 @@ def some_evidence(
 ) -> FusedEvidence:
     """Evidence with random weights, because a fit takes a second."""
     scorer = None if model is None else TripletScorer(model, processor.token_store(graph))
-    rules, vectors = rules or rules_by_hand(graph), random_vectors(graph)
+    rules, vectors = rules_by_hand(graph) if rules is None else rules, random_vectors(graph)
     found = collect_evidence(kinds, graph, Facts.from_graph(graph), scorer, rules, vectors)
     weights = np.random.default_rng(3).normal(size=(num_groups(graph.num_relations), len(found.features)))
     return FusedEvidence(
