@@ -12,6 +12,7 @@ from ..core.errors import GraphError, UnknownNameError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..core.vocabulary import SPLITS, escaped
+from ..structure.facts import labeled_false
 from ..utils.fingerprints import digest
 from ..writers.file_formats import format_of
 from ..writers.judged_triplets import NAMES
@@ -124,7 +125,8 @@ def graph_with_decisions(decisions: Decisions) -> KnowledgeGraph:
     """Makes the graph in whose training split the accepted triplets are true, and the rejected ones false.
 
     A decision replaces what the training split says of its triplet: a rejected fact is taken out and becomes a false
-    triplet, and an accepted triplet that was labeled false becomes a true one. What is there already stays in place.
+    triplet, and an accepted triplet that was labeled false becomes a true one. What is there already stays in place. A
+    decision that agrees with what the graph holds out of training adds nothing to it.
 
     Args:
         decisions: the decisions, with the graph that they are about.
@@ -133,8 +135,8 @@ def graph_with_decisions(decisions: Decisions) -> KnowledgeGraph:
         A graph with the same vocabularies and other splits.
 
     Raises:
-        GraphError: nothing is decided, the graph has no train split, or a decided triplet is one of those that the
-            graph holds out of training; the message has file and line.
+        GraphError: nothing is decided, the graph has no train split, or decisions contradict what the graph holds out
+            of training; the message has their number, and file and line of the first.
     """
     graph = decisions.graph
     train = graph["train"]
@@ -142,12 +144,13 @@ def graph_with_decisions(decisions: Decisions) -> KnowledgeGraph:
         raise GraphError(
             f"{decisions.file}: no decision, {decisions.num_unsure} unsure; expected a label of true or false in a row"
         )
-    _check_held_out(decisions)
+    is_held_out = _find_held_out(decisions)
     is_rejected = decisions.rejected.contains(train.triplets)
     labels = np.ones(len(train), dtype=np.int8) if train.labels is None else train.labels
     is_mistaken = (labels == 0) & decisions.accepted.contains(train.triplets)
     kept = train.select(np.flatnonzero(~is_rejected & ~is_mistaken))
     is_new = (decisions.labels == 0) | ~graph.known_in_train.contains(decisions.triplets)
+    is_new &= ~is_held_out
     triplets = np.concatenate([kept.triplets, decisions.triplets[is_new]])
     labels = np.concatenate([labels[~is_rejected & ~is_mistaken], decisions.labels[is_new]])
     splits: Mapping[str, Any] = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
@@ -157,17 +160,27 @@ def graph_with_decisions(decisions: Decisions) -> KnowledgeGraph:
     )
 
 
-def _check_held_out(decisions: Decisions) -> None:
-    """Raises GraphError for a decided triplet of validation or test, on which no model is to be trained."""
-    graph = decisions.graph
-    for name in graph.splits.keys() & set(SPLITS[1:]):
-        held_out = KnownTriplets(graph[name].triplets, graph.num_entities, graph.num_relations)
-        for position in np.flatnonzero(held_out.contains(decisions.triplets))[:1]:
-            told, triplet = _told(decisions.labels[position]), _in_ids(graph, decisions.triplets[position])
-            raise GraphError(
-                f"{_place(decisions.file, decisions.rows[position])}: {told} {triplet}, which is in the graph's {name} "
-                "split, on which models are measured; take the row out of the file, or the triplet out of that split"
-            )
+def _find_held_out(decisions: Decisions) -> np.ndarray:
+    """Returns which decided triplets validation or test hold, on which no model is to be trained: bool of shape (n,).
+
+    Raises:
+        GraphError: decisions contradict these splits, on which models are then measured by what people found wrong.
+    """
+    graph, triplets = decisions.graph, decisions.triplets
+    is_true = {name: graph.index_splits(name).contains(triplets) for name in SPLITS[1:]}
+    is_false = {name: labeled_false(graph, name).contains(triplets) for name in SPLITS[1:]}
+    opposed = {name: np.where(decisions.labels == 1, is_false[name], is_true[name]) for name in SPLITS[1:]}
+    rows = np.flatnonzero(np.logical_or.reduce(list(opposed.values())))
+    if len(rows):
+        first = rows[0]
+        told, held = _told(decisions.labels[first]), ("true", "false")[decisions.labels[first]]
+        split = next(name for name in opposed if opposed[name][first])
+        raise GraphError(
+            f"{_place(decisions.file, decisions.rows[first])}: {told} {_in_ids(graph, triplets[first])}, which is "
+            f"{held} in the graph's {split} split, on which models are measured; it is the first of {len(rows):,} such "
+            "decisions: take their triplets out of validation and test, or their rows out of the file"
+        )
+    return np.logical_or.reduce([*is_true.values(), *is_false.values()])
 
 
 def _told(label: int) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers.judged import write_decisions
-from helpers.tiny import TRAIN, VALIDATION, make_graph, one_line
+from helpers.tiny import TEST, TRAIN, VALIDATION, make_graph, one_line
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError, LassError
@@ -51,6 +51,22 @@ def test_a_rejected_fact_becomes_a_false_triplet(tmp_path, graph):
     assert in_ids(graph, train.triplets[train.labels == 0]) == [FACT]
 
 
+def test_a_decision_that_agrees_with_what_is_held_out_changes_nothing(tmp_path, graph):
+    result = decided(tmp_path, (VALIDATION[1], True), (TEST[0], True), (ACCEPTED, True))
+    assert in_ids(graph, result["train"].triplets) == [*TRAIN, ACCEPTED]
+    for name in ("validation", "test"):
+        assert np.array_equal(result[name].triplets, graph[name].triplets)
+
+
+def test_what_a_held_out_split_labels_false_may_be_rejected_only(tmp_path):
+    rows = {"train": TRAIN, "test": [(*row, "1") for row in TEST] + [(*REJECTED, "0")]}
+    graph = KnowledgeGraph.from_triplets(**rows)
+    assert len(decided(tmp_path, (REJECTED, False), graph=graph)["train"]) == len(TRAIN)
+    with pytest.raises(GraphError) as error:
+        decided(tmp_path, (TEST[0], True), (REJECTED, True), graph=graph)
+    one_line(error, "line 3: accepts ('food', 'eats', 'cat'), which is false in the graph's test split")
+
+
 def test_what_train_holds_already_stays_as_it_is(tmp_path, graph):
     train = decided(tmp_path, (FACT, True))["train"]
     assert np.array_equal(train.triplets, graph["train"].triplets)
@@ -87,10 +103,9 @@ def test_decisions_that_were_brought_back_change_nothing_more(tmp_path, graph):
             ["line 5: rejects ('rodent', 'lives_in', 'garden'), which line 3 accepts; keep one of the two"],
         ),
         (
-            [(REJECTED, False), (VALIDATION[1], True)],
-            ["line 3: accepts ('mouse', 'is_a', 'animal')", "validation"],
+            [(VALIDATION[0], True), (TEST[1], False), (VALIDATION[1], False), (REJECTED, False)],
+            ["line 3: rejects ('cat', 'eats', 'milk')", "true in the graph's test split", "the first of 2", "take"],
         ),
-        ([(("cat", "eats", "milk"), False)], ["line 2: rejects ('cat', 'eats', 'milk')", "test split"]),
         ([(UNSURE, None)], ["no decision, 1 unsure; expected a label of true or false"]),
     ],
 )
