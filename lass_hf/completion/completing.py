@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WITH_WORDS = 200  # suggestions whose texts are read again without some words
+WITH_WORDS = 200  # suggestions, at most, whose texts are read again without some words; long texts allow fewer
 # What the list depends on and the answers to the queries do not, which the progress keeps.
 OF_THE_LIST = (
     *("per_query", "per_relation", "most", "seed", "relations", "entities", "side", "decisions", "labeled_false"),

@@ -10,7 +10,7 @@ from ..scoring.triplet_scorer import TripletScorer
 from ..structure.rule_words import in_one_line, name_in_words
 
 MOST_PARTS = 6  # of a text that are left out; those behind them always stay
-MOST_TOKENS = 60_000  # that are read for all triplets
+MOST_TOKENS = 60_000  # that are read for all triplets, about: 20 to 30 s of all-MiniLM-L6-v2 on a busy core
 LETTERS = 4  # of a token, about
 LEAST_COST = 1.0  # of a score, the log of odds, from which a part is named
 MOST_TIMES = 1000  # less likely, which is told
@@ -30,10 +30,11 @@ def text_reasons(
         scorer: The scorer of the text model over the texts of the graph.
         processor: Its processor.
         graph: The graph.
-        triplets: Int of shape (n, 3). As many of the first ones are looked at as `MOST_TOKENS` allow.
+        triplets: Int of shape (n, 3). Those behind the one with which more than `MOST_TOKENS` would be read get no
+            sentence. With a max_length of 128, 36 are looked at or more: a triplet has 13 texts at most.
 
     Returns:
-        For each triplet a sentence that names the part; none if no part costs `LEAST_COST`.
+        For each triplet a list with a sentence that names the part; an empty one if no part costs `LEAST_COST`.
     """
     texts, rows, owners, parts = _leave_out(graph, np.asarray(triplets, dtype=np.int64), processor.max_length)
     reasons: list[list[str]] = [[] for _ in triplets]

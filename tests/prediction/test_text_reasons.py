@@ -1,10 +1,13 @@
 """Words as reasons: the part of a text whose loss costs most is named, as single triplets without it show."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.tiny import make_model, make_processor
 
 from lass_hf import KnowledgeGraph
+from lass_hf.completion.completing import WITH_WORDS
 from lass_hf.prediction import text_reasons as text_reasons_module
 from lass_hf.prediction.text_reasons import split_text, text_reasons
 from lass_hf.scoring.triplet_scorer import TripletScorer
@@ -67,6 +70,26 @@ def test_the_part_without_which_the_score_falls_most_is_named(described, archite
             (sentence,) = own
             assert f'"{min(scores, key=scores.get)}" counts most' in sentence
             assert f"{np.exp(best):.0f} times less likely" in sentence
+
+
+def test_the_first_triplets_are_looked_at_as_far_as_tokens_allow_and_the_reference_says_so(described, monkeypatch):
+    model, processor = make_model(), make_processor(described)
+    scorer, triplets = TripletScorer(model, processor.token_store(described)), described["train"].triplets
+    monkeypatch.setattr(text_reasons_module, "LEAST_COST", -np.inf)
+    every = text_reasons(scorer, processor, described, triplets)
+    assert all(every[row] for row in (0, 2))
+    first = 6 * min(sum(len(TEXTS[name]) for name in ("cat", "mouse")) // 4 + 4, processor.max_length)
+    with monkeypatch.context() as patch:
+        patch.setattr(text_reasons_module, "MOST_TOKENS", first)
+        assert text_reasons(scorer, processor, described, triplets) == [every[0], [], []]
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "completion.md").read_text(encoding="utf-8")
+    most, texts = text_reasons_module.MOST_TOKENS, 1 + 2 * text_reasons_module.MOST_PARTS
+    for said in (
+        f"the first {WITH_WORDS} suggestions",
+        f"{most:,} tokens",
+        f"of 128, they are {most // (128 * texts)} or",
+    ):
+        assert said in page
 
 
 def test_few_tokens_are_read_and_a_part_that_costs_little_is_not_named(described, monkeypatch):
