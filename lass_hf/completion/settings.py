@@ -42,7 +42,7 @@ class CompletionSettings:
     entities: tuple[str, ...] | None = None
     side: str = "both"
     any_candidate: bool = False
-    per_query: int = 1
+    per_query: int = 2
     per_relation: int | None = None
     most: int = 10_000
     seed: int = 42

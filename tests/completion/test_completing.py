@@ -164,7 +164,7 @@ def test_the_results_have_settings_counts_and_what_the_list_depends_on(graph, ev
     assert written["counts"]["queries"] == len(choose_queries(Facts.from_graph(graph))[0])
     assert sum(written["counts"]["by_standing"].values()) == written["counts"]["suggestions"]
     assert (written["graph"], written["task"], written["calibration"]) == ("animals", "completion", None)
-    assert written["identity"]["per_query"] == 1
+    assert written["identity"]["per_query"] == 2
     assert {"evidence", "graph", "most", "side"} <= written["identity"].keys()
 
 
