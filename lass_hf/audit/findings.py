@@ -13,6 +13,9 @@ from .signals import ABSOLUTE, SIGNALS
 UNUSUAL = 0.1  # the share of the relation's triplets that a signal is lower for, up to which it is a reason
 BROKEN = -0.5  # the value up to which a broken pattern is a reason: half of the other triplets keep to it
 MOST_REASONS = 5
+# A list without a given length. 5 % of the triplets are assumed to be wrong: twice as many leave room for true ones
+# among them, and what follows is hardly suspicious. 50 are decided about in half an hour, 1,000 are a day's work.
+SHARE_LISTED, LEAST_LISTED, MOST_LISTED = 0.1, 50, 1_000
 LEAST_BETTER = 0.1  # the chance from which another answer is named
 TIMES_BETTER = 2.0  # than the share of all triplets that have this value in this slot, and than the triplet's own value
 LEAST_CHECKS = 100  # triplets from which chances are measured
@@ -38,6 +41,11 @@ class Findings:
     against: list[list[str]]
     better: list[list[str]]
     shares: np.ndarray
+
+
+def usual_length(num_triplets: int) -> int:
+    """Returns how many findings the list of an audit has at most if nothing else is asked for."""
+    return min(max(round(SHARE_LISTED * num_triplets), LEAST_LISTED), MOST_LISTED)
 
 
 def find_reasons(audit: Audit, graph: KnowledgeGraph, most: int) -> Findings:

@@ -1,14 +1,18 @@
-"""`lass-hf audit`: the suspicious facts of a whole graph, as a list that people review."""
+"""`lass-hf audit`: the most suspicious facts of a whole graph, as a list that people review."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LassError
+from ..utils.terminal import one_line
 from .options import above_zero, add_graph, add_model, add_output, not_negative, positive
 
-HELP = "list the suspicious facts of a graph, each with what speaks against it and what fits better"
+if TYPE_CHECKING:
+    from ..audit.auditing import Audit
+    from ..core.knowledge_graph import KnowledgeGraph
+
+HELP = "list the most suspicious facts of a graph, each with what speaks against it and what fits better"
 USES_MODELS = True
-MOST_FINDINGS = 1_000
 SHOWN = 5
 
 
@@ -17,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser, required=False)
     add_graph(parser)
     parser.add_argument("--output", metavar="DIR", help="folder for the list, its page and the progress")
-    parser.add_argument("--max", type=positive, metavar="N", help=f"most findings (default: {MOST_FINDINGS})")
+    parser.add_argument(
+        "--max",
+        type=positive,
+        metavar="N",
+        help="most findings (default: 10%% of the triplets, but 50 at least and 1000 at most)",
+    )
     parser.add_argument(
         "--evaluate", action="store_true", help="inject 5%% errors first, and measure how many of them are found"
     )
@@ -47,7 +56,8 @@ def run(arguments: argparse.Namespace) -> None:
     import sys
 
     from ..audit.audit_files import audit_identity, only_audit, write_audit
-    from ..audit.auditing import audit_graph
+    from ..audit.auditing import audit_graph, true_facts
+    from ..audit.findings import usual_length
     from ..audit.measuring import evaluate_audit, read_errors
     from ..core.encoders import OFFLINE_ENCODER
     from ..graphs.loading import load_graph
@@ -55,7 +65,6 @@ def run(arguments: argparse.Namespace) -> None:
     from ..utils.console import report
     from ..utils.environment import command_line
     from ..utils.result_files import REPORT_FILE
-    from ..utils.terminal import one_line
     from .loading import load_with_graph
 
     if arguments.output:
@@ -90,7 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
         }
         report(arguments.json, metrics, **more, errors=arguments.errors, signals=signals, command=command_line())
         return
-    most = arguments.max or MOST_FINDINGS
+    most = arguments.max or usual_length(len(true_facts(graph).triplets))
     identity = audit_identity(graph, model, most, **choices)
     with only_audit(arguments.output, identity) as progress:
         audit = audit_graph(graph, **options, progress=progress)
@@ -104,18 +113,23 @@ def run(arguments: argparse.Namespace) -> None:
             **choices,
         )
         progress.remove()
+    found = {"triplets": len(audit.triplets), "findings": min(most, len(audit.triplets))}
     if not arguments.quiet:
         if audit.model_counts not in (None, "all"):
             print(f"triplets for which the model counts: {audit.model_counts}; {REPORT_FILE} says why")
-        print(f"the most suspicious of {len(audit.triplets):,} triplets:")
-        for position in audit.order()[: min(SHOWN, most)].tolist():
-            head, relation, tail = audit.triplets[position].tolist()
-            names = graph.entities.ids[head], graph.relations.ids[relation], graph.entities.ids[tail]
-            print(one_line(f"  {audit.suspicion[position]:.2f}  {'  '.join(names)}"))
-    found = {"triplets": len(audit.triplets), "findings": min(most, len(audit.triplets))}
+        _print_beginning(audit, graph, found["findings"])
     more |= {"injected_for_fit": audit.num_injected, "model_counts": audit.model_counts, "seconds_of": audit.seconds}
     report(arguments.json, found, **more, command=command_line())
     print(f"wrote {one_line(arguments.output)}; open {REPORT_FILE}")
+
+
+def _print_beginning(audit: "Audit", graph: "KnowledgeGraph", count: int) -> None:
+    """Prints the first of so many findings."""
+    print(f"the {count:,} most suspicious of {len(audit.triplets):,} triplets begin with")
+    for position in audit.order()[: min(SHOWN, count)].tolist():
+        head, relation, tail = audit.triplets[position].tolist()
+        names = graph.entities.ids[head], graph.relations.ids[relation], graph.entities.ids[tail]
+        print(one_line(f"  {audit.suspicion[position]:.2f}  {'  '.join(names)}"))
 
 
 def _check(arguments: argparse.Namespace) -> None:

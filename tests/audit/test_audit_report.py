@@ -58,6 +58,13 @@ def test_the_page_says_what_was_judged_and_what_a_suspicion_is():
     )
 
 
+def test_the_page_calls_nothing_suspicious_but_for_the_rest_of_the_graph():
+    page = render_audit(CONTENT, make_rows(1))
+    assert "<title>Audit: the 120 most suspicious of 5,000 triplets</title>" in page
+    assert "The 120 most suspicious of 5,000 triplets" in words(page)
+    assert "120 suspicious triplets" not in page
+
+
 def test_the_page_shows_the_first_hundred_findings_with_their_signals():
     page = render_audit(CONTENT, make_rows(SHOWN + 20))
     text = words(page)

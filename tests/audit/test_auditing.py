@@ -23,7 +23,7 @@ from lass_hf.audit.audit_files import (
 )
 from lass_hf.audit.auditing import audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
-from lass_hf.audit.findings import find_better, find_reasons
+from lass_hf.audit.findings import find_better, find_reasons, usual_length
 from lass_hf.audit.model_signals import chance_by_heart
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.pattern_signals import pattern_signals
@@ -284,6 +284,26 @@ def test_the_command_writes_findings(encoder_folder, tmp_path, capsys):
     ]
     assert len((tmp_path / "out" / FINDINGS_FILE).read_text().splitlines()) == 8
     assert content_of(tmp_path / "audit.json")["metrics"]["findings"] == 7
+
+
+@pytest.mark.parametrize(("triplets", "length"), [(30, 50), (499, 50), (1_190, 119), (9_996, 1_000), (10**6, 1_000)])
+def test_a_list_is_a_tenth_of_the_graph_within_what_people_can_decide_about(triplets, length):
+    assert usual_length(triplets) == length
+
+
+def test_the_command_lists_a_share_of_the_graph_unless_a_number_is_given(encoder_folder, tmp_path, capsys):
+    folder, choices = write_towns(tmp_path / "graph"), [one for one in QUICK if one != "--quiet"]
+    given = ["--graph", folder, "--encoder", encoder_folder, *choices]
+    count = len(true_facts(towns()).triplets)
+    assert 50 < count < 500
+    assert run("audit", *given, "--output", tmp_path / "usual", "--json", tmp_path / "usual.json") == 0
+    assert f"the 50 most suspicious of {count} triplets begin with" in capsys.readouterr().out
+    assert len(table_of(tmp_path / "usual" / FINDINGS_FILE)) == 50
+    assert content_of(tmp_path / "usual.json")["metrics"]["findings"] == 50
+    assert run("audit", *given, "--output", tmp_path / "usual", "--max", 50) == 0  # the same list
+    assert run("audit", *given, "--output", tmp_path / "usual", "--max", 60) == 2
+    assert run("audit", *given, "--output", tmp_path / "all", "--max", 1_000) == 0
+    assert len(table_of(tmp_path / "all" / FINDINGS_FILE)) == count
 
 
 @pytest.mark.parametrize(
