@@ -23,7 +23,7 @@ from lass_hf.audit.audit_files import (
 )
 from lass_hf.audit.auditing import audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
-from lass_hf.audit.findings import find_better, find_reasons, usual_length
+from lass_hf.audit.findings import SignalWords, find_better, find_reasons, usual_length
 from lass_hf.audit.model_signals import chance_by_heart
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.pattern_signals import pattern_signals
@@ -56,8 +56,79 @@ def test_a_wrong_country_is_the_most_suspicious(audit):
     findings = find_reasons(audit, graph, 3)
     assert len(findings.kinds) == len(findings.against) == len(findings.better) == 3
     assert "patterns" in findings.kinds[0]
-    assert "the relation has one tail for each head, and this head has several" in findings.against[0]
+    assert (
+        'the graph also has: entity 0 relation 1 entity 40; without this triplet, 100 % of the 40 heads of "relation '
+        '1" have one tail only'
+    ) in findings.against[0]
     assert set(audit.signals.names) <= set(SIGNALS)
+
+
+def with_signals(audit, position, **changed):
+    """The audit with one triplet first, and signals that differ from their middle where they are changed alone."""
+    values = np.zeros_like(audit.signals.values)
+    for name, own in changed.items():
+        values[audit.signals.names.index(name)] = own
+    suspicion = (np.arange(len(audit.triplets)) == position).astype(float)
+    return replace(audit, suspicion=suspicion, signals=replace(audit.signals, values=values))
+
+
+@pytest.mark.parametrize(("share", "is_reason"), [(0.85, False), (0.97, True)])
+def test_a_second_tail_is_a_reason_only_where_nearly_all_heads_have_one(audit, share, is_reason):
+    wrong = int(audit.order()[0])
+    findings = find_reasons(with_signals(audit, wrong, second_tail=-share), towns(), 1)
+    assert findings.kinds == ["patterns" if is_reason else "all signals together"]
+    assert any("97 % of the 40 heads" in one for one in findings.against[0]) == is_reason
+
+
+def test_a_second_tail_is_no_reason_where_few_heads_are_known(audit):
+    rows = audit.triplets[:, 1] == 0
+    rows[np.flatnonzero((audit.triplets[:, 1] == 1) & (audit.triplets[:, 0] < 5))] = True
+    few = replace(
+        audit, triplets=audit.triplets[rows], suspicion=audit.suspicion[rows], signals=audit.signals.select(rows)
+    )
+    assert (few.triplets[:, 1] == 1).sum() == 6  # of 5 heads, one of which has two tails
+    patterns = SignalWords(few, towns()).are_broken(np.arange(len(few.triplets)))
+    values = few.signals.values[few.signals.names.index("second_tail")]
+    assert values.min() == -1
+    assert not patterns[few.signals.names.index("second_tail")].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mirror_missing", '60 % of the other triplets of "relation 1" are there in both directions'),
+        ("mirror_present", '60 % of the other triplets of "relation 1" have one direction'),
+        ("cycle", 'it closes a circle of "relation 1", and 60 % of the other triplets of "relation 1" are in none'),
+        ("self_loop", 'it leads from an entity to itself, and 60 % of the other triplets of "relation 1" do not'),
+    ],
+)
+def test_a_broken_pattern_is_named_with_the_share_that_keeps_to_it(audit, name, words):
+    changed = with_signals(audit, int(audit.order()[0]), **{name: -0.6})
+    assert find_reasons(changed, towns(), 1).against[0][0].startswith(words)
+
+
+def test_a_triplet_without_an_unusual_signal_is_listed_with_the_least_usual_ones(audit):
+    graph, wrong = towns(), int(audit.order()[0])
+    own = np.flatnonzero(audit.triplets[:, 1] == audit.triplets[wrong, 1])
+    levels = np.zeros(len(audit.triplets))
+    levels[np.concatenate([[wrong], own[own != wrong]])] = [8, *range(8), *range(9, len(own))]  # 8 of 41 are lower
+    findings = find_reasons(
+        with_signals(audit, wrong, rules=levels, text_of_pair=levels, text_analogs=levels), graph, 1
+    )
+    assert findings.kinds == ["all signals together"]
+    assert findings.against[0] == [
+        "no signal is unusual alone, all together are; least usual: no rule, or only a weak one, leads to it (21 % of "
+        "the relation's triplets look worse); the texts of head and tail are further apart than is usual for this "
+        "relation (21 % of the relation's triplets look worse)"
+    ]
+    assert find_reasons(with_signals(audit, wrong), graph, 1).against[0] == [
+        "no signal stands out: only all of them together speak against it"
+    ]
+
+
+def test_reasons_are_without_the_words_of_methods():
+    for _, words in SIGNALS.values():
+        assert not {"vectors", "rank", "ranks", "symmetric", "mirror", "functional", "profile"} & set(words.split())
 
 
 def test_a_better_value_is_named_once_if_it_is_more_than_its_share(audit):
