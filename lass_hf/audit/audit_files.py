@@ -128,6 +128,7 @@ def write_audit(
         "injected": audit.num_injected,
         "by_heart": audit.by_heart,
         "model_counts": audit.model_counts,
+        "held_out": audit.num_held_out,
         **_odd_entities(audit, graph),
     }
     shown = [

@@ -57,6 +57,7 @@ class Audit:
         by_heart: See `chance_by_heart`; None without a text model that is weighed.
         model_counts: For which triplets the text model counts in the suspicion: "all", those "outside of train", or
             "none"; None without a text model. Signals of it that do not count are left out.
+        num_held_out: The number of triplets outside of train.
         num_injected: The number of errors of each kind that were injected for the fit.
         seconds: How long each part took.
     """
@@ -69,6 +70,7 @@ class Audit:
     entities: EntityFindings
     by_heart: float | None
     model_counts: str | None
+    num_held_out: int
     num_injected: dict[str, int]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -199,6 +201,7 @@ def audit_graph(
         entities=entities,
         by_heart=by_heart,
         model_counts=None if model is None else _name_what_counts(is_weighed, is_by_heart),
+        num_held_out=int(unseen.sum()),
         num_injected=dict(zip(KINDS, np.bincount(errors.kinds, minlength=len(KINDS)).tolist(), strict=True)),
         seconds=watch.seconds,
     )

@@ -43,13 +43,43 @@ def describe_signals(audit: Audit, findings: Findings, row: int) -> list[dict[st
     ]
 
 
+def explain_model(model_counts: str | None, by_heart: float | None, num_held_out: int, num_triplets: int) -> str:
+    """Says for which triplets a text model counts, why, and what to do about it; "" without one.
+
+    Args:
+        model_counts: See `Audit`.
+        by_heart: See `Audit`.
+        num_held_out: The number of triplets outside of train.
+        num_triplets: The number of all triplets.
+    """
+    if model_counts is None:
+        return ""
+    if model_counts == "none":
+        return (
+            f"The text model counts for no triplet: {num_held_out:,} of the {num_triplets:,} triplets are outside of "
+            f"train, and {LEAST_HELD_OUT} are needed to tell what it knows from what it learned by heart. "
+            f"Train one with more held out (lass-hf train --validation {LEAST_HELD_OUT}, or lass-hf split before), or "
+            "leave --model out."
+        )
+    which = "all triplets" if model_counts == "all" else f"the {num_held_out:,} triplets outside of train alone"
+    counts = f"The text model counts for {which}."
+    if by_heart is None:
+        return counts
+    return (
+        f"{counts} It prefers a triplet that it was trained on to another true one in {100 * by_heart:.0f} % of the "
+        "cases. The more often, the more it knows triplets by heart, wrong ones too: one epoch of training is best "
+        "for an audit."
+    )
+
+
 def render_audit(content: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
     """Renders the page, which works offline.
 
     Args:
         content: What `audit.json` has: `settings` (names and values, shown as they are), `metrics` (counts of triplets,
             findings and odd entities; no `duplicates` if they were not searched for), `injected` (the number of errors
-            of each kind), `by_heart`, `model_counts`, `duplicates` and `misfits`.
+            of each kind), `by_heart`, `model_counts`, `held_out` (the number of triplets outside of train),
+            `duplicates` and `misfits`.
         findings: The list, or its beginning: dicts of ids (`head`, `relation`, `tail`), texts (`head_text`, ...),
             `score` (1 - suspicion), `kind`, `against`, `better` (both lists of texts) and `signals` (of
             `describe_signals`). 100 are shown.
@@ -59,9 +89,11 @@ def render_audit(content: Mapping[str, Any], findings: Sequence[Mapping[str, Any
     """
     return render_page(
         "audit.html",
-        **{name: content[name] for name in ("settings", "metrics", "injected", "by_heart", "model_counts")},
+        **{name: content[name] for name in ("settings", "metrics", "injected")},
         **{name: content[name][:SHOWN_ENTITIES] for name in ("duplicates", "misfits")},
         unusual=UNUSUAL,
-        least_held_out=LEAST_HELD_OUT,
+        of_model=explain_model(
+            content["model_counts"], content["by_heart"], content["held_out"], content["metrics"]["triplets"]
+        ),
         findings=list(findings)[:SHOWN],
     )

@@ -1,6 +1,7 @@
 """`lass-hf audit`: the most suspicious facts of a whole graph, as a list that people review."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LassError
@@ -53,8 +54,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     if not processes().is_main_process:  # One process audits.
         return
-    import sys
-
     from ..audit.audit_files import audit_identity, only_audit, write_audit
     from ..audit.auditing import audit_graph, true_facts
     from ..audit.findings import usual_length
@@ -82,12 +81,6 @@ def run(arguments: argparse.Namespace) -> None:
         "dtype": arguments.dtype,
     }
     options = {**choices, "model": model, "processor": processor, "quiet": arguments.quiet}
-    if model is not None and not arguments.quiet:
-        print(
-            "lass-hf: note: the model may know triplets by heart, wrong ones too; one epoch of training is best for an "
-            "audit" + (", and --evaluate counts such a model too high" if arguments.evaluate else ""),
-            file=sys.stderr,
-        )
     more: dict[str, Any] = {"task": "audit", "graph": arguments.graph, "model": arguments.model, "settings": choices}
     if arguments.evaluate:
         errors = read_errors(arguments.errors, graph) if arguments.errors else None
@@ -95,8 +88,11 @@ def run(arguments: argparse.Namespace) -> None:
         more |= {
             "injected_for_fit": audit.num_injected,
             "model_counts": audit.model_counts,
+            "held_out": audit.num_held_out,
             "seconds_of": audit.seconds,
         }
+        if not arguments.quiet:
+            _print_note_on_model(audit, counts_too_high=not arguments.errors)
         report(arguments.json, metrics, **more, errors=arguments.errors, signals=signals, command=command_line())
         return
     most = arguments.max or usual_length(len(true_facts(graph).triplets))
@@ -115,12 +111,27 @@ def run(arguments: argparse.Namespace) -> None:
         progress.remove()
     found = {"triplets": len(audit.triplets), "findings": min(most, len(audit.triplets))}
     if not arguments.quiet:
-        if audit.model_counts not in (None, "all"):
-            print(f"triplets for which the model counts: {audit.model_counts}; {REPORT_FILE} says why")
+        _print_note_on_model(audit)
         _print_beginning(audit, graph, found["findings"])
-    more |= {"injected_for_fit": audit.num_injected, "model_counts": audit.model_counts, "seconds_of": audit.seconds}
+    more |= {
+        "injected_for_fit": audit.num_injected,
+        "model_counts": audit.model_counts,
+        "held_out": audit.num_held_out,
+        "seconds_of": audit.seconds,
+    }
     report(arguments.json, found, **more, command=command_line())
     print(f"wrote {one_line(arguments.output)}; open {REPORT_FILE}")
+
+
+def _print_note_on_model(audit: "Audit", counts_too_high: bool = False) -> None:
+    """Prints for which triplets a text model counts, and why; and that `--evaluate` counts it too high if it does."""
+    from ..audit.report import explain_model
+
+    note = explain_model(audit.model_counts, audit.by_heart, audit.num_held_out, len(audit.triplets))
+    if note and counts_too_high and audit.model_counts != "none":
+        note += " It never saw the errors that --evaluate injects, which counts it too high."
+    if note:
+        print(f"lass-hf: note: {note[0].lower()}{note[1:]}", file=sys.stderr)
 
 
 def _print_beginning(audit: "Audit", graph: "KnowledgeGraph", count: int) -> None:

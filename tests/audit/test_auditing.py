@@ -195,6 +195,7 @@ def test_a_model_counts_in_the_fit_only_by_triplets_that_it_never_saw(bi_encoder
     choices = {"texts": unit_vectors(count=graph.num_entities), "num_folds": 2, "vector_choices": SMALL, "quiet": True}
     audit = audit_graph(graph, model, processor, **choices)
     assert (audit.model_counts, "model_tail" in audit.signals.names) == ("none", False)
+    assert audit.num_held_out == len(audit.triplets) - len(graph["train"])
     monkeypatch.setattr("lass_hf.audit.auditing.LEAST_HELD_OUT", 1)
     audit = audit_graph(graph, model, processor, **choices)
     assert {"model_tail", "model_tail_rank", "model_head", "model_head_rank"} <= set(audit.signals.names)
@@ -343,7 +344,11 @@ def test_the_command_writes_findings(encoder_folder, tmp_path, capsys):
     bi_encoder_processor(KnowledgeGraph.from_directory(folder)).save_pretrained(model)
     given = ["--graph", folder, "--encoder", encoder_folder, *QUICK, "--model", model, "--max", 7]
     assert run("audit", *(one for one in given if one != "--quiet"), "--output", tmp_path / "told") == 0
-    assert "triplets for which the model counts: none; report.html says why" in capsys.readouterr().out
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("lass-hf: note: ")]
+    count = len(true_facts(towns()).triplets)
+    assert len(notes) == 1  # and none of what a model may know by heart that counts nowhere
+    assert f"the text model counts for no triplet: 0 of the {count} triplets are outside of train, and 200" in notes[0]
+    assert "lass-hf train --validation 200" in notes[0]
     assert run("audit", *given, "--output", tmp_path / "out", "--json", tmp_path / "audit.json") == 0
     assert content_of(tmp_path / "audit.json")["model_counts"] == "none"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -355,6 +360,19 @@ def test_the_command_writes_findings(encoder_folder, tmp_path, capsys):
     ]
     assert len((tmp_path / "out" / FINDINGS_FILE).read_text().splitlines()) == 8
     assert content_of(tmp_path / "audit.json")["metrics"]["findings"] == 7
+
+
+@pytest.mark.parametrize(("model_counts", "is_too_high"), [(None, False), ("none", False), ("all", True)])
+def test_an_evaluation_says_that_it_counts_a_model_too_high_where_it_counts(
+    model_counts, is_too_high, audit, encoder_folder, tmp_path, monkeypatch, capsys
+):
+    judged = replace(audit, model_counts=model_counts, by_heart=0.6 if model_counts == "all" else None)
+    monkeypatch.setattr("lass_hf.audit.measuring.evaluate_audit", lambda *_, **__: (judged, {"auc": 0.5}, {}))
+    folder = write_towns(tmp_path / "graph")
+    assert run("audit", "--graph", folder, "--encoder", encoder_folder, "--evaluate") == 0
+    shown = capsys.readouterr().err
+    assert ("which counts it too high" in shown) == is_too_high
+    assert ("lass-hf: note: the text model counts for" in shown) == (model_counts is not None)
 
 
 @pytest.mark.parametrize(("triplets", "length"), [(30, 50), (499, 50), (1_190, 119), (9_996, 1_000), (10**6, 1_000)])
