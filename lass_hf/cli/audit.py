@@ -120,7 +120,10 @@ def run(arguments: argparse.Namespace) -> None:
         "seconds_of": audit.seconds,
     }
     report(arguments.json, found, **more, command=command_line())
-    print(f"wrote {one_line(arguments.output)}; open {REPORT_FILE}")
+    print(
+        f"wrote {one_line(arguments.output)}; open {REPORT_FILE}; --evaluate instead of --output measures how many "
+        "errors such a list finds in this graph"
+    )
 
 
 def _print_note_on_model(audit: "Audit", counts_too_high: bool = False) -> None:

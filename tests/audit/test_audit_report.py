@@ -44,6 +44,7 @@ def test_the_page_says_what_was_judged_and_what_a_suspicion_is():
     assert "0.50 or more 31" in text
     assert "from 90 random, 80 similar and 70 adversarial errors, which were made for it" in text
     assert "as 5 % of the triplets are wrong" in text
+    assert "lass-hf audit --evaluate with the same graph measures how many errors such a list finds" in text
     assert "A b 0.980 50 %" in text
     metrics = {name: count for name, count in CONTENT["metrics"].items() if name != "duplicates"}
     text = words(render_audit({**CONTENT, "metrics": metrics, "duplicates": []}, make_rows(1)))

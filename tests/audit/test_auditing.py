@@ -386,7 +386,9 @@ def test_the_command_lists_a_share_of_the_graph_unless_a_number_is_given(encoder
     count = len(true_facts(towns()).triplets)
     assert 50 < count < 500
     assert run("audit", *given, "--output", tmp_path / "usual", "--json", tmp_path / "usual.json") == 0
-    assert f"the 50 most suspicious of {count} triplets begin with" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"the 50 most suspicious of {count} triplets begin with" in shown
+    assert "--evaluate instead of --output measures how many errors" in shown.splitlines()[-1]
     assert len(table_of(tmp_path / "usual" / FINDINGS_FILE)) == 50
     assert content_of(tmp_path / "usual.json")["metrics"]["findings"] == 50
     assert run("audit", *given, "--output", tmp_path / "usual", "--max", 50) == 0  # the same list
