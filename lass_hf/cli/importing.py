@@ -64,7 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
             print_lines(split_report.describe(imported.graph.relations))
         folder = shlex.quote(arguments.output)
         print(f"\nNext\n  lass-hf info --graph {folder}")
-        print(f"  lass-hf train --graph {folder} --encoder bert-base-uncased --output_dir runs/model")
+        print(f"  lass-hf train --graph {folder} --output_dir runs/model")
+        print(f"  lass-hf complete --graph {folder} --output runs/links")
 
 
 def load_imported(name: str, options: "ReadingOptions") -> "ImportedGraph":

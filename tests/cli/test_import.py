@@ -53,7 +53,10 @@ def test_tables_become_a_folder_with_report_and_record(tables, tmp_path, capsys)
     out = capsys.readouterr().out
     assert f"{output}: 5 entities, 2 relations; triplets: 3 train" in out
     assert "         2  is a  Cat, it purrs — is a — Animal" in out
-    assert f"lass-hf info --graph {output}" in out
+    assert out.endswith(
+        f"\nNext\n  lass-hf info --graph {output}\n  lass-hf train --graph {output} --output_dir runs/model\n"
+        f"  lass-hf complete --graph {output} --output runs/links\n"
+    )
     assert "Nothing would make results wrong, as far as this can be seen.\n" in out
 
 
