@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -170,6 +171,19 @@ def test_options_named_on_pages_are_those_of_the_program(capsys):
         if page not in ("docs/performance.md", "docs/results.md"):  # commands of benchmarks, and of past runs
             named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text_of(page)))
             assert named <= known, f"{page}: {sorted(named - known)}"
+
+
+def test_what_the_first_commands_need_is_installed_before_them():
+    text = blocks("README.md")[0][3]
+    install, rest = text.split("\n", 1)
+    extras = set(re.fullmatch(r'pip install -e "\.\[([\w,]+)\]" .*', install)[1].split(","))
+    assert re.findall(r"^lass-hf (\w+)", rest, re.MULTILINE) == ["complete", "audit", "review", "review", "train"]
+    assert {"quickstart", "rdf", "serve"} <= extras  # the encoder, Turtle, the page of review
+    known = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
+    for page in [*PAGES, "CONTRIBUTING.md", "MODEL_CARD.md"]:
+        assert "lass-hf[" not in text_of(page), "the package is installed from a clone"
+        named = re.findall(r'pip install [^`\n]*-e "\.\[([\w,]+)\]"', text_of(page))
+        assert {extra for some in named for extra in some.split(",")} <= set(known), page
 
 
 # Links
