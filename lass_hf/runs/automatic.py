@@ -67,7 +67,7 @@ def plan_training(argv: Sequence[str], prog: str = "lass-hf train") -> Plan:
     fixed = {"encoder": DEFAULT_ENCODER, **FIXED} if retriever is None else {"encoder": retriever, **FIXED_OF_RERANKER}
     first, training = parse_training(argv, prog=prog, chosen=fixed)
     prepare(first, training)
-    graph = load_training_graph(first, training.seed)
+    graph = load_training_graph(first, training.seed, prog)
     settings: ChosenSettings
     if retriever is None:
         settings = choose_settings(

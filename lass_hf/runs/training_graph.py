@@ -14,7 +14,7 @@ from ..training.recipes import TrainArguments
 VALIDATION_SHARE, VALIDATION_LIMIT = 0.05, 2500  # held out where nobody chose; a calibration needs no more
 
 
-def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:
+def load_training_graph(arguments: TrainArguments, seed: int, prog: str = "lass-hf train") -> KnowledgeGraph:
     """Loads the graph that `arguments.graph` names, adds decisions, and holds out validation and test triplets.
 
     A graph without validation split gets one, with a corrupted triplet labeled false for each true one: the training
@@ -26,6 +26,7 @@ def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:
         arguments: `graph`, and `decisions` and the sizes `validation` and `test`, if any; its `decided` and `held_out`
             become what was decided and held out, for the run metadata.
         seed: the seed of the split, usually that of the training.
+        prog: the program's name; a note advises by the options that it has.
 
     Returns:
         The graph.
@@ -58,8 +59,10 @@ def load_training_graph(arguments: TrainArguments, seed: int) -> KnowledgeGraph:
         return graph  # too small a graph, of which nobody asked for a validation split
     arguments.held_out = {name: len(split[name].positives) for name in report.asked}
     held_out = " and ".join(f"{len(split[name]):,} for {name}" for name in report.asked)
-    unasked = "" if chosen or not validation else "; --validation 0 holds none out for it"
     if not arguments.quiet:
+        has_option = prog == "lass-hf train"
+        advice = "--validation 0 holds none out for it" if has_option else "lass-hf split, before, holds out others"
+        unasked = "" if chosen or not validation else f"; {advice}"
         warn(f"{arguments.graph}: of {num_triplets:,} triplets, {held_out} were held out{unasked}")
     splits = {name: (part.triplets, part.labels) for name, part in split.splits.items()}
     if validation and not (is_labeled and _has_false(split["validation"])):

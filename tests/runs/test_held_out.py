@@ -6,6 +6,7 @@ from helpers.command_line import content_of, run
 from helpers.tiny import TRAIN, write_graph
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassPredictor, load_training_graph
+from lass_hf.runs.automatic import plan_training
 from lass_hf.training.recipes import TrainArguments
 from lass_hf.utils.fingerprints import graph_fingerprint
 
@@ -39,6 +40,15 @@ def test_a_training_on_plain_triplets_gives_labels_and_probabilities(plain_train
     assert content_of(tmp_path / "out" / "training.json")["held_out"] == {"validation": 1}
     card = (tmp_path / "out" / "README.md").read_text()
     assert "- Seed: 1. By it, 1 for validation of the graph's training triplets were held out.\n- Length:" in card
+
+
+def test_what_a_note_advises_is_an_option_of_the_command(plain_graph, encoder_folder, monkeypatch, capsys):
+    monkeypatch.setattr("lass_hf.runs.automatic.DEFAULT_ENCODER", encoder_folder)
+    load_training_graph(TrainArguments(graph=str(plain_graph), encoder=""), 1, "lass-hf complete")
+    said = capsys.readouterr().err
+    assert said.endswith("1 for validation were held out; lass-hf split, before, holds out others\n")
+    plan_training(["--graph", str(plain_graph), "--seed", "1"], "lass-hf complete")
+    assert capsys.readouterr().err == said
 
 
 def test_no_triplet_is_held_out_if_nobody_wants_it(plain_training, tmp_path, capsys):
