@@ -1,5 +1,6 @@
 """Completes a graph: queries, answers, suggestions, their standing, their chances, and their order."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -34,6 +35,7 @@ from ..scoring.triplet_scorer import TripletScorer, check_model_is_of
 from ..structure.facts import Facts, false_fingerprint, labeled_false
 from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
+from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .answering import Reranking, answer_queries
 from .link_features import LinkFeatures
@@ -121,6 +123,9 @@ class GraphCompleter:
         self.relations, self.entities = self.settings.numbers(graph)
         file = self.settings.decisions
         self._decisions = None if file is None else read_decisions(file, graph)
+        if self._decisions is not None and not quiet and processes().is_main_process:
+            what = f"{self._decisions.in_words()}; none of the accepted and rejected ones is suggested"
+            print(f"lass-hf: {what}", file=sys.stderr)
         self._index_folder = index_folder
         self.scorer: TripletScorer | None = None
         self._chunk_size = BiEncoder.candidates_per_chunk

@@ -57,6 +57,17 @@ class Decisions:
         chosen = self.triplets[self.labels == label]
         return KnownTriplets(chosen, self.graph.num_entities, self.graph.num_relations)
 
+    def in_words(self) -> str:
+        """Returns the file's name, and how many triplets people accepted, rejected, and were unsure of."""
+        accepted, rejected = len(self.accepted), len(self.rejected)
+        return f"{self.file}: {accepted:,} accepted, {rejected:,} rejected, {self.num_unsure:,} unsure"
+
+    def changes_in_words(self) -> str:
+        """Returns what `graph_with_decisions` makes of them: how many facts are new, and how many no facts anymore."""
+        is_fact = self.graph.known_in_train.contains(self.triplets)
+        added, taken = int((~is_fact & (self.labels == 1)).sum()), int((is_fact & (self.labels == 0)).sum())
+        return f"{added:,} join the training triplets, and {taken:,} of the graph's facts are false triplets there"
+
     def describe(self) -> dict[str, Any]:
         """Returns the file's name and fingerprint, and the numbers of `accepted`, `rejected` and `unsure` triplets."""
         counts = {"accepted": len(self.accepted), "rejected": len(self.rejected), "unsure": self.num_unsure}

@@ -14,7 +14,7 @@ import torch
 from ..core.choices import ModelChoices
 from ..core.configuration_lass import load_encoder_config
 from ..core.encoders import OFFLINE_ENCODER, resolve_encoder
-from ..core.knowledge_graph import KnowledgeGraph
+from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.processing_lass import LassProcessor
 from ..core.score_functions import SCORE_FUNCTIONS
 from ..core.score_heads import SCORE_HEADS
@@ -200,9 +200,16 @@ def choose_settings(
         if is_short
         else f"about {STEPS} steps, but 1 to {MOST_EPOCHS:g} epochs",
         "neighborhood_size": f"triplets of a batch that lie together; an entity has {degree:.1f} on average",
-        "per_device_train_batch_size": f"positives; there are {len(split):,} training triplets",
+        "per_device_train_batch_size": f"positives; there are {count_in_words(split)}",
     }
     return ChosenSettings(values, reasons, tokens_per_epoch, speed)
+
+
+def count_in_words(split: GraphSplit) -> str:
+    """Returns how many training triplets there are, the false ones apart."""
+    true = len(split.positives)
+    false = len(split) - true
+    return f"{true:,} true and {false:,} false training triplets" if false else f"{true:,} training triplets"
 
 
 def estimate_speed(encoder: str) -> tuple[int, float]:

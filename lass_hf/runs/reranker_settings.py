@@ -23,6 +23,7 @@ from .chosen_settings import (
     LONGEST,
     ChosenSettings,
     choose_max_length,
+    count_in_words,
     estimate_speed,
     scale_learning_rate,
 )
@@ -140,7 +141,7 @@ def choose_reranker_settings(
         "mining_depth": "answers of the retriever that mined negatives are drawn from",
         "max_length": f"tokens; {(lengths > max_length).mean():.0%} of the sequences are longer, and are cut",
         "learning_rate": f"for vectors of {width} dimensions",
-        "fraction": f"of the {len(split):,} training triplets"
+        "fraction": f"of the {count_in_words(split)}"
         + (f", all that {minutes:g} minutes allow; 1 would be better" if fraction < 1 else ""),
         "num_train_epochs": f"all that {minutes:g} minutes allow; {MOST_EPOCHS:g} would be better"
         if is_short and fraction == 1

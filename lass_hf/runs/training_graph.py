@@ -40,6 +40,8 @@ def load_training_graph(arguments: TrainArguments, seed: int, prog: str = "lass-
     if arguments.decisions is not None:
         decisions = read_decisions(arguments.decisions, graph)
         graph, arguments.decided = graph_with_decisions(decisions), decisions.describe()
+        if not arguments.quiet:
+            warn(f"{decisions.in_words()}; {decisions.changes_in_words()}")
     sizes = {name: getattr(arguments, name) for name in ("validation", "test")}
     for name, size in sizes.items():
         if size is not None and name in graph:

@@ -113,6 +113,17 @@ def test_what_people_decided_about_a_list_is_not_on_the_next_one(graph, evidence
         complete(graph, evidence, tmp_path / "first", decisions=str(file))
 
 
+def test_what_decisions_do_to_a_list_is_said(graph, evidence, tmp_path, capsys):
+    rows = ("cat", "eats", "garden"), ("dog", "eats", "garden"), ("food", "eats", "garden")
+    file = write_decisions(tmp_path, (rows[0], True), (rows[1], False), (rows[2], None))
+    settings = CompletionSettings(decisions=str(file))
+    complete_graph(graph, None, None, tmp_path / "said", evidence=evidence, settings=settings)
+    counted = f"lass-hf: {file}: 1 accepted, 1 rejected, 1 unsure; none of the accepted and rejected ones is suggested"
+    assert capsys.readouterr().err.splitlines()[0] == counted
+    complete_graph(graph, None, None, tmp_path / "quiet", evidence=evidence, settings=settings, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
 def test_links_that_state_the_same_fact_are_one_suggestion(tmp_path):
     """ "r1" is the inverse of "r0"; the best answers to both sides' queries are often the same fact."""
     rng = np.random.default_rng(1)

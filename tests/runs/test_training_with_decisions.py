@@ -9,6 +9,7 @@ from helpers.tiny import ENTITY_TEXT, TRAIN, write_graph
 
 from lass_hf import KnowledgeGraph, load_training_graph
 from lass_hf.core.errors import LassError
+from lass_hf.runs.automatic import plan_training
 from lass_hf.runs.run import train
 from lass_hf.training.recipes import TrainArguments, parse_training
 
@@ -40,8 +41,9 @@ def test_a_training_learns_from_decisions_and_tells_of_them(
     own = ["--architecture", architecture, "--loss", "softmax", "--evidence", "text"]
     shared = training[2:] if architecture == "cross-encoder" else [*training[2:10], *training[12:]]  # no negatives
     assert run("train", "--graph", graph_folder, *shared, *own, "--decisions", decisions) == 0
-    out = tmp_path / "out"
-    assert capsys.readouterr().out.endswith(f"next: lass-hf evaluate --model {out}\n")
+    out, shown = tmp_path / "out", capsys.readouterr()
+    assert shown.out.endswith(f"next: lass-hf evaluate --model {out}\n")
+    assert "decisions.tsv:" not in shown.err  # the training is quiet
     record = content_of(out / "training.json")
     assert len(record["decisions"].pop("fingerprint")) == 32
     assert record["decisions"] == {"file": "decisions.tsv", "accepted": 2, "rejected": 11, "unsure": 1}
@@ -49,6 +51,18 @@ def test_a_training_learns_from_decisions_and_tells_of_them(
     assert f"\n- Decisions of people (decisions.tsv): {told}\n" in text_of(out)
     kept = KnowledgeGraph.from_files(out / "vocabulary.json", out / "known_triplets.safetensors")
     assert len(kept["train"]) == len(TRAIN) + 1
+
+
+def test_what_decisions_change_is_said_and_false_triplets_are_counted_apart(
+    plain_graph, decisions, encoder_folder, monkeypatch, capsys
+):
+    monkeypatch.setattr("lass_hf.runs.automatic.DEFAULT_ENCODER", encoder_folder)
+    plan = plan_training(["--graph", str(plain_graph), "--decisions", str(decisions), "--validation", "0"])
+    counted = f"{decisions}: 2 accepted, 11 rejected, 1 unsure"
+    changed = "2 join the training triplets, and 1 of the graph's facts are false triplets there"
+    assert f"lass-hf: {counted}; {changed}\n" in capsys.readouterr().err
+    reason = plan.settings.reasons["per_device_train_batch_size"]
+    assert reason == f"positives; there are {len(TRAIN) + 1} true and 11 false training triplets"
 
 
 def test_decisions_are_held_out_in_their_share_beside_random_false_triplets(plain_graph, decisions):
