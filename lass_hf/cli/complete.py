@@ -63,7 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="suggestions in all (default: %(default)s)",
     )
     parser.add_argument(
-        "--decisions", metavar="FILE", help="decisions about an earlier list, of which nothing is suggested again"
+        "--decisions",
+        nargs="+",
+        metavar="FILE",
+        help="decisions about earlier lists, of which nothing is suggested again",
     )
     parser.add_argument(
         "--seed",
@@ -122,7 +125,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         rerank_top_k=arguments.rerank_top_k,
         retriever_weight=arguments.retriever_weight,
-        decisions=arguments.decisions,
+        decisions=tuple(arguments.decisions) if arguments.decisions else None,
     )
     if arguments.output and not arguments.check:
         check_foreign(arguments.output, "completion")

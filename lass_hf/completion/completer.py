@@ -121,8 +121,8 @@ class GraphCompleter:
         self.processor = processor
         self.facts = training_facts(graph)
         self.relations, self.entities = self.settings.numbers(graph)
-        file = self.settings.decisions
-        self._decisions = None if file is None else read_decisions(file, graph)
+        files = self.settings.decisions
+        self._decisions = None if files is None else read_decisions(files, graph)
         if self._decisions is not None and not quiet and processes().is_main_process:
             what = f"{self._decisions.in_words()}; none of the accepted and rejected ones is suggested"
             print(f"lass-hf: {what}", file=sys.stderr)

@@ -35,7 +35,8 @@ class CompletionSettings:
         seed: Seed of all random numbers.
         rerank_top_k: The answers of a query that a reranker scores again, where there is one.
         retriever_weight: Their order is that of the reranker's score + `retriever_weight` * the log probability before.
-        decisions: A file of what people decided about an earlier list, of which nothing is on this one; None for none.
+        decisions: A file, or several, of what people decided about earlier lists, of which nothing is on this one; None
+            for none.
     """
 
     relations: tuple[str, ...] | None = None
@@ -48,7 +49,7 @@ class CompletionSettings:
     seed: int = 42
     rerank_top_k: int = 100
     retriever_weight: float = 0.0
-    decisions: str | None = None
+    decisions: str | tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Raises LassError for values out of range."""

@@ -1,6 +1,6 @@
-"""Decisions of people about triplets: a file of them, read for a graph and brought back into its training triplets."""
+"""Decisions of people about triplets: files of them, read for a graph and brought back into its training triplets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,15 +24,15 @@ class Decisions:
     """The triplets of a graph that people accepted or rejected, each once.
 
     Attributes:
-        file: the file of the decisions.
+        files: the files of the decisions.
         graph: the graph whose integers the triplets have.
-        triplets: int64 of shape (n, 3), in the order of the file. A list that leaves them out shows none again.
+        triplets: int64 of shape (n, 3), in the order of the files. A list that leaves them out shows none again.
         labels: int8 of shape (n,), 1 for accepted and 0 for rejected.
-        rows: int64 of shape (n,), the row of the file that decides each, from 0.
+        rows: int64 of shape (n, 2), what decides each: the number of a file, and the row there, both from 0.
         num_unsure: the number of triplets that people looked at without a decision.
     """
 
-    file: Path
+    files: tuple[Path, ...]
     graph: KnowledgeGraph
     triplets: np.ndarray
     labels: np.ndarray
@@ -58,9 +58,9 @@ class Decisions:
         return KnownTriplets(chosen, self.graph.num_entities, self.graph.num_relations)
 
     def in_words(self) -> str:
-        """Returns the file's name, and how many triplets people accepted, rejected, and were unsure of."""
+        """Returns the files, and how many triplets people accepted, rejected, and were unsure of."""
         accepted, rejected = len(self.accepted), len(self.rejected)
-        return f"{self.file}: {accepted:,} accepted, {rejected:,} rejected, {self.num_unsure:,} unsure"
+        return f"{_named(self.files)}: {accepted:,} accepted, {rejected:,} rejected, {self.num_unsure:,} unsure"
 
     def changes_in_words(self) -> str:
         """Returns what `graph_with_decisions` makes of them: how many facts are new, and how many no facts anymore."""
@@ -69,28 +69,50 @@ class Decisions:
         return f"{added:,} join the training triplets, and {taken:,} of the graph's facts are false triplets there"
 
     def describe(self) -> dict[str, Any]:
-        """Returns the file's name and fingerprint, and the numbers of `accepted`, `rejected` and `unsure` triplets."""
+        """Returns the files' names and fingerprint, and the numbers of `accepted`, `rejected` and `unsure` triplets."""
         counts = {"accepted": len(self.accepted), "rejected": len(self.rejected), "unsure": self.num_unsure}
-        return {"file": self.file.name, "fingerprint": digest([self.file.read_bytes()]), **counts}
+        names = ", ".join(file.name for file in self.files)
+        return {"file": names, "fingerprint": digest([file.read_bytes() for file in self.files]), **counts}
 
 
-def read_decisions(file: str | Path, graph: KnowledgeGraph) -> Decisions:
+def read_decisions(files: str | Path | Sequence[str | Path], graph: KnowledgeGraph) -> Decisions:
     """Reads what people decided about triplets of a graph.
 
     Args:
-        file: judged triplets, in a format that `read_judged_triplets` reads: a `label` of true accepts a triplet, false
-            rejects it, and none is unsure. A triplet may have several rows, of which unsure ones change nothing. The
-            columns `head`, `relation`, `tail` and `label` are enough; names may be ids or texts.
+        files: a file or several, such as those of two lists, of judged triplets in a format that
+            `read_judged_triplets` reads: a `label` of true accepts a triplet, false rejects it, and none is unsure. A
+            triplet may have several rows, of which unsure ones change nothing. The columns `head`, `relation`, `tail`
+            and `label` are enough; names may be ids or texts.
         graph: the graph of these triplets.
 
     Returns:
         The decisions, of which there can be none.
 
     Raises:
-        LassError: the file cannot be read, names something that the graph lacks, or accepts and rejects one triplet;
+        LassError: a file cannot be read, names something that the graph lacks, or accepts and rejects one triplet;
             the message has file and line.
     """
-    file = Path(file)
+    files = tuple(map(Path, [files] if isinstance(files, (str, Path)) else files))
+    parts = [_read_file(file, graph) for file in files]
+    triplets, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    sizes = [len(own) for _, own in parts]
+    rows = np.stack([np.repeat(np.arange(len(sizes)), sizes), np.concatenate([np.arange(size) for size in sizes])], 1)
+    decided, of_rows, other = _decide(triplets, labels)
+    if len(other):
+        first, second = sorted(other[0].tolist())
+        places = [_place(files, rows[row]) for row in (first, second)]
+        if rows[first, 0] == rows[second, 0]:
+            places[0] = places[0].removeprefix(f"{files[rows[first, 0]]}, ")
+        raise GraphError(
+            f"{places[1]}: {_told(labels[second])} {_in_ids(graph, triplets[second])}, which "
+            f"{places[0]} {_told(labels[first])}; keep one of the two"
+        )
+    num_unsure = len(np.unique(of_rows)) - len(decided)
+    return Decisions(files, graph, triplets[decided], labels[decided], rows[decided], num_unsure)
+
+
+def _read_file(file: Path, graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the triplets of the rows of a file, and their labels: 1, 0, or -1 for none."""
     table = read_judged_triplets(file, needed="label")[0]
     triplets = np.empty((table.num_rows, 3), dtype=np.int64)
     for slot, (column, vocabulary) in enumerate(
@@ -100,17 +122,8 @@ def read_decisions(file: str | Path, graph: KnowledgeGraph) -> Decisions:
             try:
                 triplets[row, slot] = vocabulary.find(name)
             except UnknownNameError as error:
-                raise GraphError(f"{_place(file, row)}: {column} {error}") from None
-    labels = table["label"].cast("int8").fill_null(-1).to_numpy().astype(np.int8)
-    decided, of_rows, other = _decide(triplets, labels)
-    if len(other):
-        first, second = sorted(other[0].tolist())
-        raise GraphError(
-            f"{_place(file, second)}: {_told(labels[second])} {_in_ids(graph, triplets[second])}, which "
-            f"{_place(file, first).removeprefix(f'{file}, ')} {_told(labels[first])}; keep one of the two"
-        )
-    num_unsure = len(np.unique(of_rows)) - len(decided)
-    return Decisions(file, graph, triplets[decided], labels[decided], decided, num_unsure)
+                raise GraphError(f"{_place([file], (0, row))}: {column} {error}") from None
+    return triplets, table["label"].cast("int8").fill_null(-1).to_numpy().astype(np.int8)
 
 
 def _decide(triplets: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -153,7 +166,7 @@ def graph_with_decisions(decisions: Decisions) -> KnowledgeGraph:
     train = graph["train"]
     if not len(decisions):
         raise GraphError(
-            f"{decisions.file}: no decision, {decisions.num_unsure} unsure; expected a label of true or false in a row"
+            f"{_named(decisions.files)}: no decision, {decisions.num_unsure} unsure; expected a label of true or false in a row"
         )
     is_held_out = _find_held_out(decisions)
     is_rejected = decisions.rejected.contains(train.triplets)
@@ -187,7 +200,7 @@ def _find_held_out(decisions: Decisions) -> np.ndarray:
         told, held = _told(decisions.labels[first]), ("true", "false")[decisions.labels[first]]
         split = next(name for name in opposed if opposed[name][first])
         raise GraphError(
-            f"{_place(decisions.file, decisions.rows[first])}: {told} {_in_ids(graph, triplets[first])}, which is "
+            f"{_place(decisions.files, decisions.rows[first])}: {told} {_in_ids(graph, triplets[first])}, which is "
             f"{held} in the graph's {split} split, on which models are measured; it is the first of {len(rows):,} such "
             "decisions: take their triplets out of validation and test, or their rows out of the file"
         )
@@ -204,5 +217,10 @@ def _in_ids(graph: KnowledgeGraph, triplet: np.ndarray) -> str:
     return f"({', '.join(map(escaped, ids))})"
 
 
-def _place(file: Path, row: int) -> str:
+def _named(files: Sequence[Path]) -> str:
+    return ", ".join(map(str, files))
+
+
+def _place(files: Sequence[Path], place: Sequence[int] | np.ndarray) -> str:
+    file, row = files[place[0]], int(place[1])
     return place_of_row(file, format_of(file), row)

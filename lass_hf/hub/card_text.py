@@ -148,6 +148,8 @@ def _choice_rows(chosen: Mapping[str, Any]) -> list[list[str]]:
 
 def _as_text(value: Any) -> str:
     """Returns the value of a choice as text: yes or no, "default" for None, and only the last part of a path."""
+    if isinstance(value, list):
+        return ", ".join(map(_as_text, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "default" if value is None else Path(value).name if str(value).startswith(("/", "~", ".")) else str(value)

@@ -93,7 +93,9 @@ def identify(model: LassForKGCompletion, split: GraphSplit, run: Mapping[str, An
     # What only the command line can tell is in the encoder's configuration, or in the texts.
     choices = {name: value for name, value in run["choices"].items() if name not in COMMAND_LINE_ONLY}
     # What is in a folder goes by its last part: the folder may move, and checkpoints may be shared.
-    choices |= {name: Path(choices[name]).name for name in ("encoder", "retriever", "decisions") if choices.get(name)}
+    choices |= {name: Path(choices[name]).name for name in ("encoder", "retriever") if choices.get(name)}
+    if choices.get("decisions"):
+        choices["decisions"] = [Path(file).name for file in choices["decisions"]]
     return json.loads(
         json.dumps(
             {

@@ -64,9 +64,9 @@ class TrainArguments(ModelChoices, SequenceChoices):
         allowed=("float32", "bfloat16"),
     )
     long_text: bool = choice(False, "Texts from entity2textlong.txt.", "data")
-    decisions: str | None = choice(
+    decisions: list[str] | None = choice(
         None,
-        "File of judged triplets that people decided about: the accepted ones join the training triplets, and the "
+        "Files of judged triplets that people decided about: the accepted ones join the training triplets, and the "
         "rejected ones are false triplets there.",
         "data",
     )
@@ -101,6 +101,8 @@ class TrainArguments(ModelChoices, SequenceChoices):
     def __post_init__(self):
         from ..graphs.splitting import parse_size
 
+        if isinstance(self.decisions, (str, Path)):
+            self.decisions = [str(self.decisions)]
         check(self)
         for name in ("validation", "test"):
             if (size := getattr(self, name)) is not None:
@@ -292,8 +294,8 @@ def _default(action: Action, value: Any) -> Any:
     """Returns a recipe's value as a parser's default: a string, which argparse checks and converts, or a list."""
     if isinstance(value, dict) and action.dest.endswith("kwargs"):
         return json.dumps(value)
-    if isinstance(value, list) and action.nargs == "+":
-        return value
+    if isinstance(value, (list, str)) and action.nargs == "+":
+        return [value] if isinstance(value, str) else value
     if value is None or isinstance(value, (list, dict)):
         raise LassError(f"{action.dest}: {reprlib.repr(value)} in the recipe; expected one value")
     return value if isinstance(value, bool) else str(value)

@@ -27,11 +27,26 @@ def test_a_file_is_read_into_triplets_and_labels(name, tmp_path, graph):
     rows = [(REJECTED, False), (UNSURE, None), (ACCEPTED, True), (REJECTED, False), (ACCEPTED, None)]
     found = read_decisions(write_decisions(tmp_path, *rows, name=name), graph)
     assert in_ids(graph, found.triplets) == [REJECTED, ACCEPTED]
-    assert (found.labels.tolist(), found.rows.tolist(), len(found)) == ([0, 1], [0, 2], 2)
+    assert (found.labels.tolist(), found.rows.tolist(), len(found)) == ([0, 1], [[0, 0], [0, 2]], 2)
     told = found.describe()
     assert len(told.pop("fingerprint")) == 32
     assert told == {"file": name, "accepted": 1, "rejected": 1, "unsure": 1}
     assert found.rejected.contains(found.triplets).tolist() == [True, False]
+
+
+def test_several_files_are_one_set_of_decisions(tmp_path, graph):
+    one = write_decisions(tmp_path, (ACCEPTED, True), (UNSURE, None), name="links.tsv")
+    other = write_decisions(tmp_path, (REJECTED, False), (ACCEPTED, True), (UNSURE, True), name="facts.csv")
+    found = read_decisions([one, str(other)], graph)
+    assert in_ids(graph, found.triplets) == [ACCEPTED, REJECTED, UNSURE]
+    assert (found.rows.tolist(), found.num_unsure) == ([[0, 0], [1, 0], [1, 2]], 0)
+    assert found.in_words() == f"{one}, {other}: 2 accepted, 1 rejected, 0 unsure"
+    assert found.describe()["file"] == "links.tsv, facts.csv"
+    assert found.describe()["fingerprint"] != read_decisions([other, one], graph).describe()["fingerprint"]
+    third = write_decisions(tmp_path, (FACT, True), (ACCEPTED, False), name="third.tsv")
+    with pytest.raises(GraphError) as error:
+        read_decisions([one, third], graph)
+    one_line(error, f"{third}, line 3: rejects ('rodent', 'lives_in', 'garden'), which {one}, line 2 accepts; keep")
 
 
 def test_accepted_triplets_join_train_and_rejected_ones_are_false_there(tmp_path, graph):

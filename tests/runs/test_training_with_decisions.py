@@ -91,7 +91,25 @@ def test_a_validation_split_of_the_graph_stays_as_it_is(graph_folder, decisions)
 def test_a_recipe_may_name_the_decisions(plain_graph, decisions, tmp_path):
     recipe = tmp_path / "own.yaml"
     recipe.write_text(f"graph: {plain_graph}\nencoder: x\ndecisions: {decisions}\n", encoding="utf-8")
-    assert parse_training([str(recipe)])[0].decisions == str(decisions)
+    assert parse_training([str(recipe)])[0].decisions == [str(decisions)]
+    recipe.write_text(f"graph: {plain_graph}\nencoder: x\ndecisions: [a.tsv, b.tsv]\n", encoding="utf-8")
+    assert parse_training([str(recipe)])[0].decisions == ["a.tsv", "b.tsv"]
+
+
+def test_two_lists_are_brought_back_in_one_training(graph_folder, training, tmp_path, capsys):
+    files = [
+        write_decisions(tmp_path, (row, label), name=name)
+        for row, label, name in ((ACCEPTED[0], True, "links.tsv"), (FACT, False, "facts.tsv"))
+    ]
+    assert run("train", "--graph", graph_folder, *training[2:], "--decisions", *files) == 0
+    out = tmp_path / "out"
+    record = content_of(out / "training.json")
+    assert record["decisions"]["file"] == "links.tsv, facts.tsv"
+    assert (record["decisions"]["accepted"], record["decisions"]["rejected"]) == (1, 1)
+    assert record["choices"]["decisions"] == [str(file) for file in files]
+    card = text_of(out)
+    assert "Decisions of people (links.tsv, facts.tsv): 1 accepted" in card
+    assert str(tmp_path) not in card
 
 
 def test_a_graph_of_ones_own_is_not_taken_for_one_with_the_decisions(graph, decisions, training):
