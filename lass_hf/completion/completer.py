@@ -60,6 +60,7 @@ class CompletionResult:
         answers: The answers to the queries, of which they are made.
         implied: What the graph implies or has reversed, the best first, at most as many as the list may have: int64 of
             shape (m,), positions in `completion.suggestions`.
+        left_out: Why the other suggestions are neither listed nor implied, in words, and how many are for that reason.
         standings: What classified the suggestions, against all splits of the graph.
         calibration: What probabilities are computed by, or None.
         no_probability: Why there are no probabilities and how to get them, or None.
@@ -68,19 +69,21 @@ class CompletionResult:
     completion: Completion
     answers: Answers
     implied: np.ndarray
+    left_out: dict[str, int]
     standings: Standings
     calibration: LinkCalibration | None
     no_probability: str | None
 
     @property
     def counts(self) -> dict[str, Any]:
-        """The numbers of `queries`, `suggestions`, `listed` and `implied` ones, and of each standing `by_standing`."""
+        """The numbers of `queries`, `suggestions`, `listed` and `implied` ones, of those `left_out` and `by_standing`."""
         by_standing = np.bincount(self.completion.standings, minlength=len(STANDINGS)).tolist()
         return {
             "queries": len(self.completion.queries),
             "suggestions": len(self.completion.suggestions),
             "listed": len(self.completion.listed),
             "implied": len(self.implied),
+            "left_out": self.left_out,
             "by_standing": dict(zip(STANDINGS, by_standing, strict=True)),
         }
 
@@ -198,9 +201,9 @@ class GraphCompleter:
         probabilities = None if calibration is None else calibration(self._features, suggestions, of_facts)
         classifier = self._standings_of_all(graph)
         standings = classifier.classify(suggestions.triplets)
-        listed, implied = self._order(graph, suggestions, standings, probabilities)
+        listed, implied, left_out = self._order(graph, suggestions, standings, probabilities)
         completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
-        return CompletionResult(completion, answers, implied, classifier, calibration, lack), bound
+        return CompletionResult(completion, answers, implied, left_out, classifier, calibration, lack), bound
 
     def check(
         self, graph: KnowledgeGraph, triplet: np.ndarray, calibration: LinkCalibration | None
@@ -224,7 +227,7 @@ class GraphCompleter:
         classifier = self._standings_of_all(graph)
         standings, listed = classifier.classify(suggestions.triplets), np.arange(len(suggestions))
         completion = Completion(queries, slots, suggestions, standings, probabilities, listed)
-        return CompletionResult(completion, answers, listed[:0], classifier, calibration, None), bound
+        return CompletionResult(completion, answers, listed[:0], {}, classifier, calibration, None), bound
 
     def find_lack(self, triplet: np.ndarray, result: CompletionResult) -> str | None:
         """Returns why `check` found no suggestion of a link, in words; None if it found one.
@@ -309,8 +312,12 @@ class GraphCompleter:
         suggestions: Suggestions,
         standings: np.ndarray,
         probabilities: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the list and what is implied, without what the graph says already or people decided: positions."""
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+        """Returns the list and what is implied, without what the graph says already or people decided: positions.
+
+        And why the others are in neither, with their numbers.
+        """
+        settings = self.settings
         scores = np.fmax(*suggestions.log_probabilities.T).astype(np.float64)
         if probabilities is None:
             scores -= np.where(standings == NEW, 0, BEHIND)
@@ -319,26 +326,42 @@ class GraphCompleter:
         # What other splits label false stays open: a training makes it at random, to fit a threshold.
         wrong = labeled_false(graph, "train")
         is_open = ~graph.known.contains(suggestions.triplets) & ~wrong.contains(suggestions.triplets)
+        left_out = {"in the graph": int((~is_open).sum())}
         canonical = self._standings.traits.canonical
         facts = canonical(suggestions.triplets)
         if self._decisions is not None:
             for decided in (self._decisions.accepted, self._decisions.rejected):
                 some = KnownTriplets(canonical(decided.triplets()), graph.num_entities, graph.num_relations)
                 is_open &= ~some.contains(facts)
+        left_out["decided"] = int((~is_open).sum()) - left_out["in the graph"]
         is_apart = np.isin(standings, (IMPLIED, REVERSE))
         rows, apart = np.flatnonzero(is_open & ~is_apart), np.flatnonzero(is_open & is_apart)
         # Of the links that state the same fact, the best one: nobody wants to review the mirror image, too.
         rows = rows[np.argsort(-scores[rows], kind="stable")]
-        rows = rows[np.sort(np.unique(facts[rows], axis=0, return_index=True)[1])]
-        order = order_suggestions(
-            suggestions.triplets[rows],
-            scores[rows],
-            self.settings.most,
-            self.settings.per_query,
-            self.settings.per_relation,
-            usual_answers(self.facts),
-        )
-        return rows[order], apart[np.argsort(-scores[apart], kind="stable")][: self.settings.most]
+        single = rows[np.sort(np.unique(facts[rows], axis=0, return_index=True)[1])]
+        within = single[
+            order_suggestions(
+                suggestions.triplets[single],
+                scores[single],
+                per_query=settings.per_query,
+                usual_answers=usual_answers(self.facts),
+            )
+        ]
+        listed = within[
+            order_suggestions(
+                suggestions.triplets[within], scores[within], settings.most, per_relation=settings.per_relation
+            )
+        ]
+        implied = apart[np.argsort(-scores[apart], kind="stable")][: settings.most]
+        of_relations = np.bincount(suggestions.triplets[within, 1], minlength=1)
+        allowed = int(np.minimum(of_relations, settings.per_relation or len(within)).sum())
+        left_out |= {
+            "the same fact as another": len(rows) - len(single),
+            "more answers to a query (--per_query)": len(single) - len(within),
+            "more of a relation (--per_relation)": len(within) - allowed,
+            "more in all (--max)": allowed - len(listed) + len(apart) - len(implied),
+        }
+        return listed, implied, {reason: number for reason, number in left_out.items() if number}
 
 
 def check_reranker(model: LassForKGCompletion, processor: LassProcessor, graph: KnowledgeGraph) -> None:

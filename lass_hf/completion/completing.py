@@ -128,7 +128,7 @@ def complete_graph(
                 found.suggestions.triplets[:, 1], found.listed, found.probabilities, graph.relations
             )
             content = {
-                "metrics": {name: count for name, count in result.counts.items() if name != "by_standing"},
+                "metrics": {name: count for name, count in result.counts.items() if isinstance(count, int)},
                 "task": "completion",
                 "model": name,
                 "graph": graph_name,

@@ -179,6 +179,25 @@ def test_the_results_have_settings_counts_and_what_the_list_depends_on(graph, ev
     assert {"evidence", "graph", "most", "side"} <= written["identity"].keys()
 
 
+def test_counts_say_what_became_of_every_suggestion(graph, evidence, tmp_path):
+    everything = complete(graph, evidence, tmp_path / "all", per_query=20, any_candidate=True)
+    chosen = [row for row in rows_of(tmp_path / "all")][:2]
+    decided = [((row["head"], row["relation"], row["tail"]), False) for row in chosen]
+    options = {"any_candidate": True, "decisions": str(write_decisions(tmp_path, *decided))}
+    few = complete(graph, evidence, tmp_path / "few", most=3, per_relation=2, **options)
+    for result in (everything, few):
+        counts = result.counts
+        kept = counts["listed"] + counts["implied"]
+        assert kept + sum(counts["left_out"].values()) == counts["suggestions"]
+    is_known = graph.known.contains(few.completion.suggestions.triplets)
+    assert few.left_out["in the graph"] == is_known.sum() > 0
+    assert few.left_out["decided"] >= 2
+    assert few.left_out["more of a relation (--per_relation)"] > 0
+    assert few.left_out["more in all (--max)"] > 0
+    assert "more answers to a query (--per_query)" in few.left_out
+    assert "more in all (--max)" not in everything.left_out
+
+
 def test_without_links_to_fit_on_there_is_no_probability_and_new_ones_come_first(evidence, tmp_path, caplog):
     graph = KnowledgeGraph.from_triplets(TRAIN, entity_text=None)
     own = some_evidence(graph)

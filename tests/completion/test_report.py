@@ -55,8 +55,7 @@ def words(page):
 
 def test_the_page_says_what_was_found_and_what_a_probability_is():
     text = words(render_completion(make_content(), make_rows(120)))
-    assert "5,000 queries gave 1,000 links that are no training triplets. 120 of them, which no other split" in text
-    assert "has either, are on the list." in text
+    assert "5,000 queries gave 1,000 links that are no training triplets. 120 of them are on the list. standing" in text
     assert "graph my.ttl seed 42" in text
     assert "new 800 implied 200" in text
     assert "the chance that it is one of the links that were held out of training. It is a lower bound" in text
@@ -65,6 +64,14 @@ def test_the_page_says_what_was_found_and_what_a_probability_is():
     assert "0.3 to 0.4 80 0.340 0.400" in text
     assert "borders 700 100 0.250 41 0.051 0.058 0.017" in text
     assert "capital of 300 0" + 5 * " \N{EN DASH}" in text
+
+
+def test_the_page_says_what_became_of_every_suggestion():
+    left_out = {"in the graph": 30, "more answers to a query (--per_query)": 650}
+    counts = make_content()["counts"] | {"implied": 200, "left_out": left_out}
+    text = words(render_completion(make_content(counts=counts), []))
+    assert "in implied.tsv. The others were left out: why links in the graph 30 more answers to a query" in text
+    assert "(--per_query) 650 All 1,000 stand against the graph like this: standing against the graph links" in text
 
 
 def test_what_is_implied_is_counted_apart():
