@@ -6,6 +6,7 @@ other work, is never taken for a finished chunk.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from io import BufferedWriter
 from pathlib import Path
@@ -22,6 +23,18 @@ Chunk = tuple[int, int]  # slot, number of the chunk among those of the slot
 IsPossible = Callable[[np.ndarray], bool]
 MOST_LETTERS = 100  # of a value in an error
 OPTIONS = {"most": "--max", "num_folds": "--folds"}  # that are called otherwise than what they set
+# What is said of digests, of which people learn nothing.
+CHANGED = {
+    "graph": "the graph has changed",
+    "graph_texts": "the texts of the graph have changed",
+    "texts": "the texts have changed",
+    "model": "the model is another one",
+    "retriever": "the retriever is another one",
+    "reranker": "the reranker is another one, or there is none",
+    "evidence": "the evidence is another one, or there is none",
+    "decisions": "the decisions are other ones, or there are none",
+    "labeled_false": "other triplets are labeled false",
+}
 DIGEST_SIZE = len(digest([])) + 1  # of a line: 32 letters and a space
 
 
@@ -151,7 +164,8 @@ class ChunkProgress:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Returns what differs between the identities of two pieces of work, in words, long values cut; "" for the same.
 
-    What an option of another name sets is called by that option.
+    What an option of another name sets is called by that option. Of digests it is said that they differ. Texts as a
+    model reads them may have names of neighbors, so those of another graph are not said to differ.
 
     Args:
         before: the identity of the earlier one, JSON values.
@@ -159,9 +173,16 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """
     names = dict.fromkeys([*now, *before])
     different = [name for name in names if now.get(name) != before.get(name)]
-    return ", ".join(
-        f"{OPTIONS.get(name, name)} was {_cut(before.get(name))}, now {_cut(now.get(name))}" for name in different
-    )
+    if {"graph", "graph_texts"} & set(different):
+        different = [name for name in different if name != "texts"]
+    return ", ".join(_in_words(name, before.get(name), now.get(name)) for name in different)
+
+
+def _in_words(name: str, before: Any, now: Any) -> str:
+    find = re.search if name in CHANGED else re.fullmatch  # of a model there are several, with settings
+    if any(find("[0-9a-f]{32}", str(value)) for value in (before, now)):
+        return CHANGED.get(name, f"{name} has changed")
+    return f"{OPTIONS.get(name, name)} was {_cut(before)}, now {_cut(now)}"
 
 
 def _cut(value: Any) -> str:

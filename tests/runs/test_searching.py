@@ -340,7 +340,7 @@ def test_the_study_of_another_search_is_refused(
     named = {"recipe": "max_steps was 8, now 9", "range": "search: self_match_weight was 0.1 or 0.5, now 0.1 or 0.2"}
     line = bad_input(*command)
     assert f"{out}: has another search (" in line
-    assert named.get(change, "graph was" if change == "graph" else "--seed was 42, now 7") in line
+    assert named.get(change, "the graph has changed" if change == "graph" else "--seed was 42, now 7") in line
     assert ((out / "trials.tsv").read_text(), len(fast)) == (table, count)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation.ranking_result import are_possible_ranks
-from lass_hf.scoring.chunk_progress import ChunkProgress, remove_progress
+from lass_hf.scoring.chunk_progress import ChunkProgress, differences, remove_progress
 
 IDENTITY = {"model": "a1", "split": "test", "limit": None, "slots": (0, 2)}
 CHUNKS = {
@@ -65,6 +65,17 @@ def test_a_file_cut_at_any_byte_resumes_with_its_whole_lines_and_goes_on(folder)
         for chunk in CHUNKS.keys() - kept.keys():
             progress.record(chunk, CHUNKS[chunk])
         assert_finished(ChunkProgress(folder, IDENTITY), CHUNKS)
+
+
+def test_digests_are_told_in_words_and_settings_with_their_values():
+    one, other = "0a" * 16, "1b" * 16
+    before = {"model": one, "texts": one, "graph": one, "graph_texts": one, "seed": 1, "reranker": None, "own": one}
+    now = {"model": other, "texts": other, "graph": other, "graph_texts": one, "seed": 2, "reranker": {"model": one}}
+    assert differences(before, now | {"own": other}) == (
+        "the model is another one, the graph has changed, seed was 1, now 2, "
+        "the reranker is another one, or there is none, own has changed"
+    )
+    assert differences({"texts": one}, {"texts": other}) == "the texts have changed"
 
 
 @pytest.mark.parametrize(
