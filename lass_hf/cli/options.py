@@ -150,7 +150,11 @@ def not_negative(text: str) -> int:
 
 def above_zero(text: str) -> float:
     """Reads a finite number above 0."""
-    if (value := weight(text)) == 0:
+    try:
+        value = weight(text)
+    except argparse.ArgumentTypeError:
+        value = 0.0
+    if not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
 

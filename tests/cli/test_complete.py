@@ -135,6 +135,10 @@ def test_bad_input_is_one_line(complete, options, message, tmp_path, monkeypatch
             ["--graph", "nowhere", "--output", "out", "--minutes", "0"],
             "argument --minutes: '0' is not a number above 0",
         ),
+        (
+            ["--graph", "nowhere", "--output", "out", "--minutes", "two"],
+            "argument --minutes: 'two' is not a number above 0",
+        ),
         (["--model", "nowhere", "--output", "out", "--minutes", "3"], "--minutes is for a model that is trained"),
         (["--graph", "nowhere", "--output", "out"], "nowhere"),
     ],
