@@ -122,7 +122,7 @@ def _read_file(file: Path, graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarra
             try:
                 triplets[row, slot] = vocabulary.find(name)
             except UnknownNameError as error:
-                raise GraphError(f"{_place([file], (0, row))}: {column} {error}") from None
+                raise GraphError(f"{_place([file], (0, row))}: {column}: {error}") from None
     return triplets, table["label"].cast("int8").fill_null(-1).to_numpy().astype(np.int8)
 
 

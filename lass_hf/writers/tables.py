@@ -118,11 +118,18 @@ def read_judged_triplets(
         raise LassError(f"{file}: {kind} is not read back; expected TSV, CSV, JSON Lines or Parquet")
     if Path(file).exists() and not Path(file).is_file():
         raise LassError(f"{file}: no regular file; expected one that lass-hf wrote")
+    if not Path(file).exists():
+        raise LassError(f"{file}: no such file")
+    if kind != "jsonl" and not Path(file).stat().st_size:  # JSON Lines without rows is empty
+        raise LassError(f"{file}: the file is empty")
     with library_errors(f"{file}: cannot be read as {kind}", "", LassError):
         columns, names, metadata = (_read_parquet if kind == "parquet" else _read_text)(Path(file), kind)
         place = sidecar_of(file) if FORMATS[kind].has_sidecar else Path(file)
         if place != Path(file) and place.exists():
             metadata = read_text(place)  # which does not wait for a pipe
+    if needed == "label" and kind == "jsonl" and "decision" in names and "label" not in names:
+        other = Path(file).with_suffix(".tsv")
+        raise LassError(f"{file}: each decision of a review; expected what they come to: {other}, or an --export")
     if missing := [name for name in (*NAMES, needed) if name not in names]:
         example = ", ".join(f"{name} {EXAMPLE[name]}" for name in (*NAMES, needed))
         raise LassError(

@@ -49,6 +49,27 @@ def test_several_files_are_one_set_of_decisions(tmp_path, graph):
     one_line(error, f"{third}, line 3: rejects ('rodent', 'lives_in', 'garden'), which {one}, line 2 accepts; keep")
 
 
+def test_a_name_of_two_entities_is_told_in_a_sentence(tmp_path):
+    graph = KnowledgeGraph.from_triplets([("a", "r", "b")], entity_text={"a": "lime", "b": "lime"})
+    file = write_decisions(tmp_path, (("a", "r", "lime"), True))
+    with pytest.raises(GraphError, match="line 2: tail: 2 entities have the text 'lime'"):
+        read_decisions(file, graph)
+
+
+def test_files_that_hold_no_decisions_are_told_as_graph_files_are(tmp_path, graph):
+    missing, empty, log = tmp_path / "none.tsv", tmp_path / "empty.tsv", tmp_path / "decisions.jsonl"
+    empty.touch()
+    log.write_text('{"head": "cat", "relation": "eats", "tail": "milk", "decision": "accept", "reviewer": "Ada"}\n')
+    for file, said in (
+        (missing, "no such file"),
+        (empty, "the file is empty"),
+        (log, f"each decision of a review; expected what they come to: {tmp_path / 'decisions.tsv'}, or an --export"),
+    ):
+        with pytest.raises(LassError) as error:
+            read_decisions(file, graph)
+        assert str(error.value) == f"{file}: {said}"
+
+
 def test_accepted_triplets_join_train_and_rejected_ones_are_false_there(tmp_path, graph):
     result = decided(tmp_path, (ACCEPTED, True), (UNSURE, None), (REJECTED, False))
     train = result["train"]
@@ -108,10 +129,10 @@ def test_decisions_that_were_brought_back_change_nothing_more(tmp_path, graph):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([(ACCEPTED, True), (("catt", "eats", "milk"), False)], ["line 3: head 'catt' is not", "did you mean 'cat'?"]),
+        ([(ACCEPTED, True), (("catt", "eats", "milk"), False)], ["line 3: head: 'catt' is not", "did you mean 'cat'?"]),
         (
             [(ACCEPTED, True), (("cat", "flies", "milk"), None)],
-            ["line 3: relation 'flies' is not", "the graph's 3 relations"],
+            ["line 3: relation: 'flies' is not", "the graph's 3 relations"],
         ),
         (
             [(UNSURE, None), (ACCEPTED, True), (REJECTED, False), (ACCEPTED, False)],
@@ -138,7 +159,7 @@ def test_the_place_is_that_of_an_editor(name, place, tmp_path, graph):
         file.write_text("".join([*lines[:-1], "\n", lines[-1]]))  # Somebody left a line empty.
     with pytest.raises(GraphError) as error:
         read_decisions(file, graph)
-    one_line(error, f"{file}, {place}: tail 'ham'")
+    one_line(error, f"{file}, {place}: tail: 'ham'")
 
 
 @pytest.mark.parametrize(

@@ -123,4 +123,4 @@ def test_a_file_that_does_not_fit_ends_the_command_in_one_line(bad_input, traini
     assert "none.tsv" in said
     file = write_decisions(tmp_path, (("cat", "eats", "ham"), True))
     said = bad_input("train", *training, "--decisions", file)
-    assert f"{file}, line 2: tail 'ham' is not an id or text" in said
+    assert f"{file}, line 2: tail: 'ham' is not an id or text" in said

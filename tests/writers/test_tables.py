@@ -148,7 +148,7 @@ def test_a_table_that_people_edited_is_read(tmp_path):
     file.write_text("label,score,head,tail,relation,note\nTRUE,1,cat,'-5,eats,mine\n,2,dog,food,eats,\n")
     with pytest.raises(LassError) as error:
         read_judged_triplets(tmp_path / "none.csv")
-    one_line(error, "none.csv: cannot be read as csv")
+    one_line(error, "none.csv: no such file")
     rows, metadata = read_judged_triplets(file)
     assert metadata is None
     assert rows["label"].to_pylist() == [True, None]
