@@ -1,6 +1,9 @@
 """`lass-hf complete`: the missing links of a whole graph, as a list that people review, and how good the list is."""
 
 import argparse
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +95,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the list of a graph, or measures it."""
+    with _each_note_once():  # The graph is read for the training, and for the list.
+        _complete(arguments)
+
+
+@contextmanager
+def _each_note_once() -> Iterator[None]:
+    """Keeps what is said while a graph is read from being said again."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        line = record.getMessage()
+        is_first = line not in said
+        said.add(line)
+        return is_first
+
+    reader = logging.getLogger("lass_hf.graphs.importing")
+    reader.addFilter(is_new)
+    try:
+        yield
+    finally:
+        reader.removeFilter(is_new)
+
+
+def _complete(arguments: argparse.Namespace) -> None:
     if arguments.evaluate == (arguments.output is not None):
         raise LassError(
             "--evaluate measures and writes no list: leave --output out"

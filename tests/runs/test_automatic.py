@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from helpers.command_line import content_of, run
+from helpers.tiny import TRAIN
 
 from lass_hf import LassForKGCompletion
 from lass_hf.runs import automatic
@@ -94,6 +95,15 @@ def test_complete_trains_a_model_once(graph_folder, default_encoder, tmp_path, m
     (tmp_path / "audited" / "audit.json").write_text("{}")
     command[4] = tmp_path / "audited"
     assert "has audit.json, the output of another command; choose another --output" in bad_input(*command)
+
+
+def test_complete_says_once_what_became_of_the_file(default_encoder, tmp_path, caplog):
+    lines = [f"ex:{head} ex:{relation} ex:{tail} ." for head, relation, tail in TRAIN]
+    file = tmp_path / "animals.ttl"
+    file.write_text("\n".join(["@prefix ex: <http://example.org/> .", *lines, "ex:cat ex:age 7 ."]), encoding="utf-8")
+    assert run("complete", "--graph", file, "--output", tmp_path / "out", "--minutes", 1e-6) == 0
+    said = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert len(said) == 1
 
 
 def test_evidence_that_a_kill_cut_off_is_added_once_and_the_recipe_is_there_before(
