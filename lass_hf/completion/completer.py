@@ -76,7 +76,7 @@ class CompletionResult:
 
     @property
     def counts(self) -> dict[str, Any]:
-        """The numbers of `queries`, `suggestions`, `listed` and `implied` ones, of those `left_out` and `by_standing`."""
+        """The numbers of `queries`, of `suggestions`, `listed` and `implied` ones, of `left_out` and `by_standing`."""
         by_standing = np.bincount(self.completion.standings, minlength=len(STANDINGS)).tolist()
         return {
             "queries": len(self.completion.queries),

@@ -47,9 +47,8 @@ def render_completion(content: Mapping[str, Any], suggestions: Sequence[Mapping[
 
     Args:
         content: What `completion.json` has: `graph` and `model` (names), `settings` (names and values, shown as they
-            are), `counts` (`queries`, `suggestions`, `listed`, perhaps `implied`, and `left_out` and `by_standing`: name ->
-            number),
-            `relations` (of `count_by_relation`), `calibration` (`LinkCalibration.to_dict()`, or None) and
+            are), `counts` (`queries`, `suggestions`, `listed`, perhaps `implied`, `left_out` and `by_standing`: name
+            -> number), `relations` (of `count_by_relation`), `calibration` (`LinkCalibration.to_dict()`, or None) and
             `no_probability` (why there is none, or None).
         suggestions: The list, or its beginning: dicts of ids (`head`, `relation`, `tail`), texts (`head_text`, ...),
             `probability` (or None), `score`, `kind` (the standing) and `reasons`. `SHOWN` of them are shown.

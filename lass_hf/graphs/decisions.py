@@ -166,7 +166,8 @@ def graph_with_decisions(decisions: Decisions) -> KnowledgeGraph:
     train = graph["train"]
     if not len(decisions):
         raise GraphError(
-            f"{_named(decisions.files)}: no decision, {decisions.num_unsure} unsure; expected a label of true or false in a row"
+            f"{_named(decisions.files)}: no decision, {decisions.num_unsure} unsure; expected a label of true or false "
+            "in a row"
         )
     is_held_out = _find_held_out(decisions)
     is_rejected = decisions.rejected.contains(train.triplets)

@@ -64,7 +64,7 @@ class TrainArguments(ModelChoices, SequenceChoices):
         allowed=("float32", "bfloat16"),
     )
     long_text: bool = choice(False, "Texts from entity2textlong.txt.", "data")
-    decisions: list[str] | None = choice(
+    decisions: list[str] | None = choice(  # noqa: RUF009
         None,
         "Files of judged triplets that people decided about: the accepted ones join the training triplets, and the "
         "rejected ones are false triplets there.",

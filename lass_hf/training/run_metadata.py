@@ -55,7 +55,7 @@ def collect_run_metadata(
         `graph_fingerprint`, `graph_texts_fingerprint`, `recipe` (its name, or None), `changed` (choices that flags set
         otherwise than the recipe; not the encoder), `held_out` (how many true triplets were taken out of the training
         triplets for each split, by `seed`), `minutes` (for which settings were chosen, or None), `decisions` (the files
-        of people's decisions, their fingerprint and counts; empty without one), `seed`, `bf16`, `dtype` (of the weights),
+        of people's decisions, fingerprint and counts; empty without one), `seed`, `bf16`, `dtype` (of the weights),
         `choices` (all that a model depends on; the batch size is that of a step over all processes, in positives) and
         `command`.
     """

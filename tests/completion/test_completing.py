@@ -181,7 +181,7 @@ def test_the_results_have_settings_counts_and_what_the_list_depends_on(graph, ev
 
 def test_counts_say_what_became_of_every_suggestion(graph, evidence, tmp_path):
     everything = complete(graph, evidence, tmp_path / "all", per_query=20, any_candidate=True)
-    chosen = [row for row in rows_of(tmp_path / "all")][:2]
+    chosen = rows_of(tmp_path / "all")[:2]
     decided = [((row["head"], row["relation"], row["tail"]), False) for row in chosen]
     options = {"any_candidate": True, "decisions": str(write_decisions(tmp_path, *decided))}
     few = complete(graph, evidence, tmp_path / "few", most=3, per_relation=2, **options)
