@@ -16,12 +16,12 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..scoring.step_progress import StepProgress
 from ..scoring.triplet_scorer import TripletScorer, check_model_is_of
+from ..structure.answer_ranks import AnswerRanks
 from ..structure.facts import Facts, labeled_false
 from ..structure.rule_mining import find_rules
 from ..structure.rule_scores import RuleScorer
 from ..structure.vector_training import VectorChoices, train_structural_vectors
 from ..utils.stopwatch import Stopwatch
-from .answer_ranks import AnswerRanks
 from .entity_findings import EntityFindings, find_odd_entities
 from .injecting import KINDS, InjectedErrors, inject_errors, mirror_errors
 from .model_signals import BY_HEART, chance_by_heart, model_signals

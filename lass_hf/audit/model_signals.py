@@ -8,7 +8,7 @@ from ..core.known_triplets import KnownTriplets
 from ..evidence.text_evidence import TextVectorEvidence, has_text_vectors
 from ..scoring.index_building import build_entity_index
 from ..scoring.triplet_scorer import Progress, TripletScorer
-from .answer_ranks import rank_answers
+from ..structure.answer_ranks import rank_answers
 
 # A model that prefers what it was trained on this often knows it by heart, and its errors too.
 BY_HEART = 0.7

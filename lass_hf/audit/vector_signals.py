@@ -4,15 +4,12 @@ from collections.abc import Callable
 from dataclasses import fields
 
 import numpy as np
-import torch
 
 from ..core.known_triplets import KnownTriplets
 from ..scoring.step_progress import StepProgress
+from ..structure.answer_ranks import AnswerRanks, rank_by_vectors
 from ..structure.facts import Facts
-from ..structure.structural_scores import STRUCTURAL_SCORES
-from ..structure.structural_vectors import StructuralVectors
 from ..structure.vector_training import VectorChoices, train_structural_vectors
-from .answer_ranks import AnswerRanks, rank_answers
 
 # Called with the share of the work that is done.
 OnProgress = Callable[[float], None]
@@ -67,40 +64,6 @@ def ranks_out_of_fold(
             ranked = AnswerRanks(*(found[f"{slot}_{one.name}"] for one in fields(AnswerRanks)))
             ranks[slot].put(held_out[found[f"{slot}_rows"]], ranked)
     return ranks
-
-
-def rank_by_vectors(
-    vectors: StructuralVectors, triplets: np.ndarray, slot: int, known: KnownTriplets
-) -> tuple[AnswerRanks, np.ndarray]:
-    """Ranks triplets by vectors.
-
-    Args:
-        vectors: The vectors.
-        triplets: Int64 of shape (n, 3).
-        slot: The slot that is asked for.
-        known: The triplets that are no other answers.
-
-    Returns:
-        The ranks of the triplets whose entities and relation have vectors, and their positions, int of shape (m,).
-    """
-    function, num_relations = STRUCTURAL_SCORES[vectors.score_function], len(vectors.relations) // 2
-    has_relation = vectors.has_relation[:num_relations]
-    has_all = vectors.has_vector[triplets[:, 0]] & vectors.has_vector[triplets[:, 2]] & has_relation[triplets[:, 1]]
-    rows = np.flatnonzero(has_all)
-    if slot == 1:
-        candidates = function.as_candidate(torch.from_numpy(vectors.relations[:num_relations])).numpy()
-
-        def score(queries: np.ndarray) -> np.ndarray:
-            heads, tails = (torch.from_numpy(vectors.entities[queries[:, one]]) for one in (0, 2))
-            return function.pair(heads, tails).numpy() @ candidates.T
-
-        return rank_answers(score, triplets[rows], 1, known, has_relation), rows
-    candidates = vectors.candidate_vectors()
-
-    def score_entities(queries: np.ndarray) -> np.ndarray:
-        return vectors.query_vectors(queries, slot) @ candidates.T
-
-    return rank_answers(score_entities, triplets[rows], slot, known, vectors.has_vector), rows
 
 
 def vector_signals(answers: list[AnswerRanks]) -> dict[str, np.ndarray]:

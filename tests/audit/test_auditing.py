@@ -13,7 +13,6 @@ from helpers.tiny import TRAIN, make_graph, one_line
 from helpers.towns import QUICK, SMALL, texts_of_towns, towns, write_towns
 
 from lass_hf import KnowledgeGraph
-from lass_hf.audit.answer_ranks import AnswerRanks
 from lass_hf.audit.audit_files import (
     FINDINGS_FILE,
     SIGNALS_FILE,
@@ -29,12 +28,13 @@ from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.pattern_signals import pattern_signals
 from lass_hf.audit.signals import SIGNALS, Signals
 from lass_hf.audit.suspicion import fit_suspicion
-from lass_hf.audit.vector_signals import rank_by_vectors, ranks_out_of_fold, vector_signals
+from lass_hf.audit.vector_signals import ranks_out_of_fold, vector_signals
 from lass_hf.completion.completion_files import only_completion
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.core.known_triplets import KnownTriplets
 from lass_hf.scoring.output_folders import RESULTS
 from lass_hf.scoring.step_progress import StepProgress
+from lass_hf.structure.answer_ranks import AnswerRanks, rank_by_vectors
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.vector_training import train_structural_vectors
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from helpers.audits import ENTITIES, RELATIONS, random_facts, unit_vectors, without
 
-from lass_hf.audit.answer_ranks import rank_answers
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.text_signals import MOST_SIBLINGS, NEAREST, text_signals
 from lass_hf.core.known_triplets import KnownTriplets
+from lass_hf.structure.answer_ranks import rank_answers
 
 VECTORS = unit_vectors()
 

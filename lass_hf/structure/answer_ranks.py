@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
+import torch
 
 from ..core.known_triplets import KnownTriplets
+from .structural_scores import STRUCTURAL_SCORES
+from .structural_vectors import StructuralVectors
 
 ENTRIES = 1 << 23  # scores that are in memory at once
 
@@ -85,3 +88,37 @@ def rank_answers(
             ),
         )
     return ranks
+
+
+def rank_by_vectors(
+    vectors: StructuralVectors, triplets: np.ndarray, slot: int, known: KnownTriplets
+) -> tuple[AnswerRanks, np.ndarray]:
+    """Ranks triplets by vectors.
+
+    Args:
+        vectors: The vectors.
+        triplets: Int64 of shape (n, 3).
+        slot: The slot that is asked for.
+        known: The triplets that are no other answers.
+
+    Returns:
+        The ranks of the triplets whose entities and relation have vectors, and their positions, int of shape (m,).
+    """
+    function, num_relations = STRUCTURAL_SCORES[vectors.score_function], len(vectors.relations) // 2
+    has_relation = vectors.has_relation[:num_relations]
+    has_all = vectors.has_vector[triplets[:, 0]] & vectors.has_vector[triplets[:, 2]] & has_relation[triplets[:, 1]]
+    rows = np.flatnonzero(has_all)
+    if slot == 1:
+        candidates = function.as_candidate(torch.from_numpy(vectors.relations[:num_relations])).numpy()
+
+        def score(queries: np.ndarray) -> np.ndarray:
+            heads, tails = (torch.from_numpy(vectors.entities[queries[:, one]]) for one in (0, 2))
+            return function.pair(heads, tails).numpy() @ candidates.T
+
+        return rank_answers(score, triplets[rows], 1, known, has_relation), rows
+    candidates = vectors.candidate_vectors()
+
+    def score_entities(queries: np.ndarray) -> np.ndarray:
+        return vectors.query_vectors(queries, slot) @ candidates.T
+
+    return rank_answers(score_entities, triplets[rows], slot, known, vectors.has_vector), rows
