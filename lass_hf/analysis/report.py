@@ -186,7 +186,7 @@ def _classify(
     quiet: bool,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Returns the results of a classification, and its plots: file name -> content."""
-    result = evaluate_triplet_classification(model, processor, graph, split, dtype, quiet)
+    result = evaluate_triplet_classification(model, processor, graph, split, dtype, quiet, "text")
     platt = result.calibration.platt
     probabilities = platt(result.scores)
     curves = {

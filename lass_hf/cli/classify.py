@@ -13,6 +13,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_graph(parser)
     add_split(parser)
+    parser.add_argument(
+        "--evidence",
+        default="auto",
+        metavar="KINDS",
+        help="what counts beside the text: auto (what the model has, if anything), text (nothing), or some of "
+        "frequency, rules, vectors, with commas, which are found in the graph if the model has none",
+    )
     add_output(parser)
 
 
@@ -33,4 +40,5 @@ def run(arguments: argparse.Namespace) -> None:
         split=arguments.split,
         dtype=arguments.dtype,
         quiet=arguments.quiet,
+        evidence=arguments.evidence,
     )

@@ -247,7 +247,7 @@ class ModelContender:
         result: RankingResult | ClassificationResult
         with watch.time("ranking"):
             if task.classifies:
-                result = evaluate_triplet_classification(*one, **choices)
+                result = evaluate_triplet_classification(*one, **choices, evidence=self.evidence or "text")
             else:
                 result = evaluate_link_prediction(*one, **choices, evidence=self.evidence or "text")
         return Outcome(result, watch.seconds, sum(weights.numel() for weights in self.model.parameters()))

@@ -104,7 +104,7 @@ def classification_card_data(
     return {
         "task": "triplet classification",
         "split": split.name,
-        **{name: scoring[name] for name in ("graph", "dtype")},
+        **{name: scoring[name] for name in ("graph", "dtype", "evidence") if name in scoring},
         "triplets": len(split),
         "of": len(split),
         "threshold_from": threshold_from,

@@ -131,7 +131,8 @@ def evaluate_and_record(
         quiet: show no progress bars.
         reranker: a cross-encoder for link prediction in two stages.
         on_card: add the result to the model's card, if it is one of text alone or of all evidence in the folder.
-        evidence: what link prediction ranks by, as in `evaluate_link_prediction`.
+        evidence: what link prediction ranks by, as in `evaluate_link_prediction`, or triplets are classified by, as in
+            `evaluate_triplet_classification`.
         with_ablation: also rank by each kind of evidence alone, and by all kinds without it.
 
     Returns:
@@ -159,7 +160,9 @@ def evaluate_and_record(
     else:
         assert model is not None
         assert processor is not None
-        result = _evaluate_model(task, model, processor, graph, choices, ranking)
+        result = _evaluate_model(task, model, processor, graph, choices, ranking, evidence)
+        if isinstance(result, ClassificationResult):
+            ranked_by.evidence = result.evidence
     ranked = result.reranked if isinstance(result, RerankingResult) else result
     report(
         file,
@@ -181,12 +184,14 @@ def evaluate_and_record(
         **_details(result, reranker, reranker_training),
     )
     if processes().is_main_process:
-        if not isinstance(ranked, ClassificationResult) and ranked.unseen["num_queries"]:
-            print_metrics({"queries with an entity unseen in training": ranked.unseen})
-        ranked_by.print(model)
+        if not isinstance(ranked, ClassificationResult):
+            if ranked.unseen["num_queries"]:
+                print_metrics({"queries with an entity unseen in training": ranked.unseen})
+            ranked_by.print(model)
         if folder is not None and model is not None and processor is not None:
             if isinstance(result, ClassificationResult) and has_graph(processor, graph):
-                keep_calibration(folder, result.calibration)  # a threshold from another graph would mislead
+                # A threshold from another graph would mislead, and predictions are those of the text.
+                keep_calibration(folder, (result.text or result).calibration)
             if on_card and (ranked_by.evidence is None or evidence == "auto"):
                 of_evidence = {} if ranked_by.evidence is None else evidence_card_data(model)
                 scoring = scoring_card_data(graph_name, dtype, model) | of_evidence
@@ -205,10 +210,11 @@ def _evaluate_model(
     graph: KnowledgeGraph,
     choices: dict[str, Any],
     ranking: dict[str, Any],
+    evidence: EvidenceChoice,
 ) -> RankingResult | ClassificationResult:
     if task == "relation_prediction":
         return evaluate_relation_prediction(model, processor, graph, **ranking)
-    return evaluate_triplet_classification(model, processor, graph, **choices)
+    return evaluate_triplet_classification(model, processor, graph, **choices, evidence=evidence, seed=ranking["seed"])
 
 
 def _check_task(task: str, model: LassForKGCompletion | None) -> None:
@@ -220,7 +226,7 @@ def _check_task(task: str, model: LassForKGCompletion | None) -> None:
 
 @dataclass
 class _RankedBy:
-    """The evidence that ranks, what it took, and what its kinds are worth.
+    """The evidence that ranks or classifies, what it took, and what its kinds are worth.
 
     Attributes:
         evidence: the evidence; None for text alone.

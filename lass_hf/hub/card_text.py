@@ -95,8 +95,8 @@ def _eval_results(result: Mapping[str, Any]) -> list[Any]:
         protocol = {"threshold from": result["threshold_from"]}
     else:
         protocol = {"filtered": "+".join(result["filtered"]), "ties": "realistic", "queries": result["queries"]}
-        if result.get("evidence"):
-            protocol["evidence"] = "+".join(result["evidence"]["kinds"])
+    if result.get("evidence"):
+        protocol["evidence"] = "+".join(result["evidence"]["kinds"])
     description = ", ".join(f"{name}: {value}" for name, value in protocol.items())
     return [
         EvalResult(
