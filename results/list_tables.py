@@ -7,9 +7,9 @@ from typing import Any
 Run = dict[str, Any]
 DEPTHS = ("50", "200", "1000")
 COMPLETION = """`lass-hf complete --evaluate` hides links of a graph, completes it, and counts the hidden links among
-the first ones of the list. Beside the list stand all suggestions in the order of their scores, and the most frequent
-answers. Rows of the text alone score by the text model and no other evidence: what sorting by its raw score comes
-to."""
+the first ones of the list. A link and its mirror image count once; for Wiki27K, whose run is older, each counts.
+Beside the list stand all suggestions in the order of their scores, and the most frequent answers. Rows of the text
+alone score by the text model and no other evidence: what sorting by its raw score comes to."""
 AUDIT = """`lass-hf audit --evaluate` injects 5 % errors into a graph (a third of any value in any slot, a third of a
 similar text, a third that structural vectors find plausible), and counts them among the most suspicious triplets.
 Errors that were given are those of a file, injected by others."""
@@ -28,7 +28,7 @@ def completion_table(runs: list[Run]) -> list[str]:
         found = run["metrics"]
         minutes = f"{run['training']['metrics']['train_runtime'] / 60:.0f} min of training"
         scored_by = "text alone" if run["evidence"] == "text" else "all evidence"
-        lists = f"{found['num_hidden']} hidden links" + (f", {found['num_lists']} lists" * (found["num_lists"] > 1))
+        lists = f"{found['num_hidden']} hidden" + (f", {found['num_lists']} lists" * (found["num_lists"] > 1))
         ece = found["reliability"]
         for method, name in (("list", "the list"), ("score", "sorted by score"), ("frequency", "by frequency")):
             own = found["methods"][method]

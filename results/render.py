@@ -169,7 +169,7 @@ def groups(runs: Iterable[Run]) -> list[list[Run]]:
     found: dict[str, dict[int, Run]] = defaultdict(dict)
     for run in runs:
         training, seed = run["training"], run["training"]["seed"]
-        same = {name: run.get(name) for name in ("task", "graph", "limit", "dtype")}
+        same = {name: run.get(name) for name in ("task", "graph", "limit", "dtype")} | {"beside": beside_text(run)}
         same |= {name: training.get(name) for name in (*OF_TRAINING, "graph_texts_fingerprint") if name != "seed"}
         other = found[json.dumps(same, sort_keys=True)].setdefault(seed, run)
         if other is not run:
@@ -188,12 +188,19 @@ def spread(values: Sequence[float], decimals: int) -> str:
     return f"{text} ± {stdev(values):.{decimals}f}" if len(values) > 1 else text
 
 
+def beside_text(run: Run) -> str:
+    """Returns the kinds of evidence that a classification counts beside the text; "" for none, and for rankings."""
+    is_classified = run["task"] == "triplet_classification"
+    return ", ".join((run.get("evidence") or {}).get("kinds", [])) if is_classified else ""
+
+
 def label(group: Sequence[Run]) -> str:
     first, training = group[0], group[0]["training"]
     parts = [Path(training["choices"]["encoder"]).name]
     parts += [f"`{training['recipe']}`"] if training["recipe"] else ["no recipe"]
     parts += [f"{name} {value}" for name, value in training["changed"].items()]
     parts += ["trained in bfloat16"] if training["bf16"] else []
+    parts += [f"with {beside_text(first)}"] if beside_text(first) else []
     parts += [f"scored in {first['dtype']}"] if first.get("dtype", "auto") != "auto" else []
     parts += [f"{first['limit']} test triplets"] if first.get("limit") else []
     return ", ".join([*parts, "seed " + ", ".join(str(run["training"]["seed"]) for run in group)])

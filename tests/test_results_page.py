@@ -248,7 +248,7 @@ def test_lists_of_whole_graphs_are_tables(results_folder):
     code, page = render(results_folder)
     assert code == 0
     text, hits = page.read_text(encoding="utf-8"), " | ".join(["74 (0.185)"] * 3)
-    assert f"134 hidden links, 2 lists: the list, all evidence | {hits} | 63% | 0.0003 |" in text
+    assert f"134 hidden, 2 lists: the list, all evidence | {hits} | 63% | 0.0003 |" in text
     assert f"sorted by score, all evidence | {hits} |  |  |" in text
     half = " | ".join(["0.500"] * 5)
     assert f"plants.obo, errors given, no trained model | {half} | 0.750 |  |  | 2 |" in text

@@ -108,5 +108,5 @@ def test_progress_of_another_evaluation_is_refused_and_kept(
     make_model(seed=1).save_pretrained(own_model)
     line = bad_input(*command)
     assert f"delete {folder}" in line
-    assert "model was " in line
+    assert "the model is another one" in line
     assert (folder / "process-0.jsonl").read_bytes() == kept

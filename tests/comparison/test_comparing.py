@@ -136,7 +136,7 @@ def test_other_weights_of_the_model_are_another_comparison(graph, tmp_path):
     next(other.parameters()).data.add_(1)
     with pytest.raises(LassError) as error:
         compare(["ours"], task, model=other, processor=processor, folder=tmp_path)
-    one_line(error, "ours.json", "model was")
+    one_line(error, "ours.json", "the model is another one")
 
 
 def test_a_damaged_file_of_a_method_is_refused(quiet_task, tmp_path, trainings):

@@ -175,9 +175,9 @@ def test_a_stopped_evaluation_scores_what_is_missing_and_an_ended_one_nothing(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": lambda: make_model(seed=1)}, "model was "),
-        ({"processor": lambda: LassProcessor(wordpiece_tokenizer(), separators=False)}, "texts was "),
-        ({"graph": lambda: animals(TRAIN, VALIDATION[1:], TEST)}, "graph was "),
+        ({"model": lambda: make_model(seed=1)}, "the model is another one"),
+        ({"processor": lambda: LassProcessor(wordpiece_tokenizer(), separators=False)}, "the texts have changed"),
+        ({"graph": lambda: animals(TRAIN, VALIDATION[1:], TEST)}, "the graph has changed"),
         ({"split": "test"}, "split was train, now test"),
         ({"limit": 10}, "limit was None, now 10"),
         ({"seed": 3}, "seed was 42, now 3"),

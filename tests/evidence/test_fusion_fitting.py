@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
+from lass_hf.evidence.fitting_sample import ask_again_as_new
 from lass_hf.evidence.fusion import NUM_BINS, QueryGroups, first_groups, is_without_facts, num_groups
 from lass_hf.evidence.fusion_fitting import (
     BASE_STRENGTH,
@@ -18,7 +19,6 @@ from lass_hf.evidence.fusion_fitting import (
     choose_candidates,
     fit_fusions,
 )
-from lass_hf.evidence.new_entities import ask_again_as_new
 from lass_hf.structure.facts import Facts
 
 NUM_RELATIONS = 2

@@ -10,8 +10,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from helpers.audits import unit_vectors
 from helpers.tiny import integer_graph, write_graph
 from lass_hf import KnowledgeGraph
-from lass_hf.audit import suspicion
 from lass_hf.audit.auditing import Audit, audit_graph
+from lass_hf.evidence import boosted_fit
 from lass_hf.structure.vector_training import VectorChoices
 
 TOWNS = range(40)  # 40 to 43 are countries
@@ -28,7 +28,7 @@ def few_trees():
         return HistGradientBoostingClassifier(**{**choices, "max_iter": 20})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suspicion, "HistGradientBoostingClassifier", few)
+        patch.setattr(boosted_fit, "HistGradientBoostingClassifier", few)
         yield
 
 
