@@ -40,7 +40,7 @@ from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
 from .answering import Reranking, answer_queries
 from .link_features import LinkFeatures
 from .measuring import Completion
-from .ordering import order_suggestions, usual_answers
+from .ordering import BEYOND_MOST, make_list, usual_answers
 from .probabilities import LinkCalibration, fit_link_calibration
 from .queries import choose_queries, observed_ranges
 from .settings import SIDES, CompletionSettings
@@ -336,32 +336,19 @@ class GraphCompleter:
         left_out["decided"] = int((~is_open).sum()) - left_out["in the graph"]
         is_apart = np.isin(standings, (IMPLIED, REVERSE))
         rows, apart = np.flatnonzero(is_open & ~is_apart), np.flatnonzero(is_open & is_apart)
-        # Of the links that state the same fact, the best one: nobody wants to review the mirror image, too.
-        rows = rows[np.argsort(-scores[rows], kind="stable")]
-        single = rows[np.sort(np.unique(facts[rows], axis=0, return_index=True)[1])]
-        within = single[
-            order_suggestions(
-                suggestions.triplets[single],
-                scores[single],
-                per_query=settings.per_query,
-                usual_answers=usual_answers(self.facts),
-            )
-        ]
-        listed = within[
-            order_suggestions(
-                suggestions.triplets[within], scores[within], settings.most, per_relation=settings.per_relation
-            )
-        ]
+        listed, shortened = make_list(
+            suggestions.triplets[rows],
+            scores[rows],
+            facts[rows],
+            usual_answers(self.facts),
+            settings.most,
+            settings.per_query,
+            settings.per_relation,
+        )
         implied = apart[np.argsort(-scores[apart], kind="stable")][: settings.most]
-        of_relations = np.bincount(suggestions.triplets[within, 1], minlength=1)
-        allowed = int(np.minimum(of_relations, settings.per_relation or len(within)).sum())
-        left_out |= {
-            "the same fact as another": len(rows) - len(single),
-            "more answers to a query (--per_query)": len(single) - len(within),
-            "more of a relation (--per_relation)": len(within) - allowed,
-            "more in all (--max)": allowed - len(listed) + len(apart) - len(implied),
-        }
-        return listed, implied, {reason: number for reason, number in left_out.items() if number}
+        shortened[BEYOND_MOST] += len(apart) - len(implied)
+        left_out |= shortened
+        return rows[listed], implied, {reason: number for reason, number in left_out.items() if number}
 
 
 def check_reranker(model: LassForKGCompletion, processor: LassProcessor, graph: KnowledgeGraph) -> None:

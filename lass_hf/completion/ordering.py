@@ -10,6 +10,53 @@ from ..structure.facts import Facts
 SHARE = 0.25
 
 
+BEYOND_MOST = "more in all (--max)"  # one of the reasons of `make_list`
+
+
+def make_list(
+    triplets: np.ndarray,
+    log_probabilities: np.ndarray,
+    facts: np.ndarray,
+    usual_answers: np.ndarray,
+    most: int,
+    per_query: int,
+    per_relation: int | None = None,
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Chooses the suggestions of a list: of each fact the best link, in the order of `order_suggestions`.
+
+    Nobody wants to review a link and its mirror image, too.
+
+    Args:
+        triplets: As in `order_suggestions`.
+        log_probabilities: As there.
+        facts: For each triplet the fact that it states, int of shape (n, 3): see `RelationTraits.canonical`.
+        usual_answers: As in `order_suggestions`.
+        most: As there.
+        per_query: As there.
+        per_relation: As there.
+
+    Returns:
+        The positions of the suggestions on the list, the best first: int64 of shape (m,). And why the others are not on
+        it, in words, and how many are for each reason.
+    """
+    order = np.argsort(-log_probabilities, kind="stable")
+    single = order[np.sort(np.unique(facts[order], axis=0, return_index=True)[1])]
+    within = single[
+        order_suggestions(triplets[single], log_probabilities[single], per_query=per_query, usual_answers=usual_answers)
+    ]
+    listed = within[
+        order_suggestions(triplets[within], log_probabilities[within], most=most, per_relation=per_relation)
+    ]
+    of_relations = np.bincount(triplets[within, 1])
+    allowed = int(np.minimum(of_relations, per_relation or len(within)).sum())
+    return listed, {
+        "the same fact as another": len(order) - len(single),
+        "more answers to a query (--per_query)": len(single) - len(within),
+        "more of a relation (--per_relation)": len(within) - allowed,
+        BEYOND_MOST: allowed - len(listed),
+    }
+
+
 def order_suggestions(
     triplets: np.ndarray,
     log_probabilities: np.ndarray,
