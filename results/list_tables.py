@@ -61,3 +61,9 @@ def audit_table(runs: list[Run]) -> list[str]:
     header = ["", *(f"precision at {share} %" for share in (1, 2, 5)), "AUC", "average precision"]
     header += [*(f"recall at 5 %, {kind}" for kind in kinds), "minutes"]
     return [AUDIT, table(header, rows)] if rows else ["No results file yet."]
+
+
+def beside_text(run: Run) -> str:
+    """Returns the kinds of evidence that a classification counts beside the text; "" for none, and for rankings."""
+    is_classified = run["task"] == "triplet_classification"
+    return ", ".join((run.get("evidence") or {}).get("kinds", [])) if is_classified else ""

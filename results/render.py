@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from list_tables import audit_table, completion_table, table
+from list_tables import audit_table, beside_text, completion_table, table
 
 from lass_hf.analysis.plots import plot_low_resource, to_png
 from lass_hf.core.errors import LassError
@@ -186,12 +186,6 @@ def groups(runs: Iterable[Run]) -> list[list[Run]]:
 def spread(values: Sequence[float], decimals: int) -> str:
     text = f"{mean(values):.{decimals}f}"
     return f"{text} ± {stdev(values):.{decimals}f}" if len(values) > 1 else text
-
-
-def beside_text(run: Run) -> str:
-    """Returns the kinds of evidence that a classification counts beside the text; "" for none, and for rankings."""
-    is_classified = run["task"] == "triplet_classification"
-    return ", ".join((run.get("evidence") or {}).get("kinds", [])) if is_classified else ""
 
 
 def label(group: Sequence[Run]) -> str:
