@@ -88,7 +88,7 @@ def judged():
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_rules_count_beside_a_text_that_says_nothing(judged, model, processor, split):
+def test_the_text_alone_stands_beside_the_result_with_evidence(judged, model, processor, split):
     result = evaluate_triplet_classification(
         model, processor, judged, split, quiet=True, evidence="frequency,rules,vectors"
     )
