@@ -5,6 +5,7 @@
 """
 
 import difflib
+import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -249,8 +250,11 @@ class Vocabulary:
         for id, text in zip(ids, texts, strict=True):
             name_of_text = text.partition(", ")[0]
             original_of[name_of_text.lower()] = id if name_of_text in shared else name_of_text
-        original_of |= {key.lower(): key for key in [*texts, *ids]}
-        return [original_of[key] for key in difflib.get_close_matches(name.lower(), original_of, n=5, cutoff=0.5)]
+        # What all ids begin with, such as a namespace, makes them alike without saying anything.
+        start = os.path.commonprefix([id.lower() for id in self.ids]) if len(self) > 1 else ""  # noqa: RUF071 letters
+        original_of |= {text.lower(): text for text in texts} | {id.lower().removeprefix(start): id for id in ids}
+        asked = name.lower().removeprefix(start)
+        return [original_of[key] for key in difflib.get_close_matches(asked, original_of, n=5, cutoff=0.5)]
 
     def _numbers_sharing_letters(self, name: str) -> list[int]:
         """Returns the SHORTLIST integers whose ids or texts contain most of the letter pairs at the name's start."""

@@ -69,6 +69,15 @@ def test_closest_matches_look_at_the_name_before_the_comma():
     assert suggestions(vocabulary, "seall").startswith("'2', ")  # an id, since two share the name
 
 
+def test_what_all_ids_begin_with_makes_no_two_of_them_alike():
+    names = ["Berlin", "Bern", "Oslo", "Zagreb"]
+    vocabulary = Vocabulary("entities", [f"http://example.org/graph/entity/{name}" for name in names], names)
+    start = "http://example.org/graph/entity/"
+    assert suggestions(vocabulary, f"{start}berlim") == f"'{start}Berlin', '{start}Bern'?"
+    assert suggestions(vocabulary, f"{start}Xyzzy12345") == ""
+    assert suggestions(vocabulary, "berlim").startswith(f"'{start}Berlin'")
+
+
 @pytest.mark.parametrize("name", ["berlim", "Lisbn", "Osllo", "thing 29x", "Q30O", "o"])
 def test_suggestions_among_many_names_are_those_among_few(name, monkeypatch):
     expected = suggestions(cities(), name)
