@@ -140,7 +140,7 @@ def _write(
     )
     name = arguments.graph
     record = find_source_record(name, predictor.graph) if name else read_source_record(arguments.model)
-    refuse_source(arguments.output, record)
+    refuse_source(arguments.output, record, name)
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
     written = write_judged_triplets(
         judged_triplets(**columns), arguments.output, metadata, arguments.output_format, source

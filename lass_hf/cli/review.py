@@ -74,7 +74,7 @@ def _export(arguments: argparse.Namespace) -> None:
         if arguments.graph
         else read_source_record(review.list.metadata.model)
     )
-    refuse_source(arguments.export, record)
+    refuse_source(arguments.export, record, arguments.graph)
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
     table = review.write_decided()
     if len(review.decided()) and not len(review.exported()):  # rejected ones, for example: people are done

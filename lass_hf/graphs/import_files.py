@@ -24,7 +24,14 @@ from ..utils.checked_files import Types, check_types, read_json
 from ..version import __version__
 from .importing import ImportedGraph
 from .loading import find_path
-from .text_folder import WRITTEN_SPLITS, WRITTEN_TEXTS, is_graph_folder, write_directory
+from .text_folder import (
+    TEXT_FILES,
+    WRITTEN_SPLITS,
+    WRITTEN_TEXTS,
+    find_split_files,
+    is_graph_folder,
+    write_directory,
+)
 
 REPORT_FILE = "import_report.json"
 SOURCE_FILE = "source.json"
@@ -198,16 +205,21 @@ def find_source_record(name: str, graph: KnowledgeGraph) -> SourceRecord | None:
     return record_source(ImportedGraph(graph, read_source(path, options)), name, options)
 
 
-def refuse_source(file: str | Path, record: SourceRecord | None) -> None:
+def refuse_source(file: str | Path, record: SourceRecord | None, graph: str | None = None) -> None:
     """Raises LassError if a file that is to be written has the graph's own source, which would be lost.
 
     Args:
         file: The file.
         record: The record of the source; None where there is none.
+        graph: What `--graph` was, whose files are its source too if it is a folder; None if it was not given.
     """
-    if record is None or not Path(file).is_file():
+    if not Path(file).is_file():
         return
-    if _describe_file(Path(file))["sha256"] in {one["sha256"] for one in record.files}:
+    is_source = record is not None and _describe_file(Path(file))["sha256"] in {one["sha256"] for one in record.files}
+    if graph:
+        own = [*find_split_files(graph), *(Path(graph, name) for name in TEXT_FILES)]
+        is_source |= Path(file).resolve() in {one.resolve() for one in own}
+    if is_source:
         raise LassError(f"{file}: the graph's own source, which would be overwritten; name another file")
 
 

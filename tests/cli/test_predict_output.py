@@ -67,6 +67,20 @@ def test_ids_go_back_into_the_form_of_the_source(tmp_path, monkeypatch):
         (tmp_path / "judged.nt").unlink()
 
 
+@pytest.mark.parametrize("name", ["train.tsv", "entity2text.txt"])
+def test_predictions_never_overwrite_the_files_of_a_graph_folder(name, folder, graph, tmp_path, bad_input):
+    graph.save_directory(tmp_path / "graph")
+    file = tmp_path / "graph" / name
+    before = file.read_bytes()
+    question = ["predict", "--model", folder, "--graph", tmp_path / "graph", "--head", "cat", "--relation", "eats"]
+    line = bad_input(*question, "--quiet", "--output_format", "jsonl", "--output", file)
+    assert f"{file}: the graph's own source, which would be overwritten; name another file" in line
+    assert file.read_bytes() == before
+    other = tmp_path / "graph" / "predictions.jsonl"
+    for _ in range(2):  # its own file of before is overwritten
+        assert run(*question, "--quiet", "--output", other) == 0
+
+
 def test_a_verdict_is_one_row(folder, tmp_path):
     question = ["--head_text", "=1+1, a new one", "--relation", "eats", "--tail", "food", "--quiet"]
     assert run("predict", "--model", folder, *question, "--output", tmp_path / "p.jsonl") == 0
