@@ -74,14 +74,23 @@ class RelationTraits:
 
     @cached_property
     def first_of_same(self) -> np.ndarray:
-        """Int64 of shape (2R,): the first of the directed relations that imply a directed one and follow from it."""
+        """Int64 of shape (2R,): the first of the directed relations that imply a directed one and follow from it.
+
+        Each of them does so with each other one. Where a follows from b and b from c, but not a from c, none does.
+        """
         shift = len(self.parents)
         bodies, heads = np.array([[one.body, one.head] for one in self.implications], dtype=np.int64).reshape(-1, 2).T
         # What implies a relation implies its inverse, turned.
         starts, ends = np.concatenate([bodies, (bodies + shift) % (2 * shift)]), np.concatenate([heads, heads + shift])
         links = csr_array((np.ones(len(starts), np.int8), (starts, ends)), shape=(2 * shift, 2 * shift))
-        _, groups = connected_components(links, connection="strong")
-        return np.unique(groups, return_index=True)[1][groups]
+        mutual = links.multiply(links.T)
+        number, groups = connected_components(mutual, directed=False)
+        others = np.bincount(groups, minlength=number)[groups] - 1
+        is_split = np.bincount(groups, np.diff(mutual.tocsr().indptr) < others, minlength=number)[groups] > 0
+        firsts = np.unique(groups, return_index=True)[1][groups]
+        own = np.arange(2 * shift)
+        alone = np.where(np.tile(self.is_symmetric, 2), own % shift, own)
+        return np.where(is_split, alone, firsts)
 
     def canonical(self, triplets: np.ndarray) -> np.ndarray:
         """Returns one triplet for all that state the same fact: mirror images, and those of relations that imply it.

@@ -1,6 +1,7 @@
 """What facts show about relations: which links state the same fact."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,3 +64,16 @@ def test_without_rules_each_link_is_a_fact_of_its_own():
     triplets = np.array([[0, 0, 1], [1, 0, 0], [1, 1, 0]])
     assert traits.canonical(triplets).tolist() == triplets.tolist()
     assert traits.restatements(triplets[0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize(("last", "forms"), [(range(2, 12), 1), (range(4, 14), 3)])
+def test_relations_state_the_same_fact_only_if_each_does_what_each_other_one_does(last, forms):
+    """Each relation has ten of twenty parts of the pairs: 0 and 2 share eight of them, or six, and eight with 1."""
+    parts = np.arange(100).reshape(20, 5)
+    facts = [
+        (pair, relation, 100 + pair)
+        for relation, own in enumerate((range(10), range(2, 12), last))
+        for pair in parts[list(own)].ravel().tolist()
+    ]
+    traits = find_traits(Facts.from_triplets(np.array(facts), 200, 3))
+    assert len(np.unique(traits.canonical(np.array([[0, relation, 100] for relation in range(3)])), axis=0)) == forms
