@@ -39,20 +39,19 @@ def make_list(
         The positions of the suggestions on the list, the best first: int64 of shape (m,). And why the others are not on
         it, in words, and how many are for each reason.
     """
-    order = np.argsort(-log_probabilities, kind="stable")
-    single = order[np.sort(np.unique(facts[order], axis=0, return_index=True)[1])]
-    within = single[
-        order_suggestions(triplets[single], log_probabilities[single], per_query=per_query, usual_answers=usual_answers)
+    # A fact is listed if one of its links is among the answers of its queries.
+    within = order_suggestions(triplets, log_probabilities, per_query=per_query, usual_answers=usual_answers)
+    within = within[np.argsort(-log_probabilities[within], kind="stable")]
+    single = within[np.sort(np.unique(facts[within], axis=0, return_index=True)[1])]
+    listed = single[
+        order_suggestions(triplets[single], log_probabilities[single], most=most, per_relation=per_relation)
     ]
-    listed = within[
-        order_suggestions(triplets[within], log_probabilities[within], most=most, per_relation=per_relation)
-    ]
-    of_relations = np.bincount(triplets[within, 1])
-    allowed = int(np.minimum(of_relations, per_relation or len(within)).sum())
+    of_relations = np.bincount(triplets[single, 1])
+    allowed = int(np.minimum(of_relations, per_relation or len(single)).sum())
     return listed, {
-        "the same fact as another": len(order) - len(single),
-        "more answers to a query (--per_query)": len(single) - len(within),
-        "more of a relation (--per_relation)": len(within) - allowed,
+        "more answers to a query (--per_query)": len(triplets) - len(within),
+        "the same fact as another": len(within) - len(single),
+        "more of a relation (--per_relation)": len(single) - allowed,
         BEYOND_MOST: allowed - len(listed),
     }
 

@@ -4,7 +4,7 @@ import numpy as np
 from helpers.properties import for_all
 from hypothesis import strategies as st
 
-from lass_hf.completion.ordering import SHARE, order_suggestions, usual_answers
+from lass_hf.completion.ordering import SHARE, make_list, order_suggestions, usual_answers
 from lass_hf.structure.facts import Facts
 
 
@@ -76,6 +76,18 @@ def test_a_query_of_a_relation_with_many_answers_gets_more():
     values = np.log([0.9, 0.8, 0.7, 0.6, 0.5])
     assert sorted(order_suggestions(triplets, values, per_query=1, usual_answers=usual)) == [0, 1, 3]
     assert sorted(order_suggestions(triplets, values, per_query=1)) == [0, 2, 3]
+
+
+def test_a_fact_is_listed_if_one_of_its_links_is_among_the_answers_of_its_queries():
+    triplets = np.array([[0, 0, 1], [0, 0, 2], [2, 0, 0]])  # 0 has its answer; 2 has none, and the fact is one
+    values = np.array([-1.0, -2.0, -2.1])
+    facts = np.array([[0, 0, 1], [0, 0, 2], [0, 0, 2]])
+    listed, reasons = make_list(triplets, values, facts, np.ones(2), most=10, per_query=1, per_relation=None)
+    assert triplets[listed].tolist() == [[0, 0, 1], [2, 0, 0]]
+    assert [number for number in reasons.values() if number] == [1]
+    listed, reasons = make_list(triplets, values, facts, np.ones(2), most=10, per_query=2, per_relation=None)
+    assert triplets[listed].tolist() == [[0, 0, 1], [0, 0, 2]]
+    assert reasons["the same fact as another"] == 1
 
 
 def test_nothing_gives_an_empty_list():
