@@ -197,7 +197,9 @@ class GraphCompleter:
         suggestions = Suggestions.from_answers(answers)
         # A chance is that of the links that were held out, so its features have not seen them. Who reads the list has.
         of_facts = self._standings.classify(suggestions.triplets)
-        calibration, lack = fit_link_calibration(self._features, suggestions, of_facts, graph, self.settings.seed)
+        calibration, lack = fit_link_calibration(
+            self._features, suggestions, of_facts, graph, self._standings.traits.canonical, self.settings.seed
+        )
         probabilities = None if calibration is None else calibration(self._features, suggestions, of_facts)
         classifier = self._standings_of_all(graph)
         standings = classifier.classify(suggestions.triplets)
@@ -326,14 +328,15 @@ class GraphCompleter:
         # What other splits label false stays open: a training makes it at random, to fit a threshold.
         wrong = labeled_false(graph, "train")
         is_open = ~graph.known.contains(suggestions.triplets) & ~wrong.contains(suggestions.triplets)
-        left_out = {"in the graph": int((~is_open).sum())}
+        num_wrong = int((wrong.contains(suggestions.triplets) & ~graph.known.contains(suggestions.triplets)).sum())
+        left_out = {"in the graph": int((~is_open).sum()) - num_wrong, "labeled false in training": num_wrong}
         canonical = self._standings.traits.canonical
         facts = canonical(suggestions.triplets)
         if self._decisions is not None:
             for decided in (self._decisions.accepted, self._decisions.rejected):
                 some = KnownTriplets(canonical(decided.triplets()), graph.num_entities, graph.num_relations)
                 is_open &= ~some.contains(facts)
-        left_out["decided"] = int((~is_open).sum()) - left_out["in the graph"]
+        left_out["decided"] = int((~is_open).sum()) - sum(left_out.values())
         is_apart = np.isin(standings, (IMPLIED, REVERSE))
         rows, apart = np.flatnonzero(is_open & ~is_apart), np.flatnonzero(is_open & is_apart)
         listed, shortened = make_list(

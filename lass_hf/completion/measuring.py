@@ -4,11 +4,12 @@ With a test split its links are hidden, and weights and chances are fitted on va
 each half of it (of its pairs of entities) is hidden once, while the other half does the fitting.
 
 The graph that is completed does not have the hidden links. It has the links of the fit, which no list repeats. Facts
-count, and not links: a link and its mirror image, in the same or in an inverse relation, are found once.
+count, and not links: a link and its mirror image, in the same or in an inverse relation, are found once. A hidden link
+whose mirror image the graph keeps counts as hidden, too, although no list repeats what the graph says: recall is less.
 
-The chance that is measured is that of a suggestion to be a hidden link, with those of the fit among the suggestions, as
-links that are not hidden. So it is a fit's chance times the number of hidden links, over that of the fit. Where as many
-are hidden as were fitted on, a sure suggestion has a chance of one half.
+The chance that is measured is that of a suggestion to state a hidden fact, with those of the fit among the suggestions,
+as facts that are not hidden. So it is a fit's chance times the number of hidden facts, over that of the fit. Where as
+many are hidden as were fitted on, a sure suggestion has a chance of one half.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -64,8 +65,8 @@ class Part:
             3), which may repeat.
         is_hit: For each of `METHODS` which of them are hidden, and state no fact again: bool.
         standings: For "list" and "score" the standings of these links.
-        chances: The chances of all suggestions to be a hidden link, float64 of shape (n,), None without a calibration.
-        is_hidden: Which of all suggestions are hidden links, bool of shape (n,).
+        chances: The chances of all suggestions to state a hidden fact, float64 of shape (n,); None if there are none.
+        is_hidden: Which of all suggestions state a hidden fact, bool of shape (n,).
     """
 
     hidden: np.ndarray
@@ -144,7 +145,8 @@ def evaluate_completion(
         - `methods`: for "list", "score" (all suggestions by the better one of their two log probabilities) and
           "frequency" (by how often an answer stands in the slot of the relation): for each of `DEPTHS` `listed`,
           `hits`, `precision` and `recall`, pooled over the lists; and the share of each standing as `standings`;
-        - `by_relation`: rows of `relation` (id), `hidden`, and `listed` and `hits` of the list for each of `DEPTHS`;
+        - `by_relation`: rows of `relation` (id; of relations that state the same facts the first), `hidden`, and
+          `listed` and `hits` of the list for each of `DEPTHS`;
         - `reliability` of the chances of all suggestions, and `reliability_of_first`, of the 1,000 highest ones of each
           completion: `ece`, `counts`, `claimed`, `observed`; None without a calibration.
 
@@ -190,7 +192,8 @@ def measure_part(rest: KnowledgeGraph, hidden: np.ndarray, completion: Completio
     listed["frequency"] = list_by_frequency(completion.queries, completion.slots, rest, count, seed)
     chances = completion.probabilities
     if chances is not None:
-        chances = np.minimum(chances * (len(hidden) / len(rest.index_splits("validation"))), 1)
+        fitted_on = KnownTriplets(canonical(rest.index_splits("validation").triplets()), *sizes)
+        chances = np.minimum(chances * (len(facts) / len(fitted_on)), 1)
     listed = {method: canonical(some) for method, some in listed.items()}
     return Part(
         facts.triplets(),
@@ -198,7 +201,7 @@ def measure_part(rest: KnowledgeGraph, hidden: np.ndarray, completion: Completio
         {method: facts.contains(some) & _is_first(some) for method, some in listed.items()},
         {method: completion.standings[positions] for method, positions in chosen.items()},
         chances,
-        KnownTriplets(hidden, *sizes).contains(triplets),
+        facts.contains(canonical(triplets)),
     )
 
 

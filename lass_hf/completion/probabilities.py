@@ -1,4 +1,4 @@
-"""The chance that a suggestion is one of the links that were held out of training.
+"""The chance that a suggestion states one of the facts that were held out of training.
 
 It is a lower bound of the probability that the suggestion is true: a suggestion that nobody held out may be true, too,
 and of the missing links only a part was held out.
@@ -19,6 +19,7 @@ from scipy.sparse import csr_array, hstack
 
 from ..core.errors import LassError, first_line
 from ..core.knowledge_graph import KnowledgeGraph
+from ..core.known_triplets import KnownTriplets
 from ..evaluation.platt_scaling import PlattScaling, fit_platt, reliability_curve
 from .isotonic_scaling import IsotonicScaling, fit_isotonic
 from .link_features import LinkFeatures
@@ -57,7 +58,7 @@ class LinkCalibration:
         of_relations: What each relation of the graph adds, float64 of shape (R,).
         relation_ids: The ids of the relations.
         scaling: Sums into chances.
-        report: What the fit says of itself: `num_links` that were held out, `num_found` of them among the
+        report: What the fit says of itself: `num_links`, the facts that were held out, `num_found` of them among the
             `num_suggestions`, `seed`, `reliability` of cross-validated chances, and `by_relation`, with a row for each
             relation with `LEAST_OF_RELATION` found links: `relation` (id), `num_suggestions`, `num_found`, the mean
             chance `claimed`, the share `observed`, and `ece`.
@@ -172,17 +173,24 @@ def find_lack_of_links(graph: KnowledgeGraph) -> str | None:
 
 
 def fit_link_calibration(
-    features: LinkFeatures, suggestions: Suggestions, standings: np.ndarray, graph: KnowledgeGraph, seed: int = 42
+    features: LinkFeatures,
+    suggestions: Suggestions,
+    standings: np.ndarray,
+    graph: KnowledgeGraph,
+    canonical: Callable[[np.ndarray], np.ndarray],
+    seed: int = 42,
 ) -> tuple[LinkCalibration | None, str | None]:
     """Fits chances on the links of the validation split that are among suggestions.
 
-    Links of the test split count neither as found nor as wrong.
+    A suggestion that states the fact of such a link, as its mirror image does, is as good as the link. What states
+    facts of the test split counts neither as found nor as wrong.
 
     Args:
         features: The features.
         suggestions: The n suggestions that were made of the training triplets, with those that another split has.
         standings: Int of shape (n,), see `LinkFeatures`.
         graph: The graph.
+        canonical: Returns one triplet for all that state the same fact, see `RelationTraits.canonical`.
         seed: Seed of the sample, and of the parts of the cross-validation.
 
     Returns:
@@ -190,20 +198,24 @@ def fit_link_calibration(
     """
     if lack := find_lack_of_links(graph):
         return None, lack
-    held_out = graph.index_splits("validation")
-    is_link = held_out.contains(suggestions.triplets)
-    counts = is_link | ~graph.index_splits("test").contains(suggestions.triplets)
+    facts = canonical(suggestions.triplets)
+    held_out, of_test = (
+        KnownTriplets(canonical(graph.index_splits(name).triplets()), graph.num_entities, graph.num_relations)
+        for name in ("validation", "test")
+    )
+    is_link = held_out.contains(facts)
+    counts = is_link | ~of_test.contains(facts)
     pairs = np.sort(suggestions.triplets[:, [0, 2]], axis=1) @ np.array([graph.num_entities, 1])
-    num_pairs, num_found = len(np.unique(pairs[is_link])), int(is_link.sum())
+    num_pairs, num_found = len(np.unique(pairs[is_link])), len(np.unique(facts[is_link], axis=0))
     if num_pairs < LEAST_LINKS or len(np.setdiff1d(pairs[counts], pairs[is_link])) < LEAST_LINKS:
         return None, (
-            f"suggestions get no probability: {num_found:,} of the {len(held_out):,} links of the validation split are "
+            f"suggestions get no probability: {num_found:,} of the {len(held_out):,} facts of the validation split are "
             f"among {counts.sum():,} suggestions, and a fit needs {LEAST_LINKS} pairs of entities with such a link and "
             f"{LEAST_LINKS} without; hold out more links (lass-hf split), or ask more queries"
         )
     rng = np.random.default_rng(seed)
     others = np.flatnonzero(counts & ~is_link)
-    sample = rng.permutation(others)[: max(MOST_FITTED - num_found, LEAST_LINKS)]
+    sample = rng.permutation(others)[: max(MOST_FITTED - int(is_link.sum()), LEAST_LINKS)]
     rows = np.sort(np.concatenate([np.flatnonzero(is_link), sample]))
     labels, some = is_link[rows].astype(np.int64), suggestions.select(rows)
     stands_for = np.where(labels == 1, 1.0, len(others) / len(sample))

@@ -25,6 +25,10 @@ def draw_case(count, seed=1, shift=0.0):
     return suggestions, standings, graph, LinkFeatures(Facts.from_graph(graph), None, STANDINGS)
 
 
+def fit(features, suggestions, standings, graph, canonical=lambda triplets: triplets):
+    return fit_link_calibration(features, suggestions, standings, graph, canonical)
+
+
 @pytest.fixture(scope="module")
 def case():
     return draw_case(4000)
@@ -33,7 +37,7 @@ def case():
 @pytest.fixture(scope="module")
 def calibration(case):
     suggestions, standings, graph, features = case
-    fitted, lack = fit_link_calibration(features, suggestions, standings, graph)
+    fitted, lack = fit(features, suggestions, standings, graph)
     assert lack is None
     return fitted
 
@@ -106,9 +110,7 @@ def test_the_reliability_of_noise_is_that_of_chance():
     suggestions, standings = draw_suggestions(1500, seed=4)
     is_link = np.random.default_rng(8).random(1500) < 0.2
     graph = make_graph(draw_facts(300, suggestions), validation=suggestions.triplets[is_link])
-    fitted, _ = fit_link_calibration(
-        LinkFeatures(Facts.from_graph(graph), None, STANDINGS), suggestions, standings, graph
-    )
+    fitted, _ = fit(LinkFeatures(Facts.from_graph(graph), None, STANDINGS), suggestions, standings, graph)
     chances = fitted(LinkFeatures(Facts.from_graph(graph), None, STANDINGS), *draw_suggestions(1500, seed=5))
     assert fitted.report["reliability"]["ece"] < 0.05  # measured on its own fit, isotonic regression would show 0
     assert fitted.report["reliability"]["ece"] > 0
@@ -117,7 +119,7 @@ def test_the_reliability_of_noise_is_that_of_chance():
 
 def test_a_fit_is_the_same_when_it_is_made_again(calibration, case):
     suggestions, standings, graph, features = case
-    again, _ = fit_link_calibration(features, suggestions, standings, graph)
+    again, _ = fit(features, suggestions, standings, graph)
     assert again.to_dict() == calibration.to_dict()
 
 
@@ -129,7 +131,7 @@ def test_a_rare_relation_stays_near_the_common_one():
     is_link[:4] = True  # all four of the rare relation: alone they would have a chance of 1
     graph = make_graph(draw_facts(300, suggestions), validation=suggestions.triplets[is_link])
     features = LinkFeatures(Facts.from_graph(graph), None, STANDINGS)
-    fitted, _ = fit_link_calibration(features, suggestions, standings, graph)
+    fitted, _ = fit(features, suggestions, standings, graph)
     assert 0.5 < fitted.of_relations[3] < 4
     assert fitted(features, suggestions, standings)[:4].max() < 0.9
 
@@ -139,15 +141,35 @@ def test_links_of_the_test_split_count_neither_way(case):
     is_test = ~graph.index_splits("validation").contains(suggestions.triplets) & (np.arange(4000) % 3 == 0)
     validation = graph["validation"].triplets
     with_test = make_graph(graph["train"].triplets, validation=validation, test=suggestions.triplets[is_test])
-    whole, _ = fit_link_calibration(features, suggestions, standings, with_test)
-    rest, _ = fit_link_calibration(features, suggestions.select(~is_test), standings[~is_test], graph)
+    whole, _ = fit(features, suggestions, standings, with_test)
+    rest, _ = fit(features, suggestions.select(~is_test), standings[~is_test], graph)
     assert whole.to_dict() == rest.to_dict()
+
+
+def test_what_states_the_fact_of_a_held_out_link_is_as_good_as_the_link(case):
+    suggestions, standings, graph, features = case
+    turned = suggestions.triplets[:, ::-1]
+    is_symmetric = suggestions.triplets[:, 1] == 0
+    mirrored = graph["validation"].triplets.copy()
+    mirrored[mirrored[:, 1] == 0] = mirrored[mirrored[:, 1] == 0, ::-1]
+    of_mirrors = make_graph(graph["train"].triplets, validation=mirrored)
+
+    def canonical(triplets):
+        return np.where(
+            (triplets[:, 1] == 0)[:, None] & (triplets[:, :1] > triplets[:, 2:]), triplets[:, ::-1], triplets
+        )
+
+    own, other = (fit(features, suggestions, standings, one, canonical)[0] for one in (graph, of_mirrors))
+    assert own.to_dict() == other.to_dict()
+    index = graph.index_splits("validation")
+    is_fact = index.contains(suggestions.triplets) | (is_symmetric & index.contains(turned))
+    assert own.report["num_found"] == len(np.unique(canonical(suggestions.triplets[is_fact]), axis=0))
 
 
 def test_a_sample_of_the_other_suggestions_stands_for_all(monkeypatch, case, calibration):
     suggestions, standings, graph, features = case
     monkeypatch.setattr(probabilities, "MOST_FITTED", 2200)
-    sampled, _ = fit_link_calibration(features, suggestions, standings, graph)
+    sampled, _ = fit(features, suggestions, standings, graph)
     assert sampled.report["num_suggestions"] == 4000
     assert sum(sampled.report["reliability"]["counts"]) == pytest.approx(4000, abs=5)
     both = [fitted(features, suggestions, standings) for fitted in (sampled, calibration)]
@@ -158,7 +180,7 @@ def test_a_sample_of_the_other_suggestions_stands_for_all(monkeypatch, case, cal
 def test_few_links_are_scaled_by_platt():
     suggestions, standings, graph, features = draw_case(1500, seed=7, shift=-2.2)
     assert 10 < len(graph["validation"]) < 100
-    fitted, _ = fit_link_calibration(features, suggestions, standings, graph)
+    fitted, _ = fit(features, suggestions, standings, graph)
     assert isinstance(fitted.scaling, PlattScaling)
     assert fitted(features, suggestions, standings).sum() == pytest.approx(len(graph["validation"]), rel=0.25)
 
@@ -167,15 +189,15 @@ def test_few_links_are_scaled_by_platt():
 def test_too_few_links_give_no_chances_and_a_reason(case, count):
     suggestions, standings, graph, features = case
     fewer = make_graph(graph["train"].triplets, validation=[*suggestions.triplets[:count].tolist(), [199, 3, 199]])
-    fitted, lack = fit_link_calibration(features, suggestions, standings, fewer)
+    fitted, lack = fit(features, suggestions, standings, fewer)
     assert fitted is None
-    assert f"{count} of the {count + 1} links of the validation split are among 4,000 suggestions" in lack
+    assert f"{count} of the {count + 1} facts of the validation split are among 4,000 suggestions" in lack
 
 
 def test_a_graph_without_validation_gives_no_chances_and_a_reason(case):
     suggestions, standings, graph, features = case
     bare = make_graph(graph["train"].triplets)
-    fitted, lack = fit_link_calibration(features, suggestions, standings, bare)
+    fitted, lack = fit(features, suggestions, standings, bare)
     assert fitted is None
     assert lack == find_lack_of_links(bare)
     assert "no validation split); hold some out (lass-hf split)" in lack
@@ -184,7 +206,7 @@ def test_a_graph_without_validation_gives_no_chances_and_a_reason(case):
 
 def test_no_suggestions_give_no_chances(case):
     suggestions, standings, graph, features = case
-    fitted, lack = fit_link_calibration(features, suggestions.select(np.arange(0)), standings[:0], graph)
+    fitted, lack = fit(features, suggestions.select(np.arange(0)), standings[:0], graph)
     assert fitted is None
     assert "among 0 suggestions" in lack
 
@@ -207,7 +229,7 @@ def test_a_saved_calibration_gives_the_same_chances_without_scikit_learn(monkeyp
     suggestions, standings, graph, features = case
     if platt:
         monkeypatch.setattr(probabilities, "LEAST_FOR_ISOTONIC", 10_000)
-    fitted, _ = fit_link_calibration(features, suggestions, standings, graph)
+    fitted, _ = fit(features, suggestions, standings, graph)
     for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
         monkeypatch.setitem(sys.modules, name, None)
     content = json.loads(json.dumps(fitted.to_dict()))
@@ -255,6 +277,6 @@ def test_rules_that_are_gone_are_told(case):
     suggestions, standings, graph, features = case
     facts = Facts.from_graph(graph)
     with_rules = LinkFeatures(facts, RuleScorer(find_rules(facts), facts), STANDINGS)
-    fitted, _ = fit_link_calibration(with_rules, suggestions, standings, graph)
+    fitted, _ = fit(with_rules, suggestions, standings, graph)
     with pytest.raises(LassError, match="'log evidence of rules', which is not there now"):
         fitted(features, suggestions, standings)

@@ -59,7 +59,7 @@ def test_the_page_says_what_was_found_and_what_a_probability_is():
     assert "graph my.ttl seed 42" in text
     assert "new 800 implied 200" in text
     assert "the chance that it is one of the links that were held out of training. It is a lower bound" in text
-    assert "fitted on 60 of 70 held-out links" in text
+    assert "fitted on 60 of 70 held-out facts" in text
     assert "is 0.021, measured by cross-validation" in text
     assert "0.3 to 0.4 80 0.340 0.400" in text
     assert "borders 700 100 0.250 41 0.051 0.058 0.017" in text
