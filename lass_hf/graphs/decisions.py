@@ -63,10 +63,19 @@ class Decisions:
         return f"{_named(self.files)}: {accepted:,} accepted, {rejected:,} rejected, {self.num_unsure:,} unsure"
 
     def changes_in_words(self) -> str:
-        """Returns what `graph_with_decisions` makes of them: how many facts are new, and how many no facts anymore."""
-        is_fact = self.graph.known_in_train.contains(self.triplets)
-        added, taken = int((~is_fact & (self.labels == 1)).sum()), int((is_fact & (self.labels == 0)).sum())
-        return f"{added:,} join the training triplets, and {taken:,} of the graph's facts are false triplets there"
+        """Returns what `graph_with_decisions` makes of them: how many facts are new, and how many no facts anymore.
+
+        Raises:
+            GraphError: as there.
+        """
+        is_fact, is_accepted = self.graph.known_in_train.contains(self.triplets), self.labels == 1
+        is_new = ~is_fact & ~_find_held_out(self)
+        counts = (is_new & is_accepted, is_fact & ~is_accepted, is_new & ~is_accepted)
+        joined, taken, wrong = (int(some.sum()) for some in counts)
+        return (
+            f"{joined:,} join the training triplets; false triplets there are {taken:,} of the graph's facts and "
+            f"{wrong:,} others"
+        )
 
     def describe(self) -> dict[str, Any]:
         """Returns the files' names and fingerprint, and the numbers of `accepted`, `rejected` and `unsure` triplets."""

@@ -59,7 +59,7 @@ def test_what_decisions_change_is_said_and_false_triplets_are_counted_apart(
     monkeypatch.setattr("lass_hf.runs.automatic.DEFAULT_ENCODER", encoder_folder)
     plan = plan_training(["--graph", str(plain_graph), "--decisions", str(decisions), "--validation", "0"])
     counted = f"{decisions}: 2 accepted, 11 rejected, 1 unsure"
-    changed = "2 join the training triplets, and 1 of the graph's facts are false triplets there"
+    changed = "2 join the training triplets; false triplets there are 1 of the graph's facts and 10 others"
     assert f"lass-hf: {counted}; {changed}\n" in capsys.readouterr().err
     reason = plan.settings.reasons["per_device_train_batch_size"]
     assert reason == f"positives; there are {len(TRAIN) + 1} true and 11 false training triplets"
