@@ -6,7 +6,7 @@ flatter.
 
 import numpy as np
 
-from ..core.errors import GraphError
+from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
@@ -15,6 +15,7 @@ from ..evidence.boosted_fit import NUM_FOLDS, fit_out_of_fold
 from ..evidence.bound_evidence import training_facts
 from ..evidence.building import build_evidence, check_kinds
 from ..evidence.choosing import EvidenceChoice, choose_evidence, find_own_evidence
+from ..evidence.evidence import KINDS
 from ..evidence.fused_evidence import FusedEvidence
 from ..scoring.entity_frequencies import EntityFrequencies
 from ..structure.answer_ranks import AnswerRanks, rank_by_vectors
@@ -55,14 +56,17 @@ def choose_graph_evidence(
     if isinstance(choice, FusedEvidence) or choice == "auto":
         evidence = choose_evidence(choice, graph, model, processor, quiet=quiet)
     else:
-        kinds = [kind for kind in check_kinds(choice, ("text", *GRAPH_KINDS)) if kind != "text"]
+        if silent := set(choice) & set(KINDS) - {"text", *GRAPH_KINDS}:
+            expected = ", ".join(("text", *GRAPH_KINDS))
+            raise LassError(f"evidence {min(silent)!r} says nothing about a triplet; expected some of {expected}")
+        kinds = [kind for kind in check_kinds(choice) if kind != "text"]
         if not kinds:
             return None
         if find_own_evidence(model) is None:
             evidence = build_evidence(graph, kinds=kinds, seed=seed, quiet=quiet)
         else:
             evidence = choose_evidence(kinds, graph, model, processor, seed=seed, quiet=quiet)
-    return None if evidence is None else evidence.renumber(graph)
+    return None if evidence is None or not set(evidence.kinds) & set(GRAPH_KINDS) else evidence.renumber(graph)
 
 
 def describe_triplets(evidence: FusedEvidence, graph: KnowledgeGraph, triplets: np.ndarray) -> np.ndarray:

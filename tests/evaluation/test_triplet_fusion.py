@@ -105,6 +105,8 @@ def test_the_text_alone_stands_beside_the_result_with_evidence(judged, model, pr
 def test_evidence_is_that_of_the_folder_or_found_or_none(graph, model, processor):
     assert choose_graph_evidence("text", graph, model, processor) is None
     assert choose_graph_evidence("auto", graph, model, processor) is None  # the folder has none
+    silent = some_evidence(graph, model, processor, kinds=("text",))
+    assert choose_graph_evidence(silent, graph, model, processor) is None
     given = some_evidence(graph)
     assert choose_graph_evidence(given, graph, model, processor).rules is given.rules
 
@@ -113,4 +115,6 @@ def test_evidence_is_that_of_the_folder_or_found_or_none(graph, model, processor
 def test_kinds_that_say_nothing_of_a_triplet_are_refused(graph, model, processor, kinds):
     with pytest.raises(LassError) as raised:
         choose_graph_evidence(kinds, graph, model, processor)
-    assert "evidence" in one_line(raised)
+    assert ("evidence 'neighbors' says nothing about a triplet" if kinds == "neighbors" else "evidence") in one_line(
+        raised
+    )
