@@ -35,6 +35,7 @@ from .options import add_debug
 PROGRAM = "lass-hf"
 TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug
 FOLDERS = ("output", "output_dir", "model", "rerank", "graph", "source")  # options; --json replaces no file of theirs
+GRAPHS = ("graph", "source")  # options of the graph, a file or a folder
 COMMANDS: dict[str, ModuleType] = {
     "import": importing,
     "train": train,
@@ -83,9 +84,13 @@ def _run(argv: list[str]) -> int | None:
     add_debug(parser)
     arguments = parser.parse_args(rest)
     if arguments.json:
+        from ..graphs.import_files import refuse_source
+
         for option in FOLDERS:
             if folder := getattr(arguments, option, None):
                 refuse_own_file(arguments.json, folder)
+        for option in GRAPHS:
+            refuse_source(arguments.json, None, getattr(arguments, option, None))
         check_writable(arguments.json)
     if arguments.quiet:
         quieten(libraries=command.USES_MODELS)

@@ -42,12 +42,14 @@ def run(argv: Sequence[str]) -> None:
     Args:
         argv: the command line behind `lass-hf train`, without `--help`.
     """
+    from ..graphs.import_files import refuse_source
     from ..runs.automatic import plan_training, run_plan
 
     plan = plan_training(argv)
     arguments, training = plan.arguments, plan.training
     if arguments.json:
         refuse_own_file(arguments.json, str(training.output_dir))
+        refuse_source(arguments.json, None, arguments.graph)
         check_writable(arguments.json)
     done = run_plan(plan)
     trainer = done.trainer

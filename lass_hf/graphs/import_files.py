@@ -24,14 +24,7 @@ from ..utils.checked_files import Types, check_types, read_json
 from ..version import __version__
 from .importing import ImportedGraph
 from .loading import find_path
-from .text_folder import (
-    TEXT_FILES,
-    WRITTEN_SPLITS,
-    WRITTEN_TEXTS,
-    find_split_files,
-    is_graph_folder,
-    write_directory,
-)
+from .text_folder import GRAPH_FILES, WRITTEN_SPLITS, WRITTEN_TEXTS, is_graph_folder, write_directory
 
 REPORT_FILE = "import_report.json"
 SOURCE_FILE = "source.json"
@@ -211,14 +204,15 @@ def refuse_source(file: str | Path, record: SourceRecord | None, graph: str | No
     Args:
         file: The file.
         record: The record of the source; None where there is none.
-        graph: What `--graph` was, whose files are its source too if it is a folder; None if it was not given.
+        graph: What `--graph` was: a file, or a folder whose files are the source, also those that it lacks so far; None
+            if it was not given.
     """
-    if not Path(file).is_file():
-        return
-    is_source = record is not None and _describe_file(Path(file))["sha256"] in {one["sha256"] for one in record.files}
-    if graph:
-        own = [*find_split_files(graph), *(Path(graph, name) for name in TEXT_FILES)]
-        is_source |= Path(file).resolve() in {one.resolve() for one in own}
+    file, is_source = Path(file), False
+    if graph and Path(graph).exists():  # else it is a name
+        own = [Path(graph), *(Path(graph, name) for name in GRAPH_FILES)]
+        is_source = file.resolve() in {one.resolve() for one in own}
+    if record and file.is_file():
+        is_source |= _describe_file(file)["sha256"] in {one["sha256"] for one in record.files}
     if is_source:
         raise LassError(f"{file}: the graph's own source, which would be overwritten; name another file")
 

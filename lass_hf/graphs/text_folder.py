@@ -46,6 +46,7 @@ TEXT_FILES = [
     ),
     LONG_TEXT_FILE,
 ]
+GRAPH_FILES = [*(name for files in SPLIT_FILES.values() for name in files), *TEXT_FILES]
 WRITTEN_SPLITS = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 WRITTEN_TEXTS = {"entities": "entity2text.txt", "relations": "relation2text.txt"}
 
@@ -53,8 +54,7 @@ WRITTEN_TEXTS = {"entities": "entity2text.txt", "relations": "relation2text.txt"
 def is_graph_folder(path: str | Path) -> bool:
     """Checks whether `from_directory` is the way to read a path: a folder with the names of its files, or a dataset."""
     path = Path(path)
-    names = [*(name for files in SPLIT_FILES.values() for name in files), *TEXT_FILES]
-    return path.is_dir() and (any((path / name).is_file() for name in names) or is_dataset_folder(path))
+    return path.is_dir() and (any((path / name).is_file() for name in GRAPH_FILES) or is_dataset_folder(path))
 
 
 def from_directory(path: str | Path, long_text: bool) -> Parts:

@@ -93,6 +93,25 @@ def test_results_never_replace_a_file_of_a_model(model_copy, training, tmp_path,
     assert f"{file}: a file of" in bad_input("train", *training, "--json", file)
 
 
+@pytest.mark.parametrize("name", ["train.tsv", "dev.tsv", "entity2text.txt"])
+def test_results_never_become_a_file_of_the_graph(name, graph_folder, training, bad_input):
+    file = graph_folder / name
+    before = file.read_bytes() if file.exists() else None
+    for command in (("info", "--graph", graph_folder), ("train", *training)):
+        line = bad_input(*command, "--json", file)
+        assert line.endswith(f"{file}: the graph's own source, which would be overwritten; name another file")
+    assert (file.read_bytes() if file.exists() else None) == before
+
+
+def test_results_never_replace_a_graph_that_is_one_file_but_may_have_its_name(tmp_path, monkeypatch, bad_input):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "pets.tsv"
+    file.write_text("cat\teats\tmouse\ndog\teats\tfood\n")
+    line = bad_input("info", "--graph", file, "--json", file)
+    assert line.endswith(f"{file}: the graph's own source, which would be overwritten; name another file")
+    assert run("info", "--graph", "countries", "--json", "countries") == 0
+
+
 @pytest.mark.parametrize("task", ["info", "predict", "judge", "evaluate", "classify", "analyze", "train"])
 def test_the_results_are_written_before_anything_is_printed(
     task, model_folder, graph_folder, labeled_folder, with_model, training, tmp_path, monkeypatch
