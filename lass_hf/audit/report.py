@@ -58,8 +58,8 @@ def explain_model(model_counts: str | None, by_heart: float | None, num_held_out
         return (
             f"The text model counts for no triplet: {num_held_out:,} of the {num_triplets:,} triplets are outside of "
             f"train, and {LEAST_HELD_OUT} are needed to tell what it knows from what it learned by heart. "
-            f"Train one with more held out (lass-hf train --validation {LEAST_HELD_OUT}, or lass-hf split before), or "
-            "leave --model out."
+            f"Train one with more held out (lass-hf train --validation {LEAST_HELD_OUT}, or lass-hf split before, of a "
+            "graph whose triplets are all in train), or leave --model out."
         )
     which = "all triplets" if model_counts == "all" else f"the {num_held_out:,} triplets outside of train alone"
     counts = f"The text model counts for {which}."

@@ -59,7 +59,8 @@ def test_the_page_says_what_was_judged_and_what_a_suspicion_is():
             {"model_counts": "none"},
             "The text model counts for no triplet: 60 of the 5,000 triplets are outside of train, and 200 are needed "
             "to tell what it knows from what it learned by heart. Train one with more held out (lass-hf train "
-            "--validation 200, or lass-hf split before), or leave --model out. The first 1",
+            "--validation 200, or lass-hf split before, of a graph whose triplets are all in train), or leave "
+            "--model out. The first 1",
         ),
         (
             {"model_counts": "outside of train", "by_heart": 0.82, "held_out": 1400},
