@@ -7,9 +7,9 @@ from typing import Any
 Run = dict[str, Any]
 DEPTHS = ("50", "200", "1000")
 COMPLETION = """`lass-hf complete --evaluate` hides links of a graph, completes it, and counts the hidden links among
-the first ones of the list. A link and its mirror image count once; for Wiki27K, whose run is older, each counts.
-Beside the list stand all suggestions in the order of their scores, and the most frequent answers. Rows of the text
-alone score by the text model and no other evidence: what sorting by its raw score comes to."""
+the first ones of the list. A link and its mirror image count once. Beside the list stand all suggestions in the order
+of their scores, and the most frequent answers. Rows of the text alone score by the text model and no other evidence:
+what sorting by its raw score comes to."""
 AUDIT = """`lass-hf audit --evaluate` injects 5 % errors into a graph (a third of any value in any slot, a third of a
 similar text, a third that structural vectors find plausible), and counts them among the most suspicious triplets.
 Errors that were given are those of a file, injected by others."""
