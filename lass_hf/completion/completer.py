@@ -326,10 +326,10 @@ class GraphCompleter:
         else:
             scores = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) + scores * 1e-9  # ties of steps
         # What other splits label false stays open: a training makes it at random, to fit a threshold.
-        wrong = labeled_false(graph, "train")
-        is_open = ~graph.known.contains(suggestions.triplets) & ~wrong.contains(suggestions.triplets)
-        num_wrong = int((wrong.contains(suggestions.triplets) & ~graph.known.contains(suggestions.triplets)).sum())
-        left_out = {"in the graph": int((~is_open).sum()) - num_wrong, "labeled false in training": num_wrong}
+        is_known = graph.known.contains(suggestions.triplets)
+        is_wrong = labeled_false(graph, "train").contains(suggestions.triplets) & ~is_known
+        is_open = ~is_known & ~is_wrong
+        left_out = {"in the graph": int(is_known.sum()), "labeled false in training": int(is_wrong.sum())}
         canonical = self._standings.traits.canonical
         facts = canonical(suggestions.triplets)
         if self._decisions is not None:

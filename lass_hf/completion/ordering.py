@@ -8,8 +8,6 @@ from ..structure.facts import Facts
 # again, to others at least a quarter as probable; and so on. A fixed quota would fill the list with what is improbable
 # where one relation lacks most, and no quota with one relation where it is easy.
 SHARE = 0.25
-
-
 BEYOND_MOST = "more in all (--max)"  # one of the reasons of `make_list`
 
 

@@ -168,7 +168,7 @@ def find_lack_of_links(graph: KnowledgeGraph) -> str | None:
         return None
     return (
         "suggestions get no probability: no links were held out of training to compare them with (the graph has no "
-        "validation split); hold some out (lass-hf split), and train on the rest"
+        "validation split); train with some held out (lass-hf train --validation 10%)"
     )
 
 
@@ -209,9 +209,10 @@ def fit_link_calibration(
     num_pairs, num_found = len(np.unique(pairs[is_link])), len(np.unique(facts[is_link], axis=0))
     if num_pairs < LEAST_LINKS or len(np.setdiff1d(pairs[counts], pairs[is_link])) < LEAST_LINKS:
         return None, (
-            f"suggestions get no probability: {num_found:,} of the {len(held_out):,} facts of the validation split are "
-            f"among {counts.sum():,} suggestions, and a fit needs {LEAST_LINKS} pairs of entities with such a link and "
-            f"{LEAST_LINKS} without; hold out more links (lass-hf split), or ask more queries"
+            f"suggestions get no probability: {num_found:,} of the {len(held_out):,} facts that the validation split "
+            f"states are among {counts.sum():,} suggestions, and a fit needs {LEAST_LINKS} pairs of entities with such "
+            f"a link and {LEAST_LINKS} without; train with more held out (lass-hf train --validation 20%), or ask more "
+            "queries"
         )
     rng = np.random.default_rng(seed)
     others = np.flatnonzero(counts & ~is_link)

@@ -204,7 +204,7 @@ def test_without_links_to_fit_on_there_is_no_probability_and_new_ones_come_first
     with caplog.at_level(logging.WARNING):
         result = complete(graph, own, tmp_path, per_query=9)
     assert "no probability" in caplog.text
-    assert "lass-hf split" in result.no_probability
+    assert "lass-hf train --validation 10%" in result.no_probability
     rows = rows_of(tmp_path)
     assert all(row["probability"] is None for row in rows)
     standings = [row["kind"] for row in rows]

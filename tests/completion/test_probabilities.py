@@ -191,7 +191,7 @@ def test_too_few_links_give_no_chances_and_a_reason(case, count):
     fewer = make_graph(graph["train"].triplets, validation=[*suggestions.triplets[:count].tolist(), [199, 3, 199]])
     fitted, lack = fit(features, suggestions, standings, fewer)
     assert fitted is None
-    assert f"{count} of the {count + 1} facts of the validation split are among 4,000 suggestions" in lack
+    assert f"{count} of the {count + 1} facts that the validation split states are among 4,000 suggestions" in lack
 
 
 def test_a_graph_without_validation_gives_no_chances_and_a_reason(case):
@@ -200,7 +200,7 @@ def test_a_graph_without_validation_gives_no_chances_and_a_reason(case):
     fitted, lack = fit(features, suggestions, standings, bare)
     assert fitted is None
     assert lack == find_lack_of_links(bare)
-    assert "no validation split); hold some out (lass-hf split)" in lack
+    assert "no validation split); train with some held out (lass-hf train --validation 10%)" in lack
     assert find_lack_of_links(graph) is None
 
 
