@@ -1,10 +1,9 @@
 """The tables of whole graphs: how many hidden links a completion lists, and how many injected errors an audit finds."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-Run = dict[str, Any]
+from measured_runs import Run, table
+
 DEPTHS = ("50", "200", "1000")
 COMPLETION = """`lass-hf complete --evaluate` hides links of a graph, completes it, and counts the hidden links among
 the first ones of the list. A link and its mirror image count once. Beside the list stand all suggestions in the order
@@ -13,12 +12,6 @@ what sorting by its raw score comes to."""
 AUDIT = """`lass-hf audit --evaluate` injects 5 % errors into a graph (a third of any value in any slot, a third of a
 similar text, a third that structural vectors find plausible), and counts them among the most suspicious triplets.
 Errors that were given are those of a file, injected by others."""
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Formats a table of Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def completion_table(runs: list[Run]) -> list[str]:
@@ -61,9 +54,3 @@ def audit_table(runs: list[Run]) -> list[str]:
     header = ["", *(f"precision at {share} %" for share in (1, 2, 5)), "AUC", "average precision"]
     header += [*(f"recall at 5 %, {kind}" for kind in kinds), "minutes"]
     return [AUDIT, table(header, rows)] if rows else ["No results file yet."]
-
-
-def beside_text(run: Run) -> str:
-    """Returns the kinds of evidence that a classification counts beside the text; "" for none, and for rankings."""
-    is_classified = run["task"] == "triplet_classification"
-    return ", ".join((run.get("evidence") or {}).get("kinds", [])) if is_classified else ""

@@ -6,37 +6,44 @@ The scripts for the paper's experiments write results files. To add one, put it 
 number of the page is typed by hand.
 """
 
-import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-import numpy as np
 import yaml
-from list_tables import audit_table, beside_text, completion_table, table
+from list_tables import audit_table, completion_table
+from measured_runs import (
+    RANKING,
+    TITLES,
+    Run,
+    groups,
+    label,
+    load,
+    load_folder,
+    of_graph,
+    ranking,
+    spread,
+    table,
+)
+from method_tables import score_function_table
 
 from lass_hf.analysis.plots import plot_low_resource, to_png
 from lass_hf.core.errors import LassError
 from lass_hf.utils.console import run_program
-from lass_hf.utils.result_files import read_results
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "results.md"
 FIGURE = PAGE.with_name("low_resource.png")
-TITLES = {"umls": "UMLS", "wn18rr": "WN18RR", "fb15k-237": "FB15k-237", "wn11": "WN11", "fb13": "FB13"}
 LARGE = ("fb15k-237", "wn18rr")
-RANKING = ("mr", "mrr", "hits@1", "hits@3", "hits@10")
-Run = dict[str, Any]
 
 
 def main() -> None:
     published = yaml.safe_load((FOLDER / "published.yaml").read_text(encoding="utf-8"))
     sizes = published["test_triplets"]
     shown = {task: published[TABLES[task]]["columns"] for task in PROTOCOLS}
-    runs, variants = load(FOLDER, sizes, shown), load(FOLDER / "variants", sizes, shown)
+    runs, variants = (load(FOLDER, name, sizes, shown) for name in (".", "variants"))
     by_task: dict[str, list[Run]] = defaultdict(list)
     repeated = [run for group in groups(variants) if len(group) > 1 for run in group]  # so a result, too
     for run in (*runs, *repeated):
@@ -51,15 +58,17 @@ def main() -> None:
     measured = [ranking_table(of_graph(by_task["relation_prediction"], graph), graph) for graph in TITLES]
     parts += measured if any(measured) else ["No results file yet."]
     parts += ["## The two variants of the method", *variants_table(variants)]
-    reranked = load_folder("reranking", ("training", "reranker_training", "command"), "evaluate --rerank")
+    functions = load_folder(FOLDER, "score_functions", ("training", "command"), "evaluate and classify")
+    parts += ["## Score functions", *score_function_table(functions)]
+    reranked = load_folder(FOLDER, "reranking", ("training", "reranker_training", "command"), "evaluate --rerank")
     parts += ["## Reranking", *reranking_table(reranked)]
-    ablated = load_folder("evidence", ("ablation", "evidence", "command"), "evaluate --ablate")
+    ablated = load_folder(FOLDER, "evidence", ("ablation", "evidence", "command"), "evaluate --ablate")
     parts += ["## Evidence beside the text", *evidence_tables(ablated)]
-    completed = load_folder("completion", ("training", "evidence", "command"), "complete --evaluate")
+    completed = load_folder(FOLDER, "completion", ("training", "evidence", "command"), "complete --evaluate")
     parts += ["## Missing links of a whole graph", *completion_table(completed)]
-    audited = load_folder("audit", ("seconds_of", "command"), "audit --evaluate")
+    audited = load_folder(FOLDER, "audit", ("seconds_of", "command"), "audit --evaluate")
     parts += ["## Wrong facts of a whole graph", *audit_table(audited)]
-    shown_runs = [*runs, *variants, *reranked, *ablated, *completed, *audited]
+    shown_runs = [*runs, *variants, *functions, *reranked, *ablated, *completed, *audited]
     parts += ["## Where the figures come from", provenance(shown_runs)]
     PAGE.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
     print(f"{len(shown_runs)} results files -> {PAGE}")
@@ -103,101 +112,6 @@ TABLES = {  # The table of the paper that lists the graphs of each task.
     "link_prediction": "link_prediction",
     "relation_prediction": "link_prediction",
 }
-NEEDED = ("task", "graph", "training", "command")
-OF_TRAINING = ("graph_fingerprint", "recipe", "changed", "seed", "bf16", "choices")
-
-
-def load(folder: Path, sizes: dict[str, dict[str, int]], shown: dict[str, list[str]]) -> list[Run]:
-    """Reads the runs of a folder.
-
-    Args:
-        folder: the folder of results files.
-        sizes: numbers of test triplets, by "labeled" or "true" and by graph.
-        shown: the graphs that the page shows, by task.
-
-    Returns:
-        The content of each file, with its name as `file`.
-
-    Raises:
-        LassError: if a file lacks something that the page needs, or is about another task, split or graph.
-    """
-    runs = []
-    for file in sorted(folder.glob("*.json")):
-        run = read_results(file)
-        missing = [name for name in NEEDED if not run.get(name)]
-        missing = missing or [name for name in OF_TRAINING if name not in run["training"]]
-        if missing:
-            raise LassError(f"{file}: no {missing[0]} in it; expected the results file of an example script")
-        for name, value, allowed in (
-            ("task", run["task"], PROTOCOLS),
-            ("graph", run["graph"], shown.get(run["task"], ())),
-            ("split", run.get("split", "test"), ["test"]),
-        ):
-            if value not in allowed:
-                raise LassError(f"{file}: {name} {value!r}; the page shows {', '.join(allowed)}")
-        for metrics in run["metrics"].values() if run["task"] == "low_resource" else [run["metrics"]]:
-            kind = "labeled" if run["task"] in ("triplet_classification", "low_resource") else "true"
-            count, expected = metrics.get("num_triplets"), run.get("limit") or sizes[kind][run["graph"]]
-            if count != expected:
-                raise LassError(f"{file}: {count} test triplets; expected {expected}: another graph of that name?")
-        runs.append({**with_ranking_weights(run), "file": file.relative_to(FOLDER).as_posix()})
-    return runs
-
-
-def with_ranking_weights(run: Run) -> Run:
-    """Returns a run whose training names the weights that it was ranked by, which may be younger than the training."""
-    training = run["training"]
-    later = {
-        name: weight
-        for name, weight in (run.get("ranking_weights") or {}).items()
-        if weight != training["choices"].get(name, 0)
-    }
-    kept = {name: {**training[name], **later} for name in ("choices", "changed")}
-    return {**run, "training": {**training, **kept}}
-
-
-def of_graph(runs: Iterable[Run], graph: str) -> list[Run]:
-    return [run for run in runs if run["graph"] == graph]
-
-
-def groups(runs: Iterable[Run]) -> list[list[Run]]:
-    """Groups runs that differ only in their seed.
-
-    Raises:
-        LassError: if two runs of a group have the same seed, or two groups would have the same label.
-    """
-    found: dict[str, dict[int, Run]] = defaultdict(dict)
-    for run in runs:
-        training, seed = run["training"], run["training"]["seed"]
-        same = {name: run.get(name) for name in ("task", "graph", "limit", "dtype")} | {"beside": beside_text(run)}
-        same |= {name: training.get(name) for name in (*OF_TRAINING, "graph_texts_fingerprint") if name != "seed"}
-        other = found[json.dumps(same, sort_keys=True)].setdefault(seed, run)
-        if other is not run:
-            raise LassError(f"{other['file']} and {run['file']} are the same run with seed {seed}: keep one")
-    made = [list(group.values()) for group in found.values()]
-    named: dict[str, Run] = {}
-    for group in made:
-        first = named.setdefault(f"{group[0]['graph']} {label(group)}", group[0])
-        if first is not group[0]:
-            raise LassError(f"{first['file']} and {group[0]['file']} differ in what their rows do not show: keep one")
-    return made
-
-
-def spread(values: Sequence[float], decimals: int) -> str:
-    text = f"{mean(values):.{decimals}f}"
-    return f"{text} ± {stdev(values):.{decimals}f}" if len(values) > 1 else text
-
-
-def label(group: Sequence[Run]) -> str:
-    first, training = group[0], group[0]["training"]
-    parts = [Path(training["choices"]["encoder"]).name]
-    parts += [f"`{training['recipe']}`"] if training["recipe"] else ["no recipe"]
-    parts += [f"{name} {value}" for name, value in training["changed"].items()]
-    parts += ["trained in bfloat16"] if training["bf16"] else []
-    parts += [f"with {beside_text(first)}"] if beside_text(first) else []
-    parts += [f"scored in {first['dtype']}"] if first.get("dtype", "auto") != "auto" else []
-    parts += [f"{first['limit']} test triplets"] if first.get("limit") else []
-    return ", ".join([*parts, "seed " + ", ".join(str(run["training"]["seed"]) for run in group)])
 
 
 def classification_tables(runs: list[Run], published: dict[str, Any]) -> list[str]:
@@ -227,20 +141,6 @@ def link_prediction_tables(runs: list[Run], published: dict[str, Any]) -> list[s
         none = [] if of_graph(runs, graph) else [f"No results file{why}."]
         parts += [f"### {TITLES[graph]}", *none, table(["", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
     return parts
-
-
-def ranking(group: Sequence[Run]) -> list[str]:
-    """Formats the metrics of a group. A single run on a choice of triplets gets a 95 % bootstrap interval."""
-    if len(group) > 1 or not group[0].get("limit"):
-        return [spread([run["metrics"][name] for run in group], 3) for name in RANKING]
-    ranks = np.array(group[0]["ranks"]).reshape(-1, group[0]["limit"])  # one row per slot
-    drawn = np.random.default_rng(0).integers(ranks.shape[1], size=(2000, ranks.shape[1]))  # percentile bootstrap
-    cells = []
-    for values in (ranks, 1 / ranks, ranks <= 1, ranks <= 3, ranks <= 10):
-        of_triplet = values.mean(axis=0)
-        low, high = np.percentile(of_triplet[drawn].mean(axis=1), [2.5, 97.5])
-        cells.append(f"{of_triplet.mean():.3f} ({low:.3f} to {high:.3f})")
-    return cells
 
 
 def ranking_table(runs: list[Run], graph: str) -> str:
@@ -297,17 +197,6 @@ def variants_table(runs: list[Run]) -> list[str]:
         "[The paper and its code](paper_vs_code.md) discusses the differences."
     )
     return [text, table(["changed", "seeds", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10"], rows)]
-
-
-def load_folder(name: str, needed: tuple[str, ...], by: str) -> list[Run]:
-    """Reads the evaluations of a folder of `results`, which a command wrote."""
-    runs = []
-    for file in sorted(FOLDER.glob(f"{name}/*.json")):
-        run = read_results(file)
-        if missing := [key for key in needed if not run.get(key)]:
-            raise LassError(f"{file}: no {missing[0]} in it; expected what lass-hf {by} wrote")
-        runs.append({**run, "file": f"{name}/{file.name}"})
-    return runs
 
 
 def reranking_table(runs: list[Run]) -> list[str]:

@@ -36,7 +36,9 @@ def made(labeled_folder, graph_folder, encoder_folder, tmp_path_factory):
 def results_folder(made, tmp_path):
     """A folder like results/ with these files, but for the other optimizer's."""
     folder = tmp_path / "page" / "results"
-    shutil.copytree(ROOT / "results", folder, ignore=shutil.ignore_patterns("*.json", "variants", "reranking"))
+    shutil.copytree(
+        ROOT / "results", folder, ignore=shutil.ignore_patterns("*.json", "variants", "reranking", "score_functions")
+    )
     shutil.copytree(made / "results", folder, ignore=shutil.ignore_patterns("*_other.json"), dirs_exist_ok=True)
     (tmp_path / "page" / "docs").mkdir()
     labeled, ranked = (read_results(folder / name)["metrics"]["num_triplets"] for name in ("wn11_1.json", "umls.json"))
@@ -227,6 +229,33 @@ def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     file.write_text(json.dumps({**content, **by_evidence}), encoding="utf-8")
     _, page = render(results_folder)
     assert "test triplets: retriever alone, by all evidence | " in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("translation", "rotation", "verdict"),
+    [
+        ((0.50, 0.52), (0.60, 0.62), "rotation, beats translation by more than the spread of 2 seeds: +0.100 MRR"),
+        ((0.50, 0.60), (0.52, 0.62), "rotation, does not beat translation by more than the spread of 2 seeds: +0.020"),
+        ((0.50,), (0.60, 0.62), "the best other score function is rotation, +0.110 MRR with one seed"),
+    ],
+)
+def test_score_functions_are_judged_by_the_spread_of_seeds(results_folder, translation, rotation, verdict):
+    made, folder = read_results(results_folder / "umls.json"), results_folder / "score_functions"
+    folder.mkdir()
+    for name, values in (("translation", translation), ("rotation", rotation), ("bilinear", (0.3,))):
+        for seed, value in enumerate(values, 1):
+            choices = {**made["training"]["choices"], "score_function": name}
+            training = {**made["training"], "seed": seed, "choices": choices}
+            content = {**made, "training": training, "metrics": {**made["metrics"], "mrr": value}}
+            (folder / f"{name}_{seed}.json").write_text(json.dumps(content), encoding="utf-8")
+    code, page = render(results_folder)
+    assert code == 0
+    text = page.read_text(encoding="utf-8").partition("## Score functions")[2]
+    assert verdict in text
+    deviation = f" ± {np.std(rotation, ddof=1):.3f}"
+    assert f"| rotation | 1, 2 | {np.mean(rotation):.3f}{deviation} |" in text
+    assert "| bilinear | 1 | 0.300 |" in text
+    assert "WN11:" not in text.partition("## Reranking")[0].partition("| bilinear")[2]
 
 
 def test_lists_of_whole_graphs_are_tables(results_folder):
