@@ -23,6 +23,9 @@ NO_ENTITIES = expand(
     " owl:ReflexiveProperty owl:IrreflexiveProperty owl:AsymmetricProperty owl:DeprecatedProperty"
     " skos:ConceptScheme skosxl:Label"
 )
+# What these connect is a property, whether or not its type says so: both ends, or the head alone.
+BETWEEN_PROPERTIES = expand("owl:inverseOf rdfs:subPropertyOf owl:equivalentProperty owl:propertyDisjointWith")
+OF_PROPERTIES = expand("rdfs:domain rdfs:range owl:propertyChainAxiom")
 OBSOLETE = expand("owl:DeprecatedClass owl:DeprecatedProperty")
 ANNOTATIONS = expand(
     "rdfs:seeAlso rdfs:isDefinedBy owl:imports owl:versionIRI owl:priorVersion owl:backwardCompatibleWith"
@@ -119,6 +122,16 @@ class Statements:
         self.keep(~used[self.heads])
         return len(restrictions)
 
+    def are_axioms(self) -> np.ndarray:
+        """Returns which statements are axioms about properties that are in use as relations: bool of shape (n,).
+
+        The properties of a vocabulary are in no use; they may be what the graph is about.
+        """
+        used = np.zeros(len(self.terms), dtype=bool)
+        used[self.relations] = True
+        both, head = (self.is_one_of(iris)[self.relations] for iris in (BETWEEN_PROPERTIES, OF_PROPERTIES))
+        return ((both | head) & used[self.heads]) | (both & used[self.tails])
+
     def is_expression(self) -> np.ndarray:
         """Returns which blank nodes are class expressions, annotated axioms or lists: bool of shape (terms,)."""
         in_owl = self.mark(lambda term: term.startswith(WELL_KNOWN["owl"]))
@@ -206,6 +219,11 @@ def find_unrelated(
             "statements about properties, ontologies, concept schemes and labels",
             f"these are no entities{by_name}",
             lambda: at_ends(is_no_entity) & is_free[statements.relations],
+        ),
+        Rule(
+            "axioms about relations",
+            f"relations of this graph are no entities{by_name}",
+            lambda: statements.are_axioms() & is_free[statements.relations],
         ),
         Rule("annotations", choosable, lambda: has(is_annotation), "annotations"),
         Rule(

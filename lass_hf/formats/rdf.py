@@ -31,8 +31,8 @@ def read_rdf(path: str | Path, options: ReadingOptions) -> Source:
     A triplet is a statement whose predicate connects two resources. An OWL restriction,
     `X rdfs:subClassOf [owl:onProperty P; owl:someValuesFrom C]`, is the triplet (X, P, C). Left out are: other class
     expressions and lists; types and superclasses of RDF, RDFS, OWL and SKOS; statements about properties of OWL,
-    ontologies, concept schemes and labels; annotations, and the provenance of terms; obsolete terms; literals; blank
-    nodes.
+    ontologies, concept schemes and labels; axioms about relations of the graph; annotations, and the provenance of
+    terms; obsolete terms; literals; blank nodes.
 
     Names are from rdfs:label, skos:prefLabel, skosxl:prefLabel, schema:name, dcterms:title and dc:title; descriptions
     from rdfs:comment, skos:definition, schema:description, dcterms:description, dc:description and IAO_0000115. A text

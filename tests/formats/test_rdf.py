@@ -121,6 +121,23 @@ def test_what_belongs_to_the_schema_languages_is_counted_and_left_out(tmp_path):
     assert ("ex:i", "ex:p", "_:1") in triplets(read(tmp_path, text, include=["blank_nodes"]))
 
 
+def test_axioms_about_relations_are_no_facts_and_a_vocabulary_stays_a_graph(tmp_path):
+    text = """
+        ex:contains owl:inverseOf ex:in . ex:in rdfs:subPropertyOf ex:near ; rdfs:range ex:Place .
+        ex:a ex:in ex:b . ex:b ex:contains ex:a . ex:a ex:borders ex:b .
+    """
+    source = read(tmp_path, text)
+    assert triplets(source) == [
+        ("ex:a", "ex:in", "ex:b"),
+        ("ex:b", "ex:contains", "ex:a"),
+        ("ex:a", "ex:borders", "ex:b"),
+    ]
+    assert left_out(source) == {"axioms about relations": 3}
+    assert ("ex:contains", "owl:inverseOf", "ex:in") in triplets(read(tmp_path, text, relations=["owl:inverseOf"]))
+    vocabulary = "ex:name rdfs:subPropertyOf ex:label ; rdfs:domain ex:Person . ex:age rdfs:domain ex:Person ."
+    assert len(triplets(read(tmp_path, vocabulary))) == 3
+
+
 def test_restrictions_are_triplets_and_other_class_expressions_are_not(tmp_path):
     source = read(
         tmp_path,
