@@ -11,7 +11,10 @@ from ..training.negative_sampling import NegativeSampler
 from ..training.output_folder import warn
 from ..training.recipes import TrainArguments
 
-VALIDATION_SHARE, VALIDATION_LIMIT = 0.05, 2500  # held out where nobody chose; a calibration needs no more
+# Held out where nobody chose. A calibration needs no more than the limit; with less than the floor, chances of a small
+# graph's missing links cannot be fitted, so a larger share of it is held out.
+VALIDATION_SHARE, VALIDATION_LIMIT = 0.05, 2500
+VALIDATION_FLOOR, SHARE_OF_SMALL = 50, 0.15
 
 
 def load_training_graph(arguments: TrainArguments, seed: int, prog: str = "lass-hf train") -> KnowledgeGraph:
@@ -50,7 +53,7 @@ def load_training_graph(arguments: TrainArguments, seed: int, prog: str = "lass-
     if chosen := sizes["validation"]:
         validation = parse_size(chosen)
     else:
-        validation = 0 if "validation" in graph else min(round(VALIDATION_SHARE * num_triplets), VALIDATION_LIMIT)
+        validation = 0 if "validation" in graph else default_validation(num_triplets)
     if not validation and not test:
         return graph
     try:
@@ -70,6 +73,12 @@ def load_training_graph(arguments: TrainArguments, seed: int, prog: str = "lass-
     if validation and not (is_labeled and _has_false(split["validation"])):
         splits["validation"] = _with_corrupted(graph, split["validation"], seed)
     return KnowledgeGraph(graph.entities, graph.relations, splits)
+
+
+def default_validation(num_triplets: int) -> int:
+    """Returns how many training triplets are held out for validation where nobody chose."""
+    least = min(VALIDATION_FLOOR, round(SHARE_OF_SMALL * num_triplets))
+    return min(max(round(VALIDATION_SHARE * num_triplets), least), VALIDATION_LIMIT)
 
 
 def _has_false(split: GraphSplit) -> bool:

@@ -72,8 +72,8 @@ class TrainArguments(ModelChoices, SequenceChoices):
     )
     validation: str | None = choice(
         None,
-        "Hold out validation triplets: a share, such as 5%, their number, or 0. By default 5%, at most 2,500, if the "
-        "graph has none.",
+        "Hold out validation triplets: a share, such as 5%, their number, or 0. By default 5%, at most 2,500 and at "
+        "least 50 (of a small graph 15%), if the graph has none.",
         "data",
     )
     test: str | None = choice(None, "Hold out test triplets, too, which are saved with the model.", "data")

@@ -31,22 +31,29 @@ def held_out(folder, seed=1, **sizes):
 def test_a_training_on_plain_triplets_gives_labels_and_probabilities(plain_training, tmp_path, capsys):
     assert run("train", *plain_training[:-1], "--seed", 1) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "held out" in line]
-    of = f"lass-hf: {tmp_path / 'plain'}: of {COUNT} triplets, 1 for validation were held out"
+    of = f"lass-hf: {tmp_path / 'plain'}: of {COUNT} triplets, 2 for validation were held out"
     assert said == [f"{of}; --validation 0 holds none out for it"]
     predictor = LassPredictor.from_pretrained(str(tmp_path / "out"))
-    assert {len(predictor.graph[name]) for name in ("train", "validation")} == {COUNT - 1, 1}
+    assert {len(predictor.graph[name]) for name in ("train", "validation")} == {COUNT - 2, 2}
     assert predictor.classify([("cat", "eats", "milk")])
     assert LassForKGCompletion.from_pretrained(tmp_path / "out").config.calibration
-    assert content_of(tmp_path / "out" / "training.json")["held_out"] == {"validation": 1}
+    assert content_of(tmp_path / "out" / "training.json")["held_out"] == {"validation": 2}
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "- Seed: 1. By it, 1 for validation of the graph's training triplets were held out.\n- Length:" in card
+    assert "- Seed: 1. By it, 2 for validation of the graph's training triplets were held out.\n- Length:" in card
+
+
+@pytest.mark.parametrize(
+    ("num_triplets", "expected"), [(3, 0), (14, 2), (152, 23), (400, 50), (2000, 100), (10**6, 2500)]
+)
+def test_a_small_graph_holds_a_larger_share_out(num_triplets, expected):
+    assert default_validation(num_triplets) == expected
 
 
 def test_what_a_note_advises_is_an_option_of_the_command(plain_graph, encoder_folder, monkeypatch, capsys):
     monkeypatch.setattr("lass_hf.runs.automatic.DEFAULT_ENCODER", encoder_folder)
     load_training_graph(TrainArguments(graph=str(plain_graph), encoder=""), 1, "lass-hf complete")
     said = capsys.readouterr().err
-    assert said.endswith("1 for validation were held out; lass-hf split, before, holds out others\n")
+    assert said.endswith("2 for validation were held out; lass-hf split, before, holds out others\n")
     plan_training(["--graph", str(plain_graph), "--seed", "1"], "lass-hf complete")
     assert capsys.readouterr().err == said
 
