@@ -214,7 +214,8 @@ def refuse_source(file: str | Path, record: SourceRecord | None, graph: str | No
     if record and file.is_file():
         is_source |= _describe_file(file)["sha256"] in {one["sha256"] for one in record.files}
     if is_source:
-        raise LassError(f"{file}: the graph's own source, which would be overwritten; name another file")
+        what = "the graph's own source, which would be overwritten" if file.exists() else "would be a part of the graph"
+        raise LassError(f"{file}: {what}; name another file")
 
 
 def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]:

@@ -63,6 +63,11 @@ def test_the_page_says_what_was_judged_and_what_a_suspicion_is():
             "--model out. The first 1",
         ),
         (
+            {"model_counts": "none", "held_out": 8, "metrics": {**CONTENT["metrics"], "triplets": 152}},
+            "8 of the 152 triplets are outside of train, and 200 are needed to tell what it knows from what it learned "
+            "by heart. Too few would be left of this graph if so many were held out; leave --model out. The first 1",
+        ),
+        (
             {"model_counts": "outside of train", "by_heart": 0.82, "held_out": 1400},
             "The text model counts for the 1,400 triplets outside of train alone. It prefers a triplet that it was "
             "trained on to another true one in 82 % of the cases. The more often, the more it knows triplets by heart",
