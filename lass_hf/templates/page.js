@@ -1,6 +1,6 @@
 "use strict";
 const get = id => document.getElementById(id);
-const number = value => value.toFixed(2).replace("-", "−");
+const number = value => (value && Math.abs(value) < .01 ? value.toPrecision(2) : value.toFixed(2)).replaceAll("-", "−");
 const percent = value => value < .005 ? "< 1 %" : value > .995 ? "> 99 %" : `${Math.round(100 * value)} %`;
 
 // Text goes into the page as text only.

@@ -104,9 +104,11 @@ def test_the_diagram_has_a_point_for_each_bin_with_suggestions():
 
 def test_without_probabilities_the_page_says_why_and_shows_scores():
     content = make_content(calibration=None, no_probability="suggestions get no probability: no links were held out")
-    text = words(render_completion(content, make_rows(2, probability=None)))
+    rows = make_rows(1, probability=None) + make_rows(1, probability=None, score=-0.00034)
+    text = words(render_completion(content, rows))
     assert "Suggestions get no probability: no links were held out." in text
-    assert "France borders Spain new -1.500" in text
+    assert "France borders Spain new score -1.5 They" in text
+    assert "France borders Spain new score -0.00034 They" in text
     assert "lower bound" not in text
 
 
