@@ -207,12 +207,12 @@ class RulesContender:
 
 @dataclass(frozen=True)
 class ModelContender:
-    """A trained text model, with the evidence in its folder, as `lass-hf evaluate` ranks by it.
+    """A trained text model with the evidence in its folder, as `lass-hf evaluate` or `classify` measures it.
 
     Attributes:
         model: The model.
         processor: Its processor.
-        evidence: What ranks beside the text; None for the text alone.
+        evidence: What counts beside the text; None for the text alone.
         dtype: Precision of scoring.
     """
 
@@ -226,9 +226,8 @@ class ModelContender:
     def of(
         cls, model: LassForKGCompletion, processor: LassProcessor, task: Task, dtype: str = "auto"
     ) -> "ModelContender":
-        """Makes the contender of a model, with its evidence where heads and tails are ranked."""
-        evidence = None if task.classifies else choose_evidence("auto", task.graph, model, processor, dtype)
-        return cls(model, processor, evidence, dtype)
+        """Makes the contender of a model with the evidence in its folder."""
+        return cls(model, processor, choose_evidence("auto", task.graph, model, processor, dtype), dtype)
 
     @cached_property
     def identity(self) -> dict[str, Any]:

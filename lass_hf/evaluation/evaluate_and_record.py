@@ -42,6 +42,7 @@ from .reranking import RerankingResult, check_reranking, evaluate_reranking
 from .triplet_classification import ClassificationResult, evaluate_triplet_classification
 
 TASKS = ("link_prediction", "relation_prediction", "triplet_classification")
+OF_RANKING = ("shares", "fitted_on", "mrr", "text_mrr")  # what evidence says of its weights, which rank
 Result = RankingResult | RerankingResult | ClassificationResult
 
 
@@ -243,6 +244,8 @@ class _RankedBy:
         if self.evidence is None:
             return {"evidence": None}
         found = {**report_evidence(self.evidence), "fingerprint": evidence_fingerprint(self.evidence)}
+        if not self.watch.seconds:  # Triplets are classified by trees of their own, not by the weights that rank.
+            return {"evidence": {name: value for name, value in found.items() if name not in OF_RANKING}}
         ablation = {"ablation": [row.to_dict() for row in self.rows]} if self.rows else {}
         return {"evidence": found, "evidence_seconds": self.watch.seconds, **ablation}
 

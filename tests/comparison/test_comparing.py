@@ -4,15 +4,23 @@ import numpy as np
 import pytest
 from helpers.command_line import content_of
 from helpers.embeddings import TableModel
+from helpers.evidence import some_evidence
 from helpers.ranking import same
 from helpers.tiny import make_model, make_processor, one_line
 
-from lass_hf import KnowledgeGraph, evaluate_link_prediction, evaluate_triplet_classification, load_benchmark
+from lass_hf import (
+    KnowledgeGraph,
+    LassForKGCompletion,
+    evaluate_link_prediction,
+    evaluate_triplet_classification,
+    load_benchmark,
+)
 from lass_hf.comparison.comparing import compare, prepare
 from lass_hf.comparison.contenders import ModelContender, RulesContender, Task
 from lass_hf.comparison.methods import EMBEDDINGS
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.evaluation.metrics import best_threshold
+from lass_hf.evidence.evidence_files import save_evidence
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.rule_mining import find_rules
 from lass_hf.structure.rule_scores import RuleScorer
@@ -55,6 +63,16 @@ def test_the_model_is_measured_as_evaluate_and_classify_measure_it(graph, labele
         assert outcome.result.metrics == expected.metrics
         assert set(outcome.seconds) == {"ranking"}
         assert outcome.parameters == sum(weights.numel() for weights in model.parameters())
+
+
+def test_the_evidence_in_the_models_folder_counts_for_both_tasks(graph, labeled_graph, tmp_path):
+    model, processor = make_model(), make_processor(labeled_graph)
+    model.save_pretrained(tmp_path)
+    model = LassForKGCompletion.from_pretrained(tmp_path)
+    kinds = ("text", "frequency", "rules", "vectors")
+    save_evidence(some_evidence(labeled_graph, model, processor, kinds), tmp_path / "evidence", labeled_graph)
+    for one in (graph, labeled_graph):
+        assert ModelContender.of(model, processor, Task(one, quiet=True)).evidence.kinds == kinds
 
 
 def test_a_labeled_split_is_classified_by_the_projects_thresholds(labeled_graph, trainings):

@@ -7,11 +7,12 @@ import pytest
 from helpers.evidence import some_evidence
 from helpers.tiny import integer_graph, one_line
 
-from lass_hf import evaluate_triplet_classification
+from lass_hf import evaluate_and_record, evaluate_triplet_classification
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.evaluation.triplet_fusion import choose_graph_evidence, describe_triplets, fit_to_labels
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.rule_scores import RuleScorer
+from lass_hf.utils.result_files import read_results
 
 
 def test_features_are_those_of_plain_loops(graph):
@@ -100,6 +101,14 @@ def test_the_text_alone_stands_beside_the_result_with_evidence(judged, model, pr
     assert result.evidence.kinds == ("frequency", "rules", "vectors")
     assert len(result.scores) == 20
     assert alone.evidence is alone.text is None
+
+
+def test_results_say_nothing_of_weights_that_rank(judged, model, processor, tmp_path):
+    choices = {"folder": None, "graph_name": "work", "file": tmp_path / "found.json", "quiet": True}
+    evaluate_and_record("triplet_classification", model, processor, judged, evidence="frequency,rules", **choices)
+    content = read_results(tmp_path / "found.json")
+    assert set(content["evidence"]) == {"kinds", "num_rules", "dim", "seconds", "fingerprint"}
+    assert "evidence_seconds" not in content
 
 
 def test_evidence_is_that_of_the_folder_or_found_or_none(graph, model, processor):

@@ -7,6 +7,7 @@ from helpers.tiny import TRAIN, write_graph
 
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassPredictor, load_training_graph
 from lass_hf.runs.automatic import plan_training
+from lass_hf.runs.training_graph import default_validation
 from lass_hf.training.recipes import TrainArguments
 from lass_hf.utils.fingerprints import graph_fingerprint
 
