@@ -1,5 +1,6 @@
 """The candidates of a bi-encoder's batch: gathers them from all processes and earlier batches, and masks false ones."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,30 @@ class _AllGather(torch.autograd.Function):
         total = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total[ctx.start : ctx.start + ctx.count]
+
+
+@dataclass(frozen=True)
+class CandidateMasks:
+    """What is known of q queries and their m candidates before they are compared.
+
+    Attributes:
+        targets: The position of each query's answer among the candidates, int64 (q,).
+        false_negatives: Which candidates are not compared: other known answers to the query, bool (q, m).
+        self_matches: Which candidate is the query's own entity, bool (q, m).
+    """
+
+    targets: torch.Tensor
+    false_negatives: torch.Tensor
+    self_matches: torch.Tensor
+
+    def of(self, chosen: torch.Tensor) -> "CandidateMasks":
+        """Returns what is known of the queries and some candidates, all answers among them.
+
+        Args:
+            chosen: Which candidates, bool (m,).
+        """
+        places = chosen.cumsum(0) - 1
+        return CandidateMasks(places[self.targets], self.false_negatives[:, chosen], self.self_matches[:, chosen])
 
 
 def candidate_masks(

@@ -16,6 +16,7 @@ The losses themselves are plain functions of scores, in `losses.py`; that of Eq.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from ..core.modeling_lass import LassForKGCompletion, LassOutput, negative_sampl
 from ..core.processing_lass import LassProcessor
 from ..scoring.triplet_scorer import TripletScorer
 from .data_collators import QUERY_SLOTS, InBatchCollator, KGDataCollator, groups_of
-from .in_batch_candidates import NegativeQueue, candidate_masks, gather_candidates, naming_mask
+from .in_batch_candidates import CandidateMasks, NegativeQueue, candidate_masks, gather_candidates, naming_mask
 from .losses import in_batch_sigmoid_loss, mean_bce_loss, softmax_loss, softmax_loss_of_groups
 from .training_args import LassTrainingArguments
 
@@ -192,20 +193,20 @@ class BiEncoderObjective(Objective):
 
     def loss(self, model, outputs, loss_inputs, graph, collator, count=None):
         entities = outputs.embeddings[loss_inputs["candidate_rows"]][:, : model.score_head.size]
-        own = gather_candidates(entities, loss_inputs["candidates"])
+        vectors, candidates = gather_candidates(entities, loss_inputs["candidates"])
         queries, triplets = outputs.embeddings[loss_inputs["query_rows"]], loss_inputs["triplets"]
         labels = loss_inputs["labels"]
-        given = None if bool((labels == 1).all()) else labels
-
-        def compare(vectors: Tensor, candidates: Tensor, queued: Tensor | None = None) -> Tensor:
-            made = vectors, triplets, candidates, graph, count, outputs.factor, given, queued
-            return self._loss(model, queries, *made)
-
-        loss = compare(*own)
-        if self.args.queue_size:
-            if len(self.queue):
-                loss = loss + QUEUE_WEIGHT * compare(*self.queue.candidates(*own))
-            self.queue.extend(*own, self.args.queue_size)
+        labels = None if bool((labels == 1).all()) else labels.repeat(len(QUERY_SLOTS))
+        rest = labels, outputs.factor, None if count is None else len(QUERY_SLOTS) * count
+        if not self.args.queue_size:
+            return self._loss(model, queries, vectors, self._masks(triplets, candidates, graph, labels), *rest)
+        every, all_candidates, queued = self.queue.candidates(vectors, candidates)
+        masks = self._masks(triplets, all_candidates, graph, labels)
+        loss = self._loss(model, queries, vectors, masks.of(~queued), *rest)
+        if len(self.queue):
+            against = self._masks_of_queue(masks, triplets, all_candidates, queued, graph)
+            loss = loss + QUEUE_WEIGHT * self._loss(model, queries, every, against, *rest)
+        self.queue.extend(vectors, candidates, self.args.queue_size)
         return loss
 
     def forget_batches(self):
@@ -219,50 +220,52 @@ class BiEncoderObjective(Objective):
             queries = torch.cat([scorer.encode_queries(part, slot) for slot in QUERY_SLOTS])
             candidates = np.unique(part[:, [0, 2]])
             vectors = scorer.encode_entities(candidates)
-            arrays = torch.from_numpy(part), torch.from_numpy(candidates)
-            loss = self._loss(scorer.model, queries, vectors, *arrays, graph)
-            losses.append(len(part) * loss.detach())
+            masks = self._masks(torch.from_numpy(part), torch.from_numpy(candidates).to(queries.device), graph)
+            losses.append(len(part) * self._loss(scorer.model, queries, vectors, masks).detach())
         return torch.stack(losses).sum() / len(triplets)
+
+    def _masks(
+        self, triplets: Tensor, candidates: Tensor, graph: KnowledgeGraph, labels: Tensor | None = None
+    ) -> CandidateMasks:
+        """Returns what is known of 2n queries, of n triplets (n, 3), with labels (2n,), and candidates (m,)."""
+        arrays = [tensor.cpu().numpy() for tensor in (triplets, candidates)]
+        found = candidate_masks(self._known_texts(graph), *arrays)
+        masks = CandidateMasks(*(torch.from_numpy(mask).to(candidates.device) for mask in found))
+        if labels is not None:
+            masks.false_negatives[labels == 0] = False  # A false answer is compared with all, the true ones too.
+        return masks
+
+    def _masks_of_queue(
+        self, masks: CandidateMasks, triplets: Tensor, candidates: Tensor, queued: Tensor, graph: KnowledgeGraph
+    ) -> CandidateMasks:
+        """Returns masks by which answers are compared with the candidates of earlier batches alone."""
+        excluded = masks.false_negatives.clone()
+        names = self.processor.token_store(graph).neighbors
+        if names is not None:
+            # No sequence names an entity of its own batch, but of another one. No answer would ever be named.
+            naming = naming_mask(names, triplets.cpu().numpy(), candidates[queued].cpu().numpy())
+            excluded[:, queued] |= torch.from_numpy(naming).to(excluded.device)
+        excluded[:, ~queued] = True
+        excluded.scatter_(1, masks.targets[:, None], False)
+        return replace(masks, false_negatives=excluded)
 
     def _loss(
         self,
         model: LassForKGCompletion,
         queries: Tensor,
         vectors: Tensor,
-        triplets: Tensor,
-        candidates: Tensor,
-        graph: KnowledgeGraph,
-        count: Tensor | float | None = None,
-        factor: Tensor | None = None,
+        masks: CandidateMasks,
         labels: Tensor | None = None,
-        queued: Tensor | None = None,
+        factor: Tensor | None = None,
+        count: Tensor | float | None = None,
     ) -> Tensor:
-        """Returns the loss of 2n queries, (2n, k), of n triplets, (n, 3), among m candidates with vectors (m, k).
-
-        `queued` says which candidates are of earlier batches, bool (m,); the answers are compared with them alone.
-        """
-        arrays = [tensor.cpu().numpy() for tensor in (triplets, candidates)]
-        masks = candidate_masks(self._known_texts(graph), *arrays)
-        targets, false_negatives, self_matches = (torch.from_numpy(mask).to(queries.device) for mask in masks)
-        if labels is not None:
-            labels = labels.repeat(len(QUERY_SLOTS))
-            false_negatives[labels == 0] = False  # A false answer is compared with all others, the true ones too.
-        if queued is not None:
-            names = self.processor.token_store(graph).neighbors
-            if names is not None:
-                # No sequence names an entity of its own batch, but of another one. No answer would ever be named.
-                naming = naming_mask(names, arrays[0], arrays[1][queued.cpu().numpy()])
-                false_negatives[:, queued] |= torch.from_numpy(naming).to(queries.device)
-            false_negatives[:, ~queued] = True
-            false_negatives.scatter_(1, targets[:, None], False)
+        """Returns the loss of queries, (2n, k), with labels (2n,), among candidates with vectors (m, k)."""
         with torch.autocast(queries.device.type, enabled=False):
             factor = model.distance_factor() if factor is None else factor
             scores = model.score_head.compare_all(queries, vectors, factor)
-            scores = scores + math.log(model.config.self_match_weight) * self_matches
-            num_queries = None if count is None else len(QUERY_SLOTS) * count
-            if self.args.loss == "negative_sampling":
-                return in_batch_sigmoid_loss(scores, targets, false_negatives, num_queries, labels)
-            return softmax_loss(scores, targets, false_negatives, num_queries, labels)
+            scores = scores + math.log(model.config.self_match_weight) * masks.self_matches
+            loss = in_batch_sigmoid_loss if self.args.loss == "negative_sampling" else softmax_loss
+            return loss(scores, masks.targets, masks.false_negatives, count, labels)
 
     def _known_texts(self, graph: KnowledgeGraph) -> KnownTriplets:
         """Returns the true training triplets; the first of several entities with the same text stands for all."""
