@@ -1,38 +1,36 @@
-"""The table of score functions and score heads: each trained with the same settings, and measured on each graph."""
+"""The table of score functions: each trained and measured alike, on each graph."""
 
 from collections import defaultdict
 from statistics import mean, stdev
 
 from measured_runs import TITLES, Run, of_graph, spread, table
 
-METHODS = """Each [score function](concepts/methods.md#score-functions) of LASS, and each other
-[score head](concepts/methods.md#score-heads), with the settings that `lass-hf train` chooses by default, 12 minutes of
-training on one thread, and the text alone (`--evidence text`). UMLS: heads and tails of the test split, filtered, with
-all entities as candidates. WN11: accuracy in percent, with one threshold, and with one per relation. ± is the standard
-deviation over seeds."""
+from lass_hf.core.errors import LassError
+
+METHODS = """Each [score function](concepts/methods.md#score-functions) of LASS's bi-encoder, with the settings that
+`lass-hf train` chooses by default for one thread, and the text alone: no evidence, and no weight of neighbors or
+frequencies, which not all of them can have. UMLS: 12 minutes of training were planned; heads and tails of the test
+split, filtered, with all entities as candidates. WN11: 6 minutes were planned; accuracy in percent, with one threshold,
+and with one per relation. ± is the standard deviation over seeds."""
 MAIN = {"umls": ("MRR", "mrr", 1), "wn11": ("accuracy", "accuracy", 100)}  # name, metric and factor of its figures
 SHOWN = {
     "umls": (("mrr", 1, 3), ("hits@1", 1, 3), ("hits@10", 1, 3)),
     "wn11": (("accuracy", 100, 1), ("per_relation_accuracy", 100, 1)),
 }
-
-
-def method(run: Run) -> str:
-    """Returns the name of the score function of a run, or of its head if that compares no segments."""
-    choices = run["training"]["choices"]
-    head = choices["score_head"]
-    return choices["score_function"] if head == "segments" else f"head {head}"
+TASKS = {"umls": "link_prediction", "wn11": "triplet_classification"}
+PLAIN = "translation"
 
 
 def score_function_table(runs: list[Run]) -> list[str]:
-    """Formats a row per method, and says for each graph whether the best one beats translation.
+    """Formats a row per score function, and says for each graph whether the best one beats translation.
 
     Args:
-        runs: Evaluations of models that differ in the method and the seed alone.
+        runs: Evaluations of models that differ in the score function and the seed alone.
+
+    Raises:
+        LassError: Two runs differ in more, or in nothing.
     """
-    found: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        found[method(run)][run["graph"]].append(run)
+    found = by_function(runs)
     rows = []
     for name, by_graph in found.items():
         cells = []
@@ -47,24 +45,54 @@ def score_function_table(runs: list[Run]) -> list[str]:
     return [METHODS, table(header, rows), *filter(None, verdicts)] if runs else ["No results file yet."]
 
 
+def by_function(runs: list[Run]) -> dict[str, dict[str, list[Run]]]:
+    """Groups runs by score function and graph; refuses what the table would mix up."""
+    found: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    first: dict[str, Run] = {}
+    for run in runs:
+        graph, training, weights = run["graph"], run["training"], (run.get("ranking_weights") or {}).values()
+        if run["task"] != TASKS.get(graph) or run.get("evidence") or run.get("limit"):
+            raise LassError(f"{run['file']}: expected all of UMLS ranked, or WN11 classified, by the text alone")
+        if graph == "umls" and any(weights):
+            raise LassError(f"{run['file']}: ranked with a weight of neighbors or frequencies; evaluate without")
+        other = first.setdefault(graph, run)
+        if alike(run) != alike(other):
+            raise LassError(f"{run['file']} and {other['file']} differ in more than score function and seed: keep one")
+        own = found[function_of(run)][graph]
+        if training["seed"] in [one["training"]["seed"] for one in own]:
+            raise LassError(f"{run['file']}: the second run with seed {training['seed']}: keep one")
+        own.append(run)
+    return found
+
+
+def function_of(run: Run) -> str:
+    return str(run["training"]["choices"]["score_function"])
+
+
+def alike(run: Run) -> tuple[object, ...]:
+    """Returns what the runs of a graph have in common; chosen settings leave out weights that a function cannot use."""
+    training = run["training"]
+    own = ("score_function", "neighbor_weight")
+    kept = [{key: value for key, value in training[name].items() if key not in own} for name in ("choices", "changed")]
+    return (*kept, training["bf16"], training["graph_fingerprint"])
+
+
 def verdict(runs: list[Run], graph: str) -> str:
-    """Says whether the best method of a graph beats translation by more than the seeds differ."""
+    """Says whether the best score function beats translation by more than its seeds differ."""
     name, metric, factor = MAIN[graph]
     values: dict[str, list[float]] = defaultdict(list)
     for run in runs:
-        values[method(run)].append(factor * run["metrics"][metric])
-    others = {key: own for key, own in values.items() if key != "translation" and not key.startswith("head")}
-    if not others or "translation" not in values:
+        values[function_of(run)].append(factor * run["metrics"][metric])
+    plain = values.pop(PLAIN, None)
+    if not values or plain is None:
         return ""
-    best = max(others, key=lambda key: mean(others[key]))
-    gain = mean(others[best]) - mean(values["translation"])
-    seeds = min(len(others[best]), len(values["translation"]))
-    decimals = 3 if factor == 1 else 1
-    if seeds == 1:
-        return f"{TITLES[graph]}: the best other score function is {best}, {gain:+.{decimals}f} {name} with one seed."
-    most = max(stdev(others[best]), stdev(values["translation"]))
-    is_better = "beats" if gain > most else "does not beat"
-    return (
-        f"{TITLES[graph]}: the best other score function, {best}, {is_better} translation by more than the spread of "
-        f"{seeds} seeds: {gain:+.{decimals}f} {name}, where the larger standard deviation is {most:.{decimals}f}."
-    )
+    most = max(len(own) for own in values.values())  # A mean of one seed would win by luck.
+    best = max((key for key, own in values.items() if len(own) == most), key=lambda key: mean(values[key]))
+    gain, decimals = mean(values[best]) - mean(plain), 3 if factor == 1 else 1
+    start = f"{TITLES[graph]}: the best other score function on the test split is {best}, {gain:+.{decimals}f} {name}"
+    if most == 1:
+        return f"{start} against {PLAIN}, with one seed of each."
+    deviation = max(stdev(own) for own in (values[best], plain) if len(own) > 1)
+    is_better = "more" if gain > deviation else "no more"
+    spread_of = f"the spread of {most} seeds, a standard deviation of {deviation:.{decimals}f}"
+    return f"{start} against {PLAIN}: {is_better} than {spread_of}."

@@ -231,31 +231,57 @@ def test_both_stages_of_a_reranking_are_rows(results_folder, capsys):
     assert "test triplets: retriever alone, by all evidence | " in page.read_text(encoding="utf-8")
 
 
+def write_score_functions(results_folder, changes=None, **values):
+    """Writes a results file for each value, of seeds 1, 2, ...; `changes` are of the last file."""
+    made, folder = read_results(results_folder / "umls.json"), results_folder / "score_functions"
+    folder.mkdir()
+    files = [(name, seed, value) for name, own in values.items() for seed, value in enumerate(own, 1)]
+    for number, (name, seed, value) in enumerate(files):
+        choices = {**made["training"]["choices"], "score_function": name}
+        training = {**made["training"], "seed": seed, "choices": choices}
+        content = {**made, "training": training, "metrics": {**made["metrics"], "mrr": value}}
+        if changes and number == len(files) - 1:
+            content["training"] |= changes.get("training", {})
+            content |= {name: change for name, change in changes.items() if name != "training"}
+        (folder / f"{name}_{number}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("translation", "rotation", "verdict"),
     [
-        ((0.50, 0.52), (0.60, 0.62), "rotation, beats translation by more than the spread of 2 seeds: +0.100 MRR"),
-        ((0.50, 0.60), (0.52, 0.62), "rotation, does not beat translation by more than the spread of 2 seeds: +0.020"),
-        ((0.50,), (0.60, 0.62), "the best other score function is rotation, +0.110 MRR with one seed"),
+        ((0.50, 0.52), (0.60, 0.62), "rotation, +0.100 MRR against translation: more than the spread of 2 seeds"),
+        ((0.50, 0.60), (0.52, 0.62), "rotation, +0.020 MRR against translation: no more than the spread of 2 seeds"),
+        ((0.50,), (0.60, 0.62), "rotation, +0.110 MRR against translation: more than the spread of 2 seeds"),
+        ((0.50,), (0.60,), "bilinear, +0.400 MRR against translation, with one seed of each."),
     ],
 )
 def test_score_functions_are_judged_by_the_spread_of_seeds(results_folder, translation, rotation, verdict):
-    made, folder = read_results(results_folder / "umls.json"), results_folder / "score_functions"
-    folder.mkdir()
-    for name, values in (("translation", translation), ("rotation", rotation), ("bilinear", (0.3,))):
-        for seed, value in enumerate(values, 1):
-            choices = {**made["training"]["choices"], "score_function": name}
-            training = {**made["training"], "seed": seed, "choices": choices}
-            content = {**made, "training": training, "metrics": {**made["metrics"], "mrr": value}}
-            (folder / f"{name}_{seed}.json").write_text(json.dumps(content), encoding="utf-8")
+    write_score_functions(results_folder, translation=translation, rotation=rotation, bilinear=(0.9,))
     code, page = render(results_folder)
     assert code == 0
-    text = page.read_text(encoding="utf-8").partition("## Score functions")[2]
-    assert verdict in text
-    deviation = f" ± {np.std(rotation, ddof=1):.3f}"
-    assert f"| rotation | 1, 2 | {np.mean(rotation):.3f}{deviation} |" in text
-    assert "| bilinear | 1 | 0.300 |" in text
-    assert "WN11:" not in text.partition("## Reranking")[0].partition("| bilinear")[2]
+    text = page.read_text(encoding="utf-8").partition("## Score functions")[2].partition("## Reranking")[0]
+    assert f"the best other score function on the test split is {verdict}" in text
+    deviation = f" ± {np.std(rotation, ddof=1):.3f}" if len(rotation) > 1 else ""
+    seeds = ", ".join(map(str, range(1, 1 + len(rotation))))
+    assert f"| rotation | {seeds} | {np.mean(rotation):.3f}{deviation} |" in text
+    assert "| bilinear | 1 | 0.900 |" in text
+    assert "WN11:" not in text.partition("| bilinear")[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training": {"seed": 1}}, "the second run with seed 1: keep one"),
+        ({"training": {"bf16": True}}, "differ in more than score function and seed: keep one"),
+        ({"evidence": {"kinds": ["rules"]}}, "expected all of UMLS ranked, or WN11 classified, by the text alone"),
+        ({"graph": "wn18rr"}, "expected all of UMLS ranked, or WN11 classified, by the text alone"),
+        ({"ranking_weights": {"neighbor_weight": 0.3}}, "ranked with a weight of neighbors or frequencies"),
+    ],
+)
+def test_score_functions_that_were_measured_otherwise_are_refused(results_folder, capsys, changes, message):
+    write_score_functions(results_folder, changes, translation=(0.5,), rotation=(0.6, 0.7))
+    assert render(results_folder)[0] == 2
+    assert message in capsys.readouterr().err
 
 
 def test_lists_of_whole_graphs_are_tables(results_folder):
