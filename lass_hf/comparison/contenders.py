@@ -17,6 +17,7 @@ from ..evaluation.calibration import labeled_split
 from ..evaluation.link_prediction import evaluate_link_prediction, rank_split
 from ..evaluation.ranking_result import RankingResult
 from ..evaluation.triplet_classification import ClassificationResult, classify, evaluate_triplet_classification
+from ..evaluation.triplet_fusion import check_labels
 from ..evidence.building import build_evidence
 from ..evidence.choosing import choose_evidence
 from ..evidence.evidence_files import evidence_fingerprint
@@ -214,20 +215,30 @@ class ModelContender:
         processor: Its processor.
         evidence: What counts beside the text; None for the text alone.
         dtype: Precision of scoring.
+        seed: Seed of the fit to validation labels, where triplets are classified by evidence, too.
     """
 
     model: LassForKGCompletion
     processor: LassProcessor
     evidence: FusedEvidence | None = None
     dtype: str = "auto"
+    seed: int = 42
     method: str = OURS
 
     @classmethod
     def of(
         cls, model: LassForKGCompletion, processor: LassProcessor, task: Task, dtype: str = "auto"
     ) -> "ModelContender":
-        """Makes the contender of a model with the evidence in its folder."""
-        return cls(model, processor, choose_evidence("auto", task.graph, model, processor, dtype), dtype)
+        """Makes the contender of a model with the evidence in its folder.
+
+        Raises:
+            GraphError: Triplets are to be classified by evidence, and validation has too few labels for a fit.
+        """
+        evidence = choose_evidence("auto", task.graph, model, processor, dtype)
+        labels = task.graph["validation"].labels if task.classifies else None
+        if labels is not None and evidence is not None:
+            check_labels(labels)
+        return cls(model, processor, evidence, dtype, task.seed)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -236,6 +247,7 @@ class ModelContender:
             "model": model_fingerprint(self.model),
             "ranking_weights": self.model.config.ranking_weights,
             "evidence": None if self.evidence is None else evidence_fingerprint(self.evidence),
+            "seed": self.seed,
             "dtype": self.dtype,
         }
 
@@ -246,6 +258,7 @@ class ModelContender:
         result: RankingResult | ClassificationResult
         with watch.time("ranking"):
             if task.classifies:
+                choices |= {"seed": self.seed}
                 result = evaluate_triplet_classification(*one, **choices, evidence=self.evidence or "text")
             else:
                 result = evaluate_link_prediction(*one, **choices, evidence=self.evidence or "text")

@@ -163,7 +163,7 @@ def evaluate_and_record(
         assert processor is not None
         result = _evaluate_model(task, model, processor, graph, choices, ranking, evidence)
         if isinstance(result, ClassificationResult):
-            ranked_by.evidence = result.evidence
+            ranked_by.evidence, ranked_by.ranks = result.evidence, False
     ranked = result.reranked if isinstance(result, RerankingResult) else result
     report(
         file,
@@ -233,18 +233,20 @@ class _RankedBy:
         evidence: the evidence; None for text alone.
         watch: the seconds of choosing (finding, loading or fitting) "evidence", and of "ranking".
         rows: the ablation, if it was asked for.
+        ranks: whether queries are ranked, not triplets classified.
     """
 
     evidence: FusedEvidence | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
     rows: list[AblationRow] = field(default_factory=list)
+    ranks: bool = True
 
     def details(self) -> dict[str, Any]:
         """Returns what a results file holds of it."""
         if self.evidence is None:
             return {"evidence": None}
         found = {**report_evidence(self.evidence), "fingerprint": evidence_fingerprint(self.evidence)}
-        if not self.watch.seconds:  # Triplets are classified by trees of their own, not by the weights that rank.
+        if not self.ranks:  # Triplets are classified by trees of their own, not by the weights that rank.
             return {"evidence": {name: value for name, value in found.items() if name not in OF_RANKING}}
         ablation = {"ablation": [row.to_dict() for row in self.rows]} if self.rows else {}
         return {"evidence": found, "evidence_seconds": self.watch.seconds, **ablation}

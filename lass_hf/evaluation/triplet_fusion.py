@@ -102,6 +102,16 @@ def describe_triplets(evidence: FusedEvidence, graph: KnowledgeGraph, triplets: 
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+def check_labels(labels: np.ndarray) -> None:
+    """Raises GraphError if validation has too few true or false triplets, labels 1 and 0 of shape (m,), for a fit."""
+    counts = np.bincount(labels, minlength=2)
+    if counts.min() < NUM_FOLDS:
+        raise GraphError(
+            f"the validation split has {counts[1]:,} true and {counts[0]:,} false triplets, and a fit of all evidence "
+            f'needs {NUM_FOLDS} of each: label more, or classify with evidence "text"'
+        )
+
+
 def fit_to_labels(features: np.ndarray, labels: np.ndarray, seed: int = 42) -> np.ndarray:
     """Fits features to the labels of validation, and judges all triplets.
 
@@ -116,12 +126,7 @@ def fit_to_labels(features: np.ndarray, labels: np.ndarray, seed: int = 42) -> n
     Raises:
         GraphError: Validation has too few true or false triplets for a fit.
     """
-    counts = np.bincount(labels, minlength=2)
-    if counts.min() < NUM_FOLDS:
-        raise GraphError(
-            f"the validation split has {counts[1]:,} true and {counts[0]:,} false triplets, and a fit of all evidence "
-            f'needs {NUM_FOLDS} of each: label more, or classify with evidence "text"'
-        )
+    check_labels(labels)
     is_fitted = np.arange(len(features)) < len(labels)
     is_wrong = np.zeros(len(features), dtype=bool)
     is_wrong[is_fitted] = labels == 0

@@ -15,7 +15,8 @@ from accelerate.utils.memory import clear_device_cache
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from ..core.choices import check
+from ..core.choices import ModelChoices, check
+from ..core.configuration_lass import LassConfig
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
@@ -98,6 +99,7 @@ class Trials:
         """
         arguments, training = parse_training([], prog="lass-hf search", chosen={**self._values, **values})
         check(training, arguments.architecture)
+        LassConfig(**arguments.chosen(ModelChoices))  # A head or score function may not fit the other choices.
         return arguments, training
 
     def plan(self, seconds: float) -> Budget:

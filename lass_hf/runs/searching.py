@@ -101,7 +101,7 @@ def search(
     if Path(arguments.graph).resolve() == folder.resolve():
         raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir")
     with only_writer(folder, "--output_dir"), _without_loading_bars():
-        loaded = load_training_graph(arguments, training.seed)
+        loaded = load_training_graph(arguments, training.seed, "lass-hf search")
         trials = Trials(values, loaded, arguments, training, seed)
         _check_ranges(trials, ranges, recipe)
         if is_default and not quiet:

@@ -65,14 +65,25 @@ def test_the_model_is_measured_as_evaluate_and_classify_measure_it(graph, labele
         assert outcome.parameters == sum(weights.numel() for weights in model.parameters())
 
 
+def labels_of(graph, count):
+    """The same graph with so many true and false triplets in validation."""
+    rows = [(head, 0, tail) for head in range(2) for tail in range(2, 5)][: 2 * count]
+    validation = np.array(rows, dtype=np.int64), np.arange(2 * count) % 2
+    splits = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
+    return KnowledgeGraph(graph.entities, graph.relations, {**splits, "validation": validation})
+
+
 def test_the_evidence_in_the_models_folder_counts_for_both_tasks(graph, labeled_graph, tmp_path):
     model, processor = make_model(), make_processor(labeled_graph)
     model.save_pretrained(tmp_path)
     model = LassForKGCompletion.from_pretrained(tmp_path)
     kinds = ("text", "frequency", "rules", "vectors")
     save_evidence(some_evidence(labeled_graph, model, processor, kinds), tmp_path / "evidence", labeled_graph)
-    for one in (graph, labeled_graph):
-        assert ModelContender.of(model, processor, Task(one, quiet=True)).evidence.kinds == kinds
+    for one in (graph, labels_of(labeled_graph, 3)):
+        contender = ModelContender.of(model, processor, Task(one, seed=7, quiet=True))
+        assert (contender.evidence.kinds, contender.identity["seed"]) == (kinds, 7)
+    with pytest.raises(GraphError, match="2 true and 2 false triplets, and a fit of all evidence needs 3 of each"):
+        ModelContender.of(model, processor, Task(labels_of(labeled_graph, 2), quiet=True))
 
 
 def test_a_labeled_split_is_classified_by_the_projects_thresholds(labeled_graph, trainings):

@@ -133,6 +133,8 @@ def test_search_without_optuna_is_refused_in_one_line(recipe, graph_folder, monk
         ("margin: {low: 3, high: 1}", "margin: low 3 is above high 1"),
         ("loss: [softmax, hinge]", "loss: loss='hinge'; expected one of"),
         ("seed: [-1, 3]", "seed: seed=-1; expected a finite number of 0 or more"),
+        ("score_function: [rotation, bogus]", "score_function: score_function='bogus'; expected one of translation"),
+        ("score_head: [kg-bert]", "score_head: score_head='kg-bert' with architecture='bi-encoder'; expected"),
     ],
 )
 def test_ranges_are_checked_before_the_first_trial(section, message, recipe, graph_folder, tmp_path, fast, bad_input):
