@@ -57,6 +57,8 @@ BATCH_SIZES = (16, 256)
 SEQUENCES_PER_POSITIVE = 16  # of a cross-encoder: itself, and 5 negatives for each slot
 TRIPLETS_PER_BATCH_SIZE = 40  # small graphs have small batches, so that an epoch has this many steps
 MOST_NEIGHBORHOOD = 16
+NO_NAMES = "a batch has most entities of this graph, and names none of its own"
+DRAWS_PER_ENTITY = 0.7  # so many random draws for each entity of a graph hit half of them
 SAMPLE_BATCHES = 8
 # Floating point operations that a training reaches in a second, in all and for each thread: measured with MiniLM.
 FLOPS_OF_GPU = 4e13
@@ -157,15 +159,13 @@ def choose_settings(
     """
     split = graph["train"]
     fixed = fixed_settings(score_function, score_head)
-    sequences = {name: fixed[name] for name in ("architecture", "num_neighbors")}
-    processor = LassProcessor.from_encoder(encoder, graph, **sequences)
     is_bi_encoder = fixed["architecture"] == "bi-encoder"
     batch_size = 2 ** round(np.log2(np.clip(len(split) / TRIPLETS_PER_BATCH_SIZE, *BATCH_SIZES)))
-    collator: InBatchCollator | KGDataCollator
-    if is_bi_encoder:
-        collator = InBatchCollator(processor, graph)
-    else:
-        collator, batch_size = KGDataCollator(processor, graph), batch_size // SEQUENCES_PER_POSITIVE
+    batch_size //= 1 if is_bi_encoder else SEQUENCES_PER_POSITIVE
+    fixed["num_neighbors"] = choose_num_neighbors(split, batch_size)
+    sequences = {name: fixed[name] for name in ("architecture", "num_neighbors")}
+    processor = LassProcessor.from_encoder(encoder, graph, **sequences)
+    collator = InBatchCollator(processor, graph) if is_bi_encoder else KGDataCollator(processor, graph)
     rng = np.random.default_rng(0)
     batches = [rng.choice(len(split), min(batch_size, len(split)), replace=False) for _ in range(SAMPLE_BATCHES)]
     lengths = torch.cat([collator(split.select(rows))["attention_mask"].sum(dim=1) for rows in batches]).numpy()
@@ -194,6 +194,7 @@ def choose_settings(
     reasons = {
         **REASONS,
         "architecture": REASONS["architecture"] if is_bi_encoder else f"that of score_head {score_head}",
+        "num_neighbors": REASONS["num_neighbors"] if fixed["num_neighbors"] else NO_NAMES,
         "max_length": f"tokens; {(lengths > max_length).mean():.0%} of the sequences are longer, and are cut",
         "learning_rate": f"for vectors of {width} dimensions",
         "num_train_epochs": f"all that {minutes:g} minutes allow; {of_steps:.2g} would be better"
@@ -203,6 +204,20 @@ def choose_settings(
         "per_device_train_batch_size": f"positives; there are {count_in_words(split)}",
     }
     return ChosenSettings(values, reasons, tokens_per_epoch, speed)
+
+
+def choose_num_neighbors(split: GraphSplit, batch_size: float) -> int:
+    """Returns how many neighbors are named behind a short text: none where batches have most entities of the graph.
+
+    A training names no entity of a batch's positives. Where that leaves few names, the model would read texts
+    afterwards that are unlike those of its training.
+
+    Args:
+        split: The training triplets.
+        batch_size: The positives of a batch.
+    """
+    num_entities = len(np.unique(split.triplets[:, [0, 2]]))
+    return FIXED_OF_ALL["num_neighbors"] if 2 * batch_size < DRAWS_PER_ENTITY * num_entities else 0
 
 
 def count_in_words(split: GraphSplit) -> str:

@@ -5,7 +5,7 @@ What does not depend on the graph, the encoder and the time is what served best 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ from ..training.training_args import LassTrainingArguments
 from .chosen_settings import (
     FIXED_OF_ALL,
     LONGEST,
+    NO_NAMES,
     ChosenSettings,
     choose_max_length,
+    choose_num_neighbors,
     count_in_words,
     estimate_speed,
     scale_learning_rate,
@@ -104,6 +106,8 @@ def choose_reranker_settings(
     """
     split, minutes = graph["train"], arguments.minutes or DEFAULT_MINUTES_OF_RERANKER
     _, of_retriever = load_retriever(arguments, graph)
+    most = np.clip(MOST_EPOCHS * len(split) / STEPS, *BATCH_SIZES)
+    arguments = replace(arguments, num_neighbors=given.get("num_neighbors", choose_num_neighbors(split, most)))
     width, speed = estimate_speed(arguments.encoder)
     mining_speed = FORWARD * estimate_speed(str(arguments.retriever))[1]
     lengths, per_triplet, longest = _sample_lengths(graph, arguments, training)
@@ -129,6 +133,7 @@ def choose_reranker_settings(
     values = {
         "encoder": arguments.encoder,
         **FIXED_OF_RERANKER,
+        "num_neighbors": arguments.num_neighbors,
         "mining_depth": min(MOST_DEPTH, graph.num_entities - 1),
         "max_length": max_length,
         "learning_rate": scale_learning_rate(LEARNING_RATE, width),
@@ -138,6 +143,7 @@ def choose_reranker_settings(
     }
     reasons = {
         **REASONS,
+        "num_neighbors": REASONS["num_neighbors"] if arguments.num_neighbors else NO_NAMES,
         "mining_depth": "answers of the retriever that mined negatives are drawn from",
         "max_length": f"tokens; {(lengths > max_length).mean():.0%} of the sequences are longer, and are cut",
         "learning_rate": f"for vectors of {width} dimensions",

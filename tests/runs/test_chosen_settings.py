@@ -7,7 +7,13 @@ from helpers.tiny import integer_graph
 
 from lass_hf.core.errors import GraphError, ModelError
 from lass_hf.runs import chosen_settings
-from lass_hf.runs.chosen_settings import DEFAULT_MINUTES, ChosenSettings, choose_settings
+from lass_hf.runs.chosen_settings import (
+    DEFAULT_MINUTES,
+    DRAWS_PER_ENTITY,
+    ChosenSettings,
+    choose_num_neighbors,
+    choose_settings,
+)
 
 
 def random_graph(num_triplets, num_entities=400):
@@ -26,6 +32,18 @@ def test_a_batch_is_a_fortieth_of_the_training_triplets_between_bounds(encoder_f
     for num_triplets, size in ((30, 16), (1280, 32), (2600, 64), (30_000, 256)):
         values = choose_settings(random_graph(num_triplets), encoder_folder).values
         assert values["per_device_train_batch_size"] == size
+
+
+def test_neighbors_are_named_where_batches_leave_enough_of_them(encoder_folder):
+    for num_triplets, num_entities, num_neighbors in ((2600, 400, 5), (2600, 150, 0), (30_000, 400, 0)):
+        settings = choose_settings(random_graph(num_triplets, num_entities), encoder_folder)
+        assert settings.values["num_neighbors"] == num_neighbors
+        assert ("names none of its own" in settings.reasons["num_neighbors"]) == (num_neighbors == 0)
+    graph = random_graph(2600, 400)
+    drawn = np.random.default_rng(1).integers(400, size=(1000, round(DRAWS_PER_ENTITY * 400)))
+    assert np.mean([len(np.unique(row)) for row in drawn]) / 400 == pytest.approx(0.5, abs=0.01)
+    assert choose_num_neighbors(graph["train"], 139) == 5
+    assert choose_num_neighbors(graph["train"], 141) == 0
 
 
 def test_epochs_are_those_of_600_steps_where_time_allows(encoder_folder, flops):

@@ -60,6 +60,7 @@ def test_training_takes_the_share_of_triplets_that_the_time_allows(large, flops)
     flops(1e18)
     whole = choose(*large)
     assert (whole.values["fraction"], whole.values["num_train_epochs"]) == (1.0, MOST_EPOCHS)
+    assert whole.values["num_neighbors"] == 5  # a batch of 32 has few of 400 entities
     flops(1e18 * whole.tokens_per_epoch / 3 / whole.tokens_per_second / 3600)  # a third of an epoch in an hour
     third = choose(*large)
     assert third.values["num_train_epochs"] == 1
@@ -94,6 +95,12 @@ def test_the_costs_are_those_of_the_tokens_that_are_encoded(large, flops):
     num_trained, num_all, num_negatives, tokens = numbers(training)[:4]
     assert (num_trained, num_all, num_negatives) == (600, 6000, 15)
     assert tokens == pytest.approx(expected, rel=0.05)
+
+
+def test_no_neighbor_is_named_where_a_batch_has_most_entities(graph, retriever):
+    """The graph has fewer entities than 16 triplets can have."""
+    assert choose(graph, retriever).values["num_neighbors"] == 0
+    assert choose(graph, retriever, num_neighbors=2).values["num_neighbors"] == 2
 
 
 def test_what_is_given_is_used_for_the_costs(large):
