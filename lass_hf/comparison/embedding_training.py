@@ -120,6 +120,7 @@ def train_embeddings(
         ).to(device)
         choices: dict[str, Any] = {"model": model, "triples_factory": factory, "optimizer": "Adam"}
         choices |= {"optimizer_kwargs": {"lr": method.learning_rate}, "automatic_memory_optimization": False}
+        loop: Any
         if asks_for_all:
             loop = LCWATrainingLoop(**choices)
         else:

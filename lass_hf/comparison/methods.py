@@ -202,4 +202,4 @@ def check_methods(names: Sequence[str]) -> tuple[str, ...]:
 
 def title_of(name: str) -> str:
     """Returns the name of a method in a table."""
-    return EMBEDDINGS[name].title if name in EMBEDDINGS else {RULES: "rules", OURS: "LASS"}[name]
+    return EMBEDDINGS[name].title if name in EMBEDDINGS else name

@@ -15,7 +15,14 @@ from ..training.recipes import TrainArguments, find_option, given_arguments, lea
 from ..training.training_args import LassTrainingArguments
 from ..utils.distributed import processes
 from ..utils.result_files import TRAINING_FILE, read_training, update_results
-from .chosen_settings import DEFAULT_ENCODER, DEFAULT_MINUTES, FIXED, ChosenSettings, choose_settings
+from .chosen_settings import (
+    DEFAULT_ENCODER,
+    DEFAULT_MINUTES,
+    FIXED,
+    ChosenSettings,
+    choose_settings,
+    fixed_settings,
+)
 from .reranker_settings import FIXED_OF_RERANKER, choose_reranker_settings
 from .run import RECIPE_FILE, TrainingRun, add_evidence, prepare, train
 from .training_graph import load_training_graph
@@ -66,6 +73,9 @@ def plan_training(argv: Sequence[str], prog: str = "lass-hf train") -> Plan:
     retriever = find_option(argv, "retriever")
     fixed = {"encoder": DEFAULT_ENCODER, **FIXED} if retriever is None else {"encoder": retriever, **FIXED_OF_RERANKER}
     first, training = parse_training(argv, prog=prog, chosen=fixed)
+    if retriever is None:  # Some heads and score functions cannot use all of what is fixed.
+        fixed = {"encoder": DEFAULT_ENCODER, **fixed_settings(first.score_function, first.score_head)}
+        first, training = parse_training(argv, prog=prog, chosen=fixed)
     prepare(first, training)
     graph = load_training_graph(first, training.seed, prog)
     settings: ChosenSettings

@@ -199,6 +199,8 @@ def choose_settings(
         "learning_rate": f"for vectors of {width} dimensions",
         "num_train_epochs": f"all that {minutes:g} minutes allow; {of_steps:.2g} would be better"
         if is_short
+        else f"the most, fewer than {STEPS} steps"
+        if of_steps == MOST_EPOCHS
         else f"about {STEPS} steps, but 1 to {MOST_EPOCHS:g} epochs",
         "neighborhood_size": f"triplets of a batch that lie together; an entity has {degree:.1f} on average",
         "per_device_train_batch_size": f"positives; there are {count_in_words(split)}",

@@ -10,7 +10,8 @@ from typing import Any
 
 from transformers import PrinterCallback
 
-from ..core.choices import check
+from ..core.choices import ModelChoices, check
+from ..core.configuration_lass import LassConfig
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
@@ -245,6 +246,7 @@ def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
         LassError: arguments do not fit together, or another training writes into the output folder.
     """
     check(training, arguments.architecture)
+    LassConfig(**arguments.chosen(ModelChoices))  # refuses a head or score function before the encoder is loaded
     if training.do_predict or (training.do_eval and training.eval_strategy == "no"):
         raise LassError("do_eval and do_predict change nothing: evaluate the trained model with lass-hf evaluate")
     if training.eval_strategy == "no":

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -249,18 +250,22 @@ class _Searcher:
 
 
 def _describe(record: TrialRecord) -> str:
-    ended = "" if record.state == "complete" else " (could not be trained)" if record.note else " (ended early)"
-    return f"MRR {record.mrr:.4f}{ended}; " + ", ".join(f"{name} {value}" for name, value in record.values.items())
+    values = ", ".join(f"{name} {value}" for name, value in record.values.items())
+    if record.note:
+        return f"could not be trained ({record.note}); {values}"
+    return f"MRR {record.mrr:.4f}{'' if record.state == 'complete' else ' (ended early)'}; {values}"
 
 
 def _check_ranges(trials: Trials, ranges: Sequence[Range], recipe: str) -> None:
-    """Raises LassError for a value that does not fit the recipe, as a training would."""
-    for one in ranges:
-        for value in one.ends:
+    """Raises LassError for a value, or two of them, that do not fit the recipe, as a training would."""
+    pairs = [(one, other) for one, other in combinations(ranges, 2) if one.values and other.values]
+    for together in (*((one,) for one in ranges), *pairs):
+        names = [one.name for one in together]
+        for values in product(*(one.ends for one in together)):
             try:
-                trials.arguments_with({one.name: value})
+                trials.arguments_with(dict(zip(names, values, strict=True)))
             except LassError as error:
-                raise LassError(f"{recipe}: {SEARCH_KEY}: {one.name}: {error}") from error
+                raise LassError(f"{recipe}: {SEARCH_KEY}: {' and '.join(names)}: {error}") from error
 
 
 def _identity(values: Mapping[str, Any], ranges: Sequence[Range], graph: KnowledgeGraph, seed: int) -> dict[str, Any]:

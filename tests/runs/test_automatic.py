@@ -148,3 +148,18 @@ def test_lists_and_groups_of_values_are_kept_in_the_recipe(graph_folder, default
     recipe = yaml.safe_load(plan.settings.as_recipe("head", plan.given))
     assert recipe["accelerator_config"]["split_batches"] is True
     assert recipe["debug"] == ["underflow_overflow"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--score_function", "rotatoin"], "score_function='rotatoin'; expected one of translation"),
+        (["--score_head", "kgbert"], "score_head='kgbert'; expected one of segments"),
+        (["--score_head", "star", "--score_function", "rotation"], "score_function='rotation' with score_head='star'"),
+    ],
+)
+def test_a_head_or_score_function_that_does_not_fit_is_refused_before_the_encoder_is_loaded(
+    flags, message, graph_folder, tmp_path, bad_input, monkeypatch
+):
+    monkeypatch.setattr("lass_hf.runs.automatic.load_training_graph", lambda *_: pytest.fail("read the graph"))
+    assert message in bad_input("train", "--graph", graph_folder, "--output_dir", tmp_path / "out", *flags)
