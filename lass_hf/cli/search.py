@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise LassError(f'{error.name} is not installed: pip install "lass-hf[search]"') from None
     from ..utils.console import report
+    from ..utils.environment import command_line
 
     folder = arguments.output_dir or f"runs/{Path(arguments.recipe).stem}-search"
     choices = (arguments.trials, arguments.minutes, arguments.seed, arguments.quiet)
@@ -56,5 +57,6 @@ def run(arguments: argparse.Namespace) -> None:
     }
     trials = [asdict(trial) for trial in found.trials]
     more = {"values": found.best.values, "epochs": found.epochs, "ranges": found.ranges, "trials": trials}
-    report(arguments.json, metrics, task="search", recipe=arguments.recipe, seed=arguments.seed, **more)
+    made_by = {"recipe": arguments.recipe, "seed": arguments.seed, "command": command_line()}
+    report(arguments.json, metrics, task="search", **made_by, **more)
     print(f"{Path(folder, TRIALS_FILE)}: the trials; next: lass-hf train {Path(folder, BEST_FILE)}")

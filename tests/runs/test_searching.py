@@ -98,6 +98,7 @@ def test_search_writes_trials_and_a_recipe_that_trains(recipe, graph_folder, tmp
     assert metrics["best"]["mrr"] == pytest.approx(float(best["mrr"]), abs=1e-4)
     assert metrics["best"]["mrr"] >= metrics["first"]["mrr"] == pytest.approx(float(rows[0]["mrr"]), abs=1e-4)
     assert (content["epochs"], len(content["trials"]), content["recipe"]) == (2.0, 3, str(recipe))
+    assert (content["task"], bool(content["command"])) == ("search", True)
     assert sorted(path.name for path in out.iterdir()) == ["best.yaml", "trials.db", "trials.tsv"]
     best_recipe = yaml.safe_load((out / "best.yaml").read_text())
     expected = {**yaml.safe_load(recipe.read_text()), "graph": str(graph_folder)}
