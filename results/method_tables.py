@@ -8,10 +8,10 @@ from measured_runs import TITLES, Run, of_graph, spread, table
 from lass_hf.core.errors import LassError
 
 METHODS = """Each [score function](concepts/methods.md#score-functions) of LASS's bi-encoder, with the settings that
-`lass-hf train` chooses by default for one thread, and the text alone: no evidence, and no weight of neighbors or
-frequencies, which not all of them can have. UMLS: 12 minutes of training were planned; heads and tails of the test
-split, filtered, with all entities as candidates. WN11: 6 minutes were planned; accuracy in percent, with one threshold,
-and with one per relation. ± is the standard deviation over seeds."""
+`lass-hf train --minutes 6` chooses for one thread (the default plans 12 minutes), and the text alone: no evidence, and
+no weight of neighbors or frequencies, which not all of them can have. UMLS: heads and tails of the test split,
+filtered, with all entities as candidates. WN11: accuracy in percent, with one threshold, and with one per relation. ±
+is the standard deviation over seeds."""
 MAIN = {"umls": ("MRR", "mrr", 1), "wn11": ("accuracy", "accuracy", 100)}  # name, metric and factor of its figures
 SHOWN = {
     "umls": (("mrr", 1, 3), ("hits@1", 1, 3), ("hits@10", 1, 3)),
@@ -32,7 +32,7 @@ def score_function_table(runs: list[Run]) -> list[str]:
     """
     found = by_function(runs)
     rows = []
-    for name, by_graph in found.items():
+    for name, by_graph in sorted(found.items(), key=lambda one: (one[0] != PLAIN, one[0])):
         cells = []
         for graph, columns in SHOWN.items():
             own = by_graph.get(graph, [])
