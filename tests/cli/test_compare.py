@@ -34,7 +34,7 @@ def test_the_table_has_a_line_for_each_method_and_the_file_the_same_figures(
         "s",
         "parameters",
     ]
-    assert [line.split()[0].lower() for line in lines[1:]] == [*EMBEDDINGS, "rules", "lass"]
+    assert [line.split()[0].lower() for line in lines[1:]] == [*EMBEDDINGS, "rules", "ours"]
     assert len({len(line) for line in lines}) == 1
     content = content_of(tmp_path / "all.json")
     assert list(content["metrics"]) == list(METHODS)
