@@ -90,9 +90,9 @@ def verdict(runs: list[Run], graph: str) -> str:
     best = max((key for key, own in values.items() if len(own) == most), key=lambda key: mean(values[key]))
     gain, decimals = mean(values[best]) - mean(plain), 3 if factor == 1 else 1
     start = f"{TITLES[graph]}: the best other score function on the test split is {best}, {gain:+.{decimals}f} {name}"
-    if most == 1:
-        return f"{start} against {PLAIN}, with one seed of each."
-    deviation = max(stdev(own) for own in (values[best], plain) if len(own) > 1)
+    if most == 1 or len(plain) == 1:
+        return f"{start} against {PLAIN}, with {most} and {len(plain)} seeds: too few to tell."
+    deviation = max(stdev(values[best]), stdev(plain))
     is_better = "more" if gain > deviation else "no more"
     spread_of = f"the spread of {most} seeds, a standard deviation of {deviation:.{decimals}f}"
     return f"{start} against {PLAIN}: {is_better} than {spread_of}."

@@ -12,7 +12,7 @@ from .signals import SIGNALS
 
 SHOWN = 100  # findings on the page
 SHOWN_ENTITIES = 50  # odd entities of each kind
-SMALLEST = 5  # times the triplets that must be held out: of a smaller graph too few would be left to train on
+SMALLEST_GRAPH = 5 * LEAST_HELD_OUT  # triplets; of a smaller one too few would be left to train on
 
 
 def describe_signals(audit: Audit, findings: Findings, row: int) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def explain_model(model_counts: str | None, by_heart: float | None, num_held_out
             f"Train one with more held out (lass-hf train --validation {LEAST_HELD_OUT}, or lass-hf split before, of a "
             "graph whose triplets are all in train), or leave --model out."
         )
-        if num_triplets < SMALLEST * LEAST_HELD_OUT:
+        if num_triplets < SMALLEST_GRAPH:
             remedy = "Too few would be left of this graph if so many were held out; leave --model out."
         return (
             f"The text model counts for no triplet: {num_held_out:,} of the {num_triplets:,} triplets are outside of "
