@@ -11,6 +11,7 @@ the score of it: b - 1/2 * factor * energy. To add one, write a function of (hea
 relation alone: a module makes the parameters of a relation of its segment vector, and the function is given those.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -160,10 +161,16 @@ def register_score_function(
         A decorator that registers the function and returns it unchanged.
 
     Raises:
-        LassError: Another function has the name. (The same one may be registered again, as a notebook does.)
+        LassError: Another function has the name (the same one may be registered again, as a notebook does), or a
+            function takes other arguments.
     """
 
     def register(energy: Energy) -> Energy:
+        _check_arguments(name, energy, "head, relation, tail")
+        _check_arguments(f"{name}: query", query, "head, relation")
+        _check_arguments(f"{name}: query_energy", query_energy, "query, relation, tail")
+        _check_arguments(f"{name}: all_energies", all_energies, "queries, relations, tails")
+        _check_arguments(f"{name}: parameters", parameters, "dim")
         before = SCORE_FUNCTIONS.get(name)
         if before is not None and _origin(before.energy) != _origin(energy):
             raise LassError(f"a score function {name!r} is registered already; choose another name")
@@ -171,6 +178,18 @@ def register_score_function(
         return energy
 
     return register
+
+
+def _check_arguments(name: str, function: Callable[..., object] | None, arguments: str) -> None:
+    """Raises LassError for a function that cannot be called with the arguments."""
+    if function is None:
+        return
+    try:
+        inspect.signature(function).bind(*arguments.split(", "))
+    except ValueError:  # A function in C may not tell.
+        return
+    except TypeError:
+        raise LassError(f"score function {name} takes {inspect.signature(function)}; expected ({arguments})") from None
 
 
 def _origin(energy: Energy) -> tuple[str, str]:

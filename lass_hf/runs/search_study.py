@@ -22,7 +22,7 @@ class TrialRecord:
     """A trial that is over.
 
     Attributes:
-        number: Its number. The first complete one is the recipe as it stands.
+        number: Its number, from 1 on. The first complete one is the recipe as it stands.
         state: "complete"; "pruned", when it was worse than others at the same stage, or could not be trained; or
             "cut off", when the search ended before it, and another trial has its values.
         values: The value of each argument that is searched.
@@ -88,4 +88,4 @@ def _as_record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
     if mrr is None and trial.intermediate_values:
         mrr = trial.intermediate_values[max(trial.intermediate_values)]
     kept = trial.user_attrs.get("record", {"values": trial.params})
-    return TrialRecord(trial.number, STATES[trial.state], mrr=mrr, **kept)
+    return TrialRecord(trial.number + 1, STATES[trial.state], mrr=mrr, **kept)

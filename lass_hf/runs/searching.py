@@ -250,7 +250,7 @@ class _Searcher:
 
 
 def _describe(record: TrialRecord) -> str:
-    values = ", ".join(f"{name} {value}" for name, value in record.values.items())
+    values = ", ".join(f"{name} {value}" for name, value in record.values.items() if value is not None)
     if record.note:
         return f"could not be trained ({record.note}); {values}"
     return f"MRR {record.mrr:.4f}{'' if record.state == 'complete' else ' (ended early)'}; {values}"

@@ -204,6 +204,8 @@ def read_recipe(path: str) -> dict[str, Any]:
     """
     from .training_args import LassTrainingArguments
 
+    if Path(path).is_dir():
+        raise LassError(f"{path}: a folder; expected the YAML file of a recipe (--graph is for the folder of a graph)")
     recipe = read_yaml(path)
     if not isinstance(recipe, dict):
         raise LassError(f"{path}: expected lines of the form `argument: value`")

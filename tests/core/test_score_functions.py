@@ -143,3 +143,31 @@ def test_an_energy_of_another_shape_is_named(processor):
     finally:
         del SCORE_FUNCTIONS["not summed"]
     one_line(error, "'not summed' returned energies of shape (1, 32); expected (1,)")
+
+
+class WithoutSize(torch.nn.Module):
+    """Weights that are not made with k."""
+
+    def __init__(self):
+        super().__init__()
+
+
+@pytest.mark.parametrize(
+    ("energy", "choices", "told"),
+    [
+        (lambda head, tail: head, {}, "wrong takes (head, tail); expected (head, relation, tail)"),
+        (lambda h, r, t: h, {"query": lambda head: head}, "wrong: query takes (head); expected (head, relation)"),
+        (
+            lambda h, r, t: h,
+            {"query_energy": lambda u, t: u},
+            "query_energy takes (u, t); expected (query, relation, tail)",
+        ),
+        (lambda h, r, t: h, {"all_energies": lambda u, *, r: u}, "expected (queries, relations, tails)"),
+        (lambda h, r, t: h, {"parameters": WithoutSize}, "parameters takes (); expected (dim)"),
+    ],
+)
+def test_functions_of_other_arguments_are_refused_when_registered(energy, choices, told):
+    with pytest.raises(LassError) as error:
+        register_score_function("wrong", **choices)(energy)
+    one_line(error, told)
+    assert "wrong" not in SCORE_FUNCTIONS

@@ -164,7 +164,7 @@ def test_a_recipe_of_odd_yaml_is_an_error_of_one_short_line(content, fault, tmp_
 
 def test_a_recipe_that_is_a_folder_or_a_pipe_is_an_error(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for file in (tmp_path, tmp_path / "pipe", tmp_path / "none.yaml"):
-        with pytest.raises(LassError, match=f"{file}: cannot be read") as error:
-            parse_training([str(file)])
+    for file, fault in (("", "a folder; expected"), ("pipe", "cannot be read"), ("none.yaml", "cannot be read")):
+        with pytest.raises(LassError, match=f"{tmp_path / file}: {fault}") as error:
+            parse_training([str(tmp_path / file)])
         one_line(error)
