@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..comparison.methods import METHODS, OURS, check_methods
+from ..comparison.methods import METHODS, OURS, check_methods, title_of
 from ..core.errors import LassError
 from .options import above_zero, add_graph, add_model, add_output, add_split, names, not_negative
 
@@ -64,3 +64,6 @@ def run(arguments: argparse.Namespace) -> None:
     for file in filter(None, files):
         write_comparison(file, rows, task, **more)
     print(*comparison_table(rows), sep="\n")
+    if errors := {title_of(row["method"]): row["error"] for row in rows if "error" in row}:
+        told = [f"{title}: {error.removeprefix(f'{title}: ')}" for title, error in errors.items()]
+        raise LassError(f"no figures of {'; '.join(told)}")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import LassError
+from ..core.errors import LassError, first_line
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evaluation.ranking_result import RankingResult
@@ -17,12 +17,13 @@ from ..scoring.output_folders import check_own, only_writer
 from ..utils.checked_files import check_types
 from ..utils.distributed import processes
 from ..utils.environment import command_line
+from ..utils.memory import is_out_of_memory
 from ..utils.result_files import RESULTS, read_results, write_results
 from ..version import __version__
 from .contenders import Contender, EmbeddingContender, ModelContender, Outcome, RulesContender, Task
 from .methods import EMBEDDINGS, OURS, check_methods, title_of
 
-Row = dict[str, Any]  # What a table shows of a method: `method`, `metrics`, `seconds_of` and `parameters`.
+Row = dict[str, Any]  # What a table shows of a method, as `compare` returns it.
 ROW = {"method": str, "metrics": dict, "seconds_of": dict, "parameters": int}
 
 
@@ -50,11 +51,12 @@ def compare(
 
     Returns:
         A row for each method, in their order: `method`, `metrics`, `seconds_of` ("training" and "ranking") and
-        `parameters`.
+        `parameters`. A method that could not be trained or measured, because its training diverged or memory was
+        short, has no metrics, and `error` says why.
 
     Raises:
         LassError: A method is unknown, or needs what is not there (PyKEEN, a text model); or the folder has results
-            with other settings. Nothing was trained then. A training may diverge later.
+            with other settings. Nothing was trained then.
         GraphError: The graph lacks the split, what the task needs of it, or training triplets.
     """
     contenders = prepare(methods, task, model=model, processor=processor, minutes=minutes, dtype=dtype)
@@ -64,8 +66,8 @@ def compare(
             row = kept.get(contender.method)
             if row is None:
                 title = f"{number}/{len(contenders)} {title_of(contender.method)}"
-                row = _row(contender, contender.run(task, title), folder, task)
-            rows.append({name: row[name] for name in ROW})
+                row = _row(contender, _run(contender, task, title), folder, task)
+            rows.append({name: row[name] for name in (*ROW, "error") if name in row})
     return rows
 
 
@@ -154,8 +156,22 @@ def _read(file: Path, identity: dict[str, Any]) -> Row:
     return content
 
 
-def _row(contender: Contender, outcome: Outcome, folder: str | Path | None, task: Task) -> Row:
+def _run(contender: Contender, task: Task, title: str) -> Outcome | str:
+    """Returns the outcome of a method, or why it has none: one that fails ends no comparison."""
+    try:
+        return contender.run(task, title)
+    except LassError as error:
+        return str(error)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return f"out of memory ({first_line(error)})"
+
+
+def _row(contender: Contender, outcome: Outcome | str, folder: str | Path | None, task: Task) -> Row:
     """Returns the row of a method, and writes its results file."""
+    if isinstance(outcome, str):
+        return {"method": contender.method, "metrics": {}, "seconds_of": {}, "parameters": 0, "error": outcome}
     result = outcome.result
     row: Row = {
         "method": contender.method,
@@ -190,6 +206,7 @@ def write_comparison(file: str | Path, rows: Sequence[Row], task: Task, **more: 
     write_results(
         file,
         {row["method"]: row["metrics"] for row in rows},
+        errors={row["method"]: row["error"] for row in rows if "error" in row},
         task="comparison",
         measured=task.identity["task"],
         split=task.split,

@@ -28,7 +28,7 @@ from ..structure.facts import Facts, false_fingerprint
 from ..structure.rule_mining import find_rules
 from ..structure.rule_scores import RuleScorer
 from ..utils.distributed import processes
-from ..utils.fingerprints import graph_fingerprint, model_fingerprint
+from ..utils.fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
 from ..utils.stopwatch import Stopwatch
 from .embedding_scores import score_triplets, scorer_from_embeddings
 from .embedding_training import check_pykeen, train_embeddings
@@ -216,6 +216,7 @@ class ModelContender:
         evidence: What counts beside the text; None for the text alone.
         dtype: Precision of scoring.
         seed: Seed of the fit to validation labels, where triplets are classified by evidence, too.
+        texts: The fingerprint of the graph's texts as the encoder reads them.
     """
 
     model: LassForKGCompletion
@@ -223,6 +224,7 @@ class ModelContender:
     evidence: FusedEvidence | None = None
     dtype: str = "auto"
     seed: int = 42
+    texts: str = ""
     method: str = OURS
 
     @classmethod
@@ -238,13 +240,14 @@ class ModelContender:
         labels = task.graph["validation"].labels if task.classifies else None
         if labels is not None and evidence is not None:
             check_labels(labels)
-        return cls(model, processor, evidence, dtype, task.seed)
+        return cls(model, processor, evidence, dtype, task.seed, texts_fingerprint(processor.token_store(task.graph)))
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """See `Contender.identity`."""
         return {
             "model": model_fingerprint(self.model),
+            "texts": self.texts,
             "ranking_weights": self.model.config.ranking_weights,
             "evidence": None if self.evidence is None else evidence_fingerprint(self.evidence),
             "seed": self.seed,

@@ -16,12 +16,13 @@ def comparison_table(rows: Sequence[dict[str, Any]]) -> list[str]:
     Args:
         rows: The result of `compare`.
     """
-    figures = RANKING if "mrr" in rows[0]["metrics"] else CLASSIFICATION
+    figures = CLASSIFICATION if any("accuracy" in row["metrics"] for row in rows) else RANKING
     cells = [["method", *figures, *SECONDS, "parameters"]]
     for row in rows:
         values = [_figure(name, row["metrics"].get(key)) for name, key in figures.items()]
         seconds = [f"{row['seconds_of'][key]:.1f}" if key in row["seconds_of"] else "-" for key in SECONDS.values()]
-        cells.append([title_of(row["method"]), *values, *seconds, f"{row['parameters']:,}"])
+        parameters = "-" if "error" in row else f"{row['parameters']:,}"
+        cells.append([title_of(row["method"]), *values, *seconds, parameters])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
         "  ".join(f"{cell:>{width}}" if place else f"{cell:<{width}}" for place, (cell, width) in enumerate(pairs))

@@ -7,6 +7,7 @@ from helpers.command_line import content_of, run
 from helpers.embeddings import TableModel
 
 from lass_hf.comparison.methods import EMBEDDINGS, METHODS
+from lass_hf.core.errors import LassError
 
 
 @pytest.fixture
@@ -57,6 +58,21 @@ def test_a_labeled_graph_has_accuracies_and_quiet_prints_the_table_alone(trainin
     assert out.splitlines()[0].startswith("method  accuracy  per relation  ROC-AUC")
     assert [line.split()[0] for line in out.splitlines()[1:]] == ["TransE", "rules"]
     assert err == ""
+
+
+def test_a_method_that_fails_is_named_below_the_table_and_the_others_are_written(
+    graph_folder, tmp_path, monkeypatch, capsys
+):
+    TableModel.instead_of_pykeen(monkeypatch, fails={"NTN": LassError("NTN: the training diverged")})
+    asked = ("compare", "--graph", graph_folder, "--methods", "ntn,transe", "--json", tmp_path / "all.json")
+    assert run(*asked, "--quiet") == 2
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()] == ["method", "NTN", "TransE"]
+    assert captured.err.splitlines() == ["lass-hf: error: no figures of NTN: the training diverged"]
+    content = content_of(tmp_path / "all.json")
+    assert content["metrics"]["ntn"] == {}
+    assert content["metrics"]["transe"]["mrr"] > 0
+    assert content["errors"] == {"ntn": "NTN: the training diverged"}
 
 
 def test_without_a_model_the_default_is_every_other_method(trainings, graph_folder, tmp_path):

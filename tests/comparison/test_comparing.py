@@ -18,7 +18,9 @@ from lass_hf import (
 from lass_hf.comparison.comparing import compare, prepare
 from lass_hf.comparison.contenders import ModelContender, RulesContender, Task
 from lass_hf.comparison.methods import EMBEDDINGS
+from lass_hf.comparison.report import comparison_table
 from lass_hf.core.errors import GraphError, LassError
+from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.evaluation.metrics import best_threshold
 from lass_hf.evidence.evidence_files import save_evidence
 from lass_hf.structure.facts import Facts
@@ -122,11 +124,34 @@ def test_methods_are_trained_on_distinct_true_training_triplets_with_an_equal_pa
         assert len(given["triplets"]) == len(np.unique(train, axis=0))
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (LassError("TransH: the training diverged"), "TransH: the training diverged"),
+        (MemoryError("no room"), "out of memory (no room)"),
+        (RuntimeError("CUDA out of memory"), "out of memory (CUDA out of memory)"),
+    ],
+)
+def test_a_method_that_fails_ends_no_comparison(error, told, quiet_task, tmp_path, monkeypatch):
+    TableModel.instead_of_pykeen(monkeypatch, fails={"TransH": error})
+    rows = compare(["transh", "transe"], quiet_task, folder=tmp_path)
+    assert (rows[0]["metrics"], rows[0]["error"]) == ({}, told)
+    assert rows[1]["metrics"]["mrr"] > 0
+    assert "error" not in rows[1]
+    assert {path.name for path in tmp_path.iterdir()} == {"transe.json"}
+    lines = comparison_table(rows)
+    assert lines[1].split() == ["TransH", *["-"] * 8]
+    assert len({len(line) for line in lines}) == 1
+    trainings = TableModel.instead_of_pykeen(monkeypatch)
+    assert compare(["transh", "transe"], quiet_task, folder=tmp_path)[0]["metrics"]["mrr"] > 0
+    assert [title for title, _ in trainings] == ["TransH"]
+
+
 # What is kept
 
 
 def test_each_method_is_kept_as_soon_as_it_is_done_and_not_computed_again(quiet_task, tmp_path, monkeypatch):
-    TableModel.instead_of_pykeen(monkeypatch, fails=["TransH"])
+    TableModel.instead_of_pykeen(monkeypatch, fails={"TransH": RuntimeError("the machine went off")})
     with pytest.raises(RuntimeError, match="the machine went off"):
         compare(["transe", "transh"], quiet_task, folder=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"transe.json"}
@@ -166,6 +191,17 @@ def test_other_weights_of_the_model_are_another_comparison(graph, tmp_path):
     with pytest.raises(LassError) as error:
         compare(["ours"], task, model=other, processor=processor, folder=tmp_path)
     one_line(error, "ours.json", "the model is another one")
+
+
+def test_other_texts_are_another_comparison(graph, tmp_path):
+    compare(["ours"], Task(graph, quiet=True), model=make_model(), processor=make_processor(graph), folder=tmp_path)
+    texts = [graph.entities.texts[1], *graph.entities.texts[1:]]
+    entities = Vocabulary("entities", graph.entities.ids, texts)
+    splits = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
+    other = KnowledgeGraph(entities, graph.relations, splits)
+    with pytest.raises(LassError) as error:
+        compare(["ours"], Task(other, quiet=True), model=make_model(), processor=make_processor(other), folder=tmp_path)
+    one_line(error, "ours.json", "the texts")
 
 
 def test_a_damaged_file_of_a_method_is_refused(quiet_task, tmp_path, trainings):
