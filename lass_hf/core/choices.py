@@ -50,6 +50,7 @@ def choice(
     at_least: float | None = None,
     architecture: str | None = None,
     needs: str | None = None,
+    unless: str | None = None,
 ) -> Any:
     """Returns a dataclass field that `check` can validate.
 
@@ -63,8 +64,10 @@ def choice(
         at_least: a bound that a number must reach.
         architecture: the only architecture that it is for.
         needs: another choice, without which this one changes nothing.
+        unless: another choice, with which this one changes nothing.
     """
-    rules = {"affects": affects, "allowed": allowed, "above": above, "at_least": at_least, "needs": needs}
+    rules = {"affects": affects, "allowed": allowed, "above": above, "at_least": at_least}
+    rules |= {"needs": needs, "unless": unless}
     text = f"{help} Only for the {architecture}." if architecture else help
     return field(default=default, metadata={"help": text, "architecture": architecture, **rules})
 
@@ -86,6 +89,7 @@ class ModelChoices:
         "sqrt_dim (the squared norm divided by sqrt(k), as in the published code), or none (Eq. 1 as printed).",
         "scores",
         allowed=("sqrt_dim", "none"),
+        unless="normalize",
     )
     score_head: str = choice(
         "segments",
@@ -259,6 +263,8 @@ def check(choices: Any, architecture: str | None = None) -> None:
             raise LassError(f"{needed}; with a {architecture} it changes nothing")
         if rule["needs"] and not getattr(choices, rule["needs"]):
             raise LassError(f"{name}={value!r} needs {rule['needs']}, without which it changes nothing")
+        if rule["unless"] and getattr(choices, rule["unless"]):
+            raise LassError(f"{name}={value!r} with {rule['unless']} changes nothing; leave one of them out")
 
 
 # A preset has every choice of a variant that changes scores or loss; learning rate, epochs and batch size are in

@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 
 from .errors import LassError, ModelError
 
-NUMBERS_AT_ONCE = 2**24  # of an energy by broadcasting that are in memory together
+NUMBERS_AT_ONCE = 2**24  # of queries beside entities, by broadcasting, that are in memory together
 RANK = 4  # of what `projection` adds to the identity
 
 Energy = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -78,7 +78,7 @@ class ScoreFunction:
 
         Args:
             head: Float32 of shape (rows, k); 0 in the rows of entities.
-            relation: Float32 of shape (rows, p); anything in the rows of entities.
+            relation: Float32 of shape (rows, p); in the rows of entities anything that a query vector is defined for.
             tail: Float32 of shape (rows, k); 0 in the rows of queries.
             is_query: Bool of shape (rows,), the rows of queries.
             unit_length: Whether u and t (without `query`: h and t) are brought to unit length.
@@ -89,10 +89,10 @@ class ScoreFunction:
         if self.query is None:
             compared = head + tail
         else:
-            # Ones stand in for what an entity does not have: at 0 a query vector, or its gradient, may be undefined.
+            # Ones stand in for the head that an entity does not have: at 0 a query vector, or its gradient, may be
+            # undefined.
             given = is_query[:, None]
-            vectors = (torch.where(given, vector, torch.ones_like(vector)) for vector in (head, relation))
-            compared = torch.where(given, self.query(*vectors), tail)
+            compared = torch.where(given, self.query(torch.where(given, head, torch.ones_like(head)), relation), tail)
         if unit_length:
             compared = normalize(compared, dim=-1)
         return compared if self.has_query_vector else torch.cat([compared, relation], dim=-1)
@@ -130,11 +130,13 @@ class ScoreFunction:
         size = entities.shape[1]
         if self.all_energies is not None:
             return self.all_energies(queries[:, :size], queries[:, size:], entities)
-        parts = [
-            self.compare(part[:, None], entities)
-            for part in queries.split(max(1, NUMBERS_AT_ONCE // max(1, entities.numel())))
-        ]
-        return torch.cat(parts) if parts else queries.new_empty(0, len(entities))
+        return compare_in_parts(self.compare, queries, entities)
+
+
+def compare_in_parts(compare: Callable[[Tensor, Tensor], Tensor], queries: Tensor, entities: Tensor) -> Tensor:
+    """Returns what `compare` gives for every query with every entity, by broadcasting, float32 of shape (q, m)."""
+    parts = queries.split(max(1, NUMBERS_AT_ONCE // max(1, entities.numel())))
+    return torch.cat([queries.new_empty(0, len(entities)), *(compare(part[:, None], entities) for part in parts)])
 
 
 SCORE_FUNCTIONS: dict[str, ScoreFunction] = {}
@@ -161,12 +163,16 @@ def register_score_function(
         A decorator that registers the function and returns it unchanged.
 
     Raises:
-        LassError: Another function has the name (the same one may be registered again, as a notebook does), or a
-            function takes other arguments.
+        LassError: Another function has the name (the same one may be registered again, as a notebook does), a function
+            takes other arguments, or would never be called.
     """
 
     def register(energy: Energy) -> Energy:
         _check_arguments(name, energy, "head, relation, tail")
+        if all_energies is not None and query is not None and query_energy is None:
+            raise LassError(f"score function {name}: all_energies changes nothing beside a query vector; leave it out")
+        if query_energy is not None and query is None:
+            raise LassError(f"score function {name}: query_energy needs query, which makes the vector that it gets")
         _check_arguments(f"{name}: query", query, "head, relation")
         _check_arguments(f"{name}: query_energy", query_energy, "query, relation, tail")
         _check_arguments(f"{name}: all_energies", all_energies, "queries, relations, tails")

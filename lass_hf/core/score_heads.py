@@ -21,9 +21,7 @@ from torch import Tensor, nn
 
 from .choices import ARCHITECTURE_NAMES
 from .errors import LassError
-from .score_functions import SCORE_FUNCTIONS, score_of_energy, squared_distances
-
-NUMBERS_AT_ONCE = 2**24  # of queries beside entities that are in memory together
+from .score_functions import SCORE_FUNCTIONS, compare_in_parts, score_of_energy, squared_distances
 
 
 class ScoreHead(nn.Module):
@@ -106,9 +104,7 @@ class ScoreHead(nn.Module):
             entities: Vectors of entities, float32 of shape (m, k).
             factor: The factor of the energy in Eq. 1, a scalar.
         """
-        size = max(1, NUMBERS_AT_ONCE // max(1, entities.numel()))
-        parts = [self.compare(part[:, None], entities, factor) for part in queries.split(size)]
-        return torch.cat(parts) if parts else queries.new_empty(0, len(entities))
+        return compare_in_parts(lambda part, _: self.compare(part, entities, factor), queries, entities)
 
 
 SCORE_HEADS: dict[str, type[ScoreHead]] = {}

@@ -212,6 +212,10 @@ def test_predict_of_less_than_two_slots_says_what_two_and_three_do(question, mod
     [
         (("--scale", 3), "scale=3.0 needs normalize, without which it changes nothing"),
         (("--learn_scale", "false"), "learn_scale=False needs normalize"),
+        (
+            ("--architecture", "bi-encoder", "--normalize", "true", "--distance_scale", "none"),
+            "distance_scale='none' with normalize changes nothing; leave one of them out",
+        ),
         (("--num_mined", 2), "num_mined=2 needs retriever"),
         (("--mining_depth", 2), "mining_depth=2 needs retriever"),
         (("--self_match_weight", 0.5), 'self_match_weight=0.5 needs architecture="bi-encoder"'),

@@ -168,7 +168,7 @@ def test_remote_code_asks_for_what_a_model_needs_and_no_more(module):
     files = [file, *map(Path, get_relative_import_files(file))]
     wanted = {name for path in files for name in get_imports(path)} - sys.stdlib_module_names
     assert wanted <= {"torch", "numpy", "transformers", "safetensors", "huggingface_hub"}
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in set(files)) < 3650
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in set(files)) < 3700
 
 
 def test_remote_code_of_a_folder_is_that_of_the_package(model_folder):

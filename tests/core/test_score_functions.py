@@ -159,7 +159,7 @@ class WithoutSize(torch.nn.Module):
         (lambda h, r, t: h, {"query": lambda head: head}, "wrong: query takes (head); expected (head, relation)"),
         (
             lambda h, r, t: h,
-            {"query_energy": lambda u, t: u},
+            {"query": lambda h, r: h, "query_energy": lambda u, t: u},
             "query_energy takes (u, t); expected (query, relation, tail)",
         ),
         (lambda h, r, t: h, {"all_energies": lambda u, *, r: u}, "expected (queries, relations, tails)"),
@@ -170,4 +170,18 @@ def test_functions_of_other_arguments_are_refused_when_registered(energy, choice
     with pytest.raises(LassError) as error:
         register_score_function("wrong", **choices)(energy)
     one_line(error, told)
+    assert "wrong" not in SCORE_FUNCTIONS
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        ({"query": lambda h, r: h, "all_energies": lambda q, r, t: q}, "all_energies changes nothing"),
+        ({"query_energy": lambda u, r, t: u}, "query_energy needs query"),
+    ],
+)
+def test_functions_that_are_never_called_are_refused(choices, told):
+    with pytest.raises(LassError) as error:
+        register_score_function("wrong", **choices)(lambda h, r, t: h)
+    one_line(error, "wrong", told)
     assert "wrong" not in SCORE_FUNCTIONS
