@@ -17,7 +17,6 @@ from ..utils.distributed import processes
 from ..utils.result_files import TRAINING_FILE, read_training, update_results
 from .chosen_settings import (
     DEFAULT_ENCODER,
-    DEFAULT_MINUTES,
     FIXED,
     ChosenSettings,
     choose_settings,
@@ -78,13 +77,8 @@ def plan_training(argv: Sequence[str], prog: str = "lass-hf train") -> Plan:
         first, training = parse_training(argv, prog=prog, chosen=fixed)
     prepare(first, training)
     graph = load_training_graph(first, training.seed, prog)
-    settings: ChosenSettings
-    if retriever is None:
-        settings = choose_settings(
-            graph, first.encoder, first.minutes or DEFAULT_MINUTES, first.score_function, first.score_head
-        )
-    else:
-        settings = choose_reranker_settings(graph, first, training, given_arguments(argv, first, training))
+    choose = choose_settings if retriever is None else choose_reranker_settings
+    settings: ChosenSettings = choose(graph, first, training, given_arguments(argv, first, training))
     arguments, training = parse_training(argv, prog=prog, chosen=settings.values)
     arguments.held_out, arguments.decided = first.held_out, first.decided
     return Plan(arguments, training, graph, settings, given_arguments(argv, arguments, training))

@@ -5,7 +5,7 @@ vectors of unit length. Time is estimated from the tokens of sample batches, so 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from ..core.processing_lass import LassProcessor
 from ..core.score_functions import SCORE_FUNCTIONS
 from ..core.score_heads import SCORE_HEADS
 from ..training.data_collators import InBatchCollator, KGDataCollator
+from ..training.recipes import TrainArguments
+from ..training.training_args import LassTrainingArguments
 from ..utils.environment import multiplies_bfloat16
 
 DEFAULT_MINUTES = 12.0
@@ -125,7 +127,7 @@ def fixed_settings(score_function: str = "translation", score_head: str = "segme
     """
     head, function = SCORE_HEADS.get(score_head), SCORE_FUNCTIONS.get(score_function)
     if head is None or function is None:
-        return FIXED  # The configuration of the model refuses them.
+        return dict(FIXED)  # The configuration of the model refuses them.
     fixed, rules = dict(FIXED), {one.name: one.metadata for one in fields(ModelChoices)}
     if fixed["architecture"] not in head.architectures:
         fixed["architecture"] = head.architectures[0]
@@ -135,20 +137,15 @@ def fixed_settings(score_function: str = "translation", score_head: str = "segme
 
 
 def choose_settings(
-    graph: KnowledgeGraph,
-    encoder: str = DEFAULT_ENCODER,
-    minutes: float = DEFAULT_MINUTES,
-    score_function: str = "translation",
-    score_head: str = "segments",
+    graph: KnowledgeGraph, arguments: TrainArguments, training: LassTrainingArguments, given: Mapping[str, Any]
 ) -> ChosenSettings:
     """Chooses the settings of a training.
 
     Args:
         graph: The graph, with the training triplets.
-        encoder: The name or the folder of the encoder.
-        minutes: The longest time that the training should take on this machine.
-        score_function: The name of the score function.
-        score_head: The name of the score head.
+        arguments: Encoder, score function, head and minutes, with `fixed_settings` where nothing is given.
+        training: The training arguments, in the same way.
+        given: The arguments that a person chose. They stay, and the others are chosen to fit.
 
     Returns:
         The settings.
@@ -157,15 +154,19 @@ def choose_settings(
         GraphError: The graph has no training split.
         ModelError: There is no such encoder.
     """
-    split = graph["train"]
-    fixed = fixed_settings(score_function, score_head)
+    split, minutes = graph["train"].sample(arguments.fraction, training.seed), arguments.minutes or DEFAULT_MINUTES
+    fixed = fixed_settings(arguments.score_function, arguments.score_head)
     is_bi_encoder = fixed["architecture"] == "bi-encoder"
     batch_size = 2 ** round(np.log2(np.clip(len(split) / TRIPLETS_PER_BATCH_SIZE, *BATCH_SIZES)))
-    batch_size //= 1 if is_bi_encoder else SEQUENCES_PER_POSITIVE
-    fixed["num_neighbors"] = choose_num_neighbors(split, batch_size)
-    sequences = {name: fixed[name] for name in ("architecture", "num_neighbors")}
-    processor = LassProcessor.from_encoder(encoder, graph, **sequences)
-    collator = InBatchCollator(processor, graph) if is_bi_encoder else KGDataCollator(processor, graph)
+    batch_size = given.get(
+        "per_device_train_batch_size", batch_size // (1 if is_bi_encoder else SEQUENCES_PER_POSITIVE)
+    )
+    positives_per_step = batch_size * training.gradient_accumulation_steps
+    fixed["num_neighbors"] = given.get("num_neighbors", choose_num_neighbors(split, batch_size))
+    arguments = replace(arguments, **{name: fixed[name] for name in ("architecture", "num_neighbors")})
+    processor = LassProcessor.from_encoder(arguments.encoder, graph, **arguments.processor_choices())
+    sampling = {} if is_bi_encoder else training.sampling()
+    collator = (InBatchCollator if is_bi_encoder else KGDataCollator)(processor, graph, **sampling)
     rng = np.random.default_rng(0)
     batches = [rng.choice(len(split), min(batch_size, len(split)), replace=False) for _ in range(SAMPLE_BATCHES)]
     lengths = torch.cat([collator(split.select(rows))["attention_mask"].sum(dim=1) for rows in batches]).numpy()
@@ -173,27 +174,27 @@ def choose_settings(
     degree = 2 * len(split) / num_entities
     # In a small graph triplets of a batch meet anyway, and a cross-encoder does not compare them.
     is_large = is_bi_encoder and num_entities > 10 * batch_size
-    width, speed = estimate_speed(encoder)
+    width, speed = estimate_speed(arguments.encoder)
 
-    of_steps = float(np.clip(STEPS * batch_size / len(split), 1, MOST_EPOCHS))
+    of_steps = float(np.clip(STEPS * positives_per_step / len(split), 1, MOST_EPOCHS))
     for longest in LONGEST:
-        max_length = choose_max_length(lengths, min(longest, processor.max_length))
+        max_length = given.get("max_length") or choose_max_length(lengths, min(longest, processor.max_length))
         tokens_per_epoch = np.minimum(lengths, max_length).sum() * len(split) / sum(map(len, batches))
         of_time = minutes * 60 * speed / tokens_per_epoch
         if not (is_short := of_time < of_steps):
             break
     values = {
-        "encoder": encoder,
+        "encoder": arguments.encoder,
         **fixed,
         "max_length": max_length,
         "learning_rate": scale_learning_rate(LEARNING_RATES[is_bi_encoder], width),
-        "num_train_epochs": float(f"{max(min(of_steps, of_time), batch_size / len(split)):.2g}"),
+        "num_train_epochs": float(f"{max(min(of_steps, of_time), positives_per_step / len(split)):.2g}"),
         "neighborhood_size": 2 ** round(np.log2(np.clip(degree, 1, MOST_NEIGHBORHOOD))) if is_large else 1,
         "per_device_train_batch_size": batch_size,
     }
     reasons = {
         **REASONS,
-        "architecture": REASONS["architecture"] if is_bi_encoder else f"that of score_head {score_head}",
+        "architecture": REASONS["architecture"] if is_bi_encoder else f"that of score_head {arguments.score_head}",
         "num_neighbors": REASONS["num_neighbors"] if fixed["num_neighbors"] else NO_NAMES,
         "max_length": f"tokens; {(lengths > max_length).mean():.0%} of the sequences are longer, and are cut",
         "learning_rate": f"for vectors of {width} dimensions",
