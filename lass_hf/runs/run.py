@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import PrinterCallback
 
-from ..core.choices import ModelChoices, check
+from ..core.choices import ModelChoices
 from ..core.configuration_lass import LassConfig
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
@@ -25,12 +25,12 @@ from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
 from ..scoring.output_folders import only_writer
 from ..scoring.triplet_scorer import TripletScorer
 from ..training.data_collators import KGDataCollator
-from ..training.hard_negatives import mine_hard_negatives
+from ..training.hard_negatives import HardNegatives, mine_hard_negatives
 from ..training.output_folder import warn
 from ..training.recipes import TrainArguments, parse_training
 from ..training.run_metadata import collect_run_metadata, describe_run
 from ..training.trainer import LassTrainer
-from ..training.training_args import LassTrainingArguments
+from ..training.training_args import LassTrainingArguments, check_architecture
 from ..utils.atomic_files import write_whole
 from ..utils.console import quieten
 from ..utils.distributed import processes
@@ -112,13 +112,19 @@ def train(
     return train_and_record(trainer, arguments.evidence, files)
 
 
-def make_trainer(arguments: TrainArguments, training: LassTrainingArguments, graph: KnowledgeGraph) -> LassTrainer:
+def make_trainer(
+    arguments: TrainArguments,
+    training: LassTrainingArguments,
+    graph: KnowledgeGraph,
+    mined: HardNegatives | None = None,
+) -> LassTrainer:
     """Makes processor, model and trainer from arguments.
 
     Args:
         arguments: encoder and the choices of model and sequences.
         training: the training arguments.
         graph: the graph to train on.
+        mined: what `mine_negatives` gave for the training triplets; None to mine now, if there is a retriever.
 
     Returns:
         The trainer, with the run metadata.
@@ -132,7 +138,7 @@ def make_trainer(arguments: TrainArguments, training: LassTrainingArguments, gra
     return LassTrainer(
         model=model,
         args=training,
-        data_collator=make_collator(arguments, training, processor, train_dataset),
+        data_collator=make_collator(arguments, training, processor, train_dataset, mined),
         processing_class=processor,
         train_dataset=train_dataset,
         eval_dataset=graph.splits.get("validation"),
@@ -245,8 +251,7 @@ def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
     Raises:
         LassError: arguments do not fit together, or another training writes into the output folder.
     """
-    check(training, arguments.architecture)
-    LassConfig(**arguments.chosen(ModelChoices))  # refuses a head or score function before the encoder is loaded
+    check_arguments(arguments, training)
     if training.do_predict or (training.do_eval and training.eval_strategy == "no"):
         raise LassError("do_eval and do_predict change nothing: evaluate the trained model with lass-hf evaluate")
     if training.eval_strategy == "no":
@@ -255,8 +260,6 @@ def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
                 raise LassError(f"{name} changes nothing without evaluations; give --eval_strategy steps or epoch, too")
     if training.hub_include_graph != "vocabulary" and not training.push_to_hub:
         raise LassError("hub_include_graph changes nothing without a push; give --push_to_hub, too")
-    if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
-        raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
     with only_writer(_output_dir(training), "--output_dir"):
         pass  # The training locks the folder again. Who cannot have it hears so before the work.
     if arguments.quiet:
@@ -264,12 +267,32 @@ def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
         training.disable_tqdm = True
 
 
+def check_arguments(arguments: TrainArguments, training: LassTrainingArguments) -> None:
+    """Checks choices that depend on each other, before anything is loaded.
+
+    Args:
+        arguments: data and choices.
+        training: the training arguments.
+
+    Raises:
+        LassError: choices do not fit together.
+    """
+    check_architecture(training, arguments.architecture)
+    LassConfig(**arguments.chosen(ModelChoices))  # A head or score function may not fit the other choices.
+    if arguments.retriever is not None and arguments.num_mined > training.num_negatives:
+        raise LassError(f"num_mined={arguments.num_mined}; expected 1 to num_negatives, {training.num_negatives}")
+
+
 def _output_dir(training: LassTrainingArguments) -> Path:
     return Path(training.output_dir or "trainer_output")
 
 
 def make_collator(
-    arguments: TrainArguments, training: LassTrainingArguments, processor: LassProcessor, split: GraphSplit
+    arguments: TrainArguments,
+    training: LassTrainingArguments,
+    processor: LassProcessor,
+    split: GraphSplit,
+    mined: HardNegatives | None = None,
 ) -> KGDataCollator | None:
     """Makes a collator that also draws hard negatives: the best wrong answers of the model in `arguments.retriever`.
 
@@ -278,6 +301,7 @@ def make_collator(
         training: the choices by which the other negatives are drawn.
         processor: the processor of the model that is trained.
         split: the training triplets.
+        mined: what `mine_negatives` gave for them; None to mine now.
 
     Returns:
         The collator; None without a retriever, which lets `LassTrainer` make its own.
@@ -287,12 +311,26 @@ def make_collator(
     """
     if arguments.retriever is None:
         return None
+    mined = mined or mine_negatives(arguments, split)
+    drawn = training.sampling()
+    return KGDataCollator(processor, split.graph, **drawn, hard_negatives=mined, num_mined=arguments.num_mined)
+
+
+def mine_negatives(arguments: TrainArguments, split: GraphSplit) -> HardNegatives:
+    """Finds the best wrong answers of the model in `arguments.retriever` for the queries of training triplets.
+
+    Args:
+        arguments: `retriever` and `mining_depth`.
+        split: the training triplets.
+
+    Raises:
+        LassError: the retriever does not fit, as in `load_retriever`.
+    """
     graph = split.graph
     model, of_retriever = load_retriever(arguments, graph)
     scorer = TripletScorer(model.to(processes().device), of_retriever.token_store(graph))
-    kept = find_index_folder_for_graph(arguments.retriever, of_retriever, graph)
-    mined = mine_hard_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
-    return KGDataCollator(processor, graph, **training.sampling(), hard_negatives=mined, num_mined=arguments.num_mined)
+    kept = find_index_folder_for_graph(str(arguments.retriever), of_retriever, graph)
+    return mine_hard_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
 
 
 def load_trained_model(folder: str | Path, graph: KnowledgeGraph) -> tuple[LassForKGCompletion, LassProcessor]:

@@ -15,8 +15,6 @@ from accelerate.utils.memory import clear_device_cache
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from ..core.choices import ModelChoices, check
-from ..core.configuration_lass import LassConfig
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
@@ -25,9 +23,10 @@ from ..evaluation.metrics import RANKING
 from ..scoring.candidate_scores import scorer_from_triplets
 from ..scoring.triplet_scorer import TripletScorer
 from ..training.callbacks import CalibrationCallback
+from ..training.hard_negatives import HardNegatives
 from ..training.recipes import OF_ONE_RUN, SEARCH_KEY, TrainArguments, parse_training
 from ..training.training_args import LassTrainingArguments
-from .run import make_trainer
+from .run import check_arguments, make_trainer, mine_negatives
 
 # Ranked validation triplets, and training triplets whose entities are candidates beside theirs: a cross-encoder reads
 # each candidate of each query, a bi-encoder each entity once.
@@ -90,6 +89,7 @@ class Trials:
         of_recipe = {name: value for name, value in recipe.items() if name not in NOT_OF_TRIALS}
         where = {"graph": arguments.graph, "output_dir": training.output_dir, "quiet": arguments.quiet}
         self._values = {**of_recipe, **OF_TRIALS, **where}
+        self._mined: dict[tuple[Any, ...], HardNegatives] = {}
 
     def arguments_with(self, values: Mapping[str, Any]) -> tuple[TrainArguments, LassTrainingArguments]:
         """Returns the arguments of a training with some values in place of the recipe's.
@@ -98,9 +98,18 @@ class Trials:
             LassError: A value is not allowed, or does not fit the others.
         """
         arguments, training = parse_training([], prog="lass-hf search", chosen={**self._values, **values})
-        check(training, arguments.architecture)
-        LassConfig(**arguments.chosen(ModelChoices))  # A head or score function may not fit the other choices.
+        check_arguments(arguments, training)
         return arguments, training
+
+    def mine(self, arguments: TrainArguments, training: LassTrainingArguments) -> HardNegatives | None:
+        """Returns the hard negatives of a trial, which are found once for all trials with the same; None for none."""
+        if arguments.retriever is None:
+            return None
+        key = arguments.retriever, arguments.mining_depth, training.seed
+        if key not in self._mined:
+            split = self.graph["train"].sample(arguments.fraction, training.seed)
+            self._mined[key] = mine_negatives(arguments, split)
+        return self._mined[key]
 
     def plan(self, seconds: float) -> Budget:
         """Trains and measures for a moment, and plans how long each trial is: as the recipe, or what time allows.
@@ -173,7 +182,7 @@ class Trials:
         training.max_steps, training.disable_tqdm = steps, arguments.quiet
         if training.warmup_steps >= 1:  # a number of steps and no share: the schedule becomes shorter as a whole
             training.warmup_steps = round(training.warmup_steps * share)
-        trainer = make_trainer(arguments, training, self.graph)
+        trainer = make_trainer(arguments, training, self.graph, self.mine(arguments, training))
         for unused in (PrinterCallback, ProgressCallback, CalibrationCallback):
             trainer.remove_callback(unused)
         trainer.add_callback(callback)

@@ -7,7 +7,7 @@ Trainer only, and leaks the model of a trial that is ended early; here a trial i
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,8 @@ def search(
     with only_writer(folder, "--output_dir"), _without_loading_bars():
         loaded = load_training_graph(arguments, training.seed, "lass-hf search")
         trials = Trials(values, loaded, arguments, training, seed)
+        if is_default:
+            ranges = _fitting(trials, ranges)
         _check_ranges(trials, ranges, recipe)
         if is_default and not quiet:
             told = "; ".join(f"{one.name} {one}" for one in ranges)
@@ -144,7 +146,9 @@ class _Searcher:
         if not self.study.trials:
             self.study.enqueue_trial(self._own_values(in_range=True), user_attrs={"as_it_stands": True})
         if (budget := self.study.user_attrs.get("budget")) is None:
-            budget = vars(self.trials.plan(seconds / num_trials))
+            self.trials.mine(self.trials.arguments, self.trials.training)  # before the time is shared
+            left = seconds - (time.monotonic() - started)
+            budget = vars(self.trials.plan(left / num_trials))
             self.study.set_user_attr("budget", budget)
             free_memory()
         budget, deadline = Budget(**budget), started + seconds
@@ -254,6 +258,20 @@ def _describe(record: TrialRecord) -> str:
     if record.note:
         return f"could not be trained ({record.note}); {values}"
     return f"MRR {record.mrr:.4f}{'' if record.state == 'complete' else ' (ended early)'}; {values}"
+
+
+def _fitting(trials: Trials, ranges: Sequence[Range]) -> tuple[Range, ...]:
+    """Returns ranges without values that do not fit the recipe; nobody asked for them."""
+
+    def fits(name: str, value: Any) -> bool:
+        try:
+            trials.arguments_with({name: value})
+        except LassError:
+            return False
+        return True
+
+    kept = [replace(one, values=tuple(value for value in one.values if fits(one.name, value))) for one in ranges]
+    return tuple(new for new, one in zip(kept, ranges, strict=True) if new.values or not one.values)
 
 
 def _check_ranges(trials: Trials, ranges: Sequence[Range], recipe: str) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.choices import LOSSES, check
+from ..core.choices import LOSSES
 from ..core.errors import LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
@@ -33,7 +33,7 @@ from ..scoring.triplet_scorer import TripletScorer
 from .data_collators import QUERY_SLOTS, InBatchCollator, KGDataCollator, groups_of
 from .in_batch_candidates import CandidateMasks, NegativeQueue, candidate_masks, gather_candidates, naming_mask
 from .losses import in_batch_sigmoid_loss, mean_bce_loss, softmax_loss, softmax_loss_of_groups
-from .training_args import LassTrainingArguments
+from .training_args import LassTrainingArguments, check_architecture
 
 QUEUE_WEIGHT = 0.5  # of the loss beside older vectors, which say less
 
@@ -70,11 +70,7 @@ class Objective(ABC):
 
     def check(self) -> None:
         """Raises LassError for arguments that do not fit the architecture."""
-        name = self.processor.architecture
-        fitting = [loss for loss, kind in LOSSES.items() if name in kind.architectures]
-        if self.args.loss not in fitting:
-            raise LassError(f"loss={self.args.loss!r} with a {name}; expected one of {', '.join(fitting)}")
-        check(self.args, name)
+        check_architecture(self.args, self.processor.architecture)
 
     def forget_batches(self) -> None:  # noqa: B027 # most losses need no earlier batch
         """Drops what the loss keeps of earlier batches."""

@@ -13,7 +13,7 @@ import torch
 from transformers import TrainingArguments
 from transformers.training_args import trainer_log_levels
 
-from ..core.choices import TrainingChoices, check, choice_names
+from ..core.choices import LOSSES, TrainingChoices, check, choice_names
 from ..core.errors import LassError, first_line
 from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import INCLUDE_GRAPH
@@ -192,6 +192,14 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
             super().__post_init__()
         untouched = [one.name for one in fields(self) if given[one.name] == one.default]
         self.derived = {name: getattr(self, name) for name in untouched if getattr(self, name) != given[name]}
+
+
+def check_architecture(args: LassTrainingArguments, architecture: str) -> None:
+    """Raises LassError for arguments that do not fit an architecture."""
+    fitting = [loss for loss, kind in LOSSES.items() if architecture in kind.architectures]
+    if args.loss not in fitting:
+        raise LassError(f"loss={args.loss!r} with a {architecture}; expected one of {', '.join(fitting)}")
+    check(args, architecture)
 
 
 def check_trained_weights(model: torch.nn.Module, args: LassTrainingArguments) -> None:

@@ -134,6 +134,7 @@ def test_search_without_optuna_is_refused_in_one_line(recipe, graph_folder, monk
         ("margin: {low: 3, high: 1}", "margin: low 3 is above high 1"),
         ("loss: [softmax, hinge]", "loss: loss='hinge'; expected one of"),
         ("seed: [-1, 3]", "seed: seed=-1; expected a finite number of 0 or more"),
+        ("loss: [softmax, mean_bce]", "loss: loss='mean_bce' with a bi-encoder; expected one of"),
         ("score_function: [rotation, bogus]", "score_function: score_function='bogus'; expected one of translation"),
         ("score_head: [kg-bert]", "score_head: score_head='kg-bert' with architecture='bi-encoder'; expected"),
     ],
@@ -165,6 +166,41 @@ def test_a_recipe_without_ranges_is_searched_in_ranges_that_are_told(recipe, gra
     assert set(fast[1]) == {"learning_rate", "warmup_steps", "weight_decay", "dropout"}
 
 
+@pytest.fixture
+def of_reranker(encoder_folder, graph, tmp_path):
+    """A recipe with mined negatives, and no ranges."""
+    retriever, file = tmp_path / "retriever", tmp_path / "reranker.yaml"
+    make_model(architecture="bi-encoder").save_pretrained(retriever)
+    make_processor(graph, architecture="bi-encoder").save_pretrained(retriever)
+    file.write_text(
+        f"encoder: {encoder_folder}\narchitecture: cross-encoder\nloss: softmax\nnum_negatives: 12\n"
+        f"retriever: {retriever}\nnum_mined: 8\nmining_depth: 4\nmax_length: 24\nmax_steps: 2\nbf16: false\n"
+    )
+    return file
+
+
+def test_default_ranges_leave_out_what_a_recipe_cannot_have(of_reranker, graph_folder, tmp_path, fast, capsys):
+    out = tmp_path / "out"
+    assert run("search", of_reranker, "--graph", graph_folder, "--output_dir", out, "--trials", 1) == 0
+    assert "weight_decay 0.0 or 0.01 or 0.1; num_negatives 10 or 15" in capsys.readouterr().err  # 5 are fewer than 8
+
+
+def test_values_that_do_not_fit_the_mined_negatives_are_refused(of_reranker, graph_folder, fast, bad_input):
+    of_reranker.write_text(of_reranker.read_text() + "search:\n  num_negatives: [5, 10]\n")
+    line = bad_input("search", of_reranker, "--graph", graph_folder, "--output_dir", of_reranker.parent / "out")
+    assert "search: num_negatives: num_mined=8; expected 1 to num_negatives, 5" in line
+    assert not fast
+
+
+def test_negatives_are_mined_once_for_all_trials(of_reranker, graph, monkeypatch):
+    trials, mined = make_trials(of_reranker, graph), []
+    mine = search_trials.mine_negatives
+    monkeypatch.setattr(search_trials, "mine_negatives", lambda *given: mined.append(given) or mine(*given))
+    for values in ({}, {"learning_rate": 1e-4}, {"mining_depth": 5}, {"mining_depth": 5, "weight_decay": 0.1}):
+        assert 0 < trials.run(values, Budget(0.1, 1.0), lambda mrr, stage: False)["mrr"] <= 1
+    assert [arguments.mining_depth for arguments, _ in mined] == [4, 5]
+
+
 # Trials
 
 
@@ -180,8 +216,8 @@ def test_a_trial_trains_its_values_for_its_share_and_frees_its_memory(recipe, gr
     trials, made = make_trials(recipe, graph), []
     make = search_trials.make_trainer
 
-    def remember(arguments, training, graph):
-        trainer = make(arguments, training, graph)
+    def remember(arguments, training, *rest):
+        trainer = make(arguments, training, *rest)
         made.append((weakref.ref(trainer), weakref.ref(trainer.model), arguments, training))
         return trainer
 
