@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Searches, prints the metrics of the best and of the first trial, and where the best recipe is."""
     try:
-        from ..runs.searching import BEST_FILE, TRIALS_FILE, search
+        from ..runs.searching import TRIALS_FILE, best_file, search
     except ModuleNotFoundError as error:
         raise LassError(f'{error.name} is not installed: pip install "lass-hf[search]"') from None
     from ..utils.console import report
@@ -59,4 +59,5 @@ def run(arguments: argparse.Namespace) -> None:
     more = {"values": found.best.values, "epochs": found.epochs, "ranges": found.ranges, "trials": trials}
     made_by = {"recipe": arguments.recipe, "seed": arguments.seed, "command": command_line()}
     report(arguments.json, metrics, task="search", **made_by, **more)
-    print(f"{Path(folder, TRIALS_FILE)}: the trials; next: lass-hf train {Path(folder, BEST_FILE)}")
+    best = best_file(folder, arguments.recipe)
+    print(f"{Path(folder, TRIALS_FILE)}: the trials; next: lass-hf train {best} --output_dir runs/{best.stem}")

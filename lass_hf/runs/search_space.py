@@ -24,6 +24,7 @@ SETTLED = {
     "architecture": "it decides what a trial measures; search with a recipe for each",
     "preset": "it stands for several arguments; search those",
 }
+NO_CHOICE = "it is no choice of model, sequences, loss, negatives, batches, optimizer or schedule"
 SEARCHED = tuple(dict.fromkeys(name for name in (*choice_names(TrainArguments), *SEARCHABLE) if name not in SETTLED))
 DEFAULT_RANGES: dict[str, dict[str, Any]] = {
     "bi-encoder": {
@@ -127,7 +128,7 @@ def _read_range(name: Any, value: Any, where: str) -> Range:
         raise LassError(f"{where}: {reprlib.repr(name)} is no argument of a training; see lass-hf train --help")
     where = f"{where}: {name}"
     if name not in SEARCHED:
-        raise LassError(f"{where} cannot be searched: {SETTLED.get(name, 'no model depends on it')}")
+        raise LassError(f"{where} cannot be searched: {SETTLED.get(name, NO_CHOICE)}")
     kinds = [kind for kind in get_args(known[name]) or (known[name],) if kind is not NoneType]
     if isinstance(value, list) and value:
         return Range(name, tuple(dict.fromkeys(_convert(one, kinds, where) for one in value)))

@@ -31,7 +31,7 @@ from .search_study import TrialRecord, open_study, put_back, trial_records
 from .search_trials import Budget, OutOfTimeError, Trials, free_memory
 from .training_graph import load_training_graph
 
-TRIALS_FILE, BEST_FILE = "trials.tsv", "best.yaml"
+TRIALS_FILE = "trials.tsv"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def search(
 
     The first trial is the recipe as it stands. Each trial trains equally long: as the recipe, or as long as its share
     of the minutes allows. It is ended early when it is worse than the median of the others at the same stage. The
-    folder gets the study (`trials.db`), a table of the trials (`trials.tsv`) and the best recipe (`best.yaml`) after
+    folder gets the study (`trials.db`), a table of the trials (`trials.tsv`) and the best recipe (`best_file`) after
     each trial.
 
     Args:
@@ -120,6 +120,11 @@ def search(
         if (found := searcher.result()) is None:
             raise LassError(f"{folder}: no trial is complete; choose another --output_dir")
         return found
+
+
+def best_file(folder: str | Path, recipe: str) -> Path:
+    """Returns the best recipe's file in the folder of a search; models that are trained by it are told apart by it."""
+    return Path(folder, f"{Path(recipe).stem}_best.yaml")
 
 
 class _Searcher:
@@ -237,7 +242,7 @@ class _Searcher:
             lines.append(["" if cell is None else one_line(cell) for cell in row])
         write_whole(self.folder / TRIALS_FILE, "".join("\t".join(line) + "\n" for line in lines))
         if (found := self.result()) is not None:
-            write_whole(self.folder / BEST_FILE, self._best_recipe(found))
+            write_whole(best_file(self.folder, self.recipe), self._best_recipe(found))
 
     def _best_recipe(self, found: SearchResult) -> str:
         """Returns the best trial as a recipe, with the whole length of the training."""
@@ -247,7 +252,8 @@ class _Searcher:
             f"{found.best.mrr:.4f}, and {found.first.mrr:.4f} as it stands.",
             "# lass-hf train FILE --output_dir DIR trains it, as long as the recipe says.",
         ]
-        for name, value in {**self.values, **changed}.items():
+        kept = {name: value for name, value in self.values.items() if name == "graph" or name not in OF_ONE_RUN}
+        for name, value in {**kept, **changed}.items():
             line = yaml.safe_dump({name: value}, allow_unicode=True).rstrip("\n")
             lines.append(f"{line}  # found" if name in changed else line)
         return "\n".join(lines) + "\n"

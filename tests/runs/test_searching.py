@@ -1,9 +1,6 @@
 """`lass-hf search`: equal trials, the recipe as the first one, going on after a kill, the best one as a recipe."""
 
-import gc
 import sys
-import weakref
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,42 +8,12 @@ import optuna
 import pytest
 import yaml
 from helpers.command_line import content_of, run
-from helpers.tiny import make_model, make_processor, write_graph
+from helpers.tiny import write_graph
 
-from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import LassError, NonFiniteError
-from lass_hf.runs import search_trials, searching
-from lass_hf.runs.search_trials import Budget, Trials, measure, sample_ranking
+from lass_hf.runs import searching
+from lass_hf.runs.search_trials import Budget, Trials
 from lass_hf.runs.searching import search
-from lass_hf.training.recipes import parse_training, read_recipe
-
-RECIPE = """
-encoder: {encoder}
-architecture: bi-encoder
-normalize: true
-loss: softmax
-learning_rate: 1.0e-3
-warmup_steps: 2
-max_steps: 8
-per_device_train_batch_size: 4
-eval_strategy: steps
-eval_steps: 2
-save_steps: 4
-report_to: none
-bf16: false
-"""
-RANGES = """search:
-  learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}
-  self_match_weight: [0.1, 0.5]
-  num_neighbors: [0, 2]
-"""
-
-
-@pytest.fixture
-def recipe(encoder_folder, tmp_path):
-    file = tmp_path / "mine.yaml"
-    file.write_text(RECIPE.format(encoder=encoder_folder) + RANGES)
-    return file
 
 
 @pytest.fixture
@@ -86,7 +53,7 @@ def test_search_writes_trials_and_a_recipe_that_trains(recipe, graph_folder, tmp
     shown = capsys.readouterr()
     assert "trial 3 of 3: MRR 0." in shown.err
     assert "each trial trains 2 epochs, 100% of the recipe's training" in shown.err
-    assert f"next: lass-hf train {out / 'best.yaml'}" in shown.out
+    assert f"next: lass-hf train {out / 'mine_best.yaml'} --output_dir runs/mine_best" in shown.out
     rows, content = rows_of(out), content_of(file)
     assert [row["number"] for row in rows] == ["1", "2", "3"]
     assert (rows[0]["learning_rate"], rows[0]["self_match_weight"], rows[0]["num_neighbors"]) == ("0.001", "1.0", "0")
@@ -99,13 +66,13 @@ def test_search_writes_trials_and_a_recipe_that_trains(recipe, graph_folder, tmp
     assert metrics["best"]["mrr"] >= metrics["first"]["mrr"] == pytest.approx(float(rows[0]["mrr"]), abs=1e-4)
     assert (content["epochs"], len(content["trials"]), content["recipe"]) == (2.0, 3, str(recipe))
     assert (content["task"], bool(content["command"])) == ("search", True)
-    assert sorted(path.name for path in out.iterdir()) == ["best.yaml", "trials.db", "trials.tsv"]
-    best_recipe = yaml.safe_load((out / "best.yaml").read_text())
+    assert sorted(path.name for path in out.iterdir()) == ["mine_best.yaml", "trials.db", "trials.tsv"]
+    best_recipe = yaml.safe_load((out / "mine_best.yaml").read_text())
     expected = {**yaml.safe_load(recipe.read_text()), "graph": str(graph_folder)}
-    expected.pop("search")
+    del expected["search"], expected["output_dir"]
     assert best_recipe == {**expected, **(content["values"] if int(best["number"]) > 1 else {})}
     flags = ["--output_dir", tmp_path / "model", "--evidence", "text", "--quiet"]
-    assert run("train", out / "best.yaml", *flags) == 0
+    assert run("train", out / "mine_best.yaml", *flags) == 0
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
 
@@ -166,19 +133,6 @@ def test_a_recipe_without_ranges_is_searched_in_ranges_that_are_told(recipe, gra
     assert set(fast[1]) == {"learning_rate", "warmup_steps", "weight_decay", "dropout"}
 
 
-@pytest.fixture
-def of_reranker(encoder_folder, graph, tmp_path):
-    """A recipe with mined negatives, and no ranges."""
-    retriever, file = tmp_path / "retriever", tmp_path / "reranker.yaml"
-    make_model(architecture="bi-encoder").save_pretrained(retriever)
-    make_processor(graph, architecture="bi-encoder").save_pretrained(retriever)
-    file.write_text(
-        f"encoder: {encoder_folder}\narchitecture: cross-encoder\nloss: softmax\nnum_negatives: 12\n"
-        f"retriever: {retriever}\nnum_mined: 8\nmining_depth: 4\nmax_length: 24\nmax_steps: 2\nbf16: false\n"
-    )
-    return file
-
-
 def test_default_ranges_leave_out_what_a_recipe_cannot_have(of_reranker, graph_folder, tmp_path, fast, capsys):
     out = tmp_path / "out"
     assert run("search", of_reranker, "--graph", graph_folder, "--output_dir", out, "--trials", 1) == 0
@@ -190,99 +144,6 @@ def test_values_that_do_not_fit_the_mined_negatives_are_refused(of_reranker, gra
     line = bad_input("search", of_reranker, "--graph", graph_folder, "--output_dir", of_reranker.parent / "out")
     assert "search: num_negatives: num_mined=8; expected 1 to num_negatives, 5" in line
     assert not fast
-
-
-def test_negatives_are_mined_once_for_all_trials(of_reranker, graph, monkeypatch):
-    trials, mined = make_trials(of_reranker, graph), []
-    mine = search_trials.mine_negatives
-    monkeypatch.setattr(search_trials, "mine_negatives", lambda *given: mined.append(given) or mine(*given))
-    for values in ({}, {"learning_rate": 1e-4}, {"mining_depth": 5}, {"mining_depth": 5, "weight_decay": 0.1}):
-        assert 0 < trials.run(values, Budget(0.1, 1.0), lambda mrr, stage: False)["mrr"] <= 1
-    assert [arguments.mining_depth for arguments, _ in mined] == [4, 5]
-
-
-# Trials
-
-
-def make_trials(recipe, graph, **changes):
-    arguments, training = parse_training(
-        [str(recipe), "--graph", "animals", "--output_dir", str(recipe.parent / "out")]
-    )
-    values = {name: value for name, value in read_recipe(str(recipe)).items() if name != "search"}
-    return Trials({**values, **changes}, graph, replace(arguments, quiet=True), training, seed=0)
-
-
-def test_a_trial_trains_its_values_for_its_share_and_frees_its_memory(recipe, graph, monkeypatch):
-    trials, made = make_trials(recipe, graph), []
-    make = search_trials.make_trainer
-
-    def remember(arguments, training, *rest):
-        trainer = make(arguments, training, *rest)
-        made.append((weakref.ref(trainer), weakref.ref(trainer.model), arguments, training))
-        return trainer
-
-    monkeypatch.setattr(search_trials, "make_trainer", remember)
-    stages = []
-    half = Budget(epochs=1.0, share=0.5)
-    values = {"self_match_weight": 0.5, "num_neighbors": 2, "per_device_train_batch_size": 2}
-    found = trials.run(values, half, lambda mrr, stage: stages.append((stage, mrr)) or False)
-    _, _, arguments, training = made[0]
-    assert (arguments.self_match_weight, arguments.num_neighbors) == (0.5, 2)
-    assert (training.max_steps, training.warmup_steps) == (7, 1)  # 14 triplets in batches of 2
-    assert [stage for stage, _ in stages] == [1, 2, 3]
-    assert all(0 < mrr <= 1 for mrr in (found["mrr"], *(mrr for _, mrr in stages)))
-    gc.collect()
-    assert [made[0][0](), made[0][1]()] == [None, None]
-    assert not (recipe.parent / "out").exists() or not list((recipe.parent / "out").iterdir())
-
-
-def test_the_same_values_give_the_same_figures(recipe, graph):
-    trials, whole = make_trials(recipe, graph), Budget(2.0, 1.0)
-    one, same, other = (
-        trials.run(values, whole, lambda mrr, stage: False)
-        for values in ({}, {"learning_rate": 1e-3}, {"learning_rate": 0.05})
-    )
-    assert one == same != other
-
-
-def test_a_hopeless_trial_ends_early_and_a_late_one_too(recipe, graph):
-    trials, stages = make_trials(recipe, graph), []
-    assert trials.run({}, Budget(2.0, 1.0), lambda mrr, stage: stages.append(stage) or stage == 2) is None
-    assert stages == [1, 2]
-    with pytest.raises(search_trials.OutOfTimeError):
-        trials.run({}, Budget(2.0, 1.0), lambda mrr, stage: False, deadline=0.0)
-
-
-def test_the_plan_is_the_recipe_or_what_time_allows(recipe, graph):
-    trials = make_trials(recipe, graph, max_steps=400)
-    trials.training.max_steps = 400
-    assert trials.plan(3600.0) == Budget(100.0, 1.0)  # four steps an epoch
-    short = trials.plan(1e-3)
-    assert short == Budget(2.5, 0.025)  # the fewest steps, 10
-
-
-def test_the_measure_is_the_filtered_mrr_among_the_candidates(dense_graph):
-    splits = {name: (split.triplets, None) for name, split in dense_graph.splits.items()}
-    graph = KnowledgeGraph(dense_graph.entities, dense_graph.relations, {**splits, "validation": splits["test"]})
-    ranked = sample_ranking(graph, num_triplets=3, num_others=1, seed=5)
-    entities = ranked.graph.candidates[0].tolist()
-    assert len(ranked) == 3
-    assert len(entities) < graph.num_entities
-    assert set(ranked.triplets[:, [0, 2]].ravel().tolist()) <= set(entities)
-    for architecture in ("cross-encoder", "bi-encoder"):
-        model = make_model(architecture=architecture)
-        processor = make_processor(graph, architecture=architecture)
-        known = {tuple(row) for split in graph.splits.values() for row in split.triplets.tolist()}
-        reciprocal = []
-        for triplet in ranked.triplets.tolist():
-            for slot in (0, 2):
-                rows = [[*triplet[:slot], entity, *triplet[slot + 1 :]] for entity in entities]
-                rows = [row for row in rows if tuple(row) not in known or row == triplet]
-                scores = search_trials.TripletScorer(model, processor.token_store()).score(np.array(rows), slot)
-                target = scores[rows.index(triplet)]
-                higher, equal = (scores > target).sum(), (scores == target).sum()
-                reciprocal.append(1 / (higher + (1 + equal) / 2))
-        assert measure(model, processor, ranked)["mrr"] == pytest.approx(np.mean(reciprocal))
 
 
 # The search as a whole
@@ -297,7 +158,7 @@ def test_the_best_trial_is_found_and_hopeless_ones_are_pruned(recipe, graph_fold
     assert pruned
     assert all(trial.mrr < found.best.mrr for trial in pruned)
     assert (
-        yaml.safe_load((tmp_path / "out" / "best.yaml").read_text())["learning_rate"]
+        yaml.safe_load((tmp_path / "out" / "mine_best.yaml").read_text())["learning_rate"]
         == (found.best.values["learning_rate"])
     )
 
@@ -324,7 +185,7 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(recipe, graph_fo
         with pytest.raises(KeyboardInterrupt):
             search(str(recipe), str(graph_folder), str(out), num_trials=4, quiet=True)
         assert sum(row["state"] == "complete" for row in rows_of(out)) == expected
-        assert (out / "best.yaml").exists() == (expected > 0)
+        assert (out / "mine_best.yaml").exists() == (expected > 0)
     found = search(str(recipe), str(graph_folder), str(out), num_trials=4, quiet=True)
     counted = [row for row in rows_of(out) if row["state"] != "cut off"]
     assert drawn(counted) == drawn(rows_of(tmp_path / "whole"))
