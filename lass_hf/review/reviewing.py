@@ -60,7 +60,10 @@ class Review:
                 except UnknownNameError as error:
                     self._wrong = self._wrong or f"{self._file.path}, line {line}: {error}"
             if self._wrong:
-                raise LassError(f"{self._wrong}; decisions about another list? Move the file away, and start again")
+                raise LassError(
+                    f"{self._wrong}; decisions about another list? Move the file and {DECIDED_FILE} away, and start "
+                    "again"
+                )
 
     def decide(self, row: int, decision: str, reviewer: str, settles: bool = False) -> None:
         """Keeps a decision, which is on the disk and counts when this returns.
@@ -130,10 +133,10 @@ class Review:
         """Writes `decisions.tsv` into the folder, whole or not at all.
 
         Returns:
-            The file; None where nothing was decided yet and no file is there.
+            The file; None where nothing was ever decided: a file that is there then has the decisions of others.
         """
         file, decided = self.folder / DECIDED_FILE, self.decided()
-        if not len(decided) and not file.exists():
+        if not len(decided) and not self._file.line:
             return None
         self._write(decided, file)
         return file

@@ -10,7 +10,7 @@ from ..core.errors import LassError
 from ..utils.atomic_files import lock_file
 from ..utils.checked_files import check_types
 from ..utils.distributed import processes
-from ..utils.result_files import LISTS, RESULTS, TRAINING_FILE, read_results
+from ..utils.result_files import DECISIONS_FILE, LISTS, RESULTS, TRAINING_FILE, read_results
 from .chunk_progress import differences
 
 LOCK_FILE = ".lass-hf.lock"
@@ -71,8 +71,8 @@ def check_own(folder: str | Path, work: str, identity: Mapping[str, Any]) -> Non
         identity: Everything that its list depends on, as JSON values.
 
     Raises:
-        LassError: The folder is that of a saved model, has the results of other work, or files of which no results
-            tell what they are of.
+        LassError: The folder is that of a saved model, has the results of other work, files of which no results tell
+            what they are of, or a list that people have decided about.
     """
     check_foreign(folder, work)
     folder, file = Path(folder), Path(folder, RESULTS[work])
@@ -91,8 +91,8 @@ def check_foreign(folder: str | Path, work: str) -> None:
         work: What the work is called, of `RESULTS`.
 
     Raises:
-        LassError: The folder is that of a saved model, has the results or a list of another command, or a list of
-            which no results tell what it is of.
+        LassError: The folder is that of a saved model, has the results or a list of another command, a list of which
+            no results tell what it is of, or one that people have decided about.
     """
     folder, file = Path(folder), Path(folder, RESULTS[work])
     for name in OF_MODELS:
@@ -109,3 +109,10 @@ def check_foreign(folder: str | Path, work: str) -> None:
         lists and not file.exists() and not (folder / PROGRESS_FOLDER).exists()
     ):  # A kill while files were written leaves the progress.
         raise LassError(f"{folder}: has {lists[0]} but no {file.name}; choose another --output")
+    # The same work may list other triplets on another machine, and then the decisions would be about none of its list.
+    if LISTS[work] and (folder / DECISIONS_FILE).exists():
+        advice = ", and give --decisions to leave out what was decided" if work == "completion" else ""
+        raise LassError(
+            f"{folder}: has {DECISIONS_FILE}, what people decided about the list there, which would be replaced; "
+            f"choose another --output{advice}"
+        )

@@ -137,6 +137,15 @@ def test_nothing_decided_writes_nothing_and_everything_undone_an_empty_table(fol
     assert len(read_judged_triplets(review.write_decided())[0]) == 0
 
 
+def test_without_a_decision_the_table_of_earlier_ones_stays(folder):
+    review = Review(folder)
+    review.decide(0, "accept", "Ada")
+    before = review.write_decided().read_bytes()
+    (folder / "decisions.jsonl").unlink()
+    assert Review(folder).write_decided() is None
+    assert (folder / "decisions.tsv").read_bytes() == before
+
+
 def test_a_decision_about_a_triplet_that_the_list_lacks_is_refused_with_its_line(folder):
     file = DecisionsFile(folder)
     file.append(decision(1))
@@ -144,7 +153,8 @@ def test_a_decision_about_a_triplet_that_the_list_lacks_is_refused_with_its_line
     write_list(folder, **{name: values[1:] for name, values in COLUMNS.items()})
     with pytest.raises(LassError) as error:
         Review(folder)
-    one_line(error, "decisions.jsonl, line 2:", "lacks the triplet 'cat' 'eats' 'mouse'", "Move the file away")
+    one_line(error, "decisions.jsonl, line 2:", "lacks the triplet 'cat' 'eats' 'mouse'")
+    assert "Move the file and decisions.tsv away" in str(error.value)
 
 
 def test_a_review_that_meets_such_a_decision_keeps_none_until_it_starts_again(folder):

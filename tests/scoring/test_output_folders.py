@@ -6,7 +6,7 @@ import pytest
 from helpers.tiny import one_line
 
 from lass_hf.core.errors import LassError
-from lass_hf.scoring.output_folders import check_own, only_writer
+from lass_hf.scoring.output_folders import check_foreign, check_own, only_writer
 from lass_hf.utils.result_files import LISTS, RESULTS, write_results
 
 STATES = [(work, state) for work in RESULTS for state in ("another", "damaged", *sorted(RESULTS.keys() - {work}))]
@@ -32,6 +32,19 @@ def test_the_folder_of_the_same_work_is_its_own(tmp_path):
     check_own(tmp_path, "audit", {"seed": 1})
     write_results(tmp_path / RESULTS["audit"], {}, identity=json.loads('{"seed": 1}'))
     check_own(tmp_path, "audit", {"seed": 1})
+
+
+@pytest.mark.parametrize("work", ["completion", "audit"])
+def test_a_list_that_people_have_decided_about_is_not_written_again(work, tmp_path):
+    write_results(tmp_path / RESULTS[work], {}, identity={"seed": 1})
+    (tmp_path / LISTS[work][0]).write_text("mine")
+    check_own(tmp_path, work, {"seed": 1})
+    (tmp_path / "decisions.jsonl").write_text("mine")
+    for check in (lambda: check_own(tmp_path, work, {"seed": 1}), lambda: check_foreign(tmp_path, work)):
+        with pytest.raises(LassError) as error:
+            check()
+        one_line(error, f"{tmp_path}: has decisions.jsonl, what people decided", "choose another --output")
+        assert ("--decisions" in str(error.value)) == (work == "completion")
 
 
 @pytest.mark.parametrize("work", RESULTS)
