@@ -177,9 +177,11 @@ def _complete(arguments: argparse.Namespace) -> None:
         return
     choices["settings"] = settings
     training = read_training(arguments.model)
-    graph_name = arguments.graph or (training or {}).get("graph")  # None: the one that the model has
+    shown = arguments.graph or (training or {}).get(
+        "graph"
+    )  # The training's is the name of a folder, without its place.
     made_by = {
-        **{"task": "completion", "model": arguments.model, "graph": graph_name, "training": training},
+        **{"task": "completion", "model": arguments.model, "graph": shown, "training": training},
         **{"settings": settings.describe(), "command": command_line()},
     }
     if arguments.evaluate:
@@ -195,7 +197,7 @@ def _complete(arguments: argparse.Namespace) -> None:
         processor,
         arguments.output,
         model_name=arguments.model,
-        graph_name=graph_name,
+        graph_name=arguments.graph,  # None: the one that the model has
         **choices,
     )
     counts = result.counts

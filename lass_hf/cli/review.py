@@ -101,19 +101,17 @@ def _folder_of_list(given: str) -> str:
     return str(file.parent)
 
 
-def _check_graph(review: Any, graph: Any, name: str) -> None:
-    """Raises LassError for a graph that lacks most entities of the list, and so is another one."""
+def _find_lack(review: Any, graph: Any) -> str | None:
+    """Returns what a graph lacks that has not even half of the entities of the list, and so is another one, or None."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     table = review.list.table
     entities = pc.unique(pa.chunked_array([*table["head"].chunks, *table["tail"].chunks]))
     missing = sorted(entity for entity in entities.to_pylist() if entity not in graph.entities.index)
-    if 2 * len(missing) > len(entities):
-        raise LassError(
-            f"--graph {name}: lacks {len(missing):,} of the {len(entities):,} entities of {review.list.file}, such as "
-            f"{missing[0]:.100}; expected the graph that the list was made of"
-        )
+    if 2 * len(missing) <= len(entities):
+        return None
+    return f"{len(missing):,} of the {len(entities):,} entities of {review.list.file}, such as {missing[0]:.100}"
 
 
 def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
@@ -122,20 +120,21 @@ def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
     from ..graphs.loading import EMBEDDED, load_graph
 
     if arguments.graph:
-        graph = load_graph(arguments.graph)
-        _check_graph(review, graph, arguments.graph)
-        return graph
+        given = load_graph(arguments.graph)
+        if lack := _find_lack(review, given):
+            raise LassError(f"--graph {arguments.graph}: lacks {lack}; expected the graph that the list was made of")
+        return given
     made_of, model = review.list.metadata.graph, review.list.metadata.model
     if made_of in (None, model):  # the one that the model has; an earlier version wrote the name of the model
         files = [Path(model, name) for name in (VOCABULARY_FILE, TRIPLETS_FILE)]
-        if all(file.is_file() for file in files):
-            return KnowledgeGraph.from_files(*files)
-        missing = f"{model}, with the graph that the list was made of,"
-    elif made_of in EMBEDDED or Path(made_of).exists():
-        arguments.graph = made_of
-        return load_graph(made_of)
+        graph = KnowledgeGraph.from_files(*files) if all(file.is_file() for file in files) else None
+        name, missing = None, f"{model}, with the graph that the list was made of,"
     else:
-        missing = f"{made_of}, the graph that the list was made of,"
+        graph = load_graph(made_of) if made_of in EMBEDDED or Path(made_of).exists() else None
+        name, missing = made_of, f"{made_of}, the graph that the list was made of,"
+    if graph is not None and not _find_lack(review, graph):  # A path may lead to another graph from here.
+        arguments.graph = name
+        return graph
     facts = "no known facts are shown, and ids are exported as the model has them"
     _note(arguments, f"{missing} is not here: {facts}; give --graph")
     return None

@@ -11,7 +11,7 @@ from lass_hf.cli.commands import main
 from lass_hf.cli.review import _load_graph
 from lass_hf.core.errors import LassError
 from lass_hf.review.reviewing import Review
-from lass_hf.utils.result_files import read_results
+from lass_hf.utils.result_files import read_results, write_results
 from lass_hf.writers.tables import read_judged_triplets
 
 
@@ -20,7 +20,7 @@ def folder(tmp_path):
     """A folder whose graph is an RDF file with prefixes."""
     pytest.importorskip("pyoxigraph")
     graph = tmp_path / "graph.ttl"
-    graph.write_text("@prefix e: <http://e.org/> . e:cat e:eats e:dog .\n")
+    graph.write_text("@prefix e: <http://e.org/> . e:cat e:eats e:dog . e:fish e:eats e:food .\n")
     ids = {name: [f"e:{id}" for id in COLUMNS[name]] for name in ("head", "relation", "tail")}
     return write_list(tmp_path, graph=str(graph), **ids)
 
@@ -95,13 +95,17 @@ def test_an_export_of_rejected_triplets_alone_keeps_all_decisions_and_says_that_
     assert len(read_judged_triplets(folder / "decisions.tsv")[0]) == 0
 
 
-@pytest.mark.parametrize(("graph", "size"), [("countries", 237), ("no such graph", None), (None, None)])
-def test_known_facts_are_those_of_the_graph_that_the_list_was_made_of(graph, size, tmp_path, capsys):
-    review = Review(write_list(tmp_path, graph=graph))
-    found = _load_graph(Namespace(graph=None, quiet=False), review)
-    assert (found and found.num_entities) == size
+@pytest.mark.parametrize(
+    ("graph", "entity", "size"),
+    [("countries", "france", 237), ("countries", "cat", None), ("no such graph", "cat", None), (None, "cat", None)],
+)
+def test_known_facts_are_those_of_the_graph_that_the_list_was_made_of(graph, entity, size, tmp_path, capsys):
+    columns = {"head": [entity] * 4, "tail": [entity] * 4, "relation": ["a", "b", "c", "d"]}
+    review, arguments = Review(write_list(tmp_path, graph=graph, **columns)), Namespace(graph=None, quiet=False)
+    found = _load_graph(arguments, review)
+    assert (found and found.num_entities, arguments.graph) == (size, graph if size else None)
     note = capsys.readouterr().err
-    assert ("give --graph" in note) == (graph != "countries")
+    assert ("is not here" in note and "give --graph" in note) == (size is None)
     _load_graph(Namespace(graph=None, quiet=True), review)
     assert not capsys.readouterr().err
 
@@ -109,7 +113,10 @@ def test_known_facts_are_those_of_the_graph_that_the_list_was_made_of(graph, siz
 def test_a_list_of_the_graph_that_a_model_has_is_reviewed_with_it(tmp_path, graph, graph_folder, capsys):
     model, out = tmp_path / "model", tmp_path / "out"
     bi_encoder_model().save_pretrained(model)
-    bi_encoder_processor(graph).save_pretrained(model)  # in Python: no training.json says the name of the graph
+    bi_encoder_processor(graph).save_pretrained(model)
+    training = {"graph": "countries", "graph_fingerprint": "", "recipe": None, "changed": {}, "seed": 1, "bf16": False}
+    more = {"choices": {}, "command": "lass-hf train --graph ./countries", "resumed": False}
+    write_results(model / "training.json", {"loss": 1.0}, **training, **more)
     assert not main(["complete", "--model", str(model), "--output", str(out), "--max", "3", "--quiet"])
     assert read_results(out / "completion.json")["graph"] is None
     review = Review(out)
