@@ -54,13 +54,14 @@ def load_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion,
 
 
 def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
-    """Divides a graph that has a train split alone as the model's graph was, by what it has of that graph's splits.
+    """Takes splits that the model's graph has and a graph lacks out of its train split, by what it has of them.
 
     What was held out while the model was trained must not count among the facts. The graph may have grown or been
     mended since, and lacks the decisions that the model was trained with. If it lacks most of what was held out, it is
-    taken for another graph: it stays as it is, with a warning.
+    taken for another graph: it stays as it is, with a warning if it has no splits of its own. These stay as they are.
     """
-    if list(graph.splits) != ["train"] or len(own.splits) < 2:
+    lacking = [name for name in own.splits if name not in graph]
+    if "train" not in graph or not lacking:
         return graph
     places = [
         np.array([vocabulary.index.get(name, -1) for name in names.ids], np.int64)
@@ -68,31 +69,35 @@ def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
     ]
     if (places[0] < 0).all():
         return graph  # of other entities: who needs the model's graph refuses it
-    held_out, every = {}, [np.empty((0, 3), dtype=np.int64)]
-    for name, split in own.splits.items():
-        if name == "train":
-            continue
+    held_out, every, number, num_found = {}, [np.empty((0, 3), dtype=np.int64)], 0, 0
+    for name in lacking:
+        split = own[name]
         rows = np.stack([places[slot % 2][split.triplets[:, slot]] for slot in range(3)], axis=1)
         is_true = np.ones(len(rows), dtype=bool) if split.labels is None else split.labels == 1
-        is_kept = np.asarray((rows >= 0).all(axis=1))
-        is_kept[is_kept] = graph.known.contains(rows[is_kept]) == is_true[is_kept]
+        is_here = np.asarray((rows >= 0).all(axis=1))
+        is_known, is_fact = np.zeros((2, len(rows)), dtype=bool)
+        is_known[is_here] = graph.known.contains(rows[is_here])
+        is_fact[is_here] = graph.known_in_train.contains(rows[is_here])
+        is_kept = np.where(is_true, is_fact, is_here & ~is_known)
+        number, num_found = number + int(is_true.sum()), num_found + int((is_true & is_known).sum())
         every.append(rows[is_kept & is_true])
         if len(every[-1]):
             held_out[name] = rows[is_kept], None if split.labels is None else split.labels[is_kept]
-    true = np.concatenate(every)
-    number = sum(len(split.positives) for name, split in own.splits.items() if name != "train")
-    if 2 * len(true) < number:
-        if processes().is_main_process:
+    if 2 * num_found < number:
+        if list(graph.splits) == ["train"] and processes().is_main_process:
             print(
-                f"lass-hf: warning: --graph lacks {number - len(true):,} of the {number:,} triplets that were held out "
+                f"lass-hf: warning: --graph lacks {number - num_found:,} of the {number:,} triplets that were held out "
                 "while the model was trained, so none is held out of it: complete gives no probabilities, and audit "
                 "learns nothing from the model; give the graph that the model was trained on, or one with splits",
                 file=sys.stderr,
             )
         return graph
-    train, is_held_out = graph["train"], KnownTriplets(true, graph.num_entities, graph.num_relations)
-    left = train.select(np.flatnonzero(~is_held_out.contains(train.triplets)))
-    return KnowledgeGraph(graph.entities, graph.relations, {"train": (left.triplets, left.labels), **held_out})
+    if not held_out:
+        return graph
+    is_held_out = KnownTriplets(np.concatenate(every), graph.num_entities, graph.num_relations)
+    left = graph["train"].select(np.flatnonzero(~is_held_out.contains(graph["train"].triplets)))
+    splits = {name: (split.triplets, split.labels) for name, split in {**graph.splits, "train": left}.items()}
+    return KnowledgeGraph(graph.entities, graph.relations, {**splits, **held_out})
 
 
 def refuse_long_text(arguments: argparse.Namespace) -> None:

@@ -69,9 +69,20 @@ def test_a_graph_that_lacks_most_held_out_triplets_stays_as_it_is_with_a_warning
     assert "no probabilities" in line
 
 
-def test_a_graph_that_has_splits_stays_as_it_is(capsys):
+def test_a_graph_with_a_split_of_its_own_gets_the_one_that_it_lacks():
+    own = integer_graph(NAMES[:2], 5, 2, validation=NAMES[2:4], test=NAMES[4:])
+    with_test = integer_graph(NAMES[:4], 5, 2, test=NAMES[4:])
+    expected = sets(own)
+    assert sets(_divide(with_test, own)) == expected
+    with_validation = integer_graph([*NAMES[:2], NAMES[4]], 5, 2, validation=NAMES[2:4])
+    assert sets(_divide(with_validation, own)) == expected
+
+
+def test_a_split_of_its_own_stays_as_it_is(capsys):
     own = integer_graph(NAMES[:3], 5, 2, validation=NAMES[3:])
-    graph = integer_graph(NAMES[:2], 5, 2, test=NAMES[2:])
+    graph = integer_graph(NAMES[:2], 5, 2, test=NAMES[2:])  # where the links are that the model's validation split has
     assert _divide(graph, own) is graph
+    other = integer_graph(NAMES[:2], 5, 2, test=[("4", "1", "4")])
+    assert _divide(other, own) is other
     assert _divide(own, integer_graph(NAMES, 5, 2)) is own
     assert capsys.readouterr().err == ""
