@@ -90,10 +90,12 @@ def write_import(
 
     Raises:
         GraphError: the folder holds something else, or a split that would be lost, or cannot be written, or an id
-            cannot be in a text file.
+            cannot be in a text file; or the record of the source is damaged.
     """
     report = {**describe_import(imported, name), "findings": list(findings)}
-    record = record_source(imported, name, options)
+    # A folder that an import made knows a source that it is made of itself.
+    record = None if imported.source else find_source_record(str(name), imported.graph)
+    record = record or record_source(imported, name, options)
     check_output(folder)
     written = {WRITTEN_SPLITS[split] for split in imported.graph.splits}
     if lost := [file for file in WRITTEN_SPLITS.values() if file not in written and Path(folder, file).exists()]:

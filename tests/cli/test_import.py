@@ -101,6 +101,16 @@ def test_a_graph_of_any_name_is_imported(graph_folder, graph, tmp_path, capsys):
     assert "countries: graph" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("second", ["out", "next"])
+def test_an_import_of_what_an_import_made_keeps_the_record_of_the_source(second, tables, tmp_path):
+    assert run("import", tables, "--output", tmp_path / "out", "--quiet") == 0
+    record = read_source_record(tmp_path / "out")
+    assert record.files
+    assert run("import", tmp_path / "out", "--output", tmp_path / second, "--validation", 1, "--quiet") == 0
+    assert (tmp_path / second / "dev.tsv").is_file()
+    assert read_source_record(tmp_path / second) == record
+
+
 def test_the_summary_tells_in_words_what_became_of_everything(tmp_path, capsys, monkeypatch):
     source = make_source(notes=["owl:imports are not fetched"])
     monkeypatch.setattr(importing, "read_source", lambda path, options: source)

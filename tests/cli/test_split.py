@@ -10,7 +10,7 @@ from helpers.tiny import ENTITY_TEXT, TRAIN, write_graph
 
 from lass_hf import KnowledgeGraph
 from lass_hf.graphs import dataset_folder
-from lass_hf.graphs.import_files import read_source_record
+from lass_hf.graphs.import_files import SourceRecord, read_source_record
 
 SIZES = ["--validation", 2, "--test", "15%"]
 
@@ -19,7 +19,8 @@ SIZES = ["--validation", 2, "--test", "15%"]
 def folder(tmp_path):
     """The folder of a graph with training triplets only, as `lass-hf import` leaves it: with other files beside."""
     made = write_graph(tmp_path / "plain", validation=None, test=None)
-    (made / "source.json").write_text("{}")
+    record = SourceRecord("edges.csv", "a table", [], {}, {}, {"cat": "http://e.org/Cat"}, {}, "1", "2026-01-01")
+    (made / "source.json").write_text(record.as_json())
     return made
 
 
