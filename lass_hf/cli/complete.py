@@ -2,7 +2,8 @@
 
 import argparse
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,6 +192,7 @@ def _complete(arguments: argparse.Namespace) -> None:
                 write_results(arguments.json, results, evidence=arguments.evidence, **made_by)
             print("\n".join(describe_evaluation(results)))
         return
+    _warn_of_wrong_links(arguments, training or {})
     result = complete_graph(
         graph,
         model,
@@ -301,6 +303,32 @@ def _check_same_graph(
             f"{arguments.model}: trained on another version of {arguments.graph}; choose another --output, or take "
             "the model with --model"
         )
+
+
+def _warn_of_wrong_links(arguments: argparse.Namespace, training: Mapping[str, Any]) -> None:
+    """Warns of links that were false in training, and that the list may suggest again."""
+    from ..hub.card_files import read_card_data
+    from ..utils.distributed import processes
+    from ..utils.terminal import one_line
+
+    decisions, warnings = training.get("decisions") or {}, []
+    if decisions and not arguments.decisions:
+        warnings.append(
+            f"{arguments.model} was trained with --decisions ({decisions['file']}), and the list may suggest what "
+            "people decided there; give --decisions here, too"
+        )
+    if not arguments.graph:  # The graph that a model has with it keeps no false triplets, and its card counts them.
+        graph = read_card_data(arguments.model).get("graph") or {"splits": {}}
+        counts = graph["splits"].get("train", {"triplets": 0, "true": 0})
+        number = counts["triplets"] - counts["true"] - decisions.get("rejected", 0)
+        if number > 0:
+            warnings.append(
+                f"{arguments.model} was trained with {number:,} triplets that its graph labels false, and the list may "
+                "suggest them; give --graph, the one that the model was trained on"
+            )
+    if processes().is_main_process:
+        for warning in warnings:
+            print(f"lass-hf: warning: {one_line(warning)}", file=sys.stderr)
 
 
 def _print_where(output: str, result: "CompletionResult") -> None:

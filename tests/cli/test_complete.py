@@ -1,17 +1,23 @@
 """`lass-hf complete`: what it writes, prints and refuses."""
 
 import json
+import shutil
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 from accelerate import PartialState
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
+from helpers.judged import write_decisions
 
+from lass_hf import KnowledgeGraph
 from lass_hf.cli.commands import main
 from lass_hf.completion.settings import CompletionSettings
+from lass_hf.hub.card_files import model_card_data, write_card
 from lass_hf.runs import automatic
 from lass_hf.scoring.output_folders import LOCK_FILE
 from lass_hf.utils.atomic_files import lock_file
+from lass_hf.utils.result_files import write_results
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +188,36 @@ def test_the_error_of_a_second_run_names_the_option_that_complete_has(
     assert line.endswith(
         f"{tmp_path / place}: another run is writing there; wait until it has ended, or choose another --output"
     )
+
+
+def test_links_that_were_false_in_training_are_warned_of(saved, graph, graph_folder, tmp_path, capsys):
+    folder, out = shutil.copytree(saved, tmp_path / "model"), tmp_path / "out"
+    train = graph["train"]
+    labeled = np.concatenate([train.triplets, train.triplets[:5, ::-1]])
+    labels = np.append(np.ones(len(train)), np.zeros(5)).astype(np.int8)
+    processor = bi_encoder_processor(KnowledgeGraph(graph.entities, graph.relations, {"train": (labeled, labels)}))
+    write_card(folder, {**model_card_data(bi_encoder_model(), processor), "training": None, "evaluations": []}, graph)
+    training = {"graph": "mine", "graph_fingerprint": "", "recipe": None, "changed": {}, "seed": 1, "bf16": False}
+    training |= {"choices": {}, "command": "", "resumed": False, "decisions": {"file": "d.tsv", "rejected": 3}}
+    write_results(folder / "training.json", {"loss": 1.0}, **training)
+    decisions = ["--decisions", str(write_decisions(tmp_path, (("cat", "eats", "dog"), False)))]
+    graph_option = ["--graph", str(graph_folder)]
+    of_decisions = f"{folder} was trained with --decisions (d.tsv), and the list may suggest what people decided there"
+    of_labels = f"{folder} was trained with 2 triplets that its graph labels false"
+    for number, (options, expected) in enumerate(
+        [
+            ([], [of_decisions, of_labels]),
+            (decisions, [of_labels]),
+            (graph_option, [of_decisions]),
+            ([*decisions, *graph_option], []),
+        ]
+    ):
+        command = ["complete", "--model", str(folder), "--quiet", "--output", str(out / str(number))]
+        assert main([*command, *options]) == 0
+        warnings = [line for line in capsys.readouterr().err.splitlines() if "was trained with" in line]
+        assert [line.split(": ", 2)[2].startswith(start) for line, start in zip(warnings, expected, strict=True)] == [
+            True for _ in expected
+        ]
 
 
 def test_an_output_that_is_a_file_is_refused(complete, tmp_path, bad_input):
