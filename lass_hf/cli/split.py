@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LassError
 from ..utils.environment import command_line
@@ -53,17 +53,16 @@ def run(arguments: argparse.Namespace) -> None:
     options = ReadingOptions(date_column=arguments.date_column)
     imported, report = split_as_asked(arguments, load_imported(arguments.source, options))
     graph, trained = imported.graph, output
-    lines = report.describe(graph.relations)
+    lines, metrics = report.describe(graph.relations), report.to_dict(graph.relations)
     if arguments.inductive:
         trained = output / "seen"
-        lines = _write_inductive(graph, arguments, trained, output / "unseen")
+        lines, metrics = _write_inductive(graph, arguments, trained, output / "unseen")
     elif path is not None and is_folder:
         write_splits(graph, path, output)
     else:
         findings = [dataclasses.asdict(one) for one in find_faults(graph)]
         write_import(imported, arguments.source, options, output, findings)
     if arguments.json:
-        metrics = report.to_dict(graph.relations)
         write_results(arguments.json, metrics, graph=arguments.source, seed=arguments.seed, command=command_line())
     if not arguments.quiet:
         print(f"{one_line(output)}:")
@@ -71,19 +70,28 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"next: lass-hf train --graph {one_line(trained)}")
 
 
-def _write_inductive(graph: "KnowledgeGraph", arguments: argparse.Namespace, first: Path, second: Path) -> list[str]:
-    """Writes the graph of the entities that are left, and the one whose test is about the others; describes both."""
+def _write_inductive(
+    graph: "KnowledgeGraph", arguments: argparse.Namespace, first: Path, second: Path
+) -> tuple[list[str], dict[str, Any]]:
+    """Writes the graph of the entities that are left, and the one whose test is about the others.
+
+    Returns:
+        Lines that describe both; and by the name of its folder the numbers of `entities` and, under `sizes`, of the
+        triplets of each split.
+    """
     from ..graphs.import_files import SOURCE_FILE, find_source_record
     from ..graphs.inductive_split import inductive_split
     from ..graphs.text_folder import write_directory
 
-    lines, record = [], find_source_record(arguments.source, graph)
+    lines, metrics, record = [], {}, find_source_record(arguments.source, graph)
     more = {SOURCE_FILE: record.as_json()} if record else {}
     seen, unseen = inductive_split(graph, arguments.inductive, arguments.seed)
     for part, folder in ((seen, first), (unseen, second)):
         write_directory(part, folder, more)
-        sizes = ", ".join(f"{len(triplets):,} {name}" for name, triplets in part.splits.items())
-        lines.append(f"{folder.name}: {part.num_entities:,} entities; {sizes}")
+        sizes = {name: len(triplets) for name, triplets in part.splits.items()}
+        metrics[folder.name] = {"entities": part.num_entities, "sizes": sizes}
+        in_words = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
+        lines.append(f"{folder.name}: {part.num_entities:,} entities; {in_words}")
     if untrained := int((seen.occurring(*seen.splits)[0] & ~seen.occurs_in_train()[0]).sum()):
         lines.append(f"{first.name}: {untrained:,} of these entities have no training triplet any more")
-    return lines
+    return lines, metrics

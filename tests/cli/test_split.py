@@ -78,9 +78,13 @@ def test_another_folder_gets_the_split_and_the_seed_decides(folder, tmp_path):
 
 
 def test_a_named_graph_is_split_into_a_folder(tmp_path, capsys):
-    options = ["--validation", 0, "--test", 0, "--inductive", "30%", "--output", tmp_path / "out"]
-    assert run("split", "countries", *options) == 0
+    file, options = tmp_path / "split.json", ["--validation", 0, "--test", 0, "--inductive", "30%"]
+    assert run("split", "countries", *options, "--output", tmp_path / "out", "--json", file) == 0
     seen, unseen = (KnowledgeGraph.from_directory(tmp_path / "out" / name) for name in ("seen", "unseen"))
+    assert content_of(file)["metrics"] == {
+        name: {"entities": part.num_entities, "sizes": {split: len(some) for split, some in part.splits.items()}}
+        for name, part in (("seen", seen), ("unseen", unseen))
+    }
     assert not set(seen.entities.ids) & {
         unseen.entities.ids[entity] for entity in unseen["test"].triplets[:, [0, 2]].ravel().tolist()
     }
