@@ -10,11 +10,19 @@ import numpy as np
 
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
 from ..scoring.output_folders import LISTS, PROGRESS_FOLDER, RESULTS, check_own, only_writer
+from ..scoring.precision import scoring_dtype
 from ..scoring.step_progress import StepProgress
 from ..structure.facts import false_fingerprint
 from ..utils.atomic_files import write_whole
-from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint, scores_fingerprint
+from ..utils.fingerprints import (
+    graph_fingerprint,
+    graph_texts_fingerprint,
+    scores_fingerprint,
+    starting_weights_fingerprint,
+    texts_fingerprint,
+)
 from ..utils.result_files import REPORT_FILE, write_results
 from ..version import __version__
 from ..writers.judged_triplets import FileMetadata, judged_triplets
@@ -22,6 +30,7 @@ from ..writers.writing import write_judged_triplets
 from .auditing import SHARE, Audit
 from .findings import Findings, find_reasons
 from .report import SHOWN, describe_signals, render_audit
+from .text_signals import load_encoder
 
 FINDINGS_FILE, SIGNALS_FILE = LISTS["audit"]
 LEVELS = (0.5, 0.8, 0.95)  # of suspicion, for which triplets are counted
@@ -51,22 +60,41 @@ def only_audit(folder: str | Path, identity: Mapping[str, Any]) -> Iterator[Step
 
 
 def audit_identity(
-    graph: KnowledgeGraph, model: LassForKGCompletion | None, most: int, **choices: Any
+    graph: KnowledgeGraph,
+    model: LassForKGCompletion | None,
+    processor: LassProcessor | None,
+    most: int,
+    *,
+    encoder: str,
+    dtype: str,
+    **choices: Any,
 ) -> dict[str, Any]:
     """Returns everything that the findings of an audit depend on.
 
     Args:
         graph: The graph.
         model: The text model, if there is one.
+        processor: Its processor.
         most: The most findings.
-        **choices: The arguments of `audit_graph`, as JSON values.
+        encoder: As in `audit_graph`.
+        dtype: As in `audit_graph`.
+        **choices: The other arguments of `audit_graph`, as JSON values.
+
+    Raises:
+        ModelError: There is no such encoder.
     """
-    of_graph = {"graph": graph_fingerprint(graph), "texts": graph_texts_fingerprint(graph)}
+    untrained = load_encoder(encoder)
     return {
         "version": __version__,
-        **of_graph,
+        "graph": graph_fingerprint(graph),
+        "graph_texts": graph_texts_fingerprint(graph),
         "labeled_false": false_fingerprint(graph, *graph.splits),
         "model": None if model is None else scores_fingerprint(model),
+        "texts": None if processor is None else texts_fingerprint(processor.token_store(graph)),
+        "encoder": encoder,
+        "encoder_weights": starting_weights_fingerprint(untrained.encoder),
+        "dtype": str(scoring_dtype(dtype, untrained.device) or untrained.dtype),
+        "device": untrained.device.type,
         **choices,
         "most": most,
     }

@@ -42,10 +42,14 @@ def encode_texts(
         ModelError: There is no such encoder.
     """
     processor = LassProcessor.from_encoder(encoder, graph, architecture="bi-encoder")
-    model = LassForKGCompletion.from_encoder(encoder, architecture="bi-encoder").to(processes().device)
-    scorer = TripletScorer(model, processor.token_store(graph), dtype)
+    scorer = TripletScorer(load_encoder(encoder), processor.token_store(graph), dtype)
     vectors = scorer.encode_entities(np.arange(graph.num_entities), progress).float().cpu().numpy()
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def load_encoder(encoder: str) -> LassForKGCompletion:
+    """Loads an untrained encoder as a model, onto this process's device; raises ModelError if there is none."""
+    return LassForKGCompletion.from_encoder(encoder, architecture="bi-encoder").to(processes().device)
 
 
 def text_signals(facts: Facts, vectors: np.ndarray, adjacency: csr_array, seed: int = 42) -> dict[str, np.ndarray]:

@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
         report(arguments.json, metrics, **more, errors=arguments.errors, signals=signals, command=command_line())
         return
     most = arguments.max or usual_length(len(true_facts(graph).triplets))
-    identity = audit_identity(graph, model, most, **choices)
+    identity = audit_identity(graph, model, processor, most, **choices)
     with only_audit(arguments.output, identity) as progress:
         audit = audit_graph(graph, **options, progress=progress)
         write_audit(

@@ -37,6 +37,7 @@ from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
+from ..version import __version__
 from .answering import Reranking, answer_queries
 from .link_features import LinkFeatures
 from .measuring import Completion
@@ -166,6 +167,7 @@ class GraphCompleter:
     def identity(self) -> dict[str, Any]:
         """Everything that the list depends on, as JSON values."""
         return {
+            "version": __version__,
             **(model_identity(self.scorer) if self.scorer is not None else {}),
             "reranker": None if self._reranking is None else model_identity(self._reranking.scorer),
             "evidence": evidence_fingerprint(self.evidence) if self.evidence is not None else None,

@@ -30,6 +30,7 @@ CHANGED = {
     "texts": "the texts have changed",
     "model": "the model is another one",
     "retriever": "the retriever is another one",
+    "encoder_weights": "the weights of the encoder are others",
     "reranker": "the reranker is another one, or there is none",
     "evidence": "the evidence is another one, or there is none",
     "decisions": "the decisions are other ones, or there are none",

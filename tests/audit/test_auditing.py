@@ -1,6 +1,7 @@
 """Audits of whole small graphs: nonsense comes first, files, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import content_of, run
 from helpers.tiny import TRAIN, make_graph, one_line
 from helpers.towns import QUICK, SMALL, texts_of_towns, towns, write_towns
+from transformers import BertModel
 
 from lass_hf import KnowledgeGraph
 from lass_hf.audit.audit_files import (
@@ -32,11 +34,13 @@ from lass_hf.audit.vector_signals import ranks_out_of_fold, vector_signals
 from lass_hf.completion.completion_files import only_completion
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.core.known_triplets import KnownTriplets
+from lass_hf.scoring.chunk_progress import differences
 from lass_hf.scoring.output_folders import RESULTS
 from lass_hf.scoring.step_progress import StepProgress
 from lass_hf.structure.answer_ranks import AnswerRanks, rank_by_vectors
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.vector_training import train_structural_vectors
+from lass_hf.utils.distributed import processes
 
 AUDIT_FILE = RESULTS["audit"]
 
@@ -259,10 +263,10 @@ def test_what_a_graph_labels_true_and_false_is_a_finding():
     assert np.isnan(findings.shares[audit.signals.names.index("contradiction"), rank])  # it is broken, and no share
 
 
-def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, tmp_path):
-    graph = towns()
+def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, encoder_folder, tmp_path):
+    graph, choices = towns(), {"encoder": encoder_folder, "dtype": "auto", "seed": 3}
     folder = tmp_path / "out"
-    identity = audit_identity(graph, None, 4, seed=3)
+    identity = audit_identity(graph, None, None, 4, **choices)
     with only_audit(folder, identity):
         write_audit(folder, audit, graph, identity, graph_name="towns", seed=3)
     rows = table_of(folder / FINDINGS_FILE)
@@ -282,10 +286,9 @@ def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, t
     assert content["injected"] == audit.num_injected
     train, label = graph["train"], np.append(np.ones(len(graph["train"]), np.int8), np.int8(0))
     wrong = np.concatenate([train.triplets, [[0, 1, 42]]])
-    labeled = audit_identity(
-        KnowledgeGraph(graph.entities, graph.relations, {"train": (wrong, label)}), None, 4, seed=3
-    )
-    for other in (audit_identity(towns(wrong=False), None, 4, seed=3), {**identity, "seed": 4}, labeled):
+    labeled = KnowledgeGraph(graph.entities, graph.relations, {"train": (wrong, label)})
+    others = [audit_identity(one, None, None, 4, **choices) for one in (towns(wrong=False), labeled)]
+    for other in (*others, {**identity, "seed": 4}):
         with pytest.raises(LassError) as error, only_audit(folder, other):
             pass
         one_line(error, "the output of another audit", "choose another --output")
@@ -296,6 +299,28 @@ def test_the_files_hold_the_findings_and_are_not_those_of_another_audit(audit, t
     with pytest.raises(LassError) as error, only_completion(folder, {}):
         pass
     one_line(error, f"has {FINDINGS_FILE}, the output of another command", "choose another --output")
+
+
+def test_an_audit_depends_on_the_weights_of_the_encoder_the_precision_and_the_texts_of_the_model(
+    encoder_folder, tmp_path, bi_encoder
+):
+    folder = shutil.copytree(encoder_folder, tmp_path / "encoder")
+    model, processor, graph = bi_encoder
+
+    def identity(dtype="float32"):
+        return audit_identity(graph, model, processor, 4, encoder=str(folder), dtype=dtype)
+
+    before = json.loads(json.dumps(identity()))
+    assert before == identity()
+    assert (before["dtype"], before["device"]) == ("torch.float32", processes().device.type)
+    assert differences(before, identity("bfloat16")) == "dtype was torch.float32, now torch.bfloat16"
+    encoder = BertModel.from_pretrained(folder)
+    encoder.embeddings.word_embeddings.weight.data += 1
+    encoder.save_pretrained(folder)
+    assert differences(before, identity()) == "the weights of the encoder are others"
+    before = identity()
+    processor = bi_encoder_processor(graph, max_length=20)
+    assert differences(before, identity()) == "the texts have changed"
 
 
 def table_of(file) -> list[dict[str, str]]:

@@ -368,6 +368,13 @@ def test_a_graph_that_changed_is_told_in_words(evidence, graph, tmp_path):
     assert "(the graph has changed, --max was 10000, now 7)" in str(error.value)
 
 
+def test_a_list_of_another_version_is_another_one(evidence, graph, tmp_path, monkeypatch):
+    complete(graph, evidence, tmp_path)
+    monkeypatch.setattr(completer, "__version__", "9.0")
+    with pytest.raises(LassError, match=r"\(version was .*, now 9\.0\)"):
+        complete(graph, evidence, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
