@@ -25,7 +25,7 @@ from ..utils.fingerprints import (
 )
 from ..utils.result_files import REPORT_FILE, write_results
 from ..version import __version__
-from ..writers.judged_triplets import FileMetadata, judged_triplets
+from ..writers.judged_triplets import FileMetadata, columns_of, judged_triplets
 from ..writers.writing import write_judged_triplets
 from .auditing import SHARE, Audit
 from .findings import Findings, find_reasons
@@ -127,13 +127,8 @@ def write_audit(
     folder, digest = Path(folder), identity["graph"]
     findings = find_reasons(audit, graph, identity["most"])
     triplets, suspicion = audit.triplets[findings.positions], audit.suspicion[findings.positions]
-    columns: dict[str, Any] = {}
-    for slot, name in enumerate(("head", "relation", "tail")):
-        vocabulary = graph.relations if slot == 1 else graph.entities
-        columns[name] = [vocabulary.ids[one] for one in triplets[:, slot].tolist()]
-        columns[f"{name}_text"] = [vocabulary.texts[one] for one in triplets[:, slot].tolist()]
     rows = judged_triplets(
-        **columns,
+        **columns_of(graph, triplets),
         score=(1 - suspicion).astype(np.float32),
         probability=np.clip(1 - suspicion, 0, 1),
         rank=np.arange(1, len(suspicion) + 1),

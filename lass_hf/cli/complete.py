@@ -274,7 +274,7 @@ def _check_choices(arguments: argparse.Namespace, settings: CompletionSettings) 
     """Raises LassError for names, decisions or a reranker that do not fit the graph."""
     if not (settings.relations or settings.entities or settings.decisions or arguments.rerank):
         return
-    from ..completion.completer import check_reranker
+    from ..completion.completer import check_reranker_fits
     from ..core.modeling_lass import LassForKGCompletion
     from ..core.processing_lass import LassProcessor
     from ..graphs.decisions import read_decisions
@@ -286,7 +286,7 @@ def _check_choices(arguments: argparse.Namespace, settings: CompletionSettings) 
         read_decisions(settings.decisions, graph)
     if arguments.rerank:
         processor = LassProcessor.from_pretrained(arguments.rerank)
-        check_reranker(LassForKGCompletion.from_pretrained(arguments.rerank), processor, graph)
+        check_reranker_fits(LassForKGCompletion.from_pretrained(arguments.rerank), processor, graph)
 
 
 def _check_same_graph(

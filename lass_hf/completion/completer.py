@@ -143,7 +143,7 @@ class GraphCompleter:
         )
 
     def _make_reranking(self, model: LassForKGCompletion, processor: LassProcessor, dtype: str) -> Reranking:
-        check_reranker(model, processor, self.graph)
+        check_reranker_fits(model, processor, self.graph)
         scorer = TripletScorer(model, processor.token_store(self.graph), dtype)
         return Reranking(scorer, self.settings.rerank_top_k, self.settings.retriever_weight)
 
@@ -356,7 +356,7 @@ class GraphCompleter:
         return rows[listed], implied, {reason: number for reason, number in left_out.items() if number}
 
 
-def check_reranker(model: LassForKGCompletion, processor: LassProcessor, graph: KnowledgeGraph) -> None:
+def check_reranker_fits(model: LassForKGCompletion, processor: LassProcessor, graph: KnowledgeGraph) -> None:
     """Raises LassError for a reranker that is no cross-encoder, or that of another graph."""
     check_model_is_of(processor, graph)
     if model.architecture.encodes_entities:

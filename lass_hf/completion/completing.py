@@ -22,7 +22,7 @@ from ..utils.checked_files import check_types
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint
 from ..utils.result_files import RESULTS, read_results
-from ..writers.judged_triplets import FileMetadata, judged_triplets
+from ..writers.judged_triplets import FileMetadata, columns_of, judged_triplets
 from .completer import CompletionResult, GraphCompleter
 from .completion_files import only_completion, write_completion
 from .measuring import evaluate_completion
@@ -247,23 +247,15 @@ def judge(
         positions: The positions of the suggestions, int of shape (n,), in the order of the table.
         reasons: More reasons for each of them, beside what states the same; None for that of the standing alone.
     """
-    import pyarrow as pa
-
     some, standings = result.completion.suggestions.select(positions), result.completion.standings[positions]
     why = result.standings.because(some.triplets, standings, graph.entities, graph.relations)
     own = [[sentence] if sentence else [] for sentence in why]
     if reasons is not None:
         same = result.standings.restate(some.triplets, graph.entities, graph.relations)
         own = [[*first, *filter(None, [also]), *more] for first, also, more in zip(own, same, reasons, strict=True)]
-    columns: dict[str, Any] = {}
-    for name, numbers, names in zip(
-        ("head", "relation", "tail"), some.triplets.T, (graph.entities, graph.relations, graph.entities), strict=True
-    ):
-        for column, values in ((name, names.ids), (f"{name}_text", names.texts)):
-            columns[column] = pa.array(values, pa.large_string()).take(pa.array(numbers))
     chances = result.completion.probabilities
     return judged_triplets(
-        **columns,
+        **columns_of(graph, some.triplets),
         score=np.fmax(*some.log_probabilities.T),
         probability=[None] * len(positions) if chances is None else chances[positions],
         rank=np.arange(1, len(positions) + 1),

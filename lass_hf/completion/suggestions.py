@@ -29,10 +29,6 @@ class Answers:
         """Returns the number of answers."""
         return len(self.triplets)
 
-    def select(self, positions: np.ndarray) -> "Answers":
-        """Returns the answers at some positions, int of shape (m,) or bool of shape (n,)."""
-        return Answers(*(getattr(self, one.name)[positions] for one in fields(self)))
-
 
 @dataclass(frozen=True)
 class Suggestions:

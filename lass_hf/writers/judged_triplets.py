@@ -19,7 +19,10 @@ from ..utils.checked_files import Types, check_types
 from ..version import __version__
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+
+    from ..core.knowledge_graph import KnowledgeGraph
 
 NAMES = ("head", "relation", "tail")
 TEXTS = ("head_text", "relation_text", "tail_text")
@@ -156,6 +159,17 @@ def judged_triplets(**columns: Any) -> "pa.Table":
     table = pa.table(given, schema=schema)
     _check(table)
     return table
+
+
+def columns_of(graph: "KnowledgeGraph", triplets: "np.ndarray") -> "dict[str, pa.Array]":
+    """Returns the ids and texts of triplets of a graph, int64 of shape (n, 3), as columns of `judged_triplets`."""
+    import pyarrow as pa
+
+    columns = {}
+    for name, numbers, names in zip(NAMES, triplets.T, (graph.entities, graph.relations, graph.entities), strict=True):
+        for column, values in ((name, names.ids), (f"{name}_text", names.texts)):
+            columns[column] = pa.array(values, pa.large_string()).take(pa.array(numbers))
+    return columns
 
 
 def _refuse_value(column: "pa.Field", values: Any) -> None:
