@@ -178,9 +178,8 @@ def _complete(arguments: argparse.Namespace) -> None:
         return
     choices["settings"] = settings
     training = read_training(arguments.model)
-    shown = arguments.graph or (training or {}).get(
-        "graph"
-    )  # The training's is the name of a folder, without its place.
+    # What the training names is a folder without its place, for people to read alone.
+    shown = arguments.graph or (training or {}).get("graph")
     made_by = {
         **{"task": "completion", "model": arguments.model, "graph": shown, "training": training},
         **{"settings": settings.describe(), "command": command_line()},
