@@ -12,7 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..core.architectures import BiEncoder, CrossEncoder
-from ..core.errors import GraphError, LassError
+from ..core.errors import GraphError, LassError, NonFiniteError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
@@ -159,6 +159,7 @@ def rank_split(
     Raises:
         GraphError: the split has no true triplet.
         LassError: `limit` or `seed` out of range.
+        NonFiniteError: scores are NaN or infinite.
     """
     triplets = choose_triplets(split, limit, seed)
     if progress is not None and progress.finished and not quiet and processes().is_main_process:
@@ -221,6 +222,9 @@ def rank_slot(
     Returns:
         Optimistic ranks, pessimistic ranks and numbers of candidates, int64, shape (3, s * n): all n by the first
         scores, then all by the second ones, and so on.
+
+    Raises:
+        NonFiniteError: scores are NaN or infinite.
     """
     anchors = triplets.copy()
     anchors[:, slot] = 0
@@ -256,6 +260,11 @@ def _rank_chunk(score_candidates, graph, queries, slot, candidates, query_of, ta
     mask = ~known
     mask[query_of, targets] = True
     scores = score_candidates(queries, slot, candidates, mask, bar)
+    if not (np.isfinite(scores) | ~mask).all():  # Nothing is above or equal to a NaN, which would rank first.
+        raise NonFiniteError(
+            f"scores of {SLOT_NAMES[slot]}s are NaN or infinite; expected a finite score of each candidate, and a low "
+            "one of what is unlikely or unknown"
+        )
     if scores.ndim == 2:
         return _rank_targets(scores, known, query_of, targets)
     return np.concatenate([_rank_targets(matrix, known, query_of, targets) for matrix in scores], axis=1)

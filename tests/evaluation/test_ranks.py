@@ -5,11 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 from helpers.ranking import Table, same
-from helpers.tiny import integer_graph
+from helpers.tiny import integer_graph, one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lass_hf.core.errors import GraphError, LassError
+from lass_hf.core.errors import GraphError, LassError, NonFiniteError
 from lass_hf.evaluation.link_prediction import rank_slot, rank_split
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
 
@@ -174,6 +174,26 @@ def test_a_split_without_true_triplets_is_an_error():
     graph = integer_graph([(0, 0, 1)], 2, 1, test=[(1, 0, 0, 0)])
     with pytest.raises(GraphError, match="the test split has no true triplet"):
         rank_split(scorer_from_triplets(Table.random(graph)), graph["test"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_is_refused_and_not_ranked_first(graph, value):
+    score = Table.random(graph)
+    score.scores[tuple(graph["test"].positives[0])] = value
+    with pytest.raises(NonFiniteError) as raised:
+        rank_split(scorer_from_triplets(score), graph["test"], quiet=True)
+    assert "expected a finite score of each candidate" in one_line(raised)
+
+
+def test_scores_of_pairs_that_are_not_asked_for_may_be_anything(graph):
+    table = Table.random(graph)
+
+    def score_all(queries, slot, candidates, mask, progress):
+        scores = scorer_from_triplets(table)(queries, slot, candidates, np.ones_like(mask), progress)
+        return np.where(mask, scores, np.inf)
+
+    expected = rank_split(scorer_from_triplets(table), graph["test"], quiet=True)
+    assert same(rank_split(score_all, graph["test"], quiet=True), expected)
 
 
 # A limited number of triplets
