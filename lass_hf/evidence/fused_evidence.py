@@ -78,14 +78,14 @@ class FusedEvidence:
         """Returns the evidence with the numbers that entities and relations have in a graph.
 
         Args:
-            graph: The graph.
+            graph: The graph. Its entities that are new have no vector.
 
         Raises:
             GraphError: The graph has none of the entities, or none of the relations.
         """
-        if self._has_numbers_of(graph):
-            return self
         entities, relations = graph.entities.ids, graph.relations.ids
+        if (self.entity_ids, self.relation_ids) == (entities, relations):
+            return self
         number_of_entity = self._numbers(self.entity_ids, entities)
         number_of_relation = self._numbers(self.relation_ids, relations)
         rules, vectors = self.rules, self.vectors

@@ -7,8 +7,9 @@ import pytest
 from helpers.evidence import some_evidence
 from helpers.tiny import integer_graph, one_line
 
-from lass_hf import evaluate_and_record, evaluate_triplet_classification
+from lass_hf import KnowledgeGraph, evaluate_and_record, evaluate_triplet_classification
 from lass_hf.core.errors import GraphError, LassError
+from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.evaluation.triplet_fusion import choose_graph_evidence, describe_triplets, fit_to_labels
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.rule_scores import RuleScorer
@@ -50,6 +51,21 @@ def test_features_are_those_of_plain_loops(graph):
     assert 0 < num_ranked < len(triplets)
     assert features.shape == (len(triplets), 1 + 6 + 1 + 9)
     assert describe_triplets(some_evidence(graph, kinds=("rules",)), graph, triplets).shape[1] == 2
+
+
+def test_entities_that_follow_those_of_the_evidence_have_no_vector(graph, model, processor):
+    """The graph got more entities after its evidence was found: the numbers of the others are as they were."""
+    size, new = graph.num_entities, ["new", "newer"]
+    entities = Vocabulary("entity", [*graph.entities.ids, *new], [*graph.entities.texts, *new])
+    splits = {"train": (graph["train"].triplets, None), "test": (np.array([[0, 0, size], [size + 1, 0, 1]]), None)}
+    larger = KnowledgeGraph(entities, graph.relations, splits)
+    found = choose_graph_evidence(some_evidence(graph), larger, model, processor)
+    triplets = np.concatenate([graph["test"].triplets, larger["test"].triplets])
+    features = describe_triplets(found, larger, triplets)
+    assert np.array_equal(
+        features[:-2], describe_triplets(some_evidence(graph), graph, graph["test"].triplets), equal_nan=True
+    )
+    assert np.isnan(features[-2:, 8:]).all()
 
 
 def test_no_label_of_validation_speaks_for_its_own_triplet():
