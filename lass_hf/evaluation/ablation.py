@@ -95,8 +95,8 @@ def ablate(
         A row for each subset, all evidence last.
 
     Raises:
-        GraphError: The graph has no validation split, or the split no true triplet; or the evidence is that of another
-            graph.
+        GraphError: The graph has no true validation triplets, or the split no true triplet; or the evidence is that of
+            another graph.
     """
     triplets = choose_triplets(graph[split], limit, seed)
     scorer = None if model is None or processor is None else TripletScorer(model, processor.token_store(graph), dtype)

@@ -13,6 +13,7 @@ from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
+from ..evidence.building import check_fitting_split
 from ..evidence.choosing import EvidenceChoice, choose_evidence
 from ..evidence.evidence_files import evidence_fingerprint
 from ..evidence.fused_evidence import FusedEvidence
@@ -331,6 +332,8 @@ def _predict_links(
 ) -> RankingResult | RerankingResult:
     """Ranks heads and tails by one model, by two, or by evidence alone, and fills in `ranked_by`."""
     sought = {name: value for name, value in ranking.items() if name in ("dtype", "seed", "quiet", "index_folder")}
+    if with_ablation:
+        check_fitting_split(graph)
     if reranker is not None and model is not None:
         check_reranking(model, reranker.model, graph, ranking["split"], reranker.top_k, reranker.retriever_weight)
     with ranked_by.watch.time("evidence"):

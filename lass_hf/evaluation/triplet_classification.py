@@ -15,7 +15,7 @@ from ..utils.distributed import processes
 from .calibration import Calibration, labeled_split
 from .metrics import best_threshold, classification_metrics, rows_by_value
 from .platt_scaling import reliability_curve
-from .triplet_fusion import choose_graph_evidence, describe_triplets, fit_to_labels
+from .triplet_fusion import check_labels, choose_graph_evidence, describe_triplets, fit_to_labels
 
 
 @dataclass
@@ -86,12 +86,15 @@ def evaluate_triplet_classification(
         Metrics, thresholds, scores and predictions.
 
     Raises:
-        GraphError: either split has no true or no false triplets.
+        GraphError: either split has no true or no false triplets, or validation too few for a fit of evidence.
         LassError: a kind of evidence is unknown, or the model has evidence without it.
     """
     scorer = TripletScorer(model, processor.token_store(graph), dtype)
     validation, test = labeled_split(graph, "validation"), labeled_split(graph, split)
     chosen = choose_graph_evidence(evidence, graph, model, processor, seed, quiet)
+    assert validation.labels is not None
+    if chosen is not None:
+        check_labels(validation.labels)
     total = len(validation) + (len(test) if split != "validation" else 0)
     with tqdm(
         total=total, desc="scoring", unit=" triplets", unit_scale=True, disable=quiet or not processes().is_main_process
@@ -101,7 +104,6 @@ def evaluate_triplet_classification(
     text = classify(scores, test, validation_scores, validation)
     if chosen is None:
         return text
-    assert validation.labels is not None
     is_own = split == "validation"
     both = validation.triplets if is_own else np.concatenate([validation.triplets, test.triplets])
     texts = validation_scores if is_own else np.append(validation_scores, scores)

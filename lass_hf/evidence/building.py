@@ -82,6 +82,15 @@ def find_lack_of_structure(graph: KnowledgeGraph) -> str | None:
     return None
 
 
+def check_fitting_split(graph: KnowledgeGraph) -> None:
+    """Raises GraphError if a graph has no true validation triplets, on which weights are fitted."""
+    if not len(graph["validation"].positives):
+        raise GraphError(
+            "the validation split has no true triplet, and weights of evidence are fitted on true ones: give a graph "
+            "with some, or rank by all the evidence that the folder has"
+        )
+
+
 def hold_out_for_fitting(graph: KnowledgeGraph, seed: int = 42) -> KnowledgeGraph:
     """Returns a graph whose validation split is a part of the training triplets, to fit weights on.
 
@@ -217,14 +226,14 @@ def refit_evidence(
         For each subset the same rules and vectors, with other weights.
 
     Raises:
-        GraphError: The graph has no validation split, or is another one.
+        GraphError: The graph has no true validation triplets, or is another one.
         LassError: A kind is unknown, or not one of the evidence.
     """
+    check_fitting_split(graph)
     evidence = evidence.renumber(graph)
     for kinds in subsets:
         check_kinds(kinds, evidence.kinds)
     everything = [kind for kind in evidence.kinds if any(kind in kinds for kinds in subsets)]
-    graph["validation"]
     sample = sample_for_fitting(graph, scorer, everything, evidence.rules, evidence.vectors, seed, quiet, index_folder)
     return [
         replace(evidence, kinds=check_kinds(kinds), fusion=fusion, fitted_on={"split": "validation", "seed": seed})

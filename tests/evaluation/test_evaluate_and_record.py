@@ -3,11 +3,20 @@
 import json
 from inspect import signature
 
+import numpy as np
 import pytest
 from helpers.tiny import make_model, make_processor
 
 import lass_hf.evaluation.evaluate_and_record as record_module
-from lass_hf import EvaluationArguments, GraphError, LassError, Reranker, check_evaluation, evaluate_and_record
+from lass_hf import (
+    EvaluationArguments,
+    GraphError,
+    KnowledgeGraph,
+    LassError,
+    Reranker,
+    check_evaluation,
+    evaluate_and_record,
+)
 from lass_hf.hub.card_files import model_card_data, read_card_data, write_card
 
 COMMON = ["metrics", "num_processes", "task", "protocol", "graph", "split", "limit", "seed", "dtype", "seconds"]
@@ -90,6 +99,19 @@ def test_a_damaged_training_json_is_refused_before_the_work(damaged, saved, labe
     with pytest.raises(LassError, match=r"training\.json"):
         record("link_prediction", retriever, labeled_graph, reranker=Reranker(reranker[2], *reranker[:2], top_k=4))
     assert started == []
+
+
+@pytest.mark.parametrize(("labels", "error"), [(None, "no split 'validation'"), ((0, 0), "validation .* no true")])
+def test_an_ablation_without_a_split_to_fit_on_is_refused_before_the_work(labels, error, graph, monkeypatch):
+    train, some = graph["train"].triplets, graph["validation"].triplets[:2]
+    splits = {"train": (train, None), "test": (graph["test"].triplets, None)}
+    if labels is not None:
+        splits["validation"] = (some, np.array(labels, dtype=np.int8))
+    other = KnowledgeGraph(graph.entities, graph.relations, splits)
+    for name in ("choose_evidence", "evaluate_link_prediction"):
+        monkeypatch.setattr(record_module, name, None)
+    with pytest.raises(GraphError, match=error):
+        record("link_prediction", (None, None, None), other, evidence="frequency,rules", with_ablation=True)
 
 
 def test_an_unknown_task_is_refused(saved, labeled_graph):

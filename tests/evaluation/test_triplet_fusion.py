@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 from helpers.evidence import some_evidence
-from helpers.tiny import integer_graph, one_line
+from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, integer_graph, one_line
 
 from lass_hf import KnowledgeGraph, evaluate_and_record, evaluate_triplet_classification
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.evaluation.triplet_fusion import choose_graph_evidence, describe_triplets, fit_to_labels
+from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.rule_scores import RuleScorer
 from lass_hf.utils.result_files import read_results
@@ -90,6 +91,15 @@ def test_too_few_labels_are_one_line():
     with pytest.raises(GraphError) as raised:
         fit_to_labels(np.zeros((5, 1), np.float32), np.array([1, 1, 1, 0, 0], np.int8))
     assert "3 true and 2 false triplets, and a fit of all evidence needs 3 of each" in one_line(raised)
+
+
+def test_too_few_labels_are_refused_before_a_triplet_is_scored(graph, model, processor, monkeypatch):
+    false = [(*row[::-1], "-1") for row in TEST[:2]]
+    rows = [*((*row, "1") for row in VALIDATION), *false], [*((*row, "1") for row in TEST), *false]
+    few = KnowledgeGraph.from_triplets(TRAIN, *rows, entity_text=ENTITY_TEXT, relation_text=RELATION_TEXT)
+    monkeypatch.setattr(TripletScorer, "score", None)
+    with pytest.raises(GraphError, match="3 true and 2 false"):
+        evaluate_triplet_classification(model, processor, few, quiet=True, evidence=some_evidence(graph))
 
 
 @pytest.fixture(scope="module")

@@ -199,6 +199,14 @@ def test_subsets_are_fitted_on_one_sample(graph, scorer, evidence):
     pair.bind(graph, scorer).score_candidates(queries, 2, candidates, mask)
 
 
+def test_weights_are_not_fitted_on_a_validation_split_without_true_triplets(graph, evidence):
+    splits = {"train": (graph["train"].triplets, None), "validation": (np.array([[0, 0, 1]]), np.zeros(1, np.int8))}
+    other = KnowledgeGraph(graph.entities, graph.relations, splits)
+    with pytest.raises(GraphError) as error:
+        refit_evidence(evidence, other, [("rules",)])
+    one_line(error, "the validation split has no true triplet")
+
+
 def test_errors_are_one_clear_line(graph, scorer, evidence):
     strangers = KnowledgeGraph.from_triplets([("a", "b", "c"), ("c", "b", "a")])
     with pytest.raises(GraphError) as error:
