@@ -197,9 +197,7 @@ class RulesContender:
                 result = classify_by(RuleScorer(rules, facts).triplet_scores, task)
             return Outcome(result, watch.seconds, len(rules))
         with watch.time("training"):
-            # Rules get half of the time of evidence, whether vectors are asked for or not.
-            minutes = None if self.minutes is None else 2 * self.minutes
-            evidence = build_evidence(graph, kinds=[RULES], minutes=minutes, seed=self.seed, quiet=task.quiet)
+            evidence = build_evidence(graph, kinds=[RULES], minutes=self.minutes, seed=self.seed, quiet=task.quiet)
         with watch.time("ranking"):
             result = evaluate_link_prediction(None, None, graph, task.split, evidence=evidence, quiet=task.quiet)
         assert evidence.rules is not None

@@ -144,7 +144,8 @@ def build_evidence(
         rules: Rules in the numbers of the graph, such as edited ones; None finds them.
         vectors: Structural vectors in the numbers of the graph; None trains them.
         vector_choices: How to train vectors; None chooses by the size of the graph.
-        minutes: The time that finding rules and training vectors may take together, half each; None for no limit.
+        minutes: The time that finding rules and training vectors may take together, an equal part each time; None for
+            no limit.
         seed: Seed of all random numbers.
         quiet: Whether no progress bar is shown.
         index_folder: The folder that keeps the entity vectors of a bi-encoder.
@@ -161,18 +162,6 @@ def build_evidence(
     kinds = check_kinds(possible_kinds(scorer) if kinds is None else kinds, possible_kinds(scorer))
     facts = training_facts(graph)
 
-    half, watch = None if minutes is None else minutes / 2, Stopwatch()
-
-    def find(own: Facts) -> tuple[RuleSet | None, StructuralVectors | None]:
-        found, trained = rules, vectors
-        if found is None and "rules" in kinds:
-            with watch.time("rules"):
-                found = _find_rules(own, half, seed, quiet)
-        if trained is None and "vectors" in kinds:
-            with watch.time("vectors"):
-                trained = _train_vectors(own, vector_choices, half, seed, quiet)
-        return found, trained
-
     fitting_graph = graph
     if "validation" not in graph or not len(graph["validation"].positives):
         fitting_graph = hold_out_for_fitting(graph, seed)
@@ -181,6 +170,22 @@ def build_evidence(
                 "the graph has no validation split, so the weights are fitted on training triplets that the text model "
                 "may have been trained on, which would count it too high: hold out a validation split (lass-hf split)"
             )
+    num_searches = sum(kind in kinds and given is None for kind, given in (("rules", rules), ("vectors", vectors)))
+    if fitting_graph is not graph:
+        num_searches *= 2
+    part = None if minutes is None else minutes / max(1, num_searches)
+    watch = Stopwatch()
+
+    def find(own: Facts) -> tuple[RuleSet | None, StructuralVectors | None]:
+        found, trained = rules, vectors
+        if found is None and "rules" in kinds:
+            with watch.time("rules"):
+                found = _find_rules(own, part, seed, quiet)
+        if trained is None and "vectors" in kinds:
+            with watch.time("vectors"):
+                trained = _train_vectors(own, vector_choices, part, seed, quiet)
+        return found, trained
+
     found = find(Facts.from_graph(fitting_graph))
     with watch.time("fit"):
         sample = sample_for_fitting(fitting_graph, scorer, kinds, *found, seed, quiet, index_folder)

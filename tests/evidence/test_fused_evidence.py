@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
+from helpers.evidence import rules_by_hand
 from helpers.structure import TEXTS, graph_with_tiger, random_vectors
 from helpers.tiny import RELATION_TEXT, TEST, TRAIN, VALIDATION, one_line
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError, LassError
+from lass_hf.evidence import building
 from lass_hf.evidence.building import build_evidence, hold_out_for_fitting, refit_evidence
 from lass_hf.evidence.evidence import KINDS
 from lass_hf.evidence.rule_reasons import rule_reasons
@@ -188,6 +190,29 @@ def test_evidence_without_a_model_holds_out_a_part_of_train():
     again = build_evidence(graph, kinds=("frequency",), quiet=True)
     assert np.array_equal(fused.fusion.weights_of_groups, again.fusion.weights_of_groups)
     assert fused.facts_fingerprint == again.facts_fingerprint
+
+
+@pytest.mark.parametrize(
+    ("kinds", "given", "has_validation", "parts"),
+    [
+        (("rules", "vectors"), (), True, [3, 3]),
+        (("rules", "frequency"), (), True, [6]),
+        (("rules", "vectors"), ("rules",), True, [6]),
+        (("rules", "vectors"), (), False, [1.5] * 4),
+        (("vectors",), (), False, [3, 3]),
+        (("frequency",), (), True, []),
+    ],
+)
+def test_what_is_searched_for_shares_the_minutes(kinds, given, has_validation, parts, graph, monkeypatch):
+    found, spent = {"rules": rules_by_hand(graph), "vectors": random_vectors(graph)}, []
+    monkeypatch.setattr(building, "find_rules", lambda _, minutes, **more: spent.append(minutes) or found["rules"])
+    monkeypatch.setattr(
+        building, "train_structural_vectors", lambda _, own, **more: spent.append(own.minutes) or found["vectors"]
+    )
+    splits = {name: (split.triplets, None) for name, split in graph.splits.items() if name != "validation"}
+    other = graph if has_validation else KnowledgeGraph(graph.entities, graph.relations, splits)
+    build_evidence(other, kinds=kinds, minutes=6, quiet=True, **{name: found[name] for name in given})
+    assert spent == parts
 
 
 def test_subsets_are_fitted_on_one_sample(graph, scorer, evidence):
