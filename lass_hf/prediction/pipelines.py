@@ -181,12 +181,12 @@ class KGCompletionPipeline(LassPipeline):
 
     def make_predictor(self, dtype: str) -> "LassPredictor":
         """Returns a predictor that reads entity vectors and evidence in the model's folder, where there are any."""
-        from ..scoring.index_building import INDEX_FOLDER
+        from ..scoring.index_building import find_index_folder
         from .predictor import LassPredictor
 
         choices: dict[str, Any] = {"dtype": dtype, "evidence": self._evidence}
-        folder = Path(self.model.name_or_path, INDEX_FOLDER)
-        if not folder.is_dir() or not self.model.architecture.encodes_entities:
+        folder = find_index_folder(self.model.name_or_path or "")
+        if folder is None or not folder.is_dir() or not self.model.architecture.encodes_entities:
             return LassPredictor(self.model, self.processor, **choices)
         predictor = LassPredictor(self.model, self.processor, **choices, index_folder=folder)
         try:

@@ -25,9 +25,10 @@ def find_index_folder(model: str | Path) -> Path | None:
         model: The model's folder, or its name on the hub.
 
     Returns:
-        A folder inside the model's folder, or None for a model of the hub.
+        A folder inside the model's folder; None for a model of the hub, and for one that was not saved, whose name is
+        "".
     """
-    return Path(model, INDEX_FOLDER) if Path(model).is_dir() else None
+    return Path(model, INDEX_FOLDER) if str(model) and Path(model).is_dir() else None
 
 
 def find_index_folder_for_graph(model: str | Path, processor: LassProcessor, graph: KnowledgeGraph) -> Path | None:

@@ -77,6 +77,13 @@ def test_a_reranking_is_on_the_cards_of_both_models(saved, labeled_graph, tmp_pa
     assert tasks == [["link prediction", "reranked link prediction"], ["reranked link prediction"]]
 
 
+def test_a_model_without_a_folder_keeps_no_vectors(labeled_graph, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = make_model(architecture="bi-encoder"), make_processor(labeled_graph, architecture="bi-encoder"), None
+    record("link_prediction", model, labeled_graph)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_evaluation_by_other_weights_leaves_the_card(saved, labeled_graph):
     model = saved()
     record("link_prediction", model, labeled_graph, on_card=False)
