@@ -37,7 +37,8 @@ def main() -> None:
 
     # The graph: entities, relations and triplets as integers, with a text for each entity and relation.
     graph = load_training_graph(arguments, training.seed)
-    check_evaluation(TASK, graph, evaluation.split, file)  # an error now rather than after the training
+    # An error now rather than after the training.
+    check_evaluation(TASK, graph, evaluation.split, file, evaluation.limit)
 
     if evaluation.model is None:
         # The processor turns the texts of a triplet into one sequence of tokens: head, relation, tail.

@@ -32,7 +32,8 @@ def main() -> None:
 
     # The graph: entities, relations and triplets as integers, with a text for each entity and relation.
     graph = load_training_graph(arguments, training.seed)
-    check_evaluation(TASK, graph, evaluation.split, file)  # an error now rather than after the training
+    # An error now rather than after the training.
+    check_evaluation(TASK, graph, evaluation.split, file, evaluation.limit)
 
     # run_link_prediction.py shows the steps of this: processor, model, collator and trainer.
     if evaluation.model is None:

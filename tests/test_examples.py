@@ -187,6 +187,12 @@ def test_bad_arguments_of_a_ranking_end_before_the_training(run, graph_folder, t
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+def test_a_limit_of_a_classification_ends_before_the_training(run, labeled_folder, tmp_path, capsys):
+    assert run("triplet_classification", labeled_folder, "--limit", 2) == 2
+    assert "limit changes nothing for task='triplet_classification'; leave it out" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_training_is_not_resumed_with_other_choices(run, graph_folder, tmp_path, capsys):
     """Its schedule and its results file would describe neither training."""
     steps = ["--save_strategy", "steps", "--save_steps", 1]

@@ -42,7 +42,12 @@ from .ranking_result import RankingResult
 from .reranking import RerankingResult, check_reranking, evaluate_reranking
 from .triplet_classification import ClassificationResult, evaluate_triplet_classification
 
-TASKS = ("link_prediction", "relation_prediction", "triplet_classification")
+# The choices that each task has a use for, beside those that all have.
+TASKS = {
+    "link_prediction": ("limit", "evidence", "reranker", "with_ablation"),
+    "relation_prediction": ("limit",),
+    "triplet_classification": ("evidence",),
+}
 OF_RANKING = ("shares", "fitted_on", "mrr", "text_mrr")  # what evidence says of its weights, which rank
 Result = RankingResult | RerankingResult | ClassificationResult
 
@@ -127,7 +132,7 @@ def evaluate_and_record(
         graph_name: folder or name of the graph; its last part is recorded.
         file: results file to write; None writes none.
         split: name of the split.
-        limit: rank a seeded choice of this many triplets; None ranks all.
+        limit: rank a seeded choice of this many triplets; None ranks all. Classification takes all.
         seed: seed of that choice.
         dtype: precision of scoring, as in `evaluate_link_prediction`.
         quiet: show no progress bars.
@@ -135,15 +140,19 @@ def evaluate_and_record(
         on_card: add the result to the model's card, if it is one of text alone or of all evidence in the folder.
         evidence: what link prediction ranks by, as in `evaluate_link_prediction`, or triplets are classified by, as in
             `evaluate_triplet_classification`.
-        with_ablation: also rank by each kind of evidence alone, and by all kinds without it.
+        with_ablation: also rank heads and tails by each kind of evidence alone, and by all kinds without it.
 
     Returns:
         The result of the evaluation; a `RerankingResult` with a reranker.
 
     Raises:
-        LassError: an unknown task, a training.json that cannot be read, or arguments that the evaluation refuses.
+        LassError: an unknown task, a choice that it has no use for, a training.json that cannot be read, or arguments
+            that the evaluation refuses.
     """
-    _check_task(task, model)
+    _check_task(task, limit=limit, evidence=evidence, reranker=reranker, with_ablation=with_ablation)
+    if model is None and (task != "link_prediction" or reranker is not None):
+        what = f"task={task!r}" if reranker is None else "reranker"
+        raise LassError(f"{what} needs a model; without one there is link_prediction by evidence")
     graph[split]
     # As they are before the work, and a file that cannot be read ends it here, not after hours.
     environment()
@@ -219,11 +228,12 @@ def _evaluate_model(
     return evaluate_triplet_classification(model, processor, graph, **choices, evidence=evidence, seed=ranking["seed"])
 
 
-def _check_task(task: str, model: LassForKGCompletion | None) -> None:
+def _check_task(task: str, **choices: Any) -> None:
     if task not in TASKS:
         raise LassError(f"task={task!r}; expected one of {', '.join(TASKS)}")
-    if model is None and task != "link_prediction":
-        raise LassError(f"task={task!r} needs a model; without one there is link_prediction by evidence")
+    for name, value in choices.items():
+        if name not in TASKS[task] and value not in (None, "auto", "text") and value is not False:
+            raise LassError(f"{name} changes nothing for task={task!r}; leave it out")
 
 
 @dataclass
@@ -284,7 +294,7 @@ def has_graph(processor: LassProcessor, graph: KnowledgeGraph) -> bool:
     return own is not None and (own.entities.ids, own.entities.texts) == (graph.entities.ids, graph.entities.texts)
 
 
-def check_evaluation(task: str, graph: KnowledgeGraph, split: str, file: str | Path) -> None:
+def check_evaluation(task: str, graph: KnowledgeGraph, split: str, file: str | Path, limit: int | None = None) -> None:
     """Makes sure before a training that its model can be evaluated, and the results be written.
 
     Args:
@@ -292,11 +302,13 @@ def check_evaluation(task: str, graph: KnowledgeGraph, split: str, file: str | P
         graph: the graph.
         split: the split to evaluate on.
         file: the results file.
+        limit: as in `evaluate_and_record`.
 
     Raises:
-        LassError: the file cannot be written.
+        LassError: the file cannot be written, or the task is unknown or has no use for a limit.
         GraphError: the graph has no such split, or the splits that classification needs have no labels.
     """
+    _check_task(task, limit=limit)
     check_writable(file)
     graph[split]
     if task == "triplet_classification":

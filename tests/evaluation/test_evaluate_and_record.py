@@ -127,6 +127,26 @@ def test_an_unknown_task_is_refused(saved, labeled_graph):
 
 
 @pytest.mark.parametrize(
+    ("task", "choices"),
+    [
+        ("triplet_classification", {"limit": 3}),
+        ("triplet_classification", {"with_ablation": True}),
+        ("relation_prediction", {"with_ablation": True}),
+        ("relation_prediction", {"evidence": "rules"}),
+        ("relation_prediction", {"reranker": Reranker("r", None, None)}),
+    ],
+)
+def test_what_a_task_has_no_use_for_is_refused(task, choices, saved, labeled_graph):
+    with pytest.raises(LassError, match=f"{next(iter(choices))} changes nothing for task='{task}'; leave it out"):
+        record(task, saved(), labeled_graph, **choices)
+
+
+def test_a_reranker_needs_a_model(labeled_graph):
+    with pytest.raises(LassError, match="reranker needs a model"):
+        record("link_prediction", (None, None, None), labeled_graph, reranker=Reranker("r", None, None))
+
+
+@pytest.mark.parametrize(
     ("choices", "name"),
     [({}, "t"), ({"split": "validation"}, "t-validation"), ({"limit": 3}, "t-3")],
 )
