@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ..core.errors import LassError
-from .options import above_zero, add_graph, add_model, add_output, names, not_negative, positive
+from .options import above_zero, add_graph, add_model, add_output, names, not_negative, positive, repeat_options
 
 HELP = "add rules, structural vectors and other evidence to a saved model"
 USES_MODELS = True
@@ -80,8 +80,8 @@ def run(arguments: argparse.Namespace) -> None:
         write_results(arguments.json, metrics, task="evidence", **more, evidence=report, command=command_line())
     if not arguments.quiet:
         print(*describe_evidence(evidence), sep="\n")
-    where = f" --graph {one_line(arguments.graph)}" if arguments.graph else ""
-    print(f"saved {one_line(folder / EVIDENCE_FOLDER)}; next: lass-hf evaluate --model {one_line(folder)}{where}")
+    asked = repeat_options(arguments, "graph", "long_text", "dtype")
+    print(f"saved {one_line(folder / EVIDENCE_FOLDER)}; next: lass-hf evaluate --model {one_line(folder)}{asked}")
 
 
 def _check(arguments: argparse.Namespace) -> tuple[str, ...] | None:

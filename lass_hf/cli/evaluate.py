@@ -4,7 +4,17 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..core.errors import LassError
-from .options import RANKING_WEIGHTS, add_graph, add_model, add_output, add_split, not_negative, positive, weight
+from .options import (
+    RANKING_WEIGHTS,
+    add_graph,
+    add_model,
+    add_output,
+    add_split,
+    not_negative,
+    positive,
+    repeat_options,
+    weight,
+)
 
 if TYPE_CHECKING:
     from ..core.modeling_lass import LassForKGCompletion
@@ -101,8 +111,9 @@ def run(arguments: argparse.Namespace) -> None:
         if is_own:
             models = f"--model {arguments.model} --rerank {arguments.rerank} --rerank_top_k {result.top_k}"
             fusion = f"--retriever_weight {result.retriever_weight:.4g}"
-            where = "" if has_graph(processor, graph) else f" --graph {arguments.graph}"
-            print(f"next: lass-hf predict {models} {fusion}{where} --head ... --relation ...")
+            changed = ("evidence", "dtype", *(() if has_graph(processor, graph) else ("graph", "long_text")))
+            more = repeat_options(arguments, *changed)
+            print(f"next: lass-hf predict {models} {fusion}{more} --head ... --relation ...")
 
 
 def _check_evidence(arguments: argparse.Namespace) -> None:

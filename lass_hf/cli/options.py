@@ -1,11 +1,13 @@
 """Options that several subcommands share, and the types of their values. It imports no library."""
 
 import argparse
+import shlex
 
 from ..completion.settings import CompletionSettings
 from ..core.choices import ModelChoices, choice_names
 from ..core.errors import GraphError
 from ..scoring.precision import DTYPES
+from ..utils.terminal import one_line
 
 RERANK_TOP_K, RETRIEVER_WEIGHT = CompletionSettings.rerank_top_k, CompletionSettings.retriever_weight
 RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
@@ -127,6 +129,21 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         "--token", help="what requests have to bring along (default: one is made if others can reach --host)"
     )
     token.add_argument("--no_token", action="store_true", help="lets everyone ask who can reach --host")
+
+
+def repeat_options(arguments: object, *options: str) -> str:
+    """Returns options of a command line for the next one, so that its figures hold there: those that were given.
+
+    Args:
+        arguments: the arguments, of argparse or a dataclass.
+        options: some of evidence, dtype, graph and long_text.
+    """
+    values = {name: getattr(arguments, name) for name in options}
+    return "".join(
+        f" --{name}" if value is True else f" --{name} {one_line(shlex.quote(value))}"
+        for name, value in values.items()
+        if value not in (None, False, "auto")
+    )
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..utils.console import check_writable, report
 from ..utils.result_files import refuse_own_file
 from ..utils.terminal import one_line
+from .options import repeat_options
 
 if TYPE_CHECKING:
     from ..core.knowledge_graph import KnowledgeGraph
@@ -64,7 +65,7 @@ def run(argv: Sequence[str]) -> None:
             models = f"--model {arguments.retriever} --rerank {training.output_dir} --rerank_top_k {depth}"
         # What was held out, or decided, is in the saved graph only.
         is_saved = "test" in arguments.held_out or arguments.decisions is not None
-        where = "" if is_saved else f" --graph {arguments.graph}"
+        where = "" if is_saved else repeat_options(arguments, "graph", "long_text")
         following = f"evaluate {models}{where}" if "test" in graph else f"predict {models} {_question(graph)}"
         print(f"saved {training.output_dir}; next: lass-hf {following}")
 

@@ -35,6 +35,14 @@ def test_the_graph_is_the_models_own_by_default(model_copy, capsys):
     assert line.endswith(f"next: lass-hf evaluate --model {model_copy}")
 
 
+def test_the_next_command_measures_by_the_texts_and_the_precision_of_the_fit(model_copy, tmp_path, capsys):
+    folder = write_graph(tmp_path / "graph")
+    (folder / "entity2textlong.txt").write_bytes((folder / "entity2text.txt").read_bytes())
+    texts = ("--graph", folder, "--long_text")
+    assert run("add-evidence", "--model", model_copy, *texts, *SOME, "--dtype", "float32", "--quiet") == 0
+    assert capsys.readouterr().out.endswith(f"--graph {folder} --long_text --dtype float32\n")
+
+
 RULES = """confidence\thead\tbody
 0.5\teats(x, y)\tis_a(x, z) & eats(z, y)
 """

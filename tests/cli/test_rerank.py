@@ -55,6 +55,17 @@ def test_an_evaluation_of_two_models_is_printed_and_on_both_cards(two, models, g
     assert f"| {retrieved['mr']:.3f} | {retrieved['mrr']:.3f} |" in (models / "retriever" / "README.md").read_text()
 
 
+def test_the_next_command_predicts_as_was_measured(two, tmp_path, capsys):
+    folder = write_graph(tmp_path / "a graph")
+    texts = "".join(f"{name}\t{text}, in full\n" for name, text in ENTITY_TEXT.items())
+    (folder / "entity2textlong.txt").write_text(texts, encoding="utf-8")
+    choices = ("--evidence", "text", "--dtype", "float32", "--retriever_weight", 0.5)
+    assert run("evaluate", *two, "--graph", folder, "--long_text", *choices, "--quiet") == 0
+    (following,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    more = f"--retriever_weight 0.5 --evidence text --dtype float32 --graph '{folder}' --long_text"
+    assert following.endswith(f"{more} --head ... --relation ...")
+
+
 def test_a_given_retriever_weight_is_not_fitted(two, graph_folder, capsys):
     assert run("evaluate", *two, "--graph", graph_folder, "--retriever_weight", 0.5, "--quiet") == 0
     assert "retriever_weight: 0.5, not fitted" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """`lass-hf train`, its recipes, presets and flags; one line for each bad recipe."""
 
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,14 @@ def test_train_writes_a_model_that_loads(training, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "train_loss" in out
     assert f"lass-hf evaluate --model {tmp_path / 'out'}" in out
+
+
+def test_the_next_command_reads_the_texts_of_the_training(training, graph_folder, tmp_path, capsys):
+    folder = shutil.copytree(graph_folder, tmp_path / "graph")
+    (folder / "entity2textlong.txt").write_bytes((folder / "entity2text.txt").read_bytes())
+    changed = [folder if part == graph_folder else part for part in training]
+    assert run("train", *changed, "--long_text", "true") == 0
+    assert capsys.readouterr().out.endswith(f"--graph {folder} --long_text\n")
 
 
 def test_a_model_of_a_raw_file_answers_in_the_form_of_the_file(training, graph_folder, tmp_path, capsys):
