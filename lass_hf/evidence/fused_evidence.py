@@ -27,7 +27,7 @@ class FusedEvidence:
         fusion: The fitted weights.
         rules: The rules, or None.
         vectors: The structural vectors, or None.
-        facts_fingerprint: The fingerprint of the training triplets and the ids that all this was made of.
+        facts_fingerprint: The fingerprint of the training triplets that all this was made of.
         model_fingerprint: The fingerprint of the text model; None without text.
         entity_ids: The ids of the entities that the numbers in `rules` and `vectors` mean.
         relation_ids: The ids of the relations.
@@ -103,16 +103,12 @@ class FusedEvidence:
         )
 
     def was_made_of_other_facts(self, graph: KnowledgeGraph) -> bool:
-        """Returns whether a graph with the same numbers of entities and relations has other training triplets.
+        """Returns whether a graph has other training triplets, in whatever order and numbers.
 
         Args:
             graph: The graph.
         """
-        return self._has_numbers_of(graph) and self.facts_fingerprint != facts_fingerprint(graph)
-
-    def _has_numbers_of(self, graph: KnowledgeGraph) -> bool:
-        own = graph.entities.ids[: len(self.entity_ids)]
-        return self.relation_ids == graph.relations.ids and self.entity_ids == own
+        return self.facts_fingerprint != facts_fingerprint(graph)
 
     def _numbers(self, own: list[str], ids: list[str]) -> np.ndarray:
         """Returns the number that each id has among others, -1 for none: int64."""
@@ -128,10 +124,25 @@ class FusedEvidence:
 
 
 def facts_fingerprint(graph: KnowledgeGraph) -> str:
-    """Returns the fingerprint of the ids of a graph, and of its distinct true training triplets.
+    """Returns the fingerprint of the distinct true training triplets of a graph, as ids.
+
+    It does not depend on the order of triplets, entities and relations, nor on those that no training triplet has.
 
     Args:
         graph: The graph.
     """
-    names = json.dumps([graph.entities.ids, graph.relations.ids]).encode()
-    return digest([names, Facts.from_graph(graph).triplets])
+    triplets = Facts.from_graph(graph).triplets
+    entities, ends = _number_by_name(triplets[:, [0, 2]], graph.entities.ids)
+    relations, middle = _number_by_name(triplets[:, 1], graph.relations.ids)
+    facts = Facts.from_triplets(np.insert(ends, 1, middle, axis=1), len(entities), len(relations))
+    return digest([json.dumps([entities, relations]).encode(), facts.triplets])
+
+
+def _number_by_name(numbers: np.ndarray, ids: list[str]) -> tuple[list[str], np.ndarray]:
+    """Returns the ids of numbers in alphabetical order, and for each number the place of its id among them."""
+    is_used = np.zeros(len(ids), dtype=bool)
+    is_used[numbers] = True
+    used = np.array(sorted(np.flatnonzero(is_used).tolist(), key=ids.__getitem__), dtype=np.int64)
+    places = np.empty(len(ids), dtype=np.int64)
+    places[used] = np.arange(len(used))
+    return [ids[number] for number in used.tolist()], places[numbers]

@@ -192,6 +192,21 @@ def test_evidence_without_a_model_holds_out_a_part_of_train():
     assert fused.facts_fingerprint == again.facts_fingerprint
 
 
+def test_evidence_knows_the_facts_it_was_made_of_in_any_order_and_numbers(graph, evidence):
+    """More entities, other splits and another order are no other facts; one more or one less is."""
+
+    def make(train, test=TEST, **more):
+        texts = {"entity_text": dict(reversed(TEXTS.items())) | more, "relation_text": {"new": "new"} | RELATION_TEXT}
+        return KnowledgeGraph.from_triplets(train, test=test, **texts)
+
+    assert not evidence.was_made_of_other_facts(graph)
+    assert not evidence.was_made_of_other_facts(make([*TRAIN[::-1], TRAIN[0]]))
+    assert not evidence.was_made_of_other_facts(make(TRAIN, test=[("crow", "eats", "cheese")], crow="a crow"))
+    assert evidence.was_made_of_other_facts(make(TRAIN[1:]))
+    assert evidence.was_made_of_other_facts(make([*TRAIN, *TEST[:1]]))
+    assert evidence.was_made_of_other_facts(make([TRAIN[0][::-1], *TRAIN[1:]]))
+
+
 @pytest.mark.parametrize(
     ("kinds", "given", "has_validation", "parts"),
     [
