@@ -38,7 +38,7 @@ EVIDENCE_FOLDER = "evidence"  # The name of the folder inside a model's folder.
 RULES_FILE, RULE_NUMBERS_FILE, VECTORS_FILE = "rules.tsv", "rules.safetensors", "vectors.safetensors"
 FUSION_FILE = "fusion.json"
 EVIDENCE_FILES = (RULES_FILE, RULE_NUMBERS_FILE, VECTORS_FILE, FUSION_FILE)
-FORMAT = 3
+FORMAT = 4
 NAMES = {"entities": "entity", "relations": "relation"}
 AGAIN = "add evidence again (lass-hf add-evidence)"
 

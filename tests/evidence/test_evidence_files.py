@@ -93,7 +93,7 @@ def test_vectors_of_other_evidence_are_refused(folder, graph, tmp_path):
 def test_weights_of_another_format_are_refused(folder):
     content = json.loads((folder / "fusion.json").read_text())
     (folder / "fusion.json").write_text(json.dumps({**content, "format": 99}))
-    with pytest.raises(LassError, match="not evidence of format 3"):
+    with pytest.raises(LassError, match="not evidence of format 4"):
         load_evidence(folder)
 
 
