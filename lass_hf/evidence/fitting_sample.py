@@ -18,7 +18,7 @@ from .fusion import NUM_BINS, QueryGroups, first_groups, is_without_facts
 from .fusion_fitting import FittingSample, choose_candidates
 
 FIT_TRIPLETS = 3000  # validation triplets that weights are fitted on, two queries each
-COSTLY_PAIRS = 50_000  # pairs that a cross-encoder scores for the fit
+COSTLY_PAIRS = 50_000  # of a cross-encoder's fit, if a query has 200 candidates; the most it can have are 513
 QUERIES_AGAIN = 0.1  # of all: the share that a fit sees again as if their entities had no facts
 SCORES_AT_ONCE = 2**22  # features of one kind that are in memory together, of all candidates of some queries
 
