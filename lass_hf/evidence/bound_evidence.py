@@ -173,45 +173,10 @@ class BoundEvidence:
         return other
 
     @property
-    def candidate_index(self) -> EntityIndex:
-        """The vectors of all entities as candidates: what is an inner product, text and structure side by side.
-
-        They have one length, so that the vectors that are nearest to one of `query_rows` have the highest scores but
-        for what `add_sparse` adds.
-        """
-        return self._set.index
-
-    @property
     def text_index(self) -> EntityIndex | None:
         """The text vectors of all entities; None without a bi-encoder."""
         blocks = [one.blocks[0][:, :-1] for one in self._set.products if isinstance(one, TextVectorEvidence)]
         return EntityIndex(blocks) if blocks else None  # the last column is their length
-
-    def query_rows(self, queries: np.ndarray, slot: int) -> torch.Tensor:
-        """Returns the vectors of queries, with the fitted weights in them.
-
-        Their inner products with `candidate_index`, and what `add_sparse` adds, are the scores.
-
-        Args:
-            queries: Int of shape (q, 3).
-            slot: 0 or 2.
-
-        Returns:
-            Float32 of shape (q, k).
-        """
-        return self._set.query_rows(queries, slot, self._weights(queries, slot))
-
-    def add_sparse(self, scores: np.ndarray, queries: np.ndarray, slot: int, candidates: np.ndarray) -> None:
-        """Adds the evidence that is no inner product, such as rules and frequencies, to scores, in place.
-
-        Args:
-            scores: Float32 of shape (q, c).
-            queries: Int of shape (q, 3).
-            slot: 0 or 2.
-            candidates: Int of shape (c,).
-        """
-        mask = np.ones(scores.shape, dtype=bool)
-        self._set.add_others(scores, self._weights(queries, slot), queries, slot, candidates, mask)
 
     def shares(self, queries: np.ndarray, slot: int, candidates: np.ndarray) -> dict[str, np.ndarray]:
         """Returns what each kind adds to the score of each pair.

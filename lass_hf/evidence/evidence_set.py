@@ -38,8 +38,7 @@ class EvidenceSet:
     Attributes:
         features: The names of the F features.
         kinds: The kind of each feature.
-        index: The vectors of all entities as candidates, all blocks side by side. A last column brings them to one
-            length, so that the nearest vector of a query is that with the highest inner product.
+        index: The vectors of all entities as candidates, all blocks side by side.
         first_with_same_row: For each entity the first one with the same row, int64 of shape (E,).
     """
 
@@ -55,20 +54,15 @@ class EvidenceSet:
         self.features = tuple(name for one in everything for name in one.features)
         self.kinds = tuple(kind for one in everything for kind in one.kinds)
         matrix = _side_by_side([block for one in self.products for block in one.blocks], num_entities, device)
-        self._length = float(matrix.square().sum(1).max().clamp(min=0))
         self._hashes = _hash_rows(matrix)
         self.first_with_same_row = _first_with_same(self._hashes)
-        self.index = EntityIndex([self._with_length(matrix)])
+        self.index = EntityIndex([matrix])
         self._mean_rows: dict[int, Tensor] = {}
         start = 0
         for product in self.products:
             for number, block in enumerate(product.blocks):
                 product.blocks[number] = self.index.blocks[0][:, start : start + block.shape[1]]
                 start += block.shape[1]
-
-    def _with_length(self, matrix: Tensor) -> Tensor:
-        missing = (self._length - matrix.square().sum(1, keepdim=True)).clamp(min=0).sqrt()
-        return torch.cat([matrix, missing], 1)
 
     def with_scorer(self, scorer: TripletScorer) -> "EvidenceSet":
         """Returns the evidence for the texts of another scorer, whose store has new entities after the others.
@@ -85,7 +79,7 @@ class EvidenceSet:
             matrix = _side_by_side(blocks, len(new), self.index.blocks[0].device)
             other._hashes = np.concatenate([self._hashes, _hash_rows(matrix)])
             other.first_with_same_row = _first_with_same(other._hashes)
-            other.index = EntityIndex([*self.index.blocks, self._with_length(matrix)])
+            other.index = EntityIndex([*self.index.blocks, matrix])
         return other
 
     def __call__(
@@ -189,8 +183,7 @@ class EvidenceSet:
                 sums[block] += torch.from_numpy(weights[number])[:, None] * query
                 number += 1
             parts += sums
-        width = sum(part.shape[1] for part in parts)
-        return torch.cat([*parts, torch.zeros(len(queries), self.index.dim - width)], 1).to(self.index.blocks[0].device)
+        return _side_by_side(parts, len(queries), self.index.blocks[0].device)
 
     def add_others(
         self,

@@ -60,19 +60,6 @@ def test_a_score_is_the_weighted_sum_of_the_features(graph, scorer, evidence, sl
     assert bound.score_candidates(queries, slot, few, mask[:, :2]) == pytest.approx(scores[:, few], abs=1e-4)
 
 
-def test_products_of_vectors_and_what_is_added_are_the_scores(graph, scorer, evidence):
-    bound = evidence.bind(graph, scorer)
-    queries, candidates, mask = everything(graph)
-    rows = bound.query_rows(queries, 2)
-    scores = (rows @ bound.candidate_index.vectors(candidates).T).numpy()
-    nearest = bound.candidate_index.nearest(rows, len(candidates))[1]
-    assert np.array_equal(np.sort(-scores, axis=1), -np.take_along_axis(scores, nearest, axis=1)) or np.allclose(
-        np.sort(-scores, axis=1), -np.take_along_axis(scores, nearest, axis=1), atol=1e-3
-    )
-    bound.add_sparse(scores, queries, 2, candidates)
-    assert scores == pytest.approx(bound.score_candidates(queries, 2, candidates, mask), abs=1e-3)
-
-
 def test_candidates_with_equal_features_tie_exactly(scorer):
     """Of "milk" and "water", with one text and no facts, nothing differs; nor of two "garden"s with the same facts."""
     texts = TEXTS | {"water": TEXTS["milk"], "park": TEXTS["garden"]}
