@@ -120,6 +120,8 @@ def load_folder(results: Path, name: str, needed: tuple[str, ...], by: str) -> l
         run = read_results(file)
         if missing := [key for key in needed if not run.get(key)]:
             raise LassError(f"{file}: no {missing[0]} in it; expected what lass-hf {by} wrote")
+        if (split := run.get("split", "test")) != "test":
+            raise LassError(f"{file}: split {split!r}; the page shows the test split")
         runs.append({**run, "file": f"{name}/{file.name}"})
     return runs
 
