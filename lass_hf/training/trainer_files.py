@@ -138,7 +138,9 @@ def _copied(output: Path) -> tempfile.TemporaryDirectory:
     """Returns a folder with copies of what is shared of a model's folder: the next save replaces its files."""
     folder = tempfile.TemporaryDirectory(dir=output, prefix=PREFIX)
     for path in (*list_shared_files(output, "full"), output / CARD_DATA_FILE):
-        shutil.copy2(path, folder.name)
+        copy = Path(folder.name, path.relative_to(output))
+        copy.parent.mkdir(exist_ok=True)  # the evidence has a folder of its own
+        shutil.copy2(path, copy)
     return folder
 
 

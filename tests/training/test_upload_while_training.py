@@ -6,6 +6,7 @@ from threading import Event
 
 import pytest
 import torch
+from helpers.evidence import some_evidence
 from helpers.hub_server import TOKEN
 from helpers.tiny import scores_of
 from helpers.trainings import make_trainer
@@ -14,6 +15,7 @@ from lass_hf import LassProcessor, LassTrainingArguments, push_to_hub
 from lass_hf.cli.commands import main
 from lass_hf.core.errors import HubError, LassError
 from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
+from lass_hf.evidence.evidence_files import save_evidence
 from lass_hf.training import trainer_files
 from lass_hf.utils.hub_client import api
 from lass_hf.utils.result_files import read_results
@@ -176,6 +178,18 @@ def test_hub_push_in_the_background_sends_what_was_saved_for_it(hub, folder, gra
     job.result(timeout=60)
     assert hub.files(NAME)["model.safetensors"] == sent
     assert not [path for path in folder.iterdir() if path.name.startswith("_push-")]
+
+
+def test_hub_push_in_the_background_sends_the_evidence_too(hub, folder, graph, processor):
+    choices = {"hub_strategy": "end", "hub_include_graph": "full"}
+    trainer = pushing(folder, graph, processor, max_steps=1, **choices)
+    trainer.save_model(_internal_call=True)
+    save_evidence(some_evidence(graph, trainer.model, processor), folder / "evidence", graph)
+    trainer.push_to_hub()
+    sent = hub.files(NAME)
+    assert "evidence/fusion.json" in sent
+    trainer.push_to_hub(blocking=False).result(timeout=60)
+    assert hub.files(NAME) == sent
 
 
 def test_hub_trainer_sweeps_what_a_killed_push_left(hub, folder, graph, processor):
