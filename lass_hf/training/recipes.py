@@ -246,6 +246,7 @@ def given_arguments(argv: Sequence[str], *parsed: Any) -> dict[str, Any]:
         *parsed: what `parse_training` made of it.
     """
     names = {word[2:].partition("=")[0].replace("-", "_") for word in argv if word.startswith("--")}
+    names |= {name.removeprefix("no_") for name in names}  # --no_separators
     values = {one.name: getattr(kind, one.name) for kind in parsed for one in fields(kind)}
     kept = {
         name: value for name, value in values.items() if name in names - set(OF_ONE_RUN) and value not in (None, [])

@@ -141,6 +141,14 @@ def test_what_is_wrong_with_a_completion_is_told_before_the_training(
     assert message in bad_input("complete", "--graph", graph_folder, "--output", tmp_path / "out", *options)
 
 
+def test_what_is_switched_off_stays_off_in_the_recipe(graph_folder, default_encoder, tmp_path):
+    argv = ["--graph", str(graph_folder), "--output_dir", str(tmp_path / "out"), "--max_steps", "1", "--quiet"]
+    plan = automatic.plan_training([*argv, "--no_separators", "--no_learn_scale"])
+    assert not plan.arguments.separators
+    recipe = yaml.safe_load(plan.settings.as_recipe("head", plan.given))
+    assert (recipe["separators"], recipe["learn_scale"]) == (False, False)
+
+
 def test_lists_and_groups_of_values_are_kept_in_the_recipe(graph_folder, default_encoder, tmp_path):
     argv = ["--graph", str(graph_folder), "--output_dir", str(tmp_path / "out"), "--max_steps", "1", "--quiet"]
     argv += ["--accelerator_config", '{"split_batches": true}', "--debug", "underflow_overflow"]
