@@ -293,7 +293,8 @@ class LassTrainer(FilesTrainer):
         split = self.train_dataset if train_dataset is None else train_dataset
         if self.args.neighborhood_size == 1 or split is None:
             return super()._get_train_sampler(train_dataset)
-        return NeighborhoodSampler(split.triplets, self.args.neighborhood_size, self.args.seed)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return NeighborhoodSampler(split.triplets, self.args.neighborhood_size, seed)
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """Returns batches, and the number of positives (or triplets) of the global, accumulated batch."""

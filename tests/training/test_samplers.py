@@ -64,6 +64,15 @@ def test_the_trainer_takes_the_order_of_each_epoch(tmp_path, graph):
         np.testing.assert_array_equal(drawn, triplets[list(sampler)])
 
 
+def test_the_order_has_the_seed_of_the_data(tmp_path, graph):
+    choices = {"neighborhood_size": 3, "max_steps": 1, "seed": 7}
+    orders = []
+    for name, data_seed in (("none", None), ("same", 7), ("other", 8)):
+        training = trainer_of(tmp_path / name, graph, "bi-encoder", data_seed=data_seed, **choices)
+        orders.append(list(training._get_train_sampler()))
+    assert orders[0] == orders[1] != orders[2]
+
+
 def test_blocks_of_neighbors_with_a_cross_encoder_are_refused(tmp_path, graph):
     with pytest.raises(LassError, match=r"neighborhood_size=3 needs architecture=.bi-encoder."):
         trainer_of(tmp_path, graph, "cross-encoder", neighborhood_size=3)
