@@ -234,11 +234,16 @@ class LassTrainer(FilesTrainer):
         return super().call_model_init(trial)
 
     def _hp_search_setup(self, trial):
-        """Takes over a trial's arguments, and checks what must fit before the first step. The model is made by now."""
+        """Takes over the arguments as they are now, and a trial's, and checks what must fit before the first step.
+
+        The model is made by now. The collator is made here, because the identity tells which negatives it draws.
+        """
         super()._hp_search_setup(trial)
         self.args.check()
         self.training_objective.check()
         self.args.check_batches(self.train_dataset)
+        if self._own_collator is not None and self.data_collator is self._own_collator:
+            self.data_collator = self._own_collator = self.training_objective.make_collator(self._graph)
         identity = identify(self.model, self.train_dataset, describe_run(self))
         replaced = self._identity.begin(identity, self._get_output_dir(trial), self._checkpoint)
         if replaced:
@@ -274,12 +279,10 @@ class LassTrainer(FilesTrainer):
     # Batches
 
     def get_train_dataloader(self) -> DataLoader:
-        """Returns the data loader of a training, with a collator by the arguments as they are now.
+        """Returns the data loader of a training.
 
         Several processes share the last triplets of an epoch, for which accelerate would repeat its first ones.
         """
-        if self._own_collator is not None and self.data_collator is self._own_collator:
-            self.data_collator = self._own_collator = self.training_objective.make_collator(self._graph)
         dataloader = super().get_train_dataloader()
         shard = dataloader.batch_sampler
         if isinstance(shard, BatchSamplerShard) and not shard.split_batches:

@@ -87,6 +87,25 @@ def test_the_best_values_train_the_best_trial_again(tmp_path, graph):
     assert_equal(parameters_of(trainer.model), parameters_of(straight.model))
 
 
+def test_a_checkpoint_of_a_trial_is_that_of_the_training_with_its_values(tmp_path, graph):
+    """What the trial before drew its negatives by is no part of it."""
+    saving = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4, "metric_for_best_model": "mrr"}
+    trials = [{"num_negatives": 1, "seed": 7}, {"num_negatives": 3, "seed": 8}]
+    search(searching(tmp_path / "search", graph, **saving), trials)
+    straight = searching(tmp_path / "straight", graph, **saving, **trials[1])
+    straight.train(resume_from_checkpoint=str(tmp_path / "search" / "run-1" / "checkpoint-2"))
+    assert straight.state.global_step == 4
+    assert [resume["changed"] for resume in straight.resumes] == [{}]
+
+
+def test_arguments_that_change_before_a_resume_are_compared(tmp_path, graph):
+    trainer = make_trainer(tmp_path, graph, make_processor(graph), save_strategy="steps", save_steps=2, max_steps=4)
+    trainer.train()
+    trainer.args.num_negatives = 1
+    with pytest.raises(LassError, match="has num_negatives=2, but num_negatives=1 was given"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+
+
 @pytest.mark.parametrize(
     ("value", "parts"),
     [
