@@ -12,11 +12,13 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
-from transformers.utils import SAFE_WEIGHTS_NAME
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
+from ..core.saved_files import DIGESTS as SAVED_FILES
+from ..core.saved_files import saved_config
 from ..utils.checked_files import read_json
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint, graph_texts_fingerprint, starting_weights_fingerprint
@@ -35,14 +37,15 @@ DIGESTS = {
     "texts_digest": "was on other texts of the graph",
     "triplets_digest": "was on other training triplets",
     "weights_digest": "began with other weights",
+    "retriever_digest": "mined negatives with another retriever",
 }
 
 
 class TrainingIdentity(TrainerCallback, ExportableState):
     """What a training is: all that its weights depend on. The Trainer writes it into each checkpoint.
 
-    It is made of the choices, the seed, and digests of graph, texts, training triplets and first weights. Collators,
-    losses and optimizers of the user's own count by their names.
+    It is made of the choices, the seed, and digests of graph, texts, training triplets, first weights and retriever.
+    Collators, losses and optimizers of the user's own count by their names.
 
     Args:
         values: The identity, as `identify` returns it.
@@ -92,6 +95,10 @@ def identify(model: LassForKGCompletion, split: GraphSplit, run: Mapping[str, An
     labels = [] if split.labels is None else [split.labels]
     # What only the command line can tell is in the encoder's configuration, or in the texts.
     choices = {name: value for name, value in run["choices"].items() if name not in COMMAND_LINE_ONLY}
+    mined = {}
+    if retriever := choices.get("retriever"):
+        files = json.dumps(saved_config(retriever, CONFIG_NAME).get(SAVED_FILES), sort_keys=True)
+        mined["retriever_digest"] = digest([files.encode()])
     # What is in a folder goes by its last part: the folder may move, and checkpoints may be shared.
     choices |= {name: Path(choices[name]).name for name in ("encoder", "retriever") if choices.get(name)}
     if choices.get("decisions"):
@@ -105,6 +112,7 @@ def identify(model: LassForKGCompletion, split: GraphSplit, run: Mapping[str, An
                 "texts_digest": graph_texts_fingerprint(split.graph),
                 "triplets_digest": digest([split.triplets, *labels]),
                 "weights_digest": starting_weights_fingerprint(model),
+                **mined,
             }
         )
     )

@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import threading
 
 import pytest
 import torch
-from helpers.tiny import make_model, one_line
+from helpers.tiny import make_model, make_processor, one_line
 from helpers.trainings import assert_equal, parameters_of, trainer_of
 from safetensors.torch import load_file
 
@@ -14,7 +15,9 @@ from lass_hf import LassForKGCompletion, LassTrainer, TrainArguments, collect_ru
 from lass_hf.cli.commands import main
 from lass_hf.core.errors import LassError
 from lass_hf.hub.card_files import read_card_data
+from lass_hf.runs.run import train
 from lass_hf.scoring.output_folders import LOCK_FILE, only_writer
+from lass_hf.training.recipes import parse_training
 from lass_hf.utils.atomic_files import lock_file
 from lass_hf.utils.result_files import read_results
 
@@ -68,6 +71,24 @@ def test_a_checkpoint_belongs_to_its_training(name, resumed, trained, graph):
     told = {"weights": "began with other weights", "triplets": "was on other training triplets"}
     one_line(error, "checkpoint-4", told.get(name, f"has {name}="), "another" if resumed else "choose another")
     assert contents_of(trained) == before
+
+
+def test_a_checkpoint_belongs_to_the_retriever_of_its_negatives(tmp_path, graph, graph_folder, encoder_folder):
+    retriever = tmp_path / "retriever"
+    flags = {"graph": graph_folder, "architecture": "cross-encoder", "encoder": encoder_folder, "retriever": retriever}
+    flags |= {"mining_depth": 4, "output_dir": tmp_path / "out", "report_to": "none", "max_steps": 1, "save_steps": 1}
+    command = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
+
+    def go_on(seed):
+        shutil.rmtree(retriever, ignore_errors=True)
+        make_model(seed=seed, architecture="bi-encoder").save_pretrained(retriever)
+        make_processor(graph, architecture="bi-encoder").save_pretrained(retriever)
+        train(*parse_training([*command, "--resume_from_checkpoint", "last", "--quiet"]))
+
+    go_on(0)
+    go_on(0)
+    with pytest.raises(LassError, match=r"checkpoint-1: its training mined negatives with another retriever; resume"):
+        go_on(1)
 
 
 def test_a_checkpoint_that_names_no_training_is_refused(tmp_path, graph):
