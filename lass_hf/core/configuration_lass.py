@@ -150,15 +150,18 @@ def with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
         The same configuration.
 
     Raises:
-        ModelError: The probability is out of range.
+        ModelError: The probability is out of range, or would change nothing.
     """
     if not 0 <= dropout < 1:
         raise ModelError(f"dropout={dropout}; expected 0 or more, and less than 1")
     encoder = config.encoder_config if isinstance(config, LassConfig) else config
     assert isinstance(encoder, PreTrainedConfig)
-    for name, value in encoder.to_dict().items():
-        if "dropout" in name and isinstance(value, (int, float)) and not isinstance(value, bool):
-            setattr(encoder, name, float(dropout))
+    values = {name: value for name, value in encoder.to_dict().items() if "dropout" in name or name.endswith("pdrop")}
+    names = [name for name, value in values.items() if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if dropout and not names:
+        raise ModelError(f"dropout={dropout}, but a {encoder.model_type} encoder has no dropout to set; leave it out")
+    for name in names:
+        setattr(encoder, name, float(dropout))
     return config
 
 

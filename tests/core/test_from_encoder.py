@@ -5,9 +5,10 @@ import torch
 from helpers.forwards import make_batch, score
 from helpers.tiny import ENCODER_CONFIGS, one_line, wordpiece_tokenizer
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, BertConfig, BertForMaskedLM, BertModel
+from transformers import AutoModel, BertConfig, BertForMaskedLM, BertModel, GPT2Config, MambaConfig
 
 from lass_hf import LassConfig, LassForKGCompletion, LassProcessor
+from lass_hf.core.configuration_lass import with_dropout
 from lass_hf.core.errors import LassError, ModelError
 
 
@@ -109,6 +110,17 @@ def test_dropout_is_that_of_every_layer(kind, tmp_path):
     assert torch.equal(model.train()(**make_batch(kind)).scores, model.eval()(**make_batch(kind)).scores)
     model = LassForKGCompletion.from_encoder(tmp_path, dropout=0.5).train()
     assert not torch.equal(model(**make_batch(kind)).scores, model(**make_batch(kind)).scores)
+
+
+def test_dropout_is_set_by_the_names_of_gpt2_too():
+    config = with_dropout(GPT2Config(), 0.0)
+    assert config.resid_pdrop == config.embd_pdrop == config.attn_pdrop == 0
+
+
+def test_dropout_of_an_encoder_that_has_none_is_refused():
+    with pytest.raises(ModelError, match=r"dropout=0\.1, but a mamba encoder has no dropout to set; leave it out"):
+        with_dropout(MambaConfig(), 0.1)
+    assert with_dropout(MambaConfig(), 0.0).to_dict() == MambaConfig().to_dict()
 
 
 def test_dropout_is_the_encoders_own_by_default(encoder_folder):
