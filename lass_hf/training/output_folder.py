@@ -12,7 +12,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
-from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils import ADAPTER_CONFIG_NAME, CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit
@@ -120,7 +120,8 @@ def identify(model: LassForKGCompletion, split: GraphSplit, run: Mapping[str, An
 
 def _is_own_model(checkpoint: str | Path, before: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
     """Returns whether the model that is to go on from a checkpoint was loaded from that very checkpoint."""
-    if {*_differences(before, identity)} - {*CHANGEABLE} != {"weights_digest"}:
+    is_adapter = Path(checkpoint, ADAPTER_CONFIG_NAME).is_file()  # the weights around it are those of the beginning
+    if is_adapter or {*_differences(before, identity)} - {*CHANGEABLE} != {"weights_digest"}:
         return False
     return starting_weights_fingerprint(LassForKGCompletion.from_pretrained(checkpoint)) == identity["weights_digest"]
 

@@ -110,6 +110,16 @@ def test_resumed_training_ends_with_the_adapter_of_an_uninterrupted_one(architec
     assert_equal(parameters_of(resumed), parameters_of(straight))
 
 
+def test_a_checkpoint_belongs_to_the_weights_that_its_adapter_is_around(adapted, tmp_path):
+    graph = make_graph()
+    adapter_trainer(tmp_path, graph, adapted()).train()
+    other = adapted()
+    with torch.no_grad():
+        next(other.get_base_model().encoder.parameters()).add_(1)
+    with pytest.raises(LassError, match="checkpoint-4: its training began with other weights; resume with the same"):
+        adapter_trainer(tmp_path, graph, other).train(resume_from_checkpoint=True)
+
+
 def test_checkpoint_without_its_adapter_is_not_whole(adapted, tmp_path):
     adapter_trainer(tmp_path, make_graph(), adapted()).train()
     (tmp_path / "checkpoint-4" / "adapter_model.safetensors").unlink()
