@@ -89,8 +89,8 @@ class CandidateRanker:
         self.evidence = choose_evidence(evidence, self.graph, model, processor, dtype, index_folder=index_folder)
         self.calibration = Calibration.of(model)
 
-    def _checked_reranker(self, other: "CandidateRanker") -> TripletScorer:
-        """Returns the other ranker's scorer over this graph's texts."""
+    def _checked_reranker(self, other: "CandidateRanker") -> tuple[TripletScorer, LassProcessor]:
+        """Returns the other ranker's scorer over this graph's texts, and its processor."""
         if not isinstance(other, CandidateRanker):
             raise LassError(f"rerank={other!r}; expected a LassPredictor (from_pretrained takes a folder or hub name)")
         if not self.scorer.is_bi_encoder or other.scorer.is_bi_encoder:
@@ -103,7 +103,7 @@ class CandidateRanker:
                 f"rerank_top_k={self.rerank_top_k}, retriever_weight={self.retriever_weight}; "
                 "expected 1 or more, and 0 or more"
             )
-        return other.scorer.with_store(other.processor.token_store(self.graph))
+        return other.scorer.with_store(other.processor.token_store(self.graph)), other.processor
 
     @cached_property
     def index(self) -> EntityIndex:
@@ -197,7 +197,7 @@ class CandidateRanker:
                 shares, score_candidates = None, self._candidate_scorer(scorer, slot, candidates is not None)
             else:
                 shares, score_candidates = evidence.shares, evidence.score_candidates
-            reranks = self._reranker is not None and slot != 1
+            reranker = None if slot == 1 else self._reranker
             with tqdm(
                 total=len(rows) * len(offered) - len(excluded[0]),
                 desc=f"scoring {SLOT_NAMES[slot]}s",
@@ -210,13 +210,13 @@ class CandidateRanker:
                     slot,
                     offered,
                     excluded,
-                    max(top_k, self.rerank_top_k) if reranks else top_k,
+                    max(top_k, self.rerank_top_k) if reranker else top_k,
                     scorer.model.architecture.candidates_per_chunk,
                     _as_progress(bar.update, on_progress),
                     shares,
                 )
-            if reranks:
-                rerank_scores = partial(self._scorer_with(new_texts, self._reranker).score, progress=progress)
+            if reranker:
+                rerank_scores = partial(self._scorer_with(new_texts, *reranker).score, progress=progress)
                 rerank_predictions(found, slot, rerank_scores, self.rerank_top_k, self.retriever_weight)
             for row, ranking in zip(rows.tolist(), found, strict=True):
                 rankings[row] = ranking[:top_k]
@@ -275,12 +275,14 @@ class CandidateRanker:
         bound = self.bound_evidence
         return bound if bound is None or scorer is self.scorer else bound.with_scorer(scorer)
 
-    def _scorer_with(self, new_texts: Sequence[str], scorer: TripletScorer | None = None) -> TripletScorer:
-        """Returns this ranker's scorer, or another one, with the texts of entities that are new to the graph."""
-        scorer = scorer or self.scorer
+    def _scorer_with(
+        self, new_texts: Sequence[str], scorer: TripletScorer | None = None, processor: LassProcessor | None = None
+    ) -> TripletScorer:
+        """Returns this ranker's scorer, or another one with its processor, with the texts of entities that are new."""
+        scorer, processor = scorer or self.scorer, processor or self.processor
         if not new_texts:
             return scorer
-        return scorer.with_store(scorer.store.with_entities(self.processor.tokenize(new_texts, new_texts)))
+        return scorer.with_store(scorer.store.with_entities(processor.tokenize(new_texts, new_texts)))
 
 
 def _as_progress(*functions: OnProgress | None) -> Any:

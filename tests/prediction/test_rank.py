@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from helpers.tiny import ENTITY_TEXT, TEST, TRAIN, VALIDATION, make_model, make_processor
+from helpers.tiny import ENTITY_TEXT, TEST, TRAIN, VALIDATION, byte_level_tokenizer, make_model, make_processor
 
-from lass_hf import LassPredictor
+from lass_hf import LassPredictor, LassProcessor
 from lass_hf.core.errors import LassError
 
 KNOWN = [*TRAIN, *VALIDATION, *TEST]
@@ -128,6 +128,18 @@ def test_a_reranking_can_be_stopped_too(graph):
     counts = []
     both.rank(QUERIES[:1], 2, exclude_known=False, on_progress=counts.append)
     assert sum(counts) == 2 * len(ENTITY_TEXT)  # retrieved, and reranked
+
+
+def test_a_reranker_reads_new_entities_by_its_own_tokenizer(graph):
+    processor = LassProcessor(byte_level_tokenizer())
+    processor.graph = graph
+    cross = LassPredictor(make_model("roberta"), processor, "float32")
+    retriever = make_model(architecture="bi-encoder")
+    both = LassPredictor(retriever, make_processor(graph, architecture="bi-encoder"), "float32", rerank=cross)
+    query, texts = np.array([[graph.num_entities, 1, 0]]), [NEW]
+    (ranking,), (expected,) = (one.rank(query, 2, len(ENTITY_TEXT), new_texts=texts) for one in (both, cross))
+    np.testing.assert_array_equal(ranking["triplet"], expected["triplet"])
+    np.testing.assert_allclose(ranking["score"], expected["score"], rtol=1e-5, atol=1e-5)
 
 
 def test_no_queries_have_no_rankings(predictor):
