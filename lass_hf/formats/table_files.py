@@ -23,6 +23,7 @@ from .text_files import check_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
+WHOLE = 2**53  # up to here, a decimal number that is whole is a certain integer
 JOINED_BY = "|"  # the values of a list, as KGX writes them into its tables
 BATCH = 2**12  # JSON objects that are Python objects at one time
 OBJECTS = re.compile(rb'\s*(?:\[\s*)?\{\s*["}]')  # how JSON begins that has objects as rows
@@ -211,6 +212,10 @@ def _to_strings(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
         column = pc.binary_join(column.cast(pa.large_list(pa.large_string())), pa.scalar(JOINED_BY, pa.large_string()))
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
+        numbers = column.cast(pa.float64())
+        is_whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less_equal(pc.abs(numbers), WHOLE))
+        whole = pc.if_else(is_whole, numbers, None).cast(pa.int64())  # Arrow writes large ones as 1.2345678901e+10
+        return pc.coalesce(whole.cast(pa.large_string()), column.cast(pa.large_string())).fill_null("")
     return column.cast(pa.large_string()).fill_null("")
 
 

@@ -211,6 +211,13 @@ def test_all_types_of_parquet_become_strings(tmp_path):
     assert found.place(1) == f"{tmp_path / 'a.parquet'}, row 2"
 
 
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+def test_whole_decimal_numbers_are_written_as_integers_whatever_their_size(tmp_path, kind):
+    sizes = [3, -5, 2**24] + [12345678901, 900000000013207, 2**53] * (kind == pa.float64())
+    pq.write_table(pa.table({"id": pa.array([*map(float, sizes), None], kind)}), tmp_path / "a.parquet")
+    assert rows_of(read_table(tmp_path / "a.parquet")) == [*([str(size)] for size in sizes), [""]]
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
