@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.errors import GraphError
 from ..core.vocabulary import SLOT_NAMES, escaped, shown
-from ..names.name_forms import is_blank
+from ..names.name_forms import is_blank, trim
 from ..names.named_triplets import NamedTriplets, collect_names, first_true
 from ..names.source import LeftOut, ReadingOptions, Source, names_table
 from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed, node_columns
@@ -259,11 +259,11 @@ def _without_negations(source: Source, table: Table, label: Column | None) -> Ta
 
 
 def _is_one_of(table: Table, column: Column, values: list[str]) -> np.ndarray:
-    """Checks which cells of a column are one of some values, in letters of either case."""
+    """Checks which cells of a column are one of some values, in letters of either case, but for blanks around them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    cells = pc.utf8_lower(table.columns[column.name])
+    cells = pc.utf8_lower(trim(table.columns[column.name]))
     return np.array(pc.is_in(cells, value_set=pa.array(values, pa.large_string())))
 
 

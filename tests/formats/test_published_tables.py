@@ -135,7 +135,9 @@ def test_nodes_of_several_kinds_have_names_in_several_columns(tmp_path):
     assert left_out(source) == {"values of column title of all.csv": (1, "'A title'")}
 
 
-@pytest.mark.parametrize(("column", "value"), [("negated", "True"), ("predicate_modifier", "Not")])
+@pytest.mark.parametrize(
+    ("column", "value"), [("negated", "True"), ("negated", " True "), ("predicate_modifier", "Not")]
+)
 def test_rows_that_deny_a_triplet_are_left_out(tmp_path, column, value):
     rows = [f"subject_id,{column},predicate_id,object_id", "a,,skos:exactMatch,b", f"a,{value},skos:exactMatch,c"]
     source = read(write(tmp_path, {"x.csv": rows}) / "x.csv")
