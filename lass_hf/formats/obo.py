@@ -156,29 +156,36 @@ def _shorten(iri: str) -> str:
 
 
 def _add_node(ontology: Ontology, node: dict[str, Any]) -> None:
+    """Adds a node; one that an earlier graph of the file has, too, adds what that one lacks, and is not counted again.
+
+    A graph has the terms that it imports as well, often with nothing but their ids.
+    """
     iri, meta = _text(node["id"]), node.get("meta") or {}
     id, name = _shorten(iri), _text(node["lbl"]) if node.get("lbl") else None
     source_id = iri if id != iri else None
     if node.get("type") == "PROPERTY":
-        ontology.relations[id] = (name, source_id)
-        ontology.leave_out("typedef", id)
+        if id not in ontology.relations:
+            ontology.leave_out("typedef", id)
+        ontology.relations[id] = (ontology.relations.get(id, (None, None))[0] or name, source_id)
         return
-    if id in ontology.terms:
-        return  # a second graph of the file names it again
-    term = ontology.terms[id] = Term(name=name, source_id=source_id, is_obsolete=bool(meta.get("deprecated")))
-    if definition := meta.get("definition"):
+    is_first, namespace = id not in ontology.terms, None
+    term = ontology.terms.setdefault(id, Term(source_id=source_id))
+    term.name, term.is_obsolete = term.name or name, term.is_obsolete or bool(meta.get("deprecated"))
+    if (definition := meta.get("definition")) and not term.definition:
         term.definition = _text(definition["val"]) if definition["val"] else None
     for synonym in meta.get("synonyms") or ():
-        scope = {"hasExactSynonym": "EXACT"}.get(synonym["pred"], "")
-        ontology.add_synonym(term, id, _text(synonym["val"]), scope)
+        scope, text = {"hasExactSynonym": "EXACT"}.get(synonym["pred"], ""), _text(synonym["val"])
+        if is_first or (scope and text not in term.exact_synonyms):
+            ontology.add_synonym(term, id, text, scope)
     for value in meta.get("basicPropertyValues") or ():
         if value["pred"] == f"{_PROPERTIES}hasAlternativeId":
             ontology.alternatives[_shorten(_text(value["val"]))] = id
         elif value["pred"] == f"{_PROPERTIES}hasOBONamespace":
-            term.namespace = _text(value["val"])
-        else:
+            namespace = _text(value["val"])
+        elif is_first:
             ontology.leave_out("property_value", f"{id}: {value['pred']} {value['val']}")
-    for key, tag in _TAGS.items():
+    term.namespace = term.namespace or namespace
+    for key, tag in _TAGS.items() if is_first else ():
         for value in meta.get(key) or ():
             ontology.leave_out(tag, f"{id}: {value['val'] if isinstance(value, dict) else value}")
 

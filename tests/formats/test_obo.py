@@ -286,6 +286,18 @@ GRAPH = {
 }
 
 
+def test_a_term_has_what_each_graph_of_obographs_says_of_it(tmp_path):
+    nodes = GRAPH["graphs"][0]["nodes"]
+    bare = [{name: node[name] for name in ("id", "type") if name in node} for node in nodes]
+    alone = read_source(write(tmp_path, json.dumps(GRAPH), "x.json"))
+    for number, order in enumerate(([bare, nodes], [nodes, bare], [nodes, nodes])):
+        graphs = [{**GRAPH["graphs"][0], "nodes": order[0]}, {"id": f"{OBO}y.owl", "nodes": order[1]}]
+        source = read_source(write(tmp_path, json.dumps({"graphs": graphs}), f"{number}.json"))
+        assert entities_of(source) == entities_of(alone)
+        assert source.relations.equals(alone.relations)
+        assert number == 0 or source.left_out == alone.left_out
+
+
 def test_obographs_hold_the_same_as_obo(tmp_path):
     source = read_source(write(tmp_path, json.dumps(GRAPH), "x.json"))
     assert source.format == "obographs JSON"
