@@ -27,7 +27,7 @@ from ..scoring.chunk_progress import remove_progress
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.atomic_files import write_whole
 from ..utils.distributed import processes
-from ..utils.fingerprints import model_fingerprint
+from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint, model_fingerprint
 from ..utils.result_files import read_results, write_results
 from .attention import TripletAttention, compute_attention
 from .error_analysis import count_errors_by_relation, describe_triplet, find_confident_predictions, find_worst_queries
@@ -232,8 +232,9 @@ def _read_ranks(
     file: str | Path, model: LassForKGCompletion, split: GraphSplit, evidence: FusedEvidence | None
 ) -> dict[str, Any]:
     """Returns the same as `_rank`, from the file of an earlier evaluation; raises LassError if they do not fit."""
-    content, triplets = read_results(file), split.positives
-    if missing := [name for name in (*RANKING_KEYS, "fingerprint") if name not in content]:
+    content, graph, triplets = read_results(file), split.graph, split.positives
+    of_graph = {"graph_fingerprint": graph_fingerprint, "graph_texts_fingerprint": graph_texts_fingerprint}
+    if missing := [name for name in (*RANKING_KEYS, "fingerprint", *of_graph) if name not in content]:
         raise LassError(f"{file}: no {missing[0]} in it; expected what `lass-hf evaluate --json` writes: run it again")
     try:
         ranks = np.array(content["ranks"], dtype=np.float64)
@@ -255,7 +256,11 @@ def _read_ranks(
             f"{file}: ranks by other evidence than the model's folder has; evaluate with --json, "
             "and without --evidence, first"
         )
-    graph = split.graph
+    if any(content[name] != fingerprint(graph) for name, fingerprint in of_graph.items()):
+        raise LassError(
+            f"{file}: ranks of another graph ({content.get('graph')}), or of this one before its triplets or texts "
+            "changed; evaluate on it with --json first"
+        )
     worst = [len(graph.candidates[slot]) - graph.known.count(slot, triplets) + 1 for slot in (0, 2)]
     if not ((ranks >= 1) & (ranks <= np.concatenate(worst))).all():
         raise LassError(f"{file}: ranks that are impossible in this graph; give those of this graph, not another graph")

@@ -25,7 +25,7 @@ from ..scoring.precision import DTYPES
 from ..utils.console import check_writable, print_metrics, report
 from ..utils.distributed import processes
 from ..utils.environment import command_line, environment
-from ..utils.fingerprints import model_fingerprint
+from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint, model_fingerprint
 from ..utils.result_files import read_training
 from ..utils.stopwatch import Stopwatch
 from .ablation import AblationRow, ablate, print_ablation
@@ -181,6 +181,8 @@ def evaluate_and_record(
         task=task,
         protocol=_protocol(task, graph),
         graph=Path(graph_name).resolve().name,
+        graph_fingerprint=graph_fingerprint(graph),
+        graph_texts_fingerprint=graph_texts_fingerprint(graph),
         split=split,
         limit=limit if limit is not None and limit < len(graph[split].positives) else None,
         seed=seed,

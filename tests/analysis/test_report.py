@@ -300,6 +300,15 @@ def test_ranks_of_another_model_are_an_error(other, evaluation, graph, processor
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("change", ["order", "text"])
+def test_ranks_of_a_graph_that_has_changed_are_an_error(change, evaluation, processor, tmp_path, no_scoring):
+    texts = ENTITY_TEXT | ({"cat": "cat, a large animal"} if change == "text" else {})
+    test = TEST[::-1] if change == "order" else TEST
+    changed = KnowledgeGraph.from_triplets(TRAIN, VALIDATION, test, entity_text=texts, relation_text=RELATION_TEXT)
+    with pytest.raises(LassError, match=r"evaluation.json: ranks of another graph \(.*\), or of this one before"):
+        analyze(make_model(), processor, changed, tmp_path / "out", ranks_file=evaluation, quiet=True)
+
+
 @pytest.mark.parametrize(("evaluated", "analyzed"), [("bfloat16", "float32"), ("float32", "bfloat16")])
 def test_ranks_in_another_precision_are_those_of_the_same_model(
     evaluated, analyzed, model_folder, graph_folder, graph, processor, tmp_path

@@ -21,7 +21,7 @@ from lass_hf.hub.card_files import model_card_data, read_card_data, write_card
 
 COMMON = ["metrics", "num_processes", "task", "protocol", "graph", "split", "limit", "seed", "dtype", "seconds"]
 COMMON += ["command", "model", "fingerprint", "training", "ranking_weights", "evidence", "versions", "machine"]
-COMMON += ["git_commit"]
+COMMON += ["git_commit", "graph_fingerprint", "graph_texts_fingerprint"]
 
 
 @pytest.fixture
