@@ -3,13 +3,17 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import LassError
 from ..utils.console import check_writable
+from ..utils.result_files import refuse_own_file
 from ..utils.terminal import one_line
 from ..writers.file_formats import FORMATS
 from .options import add_evidence, add_graph, add_model, add_output, add_reranker, positive
+
+if TYPE_CHECKING:
+    from ..graphs.import_files import SourceRecord
 
 HELP = "predictions for the slot that is not given, or the verdict on a whole triplet"
 USES_MODELS = True
@@ -56,14 +60,15 @@ def run(arguments: argparse.Namespace) -> None:
     from .loading import load_predictor
 
     predictor = load_predictor(arguments)
+    record = _find_source(arguments, predictor) if arguments.output else None
     if count == 3:
         (verdict,) = predictor.classify([(query["head"], query["relation"], query["tail"])])
-        if arguments.output and processes().is_main_process:
-            _write(arguments, predictor, query, [verdict])
         report(arguments.json, verdict, triplet=query)
         if processes().is_main_process and not arguments.quiet:
             no_label = "no label: the model has no threshold; lass-hf classify fits one on labeled validation triplets"
             print(PROBABILITY if "label" in verdict else no_label)
+        if arguments.output and processes().is_main_process:
+            _write(arguments, predictor, query, [verdict], record)
         return
     (predictions,) = predictor.complete(
         [query], top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
@@ -72,8 +77,6 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.json:
         write_results(arguments.json, {}, query=query, predictions=predictions)
-    if arguments.output:
-        _write(arguments, predictor, query, predictions)
     print_predictions(predictions)
     if predictions and "label" in predictions[0] and not arguments.quiet:
         print(PROBABILITY)
@@ -84,6 +87,8 @@ def run(arguments: argparse.Namespace) -> None:
         print("no prediction: every candidate is known (--include_known shows them)")
     elif not is_new and not arguments.include_known and not arguments.quiet:
         print("Predictions that the graph holds, in any split, are left out; --include_known shows and marks them.")
+    if arguments.output:  # last: what cannot be written is shown
+        _write(arguments, predictor, query, predictions, record)
 
 
 def _check_output(arguments: argparse.Namespace) -> None:
@@ -92,16 +97,30 @@ def _check_output(arguments: argparse.Namespace) -> None:
         from ..writers.writing import check_format
 
         check_format(arguments.output, arguments.output_format)
+        refuse_own_file(arguments.output, arguments.model)
         check_writable(arguments.output)
     elif arguments.output_format:
         raise LassError("--output_format needs --output, which is not given")
 
 
+def _find_source(arguments: argparse.Namespace, predictor: Any) -> "SourceRecord | None":
+    """Returns the record of the graph's source; raises LassError, before the work, for an `--output` that is in it."""
+    from ..graphs.import_files import find_source_record, read_source_record, refuse_source
+
+    name = arguments.graph
+    record = find_source_record(name, predictor.graph) if name else read_source_record(arguments.model)
+    refuse_source(arguments.output, record, name)
+    return record
+
+
 def _write(
-    arguments: argparse.Namespace, predictor: Any, query: dict[str, Any], rows: Sequence[Mapping[str, Any]]
+    arguments: argparse.Namespace,
+    predictor: Any,
+    query: dict[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    record: "SourceRecord | None",
 ) -> None:
     """Writes `--output`: predictions for the open slot of a query, or the verdict on a whole triplet."""
-    from ..graphs.import_files import find_source_record, read_source_record, refuse_source
     from ..prediction.name_resolver import NameResolver
     from ..utils.fingerprints import graph_fingerprint
     from ..writers.judged_triplets import FileMetadata, judged_triplets
@@ -138,9 +157,6 @@ def _write(
         graph_digest=graph_fingerprint(predictor.graph),
         settings={"query": query, **{name: getattr(arguments, name) for name in settings}},
     )
-    name = arguments.graph
-    record = find_source_record(name, predictor.graph) if name else read_source_record(arguments.model)
-    refuse_source(arguments.output, record, name)
     source = SourceIds(record.entities, record.relations, record.prefixes) if record else SourceIds()
     written = write_judged_triplets(
         judged_triplets(**columns), arguments.output, metadata, arguments.output_format, source

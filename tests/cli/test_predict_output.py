@@ -1,12 +1,13 @@
 """`lass-hf predict --output`: predictions as files, in any format, with what they depend on."""
 
 import json
+from pathlib import Path
 
 import pytest
 from helpers.command_line import content_of, run
 from helpers.tiny import make_model, make_processor
 
-from lass_hf import KnowledgeGraph
+from lass_hf import KnowledgeGraph, LassPredictor
 from lass_hf.utils.fingerprints import graph_fingerprint
 from lass_hf.writers.file_formats import FORMATS
 from lass_hf.writers.tables import read_judged_triplets
@@ -68,17 +69,28 @@ def test_ids_go_back_into_the_form_of_the_source(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["train.tsv", "entity2text.txt"])
-def test_predictions_never_overwrite_the_files_of_a_graph_folder(name, folder, graph, tmp_path, bad_input):
+def test_predictions_never_overwrite_the_files_of_a_graph_folder(name, folder, graph, tmp_path, bad_input, monkeypatch):
     graph.save_directory(tmp_path / "graph")
     file = tmp_path / "graph" / name
     before = file.read_bytes()
     question = ["predict", "--model", folder, "--graph", tmp_path / "graph", "--head", "cat", "--relation", "eats"]
-    line = bad_input(*question, "--quiet", "--output_format", "jsonl", "--output", file)
+    with monkeypatch.context() as patch:
+        patch.delattr(LassPredictor, "complete")  # it is an error before the work
+        line = bad_input(*question, "--quiet", "--output_format", "jsonl", "--output", file)
     assert f"{file}: the graph's own source, which would be overwritten; name another file" in line
     assert file.read_bytes() == before
     other = tmp_path / "graph" / "predictions.jsonl"
     for _ in range(2):  # its own file of before is overwritten
         assert run(*question, "--quiet", "--output", other) == 0
+
+
+def test_predictions_never_overwrite_the_files_of_the_model(model_copy, bad_input):
+    file = Path(model_copy, "config.json")
+    before = file.read_bytes()
+    question = ["predict", "--model", model_copy, "--head", "cat", "--relation", "eats", "--quiet"]
+    line = bad_input(*question, "--output_format", "jsonl", "--output", file)
+    assert f"{file}: a file of {model_copy} itself, which would be overwritten; name another file" in line
+    assert file.read_bytes() == before
 
 
 def test_a_verdict_is_one_row(folder, tmp_path):
@@ -106,7 +118,9 @@ def test_what_is_left_out_is_said(model_copy, tmp_path, capsys):
     make_model().save_pretrained(model_copy)  # without a threshold, which an earlier test may have fitted
     question = ["--head", "cat", "--relation", "eats", "--top_k", 2, "--quiet"]
     assert run("predict", "--model", model_copy, *question, "--output", tmp_path / "p.obo") == 2
-    assert "none of the 2 triplets can be written" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "none of the 2 triplets can be written" in printed.err
+    assert len(printed.out.splitlines()) == 2  # the predictions, which took their time
 
 
 def test_names_of_what_is_left_out_are_no_orders_to_the_terminal(tmp_path, monkeypatch, capsys):
