@@ -311,7 +311,8 @@ def make_collator(
     """
     if arguments.retriever is None:
         return None
-    mined = mined or mine_negatives(arguments, split)
+    if mined is None:
+        mined = mine_negatives(arguments, split)
     drawn = training.sampling()
     return KGDataCollator(processor, split.graph, **drawn, hard_negatives=mined, num_mined=arguments.num_mined)
 
