@@ -5,6 +5,7 @@ what their columns are for. No Python loop runs over rows.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
@@ -31,6 +32,8 @@ NO_HEADER = (
 NUMBERS_ONLY = r"^[-+\d.,:/TZ ]*$"  # also dates
 KGTK = {"node1", "label", "node2"}  # the names of its columns
 DIRECTIONS = {"directed", "undirected", "mutual"}
+NEGATED = ["true", "t", "yes", "y", "1", "not"]  # "not" in SSSOM
+NOT_NEGATED = ["false", "f", "no", "n", "0", ""]
 
 
 def read_graph_tables(path: Path, options: ReadingOptions) -> Source:
@@ -244,10 +247,18 @@ def _without_negations(source: Source, table: Table, label: Column | None) -> Ta
     """Leaves out the rows that say that something is not so: `negated` of KGX, and `predicate_modifier` of SSSOM.
 
     A row whose label is false says the same again: it stays, as a false triplet.
+
+    Raises:
+        GraphError: a cell says neither that its row is denied nor that it is not.
     """
     for column in map(Column.of, table.header):
         if column.key in ("negated", "predicatemodifier"):
-            is_negated = _is_one_of(table, column, ["true", "1", "not"])
+            is_negated = _is_one_of(table, column, NEGATED)
+            is_unknown = ~is_negated & ~_is_one_of(table, column, [*NOT_NEGATED, None])
+            if is_unknown.any():
+                row = first_true(is_unknown)
+                cell = shown(table.columns[column.name][row].as_py())
+                raise GraphError(f"{table.place(row)}: {column.name} is {cell}; expected true or false, Not or nothing")
             if label:
                 is_negated &= ~_is_one_of(table, label, [value for value, truth in TRUTH.items() if not truth])
             if is_negated.any():
@@ -258,7 +269,7 @@ def _without_negations(source: Source, table: Table, label: Column | None) -> Ta
     return table
 
 
-def _is_one_of(table: Table, column: Column, values: list[str]) -> np.ndarray:
+def _is_one_of(table: Table, column: Column, values: Sequence[str | None]) -> np.ndarray:
     """Checks which cells of a column are one of some values, in letters of either case, but for blanks around them."""
     import pyarrow as pa
     import pyarrow.compute as pc

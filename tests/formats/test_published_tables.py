@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 import pytest
 
@@ -136,13 +137,20 @@ def test_nodes_of_several_kinds_have_names_in_several_columns(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("negated", "True"), ("negated", " True "), ("predicate_modifier", "Not")]
+    ("column", "value"), [("negated", "True"), ("negated", " True "), ("negated", "t"), ("predicate_modifier", "Not")]
 )
 def test_rows_that_deny_a_triplet_are_left_out(tmp_path, column, value):
     rows = [f"subject_id,{column},predicate_id,object_id", "a,,skos:exactMatch,b", f"a,{value},skos:exactMatch,c"]
     source = read(write(tmp_path, {"x.csv": rows}) / "x.csv")
     assert triplets(source) == [("a", "skos:exactMatch", "b")]
     assert left_out(source)[f"rows with {column} of x.csv"] == (1, f"{tmp_path / 'x.csv'}, line 3")
+
+
+def test_a_cell_that_does_not_say_whether_its_row_is_denied_is_refused(tmp_path):
+    rows = ["subject,predicate,object,negated", "a,r,b,no", "a,r,c,perhaps"]
+    place = re.escape(f"{tmp_path / 'x.csv'}, line 3")
+    with pytest.raises(GraphError, match=f"{place}: negated is 'perhaps'; expected true or false"):
+        read(write(tmp_path, {"x.csv": rows}) / "x.csv")
 
 
 def test_a_row_that_is_denied_and_labeled_false_is_a_false_triplet(tmp_path):
