@@ -93,6 +93,13 @@ def test_predictions_never_overwrite_the_files_of_the_model(model_copy, bad_inpu
     assert file.read_bytes() == before
 
 
+def test_predictions_and_results_are_two_files(folder, tmp_path, bad_input):
+    question = ["predict", "--model", folder, "--head", "cat", "--relation", "eats", "--quiet"]
+    file = tmp_path / "p.jsonl"
+    line = bad_input(*question, "--output", file, "--json", tmp_path / "." / "p.jsonl")
+    assert line.endswith(f"{file}: --json and --output are one file; name two")
+
+
 def test_a_verdict_is_one_row(folder, tmp_path):
     question = ["--head_text", "=1+1, a new one", "--relation", "eats", "--tail", "food", "--quiet"]
     assert run("predict", "--model", folder, *question, "--output", tmp_path / "p.jsonl") == 0
