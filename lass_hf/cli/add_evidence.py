@@ -5,7 +5,17 @@ import os
 from pathlib import Path
 
 from ..core.errors import LassError
-from .options import above_zero, add_graph, add_model, add_output, names, not_negative, positive, repeat_options
+from .options import (
+    above_zero,
+    add_graph,
+    add_model,
+    add_output,
+    names,
+    not_negative,
+    positive,
+    repeat_options,
+    write_options,
+)
 
 HELP = "add rules, structural vectors and other evidence to a saved model"
 USES_MODELS = True
@@ -81,7 +91,8 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.quiet:
         print(*describe_evidence(evidence), sep="\n")
     asked = repeat_options(arguments, "graph", "long_text", "dtype")
-    print(f"saved {one_line(folder / EVIDENCE_FOLDER)}; next: lass-hf evaluate --model {one_line(folder)}{asked}")
+    models = write_options(model=folder)
+    print(f"saved {one_line(folder / EVIDENCE_FOLDER)}; next: lass-hf evaluate{models}{asked}")
 
 
 def _check(arguments: argparse.Namespace) -> tuple[str, ...] | None:

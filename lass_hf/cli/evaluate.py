@@ -14,6 +14,7 @@ from .options import (
     positive,
     repeat_options,
     weight,
+    write_options,
 )
 
 if TYPE_CHECKING:
@@ -109,11 +110,11 @@ def run(arguments: argparse.Namespace) -> None:
     if isinstance(result, RerankingResult):
         _print_stages(result)
         if is_own:
-            models = f"--model {arguments.model} --rerank {arguments.rerank} --rerank_top_k {result.top_k}"
-            fusion = f"--retriever_weight {result.retriever_weight:.4g}"
+            models = write_options(model=arguments.model, rerank=arguments.rerank, rerank_top_k=result.top_k)
+            fusion = f" --retriever_weight {result.retriever_weight:.4g}"
             changed = ("evidence", "dtype", *(() if has_graph(processor, graph) else ("graph", "long_text")))
             more = repeat_options(arguments, *changed)
-            print(f"next: lass-hf predict {models} {fusion}{more} --head ... --relation ...")
+            print(f"next: lass-hf predict{models}{fusion}{more} --head ... --relation ...")
 
 
 def _check_evidence(arguments: argparse.Namespace) -> None:

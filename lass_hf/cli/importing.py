@@ -2,12 +2,11 @@
 
 import argparse
 import dataclasses
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import GraphError, LassError
 from ..utils.terminal import one_line
-from .options import SPLIT_SEED, add_output, add_reading, add_split_options
+from .options import SPLIT_SEED, add_output, add_reading, add_split_options, quoted
 
 if TYPE_CHECKING:
     from ..graphs.importing import ImportedGraph
@@ -62,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         if is_split:
             print("\nSplit")
             print_lines(split_report.describe(imported.graph.relations))
-        folder = shlex.quote(arguments.output)
+        folder = quoted(arguments.output)
         print(f"\nNext\n  lass-hf info --graph {folder}")
         print(f"  lass-hf train --graph {folder} --output_dir runs/model")
         print(f"  lass-hf complete --graph {folder} --output runs/links")

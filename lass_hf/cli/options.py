@@ -138,12 +138,21 @@ def repeat_options(arguments: object, *options: str) -> str:
         arguments: the arguments, of argparse or a dataclass.
         options: some of evidence, dtype, graph and long_text.
     """
-    values = {name: getattr(arguments, name) for name in options}
+    return write_options(**{name: getattr(arguments, name) for name in options})
+
+
+def write_options(**values: object) -> str:
+    """Returns options as a shell takes them, a blank before each, without those that are off."""
     return "".join(
-        f" --{name}" if value is True else f" --{name} {one_line(shlex.quote(value))}"
+        f" --{name}" if value is True else f" --{name} {quoted(value)}"
         for name, value in values.items()
         if value not in (None, False, "auto")
     )
+
+
+def quoted(value: object) -> str:
+    """Returns a value as a shell takes it, for a command line to print."""
+    return one_line(shlex.quote(str(value)))
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..core.errors import LassError
-from .options import GRAPH, above_zero, add_output, not_negative, positive
+from .options import GRAPH, above_zero, add_output, not_negative, positive, quoted
 
 HELP = "try values of a recipe, and write the best recipe"
 USES_MODELS = True
@@ -60,4 +60,5 @@ def run(arguments: argparse.Namespace) -> None:
     made_by = {"recipe": arguments.recipe, "seed": arguments.seed, "command": command_line()}
     report(arguments.json, metrics, task="search", **made_by, **more)
     best = best_file(folder, arguments.recipe)
-    print(f"{Path(folder, TRIALS_FILE)}: the trials; next: lass-hf train {best} --output_dir runs/{best.stem}")
+    following = f"lass-hf train {quoted(best)} --output_dir {quoted(f'runs/{best.stem}')}"
+    print(f"{Path(folder, TRIALS_FILE)}: the trials; next: {following}")

@@ -10,7 +10,7 @@ from ..utils.environment import command_line
 from ..utils.result_files import write_results
 from ..utils.terminal import one_line
 from .importing import load_imported, print_lines, split_as_asked
-from .options import add_output, add_split_options, share
+from .options import add_output, add_split_options, quoted, share
 
 if TYPE_CHECKING:
     from ..core.knowledge_graph import KnowledgeGraph
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.quiet:
         print(f"{one_line(output)}:")
         print_lines(lines)
-        print(f"next: lass-hf train --graph {one_line(trained)}")
+        print(f"next: lass-hf train --graph {quoted(trained)}")
 
 
 def _write_inductive(

@@ -3,13 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, fields
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from ..utils.console import check_writable, report
 from ..utils.result_files import refuse_own_file
-from ..utils.terminal import one_line
-from .options import repeat_options
+from .options import quoted, repeat_options, write_options
 
 if TYPE_CHECKING:
     from ..core.knowledge_graph import KnowledgeGraph
@@ -59,14 +57,14 @@ def run(argv: Sequence[str]) -> None:
     every = {**training.to_dict(), **asdict(arguments)}
     report(arguments.json, log[-1], task="training", **done.metadata, arguments=every, log=log)
     if trainer.is_world_process_zero():
-        models = f"--model {training.output_dir}"
+        models = write_options(model=training.output_dir)
         if arguments.retriever:
             depth = min(arguments.mining_depth, len(graph.candidates[0]))
-            models = f"--model {arguments.retriever} --rerank {training.output_dir} --rerank_top_k {depth}"
+            models = write_options(model=arguments.retriever, rerank=training.output_dir, rerank_top_k=depth)
         # What was held out, or decided, is in the saved graph only.
         is_saved = "test" in arguments.held_out or arguments.decisions is not None
         where = "" if is_saved else repeat_options(arguments, "graph", "long_text")
-        following = f"evaluate {models}{where}" if "test" in graph else f"predict {models} {_question(graph)}"
+        following = f"evaluate{models}{where}" if "test" in graph else f"predict{models} {_question(graph)}"
         print(f"saved {training.output_dir}; next: lass-hf {following}")
 
 
@@ -74,4 +72,4 @@ def _question(graph: "KnowledgeGraph") -> str:
     """Returns the options of `predict` for a question that one can ask: head and relation of a triplet."""
     head, relation, _ = next(iter(graph.splits.values())).triplets[0]
     names = (("head", graph.entities.ids[head]), ("relation", graph.relations.ids[relation]))
-    return " ".join(f"--{slot}={quote(one_line(name))}" for slot, name in names)
+    return " ".join(f"--{slot}={quoted(name)}" for slot, name in names)

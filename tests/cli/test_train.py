@@ -1,5 +1,6 @@
 """`lass-hf train`, its recipes, presets and flags; one line for each bad recipe."""
 
+import shlex
 import shutil
 from dataclasses import dataclass
 
@@ -29,6 +30,13 @@ def test_train_writes_a_model_that_loads(training, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "train_loss" in out
     assert f"lass-hf evaluate --model {tmp_path / 'out'}" in out
+
+
+def test_the_next_command_is_one_that_a_shell_takes(training, tmp_path, capsys):
+    folder = tmp_path / "my 'first' model"
+    assert run("train", *[folder if part == tmp_path / "out" else part for part in training]) == 0
+    command = capsys.readouterr().out.splitlines()[-1].split("next: ")[1]
+    assert shlex.split(command)[:4] == ["lass-hf", "evaluate", "--model", str(folder)]
 
 
 def test_the_next_command_reads_the_texts_of_the_training(training, graph_folder, tmp_path, capsys):
