@@ -72,8 +72,8 @@ def model_card_data(model: LassForKGCompletion, processor: LassProcessor) -> dic
 def merge_evaluation(evaluations: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Adds an evaluation to those of a card.
 
-    It replaces an evaluation of the same task, graph, split, ranking weights and evidence, unless that one was measured
-    on more triplets; then it is dropped.
+    It replaces an evaluation of the same task, graph, split, ranking weights, evidence, retriever and reranker, unless
+    that one was measured on more triplets; then it is dropped.
 
     Args:
         evaluations: the evaluations of the card.
@@ -82,7 +82,7 @@ def merge_evaluation(evaluations: Sequence[Mapping[str, Any]], new: Mapping[str,
     Returns:
         A new list.
     """
-    key = ("task", "graph", "split", "ranking_weights", "evidence")
+    key = ("task", "graph", "split", "ranking_weights", "evidence", "retriever", "reranker")
     replaceable = [old for old in evaluations if all(old.get(name) == new.get(name) for name in key)]
     if any(old["triplets"] > new["triplets"] for old in replaceable):
         return list(evaluations)

@@ -158,6 +158,8 @@ def test_a_larger_evaluation_replaces_a_smaller_one_of_the_same_split():
     assert merge_evaluation([one], more) == [more]
     assert merge_evaluation([more], one) == [more]
     assert merge_evaluation([one, other], {**one, "new": True}) == [other, {**one, "new": True}]
+    reranked = [{**one, "retriever": "first"}, {**one, "retriever": "second"}]
+    assert merge_evaluation(reranked[:1], reranked[1]) == reranked
 
 
 def test_card_and_run_metadata_do_not_contain_the_token(tmp_path, graph, monkeypatch):
