@@ -292,12 +292,15 @@ def _check_same_graph(
     arguments: argparse.Namespace, trained_on: "KnowledgeGraph | None", graph: "KnowledgeGraph"
 ) -> None:
     """Raises LassError if the graph has changed since the model beside the list was trained on it."""
-    same = trained_on is not None and (
-        trained_on.entities.ids == graph.entities.ids
-        and trained_on.relations.ids == graph.relations.ids
-        and trained_on.known.triplets().tolist() == graph.known.triplets().tolist()
-    )
-    if not same:
+
+    def names(of: "KnowledgeGraph") -> list[list[str]]:
+        return [of.entities.ids, of.entities.texts, of.relations.ids, of.relations.texts]
+
+    if (
+        trained_on is None
+        or names(trained_on) != names(graph)
+        or trained_on.known.triplets().tolist() != graph.known.triplets().tolist()
+    ):
         raise LassError(
             f"{arguments.model}: trained on another version of {arguments.graph}; choose another --output, or take "
             "the model with --model"

@@ -73,7 +73,7 @@ def test_choices_of_the_other_architecture_are_refused(graph_folder, default_enc
     assert 'num_negatives=3 needs architecture="cross-encoder"' in line
 
 
-def test_complete_trains_a_model_once(graph_folder, default_encoder, tmp_path, monkeypatch, bad_input):
+def test_complete_trains_a_model_once(graph_folder, default_encoder, tmp_path, monkeypatch, bad_input, capsys):
     out, folder = tmp_path / "out", shutil.copytree(graph_folder, tmp_path / "graph")
     command = ["complete", "--graph", folder, "--output", out, "--minutes", 1e-6, "--quiet"]
     assert run(*command) == 0
@@ -88,6 +88,11 @@ def test_complete_trains_a_model_once(graph_folder, default_encoder, tmp_path, m
         line = bad_input(*command, *changed)
         assert f"has a model that was trained with {name} " in line
         assert "delete" not in line
+    texts = (folder / "entity2text.txt").read_text()
+    (folder / "entity2text.txt").write_text(texts.replace("\n", " of another kind\n", 1))
+    assert run(*command) == 2
+    assert "trained on another version of" in capsys.readouterr().err.splitlines()[-1]
+    (folder / "entity2text.txt").write_text(texts)
     with (folder / "train.tsv").open("a") as file:
         file.write("mouse\tis_a\tdog\n")
     assert "trained on another version of" in bad_input(*command)
