@@ -81,9 +81,10 @@ def main() -> None:
         own_training.output_dir = str(output_dir / f"{fraction:g}")
         train(arguments, own_training, part)
 
-        # The evaluation: a threshold from the whole validation split, the accuracy on the test split.
+        # The evaluation: a threshold from the whole validation split, the accuracy on the test split. Evidence and
+        # names of neighbors come from the training triplets of the graph, and so from those of the part alone.
         model, processor = load_trained_model(own_training.output_dir, part)
-        result = evaluate_triplet_classification(model, processor, graph, quiet=arguments.quiet)
+        result = evaluate_triplet_classification(model, processor, part, quiet=arguments.quiet)
         seconds = round(time.perf_counter() - start, 1)
         trainings[str(fraction)] = read_training(own_training.output_dir)
         metrics[str(fraction)] = {"train_triplets": len(part["train"]), "seconds": seconds, **result.metrics}

@@ -10,6 +10,7 @@ import pytest
 from helpers.scripts import ROOT, train_example
 from helpers.tiny import ENTITY_TEXT, write_graph
 
+import lass_hf
 import lass_hf.runs.run
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_triplet_classification
 from lass_hf.cli.commands import main
@@ -155,6 +156,19 @@ def test_low_resource_trains_with_hard_negatives(run, labeled_folder, tmp_path, 
     flags = ("--retriever", retriever, "--num_mined", 2, "--num_negatives", 3, "--fractions", 0.5, 1.0)
     assert run("low_resource", labeled_folder, *flags) == 0
     assert mined == [7, 14]
+
+
+def test_low_resource_evaluates_on_the_triplets_that_were_trained_on(run, labeled_folder, monkeypatch):
+    """Evidence and names of neighbors would come from the other triplets, too."""
+    known = []
+
+    def recorded(model, processor, graph, **more):
+        known.append(len(graph["train"]))
+        return evaluate_triplet_classification(model, processor, graph, **more)
+
+    monkeypatch.setattr(lass_hf, "evaluate_triplet_classification", recorded)
+    assert run("low_resource", labeled_folder, "--fractions", 0.5, 1.0, "--num_neighbors", 2) == 0
+    assert known == [7, 14]
 
 
 def test_low_resource_takes_its_shares_from_fractions_alone(run, labeled_folder, capsys):

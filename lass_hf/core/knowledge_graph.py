@@ -216,9 +216,9 @@ class KnowledgeGraph(GraphFormats):
     def low_resource(self, fraction: float, seed: int = 42) -> "KnowledgeGraph":
         """Returns the graph with a random part of its training triplets (paper, section 3.3).
 
-        A model is trained on it and evaluated on the whole graph, whose triplets are the filter. A model with
-        `neighbor_weight` or `frequency_weight` is evaluated on this graph, because it uses all training triplets of the
-        graph that it is evaluated on.
+        A model is trained on it and evaluated on the whole graph, whose triplets are the filter. A model with evidence,
+        `num_neighbors`, `neighbor_weight` or `frequency_weight` is evaluated on this graph, because it uses all
+        training triplets of the graph that it is evaluated on.
 
         Args:
             fraction: The share of the training triplets, more than 0 and at most 1.
