@@ -33,7 +33,7 @@ from lass_hf import (
 
 TASK = "low_resource"
 # What the fractions of one file share.
-SAME = ("graph_fingerprint", "graph_texts_fingerprint", "seed", "bf16", "choices")
+SAME = ("graph_fingerprint", "graph_texts_fingerprint", "seed", "bf16", "choices", "evidence_kinds")
 
 
 @dataclass
@@ -59,12 +59,12 @@ def main() -> None:
     parts = {fraction: graph.low_resource(fraction, training.seed) for fraction in sorted(low.fractions)}
 
     # What an earlier run of this script has done.
-    experiment = collect_run_metadata(arguments, training, graph)
+    experiment = {**collect_run_metadata(arguments, training, graph), "evidence_kinds": arguments.evidence}
     metrics: dict[str, dict[str, float]] = {}
     trainings: dict[str, Any] = {}
     if file.exists():
         before = read_results(file)
-        if before.get("task") != TASK or any(before["training"][name] != experiment[name] for name in SAME):
+        if before.get("task") != TASK or any(before["training"].get(name) != experiment[name] for name in SAME):
             raise LassError(
                 f"{file}: results of other arguments, graph, seed or task; move it, or choose another --output_dir"
             )

@@ -253,9 +253,10 @@ def test_low_resource_refuses_fractions_out_of_range(run, labeled_folder, tmp_pa
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_low_resource_refuses_to_mix_results_of_other_arguments(run, labeled_folder, capsys):
+@pytest.mark.parametrize("other", [("--learning_rate", 0.5), ("--evidence", "text,frequency")])
+def test_low_resource_refuses_to_mix_results_of_other_arguments(run, labeled_folder, capsys, other):
     assert run("low_resource", labeled_folder, "--fractions", 0.5) == 0
-    assert run("low_resource", labeled_folder, "--fractions", 1, "--learning_rate", 0.5) == 2
+    assert run("low_resource", labeled_folder, "--fractions", 1, *other) == 2
     assert "of other arguments, graph, seed or task" in capsys.readouterr().err
 
 
