@@ -19,6 +19,7 @@ from lass_hf import (
     check_evaluation,
     collect_run_metadata,
     evaluate_and_record,
+    files_beside_model,
     load_trained_model,
     load_training_graph,
     make_collator,
@@ -60,8 +61,9 @@ def main() -> None:
             eval_dataset=graph.splits.get("validation"),
             run_metadata=collect_run_metadata(arguments, training, graph),
         )
-        # trainer.train() and save_model(), with training.json beside the model; then rules, vectors and other evidence.
-        train_and_record(trainer, arguments.evidence)
+        # trainer.train() and save_model(), with training.json and the ids of the graph's source beside the model; then
+        # rules, vectors and other evidence.
+        train_and_record(trainer, arguments.evidence, files_beside_model(arguments, graph))
 
     # The evaluation is evaluate_link_prediction(model, processor, graph): each test triplet asks for its head and for
     # its tail, and all entities are candidates, without the other answers that the graph holds ("filtered"). The

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .graphs.splitting import split_graph as split_graph
     from .hub.upload import push_to_hub as push_to_hub
     from .prediction.predictor import LassPredictor as LassPredictor
+    from .runs.run import files_beside_model as files_beside_model
     from .runs.run import load_trained_model as load_trained_model
     from .runs.run import make_collator as make_collator
     from .runs.run import parse_script as parse_script
@@ -128,6 +129,7 @@ _LAZY = _LIGHT | {
     "evaluate_relation_prediction": "evaluation.link_prediction",
     "evaluate_reranking": "evaluation.reranking",
     "evaluate_triplet_classification": "evaluation.triplet_classification",
+    "files_beside_model": "runs.run",
     "fit_calibration": "evaluation.calibration",
     "load_evidence": "evidence.evidence_files",
     "load_trained_model": "runs.run",

@@ -2,11 +2,13 @@
 
 import ast
 import json
+import shutil
 import sys
 from functools import partial
 
 import numpy as np
 import pytest
+from helpers.kills import contents
 from helpers.scripts import ROOT, train_example
 from helpers.tiny import ENTITY_TEXT, write_graph
 
@@ -14,6 +16,7 @@ import lass_hf
 import lass_hf.runs.run
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_triplet_classification
 from lass_hf.cli.commands import main
+from lass_hf.graphs.import_files import SourceRecord
 from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.utils.result_files import read_results
 
@@ -139,6 +142,27 @@ def test_a_model_of_another_graph_or_other_texts_is_refused(run, graph_folder, l
     ):
         assert run("link_prediction", graph, "--model", tmp_path / "out", *argv) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_model_of_a_ranking_script_has_the_record_of_its_graphs_source(run, graph_folder, tmp_path):
+    """And none of an earlier model: answers would go back into a form that is not the graph's."""
+    graph, out = shutil.copytree(graph_folder, tmp_path / "graph"), tmp_path / "out"
+    record = SourceRecord("edges.csv", "a table", [], {}, {}, {"cat": "http://e.org/Cat"}, {}, "1", "2026-01-01")
+    (graph / "source.json").write_text(record.as_json(), encoding="utf-8")
+    assert run("link_prediction", graph) == 0
+    assert (out / "source.json").read_text(encoding="utf-8") == record.as_json()
+    (out / "recipe.yaml").write_text("preset: paper\n", encoding="utf-8")
+    assert run("link_prediction", graph_folder) == 0
+    assert not {"source.json", "recipe.yaml"} & {path.name for path in out.iterdir()}
+
+
+@pytest.mark.parametrize("script", NAMES)
+def test_a_model_of_a_script_is_not_saved_among_the_files_of_its_graph(run, graph_folder, tmp_path, capsys, script):
+    graph = shutil.copytree(graph_folder, tmp_path / "graph")
+    before = contents(graph)
+    assert run(script, graph, output_dir=graph) == 2
+    assert f"{graph}: the folder of the graph; choose another --output_dir" in capsys.readouterr().err
+    assert contents(graph) == before
 
 
 def test_low_resource_trains_with_hard_negatives(run, labeled_folder, tmp_path, monkeypatch):

@@ -100,16 +100,31 @@ def train(
     graph = graph or load_training_graph(arguments, training.seed)
     if arguments.decisions is not None and not arguments.decided:
         raise LassError("decisions and a graph, which may lack them; expected a graph of load_training_graph")
-    if Path(arguments.graph).resolve() == _output_dir(training).resolve():
-        raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir for the model")
     if arguments.retriever is not None:
         load_retriever(arguments, graph)  # One that does not fit is refused before the work.
     trainer = make_trainer(arguments, training, graph)
-    is_main = trainer.is_world_process_zero()
-    record = find_source_record(arguments.graph, graph) if is_main else None  # before the work, as it may be damaged
-    # By the record, predictions of the model go back into the source's form.
-    files = {SOURCE_FILE: record.as_json() if record else None, RECIPE_FILE: recipe}
-    return train_and_record(trainer, arguments.evidence, files)
+    return train_and_record(trainer, arguments.evidence, files_beside_model(arguments, graph, recipe))
+
+
+def files_beside_model(
+    arguments: TrainArguments, graph: KnowledgeGraph, recipe: str | None = None
+) -> dict[str, str | None]:
+    """Returns the files that are saved with a model, for `train_and_record`, before the training.
+
+    Args:
+        arguments: the arguments of the training.
+        graph: the graph that is trained on.
+        recipe: the text of a recipe, when the settings were chosen.
+
+    Returns:
+        The text of each file by its name; None for one that an earlier model may have, and this one has not. By the
+        record of the graph's source, predictions of the model go back into the source's form.
+
+    Raises:
+        GraphError: the record of the source is damaged, or the source cannot be read any more.
+    """
+    record = find_source_record(arguments.graph, graph) if processes().is_main_process else None
+    return {SOURCE_FILE: record.as_json() if record else None, RECIPE_FILE: recipe}
 
 
 def make_trainer(
@@ -157,7 +172,8 @@ def train_and_record(
     Args:
         trainer: a trainer with `run_metadata`.
         evidence: kinds of evidence, as in `TrainArguments`.
-        files: files that are saved with the model, their texts by their names; None removes one of an earlier model.
+        files: files that are saved with the model, as `files_beside_model` gives them: their texts by their names; None
+            removes one of an earlier model.
 
     Returns:
         The trainer and its run metadata, with a report of the `evidence`, or None.
@@ -249,9 +265,12 @@ def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
         training: the training arguments.
 
     Raises:
-        LassError: arguments do not fit together, or another training writes into the output folder.
+        LassError: arguments do not fit together, the output folder is that of the graph, or another training writes
+            into it.
     """
     check_arguments(arguments, training)
+    if Path(arguments.graph).resolve() == _output_dir(training).resolve():
+        raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir for the model")
     if training.do_predict or (training.do_eval and training.eval_strategy == "no"):
         raise LassError("do_eval and do_predict change nothing: evaluate the trained model with lass-hf evaluate")
     if training.eval_strategy == "no":
