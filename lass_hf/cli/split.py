@@ -81,13 +81,14 @@ def _write_inductive(
     """
     from ..graphs.import_files import SOURCE_FILE, find_source_record
     from ..graphs.inductive_split import inductive_split
-    from ..graphs.text_folder import write_directory
+    from ..graphs.text_folder import write_directories
 
     lines, metrics, record = [], {}, find_source_record(arguments.source, graph)
     more = {SOURCE_FILE: record.as_json()} if record else {}
     seen, unseen = inductive_split(graph, arguments.inductive, arguments.seed)
-    for part, folder in ((seen, first), (unseen, second)):
-        write_directory(part, folder, more)
+    parts = [(seen, first), (unseen, second)]
+    write_directories(parts, more)  # Both or neither: one of another seed trains on what this one asks for.
+    for part, folder in parts:
         sizes = {name: len(triplets) for name, triplets in part.splits.items()}
         metrics[folder.name] = {"entities": part.num_entities, "sizes": sizes}
         in_words = ", ".join(f"{size:,} {name}" for name, size in sizes.items())

@@ -7,7 +7,8 @@ are the public way here. A folder is written whole or not at all.
 import filecmp
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -214,7 +215,35 @@ def write_directory(graph: "KnowledgeGraph", folder: str | Path, more: Mapping[s
         GraphError: the folder holds other files or cannot be written, the graph has no triplets to train or test with,
             or an id is none that the files can hold. Then nothing has changed.
     """
-    folder, more = Path(folder).resolve(), more or {}
+    write_directories([(graph, folder)], more)
+
+
+def write_directories(
+    graphs: Sequence[tuple["KnowledgeGraph", str | Path]], more: Mapping[str, str] | None = None
+) -> None:
+    """Writes graphs that belong together, each into a folder, as `write_directory` does.
+
+    Args:
+        graphs: the graphs and their folders.
+        more: other files to write into each folder, name -> content.
+
+    Raises:
+        GraphError: as `write_directory`, for any of the folders. Then nothing has changed in any of them.
+    """
+    more = more or {}
+    resolved = [(graph, Path(folder).resolve()) for graph, folder in graphs]
+    tables = [(folder, _make_tables(graph, folder, more)) for graph, folder in resolved]
+    with ExitStack() as stack:  # The new folders take their places when all of them are whole.
+        for folder, files in tables:
+            new = stack.enter_context(replacing_folder(folder))
+            for name, table in files.items():
+                write_table(new / name, table)
+            for name, content in more.items():
+                (new / name).write_bytes(content.encode())
+
+
+def _make_tables(graph: "KnowledgeGraph", folder: Path, more: Mapping[str, str]) -> dict[str, "pa.Table"]:
+    """Returns the tables of a graph by the names of their files; raises GraphError if they cannot be written."""
     _check_replaceable(folder, {*WRITTEN_SPLITS.values(), *WRITTEN_TEXTS.values(), *more})
     if not {"train", "test"} & set(graph.splits) or not all(map(len, graph.splits.values())):
         raise GraphError(f"{folder}: not written, because the graph, or a split of it, has no triplets ({graph!r})")
@@ -238,12 +267,7 @@ def write_directory(graph: "KnowledgeGraph", folder: str | Path, more: Mapping[s
                     "header; put another triplet first"
                 )
     files = {WRITTEN_SPLITS[split]: table for split, table in tables["triplets"].items()}
-    files |= {file: tables[kind] for kind, file in WRITTEN_TEXTS.items()}
-    with replacing_folder(folder) as new:
-        for name, table in files.items():
-            write_table(new / name, table)
-        for name, content in more.items():
-            (new / name).write_bytes(content.encode())
+    return files | {file: tables[kind] for kind, file in WRITTEN_TEXTS.items()}
 
 
 def find_split_files(folder: str | Path) -> list[Path]:

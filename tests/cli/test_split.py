@@ -91,6 +91,18 @@ def test_a_named_graph_is_split_into_a_folder(tmp_path, capsys):
     assert f"next: lass-hf train --graph {tmp_path / 'out' / 'seen'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("held", ["seen", "unseen"])
+def test_neither_graph_of_unseen_entities_is_replaced_where_one_cannot_be(held, tmp_path, capsys):
+    """Of another seed, the graph to train on would have triplets that the other one asks for."""
+    options = ["--validation", 0, "--test", 0, "--inductive", "30%", "--output", tmp_path / "out", "--quiet"]
+    assert run("split", "countries", *options) == 0
+    (tmp_path / "out" / held / "notes.txt").write_text("mine")
+    before = contents(tmp_path)
+    assert run("split", "countries", *options, "--seed", 1) == 2
+    assert f"{tmp_path / 'out' / held}: it holds notes.txt, which would be lost" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
 def test_both_graphs_of_unseen_entities_know_their_source(tmp_path):
     table = tmp_path / "edges.csv"
     table.write_text("\n".join(["head,relation,tail", *(",".join(row) for row in TRAIN)]) + "\n")
