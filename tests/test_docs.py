@@ -156,6 +156,16 @@ def test_commands_are_in_blocks_that_are_run(page):
     assert not re.search(r"^    .*\b(lass-hf|python|torchrun|pip|make) ", FENCE.sub("", text_of(page)), re.MULTILINE)
 
 
+def test_the_first_question_has_the_answer_that_the_graph_holds():
+    graph = load_benchmark("countries")
+    fact = [graph.entities.find("france"), graph.relations.find("has_capital"), graph.entities.find("paris")]
+    assert fact in graph["test"].triplets.tolist()
+    for page in ("README.md", "docs/index.md"):
+        asked = re.findall(r"^.*\bfrance\b.*has_capital.*$", text_of(page), re.MULTILINE)
+        assert asked, page
+        assert all("--include_known" in line or "exclude_known=False" in line for line in asked), page
+
+
 def test_commands_of_the_reference_are_those_of_the_program():
     table = re.findall(r"^\| `([\w-]+)[^|]*\|", text_of("docs/reference/command_line.md"), re.MULTILINE)
     assert sorted(table) == sorted({*COMMANDS, "train"})
