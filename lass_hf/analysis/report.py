@@ -36,6 +36,9 @@ from .plots import check_plots, plot_attention, plot_errors_by_relation, plot_re
 
 RANKING_KEYS = ("metrics", "by_relation", "by_category", "unseen", "ranks")
 PROGRESS_FOLDER = "ranking.progress"
+RESULTS_FILE = "analysis.json"
+# The other files that an analysis may write.
+PAGES = ("index.html", "attention.html", "attention.png", "errors_by_relation.png", "reliability.png")
 
 
 def analyze(
@@ -85,10 +88,12 @@ def analyze(
         - for a ranking `ranks`, `by_relation`, `by_category`, `unseen`, `worst_queries`.
 
     Raises:
-        LassError: the extra `plots` is not installed, the output is not a writable folder, the ranks are those of
-            another model, split or graph, or an argument does not fit the split or the model.
+        LassError: the extra `plots` is not installed, the output is not a writable folder or has pages of something
+            else, the ranks are those of another model, split or graph, or an argument does not fit the split or the
+            model.
     """
     check_plots()
+    _check_foreign(output)
     selected, metadata, is_main = graph[split], dict(metadata or {}), processes().is_main_process
     is_classification = selected.labels is not None and len(np.unique(selected.labels)) == 2
     if top_k < 1:
@@ -141,14 +146,24 @@ def analyze(
             "between_segments": attention.between_segments().tolist(),
         }
     if is_main:
+        # The first file, as it tells the folder of an analysis: a run after a kill may then replace the others.
+        write_results(folder / RESULTS_FILE, **(metadata | analysis))
         for name, image in images.items():
             write_whole(folder / name, image)
         if attention is not None:
             write_whole(folder / "attention.html", render_attention(attention, shown))
         write_whole(folder / "index.html", render_report(analysis, metadata, images))
-        write_results(folder / "analysis.json", **(metadata | analysis))
         remove_progress(folder / PROGRESS_FOLDER)
     return analysis
+
+
+def _check_foreign(output: str | Path) -> None:
+    """Raises LassError if a folder has pages that no analysis wrote, such as the start page of a site."""
+    pages = [name for name in PAGES if os.path.lexists(Path(output, name))]
+    if pages and not os.path.lexists(Path(output, RESULTS_FILE)):
+        raise LassError(
+            f"{output}: has {pages[0]} but no {RESULTS_FILE}, so no analysis wrote it; choose another output"
+        )
 
 
 def _make_folder(output: str | Path) -> Path:

@@ -267,6 +267,34 @@ def test_an_output_that_is_a_file_is_an_error(graph, processor, tmp_path, no_sco
     assert file.read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.parametrize("name", ["index.html", "attention.png"])
+def test_pages_of_something_else_are_not_overwritten(name, graph, processor, tmp_path, no_scoring):
+    (tmp_path / name).write_text("the start page of a site", encoding="utf-8")
+    with pytest.raises(
+        LassError, match=f"{tmp_path}: has {name} but no analysis.json, so no analysis wrote it; choose"
+    ):
+        analyze(make_model(), processor, graph, tmp_path, quiet=True)
+    assert (tmp_path / name).read_text(encoding="utf-8") == "the start page of a site"
+
+
+def test_a_folder_of_an_analysis_that_was_killed_is_written_again(graph, processor, tmp_path, monkeypatch):
+    written, write = [], report.write_whole
+
+    def kill(file, content):
+        if written:
+            raise KeyboardInterrupt
+        written.append(file)
+        write(file, content)
+
+    monkeypatch.setattr(report, "write_whole", kill)
+    with pytest.raises(KeyboardInterrupt):
+        analyze(make_model(), processor, graph, tmp_path, quiet=True)
+    monkeypatch.undo()
+    for _ in range(2):  # and once more over a whole one
+        analyze(make_model(), processor, graph, tmp_path, quiet=True)
+        assert files_of(tmp_path) == PAGES
+
+
 @pytest.mark.parametrize("choices", [{"limit": 2}, {"ranks_file": "ranks.json"}])
 def test_ranks_and_limit_are_not_for_classification(choices, labeled_graph, processor, tmp_path, no_scoring):
     with pytest.raises(LassError, match="test split has labels"):
