@@ -1,7 +1,11 @@
 """Decisions of people about triplets: files of them, read for a graph and brought back into its training triplets."""
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,9 @@ from ..core.known_triplets import KnownTriplets
 from ..core.vocabulary import SPLITS, escaped
 from ..structure.facts import labeled_false
 from ..utils.fingerprints import digest
+from ..utils.result_files import DECIDED_FILE, DECISIONS_FILE
 from ..writers.file_formats import format_of
-from ..writers.judged_triplets import NAMES
+from ..writers.judged_triplets import NAMES, FileMetadata
 from ..writers.tables import place_of_row, read_judged_triplets
 
 
@@ -99,7 +104,7 @@ def read_decisions(files: str | Path | Sequence[str | Path], graph: KnowledgeGra
 
     Raises:
         LassError: a file cannot be read, names something that the graph lacks, or accepts and rejects one triplet;
-            the message has file and line.
+            the message has file and line. Or a review has decisions that are later than the file that it wrote.
     """
     files = tuple(map(Path, [files] if isinstance(files, (str, Path)) else files))
     parts = [_read_file(file, graph) for file in files]
@@ -122,7 +127,8 @@ def read_decisions(files: str | Path | Sequence[str | Path], graph: KnowledgeGra
 
 def _read_file(file: Path, graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray]:
     """Returns the triplets of the rows of a file, and their labels: 1, 0, or -1 for none."""
-    table = read_judged_triplets(file, needed="label")[0]
+    table, metadata = read_judged_triplets(file, needed="label")
+    _check_current(file, metadata)
     triplets = np.empty((table.num_rows, 3), dtype=np.int64)
     for slot, (column, vocabulary) in enumerate(
         zip(NAMES, (graph.entities, graph.relations, graph.entities), strict=True)
@@ -133,6 +139,25 @@ def _read_file(file: Path, graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarra
             except UnknownNameError as error:
                 raise GraphError(f"{_place([file], (0, row))}: {column}: {error}") from None
     return triplets, table["label"].cast("int8").fill_null(-1).to_numpy().astype(np.int8)
+
+
+def _check_current(file: Path, metadata: FileMetadata | None) -> None:
+    """Raises GraphError if the review that wrote a file has a later decision, as after a kill of its server.
+
+    Both times are those that the files hold: a copy of the folder has others on the disk.
+    """
+    log, is_outdated = file.with_name(DECISIONS_FILE), False
+    if file.name != DECIDED_FILE or metadata is None or not log.is_file():
+        return
+    lines = [line for line in log.read_bytes().split(b"\n")[:-1] if line.strip()]  # the last one may be cut off
+    with suppress(ValueError, TypeError, LookupError, RecursionError):  # what is no decision is told by the review
+        last = datetime.fromisoformat(json.loads(lines[-1])["time"])
+        is_outdated = last.replace(microsecond=0) > datetime.fromisoformat(metadata.date)  # which has whole seconds
+    if is_outdated:
+        raise GraphError(
+            f"{file}: lacks later decisions of {log.name} beside it; write it anew with lass-hf review "
+            f"{shlex.quote(str(file.parent))} --export FILE"
+        )
 
 
 def _decide(triplets: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,13 +1,21 @@
 """Decisions of people: read for a graph, and brought back into its training triplets."""
 
+import json
+import os
+import shutil
+
 import numpy as np
 import pytest
 from helpers.judged import write_decisions
+from helpers.reviews import write_list
 from helpers.tiny import TEST, TRAIN, VALIDATION, make_graph, one_line
 
 from lass_hf import KnowledgeGraph
+from lass_hf.cli.commands import main
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.graphs.decisions import graph_with_decisions, read_decisions
+from lass_hf.review.reviewing import Review
+from lass_hf.writers.file_formats import sidecar_of
 
 ACCEPTED, REJECTED, UNSURE = ("rodent", "lives_in", "garden"), ("food", "eats", "cat"), ("milk", "is_a", "animal")
 FACT = TRAIN[3]
@@ -32,6 +40,33 @@ def test_a_file_is_read_into_triplets_and_labels(name, tmp_path, graph):
     assert len(told.pop("fingerprint")) == 32
     assert told == {"file": name, "accepted": 1, "rejected": 1, "unsure": 1}
     assert found.rejected.contains(found.triplets).tolist() == [True, False]
+
+
+def test_a_file_that_a_killed_review_left_behind_is_refused_until_it_is_written_anew(tmp_path, graph):
+    folder = tmp_path / "a list"
+    folder.mkdir()
+    review = Review(write_list(folder))
+    review.decide(0, "accept", "Ada")
+    file = review.write_decided()
+    os.utime(folder / "decisions.jsonl", (2**32, 2**32))  # as a copy of the folder may have it
+    assert len(read_decisions(file, graph)) == 1
+    sidecar = sidecar_of(file)
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"date": "2026-01-01T00:00:00+00:00"}))
+    review.decide(2, "reject", "Ada")  # and the server is killed
+    with pytest.raises(GraphError) as error:
+        read_decisions(file, graph)
+    one_line(error, f"{file}: lacks later decisions of decisions.jsonl beside it; write it anew with lass-hf review")
+    assert str(error.value).endswith(f" review '{folder}' --export FILE")
+    alone = shutil.copy(file, tmp_path / "decisions.tsv")
+    assert len(read_decisions(alone, graph)) == 1
+    assert main(["review", str(folder), "--export", str(tmp_path / "accepted.tsv"), "--quiet"]) == 0
+    assert len(read_decisions(file, graph)) == 2
+
+
+@pytest.mark.parametrize("line", ["", "{", "[]", '{"time": 1}', '{"time": "soon"}', '{"time": "2099-01-01"}'])
+def test_a_log_that_tells_no_time_leaves_the_file_as_it_is(line, tmp_path, graph):
+    (tmp_path / "decisions.jsonl").write_text(f"{line}\n")
+    assert len(read_decisions(write_decisions(tmp_path, (ACCEPTED, True)), graph)) == 1
 
 
 def test_several_files_are_one_set_of_decisions(tmp_path, graph):
