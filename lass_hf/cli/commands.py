@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from ..utils.arguments import Parser
-from ..utils.console import check_writable, quieten, run_program
-from ..utils.result_files import refuse_own_file
+from ..utils.console import quieten, run_program
 from ..version import __version__
 from . import (
     add_evidence,
@@ -30,12 +29,10 @@ from . import (
     split,
     train,
 )
-from .options import add_debug
+from .options import add_debug, check_json
 
 PROGRAM = "lass-hf"
 TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug
-FOLDERS = ("output", "output_dir", "model", "rerank", "graph", "source")  # options; --json replaces no file of theirs
-GRAPHS = ("graph", "source")  # options of the graph, a file or a folder
 COMMANDS: dict[str, ModuleType] = {
     "import": importing,
     "train": train,
@@ -83,15 +80,7 @@ def _run(argv: list[str]) -> int | None:
     command.add_arguments(parser)
     add_debug(parser)
     arguments = parser.parse_args(rest)
-    if arguments.json:
-        from ..graphs.import_files import refuse_source
-
-        for option in FOLDERS:
-            if folder := getattr(arguments, option, None):
-                refuse_own_file(arguments.json, folder)
-        for option in GRAPHS:
-            refuse_source(arguments.json, None, getattr(arguments, option, None))
-        check_writable(arguments.json)
+    check_json(vars(arguments))
     if arguments.quiet:
         quieten(libraries=command.USES_MODELS)
     return command.run(arguments)

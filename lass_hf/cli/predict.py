@@ -1,7 +1,6 @@
 """`lass-hf predict`: the best entities or relations for the slot that is not given, or the verdict on a triplet."""
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -100,8 +99,6 @@ def _check_output(arguments: argparse.Namespace) -> None:
         check_format(arguments.output, arguments.output_format)
         refuse_own_file(arguments.output, arguments.model)
         check_writable(arguments.output)
-        if arguments.json and os.path.realpath(arguments.json) == os.path.realpath(arguments.output):
-            raise LassError(f"{arguments.output}: --json and --output are one file; name two")
     elif arguments.output_format:
         raise LassError("--output_format needs --output, which is not given")
 

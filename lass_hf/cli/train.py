@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import MISSING, asdict, fields
 from typing import TYPE_CHECKING
 
-from ..utils.console import check_writable, report
-from ..utils.result_files import refuse_own_file
-from .options import quoted, repeat_options, write_options
+from ..utils.console import report
+from .options import check_json, quoted, repeat_options, write_options
 
 if TYPE_CHECKING:
     from ..core.knowledge_graph import KnowledgeGraph
@@ -41,15 +40,11 @@ def run(argv: Sequence[str]) -> None:
     Args:
         argv: the command line behind `lass-hf train`, without `--help`.
     """
-    from ..graphs.import_files import refuse_source
     from ..runs.automatic import plan_training, run_plan
 
     plan = plan_training(argv)
     arguments, training = plan.arguments, plan.training
-    if arguments.json:
-        refuse_own_file(arguments.json, str(training.output_dir))
-        refuse_source(arguments.json, None, arguments.graph)
-        check_writable(arguments.json)
+    check_json({**vars(arguments), "output_dir": training.output_dir})
     done = run_plan(plan)
     trainer = done.trainer
     graph = trainer.train_dataset.graph  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ TABLES = (*(name for names in LISTS.values() for name in names), DECIDED_FILE)
 OWN_FILES = (
     *(*RESULTS.values(), *TABLES, *(f"{name}.metadata.json" for name in TABLES), DECISIONS_FILE, REPORT_FILE),
     *(TRAINING_FILE, "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"),  # of a model
-    *("special_tokens_map.json", "vocabulary.json", "model_card.json", "evidence/fusion.json"),
+    *("special_tokens_map.json", "vocabulary.json", "model_card.json", "evidence/fusion.json", "evidence/rules.tsv"),
     *("source.json", "import_report.json"),  # of a graph that was imported
+    *("trials.tsv", "trials.db"),  # of a search
 )
 EXPECTED = "a results file, as --json of a lass-hf command writes it"
 # The needed keys of a training's results, beside the metrics, which are empty until the training ends.
@@ -94,14 +96,15 @@ def read_results(file: str | Path) -> dict[str, Any]:
     return content
 
 
-def refuse_own_file(file: str | Path, folder: str | Path) -> None:
+def refuse_own_file(file: str | Path, folder: str | Path, more: Iterable[str] = ()) -> None:
     """Raises LassError if a file that is to be written is one that a command keeps in a folder, and would be lost.
 
     Args:
         file: The file.
         folder: The folder.
+        more: Further names of files that the command keeps there.
     """
-    if os.path.realpath(file) in {os.path.realpath(Path(folder, name)) for name in OWN_FILES}:
+    if os.path.realpath(file) in {os.path.realpath(Path(folder, name)) for name in (*OWN_FILES, *more)}:
         raise LassError(f"{file}: a file of {folder} itself, which would be overwritten; name another file")
 
 

@@ -71,6 +71,15 @@ def test_names_that_are_asked_for_are_shown_and_not_obeyed(hostile_folder, capsy
         (("add-evidence",), "--model", "evidence/fusion.json"),
         (("evaluate",), "--model", "training.json"),
         (("search", "nowhere"), "--output_dir", "report.html"),
+        (("search", "nowhere"), "--output_dir", "trials.tsv"),
+        (("import", "nowhere"), "--output", "train.tsv"),
+        (("split", "nowhere"), "--output", "test.tsv"),
+        (("split", "nowhere", "--inductive", "20%"), "--output", "seen/train.tsv"),
+        (("rules", "--graph", "nowhere"), "--output", "rules.tsv"),
+        (("compare", "--graph", "nowhere"), "--output", "rotate.json"),
+        (("complete", "--graph", "nowhere"), "--output", "model/training.json"),
+        (("analyze", "--model", "nowhere", "--graph", "nowhere"), "--output", "analysis.json"),
+        (("analyze", "--model", "nowhere", "--graph", "nowhere"), "--output", "index.html"),
     ],
 )
 def test_results_never_replace_a_file_that_the_folder_of_a_command_has_for_itself(
@@ -79,7 +88,8 @@ def test_results_never_replace_a_file_that_the_folder_of_a_command_has_for_itsel
     folder, file = tmp_path / "folder", tmp_path / "link" / name
     (tmp_path / "link").symlink_to(folder)
     line = bad_input(*command, option, folder, "--json", file)
-    assert line.endswith(f"{file}: a file of {folder} itself, which would be overwritten; name another file")
+    assert f"{file}: a file of {folder}" in line
+    assert line.endswith(" itself, which would be overwritten; name another file")
     assert not folder.exists()
 
 
@@ -110,6 +120,33 @@ def test_results_never_replace_a_graph_that_is_one_file_but_may_have_its_name(tm
     line = bad_input("info", "--graph", file, "--json", file)
     assert line.endswith(f"{file}: the graph's own source, which would be overwritten; name another file")
     assert run("info", "--graph", "countries", "--json", "countries") == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("analyze", "--model", "nowhere", "--graph", "nowhere", "--output", "out"), "--ranks"),
+        (("complete", "--model", "nowhere", "--output", "out"), "--entities"),
+        (("complete", "--model", "nowhere", "--output", "out", "--decisions", "other.tsv"), "--decisions"),
+        (("audit", "--graph", "nowhere", "--evaluate"), "--errors"),
+        (("add-evidence", "--model", "nowhere"), "--rules"),
+        (("search",), None),
+        (("train",), None),
+        (("train", "--graph", "g", "--encoder", "e", "--preset", "paper", "--output_dir", "out"), "--decisions"),
+    ],
+)
+def test_results_never_replace_a_file_that_the_command_reads(command, option, tmp_path, bad_input, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "given").write_text("graph: nowhere\nencoder: nowhere\n")
+    (tmp_path / "link").symlink_to("given")
+    line = bad_input(*command, *([option] if option else []), "given", "--json", "link")
+    assert line.endswith(f"link: --json and {option or 'the recipe'} are one file; name two")
+    assert (tmp_path / "given").read_text() == "graph: nowhere\nencoder: nowhere\n"
+
+
+def test_results_replace_those_of_before(graph_folder, tmp_path):
+    for _ in range(2):
+        assert run("info", "--graph", graph_folder, "--json", tmp_path / "info.json") == 0
 
 
 @pytest.mark.parametrize("task", ["info", "predict", "judge", "evaluate", "classify", "analyze", "train"])
