@@ -22,6 +22,7 @@ from ..hub.card_files import add_evaluation
 from ..scoring.chunk_progress import remove_progress
 from ..scoring.index_building import find_index_folder_for_graph
 from ..scoring.precision import DTYPES
+from ..utils.atomic_files import is_stream
 from ..utils.console import check_writable, print_metrics, report
 from ..utils.distributed import processes
 from ..utils.environment import command_line, environment
@@ -327,7 +328,7 @@ def _protocol(task: str, graph: KnowledgeGraph) -> str:
 
 def _progress_folder(folder: str | None, file: str | Path | None, task: str, split: str) -> Path | None:
     """Returns where a ranking keeps its progress until it ends; None for a model that cannot be written beside."""
-    if file:
+    if file and not is_stream(Path(file)):  # nothing can be kept beside standard output or a pipe
         return Path(f"{file}.progress")
     if folder is None or not os.access(folder, os.W_OK):
         return None

@@ -1,7 +1,9 @@
 """One evaluation with all its records: the same keys for every task, the card, and what is refused."""
 
 import json
+import os
 from inspect import signature
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +67,14 @@ def test_every_task_writes_the_same_keys_and_its_own(task, own, saved, labeled_g
     (evaluation,) = read_card_data(model[2])["evaluations"]
     assert evaluation["task"] == task.replace("_", " ")
     assert not list(tmp_path.rglob("*.progress"))
+
+
+def test_the_progress_is_in_the_model_where_results_go_into_a_device(saved, labeled_graph, tmp_path, monkeypatch):
+    model, folders = saved(), []
+    monkeypatch.setattr(record_module, "remove_progress", folders.append)
+    (tmp_path / "device").symlink_to(os.devnull)
+    record("relation_prediction", model, labeled_graph, tmp_path / "device")
+    assert folders == [Path(model[2], "relation_prediction-test.progress")]
 
 
 def test_a_reranking_is_on_the_cards_of_both_models(saved, labeled_graph, tmp_path):
