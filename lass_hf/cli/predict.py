@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 HELP = "predictions for the slot that is not given, or the verdict on a whole triplet"
 USES_MODELS = True
 SLOT_OPTIONS = ("head", "relation", "tail")
+TOP_K = 10
+# What the metadata of --output have of the options: of heads and tails, of relations, and of verdicts.
+OF_VERDICTS = ("dtype", "long_text")
+OF_RELATIONS = ("top_k", "include_known", *OF_VERDICTS)
+OF_ENTITIES = (*OF_RELATIONS, "evidence", "rerank", "rerank_top_k", "retriever_weight")
 PROBABILITY = (
     "The probability tells true triplets from the false ones of the validation split; the chance on the list of "
     "complete is another number, which lass-hf complete --check HEAD RELATION TAIL gives."
@@ -35,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{slot}", help="by id, text, or name: its text before the first comma")
     for slot in ("head", "tail"):
         parser.add_argument(f"--{slot}_text", metavar="TEXT", help="an entity that is new to the graph")
-    parser.add_argument("--top_k", type=positive, default=10, help="number of predictions (default: %(default)s)")
+    parser.add_argument("--top_k", type=positive, help=f"number of predictions (default: {TOP_K})")
     parser.add_argument("--include_known", action="store_true", help="also triplets that the graph holds, marked")
     parser.add_argument("--output", metavar="FILE", help="write the predictions; its ending says the format")
     parser.add_argument("--output_format", choices=FORMATS, help="format of --output, if its ending does not say it")
@@ -51,8 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
             "give exactly two of --head, --relation and --tail, to get predictions for the third, or all three, to get "
             f"a verdict on that triplet; {count or 'none'} given"
         )
-    if arguments.rerank and (count == 3 or query["relation"] is None):
-        raise LassError("--rerank puts heads or tails in order; relations and whole triplets are scored by one model")
+    _refuse_unused(arguments, query)
     _check_output(arguments)
     from ..utils.console import print_predictions, report
     from ..utils.distributed import processes
@@ -70,6 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.output and processes().is_main_process:
             _write(arguments, predictor, query, [verdict], record)
         return
+    arguments.top_k = arguments.top_k or TOP_K
     (predictions,) = predictor.complete(
         [query], top_k=arguments.top_k, exclude_known=not arguments.include_known, quiet=arguments.quiet
     )
@@ -89,6 +94,20 @@ def run(arguments: argparse.Namespace) -> None:
         print("Predictions that the graph holds, in any split, are left out; --include_known shows and marks them.")
     if arguments.output:  # last: what cannot be written is shown
         _write(arguments, predictor, query, predictions, record)
+
+
+def _refuse_unused(arguments: argparse.Namespace, query: Mapping[str, Any]) -> None:
+    """Raises LassError for options that change nothing for an open relation, or for a whole triplet."""
+    is_whole = None not in query.values()
+    if not is_whole and query["relation"] is not None:
+        return
+    if arguments.rerank:
+        raise LassError("--rerank puts heads or tails in order; relations and whole triplets are scored by one model")
+    if arguments.evidence not in ("auto", "text"):
+        raise LassError("--evidence ranks heads and tails; relations and whole triplets are scored by the text alone")
+    if is_whole and (arguments.top_k is not None or arguments.include_known):
+        name = "include_known" if arguments.top_k is None else "top_k"
+        raise LassError(f"--{name} is for predictions, and a whole triplet gets a verdict; leave it out")
 
 
 def _check_output(arguments: argparse.Namespace) -> None:
@@ -140,16 +159,7 @@ def _write(
     columns |= {name: [row.get(name) for row in rows] for name in ("score", "probability", "known")}
     columns["label"] = [None if "label" not in row else row["label"] == "true" for row in rows]
     columns["reasons"] = [row.get("reasons", []) for row in rows]
-    settings = (
-        "top_k",
-        "include_known",
-        "evidence",
-        "rerank",
-        "rerank_top_k",
-        "retriever_weight",
-        "dtype",
-        "long_text",
-    )
+    settings = OF_VERDICTS if None not in query.values() else OF_ENTITIES if query["relation"] else OF_RELATIONS
     metadata = FileMetadata(
         model=arguments.model,
         graph=arguments.graph,

@@ -42,6 +42,7 @@ def test_the_file_has_what_json_has_and_the_names_of_the_query(slot, folder, gra
     assert metadata.graph_digest == graph_fingerprint(graph)
     assert metadata.settings["query"] == names | {slot: None}
     assert metadata.settings["top_k"] == 3
+    assert ("evidence" in metadata.settings) == ("rerank" in metadata.settings) == (slot != "relation")
 
 
 def test_a_text_of_the_query_becomes_the_id(folder, graph, tmp_path):
@@ -106,6 +107,7 @@ def test_a_verdict_is_one_row(folder, tmp_path):
     row = json.loads((tmp_path / "p.jsonl").read_text())
     assert (row["head"], row["relation"], row["tail"], row["rank"]) == ("=1+1, a new one", "eats", "food", None)
     assert row["label"] is True
+    assert read_judged_triplets(tmp_path / "p.jsonl")[1].settings.keys() == {"query", "dtype", "long_text"}
     assert 0 <= row["probability"] <= 1
 
 

@@ -117,6 +117,19 @@ def test_relations_and_whole_triplets_are_not_reranked(question, two, bad_input)
     assert "--rerank puts heads or tails in order" in bad_input("predict", *two, *question)
 
 
+@pytest.mark.parametrize(
+    ("question", "flags", "message"),
+    [
+        (("--tail", "milk"), ("--evidence", "text,rules"), "--evidence ranks heads and tails"),
+        (("--relation", "eats", "--tail", "milk"), ("--evidence", "rules"), "--evidence ranks heads and tails"),
+        (("--relation", "eats", "--tail", "milk"), ("--include_known",), "--include_known is for predictions"),
+        (("--relation", "eats", "--tail_text", "new"), ("--top_k", 10), "--top_k is for predictions"),
+    ],
+)
+def test_choices_that_change_nothing_for_relations_and_whole_triplets(question, flags, message, bad_input):
+    assert message in bad_input("predict", "--model", "nowhere", "--head", "cat", *question, *flags)
+
+
 @pytest.mark.parametrize("flags", [("--rerank_top_k", 5), ("--retriever_weight", 0.0)])
 def test_choices_of_an_evaluation_without_a_reranker(flags, model_folder, graph_folder, bad_input):
     line = bad_input("evaluate", "--model", model_folder, "--graph", graph_folder, *flags)
