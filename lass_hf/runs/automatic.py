@@ -69,7 +69,7 @@ def plan_training(argv: Sequence[str], prog: str = "lass-hf train") -> Plan:
                 "architecture"
             )
         return Plan(arguments, training, None, None, {})
-    retriever = find_option(argv, "retriever")
+    retriever = find_option(argv, "retriever") or None  # an empty one is refused where all options are parsed
     fixed = {"encoder": DEFAULT_ENCODER, **FIXED} if retriever is None else {"encoder": retriever, **FIXED_OF_RERANKER}
     first, training = parse_training(argv, prog=prog, chosen=fixed)
     if retriever is None:  # Some heads and score functions cannot use all of what is fixed.

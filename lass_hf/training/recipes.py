@@ -223,7 +223,7 @@ def _recipe_file(argv: Sequence[str]) -> str | None:
 def leaves_settings_open(argv: Sequence[str]) -> bool:
     """Returns whether a command line names no recipe, no preset and no architecture."""
     named = [find_option(argv, name) for name in ("preset", "architecture")]
-    return _recipe_file(argv) is None and named == [None, None]
+    return not _recipe_file(argv) and named == [None, None]  # an empty one is refused where all is parsed
 
 
 def find_option(argv: Sequence[str], name: str) -> str | None:
@@ -297,9 +297,9 @@ def _default(action: Action, value: Any) -> Any:
     """Returns a recipe's value as a parser's default: a string, which argparse checks and converts, or a list."""
     if isinstance(value, dict) and action.dest.endswith("kwargs"):
         return json.dumps(value)
-    if isinstance(value, (list, str)) and action.nargs == "+":
+    if isinstance(value, (list, str)) and value != "" and action.nargs == "+":
         return [value] if isinstance(value, str) else value
-    if value is None or isinstance(value, (list, dict)):
+    if value is None or value == "" or isinstance(value, (list, dict)):
         raise LassError(f"{action.dest}: {reprlib.repr(value)} in the recipe; expected one value")
     return value if isinstance(value, bool) else str(value)
 

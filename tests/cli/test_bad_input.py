@@ -326,6 +326,29 @@ def test_bad_value_of_a_flag(command, flags, expected, with_model, model_folder,
     assert expected in bad_input(command, "--model", model_folder, *with_model[command], *flags)
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("evaluate", "--model", "m", "--graph", ""), "--graph"),
+        (("evaluate", "--graph=", "--evidence", "rules"), "--graph"),
+        (("predict", "--model", "m", "--head", "cat", "--relation", "eats", "--tail_text", ""), "--tail_text"),
+        (("predict", "--model", "m", "--head", "cat", "--relation", "eats", "--rerank", ""), "--rerank"),
+        (("info", "--graph", "countries", "--json", ""), "--json"),
+        (("review", "folder", "--export", ""), "--export"),
+        (("complete", "--model", "m", "--output", "o", "--decisions", "d.tsv", ""), "--decisions"),
+        (("split", "", "--output", "o"), "SOURCE"),
+        (("train", "", "--graph", "countries"), "recipe"),
+        (("train", "--graph", "countries", "--retriever", ""), "--retriever"),
+        (("train", "--graph", "countries", "--output_dir", ""), "--output_dir"),
+        (("train", "--graph", "countries", "--decisions", ""), "--decisions"),
+        (("train", "--graph", "countries", "--encoder", "", "--preset", "paper"), "--encoder"),
+    ],
+)
+def test_an_empty_value_is_not_taken_for_none_given(words, name, bad_input):
+    line = bad_input(*words)
+    assert line.endswith(f" {name} is empty, as from a variable that is not set; expected a value")
+
+
 @pytest.mark.parametrize("command", ["evaluate", "classify", "predict", "info", "train"])
 def test_missing_argument_is_named(command, bad_input):
     expected = {"predict": "--model", "info": "--graph", "train": "--graph"}.get(command, "--model")

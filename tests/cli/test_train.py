@@ -277,6 +277,8 @@ def test_bad_recipe_is_named(recipe, expected, tmp_path, training, bad_input):
         ("learning_rate: fast\n", "learning_rate"),
         ("learning_rate: [1, 2]\n", "learning_rate"),
         ("learning_rate:\n", "learning_rate"),
+        ("retriever: ''\n", "retriever: '' in the recipe; expected one value"),
+        ("decisions: ''\n", "decisions: '' in the recipe; expected one value"),
         ("separators: perhaps\n", "separators"),
         ("loss: hinge\n", "loss='hinge'"),
         ("preset: both\n", "preset 'both'"),
