@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import GraphError
+from ..core.errors import GraphError, LassError
 from .options import above_zero, add_graph, add_output, not_negative, positive
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ..utils.terminal import one_line
 
     file = Path(arguments.output, RULES_FILE) if arguments.output else None
+    if file is not None and file.exists():
+        raise LassError(f"{file} exists, and people may have edited it; delete it, or choose another --output")
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     facts = Facts.from_graph(graph)
     if not len(facts.triplets):

@@ -51,7 +51,7 @@ def test_a_graph_without_rules_has_an_empty_file_and_quiet_prints_nothing(tmp_pa
     assert run("rules", "--graph", folder, "--output", tmp_path / "out", "--quiet") == 0
     assert len((tmp_path / "out" / "rules.tsv").read_text().splitlines()) == 1
     assert capsys.readouterr() == ("", "")
-    assert run("rules", "--graph", folder, "--output", tmp_path / "out") == 0
+    assert run("rules", "--graph", folder, "--output", tmp_path / "again") == 0
     assert capsys.readouterr().out.startswith("0 rules, found in ")
 
 
@@ -74,6 +74,12 @@ def test_bad_input_is_one_line_before_the_search(tmp_path, graph_folder, bad_inp
         assert f"argument {option}: '{value}' is not" in bad_input(
             "rules", "--graph", graph_folder, *out, option, value
         )
+    (tmp_path / "edited").mkdir()
+    file = tmp_path / "edited" / "rules.tsv"
+    file.write_text("mine")
+    line = bad_input("rules", "--graph", graph_folder, "--output", tmp_path / "edited")
+    assert line.endswith(f"{file} exists, and people may have edited it; delete it, or choose another --output")
+    assert file.read_text() == "mine"
     folder = write_graph(tmp_path / "graph")
     (folder / "train.tsv").unlink()
     assert f"{folder}: no training triplets" in bad_input("rules", "--graph", folder, *out)
