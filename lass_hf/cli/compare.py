@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise LassError(f"--model is the method {OURS}, which --methods does not name")
     if arguments.dtype != "auto" and not arguments.model:
         raise LassError("--dtype needs --model, which is not given")
+    if arguments.minutes and methods == (OURS,):
+        raise LassError(f"--minutes is for trainings, and the method {OURS} is trained already; leave it out")
     from pathlib import Path
 
     from ..comparison.comparing import compare, comparison_file, write_comparison

@@ -21,6 +21,7 @@ RERANK_TOP_K, RETRIEVER_WEIGHT = CompletionSettings.rerank_top_k, CompletionSett
 RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
 OTHER_NAMES = {"dev": "validation", "valid": "validation"}  # of splits
 SPLIT_SEED = 42
+HOST, PORT = "127.0.0.1", 8000
 # Options whose files --json must not replace: folders with files of their own, the graph, what is written and read.
 FOLDERS = ("output_dir", "model", "rerank", "retriever", "encoder", "graph", "source")
 PARTS = ("", "model", "seen", "unseen")  # of the folder of --output: itself, and those that complete and split make
@@ -130,8 +131,8 @@ def add_evidence(parser: argparse.ArgumentParser) -> None:
 
 def add_server(parser: argparse.ArgumentParser) -> None:
     """Adds `--host`, `--port`, `--allow_host`, `--token` and `--no_token`, for a page."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
-    parser.add_argument("--port", type=port, default=8000, help="(default: %(default)s; 0: any that is free)")
+    parser.add_argument("--host", default=HOST, help="address to listen at (default: %(default)s, this machine)")
+    parser.add_argument("--port", type=port, default=PORT, help="(default: %(default)s; 0: any that is free)")
     parser.add_argument(
         "--allow_host",
         nargs="+",

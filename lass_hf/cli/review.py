@@ -9,7 +9,7 @@ from ..core.errors import LassError
 from ..utils.console import check_writable
 from ..utils.terminal import one_line
 from ..writers.file_formats import FORMATS
-from .options import GRAPH, add_quiet, add_server
+from .options import GRAPH, HOST, PORT, add_quiet, add_server
 
 HELP = "a page on which people decide about the list of complete or audit"
 USES_MODELS = False
@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Serves the page until it is interrupted, or exports what was accepted."""
     arguments.folder = _folder_of_list(arguments.folder)
     if arguments.export:
+        _refuse_beside_export(arguments)
         _export(arguments)
         return
     if arguments.export_format:
@@ -54,6 +55,13 @@ def run(arguments: argparse.Namespace) -> None:
         graph = _load_graph(arguments, review)
         application = ReviewApplication(review, graph and KnownFacts(graph), access)
         serve(application, str(review.list.file), listener, show_token=arguments.token is None)
+
+
+def _refuse_beside_export(arguments: argparse.Namespace) -> None:
+    """Raises LassError for options of the page beside `--export`, which opens none."""
+    for name, usual in (("host", HOST), ("port", PORT), ("allow_host", []), ("token", None), ("no_token", False)):
+        if getattr(arguments, name) != usual:
+            raise LassError(f"--{name} is for the page, and --export opens none; leave one of them out")
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -87,6 +87,7 @@ def test_without_a_model_the_default_is_every_other_method(trainings, graph_fold
         (("--methods", "ours"), ["the method ours needs --model"]),
         (("--methods", "rules", "--model", "m"), ["--model is the method ours, which --methods does not name"]),
         (("--methods", "rules", "--dtype", "float32"), ["--dtype needs --model"]),
+        (("--methods", "ours", "--model", "m", "--minutes", "5"), ["--minutes is for trainings"]),
         (("--methods", "rules", "--split", "future"), ["no split 'future'"]),
         (("--methods", "rules", "--minutes", "0"), ["--minutes", "not a number above 0"]),
     ],

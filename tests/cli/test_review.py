@@ -144,6 +144,9 @@ def test_bad_input_is_one_line(folder, capsys, tmp_path_factory):
     assert "no triplet is accepted yet" in error_of(capsys, folder, "--export", folder / "new.nt")
     assert "new.xyz: no ending of a known format" in error_of(capsys, folder, "--export", "new.xyz")
     assert "--export_format needs --export" in error_of(capsys, folder, "--export_format", "obo")
+    for option in (("--host", "0.0.0.0"), ("--port", 9000), ("--allow_host", "a"), ("--token", "t"), ("--no_token",)):
+        line = error_of(capsys, folder, "--export", "new.nt", *option)
+        assert line.endswith(f"{option[0]} is for the page, and --export opens none; leave one of them out")
     assert "nowhere" in error_of(capsys, folder, "--graph", "nowhere", "--port", "0")
     (folder / "decisions.jsonl").write_text('{"head": 1}\n')
     assert "decisions.jsonl, line 1: not a decision" in error_of(capsys, folder, "--port", "0")
