@@ -1,6 +1,7 @@
 """`lass-hf predict`: the best entities or relations for the slot that is not given, or the verdict on a triplet."""
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from ..core.errors import LassError
 from ..utils.console import check_writable
 from ..utils.result_files import refuse_own_file
 from ..utils.terminal import one_line
-from ..writers.file_formats import FORMATS
+from ..writers.file_formats import FORMATS, sidecar_of
 from .options import add_evidence, add_graph, add_model, add_output, add_reranker, positive
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def _check_output(arguments: argparse.Namespace) -> None:
         check_format(arguments.output, arguments.output_format)
         refuse_own_file(arguments.output, arguments.model)
         check_writable(arguments.output)
+        if arguments.json and os.path.realpath(arguments.json) == os.path.realpath(sidecar_of(arguments.output)):
+            raise LassError(f"{arguments.json}: where --output has its metadata; name another file for --json")
     elif arguments.output_format:
         raise LassError("--output_format needs --output, which is not given")
 

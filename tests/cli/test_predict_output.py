@@ -99,6 +99,9 @@ def test_predictions_and_results_are_two_files(folder, tmp_path, bad_input):
     file = tmp_path / "p.jsonl"
     line = bad_input(*question, "--output", file, "--json", tmp_path / "." / "p.jsonl")
     assert line.endswith(f"{file}: --json and --output are one file; name two")
+    file = tmp_path / "p.tsv.metadata.json"
+    line = bad_input(*question, "--output", tmp_path / "p.tsv", "--json", file)
+    assert line.endswith(f"{file}: where --output has its metadata; name another file for --json")
 
 
 def test_a_verdict_is_one_row(folder, tmp_path):
