@@ -291,9 +291,14 @@ def _find_constants(facts: Facts, head: int, entities: np.ndarray, answers: np.n
     owners, places = expand(starts[row], starts[row + 1] - starts[row])
     found = features[places]
     # A triplet never supports itself: not as b(x, d), and not as b(x, .) of an entity without another answer.
-    is_itself = distinct[found] == head * np.int64(size + 1) + answers[owners] + 1
-    alone = np.diff(facts.adjacency[head].indptr)[entities] == 1
-    is_itself |= (distinct[found] == head * np.int64(size + 1)) & alone[owners]
+    inverse = (head + facts.num_relations) % (2 * facts.num_relations)
+    is_itself = np.zeros(len(found), bool)
+    # A self loop is a fact of the inverse relation, too.
+    for body, is_fact in ((head, np.ones(len(entities), bool)), (inverse, entities == answers)):
+        alone = is_fact & (np.diff(facts.adjacency[body].indptr)[entities] == 1)
+        any_other = body * np.int64(size + 1)
+        is_itself |= (distinct[found] == any_other + answers[owners] + 1) & is_fact[owners]
+        is_itself |= (distinct[found] == any_other) & alone[owners]
     owners, found = owners[~is_itself], found[~is_itself]
     keys, rules, supports = np.unique(
         answers[owners] * np.int64(len(distinct)) + found, return_inverse=True, return_counts=True

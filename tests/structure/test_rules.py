@@ -220,6 +220,35 @@ def test_a_triplet_never_supports_itself():
     assert len(find_rules(facts)) == 0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_support_of_a_rule_with_constants_leaves_out_the_triplet_itself(seed):
+    """A self loop is a fact of both directions, and its inverse says no more than itself."""
+    rng = np.random.default_rng(seed)
+    loops = [(x, relation, x) for x in range(8) for relation in range(RELATIONS)]
+    others = rng.integers(0, [8, RELATIONS, 3], (12, 3)).tolist()
+    facts = Facts.from_triplets(np.array(loops + others), 8, RELATIONS)
+    links, rules = links_of(facts.triplets), find_rules(facts)
+    rules = rules.select(rules.head_constants >= 0)
+    assert len(rules)
+    for row in range(len(rules)):
+        head, asked = rules.heads[row], rules.head_constants[row]
+        body, known = rules.bodies[row, 0], rules.body_constants[row]
+        support = sum(
+            any(x == one and b == body and known in (-1, d) and number != i for one, b, d, number in links)
+            for x, relation, y, i in links
+            if (relation, y) == (head, asked)
+        )
+        assert rules.supports[row] == support, (head, asked, body, known)
+
+
+def test_a_self_loop_does_not_make_a_rule_frequent():
+    a, b, c, d, e = range(5)
+    rows = [(a, 0, a), (b, 0, a), (a, 0, b), (d, 0, a), (a, 0, d), (c, 0, a), (e, 0, e)]
+    rules = find_rules(Facts.from_triplets(np.array(rows), 5, 1))
+    found = zip(rules.heads, rules.head_constants, rules.bodies[:, 0], rules.body_constants, strict=True)
+    assert (0, a, 1, a) not in list(found)  # b and d speak for it, and the loop of a does not
+
+
 def test_equal_seeds_find_equal_rules_and_no_time_leaves_a_valid_set():
     facts = graph_of_families()
     one, other = find_rules(facts, seed=7), find_rules(facts, seed=7)
