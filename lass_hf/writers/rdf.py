@@ -60,7 +60,7 @@ def _usable(prefixes: Any) -> dict[str, str]:
 
     usable = {}
     for prefix, namespace in prefixes.items():
-        if re.fullmatch(r"(\w([\w.-]*[\w-])?)?", prefix, re.ASCII) and not prefix[:1].isdigit():
+        if re.fullmatch(r"([A-Za-z]([\w.-]*[\w-])?)?", prefix, re.ASCII):
             with contextlib.suppress(ValueError):
                 ox.NamedNode(namespace)
                 usable[prefix] = namespace

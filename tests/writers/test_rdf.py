@@ -146,7 +146,8 @@ def test_no_id_makes_a_broken_iri_or_that_of_another(tmp_path, request):
 
 
 def test_turtle_uses_the_prefixes_of_the_source(tmp_path):
-    source = SourceIds(prefixes={"ex": "http://e.org/", "bad prefix": "http://f.org/", "worse": "no iri"})
+    bad = {"bad prefix": "http://f.org/", "_g": "http://g.org/", "1h": "http://h.org/", "worse": "no iri"}
+    source = SourceIds(prefixes={"ex": "http://e.org/", **bad})
     write_judged_triplets(small_table(head=["ex:cat", "ex:dog"]), tmp_path / "rows.ttl", METADATA, source=source)
     text = (tmp_path / "rows.ttl").read_text()
     assert "@prefix ex: <http://e.org/> ." in text
