@@ -16,6 +16,8 @@ import numpy as np
 
 from ..core.errors import GraphError, library_errors
 from ..core.vocabulary import BLANKS, SHOWN, escaped, shown
+from ..names.cells import texts_of
+from ..names.own_headers import is_own_header
 from .delimited_files import parse_delimited
 from .detection import gzip_errors
 from .text_files import check_text
@@ -153,14 +155,19 @@ def check_names(place: str, names: list[str]) -> list[str]:
 
 
 def _read_delimited(path: Path, data: bytes, header: Header) -> Table:
-    """Reads separated values; a header can begin with #."""
+    """Reads separated values; a header can begin with #. In tables of this package, cells become the texts again."""
+    import pyarrow as pa
+
     table, line_of = parse_delimited(path, data)
     first = [column[0].as_py().strip(BLANKS) for column in table.columns]
     first[0] = first[0].removeprefix("#") or first[0]
     if not (header if isinstance(header, bool) else header(first)):
         return Table(path, table.column_names, table, False, (), line_of)
     names = check_names(f"{path}, line {line_of(0)}", first)
-    return Table(path, names, table.slice(1).rename_columns(names), True, (), lambda row: line_of(row + 1))
+    rows = table.slice(1).rename_columns(names)
+    if is_own_header(names):
+        rows = pa.table([texts_of(column.combine_chunks()) for column in rows.columns], names=names)
+    return Table(path, names, rows, True, (), lambda row: line_of(row + 1))
 
 
 # Parquet

@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from .cells import cells_of
+from ..names.cells import cells_of
+from ..names.own_headers import KGX_COLUMNS
 from .source_ids import STANDARD, SourceIds
 from .tables import as_cells, write_tsv_lines
 
@@ -17,12 +18,6 @@ if TYPE_CHECKING:
 FIXED = {"primary_knowledge_source": "infores:lass-hf", "knowledge_level": "prediction"}  # no assertion
 AGENT, REVIEWED_AGENT = "computational_model", "manual_validation_of_automated_agent"
 UNNAMED = "biolink:related_to"  # of a relation that is no predicate of Biolink; `original_predicate` has it
-COLUMNS = (
-    *("id", "subject", "predicate", "object", "original_predicate", "negated"),
-    *(*FIXED, "agent_type", "has_confidence_score"),
-    *("subject_label", "predicate_label", "object_label"),
-    *("score", "rank", "known", "label", "kind", "reviewer", "reasons"),
-)
 
 
 def write_kgx(chunks: "Iterator[pa.Table]", handle: BinaryIO, source: SourceIds) -> None:
@@ -33,7 +28,7 @@ def write_kgx(chunks: "Iterator[pa.Table]", handle: BinaryIO, source: SourceIds)
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    handle.write(("\t".join(COLUMNS) + "\n").encode())
+    handle.write(("\t".join(KGX_COLUMNS) + "\n").encode())
     for chunk in chunks:
         names = zip(*(chunk[name].to_pylist() for name in ("head", "relation", "tail")), strict=True)
         ids = [f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, chr(0).join(triplet))}" for triplet in names]
@@ -56,4 +51,4 @@ def write_kgx(chunks: "Iterator[pa.Table]", handle: BinaryIO, source: SourceIds)
             "agent_type": pc.if_else(pc.equal(chunk["reviewer"].combine_chunks(), ""), AGENT, REVIEWED_AGENT),
             "has_confidence_score": cells["probability"],
         }
-        write_tsv_lines({name: cells[name] for name in COLUMNS}, handle)
+        write_tsv_lines({name: cells[name] for name in KGX_COLUMNS}, handle)

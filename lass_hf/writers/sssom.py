@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import yaml
 
+from ..names.cells import cells_of
+from ..names.own_headers import SSSOM_COLUMNS
 from ..names.source import LeftOut
-from .cells import cells_of
 from .judged_triplets import FileMetadata
 from .source_ids import STANDARD, TERMS, SourceIds
 from .tables import as_cells, write_tsv_lines
@@ -28,11 +29,6 @@ OWN = {
     **{"score": "float", "rank": "integer", "known": "boolean", "label": "boolean"},
     **{"kind": "string", "reasons": "string"},
 }
-COLUMNS = (
-    *("subject_id", "subject_label", "predicate_id", "predicate_label", "predicate_modifier"),
-    *("object_id", "object_label"),
-    *("mapping_justification", "confidence", "reviewer_label", *(f"lass_{name}" for name in OWN)),
-)
 REASON = "SSSOM holds mapping relations (skos:exactMatch, owl:sameAs, ...); write the others in another format"
 
 
@@ -80,7 +76,7 @@ def write_sssom(
         rows.seek(0)
         text = yaml.safe_dump(_header(metadata, prefixes.namespaces), allow_unicode=False, sort_keys=False)
         handle.write("".join(f"#{line}\n" for line in text.splitlines()).encode())
-        handle.write(("\t".join(COLUMNS) + "\n").encode())
+        handle.write(("\t".join(SSSOM_COLUMNS) + "\n").encode())
         shutil.copyfileobj(rows, handle)
     return [LeftOut(f"triplets of {name}", count, name, REASON) for name, count in sorted(left_out.items())]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..core.errors import LassError, library_errors
+from ..names.cells import cells_of, cells_of_lists, lists_of, texts_of
 from ..utils.checked_files import read_text
-from .cells import cells_of, cells_of_lists, lists_of, texts_of
 from .file_formats import FORMATS, format_of, sidecar_of
 from .judged_triplets import NAMES, NOTES, TEXTS, FileMetadata, RowError, judged_schema, judged_triplets, short_doubles
 

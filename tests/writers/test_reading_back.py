@@ -4,6 +4,8 @@ import pytest
 from helpers.judged import METADATA, small_table
 
 from lass_hf.formats.reading import read_source
+from lass_hf.names.own_headers import JUDGED_COLUMNS
+from lass_hf.writers.judged_triplets import judged_schema
 from lass_hf.writers.writing import write_judged_triplets
 
 
@@ -23,6 +25,32 @@ def test_a_table_is_read_with_texts_and_labels(format, tmp_path):
     assert rows == {("cat", "biolink:eats", "mouse"), ("dog", "biolink:eats", "animal")}
     assert labels.tolist() == [1, 0]
     assert names["cat"] == "cat, a small animal"
+
+
+@pytest.mark.parametrize("format", ["tsv", "csv", "jsonl", "parquet", "kgx"])
+def test_ids_that_no_cell_holds_as_they_are_come_back(format, tmp_path):
+    file = tmp_path / f"rows.{'kgx.tsv' if format == 'kgx' else format}"
+    ids = {"head": ["@alice", '"quoted" id'], "relation": ["biolink:eats"] * 2, "tail": ["-1", "a\\x41"]}
+    write_judged_triplets(small_table(**ids, head_text=["+49", ""]), file, METADATA)
+    rows, labels, names = triplets_of(file)
+    assert rows == {("@alice", "biolink:eats", "-1"), ('"quoted" id', "biolink:eats", "a\\x41")}
+    assert labels.tolist() == [1, 0]
+    assert names["@alice"] == "+49"
+
+
+def test_texts_of_sssom_come_back(tmp_path):
+    table = small_table(relation=["skos:exactMatch"] * 2, head_text=["@alice", ""])
+    write_judged_triplets(table, tmp_path / "rows.sssom.tsv", METADATA)
+    assert triplets_of(tmp_path / "rows.sssom.tsv")[2]["lass.entity:cat"] == "@alice"
+
+
+def test_cells_of_other_tables_are_texts_as_they_are(tmp_path):
+    (tmp_path / "graph.tsv").write_text("head\trelation\ttail\n'@alice\tknows\t\\x41\n", encoding="utf-8")
+    assert triplets_of(tmp_path / "graph.tsv")[0] == {("'@alice", "knows", "\\x41")}
+
+
+def test_the_columns_that_readers_know_are_those_of_the_schema():
+    assert list(JUDGED_COLUMNS) == judged_schema().names
 
 
 @pytest.mark.parametrize(("format", "ending"), [("turtle", "ttl"), ("ntriples-1.2", "nt"), ("nquads-1.2", "nq")])

@@ -13,7 +13,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from lass_hf.core.errors import LassError
-from lass_hf.writers.cells import cells_of, escape, texts_of, unescape
+from lass_hf.names.cells import cells_of, escape, texts_of, unescape
 from lass_hf.writers.judged_triplets import NAMES, NOTES, TEXTS
 from lass_hf.writers.tables import read_judged_triplets
 from lass_hf.writers.writing import write_judged_triplets
