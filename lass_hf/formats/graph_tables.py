@@ -17,6 +17,7 @@ from ..core.errors import GraphError
 from ..core.vocabulary import SLOT_NAMES, escaped, shown
 from ..names.name_forms import is_blank, trim
 from ..names.named_triplets import NamedTriplets, collect_names, first_true
+from ..names.own_headers import is_own_header
 from ..names.source import LeftOut, ReadingOptions, Source, names_table
 from .column_roles import Column, EdgeColumns, edge_columns, find_column, listed, node_columns
 from .detection import Format, detect_format
@@ -180,6 +181,7 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
     for table in tables:
         of_edges = None if has_header else _without_header(source, table, options)
         if table.has_header:
+            _refuse_unlabeled(table)
             # Gephi exports a column of labels though no edge has one.
             named = [
                 name for name in table.header if name.lower() != "label" or not is_blank(table.columns[name]).all()
@@ -217,6 +219,17 @@ def _find_roles(source: Source, tables: list[Table], options: ReadingOptions) ->
     elif kinds == KGTK:
         source.format = "KGTK"
     return edges, nodes
+
+
+def _refuse_unlabeled(table: Table) -> None:
+    """Raises GraphError for predictions without a single label, which would all be read as true triplets."""
+    if is_own_header(table.header) or {"probability", "known"} <= set(table.header):
+        for name in ("label", "lass_label"):  # the second is that of SSSOM
+            if name in table.header and is_blank(table.columns[name]).all():
+                raise GraphError(
+                    f"{table.path}: predictions whose column {name} is empty in all rows; expected true or false in "
+                    "it, or no such column, so that all rows are read as true triplets"
+                )
 
 
 def _read_edges(

@@ -2,7 +2,9 @@
 
 import pytest
 from helpers.judged import METADATA, small_table
+from helpers.tiny import one_line
 
+from lass_hf.core.errors import GraphError
 from lass_hf.formats.reading import read_source
 from lass_hf.names.own_headers import JUDGED_COLUMNS
 from lass_hf.writers.judged_triplets import judged_schema
@@ -36,6 +38,20 @@ def test_ids_that_no_cell_holds_as_they_are_come_back(format, tmp_path):
     assert rows == {("@alice", "biolink:eats", "-1"), ('"quoted" id', "biolink:eats", "a\\x41")}
     assert labels.tolist() == [1, 0]
     assert names["@alice"] == "+49"
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv", "jsonl", "parquet", "kgx.tsv", "sssom.tsv"])
+def test_predictions_without_a_label_are_no_facts(ending, tmp_path):
+    table = small_table(label=[None, None], relation=["skos:exactMatch"] * 2)
+    write_judged_triplets(table, tmp_path / f"rows.{ending}", METADATA)
+    with pytest.raises(GraphError) as error:
+        read_source(tmp_path / f"rows.{ending}")
+    one_line(error, f"rows.{ending}", "label is empty in all rows", "true or false")
+
+
+def test_a_label_column_of_others_may_be_empty(tmp_path):
+    (tmp_path / "graph.tsv").write_text("source\ttarget\tlabel\na\tb\t\nb\tc\t\n", encoding="utf-8")
+    assert len(triplets_of(tmp_path / "graph.tsv")[0]) == 2
 
 
 def test_texts_of_sssom_come_back(tmp_path):
