@@ -57,8 +57,10 @@ def write_rules(file: str | Path, rules: RuleSet, entities: Vocabulary, relation
             places = ["x", "z" if known < 0 else _quoted(entities.ids[known])]
         steps = zip(atoms, places[:-1], places[1:], strict=True)
         body = " & ".join(_written(*step, relations) for step in steps)
-        words = rule_in_words(rules, position, entities, relations)
-        lines.append("\t".join(map(str, (confidence, _written(relation, "x", end, relations), body, words, *counts))))
+        texts = (_written(relation, "x", end, relations), body, rule_in_words(rules, position, entities, relations))
+        # A spreadsheet takes the marks away from a cell that begins with one.
+        cells = (confidence, *(f" {text}" if text.startswith('"') else text for text in texts), *counts)
+        lines.append("\t".join(map(str, cells)))
     write_whole(file, "\n".join(lines) + "\n")
 
 
