@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -102,7 +103,8 @@ def read_judged_triplets(
     """Reads judged triplets of a TSV, CSV, JSON Lines or Parquet file that `write_judged_triplets` wrote.
 
     Args:
-        file: the file; people may have edited it, and put its columns in another order, or written it themselves.
+        file: the file; people may have edited it, put its columns in another order and added columns of their own,
+            which are not read, or written it themselves.
         format: the name of its format, if its ending does not say it.
         needed: the column that must be there beside `head`, `relation` and `tail`: "score", or "label" in a file whose
             scores nobody reads, which are 0 where they are missing.
@@ -111,7 +113,8 @@ def read_judged_triplets(
         The rows, and the metadata; None without the file beside it that holds them.
 
     Raises:
-        LassError: the file cannot be read, or has other columns or values; the message has the place of a value.
+        LassError: the file cannot be read, lacks a column, or has a misspelled one or another value; the message has
+            the place of a value.
     """
     kind = format_of(file, format)
     if kind not in ("tsv", "csv", "jsonl", "parquet"):
@@ -136,6 +139,8 @@ def read_judged_triplets(
             f"{file}: no column {missing[0]!r} among {', '.join(map(repr, names)):.200}; expected head, relation, tail "
             f"and {needed} at least, named in the first line or in each object, such as {example}"
         )
+    _refuse_misspelled(file, names)
+    columns = {name: values for name, values in columns.items() if name in judged_schema().names}
     columns.setdefault("score", [0.0] * len(columns["head"]))
     try:
         rows = judged_triplets(**columns)
@@ -144,6 +149,14 @@ def read_judged_triplets(
     except LassError as error:
         raise LassError(f"{file}: {error}") from None
     return rows, None if metadata is None else FileMetadata.from_json(metadata, place)
+
+
+def _refuse_misspelled(file: str | Path, names: list[str]) -> None:
+    """Raises LassError for a column that is called nearly as one that is missing, for it would not be read."""
+    missing = [name for name in judged_schema().names if name not in names]
+    for name in names:
+        if name not in judged_schema().names and (meant := get_close_matches(name.lower(), missing, 1, 0.8)):
+            raise LassError(f"{file}: a column {name!r:.60}; expected {meant[0]}, or another name if it is your own")
 
 
 def place_of_row(file: str | Path, kind: str, row: int) -> str:

@@ -155,6 +155,28 @@ def test_a_table_that_people_edited_is_read(tmp_path):
     assert rows["tail"].to_pylist() == ["-5", "food"]
 
 
+@pytest.mark.parametrize("ending", ["tsv", "csv", "jsonl", "parquet"])
+def test_columns_of_people_are_left_alone_and_misspelled_ones_refused(ending, tmp_path):
+    row, file = {"head": "a", "relation": "b", "tail": "c", "score": 1.0}, tmp_path / f"rows.{ending}"
+
+    def write(row):
+        if ending == "parquet":
+            parquet.write_table(pa.Table.from_pylist([row]), file)
+        elif ending == "jsonl":
+            file.write_text(json.dumps(row) + "\n")
+        else:
+            mark = "\t" if ending == "tsv" else ","
+            file.write_text("".join(mark.join(map(str, cells)) + "\n" for cells in (row, row.values())))
+
+    write(row | {"note": "mine", "date": "today"})
+    assert read_judged_triplets(file)[0]["tail"].to_pylist() == ["c"]
+    for name, meant in (("probabilty", "probability"), ("Label", "label")):
+        write(row | {name: 1})
+        with pytest.raises(LassError) as error:
+            read_judged_triplets(file)
+        one_line(error, f"rows.{ending}: a column '{name}'; expected {meant}")
+
+
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
