@@ -186,7 +186,8 @@ def _find_id_faults(part: _Names) -> Iterator[Finding]:
         yield part.finding(f"{kind}_almost_alike", "doubtful", found, words, pair(same))
     found = np.asarray(pc.match_substring_regex(part.ids, CSV_QUOTED))
     if found.any():
-        bare = pc.utf8_trim(part.ids.filter(pa.array(found)), characters='"')
+        bare = pc.utf8_slice_codeunits(part.ids.filter(pa.array(found)), 1, -1)
+        bare = pc.replace_substring(bare, '""', '"')
         twice = np.asarray(pc.is_in(bare, value_set=part.ids))
         which = int(twice.argmax())
         example = names.ids[int(np.flatnonzero(found)[which])]

@@ -165,6 +165,9 @@ def test_quotation_marks_around_ids_are_wrong_beside_the_same_ids_without():
     graph = with_entities({'"other"': "a name", '"amber"': "another name"})
     assert found(graph) == {"quoted_entities": ("wrong", 2)}
     assert example(graph, "quoted_entities") == '"amber" beside amber'
+    graph = with_entities({'"say ""hi"""': "a greeting of one kind", 'say "hi"': "another greeting"})
+    assert found(graph)["quoted_entities"] == ("wrong", 1)
+    assert example(graph, "quoted_entities") == '"say ""hi""" beside say "hi"'
 
 
 def test_the_header_of_a_file_of_texts():
