@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..core.errors import LassError, library_errors
+from ..core.errors import LassError, first_line, library_errors
 from ..names.cells import cells_of, cells_of_lists, lists_of, texts_of
 from ..utils.checked_files import read_text
 from .file_formats import FORMATS, format_of, sidecar_of
@@ -170,7 +170,8 @@ def place_of_row(file: str | Path, kind: str, row: int) -> str:
     if kind == "parquet":
         return f"{file}, row {row + 1}"
     with Path(file).open(encoding="utf-8", errors="replace") as lines:  # any ends of lines, as the readers take them
-        numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
+        blanks = None if kind == "jsonl" else "\r\n"  # in a table, a line of tabs is a row
+        numbers = [number for number, line in enumerate(lines, 1) if line.strip(blanks)]
     position = row + (kind != "jsonl")
     return f"{file}, line {numbers[position]}" if position < len(numbers) else f"{file}, row {row + 1}"
 
@@ -190,7 +191,7 @@ def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], list[str], str | 
 
     if kind == "jsonl":
         with file.open(encoding="utf-8", newline="\n") as lines:
-            rows = [json.loads(line) for line in lines if line.strip()]
+            rows = [_object_of(file, number, line) for number, line in enumerate(lines, 1) if line.strip()]
         # Files of people and of earlier versions have few columns, and one without rows has any.
         found = list(dict.fromkeys(name for row in rows for name in row)) or judged_schema().names
         return {name: [row.get(name) for row in rows] for name in judged_schema().names if name in found}, found, None
@@ -208,3 +209,17 @@ def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], list[str], str | 
             else:
                 columns[one.name] = pc.if_else(pc.equal(cells, ""), None, cells)
     return columns, table.column_names, None
+
+
+def _object_of(file: Path, number: int, line: str) -> dict[str, Any]:
+    """Returns the JSON object in a line."""
+    fault = "no object"
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        row, fault = None, f"not JSON ({error.msg} in column {error.colno})"
+    except (ValueError, RecursionError) as error:  # too many digits, or too deep
+        row, fault = None, f"not JSON ({first_line(error)})"
+    if not isinstance(row, dict):
+        raise LassError(f"{file}, line {number}: {fault}; expected a JSON object")
+    return row

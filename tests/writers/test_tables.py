@@ -194,6 +194,31 @@ def test_a_damaged_table_is_refused_in_one_line(content, parts, tmp_path):
     one_line(error, *parts)
 
 
+@pytest.mark.parametrize(("ending", "mark"), [("tsv", "\t"), ("csv", ",")])
+def test_an_error_behind_empty_rows_names_the_line(ending, mark, tmp_path):
+    rows = [["head", "relation", "tail", "score"], [], ["a", "b", "c", "1"], ["a", "b", "c", "nan"], [" "] * 4]
+    (tmp_path / f"rows.{ending}").write_text("".join(mark.join(row) + "\n" for row in rows))
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(tmp_path / f"rows.{ending}")
+    one_line(error, f"rows.{ending}, line 5: score ' '")
+    (tmp_path / f"rows.{ending}").write_text(f"head{mark}relation{mark}tail{mark}score\n{mark * 3}\n")
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(tmp_path / f"rows.{ending}")
+    one_line(error, f"rows.{ending}, line 2: score None")
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"), [('{"head": "a",}', "not JSON ("), ("5", "no object"), ("[1]", "no object"), ("[" * 9999, "not")]
+)
+def test_a_line_that_is_no_json_object_is_named(line, fault, tmp_path):
+    row = '{"head": "a", "relation": "b", "tail": "c", "score": 1}'
+    (tmp_path / "rows.jsonl").write_text("\n".join([row, "", row, line, row]))
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(tmp_path / "rows.jsonl")
+    message = one_line(error, f"rows.jsonl, line 4: {fault}", "expected a JSON object")
+    assert "line 1" not in message
+
+
 @pytest.mark.parametrize(
     ("content", "part"), [("{", "not the metadata"), ("[]", "no JSON object"), ('{"model": 1}', "model is of type int")]
 )
