@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ..core.errors import LassError, UnknownNameError
 from ..utils.result_files import DECIDED_FILE, refuse_own_file
-from ..writers.judged_triplets import judged_schema
+from ..writers.judged_triplets import date_of_now, judged_schema
 from ..writers.source_ids import SourceIds
 from ..writers.writing import WrittenFile, write_judged_triplets
 from .decisions import Decision, DecisionsFile
@@ -178,7 +178,7 @@ class Review:
         format: str | None = None,
         source: SourceIds | None = None,
     ) -> WrittenFile:
-        made, now = self.list.metadata, datetime.now(UTC).isoformat(timespec="seconds")
+        made = self.list.metadata
         settings = {**made.settings, "reviewed": self.list.file.name}
-        metadata = dataclasses.replace(made, settings=settings, date=now)
+        metadata = dataclasses.replace(made, settings=settings, date=date_of_now())
         return write_judged_triplets(table, file, metadata, format, source)

@@ -79,6 +79,11 @@ def judged_schema() -> "pa.Schema":
     )
 
 
+def date_of_now() -> str:
+    """Returns the date and time in ISO 8601, so exactly that no two files of one process have the same."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
 @dataclass(frozen=True)
 class FileMetadata:
     """What identifies a file of judged triplets.
@@ -98,7 +103,7 @@ class FileMetadata:
     model_revision: str | None = None
     graph_digest: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    date: str = field(default_factory=date_of_now)
     version: str = __version__
 
     def as_json(self, indent: int | None = None) -> str:

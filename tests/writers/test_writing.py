@@ -3,6 +3,8 @@
 import json
 import os
 import threading
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -129,6 +131,14 @@ def test_a_pipe_gets_the_rows_and_no_file_beside_it(format, tmp_path):
 def test_the_run_is_named_after_its_metadata():
     assert METADATA.run == FileMetadata.from_json(METADATA.as_json(), "file").run
     assert METADATA.run != FileMetadata("runs/other").run
+
+
+def test_runs_of_one_second_have_different_names(monkeypatch):
+    times = (datetime(2026, 1, 1, 12, 0, 0, microsecond, UTC) for microsecond in (0, 1))
+    monkeypatch.setattr(module, "datetime", SimpleNamespace(now=lambda zone: next(times)))
+    one, other = FileMetadata("runs/m"), FileMetadata("runs/m")
+    assert one.run != other.run
+    assert one.date == "2026-01-01T12:00:00.000000+00:00"
 
 
 def test_missing_columns_are_unknown():
