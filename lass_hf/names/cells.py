@@ -14,6 +14,7 @@ _TO_ESCAPE = rf"[{_CONTROL}]|\\(?:x[0-9a-f]{{2}}|u[0-9a-f]{{4}})"
 _ESCAPED = r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4}))"
 # What no cell begins with, full-width forms too. Where numbers have commas, a spreadsheet begins a cell behind ";".
 _BEGIN, _FORMULA = "(^|;)", "([ ']*[=+\\-@\uff1d\uff0b\uff0d\uff20])"
+_QUOTED = r'^"(?:[^"]|"")*"$'
 _SEPARATOR = "|"  # of reasons
 
 
@@ -42,6 +43,11 @@ def lists_of(cells: Any) -> list[list[str]]:
     """Returns the lists of cells: what `cells_of_lists` was given."""
     cells = _unguard(cells).to_pylist()
     return [[unescape(text) for text in cell.split(_SEPARATOR) if text] for cell in cells]
+
+
+def unquoted(cells: Any) -> Any:
+    """Returns cells of TSV without the quotation marks of a spreadsheet; no cell of ours begins with such a mark."""
+    return _where(cells, _QUOTED, lambda cell: cell[1:-1].replace('""', '"'))
 
 
 def escape(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..core.errors import LassError, first_line, library_errors
-from ..names.cells import cells_of, cells_of_lists, lists_of, texts_of
+from ..names.cells import cells_of, cells_of_lists, lists_of, texts_of, unquoted
 from ..utils.checked_files import read_text
 from .file_formats import FORMATS, format_of, sidecar_of
 from .judged_triplets import NAMES, NOTES, TEXTS, FileMetadata, RowError, judged_schema, judged_triplets, short_doubles
@@ -197,11 +197,14 @@ def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], list[str], str | 
         return {name: [row.get(name) for row in rows] for name in judged_schema().names if name in found}, found, None
     parsing = csv.ParseOptions(delimiter="\t", quote_char=False) if kind == "tsv" else csv.ParseOptions()
     types = dict.fromkeys(judged_schema().names, pa.large_string())
-    table = csv.read_csv(file, parse_options=parsing, convert_options=csv.ConvertOptions(column_types=types))
+    size = min(2**31 - 1, max(2**20, file.stat().st_size))  # no row is longer than a block
+    converting = csv.ConvertOptions(column_types=types)
+    table = csv.read_csv(file, csv.ReadOptions(block_size=size), parsing, converting)
     columns = {}
     for one in judged_schema():
         if one.name in table.column_names:
             cells = table[one.name].combine_chunks()
+            cells = unquoted(cells) if kind == "tsv" else cells
             if one.name == "reasons":
                 columns[one.name] = lists_of(cells)
             elif one.name in (*NAMES, *TEXTS, *NOTES):

@@ -194,6 +194,29 @@ def test_a_damaged_table_is_refused_in_one_line(content, parts, tmp_path):
     one_line(error, *parts)
 
 
+@pytest.mark.parametrize("ending", ["tsv", "csv", "jsonl", "parquet"])
+def test_a_row_of_megabytes_comes_back(ending, tmp_path):
+    table = small_table(head_text=["a long text " * 2**18, ""])
+    write_judged_triplets(table, tmp_path / f"rows.{ending}", METADATA)
+    assert read_judged_triplets(tmp_path / f"rows.{ending}")[0].equals(table)
+
+
+@pytest.mark.parametrize(("ending", "dialect"), [("tsv", "excel-tab"), ("csv", "excel")])
+def test_every_table_comes_back_from_a_spreadsheet(ending, dialect, tmp_path, request):
+    file = tmp_path / f"rows.{ending}"
+
+    def check(table):
+        write_judged_triplets(table, file, METADATA)
+        with file.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.reader(lines, dialect))
+        with file.open("w", encoding="utf-8", newline="") as lines:
+            csv.writer(lines, dialect).writerows(rows)
+        assert read_judged_triplets(file)[0].equals(table)
+        return True
+
+    for_all(request, 8, table=tables)(check)
+
+
 @pytest.mark.parametrize(("ending", "mark"), [("tsv", "\t"), ("csv", ",")])
 def test_an_error_behind_empty_rows_names_the_line(ending, mark, tmp_path):
     rows = [["head", "relation", "tail", "score"], [], ["a", "b", "c", "1"], ["a", "b", "c", "nan"], [" "] * 4]
