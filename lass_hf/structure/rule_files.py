@@ -82,8 +82,8 @@ def read_rules(file: str | Path, entities: Vocabulary, relations: Vocabulary) ->
 
     Args:
         file: The file. The columns confidence, head and body are needed; rows may end after the last of them. An empty
-            support or body_count is 0, and a rule without group is redundant with no other. The rule in words is not
-            read. Entities and relations may be named as `Vocabulary.find` finds them.
+            support or body_count is 0, a body_count of 0 is unknown, and a rule without group is redundant with no
+            other. The rule in words is not read. Entities and relations may be named as `Vocabulary.find` finds them.
         entities: The entities of the graph.
         relations: The relations of the graph.
 
@@ -107,7 +107,7 @@ def read_rules(file: str | Path, entities: Vocabulary, relations: Vocabulary) ->
             if (earlier := seen.setdefault(rule, number)) != number:
                 raise LassError(f"the rule of line {earlier} again; keep one of them")
             support, body_count = _number(cells, "support") or 0, _number(cells, "body_count") or 0
-            if support > body_count:
+            if support > body_count > 0:
                 raise LassError(f"support {support} is more than body_count {body_count}")
             rows.append((*rule, support, body_count, _confidence(cells["confidence"]), _number(cells, "group")))
         except LassError as error:

@@ -153,6 +153,13 @@ def test_a_spreadsheet_keeps_the_rules(data, entities, tmp_path_factory):
     same(read_rules(file, *names), rules)
 
 
+def test_a_support_may_stand_without_a_body_count(tmp_path):
+    found = read(tmp_path, HEADER + "\tsupport", "0.5\tborn_in(x, y)\tcountry(x, y)\t5")
+    same(found, make_rules((0, (2, -1, -1), -1, -1, 5, 0, 0.5, 0)))
+    write_rules(tmp_path / "again.tsv", found, ENTITIES, RELATIONS)
+    same(read_rules(tmp_path / "again.tsv", ENTITIES, RELATIONS), found)
+
+
 def test_a_file_without_rules_has_none(tmp_path):
     same(read(tmp_path, HEADER), make_rules())
 
