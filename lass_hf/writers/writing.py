@@ -2,13 +2,14 @@
 
 import importlib.util
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..core.errors import LassError
 from ..names.source import LeftOut, needs_extra
-from ..utils.atomic_files import is_stream, open_whole, write_whole
+from ..utils.atomic_files import is_stream, locked, open_whole, write_whole
 from .file_formats import FORMATS, format_of, sidecar_of
 from .judged_triplets import FileMetadata, chunks_of
 from .source_ids import SourceIds
@@ -82,15 +83,17 @@ def write_judged_triplets(
             yield chunk
 
     has_sidecar = FORMATS[kind].has_sidecar and not is_stream(Path(file))
-    with open_whole(file) as handle:
-        left_out = _write(kind, counted(), handle, metadata, source)
-        left = sum(one.count for one in left_out)
-        if count and left == count:
-            raise LassError(f"{file}: none of the {count} triplets can be written: {left_out[0].reason}")
+    with ExitStack() as lock:
+        with open_whole(file) as handle:
+            left_out = _write(kind, counted(), handle, metadata, source)
+            left = sum(one.count for one in left_out)
+            if count and left == count:
+                raise LassError(f"{file}: none of the {count} triplets can be written: {left_out[0].reason}")
+            if has_sidecar:  # no file ever stands beside the metadata of another one, also not of another process
+                lock.enter_context(locked(Path(file).parent))
+                sidecar_of(file).unlink(missing_ok=True)
         if has_sidecar:
-            sidecar_of(file).unlink(missing_ok=True)  # no file ever stands beside the metadata of another one
-    if has_sidecar:
-        write_whole(sidecar_of(file), metadata.as_json(indent=1) + "\n")
+            write_whole(sidecar_of(file), metadata.as_json(indent=1) + "\n")
     return WrittenFile(count - left, left_out)
 
 

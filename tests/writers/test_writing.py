@@ -115,6 +115,23 @@ def test_no_file_stands_beside_the_metadata_of_another(tmp_path, monkeypatch):
     assert metadata is None
 
 
+def test_others_wait_until_the_metadata_stand_beside_the_file(tmp_path, monkeypatch):
+    fcntl, names = pytest.importorskip("fcntl"), []
+
+    def write(file, content):
+        handle = os.open(tmp_path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):  # the lock that another process would wait for
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(handle)
+        names.append(file.name)
+
+    monkeypatch.setattr("lass_hf.writers.writing.write_whole", write)
+    write_judged_triplets(small_table(), tmp_path / "rows.tsv", METADATA)
+    assert names == ["rows.tsv.metadata.json"]
+    monkeypatch.undo()
+    write_judged_triplets(small_table(), tmp_path / "rows.tsv", METADATA)  # the lock has ended
+
+
 @pytest.mark.parametrize("format", ["tsv", "parquet", "ntriples", "obo"])
 def test_a_pipe_gets_the_rows_and_no_file_beside_it(format, tmp_path):
     os.mkfifo(tmp_path / "pipe")
