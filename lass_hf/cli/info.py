@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         processor = LassProcessor.from_encoder(arguments.encoder)
         tokenizer, max_length = processor.tokenizer, processor.max_length
         store = LassProcessor(tokenizer, max_length=MEASURED_LENGTH).token_store(graph)
-        lengths = summarize_lengths(store, graph["train" if "train" in graph else "test"].triplets)
+        lengths = summarize_lengths(store, graph[next(iter(graph.splits), "train")].triplets)
         summary["tokens"] = {"encoder": arguments.encoder}
         of_tokens = list(find_token_faults(graph, store, max_length, tokenizer.unk_token_id))
         findings = sort_findings([*findings, *of_tokens])

@@ -77,7 +77,7 @@ def find_token_faults(
                 "It cannot tell them apart: it does not know their script, or their texts differ behind the cut.",
                 "Choose an encoder for their language, or begin texts with what makes them different.",
             )
-    split = graph["train" if "train" in graph else "test"]
+    split = graph[next(iter(graph.splits), "train")]
     is_long = np.flatnonzero(store.lengths(split.triplets) > max_length)
     if len(is_long):
         yield Finding(

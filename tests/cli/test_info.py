@@ -104,3 +104,16 @@ def test_an_encoder_says_what_it_reads_of_the_texts(encoder_folder, tmp_path, ca
     out = capsys.readouterr().out
     assert "entities_with_same_tokens" in out
     assert "of whose text the encoder knows no word" in out
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_an_encoder_measures_the_first_split_that_is_there(split, encoder_folder, tmp_path):
+    folder, file = tmp_path / "graph", tmp_path / "info.json"
+    folder.mkdir()
+    for part in (1, 2):  # of two files of edges, each is of the split that it is called after
+        (folder / f"{split}.{part}.csv").write_text(f"head,relation,tail\n{'cat ' * 70},is_a,dog {part}\n")
+    assert run("info", "--graph", folder, "--encoder", encoder_folder, "--json", file) == 0
+    metrics = content_of(file)["metrics"]
+    assert list(metrics["splits"]) == [split]
+    (cut,) = [one for one in metrics["findings"] if one["kind"] == "sequences_cut"]
+    assert (cut["what"].split()[0], cut["count"]) == (split, 2)
