@@ -152,7 +152,7 @@ def _check_current(file: Path, metadata: FileMetadata | None) -> None:
     lines = [line for line in log.read_bytes().split(b"\n")[:-1] if line.strip()]  # the last one may be cut off
     with suppress(ValueError, TypeError, LookupError, RecursionError):  # what is no decision is told by the review
         last = datetime.fromisoformat(json.loads(lines[-1])["time"])
-        is_outdated = last.replace(microsecond=0) > datetime.fromisoformat(metadata.date)  # which has whole seconds
+        is_outdated = last > datetime.fromisoformat(metadata.date)
     if is_outdated:
         raise GraphError(
             f"{file}: lacks later decisions of {log.name} beside it; write it anew with lass-hf review "
