@@ -136,7 +136,7 @@ def test_a_model_of_another_graph_or_other_texts_is_refused(run, graph_folder, l
     reworded = write_graph(tmp_path / "reworded", entity_text=ENTITY_TEXT | {"cat": "a cat"})
     for graph, argv, message in (
         (other, [], "names or triplets are not those"),
-        (tmp_path / "out", [], "the folder of a model"),
+        (shutil.copytree(tmp_path / "out", tmp_path / "model"), [], "the folder of a model"),
         (graph_folder, ["--long_text", "true"], "long"),
         (reworded, [], "trained on other texts than those of"),
     ):

@@ -110,7 +110,7 @@ def remove_leftovers(folder: Path, names: str) -> None:
 
 def is_stream(file: Path) -> bool:
     """Returns whether a file is to be written to and not replaced: a device, a pipe, what standard output goes to."""
-    if not file.exists() or file.is_dir():
+    if not os.path.exists(file) or file.is_dir():  # Path.exists raises OSError for a name that is too long
         return False
     return not file.is_file() or _standard_stream(file) is not None
 

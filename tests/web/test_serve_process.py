@@ -196,7 +196,7 @@ def test_serve_has_its_port_before_the_model(refused, monkeypatch):
         (["--port", "0", "--allow_host", "kg.example.org:443"], "without http:// and port"),
         (["--port", "0", "--allow_host", "*"], "--allow_host *"),
         (["--port", "0", "--token", "secret"], "--token: expected 16 or more"),
-        (["--port", "0", "--token", ""], "--token: expected 16 or more"),
+        (["--port", "0", "--token", ""], "--token is empty"),
         (["--port", "0", "--token", "a" * 16 + " "], "--token: expected 16 or more"),
         (["--port", "0", "--token", "a" * 16, "--no_token"], "not allowed with"),
     ],
