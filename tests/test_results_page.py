@@ -276,7 +276,7 @@ def test_score_functions_are_judged_by_the_spread_of_seeds(results_folder, trans
         ({"evidence": {"kinds": ["rules"]}}, "expected all of UMLS ranked, or WN11 classified, by the text alone"),
         ({"graph": "wn18rr"}, "expected all of UMLS ranked, or WN11 classified, by the text alone"),
         ({"ranking_weights": {"neighbor_weight": 0.3}}, "ranked with a weight of neighbors or frequencies"),
-        ({"training": {"minutes": 6.0}}, "trained with --minutes 6.0, not None"),
+        ({"training": {"minutes": 6.0}}, "trained with --minutes 6.0, not by default"),
         ({"split": "validation"}, "split 'validation'; the page shows the test split"),
         ({"metrics": {"mrr": 0.7, "num_triplets": 9}}, "differ in more than score function and seed: keep one"),
     ],
