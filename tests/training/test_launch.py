@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +39,15 @@ def launch(*arguments, processes=2) -> subprocess.CompletedProcess:
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'tests'}"  # this checkout, not an installed one
     environment["PYTHONWARNINGS"] = "error::FutureWarning,error::DeprecationWarning"
-    return subprocess.run(
-        [str(part) for part in (sys.executable, *(launcher if processes > 1 else []), *arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as scratch:  # torchrun makes a folder for its logs, and leaves it.
+        return subprocess.run(
+            [str(part) for part in (sys.executable, *(launcher if processes > 1 else []), *arguments)],
+            env={**environment, "TMPDIR": scratch},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
 
 
 def errors_of(process) -> list[str]:
