@@ -1,7 +1,7 @@
-"""The command line: `lass-hf`, one program over the package's functions, a module for each subcommand.
+"""The command line: `lass-hf`, one program over the package's functions.
 
-A subcommand's module has `add_arguments(parser)` and `run(arguments)`. It imports torch, transformers and the wings
-that need them inside of `run`, because `--help` must answer at once.
+Each subcommand has a module in `subcommands/`, with `add_arguments(parser)` and `run(arguments)`. It imports torch,
+transformers and the wings that need them inside of `run`, because `--help` must answer at once.
 """
 
 from collections.abc import Sequence

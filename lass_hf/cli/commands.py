@@ -11,7 +11,9 @@ from types import ModuleType
 from ..utils.arguments import Parser
 from ..utils.console import quieten, run_program
 from ..version import __version__
-from . import (
+from .json_files import check_json
+from .options import add_debug
+from .subcommands import (
     add_evidence,
     analyze,
     audit,
@@ -29,7 +31,6 @@ from . import (
     split,
     train,
 )
-from .options import add_debug, check_json
 
 PROGRAM = "lass-hf"
 TRAINER_DEBUG = ("underflow_overflow", "tpu_metrics_debug")  # values of the Trainer's own --debug

@@ -1,20 +1,12 @@
 """Options that several subcommands share, and the types of their values. It imports no library."""
 
 import argparse
-import os
 import shlex
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from ..comparison.methods import METHODS
 from ..completion.settings import CompletionSettings
 from ..core.choices import ModelChoices, choice_names
-from ..core.errors import GraphError, LassError
+from ..core.errors import GraphError
 from ..scoring.precision import DTYPES
-from ..utils.atomic_files import is_stream
-from ..utils.console import check_writable
-from ..utils.result_files import refuse_own_file
 from ..utils.terminal import one_line
 
 RERANK_TOP_K, RETRIEVER_WEIGHT = CompletionSettings.rerank_top_k, CompletionSettings.retriever_weight
@@ -22,14 +14,6 @@ RANKING_WEIGHTS = choice_names(ModelChoices, affects="ranking")
 OTHER_NAMES = {"dev": "validation", "valid": "validation"}  # of splits
 SPLIT_SEED = 42
 HOST, PORT = "127.0.0.1", 8000
-# Options whose files --json must not replace: folders with files of their own, the graph, what is written and read.
-FOLDERS = ("output_dir", "model", "rerank", "retriever", "encoder", "graph", "source")
-PARTS = ("", "model", "seen", "unseen")  # of the folder of --output: itself, and those that complete and split make
-# Of that folder, too, but usual names elsewhere: the files of rules and analyze.
-RESULTS = ("rules.tsv", "index.html", "attention.html", "attention.png", "analysis.json")
-GRAPHS = ("graph", "source")  # a file or a folder
-WRITTEN = ("output", "output_dir")
-READ = ("recipe", "ranks", "entities", "errors", "rules", "decisions")
 GRAPH = "file or folder of the graph, or a name: countries, umls, wn18rr, fb15k-237, wn11, fb13"
 
 
@@ -146,38 +130,6 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         "--token", help="what requests have to bring along (default: one is made if others can reach --host)"
     )
     token.add_argument("--no_token", action="store_true", help="lets everyone ask who can reach --host")
-
-
-def check_json(given: Mapping[str, Any]) -> None:
-    """Makes sure before the work that `--json` can be written after it, and that nothing is lost by that.
-
-    Args:
-        given: the values of all options and positional arguments, by name.
-
-    Raises:
-        LassError: `--json` cannot be written, or is another file of the command: one that it reads or writes itself.
-    """
-    if not (file := given["json"]):
-        return
-    from ..graphs.import_files import refuse_source
-    from ..graphs.text_folder import GRAPH_FILES
-
-    for option in FOLDERS:
-        if folder := given.get(option):
-            refuse_own_file(file, folder)
-    if output := given.get("output"):
-        own = [*RESULTS, *(f"{name}.json" for name in METHODS if "methods" in given)]
-        for part in PARTS:
-            refuse_own_file(file, Path(output, part), [*own, *(GRAPH_FILES if "source" in given else ())])
-    for option in GRAPHS:
-        refuse_source(file, None, given.get(option))
-    # On a terminal /dev/stdin, which may be read, and /dev/stdout are one device.
-    for option in WRITTEN if is_stream(Path(file)) else (*WRITTEN, *READ):
-        value = given.get(option) or []
-        if os.path.realpath(file) in map(os.path.realpath, value if isinstance(value, list) else [value]):
-            what = "the recipe" if option == "recipe" else f"--{option}"
-            raise LassError(f"{file}: --json and {what} are one file; name two")
-    check_writable(file)
 
 
 def repeat_options(arguments: object, *options: str) -> str:

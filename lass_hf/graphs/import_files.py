@@ -1,6 +1,7 @@
 """What an import leaves beside the graph: `import_report.json`, what became of a source; `source.json`, how to go back.
 
-`cli/importing.py` prints the report. The writers of results read `source.json` for ids in the source's own form.
+`cli/subcommands/importing.py` prints the report. The writers of results read `source.json` for ids in the source's own
+form.
 """
 
 import dataclasses

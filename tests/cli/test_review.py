@@ -8,7 +8,7 @@ from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.reviews import COLUMNS, write_list
 
 from lass_hf.cli.commands import main
-from lass_hf.cli.review import _load_graph
+from lass_hf.cli.subcommands.review import _load_graph
 from lass_hf.core.errors import LassError
 from lass_hf.review.reviewing import Review
 from lass_hf.utils.result_files import read_results, write_results

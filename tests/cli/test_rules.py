@@ -6,7 +6,7 @@ from helpers.command_line import content_of, run
 from helpers.tiny import TEST, write_graph
 
 from lass_hf import load_benchmark
-from lass_hf.cli.rules import SHOWN_RELATIONS
+from lass_hf.cli.subcommands.rules import SHOWN_RELATIONS
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.rule_files import read_rules
 from lass_hf.structure.rule_mining import find_rules

@@ -103,7 +103,7 @@ def test_debug_may_stand_before_a_recipe(tmp_path, capsys):
 def test_debug_with_a_value_is_the_trainers_own(monkeypatch):
     assert {option.value for option in DebugOption} == set(TRAINER_DEBUG)
     given = []
-    monkeypatch.setattr("lass_hf.cli.train.run", given.extend)
+    monkeypatch.setattr("lass_hf.cli.subcommands.train.run", given.extend)
     for words in (["--debug", "underflow_overflow"], ["--debug", "underflow_overflow tpu_metrics_debug"]):
         given.clear()
         assert run("train", *words, "--graph", "g", "--debug") == 0

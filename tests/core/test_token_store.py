@@ -6,7 +6,7 @@ from helpers.tiny import ENTITY_TEXT, same_inputs, wordpiece_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lass_hf.cli.info import summarize_lengths
+from lass_hf.cli.subcommands.info import summarize_lengths
 from lass_hf.core.token_store import SequenceTemplate, TokenStore, truncate
 
 

@@ -4,15 +4,15 @@ import argparse
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import GraphError, LassError
-from ..utils.terminal import one_line
-from .options import SPLIT_SEED, add_output, add_reading, add_split_options, quoted
+from ...core.errors import GraphError, LassError
+from ...utils.terminal import one_line
+from ..options import SPLIT_SEED, add_output, add_reading, add_split_options, quoted
 
 if TYPE_CHECKING:
-    from ..graphs.importing import ImportedGraph
-    from ..graphs.split_report import SplitReport
-    from ..names.source import ReadingOptions
-    from ..quality.findings import Finding
+    from ...graphs.importing import ImportedGraph
+    from ...graphs.split_report import SplitReport
+    from ...names.source import ReadingOptions
+    from ...quality.findings import Finding
 
 HELP = "read a graph in any format into a folder, and show what became of it"
 USES_MODELS = False
@@ -33,11 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the folder, and prints the summary."""
-    from ..graphs.import_files import check_output, write_import
-    from ..names.source import ReadingOptions
-    from ..quality.faults import find_faults
-    from ..utils.environment import command_line
-    from ..utils.result_files import write_results
+    from ...graphs.import_files import check_output, write_import
+    from ...names.source import ReadingOptions
+    from ...quality.faults import find_faults
+    from ...utils.environment import command_line
+    from ...utils.result_files import write_results
 
     options = ReadingOptions(**{one.name: getattr(arguments, one.name) for one in dataclasses.fields(ReadingOptions)})
     check_output(arguments.output)
@@ -77,8 +77,8 @@ def load_imported(name: str, options: "ReadingOptions") -> "ImportedGraph":
     Raises:
         GraphError: as `import_graph` and `load_graph`.
     """
-    from ..graphs.importing import ImportedGraph, import_graph, refuse_options
-    from ..graphs.loading import find_path, load_graph
+    from ...graphs.importing import ImportedGraph, import_graph, refuse_options
+    from ...graphs.loading import find_path, load_graph
 
     if (path := find_path(name)) is not None:
         return import_graph(path, options)
@@ -96,7 +96,7 @@ def split_as_asked(arguments: argparse.Namespace, imported: "ImportedGraph") -> 
     Raises:
         GraphError: as `split_graph`; the message names the source.
     """
-    from ..graphs.splitting import split_graph
+    from ...graphs.splitting import split_graph
 
     dates = imported.source.dates if imported.source else None
     try:
@@ -116,8 +116,8 @@ def print_lines(lines: list[str]) -> None:
 
 def print_summary(report: dict[str, Any], findings: "list[Finding]", output: str) -> None:
     """Prints the report on an import, as `describe_import` returns it, in words; of the findings, what may be wrong."""
-    from ..graphs.import_files import REPORT_FILE
-    from ..quality.findings import format_findings
+    from ...graphs.import_files import REPORT_FILE
+    from ...quality.findings import format_findings
 
     entities, lengths, relations = report["entities"], report["text_length"], report["relations"]
     splits = ", ".join(f"{count:,} {split}" for split, count in report["triplets"].items())

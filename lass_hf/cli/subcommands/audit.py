@@ -4,13 +4,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import LassError
-from ..utils.terminal import one_line
-from .options import above_zero, add_graph, add_model, add_output, not_negative, positive
+from ...core.errors import LassError
+from ...utils.terminal import one_line
+from ..options import above_zero, add_graph, add_model, add_output, not_negative, positive
 
 if TYPE_CHECKING:
-    from ..audit.auditing import Audit
-    from ..core.knowledge_graph import KnowledgeGraph
+    from ...audit.auditing import Audit
+    from ...core.knowledge_graph import KnowledgeGraph
 
 HELP = "list the most suspicious facts of a graph, each with what speaks against it and what fits better"
 USES_MODELS = True
@@ -50,21 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Audits a graph, and writes the findings; or injects errors, and prints how many are found."""
     _check(arguments)
-    from ..utils.distributed import processes
+    from ...utils.distributed import processes
 
     if not processes().is_main_process:  # One process audits.
         return
-    from ..audit.audit_files import audit_identity, only_audit, write_audit
-    from ..audit.auditing import audit_graph, true_facts
-    from ..audit.findings import usual_length
-    from ..audit.measuring import evaluate_audit, read_errors
-    from ..core.encoders import OFFLINE_ENCODER
-    from ..graphs.loading import load_graph
-    from ..scoring.output_folders import check_foreign
-    from ..utils.console import report
-    from ..utils.environment import command_line
-    from ..utils.result_files import REPORT_FILE
-    from .loading import load_with_graph
+    from ...audit.audit_files import audit_identity, only_audit, write_audit
+    from ...audit.auditing import audit_graph, true_facts
+    from ...audit.findings import usual_length
+    from ...audit.measuring import evaluate_audit, read_errors
+    from ...core.encoders import OFFLINE_ENCODER
+    from ...graphs.loading import load_graph
+    from ...scoring.output_folders import check_foreign
+    from ...utils.console import report
+    from ...utils.environment import command_line
+    from ...utils.result_files import REPORT_FILE
+    from ..loading import load_with_graph
 
     if arguments.output:
         check_foreign(arguments.output, "audit")
@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _print_note_on_model(audit: "Audit", counts_too_high: bool = False) -> None:
     """Prints for which triplets a text model counts, and why; and that `--evaluate` counts it too high if it does."""
-    from ..audit.report import explain_model
+    from ...audit.report import explain_model
 
     note = explain_model(audit.model_counts, audit.by_heart, audit.num_held_out, len(audit.triplets))
     if note and counts_too_high and audit.model_counts != "none":

@@ -2,9 +2,9 @@
 
 import argparse
 
-from ..comparison.methods import METHODS, OURS, check_methods, title_of
-from ..core.errors import LassError
-from .options import above_zero, add_graph, add_model, add_output, add_split, names, not_negative
+from ...comparison.methods import METHODS, OURS, check_methods, title_of
+from ...core.errors import LassError
+from ..options import above_zero, add_graph, add_model, add_output, add_split, names, not_negative
 
 HELP = "train methods that papers compare with, and measure them and a model in the same way"
 USES_MODELS = True
@@ -45,12 +45,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise LassError(f"--minutes is for trainings, and the method {OURS} is trained already; leave it out")
     from pathlib import Path
 
-    from ..comparison.comparing import compare, comparison_file, write_comparison
-    from ..comparison.contenders import Task
-    from ..comparison.report import comparison_table
-    from ..graphs.loading import load_graph
-    from ..utils.environment import environment
-    from .loading import load_with_graph
+    from ...comparison.comparing import compare, comparison_file, write_comparison
+    from ...comparison.contenders import Task
+    from ...comparison.report import comparison_table
+    from ...graphs.loading import load_graph
+    from ...utils.environment import environment
+    from ..loading import load_with_graph
 
     model = processor = None
     if arguments.model:

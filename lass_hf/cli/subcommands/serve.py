@@ -2,8 +2,8 @@
 
 import argparse
 
-from ..core.errors import LassError
-from .options import add_evidence, add_graph, add_model, add_quiet, add_reranker, add_server
+from ...core.errors import LassError
+from ..options import add_evidence, add_graph, add_model, add_quiet, add_reranker, add_server
 
 HELP = "a page to ask a model, and the same as JSON"
 USES_MODELS = True
@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Serves until it is interrupted."""
     try:
-        from ..web.access import make_access
-        from ..web.question_application import QuestionApplication
-        from ..web.server import bind, serve
+        from ...web.access import make_access
+        from ...web.question_application import QuestionApplication
+        from ...web.server import bind, serve
     except ModuleNotFoundError as error:
         raise LassError(f'{error.name} is not installed: pip install "lass-hf[serve]"') from None
-    from .loading import load_predictor
+    from ..loading import load_predictor
 
     with bind(arguments.host, arguments.port) as listener:
         access = make_access(arguments.host, listener, arguments.allow_host, arguments.token, arguments.no_token)

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import LassError
-from ..utils.console import check_writable
-from ..utils.terminal import one_line
-from ..writers.file_formats import FORMATS
-from .options import GRAPH, HOST, PORT, add_quiet, add_server
+from ...core.errors import LassError
+from ...utils.console import check_writable
+from ...utils.terminal import one_line
+from ...writers.file_formats import FORMATS
+from ..options import GRAPH, HOST, PORT, add_quiet, add_server
 
 HELP = "a page on which people decide about the list of complete or audit"
 USES_MODELS = False
@@ -40,13 +40,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.export_format:
         raise LassError("--export_format needs --export, which is not given")
     try:
-        from ..web.access import make_access
-        from ..web.review_application import ReviewApplication
-        from ..web.server import bind, serve
+        from ...web.access import make_access
+        from ...web.review_application import ReviewApplication
+        from ...web.server import bind, serve
     except ModuleNotFoundError as error:
         raise LassError(f'{error.name} is not installed: pip install "lass-hf[serve]"') from None
-    from ..review.known_facts import KnownFacts
-    from ..review.reviewing import Review
+    from ...review.known_facts import KnownFacts
+    from ...review.reviewing import Review
 
     with bind(arguments.host, arguments.port) as listener:
         access = make_access(arguments.host, listener, arguments.allow_host, arguments.token, arguments.no_token)
@@ -65,11 +65,11 @@ def _refuse_beside_export(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from ..graphs.import_files import find_source_record, read_source_record, refuse_source
-    from ..review.reviewing import Review
-    from ..utils.result_files import refuse_own_file
-    from ..writers.source_ids import SourceIds
-    from ..writers.writing import check_format
+    from ...graphs.import_files import find_source_record, read_source_record, refuse_source
+    from ...review.reviewing import Review
+    from ...utils.result_files import refuse_own_file
+    from ...writers.source_ids import SourceIds
+    from ...writers.writing import check_format
 
     check_format(arguments.export, arguments.export_format)
     refuse_own_file(arguments.export, arguments.folder)
@@ -99,7 +99,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _folder_of_list(given: str) -> str:
     """Returns the folder of a list, which may be given by the file of the list; raises LassError for other files."""
-    from ..utils.result_files import LISTS
+    from ...utils.result_files import LISTS
 
     file, lists = Path(given), [names[0] for names in LISTS.values() if names]
     if not file.is_file():
@@ -124,8 +124,8 @@ def _find_lack(review: Any, graph: Any) -> str | None:
 
 def _load_graph(arguments: argparse.Namespace, review: Any) -> Any:
     """Returns the graph of `--graph`, else the one that the list was made of, if it is still there; or None."""
-    from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
-    from ..graphs.loading import EMBEDDED, load_graph
+    from ...core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE, KnowledgeGraph
+    from ...graphs.loading import EMBEDDED, load_graph
 
     if arguments.graph:
         given = load_graph(arguments.graph)

@@ -4,8 +4,8 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from ..core.errors import LassError
-from .options import GRAPH, above_zero, add_output, not_negative, positive, quoted
+from ...core.errors import LassError
+from ..options import GRAPH, above_zero, add_output, not_negative, positive, quoted
 
 HELP = "try values of a recipe, and write the best recipe"
 USES_MODELS = True
@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Searches, prints the metrics of the best and of the first trial, and where the best recipe is."""
     try:
-        from ..runs.searching import TRIALS_FILE, best_file, search
+        from ...runs.searching import TRIALS_FILE, best_file, search
     except ModuleNotFoundError as error:
         raise LassError(f'{error.name} is not installed: pip install "lass-hf[search]"') from None
-    from ..utils.console import report
-    from ..utils.environment import command_line
+    from ...utils.console import report
+    from ...utils.environment import command_line
 
     folder = arguments.output_dir or f"runs/{Path(arguments.recipe).stem}-search"
     choices = (arguments.trials, arguments.minutes, arguments.seed, arguments.quiet)

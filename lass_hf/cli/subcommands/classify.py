@@ -2,7 +2,7 @@
 
 import argparse
 
-from .options import add_graph, add_model, add_output, add_split
+from ..options import add_graph, add_model, add_output, add_split
 
 HELP = "true or false, by a threshold from the validation split"
 USES_MODELS = True
@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Classifies the triplets of a split, and keeps threshold and Platt scaling with the model."""
-    from ..evaluation.evaluate_and_record import evaluate_and_record
-    from .loading import load_with_graph
+    from ...evaluation.evaluate_and_record import evaluate_and_record
+    from ..loading import load_with_graph
 
     model, processor, graph = load_with_graph(arguments)
     evaluate_and_record(

@@ -3,13 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .options import add_graph, add_output
+from ..options import add_graph, add_output
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..core.knowledge_graph import KnowledgeGraph
-    from ..core.token_store import TokenStore
+    from ...core.knowledge_graph import KnowledgeGraph
+    from ...core.token_store import TokenStore
 
 HELP = "what is in a graph and what is odd about it; with --encoder, token lengths"
 USES_MODELS = False
@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     import dataclasses
 
-    from ..graphs.loading import load_graph
-    from ..quality.faults import find_faults
-    from ..quality.findings import format_findings, sort_findings
-    from ..utils.console import print_metrics
-    from ..utils.result_files import write_results
+    from ...graphs.loading import load_graph
+    from ...quality.faults import find_faults
+    from ...quality.findings import format_findings, sort_findings
+    from ...utils.console import print_metrics
+    from ...utils.result_files import write_results
 
     if arguments.quiet:
         from huggingface_hub.utils import disable_progress_bars
@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     summary = graph.summary()
     findings = find_faults(graph)
     if arguments.encoder:
-        from ..core.processing_lass import LassProcessor
-        from ..quality.token_faults import find_token_faults
+        from ...core.processing_lass import LassProcessor
+        from ...quality.token_faults import find_token_faults
 
         processor = LassProcessor.from_encoder(arguments.encoder)
         tokenizer, max_length = processor.tokenizer, processor.max_length
@@ -90,8 +90,8 @@ def describe(graph: "KnowledgeGraph", summary: dict[str, Any]) -> list[str]:
     """
     import numpy as np
 
-    from ..quality.name_faults import in_words, triplet_in_words
-    from ..utils.terminal import one_line
+    from ...quality.name_faults import in_words, triplet_in_words
+    from ...utils.terminal import one_line
 
     lines = [f"{graph.num_entities:,} entities, {graph.num_relations:,} relations"]
     for name, counts in summary["splits"].items():

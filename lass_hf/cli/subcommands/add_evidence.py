@@ -4,8 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from ..core.errors import LassError
-from .options import (
+from ...core.errors import LassError
+from ..options import (
     above_zero,
     add_graph,
     add_model,
@@ -43,19 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Finds, fits and saves the evidence of a model, and prints what it is worth."""
     kinds = _check(arguments)
-    from ..evidence.bound_evidence import training_facts
-    from ..evidence.building import build_evidence
-    from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
-    from ..evidence.report import describe_evidence, report_evidence
-    from ..hub.card_files import update_card
-    from ..scoring.index_building import find_index_folder_for_graph
-    from ..structure.rule_files import read_rules
-    from ..structure.vector_training import VectorChoices
-    from ..utils.distributed import processes
-    from ..utils.environment import command_line
-    from ..utils.result_files import write_results
-    from ..utils.terminal import one_line
-    from .loading import load_with_graph
+    from ...evidence.bound_evidence import training_facts
+    from ...evidence.building import build_evidence
+    from ...evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
+    from ...evidence.report import describe_evidence, report_evidence
+    from ...hub.card_files import update_card
+    from ...scoring.index_building import find_index_folder_for_graph
+    from ...structure.rule_files import read_rules
+    from ...structure.vector_training import VectorChoices
+    from ...utils.distributed import processes
+    from ...utils.environment import command_line
+    from ...utils.result_files import write_results
+    from ...utils.terminal import one_line
+    from ..loading import load_with_graph
 
     folder = Path(arguments.model)
     model, processor, graph = load_with_graph(arguments)
@@ -97,8 +97,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _check(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     """Returns the kinds of evidence that are asked for, None for all; raises LassError for what does not fit."""
-    from ..evidence.building import check_kinds
-    from ..structure.vector_training import VectorChoices
+    from ...evidence.building import check_kinds
+    from ...structure.vector_training import VectorChoices
 
     kinds = check_kinds(arguments.evidence) if arguments.evidence else None
     if kinds and "text" not in kinds:

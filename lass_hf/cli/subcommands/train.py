@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import MISSING, asdict, fields
 from typing import TYPE_CHECKING
 
-from ..utils.console import report
-from .options import check_json, quoted, repeat_options, write_options
+from ...utils.console import report
+from ..json_files import check_json
+from ..options import quoted, repeat_options, write_options
 
 if TYPE_CHECKING:
-    from ..core.knowledge_graph import KnowledgeGraph
+    from ...core.knowledge_graph import KnowledgeGraph
 
 HELP = "train a model on a graph"
 USAGE = "lass-hf train [RECIPE] --graph GRAPH [--encoder ENCODER] [--OPTION VALUE ...]"
@@ -24,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: the parser that shows the help.
     """
-    from ..core.choices import TrainingChoices
-    from ..training.recipes import TrainArguments
+    from ...core.choices import TrainingChoices
+    from ...training.recipes import TrainArguments
 
     parser.usage, parser.epilog = USAGE, OTHERS
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="YAML file of arguments; flags override it")
@@ -40,7 +41,7 @@ def run(argv: Sequence[str]) -> None:
     Args:
         argv: the command line behind `lass-hf train`, without `--help`.
     """
-    from ..runs.automatic import plan_training, run_plan
+    from ...runs.automatic import plan_training, run_plan
 
     plan = plan_training(argv)
     arguments, training = plan.arguments, plan.training

@@ -3,8 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from ..core.errors import LassError
-from .options import (
+from ...core.errors import LassError
+from ..options import (
     RANKING_WEIGHTS,
     add_graph,
     add_model,
@@ -18,8 +18,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..core.modeling_lass import LassForKGCompletion
-    from ..evaluation.reranking import RerankingResult
+    from ...core.modeling_lass import LassForKGCompletion
+    from ...evaluation.reranking import RerankingResult
 
 HELP = "link prediction, filtered"
 USES_MODELS = True
@@ -59,13 +59,13 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.rerank and (arguments.rerank_top_k or arguments.retriever_weight is not None):
         raise LassError("--rerank_top_k and --retriever_weight need --rerank, which is not given")
     _check_evidence(arguments)
-    from ..evaluation.evaluate_and_record import Reranker, evaluate_and_record, has_graph
-    from ..evaluation.reranking import RerankingResult
-    from ..graphs.loading import load_graph
-    from ..hub.card_files import keep_ranking_weights
-    from ..utils.distributed import processes
-    from ..utils.result_files import read_training
-    from .loading import load, load_with_graph, set_ranking_weights
+    from ...evaluation.evaluate_and_record import Reranker, evaluate_and_record, has_graph
+    from ...evaluation.reranking import RerankingResult
+    from ...graphs.loading import load_graph
+    from ...hub.card_files import keep_ranking_weights
+    from ...utils.distributed import processes
+    from ...utils.result_files import read_training
+    from ..loading import load, load_with_graph, set_ranking_weights
 
     if arguments.model is None:
         graph = load_graph(arguments.graph, long_text=arguments.long_text)
@@ -135,7 +135,7 @@ def _check_evidence(arguments: argparse.Namespace) -> None:
 
 def _check_ranking_weights(arguments: argparse.Namespace, model: "LassForKGCompletion") -> None:
     """Raises LassError for weights of a ranking by text alone where all evidence ranks, with weights of its own."""
-    from ..evidence.choosing import find_own_evidence
+    from ...evidence.choosing import find_own_evidence
 
     given = [name for name in (*RANKING_WEIGHTS, "keep_weights") if getattr(arguments, name) not in (None, False)]
     if not given or arguments.relations or arguments.evidence == "text":

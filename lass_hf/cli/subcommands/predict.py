@@ -6,15 +6,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import LassError
-from ..utils.console import check_writable
-from ..utils.result_files import refuse_own_file
-from ..utils.terminal import one_line
-from ..writers.file_formats import FORMATS, sidecar_of
-from .options import add_evidence, add_graph, add_model, add_output, add_reranker, positive
+from ...core.errors import LassError
+from ...utils.console import check_writable
+from ...utils.result_files import refuse_own_file
+from ...utils.terminal import one_line
+from ...writers.file_formats import FORMATS, sidecar_of
+from ..options import add_evidence, add_graph, add_model, add_output, add_reranker, positive
 
 if TYPE_CHECKING:
-    from ..graphs.import_files import SourceRecord
+    from ...graphs.import_files import SourceRecord
 
 HELP = "predictions for the slot that is not given, or the verdict on a whole triplet"
 USES_MODELS = True
@@ -59,10 +59,10 @@ def run(arguments: argparse.Namespace) -> None:
         )
     _refuse_unused(arguments, query)
     _check_output(arguments)
-    from ..utils.console import print_predictions, report
-    from ..utils.distributed import processes
-    from ..utils.result_files import write_results
-    from .loading import load_predictor
+    from ...utils.console import print_predictions, report
+    from ...utils.distributed import processes
+    from ...utils.result_files import write_results
+    from ..loading import load_predictor
 
     predictor = load_predictor(arguments)
     record = _find_source(arguments, predictor) if arguments.output else None
@@ -114,7 +114,7 @@ def _refuse_unused(arguments: argparse.Namespace, query: Mapping[str, Any]) -> N
 def _check_output(arguments: argparse.Namespace) -> None:
     """Raises LassError, before the work, for an `--output` that cannot be written."""
     if arguments.output:
-        from ..writers.writing import check_format
+        from ...writers.writing import check_format
 
         check_format(arguments.output, arguments.output_format)
         refuse_own_file(arguments.output, arguments.model)
@@ -127,7 +127,7 @@ def _check_output(arguments: argparse.Namespace) -> None:
 
 def _find_source(arguments: argparse.Namespace, predictor: Any) -> "SourceRecord | None":
     """Returns the record of the graph's source; raises LassError, before the work, for an `--output` that is in it."""
-    from ..graphs.import_files import find_source_record, read_source_record, refuse_source
+    from ...graphs.import_files import find_source_record, read_source_record, refuse_source
 
     name = arguments.graph
     record = find_source_record(name, predictor.graph) if name else read_source_record(arguments.model)
@@ -143,11 +143,11 @@ def _write(
     record: "SourceRecord | None",
 ) -> None:
     """Writes `--output`: predictions for the open slot of a query, or the verdict on a whole triplet."""
-    from ..prediction.name_resolver import NameResolver
-    from ..utils.fingerprints import graph_fingerprint
-    from ..writers.judged_triplets import FileMetadata, judged_triplets
-    from ..writers.source_ids import SourceIds
-    from ..writers.writing import write_judged_triplets
+    from ...prediction.name_resolver import NameResolver
+    from ...utils.fingerprints import graph_fingerprint
+    from ...writers.judged_triplets import FileMetadata, judged_triplets
+    from ...writers.source_ids import SourceIds
+    from ...writers.writing import write_judged_triplets
 
     resolver = NameResolver(predictor.graph)
     columns: dict[str, list[Any]] = {}

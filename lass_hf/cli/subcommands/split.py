@@ -5,15 +5,15 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import LassError
-from ..utils.environment import command_line
-from ..utils.result_files import write_results
-from ..utils.terminal import one_line
+from ...core.errors import LassError
+from ...utils.environment import command_line
+from ...utils.result_files import write_results
+from ...utils.terminal import one_line
+from ..options import add_output, add_split_options, quoted, share
 from .importing import load_imported, print_lines, split_as_asked
-from .options import add_output, add_split_options, quoted, share
 
 if TYPE_CHECKING:
-    from ..core.knowledge_graph import KnowledgeGraph
+    from ...core.knowledge_graph import KnowledgeGraph
 
 HELP = "hold out validation and test triplets"
 USES_MODELS = False
@@ -37,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Splits a graph, writes it, and prints what was found."""
-    from ..graphs.import_files import write_import
-    from ..graphs.loading import find_path
-    from ..graphs.text_folder import find_split_files, write_splits
-    from ..names.source import ReadingOptions
-    from ..quality.faults import find_faults
+    from ...graphs.import_files import write_import
+    from ...graphs.loading import find_path
+    from ...graphs.text_folder import find_split_files, write_splits
+    from ...names.source import ReadingOptions
+    from ...quality.faults import find_faults
 
     if not (arguments.validation or arguments.test or arguments.inductive):
         raise LassError("--validation 0 and --test 0 hold nothing out; give one of them, or --inductive")
@@ -79,9 +79,9 @@ def _write_inductive(
         Lines that describe both; and by the name of its folder the numbers of `entities` and, under `sizes`, of the
         triplets of each split.
     """
-    from ..graphs.import_files import SOURCE_FILE, find_source_record
-    from ..graphs.inductive_split import inductive_split
-    from ..graphs.text_folder import write_directories
+    from ...graphs.import_files import SOURCE_FILE, find_source_record
+    from ...graphs.inductive_split import inductive_split
+    from ...graphs.text_folder import write_directories
 
     lines, metrics, record = [], {}, find_source_record(arguments.source, graph)
     more = {SOURCE_FILE: record.as_json()} if record else {}

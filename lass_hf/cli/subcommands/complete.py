@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..completion.settings import CompletionSettings
-from ..core.errors import LassError
-from .options import (
+from ...completion.settings import CompletionSettings
+from ...core.errors import LassError
+from ..options import (
     above_zero,
     add_evidence,
     add_graph,
@@ -23,9 +23,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..completion.completer import CompletionResult
-    from ..completion.completing import CheckedLink
-    from ..core.knowledge_graph import KnowledgeGraph
+    from ...completion.completer import CompletionResult
+    from ...completion.completing import CheckedLink
+    from ...core.knowledge_graph import KnowledgeGraph
 
 HELP = "the missing links of a whole graph, as a list to review"
 USES_MODELS = True
@@ -128,16 +128,16 @@ def _complete(arguments: argparse.Namespace) -> None:
         )
     _refuse_beside_check(arguments)
     entities = None if arguments.entities is None else read_names(arguments.entities)
-    from ..completion.completing import check_link, complete_graph, measure_completion
-    from ..completion.measuring import describe_evaluation
-    from ..prediction.name_resolver import NameResolver
-    from ..scoring.index_building import find_index_folder_for_graph
-    from ..scoring.output_folders import check_foreign
-    from ..utils.console import report
-    from ..utils.distributed import processes
-    from ..utils.environment import command_line
-    from ..utils.result_files import read_training, write_results
-    from .loading import check_reranker, load, load_with_graph
+    from ...completion.completing import check_link, complete_graph, measure_completion
+    from ...completion.measuring import describe_evaluation
+    from ...prediction.name_resolver import NameResolver
+    from ...scoring.index_building import find_index_folder_for_graph
+    from ...scoring.output_folders import check_foreign
+    from ...utils.console import report
+    from ...utils.distributed import processes
+    from ...utils.environment import command_line
+    from ...utils.result_files import read_training, write_results
+    from ..loading import check_reranker, load, load_with_graph
 
     if arguments.check and arguments.model is None:
         arguments.model = str(Path(arguments.output, MODEL_FOLDER))
@@ -225,9 +225,9 @@ def _refuse_beside_check(arguments: argparse.Namespace) -> None:
 
 def _print_verdict(arguments: argparse.Namespace, found: "CheckedLink") -> None:
     """Prints what a completion says of one link, once of all processes."""
-    from ..utils.console import report
-    from ..utils.distributed import processes
-    from ..utils.terminal import one_line
+    from ...utils.console import report
+    from ...utils.distributed import processes
+    from ...utils.terminal import one_line
 
     (row,) = found.rows.to_pylist() or [None]
     if row is None:
@@ -253,8 +253,8 @@ def _train_model(arguments: argparse.Namespace, settings: CompletionSettings) ->
         raise LassError("--evaluate needs --model, a trained model: complete without it trains one into --output")
     if arguments.evidence != "auto":
         raise LassError(f"--evidence {arguments.evidence} needs --model, a trained model; leave it out")
-    from ..runs.automatic import train_once
-    from ..scoring.output_folders import RESULTS, only_writer
+    from ...runs.automatic import train_once
+    from ...scoring.output_folders import RESULTS, only_writer
 
     folder = str(Path(arguments.output, MODEL_FOLDER))
     options = {"graph": arguments.graph, "seed": arguments.seed, "minutes": arguments.minutes}
@@ -273,11 +273,11 @@ def _check_choices(arguments: argparse.Namespace, settings: CompletionSettings) 
     """Raises LassError for names, decisions or a reranker that do not fit the graph."""
     if not (settings.relations or settings.entities or settings.decisions or arguments.rerank):
         return
-    from ..completion.completer import check_reranker_fits
-    from ..core.modeling_lass import LassForKGCompletion
-    from ..core.processing_lass import LassProcessor
-    from ..graphs.decisions import read_decisions
-    from ..graphs.loading import load_graph
+    from ...completion.completer import check_reranker_fits
+    from ...core.modeling_lass import LassForKGCompletion
+    from ...core.processing_lass import LassProcessor
+    from ...graphs.decisions import read_decisions
+    from ...graphs.loading import load_graph
 
     graph = load_graph(arguments.graph, long_text=arguments.long_text)
     settings.numbers(graph)
@@ -309,9 +309,9 @@ def _check_same_graph(
 
 def _warn_of_wrong_links(arguments: argparse.Namespace, training: Mapping[str, Any]) -> None:
     """Warns of links that were false in training, and that the list may suggest again."""
-    from ..hub.card_files import read_card_data
-    from ..utils.distributed import processes
-    from ..utils.terminal import one_line
+    from ...hub.card_files import read_card_data
+    from ...utils.distributed import processes
+    from ...utils.terminal import one_line
 
     decisions, warnings = training.get("decisions") or {}, []
     if decisions and not arguments.decisions:
@@ -334,8 +334,8 @@ def _warn_of_wrong_links(arguments: argparse.Namespace, training: Mapping[str, A
 
 
 def _print_where(output: str, result: "CompletionResult") -> None:
-    from ..completion.completion_files import IMPLIED, SUGGESTIONS
-    from ..utils.result_files import REPORT_FILE
+    from ...completion.completion_files import IMPLIED, SUGGESTIONS
+    from ...utils.result_files import REPORT_FILE
 
     print(f"{Path(output, SUGGESTIONS)}: the list; {Path(output, IMPLIED)}: what the graph implies; open {REPORT_FILE}")
     if result.no_probability:
@@ -348,7 +348,7 @@ def read_names(file: str) -> tuple[str, ...]:
     Raises:
         LassError: The file cannot be read, or has no name.
     """
-    from ..formats.text_files import read_lines
+    from ...formats.text_files import read_lines
 
     try:
         lines = read_lines(file).to_pylist()

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import GraphError, LassError
-from .options import above_zero, add_graph, add_output, not_negative, positive
+from ...core.errors import GraphError, LassError
+from ..options import above_zero, add_graph, add_output, not_negative, positive
 
 if TYPE_CHECKING:
-    from ..core.knowledge_graph import KnowledgeGraph
-    from ..structure.rules import RuleSet
+    from ...core.knowledge_graph import KnowledgeGraph
+    from ...structure.rules import RuleSet
 
 HELP = "find the rules that a graph follows, and write them in words"
 USES_MODELS = False
@@ -37,14 +37,14 @@ def run(arguments: argparse.Namespace) -> None:
 
     from tqdm.auto import tqdm
 
-    from ..graphs.loading import load_graph
-    from ..structure.facts import Facts
-    from ..structure.rule_files import write_rules
-    from ..structure.rule_mining import find_rules
-    from ..utils.console import check_writable
-    from ..utils.environment import command_line
-    from ..utils.result_files import write_results
-    from ..utils.terminal import one_line
+    from ...graphs.loading import load_graph
+    from ...structure.facts import Facts
+    from ...structure.rule_files import write_rules
+    from ...structure.rule_mining import find_rules
+    from ...utils.console import check_writable
+    from ...utils.environment import command_line
+    from ...utils.result_files import write_results
+    from ...utils.terminal import one_line
 
     file = Path(arguments.output, RULES_FILE) if arguments.output else None
     if file is not None and file.exists():
@@ -103,9 +103,9 @@ def describe(graph: "KnowledgeGraph", rules: "RuleSet", top: int, file: Path | N
     """
     import numpy as np
 
-    from ..quality.name_faults import in_words
-    from ..structure.rule_mining_paths import reverse_bodies
-    from ..structure.rule_words import rule_in_words
+    from ...quality.name_faults import in_words
+    from ...structure.rule_mining_paths import reverse_bodies
+    from ...structure.rule_words import rule_in_words
 
     heads, lines, num_shown = rules.heads % graph.num_relations, list[str](), 0
     counts = np.bincount(heads, minlength=graph.num_relations)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .options import add_graph, add_model, add_output, add_split, positive
+from ..options import add_graph, add_model, add_output, add_split, positive
 
 HELP = "errors and attention of a split, as pages, plots and numbers"
 USES_MODELS = True
@@ -29,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the report into a folder and prints its main figures."""
-    from ..analysis.report import analyze
-    from ..utils.console import print_metrics
-    from ..utils.distributed import processes
-    from ..utils.result_files import write_results
-    from .loading import load_with_graph
+    from ...analysis.report import analyze
+    from ...utils.console import print_metrics
+    from ...utils.distributed import processes
+    from ...utils.result_files import write_results
+    from ..loading import load_with_graph
 
     model, processor, graph = load_with_graph(arguments)
     metadata = {name: getattr(arguments, name) for name in ("model", "graph", "long_text", "dtype", "limit")}
