@@ -11,7 +11,8 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.encoders import resolve_encoder
-from lass_hf.core.score_functions import distance_factor, score_of_energy, translation
+from lass_hf.core.score_functions import translation
+from lass_hf.core.score_heads import distance_factor, score_of_energy
 
 PADDED_LENGTH = 192
 BATCH_SIZE = 16  # sequences per GPU; the published code uses 8 GPUs

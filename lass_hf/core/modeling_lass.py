@@ -19,8 +19,7 @@ from .configuration_lass import LassConfig, load_encoder_config, with_dropout
 from .encoders import check_model_source, check_weight_files, refuse_adapter, resolve_encoder, shared_name
 from .errors import ModelError, library_errors
 from .saved_files import DIGESTS, WEIGHT_FILES, check_saved_files, name_files, replacing, saved_config
-from .score_functions import distance_factor, score_of_energy
-from .score_heads import SCORE_HEADS
+from .score_heads import SCORE_HEADS, distance_factor, score_of_energy
 
 PUSHING = ("repo_id", "commit_message", "private", "token", "create_pr", "revision")  # arguments of `push_to_hub`
 SAFE = {"use_safetensors": True}  # whoever made a pickle can run code where it is read

@@ -378,31 +378,3 @@ def bilinear(head: Tensor, factors: Tensor, tail: Tensor) -> Tensor:
 def squared_distances(queries: Tensor, entities: Tensor) -> Tensor:
     """Returns the squared distances of all rows, float32 of shape (q, k), to all others, (m, k): shape (q, m)."""
     return queries.square().sum(1, keepdim=True) + entities.square().sum(1) - 2 * queries @ entities.T
-
-
-def distance_factor(distance_scale: str, dim: int) -> float:
-    """Returns the factor of the energy in Eq. 1.
-
-    Args:
-        distance_scale: "none" for Eq. 1 as printed. "sqrt_dim" divides the energy by sqrt(k), as the published code
-            does, so that an untrained encoder scores near the margin whatever its width.
-        dim: k, the length of the vectors.
-
-    Returns:
-        1 or 1 / sqrt(k).
-    """
-    return dim**-0.5 if distance_scale == "sqrt_dim" else 1.0
-
-
-def score_of_energy(energy: Tensor, margin: float, factor: Tensor | float) -> Tensor:
-    """Returns b - 1/2 * factor * energy (Eq. 1); higher is more plausible.
-
-    Args:
-        energy: Float32 of any shape.
-        margin: b.
-        factor: Factor of the energy, see `distance_factor`.
-
-    Returns:
-        Float32 of the same shape.
-    """
-    return margin - 0.5 * factor * energy

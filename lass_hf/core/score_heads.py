@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from .choices import ARCHITECTURE_NAMES
 from .errors import LassError
-from .score_functions import SCORE_FUNCTIONS, compare_in_parts, score_of_energy, squared_distances
+from .score_functions import SCORE_FUNCTIONS, compare_in_parts, squared_distances
 
 
 class ScoreHead(nn.Module):
@@ -226,3 +226,31 @@ class StarHead(ScoreHead):
         query, of_entity, constant = queries.split([self.size, self.size, 1], dim=-1)
         logits = of_entity @ entities.T + constant
         return logits + score_of_energy(squared_distances(query, entities), self.config.margin, factor)
+
+
+def distance_factor(distance_scale: str, dim: int) -> float:
+    """Returns the factor of the energy in Eq. 1.
+
+    Args:
+        distance_scale: "none" for Eq. 1 as printed. "sqrt_dim" divides the energy by sqrt(k), as the published code
+            does, so that an untrained encoder scores near the margin whatever its width.
+        dim: k, the length of the vectors.
+
+    Returns:
+        1 or 1 / sqrt(k).
+    """
+    return dim**-0.5 if distance_scale == "sqrt_dim" else 1.0
+
+
+def score_of_energy(energy: Tensor, margin: float, factor: Tensor | float) -> Tensor:
+    """Returns b - 1/2 * factor * energy (Eq. 1); higher is more plausible.
+
+    Args:
+        energy: Float32 of any shape.
+        margin: b.
+        factor: Factor of the energy, see `distance_factor`.
+
+    Returns:
+        Float32 of the same shape.
+    """
+    return margin - 0.5 * factor * energy

@@ -12,6 +12,7 @@ from ..evidence.evidence_files import summarize_evidence
 from ..scoring.precision import scoring_dtype
 from .ranking_result import RankingResult
 from .reranking import RerankingResult
+from .triplet_classification import ClassificationResult
 
 
 def scoring_card_data(graph: str | Path | None, dtype: str, model: LassForKGCompletion) -> dict[str, Any]:
@@ -43,6 +44,21 @@ def evidence_card_data(model: LassForKGCompletion) -> dict[str, Any]:
     """
     folder = find_own_evidence(model)
     return {"evidence": None if folder is None else summarize_evidence(folder), "ranking_weights": {}}
+
+
+def card_data(
+    result: RankingResult | RerankingResult | ClassificationResult, split: GraphSplit, scoring: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the data of an evaluation for the card of the evaluated model; of a reranking, those of the first stage.
+
+    Args:
+        result: the evaluation; a classification by a threshold of the validation split.
+        split: the split that was evaluated.
+        scoring: the result of `scoring_card_data`.
+    """
+    if isinstance(result, ClassificationResult):
+        return classification_card_data(result.metrics, split, "validation", scoring)
+    return ranking_card_data(result.retrieval if isinstance(result, RerankingResult) else result, split, scoring)
 
 
 def ranking_card_data(result: RankingResult, split: GraphSplit, scoring: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,13 +31,7 @@ from ..utils.result_files import read_training
 from ..utils.stopwatch import Stopwatch
 from .ablation import AblationRow, ablate, print_ablation
 from .calibration import keep_calibration, labeled_split
-from .card_data import (
-    classification_card_data,
-    evidence_card_data,
-    ranking_card_data,
-    reranking_card_data,
-    scoring_card_data,
-)
+from .card_data import card_data, evidence_card_data, reranking_card_data, scoring_card_data
 from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
 from .ranking_result import RankingResult
 from .reranking import RerankingResult, check_reranking, evaluate_reranking
@@ -284,7 +278,7 @@ def _add_to_cards(
     scoring: dict[str, Any],
     reranker: Reranker | None,
 ) -> None:
-    add_evaluation(folder, _card_data(result, split, scoring), processor.graph)
+    add_evaluation(folder, card_data(result, split, scoring), processor.graph)
     if isinstance(result, RerankingResult) and reranker is not None:
         both = reranking_card_data(result, folder, reranker.folder, split, scoring)
         add_evaluation(folder, both, processor.graph)
@@ -396,11 +390,3 @@ def _details(
         "retrieval_ranks": result.retrieval.ranks.tolist(),
         "stage_seconds": result.seconds,
     }
-
-
-def _card_data(result: Result, split: GraphSplit, scoring: dict[str, Any]) -> dict[str, Any]:
-    """Returns the evaluation as the card of the evaluated model has it; for a reranking, its first stage."""
-    if isinstance(result, ClassificationResult):
-        return classification_card_data(result.metrics, split, "validation", scoring)
-    ranked = result.retrieval if isinstance(result, RerankingResult) else result
-    return ranking_card_data(ranked, split, scoring)

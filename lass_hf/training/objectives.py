@@ -29,6 +29,7 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion, LassOutput, negative_sampling_loss
 from ..core.processing_lass import LassProcessor
+from ..scoring.length_buckets import cut_buckets
 from ..scoring.triplet_scorer import TripletScorer
 from .data_collators import QUERY_SLOTS, InBatchCollator, KGDataCollator, groups_of
 from .in_batch_candidates import CandidateMasks, NegativeQueue, candidate_masks, gather_candidates, naming_mask
@@ -62,6 +63,21 @@ class Objective(ABC):
         """Divides a batch into the inputs of the model and the inputs of the loss, two dicts."""
         model_inputs = dict(batch)
         return model_inputs, {name: model_inputs.pop(name) for name in self.loss_inputs if name in model_inputs}
+
+    def in_parts(self, model_inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the inputs of a model that encodes them in parts of at most `args.gradient_cache_tokens`, twice.
+
+        Raises:
+            LassError: The batch is not in length buckets.
+        """
+        if "length_buckets" not in model_inputs:
+            raise LassError(
+                f"gradient_cache_tokens={self.args.gradient_cache_tokens} needs a batch in length buckets, which FSDP, "
+                "DeepSpeed, torch_compile and some collators do without; expected 0, or activation_checkpointing in "
+                "its place"
+            )
+        buckets = cut_buckets(model_inputs["length_buckets"], self.args.gradient_cache_tokens)
+        return {**model_inputs, "length_buckets": buckets, "cache_gradients": True}
 
     @property
     def mean_over(self) -> str:

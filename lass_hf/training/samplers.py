@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import BatchSampler, Sampler
 
 
@@ -99,3 +100,12 @@ class SharedBatches(BatchSampler):
             rest = (rest * self.num_processes)[: max(len(rest), self.num_processes)]
             for part in np.array_split(np.array(rest), self.num_processes):
                 yield part.tolist()
+
+
+def share_last_batch(shard: BatchSamplerShard) -> None:
+    """Lets processes share the last triplets of an epoch by `SharedBatches`, where each has batches of its own."""
+    if shard.split_batches:
+        return
+    shard.batch_sampler = SharedBatches(shard.batch_sampler, shard.num_processes)
+    shard.even_batches = False  # they are even
+    shard.sampler = shard.batch_sampler.sampler  # where a resumed epoch, whose batches are wrapped, looks

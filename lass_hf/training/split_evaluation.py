@@ -32,6 +32,14 @@ def metric_names(split: GraphSplit) -> list[str]:
     ]
 
 
+def check_split(split: Any) -> None:
+    """Raises LassError for what is no split of a graph; None is no split, too, and allowed."""
+    if split is not None and not isinstance(split, GraphSplit):
+        raise LassError(
+            f"LassTrainer trains on splits of a KnowledgeGraph, such as graph['train']; got {type(split).__name__}"
+        )
+
+
 def check_metric(metric: str | None, splits: Mapping[str, GraphSplit]) -> None:
     """Refuses to choose the best model by a metric that no evaluation returns.
 

@@ -11,10 +11,9 @@ from torch.utils.data import DataLoader
 from transformers import EvalPrediction, set_seed
 from transformers.trainer_utils import EvalLoopOutput, HPSearchBackend
 
-from ..core.errors import LassError, NonFiniteError, first_line
+from ..core.errors import LassError, NonFiniteError
 from ..core.knowledge_graph import GraphSplit
 from ..core.processing_lass import LassProcessor
-from ..scoring.length_buckets import cut_buckets
 from ..scoring.output_folders import only_writer
 from ..utils.eager_attention import eager_attention
 from ..utils.memory import is_out_of_memory
@@ -24,10 +23,17 @@ from .data_collators import warn_of_indistinct_names
 from .objectives import OBJECTIVES, Objective
 from .output_folder import TrainingIdentity, identify, warn
 from .run_metadata import describe_run
-from .samplers import NeighborhoodSampler, SharedBatches
-from .split_evaluation import check_metric, evaluate_split
+from .samplers import NeighborhoodSampler, share_last_batch
+from .split_evaluation import check_metric, check_split, evaluate_split
 from .trainer_files import FilesTrainer
-from .training_args import SEARCHABLE, LassTrainingArguments, check_trained_weights, told_in_one_line
+from .training_args import (
+    LassTrainingArguments,
+    check_any_trained,
+    check_searchable,
+    check_trained_weights,
+    memory_error,
+    told_in_one_line,
+)
 
 # No process holds the whole model, so all must call the encoder equally often.
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM, DistributedType.XLA)
@@ -100,7 +106,7 @@ class LassTrainer(FilesTrainer):
         named = eval_dataset if isinstance(eval_dataset, dict) else {"": eval_dataset}
         splits = {name and f"{name}_": split for name, split in named.items() if split is not None}
         for split in (train_dataset, *splits.values()):
-            _check_split(split)
+            check_split(split)
         if kwargs.get("compute_metrics") is None:
             check_metric(args.metric_for_best_model, splits)
         objective: Any = OBJECTIVES[processor.architecture]
@@ -167,14 +173,7 @@ class LassTrainer(FilesTrainer):
                 return super().train(self._checkpoint, trial, ignore_keys_for_eval)
             except Exception as error:
                 if is_out_of_memory(error):
-                    batch, length = self.args.per_device_train_batch_size, self.processing_class.max_length
-                    is_bi_encoder = self.processing_class.architecture == "bi-encoder"
-                    remedy = "gradient_cache_tokens" if is_bi_encoder else "activation_checkpointing"
-                    raise LassError(
-                        f"out of memory in training ({first_line(error)}): lower per_device_train_batch_size ({batch}; "
-                        f"gradient_accumulation_steps keep a step as large) or max_length ({length}), or turn on "
-                        f"{remedy} or bf16"
-                    ) from error
+                    raise memory_error(error, self.args, self.processing_class) from error
                 if self._has_begun:
                     raise
                 with told_in_one_line():  # Arguments of optimizer, schedule, data loader, torch.compile, ...
@@ -221,15 +220,9 @@ class LassTrainer(FilesTrainer):
         """
         if trial is not None and self.hp_search_backend is not None:
             values = self.hp_space(trial) if self.hp_search_backend == HPSearchBackend.OPTUNA else trial
-            if unknown := [name for name in values if name not in SEARCHABLE]:
-                raise LassError(
-                    f"{unknown[0]!r} in hp_space; a search varies {', '.join(SEARCHABLE)}. What the model depends on "
-                    "belongs into model_init(trial)"
-                )
+            check_searchable(values)
             super()._hp_search_setup(trial)
-            for name, value in values.items():
-                if value != (taken := getattr(self.args, name)):
-                    raise LassError(f"{name}={value!r} in hp_space; expected a value of the kind of {taken!r}")
+            self.args.check_taken(values)
             set_seed(self.args.seed)
         return super().call_model_init(trial)
 
@@ -284,11 +277,8 @@ class LassTrainer(FilesTrainer):
         Several processes share the last triplets of an epoch, for which accelerate would repeat its first ones.
         """
         dataloader = super().get_train_dataloader()
-        shard = dataloader.batch_sampler
-        if isinstance(shard, BatchSamplerShard) and not shard.split_batches:
-            shard.batch_sampler = SharedBatches(shard.batch_sampler, shard.num_processes)
-            shard.even_batches = False  # they are even
-            shard.sampler = shard.batch_sampler.sampler  # where a resumed epoch, whose batches are wrapped, looks
+        if isinstance(dataloader.batch_sampler, BatchSamplerShard):
+            share_last_batch(dataloader.batch_sampler)
         return dataloader
 
     def _get_train_sampler(self, train_dataset=None):
@@ -320,11 +310,7 @@ class LassTrainer(FilesTrainer):
         Raises:
             LassError: No weight is trained.
         """
-        if not any(parameter.requires_grad for parameter in self.model.parameters()):
-            raise LassError(
-                "no weight of the model is trained: load its adapter with is_trainable=True, or call "
-                "model.requires_grad_(True) to train all of them"
-            )
+        check_any_trained(self.model)
         return super().create_optimizer(*args, **kwargs)
 
     def training_step(self, *args, **kwargs):
@@ -342,19 +328,11 @@ class LassTrainer(FilesTrainer):
         """
         model_inputs, loss_inputs = self.training_objective.split_batch(inputs)
         sharded = self.accelerator.distributed_type in SHARDED
-        if (
-            sharded or self.args.n_gpu > 1 or self.args.torch_compile
-        ):  # DataParallel cuts batches, compile wants a shape
+        # DataParallel cuts batches, compile wants a shape.
+        if sharded or self.args.n_gpu > 1 or self.args.torch_compile:
             model_inputs.pop("length_buckets", None)
         if self.args.gradient_cache_tokens:
-            if "length_buckets" not in model_inputs:
-                raise LassError(
-                    f"gradient_cache_tokens={self.args.gradient_cache_tokens} needs a batch in length buckets, which "
-                    "FSDP, DeepSpeed, torch_compile and some collators do without; expected 0, or "
-                    "activation_checkpointing in its place"
-                )
-            buckets = cut_buckets(model_inputs["length_buckets"], self.args.gradient_cache_tokens)
-            model_inputs |= {"length_buckets": buckets, "cache_gradients": True}
+            model_inputs = self.training_objective.in_parts(model_inputs)
         outputs = model(**model_inputs, return_dict=True)
         unwrapped, graph = self.accelerator.unwrap_model(model), self._graph
         made = unwrapped, outputs, loss_inputs, graph, self.data_collator
@@ -391,7 +369,7 @@ class LassTrainer(FilesTrainer):
             LassError: The dataset is no split, or a split of another graph than the one that is trained on.
         """
         split: GraphSplit = dataloader.dataset  # type: ignore[assignment]
-        _check_split(split)
+        check_split(split)
         if self.train_dataset is not None and split.graph is not self._graph:
             raise LassError(
                 "LassTrainer evaluates on splits of the graph that it trains on; for another graph use "
@@ -422,10 +400,3 @@ class LassTrainer(FilesTrainer):
         elif "train_runtime" in logs:
             logs.update(self.throughput.of_training())
         super().log(logs, start_time)
-
-
-def _check_split(split: Any) -> None:
-    if split is not None and not isinstance(split, GraphSplit):
-        raise LassError(
-            f"LassTrainer trains on splits of a KnowledgeGraph, such as graph['train']; got {type(split).__name__}"
-        )

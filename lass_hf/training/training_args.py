@@ -2,7 +2,7 @@
 
 import logging
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from math import inf
@@ -16,7 +16,7 @@ from transformers.training_args import trainer_log_levels
 from ..core.choices import LOSSES, TrainingChoices, check, choice_names
 from ..core.errors import LassError, first_line
 from ..core.knowledge_graph import GraphSplit
-from ..core.processing_lass import INCLUDE_GRAPH
+from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
 from ..evaluation.metrics import METRICS, more_is_better
 from ..scoring.precision import scoring_dtype
 
@@ -167,6 +167,12 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
                 f"{self.train_batch_size * self.world_size}; leave it off, or lower per_device_train_batch_size"
             )
 
+    def check_taken(self, values: Mapping[str, Any]) -> None:
+        """Raises LassError if a value of a search's trial was turned into another one when it was taken over."""
+        for name, value in values.items():
+            if value != (taken := getattr(self, name)):
+                raise LassError(f"{name}={value!r} in hp_space; expected a value of the kind of {taken!r}")
+
     def __post_init__(self):
         given = vars(self).copy()
         self.check()
@@ -194,12 +200,30 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
         self.derived = {name: getattr(self, name) for name in untouched if getattr(self, name) != given[name]}
 
 
+def check_searchable(names: Iterable[str]) -> None:
+    """Raises LassError for the name of an argument that a search cannot vary."""
+    if unknown := [name for name in names if name not in SEARCHABLE]:
+        raise LassError(
+            f"{unknown[0]!r} in hp_space; a search varies {', '.join(SEARCHABLE)}. What the model depends on belongs "
+            "into model_init(trial)"
+        )
+
+
 def check_architecture(args: LassTrainingArguments, architecture: str) -> None:
     """Raises LassError for arguments that do not fit an architecture."""
     fitting = [loss for loss, kind in LOSSES.items() if architecture in kind.architectures]
     if args.loss not in fitting:
         raise LassError(f"loss={args.loss!r} with a {architecture}; expected one of {', '.join(fitting)}")
     check(args, architecture)
+
+
+def check_any_trained(model: torch.nn.Module) -> None:
+    """Raises LassError for a model of which no weight is trained."""
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise LassError(
+            "no weight of the model is trained: load its adapter with is_trainable=True, or call "
+            "model.requires_grad_(True) to train all of them"
+        )
 
 
 def check_trained_weights(model: torch.nn.Module, args: LassTrainingArguments) -> None:
@@ -226,3 +250,19 @@ def check_trained_weights(model: torch.nn.Module, args: LassTrainingArguments) -
             "bfloat16 weights are trained, without float32 copies of them: updates smaller than about 1/256 of a "
             'weight are lost. Load the model with dtype="float32" unless you chose this'
         )
+
+
+def memory_error(error: Exception, args: LassTrainingArguments, processor: LassProcessor) -> LassError:
+    """Returns the error of a training that needs more memory than there is, with what to do about it.
+
+    Args:
+        error: What PyTorch raised.
+        args: The training arguments.
+        processor: The model's processor.
+    """
+    remedy = "gradient_cache_tokens" if processor.architecture == "bi-encoder" else "activation_checkpointing"
+    return LassError(
+        f"out of memory in training ({first_line(error)}): lower per_device_train_batch_size "
+        f"({args.per_device_train_batch_size}; gradient_accumulation_steps keep a step as large) or max_length "
+        f"({processor.max_length}), or turn on {remedy} or bf16"
+    )

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lass_hf.core.modeling_lass import negative_sampling_loss
-from lass_hf.core.score_functions import SCORE_FUNCTIONS, distance_factor, score_of_energy, translation
+from lass_hf.core.score_functions import SCORE_FUNCTIONS, translation
+from lass_hf.core.score_heads import distance_factor, score_of_energy
 from lass_hf.training.losses import mean_bce_loss, softmax_loss_of_groups
 
 
