@@ -3,6 +3,7 @@
 `graph_tables.py` reads the tables. No Python loop runs over rows.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from .table_files import Table
 
 TRUTH = {"1": 1, "true": 1, "0": 0, "-1": 0, "false": 0}
 SPLIT_NUMBERS = {"train": 0, "training": 0, **dict.fromkeys(("validation", "valid", "dev", "val"), 1), "test": 2}
+WORD = re.compile(r"[^\W_]+")  # of a file's name
 
 
 @dataclass
@@ -81,7 +83,7 @@ def collect_triplets(source: Source, edges: list[Edges], options: ReadingOptions
     pieces: dict[str, list[tuple[np.ndarray, np.ndarray | None]]] = {}
     dates: list[Any] = []
     incomplete, example = 0, ""
-    for part in edges:
+    for part, number_of_file in zip(edges, _splits_of_files(edges), strict=True):
         codes = np.stack([next(positions)[end.codes] for end in part.ends], axis=1)
         is_complete = part.is_complete()
         if not is_complete.all():
@@ -91,7 +93,7 @@ def collect_triplets(source: Source, edges: list[Edges], options: ReadingOptions
         split_column = _column(part, options.split_column)
         in_split = _flags(part, is_complete, split_column, SPLIT_NUMBERS, ", ".join(SPLITS))
         if in_split is None:
-            in_split = np.full(len(codes), _split_of_file(part) if len(edges) > 1 else 0, np.int8)
+            in_split = np.full(len(codes), number_of_file, np.int8)
         for number, split in enumerate(SPLITS):
             if (chosen := (in_split == number) & is_complete).any():
                 pieces.setdefault(split, []).append((codes[chosen], None if labels is None else labels[chosen]))
@@ -122,9 +124,19 @@ def _column(part: Edges, name: str | None) -> Column | None:
     raise GraphError(f"{part.table.path}: no column {shown(name)}; expected {listed(part.table.header)}")
 
 
-def _split_of_file(part: Edges) -> int:
-    """Returns the number of the split that a file with a column of relations is called after, else that of "train"."""
-    return SPLIT_NUMBERS.get(part.table.path.name.split(".")[0].lower(), 0) if part.columns.ends[1] else 0
+def _splits_of_files(edges: list[Edges]) -> list[int]:
+    """Returns the number of the split that each of several files is called after, 0 ("train") for the others.
+
+    A file with a column of relations is called so by its whole name, or by a word of it where another one is called
+    after "train": `edges_test.tsv` beside `edges_train.tsv`, but no `blood_test.tsv` by itself.
+    """
+    if len(edges) == 1:
+        return [0]
+    names = [part.table.path.name.lower() if part.columns.ends[1] else "" for part in edges]
+    named = [{SPLIT_NUMBERS[word] for word in WORD.findall(name) if word in SPLIT_NUMBERS} for name in names]
+    if {0} in named:
+        return [min(numbers) if len(numbers) == 1 else 0 for numbers in named]
+    return [SPLIT_NUMBERS.get(name.split(".")[0], 0) for name in names]
 
 
 def _flags(

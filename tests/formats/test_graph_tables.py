@@ -207,6 +207,29 @@ def test_files_that_are_called_after_splits_are_these(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("edges_train.tsv", "edges_valid.tsv", "edges_test.tsv"), ["train", "validation", "test"]),
+        (("Train-2024.csv", "Test-2024.csv"), ["train", "test"]),
+        (("graph.train.tsv", "graph.dev.tsv"), ["train", "validation"]),
+        (("training.tsv", "more.tsv", "train_test_pairs.tsv"), ["train"]),
+        (("blood_test.tsv", "edges.tsv"), ["train"]),
+    ],
+)
+def test_a_word_of_a_files_name_says_its_split_where_another_is_of_train(tmp_path, names, splits):
+    rows = {name: (f"h{row}", "r", "x") for row, name in enumerate(names)}
+    files = {
+        name: [(mark := "," if name.endswith("csv") else "\t").join(("head", "relation", "tail")), mark.join(row)]
+        for name, row in rows.items()
+    }
+    source = read(write(tmp_path, files))
+    assert list(source.splits) == splits
+    assert sorted(row for split in splits for row in triplets(source, split)) == sorted(rows.values())
+    if len(splits) == len(names):
+        assert [triplets(source, split) for split in splits] == [[rows[name]] for name in names]
+
+
 def test_labels_say_what_is_true(tmp_path):
     source = read_lines(tmp_path, ["head relation tail label", "a r b 1", "a r c -1", "c r b 0"])
     assert np.array_equal(source.splits["train"].labels, [1, 0, 0])
