@@ -90,6 +90,16 @@ class GraphSplit:
         return GraphSplit(self.graph, self.name, self.triplets[positions], labels)
 
 
+def _check_labels(name: str, triplets: np.ndarray, labels: np.ndarray) -> None:
+    """Raises GraphError for labels of a split that are no 1 and 0, or not as many as its triplets."""
+    if labels.dtype != np.int8 or labels.shape != triplets.shape[:1]:
+        raise GraphError(
+            f"{name}: labels are {labels.dtype} of shape {labels.shape}; expected int8 of shape ({len(triplets)},)"
+        )
+    if not np.isin(labels, (0, 1)).all():
+        raise GraphError(f"{name}: labels are {np.unique(labels).tolist()}; expected 1 (true) and 0 (false)")
+
+
 class KnowledgeGraph(GraphFormats):
     """A knowledge graph with texts. `from_file`, `from_directory`, `from_triplets`, `from_hub` and others make one.
 
@@ -104,7 +114,7 @@ class KnowledgeGraph(GraphFormats):
         splits: The splits by name, in the order train, validation, test.
 
     Raises:
-        GraphError: A split has another name, or triplets that are not integers of the vocabularies.
+        GraphError: A split has another name, triplets that are not integers of the vocabularies, or other labels.
     """
 
     def __init__(
@@ -115,8 +125,10 @@ class KnowledgeGraph(GraphFormats):
     ):
         self.entities = entities
         self.relations = relations
-        for name, (triplets, _) in splits.items():
+        for name, (triplets, labels) in splits.items():
             self._check(name, triplets)
+            if labels is not None:
+                _check_labels(name, triplets, labels)
         self.splits = {
             name: GraphSplit(self, name, triplets, labels)
             for name, (triplets, labels) in sorted(splits.items(), key=lambda item: SPLITS.index(item[0]))

@@ -12,6 +12,7 @@ from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import GraphError
 from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from lass_hf.core.known_triplets import KnownTriplets
+from lass_hf.core.vocabulary import Vocabulary
 
 # Lists and arrays
 
@@ -258,6 +259,21 @@ def test_known_triplets_that_are_not_those_of_the_vocabulary_are_refused(arrays,
     with pytest.raises(GraphError, match=fault) as error:
         saved_graph(tmp_path, VOCABULARY, {name: np.array(rows) for name, rows in arrays.items()})
     one_line(error, str(tmp_path / TRIPLETS_FILE), VOCABULARY_FILE, "save the model again")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([1, -1], np.int8), r"validation: labels are \[-1, 1\]; expected 1 \(true\) and 0 \(false\)"),
+        (np.array([1], np.int8), r"validation: labels are int8 of shape \(1,\); expected int8 of shape \(2,\)"),
+        (np.array([1.0, 0.0]), r"validation: labels are float64 of shape \(2,\); expected int8"),
+    ],
+)
+def test_labels_that_are_no_1_and_0_for_each_triplet_are_refused(labels, message):
+    triplets = np.array([[0, 0, 1], [1, 0, 0]])
+    entities, relations = Vocabulary("entities", ["a", "b"], ["a", "b"]), Vocabulary("relations", ["r"], ["r"])
+    with pytest.raises(GraphError, match=message):
+        KnowledgeGraph(entities, relations, {"validation": (triplets, labels)})
 
 
 def test_no_graph_is_made_of_numbers_beyond_its_vocabulary(graph):
