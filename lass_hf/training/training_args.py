@@ -56,6 +56,14 @@ ALLOWED = {
     "log_level_replica": tuple(trainer_log_levels),
 }
 PLAIN_SCHEDULES = ("linear", "constant", "constant_with_warmup")  # they have no arguments of their own
+# The arguments that PyTorch's optimizers take by `optim_args`; weight decay has an argument of its own.
+OPTIM_ARGS = {
+    **dict.fromkeys(["adamw_torch", "adamw_torch_fused", "adafactor"], ()),
+    "sgd": ("momentum", "dampening", "nesterov"),
+    "adagrad": ("lr_decay", "eps"),
+    "rmsprop": ("momentum", "alpha", "eps", "centered"),
+}
+WITHOUT_ADAM = ("sgd", "adagrad", "rmsprop", "adafactor", "galore_adamw", "galore_adafactor", "lomo", "adalomo")
 LAYERWISE = ("galore", "apollo", "lomo", "adalomo")  # the optimizers that train `optim_target_modules`
 
 # Where numbers begin, and where they end without that number.
@@ -84,6 +92,22 @@ def _check_number(name: str, value: Any, whole: bool) -> None:
         raise LassError(f"{name}={value!r}; expected a finite number {bounds}")
     if whole and value != int(value):
         raise LassError(f"{name}={value!r}; expected a whole number")
+
+
+def _check_optimizer(optimizer: str, args: TrainingArguments) -> None:
+    """Raises LassError for arguments of an optimizer that it does not have, which the Trainer would pass over."""
+    if optimizer in WITHOUT_ADAM:
+        for name in ("adam_beta1", "adam_beta2", "adam_epsilon"):
+            if (given := getattr(args, name)) != (default := TrainingArguments.__dataclass_fields__[name].default):
+                raise LassError(
+                    f"{name}={given} with optim={optimizer!r}, which has none; leave it out, or give {default}"
+                )
+    if args.optim_args and optimizer in OPTIM_ARGS:
+        names, known = [part.partition("=") for part in args.optim_args.split(",")], OPTIM_ARGS[optimizer]
+        for name, mark, _ in names:
+            if not mark or name.strip() not in known:
+                expected = f"some of {', '.join(f'{one}=...' for one in known)}" if known else "none"
+                raise LassError(f"optim_args={args.optim_args!r} with optim={optimizer!r}; expected {expected}")
 
 
 @contextmanager
@@ -158,6 +182,7 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
         optimizer = str(getattr(self.optim, "value", self.optim))
         if self.optim_target_modules is not None and not optimizer.startswith(LAYERWISE):
             raise LassError(f"optim_target_modules with optim={optimizer!r}, which trains all modules; leave it out")
+        _check_optimizer(optimizer, self)
 
     def check_batches(self, split: GraphSplit) -> None:
         """Raises LassError if the only batch of an epoch would be dropped."""

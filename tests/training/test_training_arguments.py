@@ -86,13 +86,17 @@ WRONG_HERE = [
     {"parallelism_config": 1},
     {"lr_scheduler_type": "linear", "lr_scheduler_kwargs": {"num_cycles": 2}},
     {"lr_scheduler_type": "constant", "lr_scheduler_kwargs": {"num_cycles": 2}},
+    {"optim": "sgd", "optim_args": "nope"},
+    {"optim": "sgd", "optim_args": "momentum=.9, weight_decay=.1"},  # The weight decay of the Trainer would hold.
+    {"optim": "adamw_torch", "optim_args": "momentum=.9"},
+    {"optim": "adafactor", "adam_beta1": 0.8},
+    {"optim": "sgd", "adam_epsilon": 1e-6},
 ]
 
 # Refused when a training begins, before the first batch.
 WRONG_NOW = [
     {"optim": "adamw_bnb_8bit"},
     {"optim": "schedule_free_adamw"},
-    {"optim": "sgd", "optim_args": "nope"},
     {"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"nope": 1}},
     {"lr_scheduler_type": "cosine_with_min_lr"},
     {"torch_compile_mode": "nope"},
