@@ -46,6 +46,17 @@ def drawn(rows):
 # The whole command
 
 
+@pytest.mark.parametrize("given", [["--output_dir", "out"], []])
+@pytest.mark.parametrize("name", ["mine_best.yaml", "trials.tsv"])
+def test_the_results_are_no_other_file_of_the_search(
+    name, given, recipe, graph_folder, tmp_path, monkeypatch, bad_input
+):
+    monkeypatch.chdir(tmp_path)
+    folder = given[1] if given else "runs/mine-search"
+    line = bad_input("search", recipe, "--graph", graph_folder, *given, "--json", f"{folder}/{name}")
+    assert f"{folder}/{name}: a file of {folder} itself" in line
+
+
 def test_search_writes_trials_and_a_recipe_that_trains(recipe, graph_folder, tmp_path, capsys):
     out, file = tmp_path / "out", tmp_path / "search.json"
     command = ["search", recipe, "--graph", graph_folder, "--output_dir", out, "--trials", 3, "--json", file]

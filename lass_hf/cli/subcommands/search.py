@@ -43,8 +43,11 @@ def run(arguments: argparse.Namespace) -> None:
         raise LassError(f'{error.name} is not installed: pip install "lass-hf[search]"') from None
     from ...utils.console import report
     from ...utils.environment import command_line
+    from ...utils.result_files import refuse_own_file
 
     folder = arguments.output_dir or f"runs/{Path(arguments.recipe).stem}-search"
+    if arguments.json:
+        refuse_own_file(arguments.json, folder, [best_file(folder, arguments.recipe).name])
     choices = (arguments.trials, arguments.minutes, arguments.seed, arguments.quiet)
     found = search(arguments.recipe, arguments.graph, folder, *choices)
     states = [trial.state for trial in found.trials]
