@@ -1,9 +1,9 @@
-"""The table of score functions: each trained and measured alike, on each graph."""
+"""The tables of score functions, score heads and negative queues: each trained and measured alike."""
 
 from collections import defaultdict
 from statistics import mean, stdev
 
-from measured_runs import TITLES, Run, of_graph, spread, table
+from measured_runs import RANKING, TITLES, Run, of_graph, ranking, spread, table
 
 from lass_hf.core.errors import LassError
 
@@ -12,6 +12,13 @@ METHODS = """Each [score function](concepts/methods.md#score-functions) of LASS'
 or frequencies, which not all of them can have. UMLS: heads and tails of the test split, filtered, with all entities as
 candidates. WN11: accuracy in percent, with one threshold, and with one per relation. ± is the standard deviation over
 seeds."""
+HEADS = """LASS, and the [heads](concepts/methods.md#score-heads) of KG-BERT and StAR, with the settings that
+`lass-hf train` chooses for one thread, the time included, and the text alone: no evidence, and no weight of neighbors
+or frequencies. UMLS: heads and tails of the test split, filtered, with all entities as candidates. ± is the standard
+deviation over seeds."""
+QUEUES = """The bi-encoder that `lass-hf train --graph wn18rr --num_train_epochs 0.75` makes, with a
+[queue of negatives](tutorials/every_entity.md#more-candidates) and without: the same steps, on one thread each. Heads
+and tails of the test split of WN18RR, filtered, with all entities as candidates, by text and neighbors."""
 MAIN = {  # name, metric and factor of the figures that are judged
     "umls": (("MRR", "mrr", 1),),
     "wn11": (("accuracy", "accuracy", 100), ("accuracy by a threshold per relation", "per_relation_accuracy", 100)),
@@ -46,6 +53,58 @@ def score_function_table(runs: list[Run]) -> list[str]:
     header = ["", "UMLS: seeds", "MRR", "Hits@1", "Hits@10", "WN11: seeds", "accuracy", "with a threshold per relation"]
     verdicts = [verdict(of_graph(runs, graph), graph, *main) for graph in SHOWN for main in MAIN[graph]]
     return [METHODS, table(header, rows), *filter(None, verdicts)] if runs else ["No results file yet."]
+
+
+def score_head_table(runs: list[Run]) -> list[str]:
+    """Formats a row per score head and architecture.
+
+    Args:
+        runs: Evaluations on UMLS of models with different heads, trained by default.
+
+    Raises:
+        LassError: A run is measured otherwise.
+    """
+    found: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in runs:
+        training, weights = run["training"], (run.get("ranking_weights") or {}).values()
+        if (run["graph"], run["task"]) != ("umls", TASKS["umls"]) or run.get("evidence") or run.get("limit"):
+            raise LassError(f"{run['file']}: expected all of UMLS ranked by the text alone")
+        if training.get("minutes") is not None or training["recipe"] or any(weights):
+            raise LassError(f"{run['file']}: not trained by default, or ranked with a weight of neighbors")
+        choices = training["choices"]
+        found[choices["score_head"], choices.get("architecture", "cross-encoder")].append(run)
+    rows = [
+        [
+            f"**measured**: {'LASS' if head == 'segments' else f'`{head}`'}, {architecture}",
+            ", ".join(str(run["training"]["seed"]) for run in group),
+            *ranking(group),
+            f"{mean(run['training']['metrics']['train_runtime'] for run in group) / 60:.0f}",
+        ]
+        for (head, architecture), group in sorted(found.items(), key=lambda one: (one[0][1], one[0][0] != "segments"))
+    ]
+    header = ["", "seeds", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10", "minutes of training"]
+    return [HEADS, table(header, rows)] if rows else ["No results file yet."]
+
+
+def negative_queue_table(runs: list[Run]) -> list[str]:
+    """Formats a row per evaluation of a bi-encoder on WN18RR, by the size of its queue.
+
+    Args:
+        runs: Evaluations of models that differ in the queue alone.
+
+    Raises:
+        LassError: Two runs differ in more.
+    """
+    rows = []
+    for run in sorted(runs, key=lambda run: run["training"]["choices"].get("queue_size", 0)):
+        choices, first = run["training"]["choices"], runs[0]["training"]["choices"]
+        if {**choices, "queue_size": 0} != {**first, "queue_size": 0} or run["graph"] != "wn18rr":
+            raise LassError(f"{run['file']} and {runs[0]['file']} differ in more than queue_size: keep one")
+        size, minutes = choices.get("queue_size", 0), run["training"]["metrics"]["train_runtime"] / 60
+        values = [f"{run['metrics'][name]:.3f}" for name in RANKING]
+        rows.append([f"**measured**: {f'queue of {size:,}' if size else 'no queue'}", *values, f"{minutes:.0f}"])
+    header = ["", "MR", "MRR", "Hits@1", "Hits@3", "Hits@10", "minutes of training"]
+    return [QUEUES, table(header, rows)] if rows else ["No results file yet."]
 
 
 def by_function(runs: list[Run]) -> dict[str, dict[str, list[Run]]]:

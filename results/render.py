@@ -27,7 +27,7 @@ from measured_runs import (
     spread,
     table,
 )
-from method_tables import score_function_table
+from method_tables import PLAIN, function_of, negative_queue_table, score_function_table, score_head_table
 
 from lass_hf.analysis.plots import plot_low_resource, to_png
 from lass_hf.core.errors import LassError
@@ -60,6 +60,11 @@ def main() -> None:
     parts += ["## The two variants of the method", *variants_table(variants)]
     functions = load_folder(FOLDER, "score_functions", ("training", "command"), "evaluate and classify")
     parts += ["## Score functions", *score_function_table(functions)]
+    heads = load_folder(FOLDER, "score_heads", ("training", "command"), "evaluate")
+    of_lass = [run for run in of_graph(functions, "umls") if function_of(run) == PLAIN]
+    parts += ["## Score heads", *score_head_table([*of_lass, *heads])]
+    queues = load_folder(FOLDER, "negative_queue", ("training", "command"), "evaluate")
+    parts += ["## Negative queue", *negative_queue_table(queues)]
     reranked = load_folder(FOLDER, "reranking", ("training", "reranker_training", "command"), "evaluate --rerank")
     parts += ["## Reranking", *reranking_table(reranked)]
     ablated = load_folder(FOLDER, "evidence", ("ablation", "evidence", "command"), "evaluate --ablate")
@@ -68,7 +73,7 @@ def main() -> None:
     parts += ["## Missing links of a whole graph", *completion_table(completed)]
     audited = load_folder(FOLDER, "audit", ("seconds_of", "command"), "audit --evaluate")
     parts += ["## Wrong facts of a whole graph", *audit_table(audited)]
-    shown_runs = [*runs, *variants, *functions, *reranked, *ablated, *completed, *audited]
+    shown_runs = [*runs, *variants, *functions, *heads, *queues, *reranked, *ablated, *completed, *audited]
     parts += ["## Where the figures come from", provenance(shown_runs)]
     PAGE.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
     print(f"{len(shown_runs)} results files -> {PAGE}")
