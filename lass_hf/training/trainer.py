@@ -238,8 +238,7 @@ class LassTrainer(FilesTrainer):
         if self._own_collator is not None and self.data_collator is self._own_collator:
             self.data_collator = self._own_collator = self.training_objective.make_collator(self._graph)
         identity = identify(self.model, self.train_dataset, describe_run(self))
-        replaced = self._identity.begin(identity, self._get_output_dir(trial), self._checkpoint)
-        if replaced:
+        if replaced := self._identity.begin(identity, self._get_output_dir(trial), self._checkpoint):
             warn(replaced)
         self.accelerator.wait_for_everyone()  # All have read the folder before the first writes there.
 
@@ -327,9 +326,8 @@ class LassTrainer(FilesTrainer):
             NonFiniteError: The loss is NaN or infinite.
         """
         model_inputs, loss_inputs = self.training_objective.split_batch(inputs)
-        sharded = self.accelerator.distributed_type in SHARDED
         # DataParallel cuts batches, compile wants a shape.
-        if sharded or self.args.n_gpu > 1 or self.args.torch_compile:
+        if self.accelerator.distributed_type in SHARDED or self.args.n_gpu > 1 or self.args.torch_compile:
             model_inputs.pop("length_buckets", None)
         if self.args.gradient_cache_tokens:
             model_inputs = self.training_objective.in_parts(model_inputs)
