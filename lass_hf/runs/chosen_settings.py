@@ -112,7 +112,10 @@ class ChosenSettings:
         """
         values = {**self.values, **given}
         minutes = max(1, round(self.minutes(values["num_train_epochs"])))
-        about = "" if "max_steps" in given else f": about {minutes} min of training, then rules and vectors"
+        # As `train_and_record` decides; whether the graph has any structure is known later.
+        has_evidence = given.get("evidence", "auto" if "neighbor_weight" in values else "text") != "text"
+        what = f"about {minutes} min of training" + (", then rules and vectors" if has_evidence else "")
+        about = "" if "max_steps" in given else f": {what}"
         why = {**self.reasons, **dict.fromkeys(given, "given")}
         shown = [f"  {name} {values[name]}: {why[name]}" for name in SHOWN]
         return [f"the settings are chosen for this graph and this machine{about}", *shown]

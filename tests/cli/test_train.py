@@ -15,6 +15,7 @@ from lass_hf import (
     LassForKGCompletion,
     LassPredictor,
     LassProcessor,
+    LassTrainer,
 )
 from lass_hf.core.choices import PRESETS
 from lass_hf.core.errors import LassError
@@ -30,6 +31,28 @@ def test_train_writes_a_model_that_loads(training, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "train_loss" in out
     assert f"lass-hf evaluate --model {tmp_path / 'out'}" in out
+
+
+@pytest.mark.parametrize(("every", "told"), [(1, "checkpoint-1 is kept"), (2, "no checkpoint was written yet")])
+def test_an_interrupted_training_says_how_it_goes_on(every, told, training, tmp_path, monkeypatch, capsys):
+    step = LassTrainer.training_step
+
+    def interrupted(self, *arguments, **choices):
+        if self.state.global_step == 1:
+            raise KeyboardInterrupt
+        return step(self, *arguments, **choices)
+
+    flags = ["--save_strategy", "steps", "--save_steps", every]
+    with monkeypatch.context() as patch:
+        patch.setattr(LassTrainer, "training_step", interrupted)
+        assert run("train", *training, *flags) == 130
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("lass-hf: interrupted; ")
+    assert told in line
+    if every == 1:
+        assert line.endswith("--resume_from_checkpoint last")
+        assert run("train", *training, *flags, "--resume_from_checkpoint", "last") == 0
+        assert content_of(tmp_path / "out" / "training.json")["resumed"]
 
 
 def test_the_next_command_is_one_that_a_shell_takes(training, tmp_path, capsys):

@@ -57,6 +57,20 @@ def test_neighbors_are_named_where_batches_leave_enough_of_them(encoder_folder):
     assert choose_num_neighbors(graph["train"], 141) == 0
 
 
+def test_rules_and_vectors_are_told_where_they_are_made(encoder_folder):
+    graph = random_graph(100)
+    for given, head, told in (
+        ({}, "segments", True),
+        ({"evidence": "text"}, "segments", False),
+        ({}, "star", False),
+        ({}, "kg-bert", False),
+        ({"evidence": "text,rules"}, "kg-bert", True),
+    ):
+        first = choose(graph, encoder_folder, given, score_head=head).describe(given)[0]
+        assert "min of training" in first
+        assert ("then rules and vectors" in first) == told
+
+
 def test_epochs_are_those_of_600_steps_where_time_allows(encoder_folder, flops):
     flops(1e18)
     assert choose(random_graph(7680), encoder_folder).values["num_train_epochs"] == 15  # 20 would be 600 steps

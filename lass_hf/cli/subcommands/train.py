@@ -42,11 +42,19 @@ def run(argv: Sequence[str]) -> None:
         argv: the command line behind `lass-hf train`, without `--help`.
     """
     from ...runs.automatic import plan_training, run_plan
+    from ...training.checkpoints import find_checkpoint
+    from ...training.output_folder import warn
 
     plan = plan_training(argv)
     arguments, training = plan.arguments, plan.training
     check_json({**vars(arguments), "output_dir": training.output_dir})
-    done = run_plan(plan)
+    try:
+        done = run_plan(plan)
+    except KeyboardInterrupt:
+        kept = find_checkpoint("last", str(training.output_dir))
+        how = f"{kept} is kept, and the same command goes on from there with --resume_from_checkpoint last"
+        warn(f"interrupted; {how if kept else 'no checkpoint was written yet'}")
+        raise
     trainer = done.trainer
     graph = trainer.train_dataset.graph  # type: ignore[union-attr]
     log = trainer.state.log_history
