@@ -198,8 +198,7 @@ def find_better(audit: Audit, graph: KnowledgeGraph, positions: np.ndarray) -> l
     lines: list[list[str]] = [[] for _ in positions]
     for own_lines, better in zip(lines, named, strict=True):
         for (slot, value), (chance, by) in better.items():
-            text = " ".join(vocabularies[slot].texts[value].split())
-            name = text.partition(", ")[0] or vocabularies[slot].ids[value]
+            name = " ".join(vocabularies[slot].name_of(value).split())
             own_lines.append(
                 f"a better {SLOT_NAMES[slot]}: {name[:100]} (chance {chance:.2f} if this one is wrong, by {by})"
             )

@@ -185,6 +185,20 @@ class Vocabulary:
         """The integers of each name, as `_numbers_of` gives them. A text is often "name, description"."""
         return _numbers_of([text.partition(", ")[0] for text in self.texts])
 
+    def name_of(self, number: int) -> str:
+        """Returns what an entity or relation is called: a text is often "name, description".
+
+        Args:
+            number: the integer.
+
+        Returns:
+            The part of its text before the first ", ", with the id where others are called so, as persons of one family
+            are in "last name, first name"; the whole text if that part is empty.
+        """
+        text = self.texts[number]
+        name = text.partition(", ")[0]
+        return f"{name} ({self.ids[number]})" if name in self._by_name[1] else name or text
+
     def find(self, name: str) -> int:
         """Returns the integer of an entity or relation.
 

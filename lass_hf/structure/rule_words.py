@@ -17,7 +17,7 @@ def rule_in_words(rules: RuleSet, position: int, entities: Vocabulary, relations
     Args:
         rules: The rules.
         position: The position of the rule among them.
-        entities: The entities of the graph. A constant is called by the part of its text before the first ", ".
+        entities: The entities of the graph. A constant is called as `Vocabulary.name_of` says.
         relations: The relations of the graph.
     """
     constant = int(rules.head_constants[position])
@@ -41,7 +41,7 @@ def reason_in_words(
         position: The position of the rule among them.
         path: The entities that fulfil the body, one more than it has atoms: of a path rule those from the head of the
             triplet to its tail, of a rule with constants those that stand for x and for d.
-        entities: The entities of the graph. An entity is called by the part of its text before the first ", ".
+        entities: The entities of the graph. An entity is called as `Vocabulary.name_of` says.
         relations: The relations of the graph.
     """
     return _body(rules, position, [name_in_words(entities, int(entity)) for entity in path], relations)
@@ -70,7 +70,7 @@ def fact_in_words(triplet: Sequence[int], entities: Vocabulary, relations: Vocab
 
     Args:
         triplet: Head, relation and tail; the relation may be a directed one.
-        entities: The entities of the graph. An entity is called by the part of its text before the first ", ".
+        entities: The entities of the graph. An entity is called as `Vocabulary.name_of` says.
         relations: The relations of the graph.
     """
     head, relation, tail = map(int, triplet)
@@ -78,9 +78,8 @@ def fact_in_words(triplet: Sequence[int], entities: Vocabulary, relations: Vocab
 
 
 def name_in_words(entities: Vocabulary, entity: int) -> str:
-    """Returns what an entity is called: a text is often "name, description"."""
-    text = entities.texts[entity]
-    return in_one_line(text.partition(", ")[0] or text)
+    """Returns what an entity is called, in one line."""
+    return in_one_line(entities.name_of(entity))
 
 
 @lru_cache(2**14)  # the same few names are in most rules

@@ -51,6 +51,13 @@ def test_a_name_is_the_part_of_a_text_before_the_first_comma_and_space():
         assert vocabulary.find_exactly(part) is None
 
 
+def test_what_several_are_called_stands_with_the_id():
+    texts = ["Bakker, Pieter, painter", "Bakker, Giovanni", "Rembrandt, painter", ", of no name", "Ada", "Ada"]
+    names = Vocabulary("entities", [f"p{number}" for number in range(6)], texts)
+    called = [names.name_of(number) for number in range(6)]
+    assert called == ["Bakker (p0)", "Bakker (p1)", "Rembrandt", ", of no name", "Ada (p4)", "Ada (p5)"]
+
+
 def test_an_unknown_name_lists_the_closest_matches_first(vocabulary):
     with pytest.raises(UnknownNameError, match=r"'berlim'.*entities; did you mean 'Berlin'"):
         vocabulary.find("berlim")
