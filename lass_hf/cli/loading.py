@@ -50,7 +50,42 @@ def load_with_graph(arguments: argparse.Namespace) -> tuple[LassForKGCompletion,
                 file=sys.stderr,
             )
         graph = _divide(graph, processor.graph)
+        for name, (num_trained, number) in _count_trained(graph, processor.graph).items():
+            if processes().is_main_process:
+                print(
+                    f"lass-hf: warning: the model was trained on {num_trained:,} of the {number:,} {name} triplets: "
+                    "figures on them are too good; give the graph with the splits that it was trained with",
+                    file=sys.stderr,
+                )
     return model, processor, graph
+
+
+def _count_trained(graph: KnowledgeGraph, own: KnowledgeGraph) -> dict[str, tuple[int, int]]:
+    """Counts true triplets of validation and test that are training triplets of the model's graph, and not here.
+
+    Returns:
+        For each split that has some, how many, and the number of all its true triplets.
+    """
+    if "train" not in own:
+        return {}
+    rows = _translate(own["train"].positives, own, graph)
+    trained = KnownTriplets(rows[(rows >= 0).all(axis=1)], graph.num_entities, graph.num_relations)
+    found = {}
+    for name, split in graph.splits.items():
+        if name != "train":
+            triplets = split.positives
+            number = int((trained.contains(triplets) & ~graph.known_in_train.contains(triplets)).sum())
+            found |= {name: (number, len(triplets))} if number else {}
+    return found
+
+
+def _translate(triplets: np.ndarray, own: KnowledgeGraph, graph: KnowledgeGraph) -> np.ndarray:
+    """Returns triplets of one graph by the numbers of another, -1 for a name that it lacks: int64 of shape (n, 3)."""
+    entities, relations = (
+        np.array([vocabulary.index.get(name, -1) for name in names.ids], np.int64)
+        for vocabulary, names in ((graph.entities, own.entities), (graph.relations, own.relations))
+    )
+    return np.stack([entities[triplets[:, 0]], relations[triplets[:, 1]], entities[triplets[:, 2]]], axis=1)
 
 
 def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
@@ -63,16 +98,12 @@ def _divide(graph: KnowledgeGraph, own: KnowledgeGraph) -> KnowledgeGraph:
     lacking = [name for name in own.splits if name not in graph]
     if "train" not in graph or not lacking:
         return graph
-    places = [
-        np.array([vocabulary.index.get(name, -1) for name in names.ids], np.int64)
-        for vocabulary, names in ((graph.entities, own.entities), (graph.relations, own.relations))
-    ]
-    if (places[0] < 0).all():
-        return graph  # of other entities: who needs the model's graph refuses it
+    if graph.entities.index.keys().isdisjoint(own.entities.ids):
+        return graph  # who needs the model's graph refuses it
     held_out, every, number, num_found = {}, [np.empty((0, 3), dtype=np.int64)], 0, 0
     for name in lacking:
         split = own[name]
-        rows = np.stack([places[slot % 2][split.triplets[:, slot]] for slot in range(3)], axis=1)
+        rows = _translate(split.triplets, own, graph)
         is_true = np.ones(len(rows), dtype=bool) if split.labels is None else split.labels == 1
         is_here = np.asarray((rows >= 0).all(axis=1))
         is_known, is_fact = np.zeros((2, len(rows)), dtype=bool)

@@ -1,10 +1,13 @@
 """The graph of a command beside that of its model: what was held out while the model was trained is no fact."""
 
+import shutil
+
 import numpy as np
+from helpers.command_line import run
 from helpers.tiny import integer_graph
 
 from lass_hf import KnowledgeGraph
-from lass_hf.cli.loading import _divide
+from lass_hf.cli.loading import _count_trained, _divide
 
 NAMES = [("0", "0", "1"), ("1", "0", "2"), ("2", "1", "0"), ("3", "1", "0"), ("3", "0", "4")]
 
@@ -86,3 +89,30 @@ def test_a_split_of_its_own_stays_as_it_is(capsys):
     assert _divide(other, own) is other
     assert _divide(own, integer_graph(NAMES, 5, 2)) is own
     assert capsys.readouterr().err == ""
+
+
+# Facts to be tested on that the model was trained on
+
+
+def test_triplets_that_the_model_was_trained_on_are_counted_in_the_other_splits():
+    own = integer_graph(NAMES[:4], 5, 2, test=NAMES[4:])
+    other = integer_graph(
+        [("5", "1", "2"), *NAMES[3:]], 6, 3, validation=NAMES[:1], test=[*NAMES[1:3], ("5", "2", "0")]
+    )
+    assert _count_trained(other, own) == {"validation": (1, 1), "test": (2, 3)}
+    assert _count_trained(own, own) == {}
+    doubled = integer_graph(NAMES, 5, 2, test=NAMES[3:])  # The graph's own fault, of which `info` tells.
+    assert _count_trained(doubled, doubled) == {}
+    assert _count_trained(other, integer_graph([("7", "0", "8")], 9, 1)) == {}
+
+
+def test_an_evaluation_on_trained_triplets_warns(model_folder, graph_folder, tmp_path, capsys):
+    other = shutil.copytree(graph_folder, tmp_path / "other")
+    (other / "test.tsv").write_bytes((graph_folder / "train.tsv").read_bytes())
+    (other / "train.tsv").write_bytes((graph_folder / "test.tsv").read_bytes())
+    count = len((graph_folder / "train.tsv").read_text().splitlines())
+    assert run("evaluate", "--model", model_folder, "--graph", other, "--quiet", "--json", tmp_path / "x.json") == 0
+    told = f"the model was trained on {count} of the {count} test triplets"
+    assert told in capsys.readouterr().err
+    assert run("evaluate", "--model", model_folder, "--graph", graph_folder, "--json", tmp_path / "y.json") == 0
+    assert "was trained on" not in capsys.readouterr().err
