@@ -70,7 +70,7 @@ def _count_trained(graph: KnowledgeGraph, own: KnowledgeGraph) -> dict[str, tupl
         return {}
     rows = _translate(own["train"].positives, own, graph)
     trained = KnownTriplets(rows[(rows >= 0).all(axis=1)], graph.num_entities, graph.num_relations)
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for name, split in graph.splits.items():
         if name != "train":
             triplets = split.positives
