@@ -5,6 +5,7 @@
 
 import json
 import logging
+import shutil
 import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,12 +16,14 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.utils import PROCESSOR_NAME
 
 from ..core.configuration_lass import LassConfig
-from ..core.errors import HubError, library_errors
+from ..core.errors import HubError, LassError, library_errors
 from ..core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import INCLUDE_GRAPH, LassProcessor
 from ..core.saved_files import CONFIGS, DIGESTS, check_saved_files, replacing, saved_config
-from ..evidence.evidence_files import EVIDENCE_FILES, EVIDENCE_FOLDER, find_evidence
+from ..evidence.choosing import find_own_evidence
+from ..evidence.evidence_files import EVIDENCE_FILES, EVIDENCE_FOLDER, find_evidence, load_evidence, save_evidence
+from ..evidence.fused_evidence import FusedEvidence
 from ..utils.hub_client import api, create_repository
 from .card_files import CARD_DATA_FILE, CARD_FILE, model_card_data, read_card_data, render_shared_card, write_card
 
@@ -55,7 +58,8 @@ def push_to_hub(
     The repository is made if it does not exist. The local folder is not changed.
 
     Args:
-        source: the folder of a saved model, or a tuple of model and processor.
+        source: the folder of a saved model, or a tuple of model and processor, whose evidence is that in the folder,
+            or on the hub, that the model was loaded from.
         repo_id: the model's name on the hub.
         include_graph: how much of the graph to upload: "vocabulary" (names and texts), "full" (the triplets too, and
             evidence beside the model, which tells them) or "none". What an earlier push uploaded and this one leaves
@@ -71,21 +75,61 @@ def push_to_hub(
         HubError: the folder holds no model with its processor, `include_graph` is unknown, the hub refuses, or the
             connection breaks off; another push then completes the upload.
     """
+    choices: Any = {"private": private, "token": token, "commit_message": commit_message}
     if isinstance(source, tuple):
-        model, processor = source
-        with tempfile.TemporaryDirectory() as folder:
-            with replacing(folder) as beside:
-                model.save_pretrained(beside)
-                processor.save_pretrained(beside)
-            # If the weights are those of the folder that the model was loaded from, its card data hold for this card.
-            earlier = read_card_data(model.name_or_path or folder, weights_folder=folder)
-            card_data = earlier or {**model_card_data(model, processor), "training": None, "evaluations": []}
-            write_card(folder, card_data, processor.graph, earlier.get("metadata"))
-            choices: Any = {"private": private, "token": token, "commit_message": commit_message}
-            return push_to_hub(folder, repo_id, include_graph=include_graph, **choices)
+        return push_parts(*source, None, repo_id, include_graph=include_graph, **choices)
     list_shared_files(source, include_graph)  # This raises for a bad folder before a repository is made.
     repo_id = create_repository(repo_id, private=private, token=token)
     return upload(source, repo_id, include_graph, token=token, commit_message=commit_message)
+
+
+def push_parts(
+    model: LassForKGCompletion, processor: LassProcessor, evidence: FusedEvidence | None, repo_id: str, **choices: Any
+) -> CommitInfo:
+    """Uploads a model, its processor and evidence, as `push_to_hub` uploads the folder of a saved model.
+
+    Args:
+        model: the model.
+        processor: its processor.
+        evidence: the evidence; None for that in the folder, or on the hub, that the model was loaded from.
+        repo_id: the model's name on the hub.
+        **choices: further arguments of `push_to_hub`.
+
+    Returns:
+        The commit.
+
+    Raises:
+        GraphError: the evidence is that of another graph than the processor's.
+        HubError: as in `push_to_hub`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with replacing(folder) as beside:
+            model.save_pretrained(beside)
+            processor.save_pretrained(beside)
+        if evidence is None or processor.graph is None:
+            _copy_own_evidence(model, Path(folder, EVIDENCE_FOLDER), repo_id)
+        else:
+            save_evidence(evidence, Path(folder, EVIDENCE_FOLDER), processor.graph)
+        # If the weights are those of the folder that the model was loaded from, its card data hold for this card.
+        earlier = read_card_data(model.name_or_path or folder, weights_folder=folder)
+        card_data = earlier or {**model_card_data(model, processor), "training": None, "evaluations": []}
+        write_card(folder, card_data, processor.graph, earlier.get("metadata"))
+        return push_to_hub(folder, repo_id, **choices)
+
+
+def _copy_own_evidence(model: LassForKGCompletion, folder: Path, repo_id: str) -> None:
+    """Copies the evidence of a model into a folder; warns if it is that of another model, or damaged."""
+    try:
+        if (own := find_own_evidence(model)) is None:
+            return
+        load_evidence(own, model)
+    except LassError as error:
+        logger.warning("%s: pushed without evidence: %s", repo_id, error)
+        return
+    folder.mkdir()
+    for file in EVIDENCE_FILES:
+        if (own / file).is_file():
+            shutil.copyfile(own / file, folder / file)
 
 
 def upload(folder: str | Path, repo_id: str, include_graph: str, token=None, **kwargs: Any) -> CommitInfo:

@@ -110,7 +110,10 @@ class LassPipeline(Pipeline):
                 save_evidence(self.predictor.evidence, folder / EVIDENCE_FOLDER, self.processor.graph)
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
-        """Uploads model, processor and card.
+        """Uploads model, processor and card, and with `include_graph="full"` evidence.
+
+        The evidence is what the pipeline ranks by; for one that ranks by the words alone, or that classifies, what the
+        model's folder has.
 
         Args:
             repo_id: The name of the repository.
@@ -119,9 +122,9 @@ class LassPipeline(Pipeline):
         Returns:
             The result of `lass_hf.push_to_hub`.
         """
-        from ..hub.upload import push_to_hub
+        from ..hub.upload import push_parts
 
-        return push_to_hub((self.model, self.processor), repo_id, **kwargs)
+        return push_parts(self.model, self.processor, self.predictor.evidence, repo_id, **kwargs)
 
     def _sanitize_parameters(self, **given: Any) -> tuple[dict, dict, dict]:
         if unknown := [name for name in given if name not in self.parameters]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
+from helpers.evidence import some_evidence
 from helpers.hub_server import Repo
 from helpers.tiny import forget_digests, make_model
 from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer
@@ -15,6 +16,7 @@ from transformers import AutoConfig, AutoModel, AutoProcessor, AutoTokenizer
 from lass_hf import LassForKGCompletion, LassPredictor, LassProcessor, push_to_hub
 from lass_hf.core.errors import HubError, ModelError
 from lass_hf.core.knowledge_graph import TRIPLETS_FILE, VOCABULARY_FILE
+from lass_hf.evidence.evidence_files import save_evidence
 from lass_hf.utils.hub_client import api
 
 NAME = "user/animals"
@@ -97,6 +99,27 @@ def test_hub_gets_a_model_and_processor_that_were_never_saved(hub, model, proces
     assert b"No training of it is recorded" in hub.files(NAME)["README.md"]
     with torch.no_grad():
         assert torch.equal(scores_of(NAME), model(**processor(TEXTS)).scores)
+
+
+def test_hub_gets_the_evidence_of_a_model_that_was_loaded_unless_the_model_changed(hub, graph, tmp_path, caplog):
+    made, processor = bi_encoder_model(), bi_encoder_processor(graph)
+    made.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    model = LassForKGCompletion.from_pretrained(tmp_path)
+    save_evidence(some_evidence(graph, model, processor, ("text", "rules")), tmp_path / "evidence", graph)
+    saved = {f"evidence/{file.name}": file.read_bytes() for file in (tmp_path / "evidence").iterdir()}
+    push_to_hub((model, processor), NAME, include_graph="full")
+    assert saved.items() <= hub.files(NAME).items()
+    assert not caplog.text
+    push_to_hub((LassForKGCompletion.from_pretrained(NAME), processor), "user/again", include_graph="full")
+    assert saved.items() <= hub.files("user/again").items()
+    push_to_hub((model, processor), NAME)
+    assert "its evidence stays here" in caplog.text
+    assert not saved.keys() & hub.files(NAME).keys()
+    next(model.parameters()).data += 1
+    push_to_hub((model, processor), "user/again", include_graph="full")
+    assert "user/again: pushed without evidence: " in caplog.text
+    assert not saved.keys() & hub.files("user/again").keys()
 
 
 @pytest.mark.parametrize("weight", ["neighbor_weight", "frequency_weight"])

@@ -296,10 +296,10 @@ def test_a_pipeline_is_saved_with_model_and_processor(tmp_path, pipes):
 
 def test_a_pipeline_is_pushed_as_a_model_is(pipes, monkeypatch):
     sent = []
-    monkeypatch.setattr("lass_hf.hub.upload.push_to_hub", lambda *given, **more: sent.append((given, more)))
+    monkeypatch.setattr("lass_hf.hub.upload.push_parts", lambda *given, **more: sent.append((given, more)))
     pipe = pipes["kg-completion", "cross-encoder", False]
     pipe.push_to_hub("user/name", include_graph="full")
-    assert sent == [(((pipe.model, pipe.processor), "user/name"), {"include_graph": "full"})]
+    assert sent == [((pipe.model, pipe.processor, None, "user/name"), {"include_graph": "full"})]
 
 
 def test_a_tokenizer_without_padding_token_will_do(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.command_line import content_of, run
+from helpers.evidence import some_evidence
 from helpers.tiny import TRAIN, one_line
 from transformers import pipeline
 
@@ -109,6 +110,18 @@ def test_a_pipeline_takes_it_and_saves_it(predictor, folder, tmp_path):
     assert set(again[0]["shares"]) == set(KINDS)
     text = pipeline("kg-completion", model=str(folder), evidence="text", dtype="float32")
     assert "shares" not in text(QUERY)[0]
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of huggingface_hub itself
+def test_a_pipeline_pushes_what_it_ranks_by_or_what_its_model_has(hub, folder, graph):
+    pipe = pipeline("kg-completion", model=str(folder), evidence=some_evidence(graph), dtype="float32")
+    pipe.push_to_hub("user/mine", include_graph="full")
+    again = pipeline("kg-completion", model="user/mine", dtype="float32")
+    assert again.predictor.evidence.kinds == ("frequency", "rules", "vectors")
+    assert again(QUERY) == pipe(QUERY)
+    for task, choices in (("kg-completion", {"evidence": "text"}), ("triplet-classification", {})):
+        pipeline(task, model=str(folder), **choices).push_to_hub("user/mine", include_graph="full")
+        assert hub.files("user/mine")["evidence/fusion.json"] == (folder / "evidence" / "fusion.json").read_bytes()
 
 
 def test_predict_prints_a_column_for_each_kind_only_where_evidence_counts(folder, capsys):
