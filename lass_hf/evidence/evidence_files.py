@@ -126,15 +126,41 @@ def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) 
         **content | {"kinds": tuple(content["kinds"])},
         fusion=Fusion(tuple(fusion.pop("features")), tuple(fusion.pop("kinds")), weights, **fusion),
         rules=_read_rules(folder, names, is_edited) if "rules" in content["kinds"] else None,
-        vectors=StructuralVectors.load(folder / VECTORS_FILE) if (folder / VECTORS_FILE).is_file() else None,
+        vectors=StructuralVectors.load(folder / VECTORS_FILE) if "vectors" in content["kinds"] else None,
     )
-    reads_text = bool({"text", "neighbors"} & set(evidence.kinds))
-    if model is not None and reads_text and evidence.model_fingerprint != scores_fingerprint(model):
+    if model is not None and _is_of_other_model(content, model):
         raise LassError(
             f"{folder}: evidence of another model than this one, which was trained or changed since; {AGAIN}, or rank "
             'by texts alone (evidence "text")'
         )
     return evidence
+
+
+def remove_stale_evidence(folder: Path, model: LassForKGCompletion) -> None:
+    """Removes what is left of earlier evidence, after a model was saved beside it.
+
+    Args:
+        folder: The folder of evidence, which need not exist. Files that its `fusion.json` does not name are removed,
+            and all, with a warning, if it is of another model. Evidence that cannot be read stays as it is.
+        model: The model that was saved.
+    """
+    try:
+        content = _read_fusion(folder / FUSION_FILE)
+    except LassError:
+        return
+    own = {FUSION_FILE, *content["files"]}
+    if _is_of_other_model(content, model):
+        logger.warning("%s: removed, because it was evidence of another model than the one that was saved", folder)
+        own = set()
+    for file in EVIDENCE_FILES:
+        if file not in own:
+            (folder / file).unlink(missing_ok=True)
+
+
+def _is_of_other_model(content: Mapping[str, Any], model: LassForKGCompletion) -> bool:
+    """Returns whether the content of `fusion.json` has weights for the texts of another model."""
+    reads_text = bool({"text", "neighbors"} & set(content["kinds"]))
+    return reads_text and content["model_fingerprint"] != scores_fingerprint(model)
 
 
 def _read_rules(folder: Path, names: list[Vocabulary], is_edited: bool) -> RuleSet:

@@ -94,20 +94,24 @@ class LassPipeline(Pipeline):
         return super().__call__(inputs, *args, **kwargs)
 
     def save_pretrained(self, save_directory: Any, include_graph: str = "full", **kwargs: Any) -> None:
-        """Saves model, processor and evidence, from which the pipeline can be made again.
+        """Saves model, processor and the evidence that the pipeline ranks by, from which it can be made again.
+
+        A pipeline that ranks by the words alone, or that classifies, saves no evidence. Evidence that the folder has
+        stays, unless it is replaced, or is that of another model.
 
         Args:
             save_directory: The folder.
             include_graph: As for `LassProcessor.save_pretrained`.
             **kwargs: Arguments of the model's `save_pretrained`.
         """
+        from ..evidence.evidence_files import EVIDENCE_FOLDER, remove_stale_evidence, save_evidence
+
         with replacing(save_directory) as folder:
             self.model.save_pretrained(folder, **{"repo_id": Path(save_directory).name, **kwargs})
             self.processor.save_pretrained(folder, include_graph=include_graph)
             if self.predictor.evidence is not None and include_graph == "full":  # Evidence needs the graph's triplets.
-                from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
-
                 save_evidence(self.predictor.evidence, folder / EVIDENCE_FOLDER, self.processor.graph)
+        remove_stale_evidence(Path(save_directory, EVIDENCE_FOLDER), self.model)
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
         """Uploads model, processor and card, and with `include_graph="full"` evidence.

@@ -45,6 +45,13 @@ def test_a_part_that_evidence_lacks_has_no_file(graph, folder):
     assert (load_evidence(folder).rules, load_evidence(folder).vectors) == (None, None)
 
 
+def test_a_file_of_earlier_evidence_is_not_read(graph, folder, tmp_path):
+    save_evidence(some_evidence(graph, kinds=("frequency",)), tmp_path / "other", graph)
+    (tmp_path / "other" / "fusion.json").replace(folder / "fusion.json")
+    (folder / "vectors.safetensors").write_bytes(b"vectors of another graph, or damaged")
+    assert load_evidence(folder).vectors is None
+
+
 def test_the_folder_is_found_in_that_of_a_model(folder, tmp_path):
     assert find_evidence(tmp_path) == folder
     assert find_evidence(folder) is None

@@ -112,6 +112,21 @@ def test_a_pipeline_takes_it_and_saves_it(predictor, folder, tmp_path):
     assert "shares" not in text(QUERY)[0]
 
 
+def test_a_pipeline_leaves_nothing_of_evidence_that_it_replaces_or_of_another_model(folder, graph, tmp_path, caplog):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    save_evidence(some_evidence(graph), copy / "evidence", graph)
+    pipe = pipeline("kg-completion", model=str(folder), dtype="float32")
+    pipe.save_pretrained(copy)
+    assert [file.name for file in (copy / "evidence").iterdir()] == ["fusion.json"]
+    pipeline("triplet-classification", model=str(folder)).save_pretrained(copy)  # it saves none, and takes none away
+    assert LassPredictor.from_pretrained(str(copy), "float32").evidence.kinds == KINDS
+    assert not caplog.text
+    other = pipeline("kg-completion", model=bi_encoder_model(seed=1), processor=bi_encoder_processor(graph))
+    other.save_pretrained(copy)
+    assert "removed, because it was evidence of another model" in caplog.text
+    assert LassPredictor.from_pretrained(str(copy), "float32").evidence is None
+
+
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of huggingface_hub itself
 def test_a_pipeline_pushes_what_it_ranks_by_or_what_its_model_has(hub, folder, graph):
     pipe = pipeline("kg-completion", model=str(folder), evidence=some_evidence(graph), dtype="float32")
