@@ -178,20 +178,25 @@ class BoundEvidence:
         blocks = [one.blocks[0][:, :-1] for one in self._set.products if isinstance(one, TextVectorEvidence)]
         return EntityIndex(blocks) if blocks else None  # the last column is their length
 
-    def shares(self, queries: np.ndarray, slot: int, candidates: np.ndarray) -> dict[str, np.ndarray]:
+    def shares(
+        self, queries: np.ndarray, slot: int, candidates: np.ndarray, mask: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """Returns what each kind adds to the score of each pair.
 
         Args:
             queries: Int of shape (q, 3).
             slot: 0 or 2.
             candidates: Int of shape (c,).
+            mask: Bool of shape (q, c), True for the pairs that are asked for; what others get means nothing. None for
+                all.
 
         Returns:
             Float32 of shape (q, c), by kind. 0 is what the mean of all candidates of the query gets from the kind (of a
-            cross-encoder: the mean of the given candidates); the sum over kinds is the score but a constant for each
-            query.
+            cross-encoder: the mean of those that are asked for); the sum over kinds is the score but a constant for
+            each query.
         """
-        deviations = self._set.deviations(queries, slot, candidates, self.graph.candidates[slot])
+        mask = np.ones((len(queries), len(candidates)), dtype=bool) if mask is None else mask
+        deviations = self._set.deviations(queries, slot, candidates, self.graph.candidates[slot], mask)
         own, kinds = self._weights(queries, slot)[:, :, None] * deviations, np.array(self._set.kinds)
         return {kind: own[kinds == kind].sum(axis=0) for kind in self.kinds}
 

@@ -106,10 +106,12 @@ class EvidenceSet:
                     features[own] = other(queries, slot, candidates, mask)
         return features
 
-    def deviations(self, queries: np.ndarray, slot: int, candidates: np.ndarray, everyone: np.ndarray) -> np.ndarray:
+    def deviations(
+        self, queries: np.ndarray, slot: int, candidates: np.ndarray, everyone: np.ndarray, mask: np.ndarray
+    ) -> np.ndarray:
         """Returns the features of few candidates, less their means over `everyone`: float32 of shape (F, q, c).
 
-        The scores of a cross-encoder are less their means over the candidates.
+        A cross-encoder scores just the pairs of the mask; its scores are less their means over those of the query.
         """
         features = np.zeros((len(self.features), len(queries), len(candidates)), dtype=np.float32)
         rows = self.index.vectors(candidates) - self._mean_row(slot, everyone)
@@ -119,8 +121,9 @@ class EvidenceSet:
             if isinstance(other, SparseEvidence):
                 features[own] = other.deviations(queries, slot, candidates, everyone)
             else:
-                features[own] = other(queries, slot, candidates, np.ones(features.shape[1:], dtype=bool))
-                features[own] -= features[own].mean(axis=2, keepdims=True)
+                features[own] = other(queries, slot, candidates, mask)
+                counts = np.maximum(mask.sum(axis=1, keepdims=True), 1)
+                features[own] -= features[own].sum(axis=2, keepdims=True, where=mask) / counts
         return features
 
     def _mean_row(self, slot: int, everyone: np.ndarray) -> Tensor:

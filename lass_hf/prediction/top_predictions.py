@@ -31,7 +31,7 @@ SCORED_TRIPLET = np.dtype(
 )
 
 # Returns what each kind of evidence adds to the scores of queries' candidates, as `BoundEvidence.shares` does.
-Shares = Callable[[np.ndarray, int, np.ndarray], dict[str, np.ndarray]]
+Shares = Callable[[np.ndarray, int, np.ndarray, np.ndarray], dict[str, np.ndarray]]
 
 
 def scored_triplets(triplets: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -111,7 +111,9 @@ def _fill_shares(rankings: list[np.ndarray], shares: Shares, queries: np.ndarray
     found = [ranking["triplet"][:, slot] for ranking in rankings]
     distinct, positions = np.unique(np.concatenate(found), return_inverse=True)
     parts = np.split(positions, np.cumsum([len(entities) for entities in found])[:-1])
-    for kind, matrix in shares(queries, slot, distinct).items():
+    mask = np.zeros((len(queries), len(distinct)), dtype=bool)
+    mask[np.repeat(np.arange(len(queries)), [len(entities) for entities in found]), positions] = True
+    for kind, matrix in shares(queries, slot, distinct, mask).items():
         for ranking, row, columns in zip(rankings, matrix, parts, strict=True):
             ranking["shares"][:, KINDS.index(kind)] = row[columns]
 

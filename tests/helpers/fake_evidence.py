@@ -48,7 +48,7 @@ class FakeBound:
             progress.update(int(mask.sum()))
         return TEXT * text + RULES * implied
 
-    def shares(self, queries, slot, candidates):
+    def shares(self, queries, slot, candidates, mask=None):
         own = self.features(queries, slot, candidates)
         every = self.features(queries, slot, np.arange(self.graph.num_entities))
         text, implied = (one - all.mean(axis=1, keepdims=True) for one, all in zip(own, every, strict=True))

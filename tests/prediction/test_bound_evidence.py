@@ -42,6 +42,16 @@ def test_scores_and_shares_are_weighted_sums_of_features(predictor):
         np.testing.assert_allclose(shares, rows - rows.mean(), rtol=1e-4, atol=1e-4)
 
 
+def test_shares_do_not_depend_on_the_other_queries(predictor):
+    names = predictor.graph.entities.ids
+    queries = [{"head": name, "relation": "eats"} for name in names]
+    together = predictor.complete(queries, top_k=2)
+    for query, expected in zip(queries, together, strict=True):
+        (alone,) = predictor.complete([query], top_k=2)
+        for one, other in zip(alone, expected, strict=True):
+            assert one["shares"] == pytest.approx(other["shares"], abs=1e-4)
+
+
 def test_a_new_entity_with_the_text_of_one_without_facts_is_ranked_like_it(predictor):
     """Milk occurs in no training triplet, so its words are all that is known of it."""
     old = predictor.predict(head="milk", relation="is_a", top_k=100, exclude_known=False)
