@@ -8,6 +8,7 @@ import logging
 import shutil
 import tempfile
 from fnmatch import fnmatchcase
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +73,26 @@ def push_to_hub(
         The commit.
 
     Raises:
-        HubError: the folder holds no model with its processor, `include_graph` is unknown, the hub refuses, or the
-            connection breaks off; another push then completes the upload.
+        HubError: `source` is something else, the folder holds no model with its processor, `include_graph` is unknown,
+            the hub refuses, or the connection breaks off; another push then completes the upload.
     """
     choices: Any = {"private": private, "token": token, "commit_message": commit_message}
-    if isinstance(source, tuple):
-        return push_parts(*source, None, repo_id, include_graph=include_graph, **choices)
+    if not isinstance(source, str | PathLike):
+        return push_parts(*_model_and_processor(source), None, repo_id, include_graph=include_graph, **choices)
     list_shared_files(source, include_graph)  # This raises for a bad folder before a repository is made.
     repo_id = create_repository(repo_id, private=private, token=token)
     return upload(source, repo_id, include_graph, token=token, commit_message=commit_message)
+
+
+def _model_and_processor(source: Any) -> tuple[LassForKGCompletion, LassProcessor]:
+    """Returns a tuple as it is; raises HubError for anything else than a model and its processor."""
+    kinds = [type(part).__name__ for part in source] if isinstance(source, tuple | list) else []
+    if isinstance(source, tuple) and len(source) == 2:
+        config = getattr(source[0], "config", None)
+        if getattr(config, "model_type", None) == "lass" and hasattr(source[1], "token_store"):
+            return source
+    given = f"a {type(source).__name__}" + (f" of {', '.join(kinds)}" if kinds else "")
+    raise HubError(f"{given} cannot be pushed; expected the folder of a saved model, or (model, processor), a tuple")
 
 
 def push_parts(

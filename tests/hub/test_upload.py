@@ -237,6 +237,24 @@ def test_hub_push_refuses_a_folder_without_a_model(hub, tmp_path, encoder_folder
     assert not hub.repos
 
 
+@pytest.mark.parametrize(
+    ("make", "given"),
+    [
+        (list, "a list of LassForKGCompletion, LassProcessor"),
+        (lambda both: both[:1], "a tuple of LassForKGCompletion"),
+        (lambda both: both[::-1], "a tuple of LassProcessor, LassForKGCompletion"),
+        (lambda both: both[0], "a LassForKGCompletion"),
+        (lambda _: None, "a NoneType"),
+        (lambda _: (), "a tuple"),
+    ],
+)
+def test_hub_push_refuses_what_is_no_folder_and_no_model_with_its_processor(make, given, hub, model, processor):
+    with pytest.raises(HubError) as caught:
+        push_to_hub(make((model, processor)), NAME)
+    assert_one_line(caught, f"{given} cannot be pushed; expected the folder of a saved model, or (model, processor)")
+    assert not hub.repos
+
+
 # What goes wrong when pushing
 
 
