@@ -123,9 +123,10 @@ class TripletScorer:
 
         Raises:
             NonFiniteError: Scores are NaN or infinite; the message names triplets.
-            LassError: One sequence alone does not fit the memory.
+            LassError: The triplets are no integers of the store's entities and relations, or one sequence alone does
+                not fit the memory.
         """
-        triplets = np.asarray(triplets, dtype=np.int64).reshape(-1, 3)
+        triplets = self._check_integers(np.asarray(triplets))
         if not len(triplets):
             return np.empty(0, dtype=np.float32)
         if not self.is_bi_encoder:
@@ -137,6 +138,24 @@ class TripletScorer:
         is_self_match = np.equal(*self.store.canonical_triplets(triplets)[:, [0, 2]].T)
         bonus = np.where(is_self_match, self.self_match_bonus, np.float32(0))
         return self._check_finite(scores.mean(axis=0, dtype=np.float32) + bonus, triplets)
+
+    def _check_integers(self, triplets: np.ndarray) -> np.ndarray:
+        """Returns triplets as int64 of shape (n, 3), or raises LassError if they are none of the store's."""
+        if triplets.size and (triplets.dtype.kind not in "iu" or triplets.size % 3):
+            raise LassError(
+                f"triplets of type {triplets.dtype} and shape {triplets.shape}; expected integers of shape (n, 3): "
+                "head, relation and tail as the graph numbers them (LassPredictor scores names)"
+            )
+        triplets = triplets.astype(np.int64, copy=False).reshape(-1, 3)
+        entities, relations = self.store.num_entities, self.store.num_relations // (1 + self.is_bi_encoder)
+        sizes = np.array([entities, relations, entities])
+        if len(triplets) and ((triplets.min(axis=0) < 0) | (triplets.max(axis=0) >= sizes)).any():
+            bad = triplets[((triplets < 0) | (triplets >= sizes)).any(axis=1)][0]
+            raise LassError(
+                f"a triplet of the integers (head, relation, tail) {tuple(bad.tolist())}; expected entities from 0 to "
+                f"{entities - 1:,} and relations from 0 to {relations - 1:,}, as the graph numbers them"
+            )
+        return triplets
 
     @torch.inference_mode()
     def _score_queries(self, triplets: np.ndarray, slots: Sequence[int], shared: bool) -> np.ndarray:

@@ -1,13 +1,14 @@
 """The scoring engine: order, batches, precision, memory, and the input that it refuses."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from helpers.tiny import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, make_model, make_processor
+from helpers.tiny import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, make_model, make_processor, one_line
 
 from lass_hf import KnowledgeGraph
 from lass_hf.core.errors import LassError, NonFiniteError
@@ -247,6 +248,25 @@ def test_error_counts_and_names_the_triplets_that_are_not_finite(model, store, g
 def test_unknown_dtype_is_refused_by_name(dtype, model, store):
     with pytest.raises(LassError, match="expected one of auto, float32, bfloat16"):
         TripletScorer(model, store, dtype)
+
+
+@pytest.mark.parametrize("architecture", ["cross-encoder", "bi-encoder"])
+@pytest.mark.parametrize(
+    ("triplets", "parts"),
+    [
+        ([[0.7, 1.2, 1]], ["type float64", "integers of shape (n, 3)"]),
+        ([["cat", "eats", "dog"]], ["LassPredictor scores names"]),
+        ([[0, 1, 1, 2]], ["shape (1, 4)"]),
+        ([[0, 1, 1], [0, 1, -1]], ["(0, 1, -1)", "entities from 0 to 9 and relations from 0 to 2"]),
+        ([[10, 0, 0]], ["(10, 0, 0)"]),
+        ([[0, 3, 0]], ["(0, 3, 0)"]),  # the integer of an inverse, for a bi-encoder
+    ],
+)
+def test_triplets_that_are_no_integers_of_the_graph_are_refused(triplets, parts, architecture, graph):
+    model, processor = (make(architecture=architecture) for make in (make_model, partial(make_processor, graph)))
+    with pytest.raises(LassError) as error:
+        TripletScorer(model, processor.token_store(graph), "float32").score(triplets)
+    one_line(error, *parts)
 
 
 # Precision
