@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers.tiny import integer_graph
 
+from lass_hf.core.errors import LassError
 from lass_hf.evaluation.frequency_baseline import make_frequency_scorer
 from lass_hf.evaluation.link_prediction import rank_split
 from lass_hf.scoring.candidate_scores import scorer_from_triplets
@@ -29,6 +30,11 @@ def test_the_baseline_scores_an_entity_by_its_count_in_the_slot_of_the_relation(
 def test_the_baseline_is_ranked_like_a_model(counted):
     result = rank_split(scorer_from_triplets(make_frequency_scorer(counted)), counted["test"], (2,), quiet=True)
     assert result.ranks.tolist() == [2.0, 1.0]  # the tail 2 is more frequent than 1; 0 is alone
+
+
+def test_the_baseline_refuses_to_rank_relations(counted):
+    with pytest.raises(LassError, match=r"slot 1: frequencies rank heads and tails only; expected slots \(0, 2\)"):
+        rank_split(scorer_from_triplets(make_frequency_scorer(counted)), counted["test"], (1,), quiet=True)
 
 
 def test_the_baseline_counts_training_triplets_only():
