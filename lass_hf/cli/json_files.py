@@ -42,8 +42,8 @@ def check_json(given: Mapping[str, Any]) -> None:
         own = [*RESULTS, *(f"{name}.json" for name in METHODS if "methods" in given)]
         for part in PARTS:
             refuse_own_file(file, Path(output, part), [*own, *(GRAPH_FILES if "source" in given else ())])
-    for option in GRAPHS:
-        refuse_source(file, None, given.get(option))
+    for graph in [given[option] for option in GRAPHS if given.get(option)] or [None]:
+        refuse_source(file, None, graph)
     # On a terminal /dev/stdin, which may be read, and /dev/stdout are one device.
     for option in WRITTEN if is_stream(Path(file)) else (*WRITTEN, *READ):
         value = given.get(option) or []

@@ -202,7 +202,7 @@ def find_source_record(name: str, graph: KnowledgeGraph) -> SourceRecord | None:
 
 
 def refuse_source(file: str | Path, record: SourceRecord | None, graph: str | None = None) -> None:
-    """Raises LassError if a file that is to be written has the graph's own source, which would be lost.
+    """Raises LassError if a file that is to be written has the graph's own source, or any graph's, which would be lost.
 
     Args:
         file: The file.
@@ -219,6 +219,11 @@ def refuse_source(file: str | Path, record: SourceRecord | None, graph: str | No
     if is_source:
         what = "the graph's own source, which would be overwritten" if file.exists() else "would be a part of the graph"
         raise LassError(f"{file}: {what}; name another file")
+    # Nobody knows of a model which folder its graph was in: no file of any such folder is replaced, or joins it.
+    for one in (file, Path(os.path.realpath(file))):
+        if one.name in (*GRAPH_FILES, REPORT_FILE, SOURCE_FILE) and is_graph_folder(one.parent):
+            what = "which would be overwritten" if file.exists() else "of which it would be a part"
+            raise LassError(f"{file}: named as a file of a graph folder, {what}; name another file")
 
 
 def describe_import(imported: ImportedGraph, name: str | Path) -> dict[str, Any]:

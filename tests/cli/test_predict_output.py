@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import content_of, run
+from helpers.kills import contents
 from helpers.tiny import make_model, make_processor
 
 from lass_hf import KnowledgeGraph, LassPredictor
@@ -83,6 +84,25 @@ def test_predictions_never_overwrite_the_files_of_a_graph_folder(name, folder, g
     other = tmp_path / "graph" / "predictions.jsonl"
     for _ in range(2):  # its own file of before is overwritten
         assert run(*question, "--quiet", "--output", other) == 0
+
+
+@pytest.mark.parametrize("name", ["train.tsv", "relation2text.txt", "source.json", "valid.txt"])
+def test_predictions_never_overwrite_or_join_a_graph_folder_that_is_not_given(name, folder, graph, tmp_path, bad_input):
+    """A model does not know the folder of its graph."""
+    made = tmp_path / "graph"
+    graph.save_directory(made)
+    (made / "source.json").write_text("{}")
+    (tmp_path / "link.jsonl").symlink_to(made / name)
+    before = contents(made)
+    question = ["predict", "--model", folder, "--head", "cat", "--relation", "eats", "--quiet"]
+    for file in (made / name, tmp_path / "link.jsonl"):
+        for options in (["--output_format", "jsonl", "--output", file], ["--json", file]):
+            line = bad_input(*question, *options)
+            assert f"{file}: named as a file of a graph folder, " in line
+            assert line.endswith("; name another file")
+    assert contents(made) == before
+    (tmp_path / "other").mkdir()
+    assert run(*question, "--output_format", "jsonl", "--output", tmp_path / "other" / name) == 0
 
 
 def test_predictions_never_overwrite_the_files_of_the_model(model_copy, bad_input):

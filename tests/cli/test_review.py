@@ -53,6 +53,15 @@ def test_an_export_never_overwrites_the_source_of_the_graph(folder, tmp_path, ca
     assert source.read_bytes() == before
 
 
+def test_an_export_never_overwrites_a_graph_folder_that_is_not_given(folder, graph_folder, capsys):
+    Review(folder).decide(0, "accept", "Ada")
+    file = graph_folder / "train.tsv"
+    before = file.read_bytes()
+    line = error_of(capsys, folder, "--export", file)
+    assert f"{file}: named as a file of a graph folder, which would be overwritten; name another file" in line
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "name",
     ["decisions.jsonl", "decisions.tsv", "suggestions.tsv", "implied.tsv", "suggestions.tsv.metadata.json", "link.tsv"],
