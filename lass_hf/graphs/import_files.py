@@ -32,6 +32,7 @@ SOURCE_FILE = "source.json"
 TEXT_COUNTS = ("named", "described", "only_category", "only_id", "example")
 MANY = 20  # triplets of a relation whose tails are looked at
 NEARLY_ALL = 0.9  # of the tails of a relation
+COPY_SECONDS = 2  # A copy of a folder has its files in any order, but soon after each other.
 EXPECTED = "the record of a source, as lass-hf import writes it; import the source again"
 KEYS: Types = {
     **{"path": str, "format": str, "files": list, "options": dict, "prefixes": dict},
@@ -90,14 +91,16 @@ def write_import(
         The report: what `describe_import` returns, and `findings`.
 
     Raises:
-        GraphError: the folder holds something else, or a split that would be lost, or cannot be written, or an id
-            cannot be in a text file; or the record of the source is damaged.
+        GraphError: the folder holds something else, or a split that would be lost (see `refuse_lost_split`), or cannot
+            be written, or an id cannot be in a text file; or the record of the source is damaged.
     """
     report = {**describe_import(imported, name), "findings": list(findings)}
     # A folder that an import made knows a source that it is made of itself.
     record = None if imported.source else find_source_record(str(name), imported.graph)
     record = record or record_source(imported, name, options)
     check_output(folder)
+    if Path(name).resolve() != Path(folder).resolve():  # else what it holds is what is written
+        refuse_lost_split(folder, record)
     written = {WRITTEN_SPLITS[split] for split in imported.graph.splits}
     if lost := [file for file in WRITTEN_SPLITS.values() if file not in written and Path(folder, file).exists()]:
         raise GraphError(
@@ -121,6 +124,32 @@ def check_output(folder: str | Path) -> None:
     if names and (SOURCE_FILE not in names or names - own):
         other = sorted(names - own) or sorted(names)
         raise GraphError(f"{folder}: it holds {other[0]}, and no import made it; name a new folder")
+
+
+def refuse_lost_split(folder: str | Path, record: SourceRecord | None) -> None:
+    """Raises GraphError if a folder is split and of another source, or changed since it was made: that would be lost.
+
+    Args:
+        folder: the folder that is to be replaced.
+        record: the source of what replaces it; None for one without a record.
+    """
+    held = [name for split, name in WRITTEN_SPLITS.items() if split != "train" and Path(folder, name).exists()]
+    if not held or not (record or Path(folder, SOURCE_FILE).exists()):
+        return
+    old = read_source_record(folder)
+    if old is None or record is None or not _are_same_source(old, record):
+        of = f"of {old.path}" if old else "of another graph"
+        raise GraphError(f"{folder}: it has a split {of}, and {held[0]} would be lost; name a new folder")
+    made = Path(folder, SOURCE_FILE).stat().st_mtime  # which is written last
+    for name in (*WRITTEN_SPLITS.values(), *WRITTEN_TEXTS.values()):
+        if (file := Path(folder, name)).exists() and file.stat().st_mtime > made + COPY_SECONDS:
+            raise GraphError(f"{file}: changed since the folder was made, and would be lost; name a new folder")
+
+
+def _are_same_source(one: SourceRecord, other: SourceRecord) -> bool:
+    """Checks whether two records are of one path, whose content may have changed, or of the same content elsewhere."""
+    first, second = (sorted(file["sha256"] for file in record.files) for record in (one, other))
+    return os.path.realpath(one.path) == os.path.realpath(other.path) or (first == second != [])
 
 
 def record_source(imported: ImportedGraph, name: str | Path, options: ReadingOptions) -> SourceRecord:

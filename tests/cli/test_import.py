@@ -96,8 +96,8 @@ def test_columns_may_be_named(tmp_path):
 def test_a_graph_of_any_name_is_imported(graph_folder, graph, tmp_path, capsys):
     assert run("import", graph_folder, "--output", tmp_path / "out") == 0
     assert_same_graph(KnowledgeGraph.from_directory(tmp_path / "out"), graph)
-    assert run("import", "countries", "--output", tmp_path / "out") == 0
-    assert_same_graph(KnowledgeGraph.from_directory(tmp_path / "out"), load_graph("countries"))
+    assert run("import", "countries", "--output", tmp_path / "other") == 0
+    assert_same_graph(KnowledgeGraph.from_directory(tmp_path / "other"), load_graph("countries"))
     assert "countries: graph" in capsys.readouterr().out
 
 

@@ -1,6 +1,8 @@
 """`lass-hf split`: in the folder of a graph or in a new one, whole or not at all."""
 
+import os
 import shutil
+import time
 from collections import Counter
 
 import pytest
@@ -123,6 +125,40 @@ def test_new_triplets_by_a_column_of_dates_are_held_out(tmp_path):
     assert run("split", table, *options) == 0
     assert lines(tmp_path / "out" / "test.tsv") == ["\t".join(row) for row in TRAIN[-2:]]
     assert lines(tmp_path / "out" / "dev.tsv") == ["\t".join(TRAIN[-3])]
+
+
+@pytest.fixture
+def table(tmp_path):
+    file = tmp_path / "edges.csv"
+    file.write_text("\n".join(["head,relation,tail", *(",".join(row) for row in TRAIN)]) + "\n")
+    return file
+
+
+@pytest.mark.parametrize("command", [["split"], ["import"], ["split", "--inductive", "30%"]])
+def test_a_split_of_another_graph_is_not_replaced(command, table, tmp_path, bad_input):
+    out, other = tmp_path / "out", tmp_path / "other.csv"
+    other.write_text(table.read_text().replace("cat", "lynx"))
+    command = [*command, "--output", out, *SIZES, "--quiet"]
+    assert run(*command, table) == 0
+    before = contents(tmp_path)
+    assert f"it has a split of {table}, and dev.tsv would be lost; name a new folder" in bad_input(*command, other)
+    assert contents(tmp_path) == before
+    other.write_bytes(table.read_bytes())  # a copy of the same source
+    assert run(*command, other) == 0
+
+
+@pytest.mark.parametrize("name", ["train.tsv", "dev.tsv", "entity2text.txt"])
+def test_a_split_that_was_changed_by_hand_is_not_replaced(name, table, tmp_path, bad_input):
+    command = ["split", table, "--output", tmp_path / "out", *SIZES, "--quiet"]
+    for text in (table.read_text(), table.read_text() + "cow,eats,grass\n"):  # a new version of the source, too
+        table.write_text(text)
+        assert run(*command) == 0
+    file = tmp_path / "out" / name
+    file.write_text(file.read_text(encoding="utf-8").replace("cat", "lynx"), encoding="utf-8")
+    os.utime(file, (time.time() + 60,) * 2)
+    before = contents(tmp_path)
+    assert f"{file}: changed since the folder was made, and would be lost; name a new folder" in bad_input(*command)
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize(

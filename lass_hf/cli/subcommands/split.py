@@ -79,7 +79,7 @@ def _write_inductive(
         Lines that describe both; and by the name of its folder the numbers of `entities` and, under `sizes`, of the
         triplets of each split.
     """
-    from ...graphs.import_files import SOURCE_FILE, find_source_record
+    from ...graphs.import_files import SOURCE_FILE, find_source_record, refuse_lost_split
     from ...graphs.inductive_split import inductive_split
     from ...graphs.text_folder import write_directories
 
@@ -87,6 +87,8 @@ def _write_inductive(
     more = {SOURCE_FILE: record.as_json()} if record else {}
     seen, unseen = inductive_split(graph, arguments.inductive, arguments.seed)
     parts = [(seen, first), (unseen, second)]
+    for _, folder in parts:
+        refuse_lost_split(folder, record)
     write_directories(parts, more)  # Both or neither: one of another seed trains on what this one asks for.
     for part, folder in parts:
         sizes = {name: len(triplets) for name, triplets in part.splits.items()}
