@@ -33,7 +33,8 @@ METADATA_TYPES: Types = {
     "settings": dict,
 }
 WORDS = {  # for what a column holds
-    **{"bool": "true, false or nothing", "float": "a number", "double": "a number or nothing"},
+    "bool": "true, false or nothing, or 1 and 0 where a spreadsheet has words of its own language",
+    **{"float": "a number", "double": "a number or nothing"},
     **{"int64": "an integer or nothing", "large_string": "a text"},
 }
 CHUNK_ROWS = 65_536

@@ -1,5 +1,6 @@
 """Writes and reads judged triplets as tables: TSV, CSV, JSON Lines and Parquet."""
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..core.errors import LassError, first_line, library_errors
+from ..formats.table_files import read_text_bytes
 from ..names.cells import cells_of, cells_of_lists, lists_of, texts_of, unquoted
 from ..utils.checked_files import read_text
 from .file_formats import FORMATS, format_of, sidecar_of
@@ -104,10 +106,11 @@ def read_judged_triplets(
 
     Args:
         file: the file; people may have edited it, put its columns in another order and added columns of their own,
-            which are not read, or written it themselves.
+            which are not read, or written it themselves. Text may be as spreadsheets of any country save it: with
+            commas, semicolons or tabs between columns, decimal commas beside the other two, in UTF-8 or UTF-16.
         format: the name of its format, if its ending does not say it.
-        needed: the column that must be there beside `head`, `relation` and `tail`: "score", or "label" in a file whose
-            scores nobody reads, which are 0 where they are missing.
+        needed: the column that must be there beside `head`, `relation` and `tail`: "score", or "label" in a file of
+            which these four alone are read, and the scores are 0.
 
     Returns:
         The rows, and the metadata; None without the file beside it that holds them.
@@ -140,7 +143,8 @@ def read_judged_triplets(
             f"and {needed} at least, named in the first line or in each object, such as {example}"
         )
     _refuse_misspelled(file, names)
-    columns = {name: values for name, values in columns.items() if name in judged_schema().names}
+    read = judged_schema().names if needed == "score" else (*NAMES, needed)
+    columns = {name: values for name, values in columns.items() if name in read}
     columns.setdefault("score", [0.0] * len(columns["head"]))
     try:
         rows = judged_triplets(**columns)
@@ -169,9 +173,10 @@ def place_of_row(file: str | Path, kind: str, row: int) -> str:
     """
     if kind == "parquet":
         return f"{file}, row {row + 1}"
-    with Path(file).open(encoding="utf-8", errors="replace") as lines:  # any ends of lines, as the readers take them
-        blanks = None if kind == "jsonl" else "\r\n"  # in a table, a line of tabs is a row
-        numbers = [number for number, line in enumerate(lines, 1) if line.strip(blanks)]
+    text = read_text_bytes(Path(file)).decode()
+    lines = io.StringIO(text, newline=None)  # any ends of lines, as the readers take them
+    blanks = None if kind == "jsonl" else "\r\n"  # in a table, a line of tabs is a row
+    numbers = [number for number, line in enumerate(lines, 1) if line.strip(blanks)]
     position = row + (kind != "jsonl")
     return f"{file}, line {numbers[position]}" if position < len(numbers) else f"{file}, row {row + 1}"
 
@@ -195,16 +200,21 @@ def _read_text(file: Path, kind: str) -> tuple[dict[str, Any], list[str], str | 
         # Files of people and of earlier versions have few columns, and one without rows has any.
         found = list(dict.fromkeys(name for row in rows for name in row)) or judged_schema().names
         return {name: [row.get(name) for row in rows] for name in judged_schema().names if name in found}, found, None
-    parsing = csv.ParseOptions(delimiter="\t", quote_char=False) if kind == "tsv" else csv.ParseOptions()
+    data = read_text_bytes(file)
+    header = re.split(rb"[\r\n]", data.lstrip(b"\r\n"), maxsplit=1)[0]
+    mark = "\t" if b"\t" in header else ";" if header.count(b";") > header.count(b",") else ","
+    parsing = csv.ParseOptions(delimiter=mark, quote_char=False if mark == "\t" else '"')
     types = dict.fromkeys(judged_schema().names, pa.large_string())
-    size = min(2**31 - 1, max(2**20, file.stat().st_size))  # no row is longer than a block
+    size = min(2**31 - 1, max(2**20, len(data)))  # no row is longer than a block
     converting = csv.ConvertOptions(column_types=types)
-    table = csv.read_csv(file, csv.ReadOptions(block_size=size), parsing, converting)
+    table = csv.read_csv(pa.BufferReader(data), csv.ReadOptions(block_size=size), parsing, converting)
     columns = {}
     for one in judged_schema():
         if one.name in table.column_names:
             cells = table[one.name].combine_chunks()
-            cells = unquoted(cells) if kind == "tsv" else cells
+            cells = unquoted(cells) if mark == "\t" else cells
+            if mark != "," and pa.types.is_floating(one.type):
+                cells = pc.replace_substring_regex(cells, "^([^.,]*),([^.,]*)$", r"\1.\2")
             if one.name == "reasons":
                 columns[one.name] = lists_of(cells)
             elif one.name in (*NAMES, *TEXTS, *NOTES):

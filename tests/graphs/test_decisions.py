@@ -234,7 +234,7 @@ def test_names_may_be_texts(tmp_path, graph):
             "head\trelation\ttail\tdecision\ncat\teats\tmilk\taccept\n",
             [": no column 'label' among 'head', 'relation', 'tail', 'decision'; expected head", "such as head cat"],
         ),
-        ("mine.tsv", "head,relation,tail,label\ncat,eats,milk,true\n", [": no column 'head' among 'head,relation"]),
+        ("mine.tsv", "head|relation|tail|label\ncat|eats|milk|true\n", [": no column 'head' among 'head|relation"]),
         ("mine.jsonl", '{"head": "cat", "label": true}\n', [": no column 'relation' among 'head', 'label'"]),
         (
             "mine.tsv",

@@ -217,6 +217,52 @@ def test_every_table_comes_back_from_a_spreadsheet(ending, dialect, tmp_path, re
     for_all(request, 8, table=tables)(check)
 
 
+@pytest.mark.parametrize(
+    ("name", "mark", "encoding"),
+    [
+        ("rows.csv", ";", "utf-8-sig"),
+        ("rows.tsv", "\t", "utf-16"),
+        ("rows.csv", "\t", "utf-8"),
+        ("rows.tsv", ";", "utf-16"),
+    ],
+)
+def test_a_table_of_a_european_spreadsheet_is_read(name, mark, encoding, tmp_path):
+    file, texts = tmp_path / name, ["cat, a small; animal", 'the "dog"']
+    write_judged_triplets(small_table(head_text=texts), tmp_path / "own.csv", METADATA)
+    with (tmp_path / "own.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    expected = read_judged_triplets(tmp_path / "own.csv")[0]
+
+    def write(**changed):
+        with file.open("w", encoding=encoding, newline="") as lines:
+            writer = csv.DictWriter(lines, rows[0], delimiter=mark)
+            writer.writeheader()
+            for row in rows:
+                numbers = {key: row[key].replace(".", ",") for key in ("score", "probability")}
+                writer.writerow(row | numbers | changed)
+
+    write()
+    assert read_judged_triplets(file)[0].equals(expected)
+    write(score="much")
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(file)
+    one_line(error, f"{name}, line 2: score 'much'; expected a number")
+    write(known="FALSCH")  # which is not read with decisions
+    assert read_judged_triplets(file, needed="label")[0]["label"].equals(expected["label"])
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(file)
+    one_line(
+        error, "known 'FALSCH'; expected true, false or nothing, or 1 and 0 where a spreadsheet has words of its own"
+    )
+
+
+def test_a_table_in_another_encoding_says_how_to_save_it(tmp_path):
+    (tmp_path / "rows.csv").write_bytes("head;relation;tail;label\nKöln;in;Europa;1\n".encode("cp1252"))
+    with pytest.raises(LassError) as error:
+        read_judged_triplets(tmp_path / "rows.csv", needed="label")
+    one_line(error, "rows.csv, line 2: not UTF-8", "save the file as UTF-8, in Excel as 'CSV UTF-8'")
+
+
 @pytest.mark.parametrize(("ending", "mark"), [("tsv", "\t"), ("csv", ",")])
 def test_an_error_behind_empty_rows_names_the_line(ending, mark, tmp_path):
     rows = [["head", "relation", "tail", "score"], [], ["a", "b", "c", "1"], ["a", "b", "c", "nan"], [" "] * 4]
