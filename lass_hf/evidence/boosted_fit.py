@@ -52,13 +52,15 @@ def fit_out_of_fold(
             early_stopping=False,
             random_state=seed + number,
         )
-        own = np.concatenate([wrong, chosen])
-        model.fit(features[own], is_wrong[own])
-        # The errors are a larger share of what is read than of all.
-        shift = np.log(len(chosen) / len(right))
-        log_odds[rows[test]] += (model.decision_function(judged[rows[test]]) + shift) / REPEATS
-        if len(others):
-            log_odds[others] += (model.decision_function(judged[others]) + shift) / (NUM_FOLDS * REPEATS)
+        own, asked = np.concatenate([wrong, chosen]), np.concatenate([rows[test], others])
+        known = np.flatnonzero(~np.isnan(features[own]).all(axis=0))  # trees refuse a column without any number
+        odds = np.full(len(asked), np.log(len(wrong) / len(chosen)))
+        if len(known):
+            model.fit(features[np.ix_(own, known)], is_wrong[own])
+            odds = model.decision_function(judged[np.ix_(asked, known)])
+        odds = odds + np.log(len(chosen) / len(right))  # the errors are a larger share of what is read than of all
+        log_odds[rows[test]] += odds[: len(test)] / REPEATS
+        log_odds[others] += odds[len(test) :] / (NUM_FOLDS * REPEATS)
         if on_progress is not None:
             on_progress((number + 1) / (NUM_FOLDS * REPEATS))
     return log_odds
