@@ -70,7 +70,7 @@ def test_the_model_is_measured_as_evaluate_and_classify_measure_it(graph, labele
 def labels_of(graph, count):
     """The same graph with so many true and false triplets in validation."""
     rows = [(head, 0, tail) for head in range(2) for tail in range(2, 5)][: 2 * count]
-    validation = np.array(rows, dtype=np.int64), np.arange(2 * count) % 2
+    validation = np.array(rows, dtype=np.int64), (np.arange(2 * count) % 2).astype(np.int8)
     splits = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
     return KnowledgeGraph(graph.entities, graph.relations, {**splits, "validation": validation})
 
