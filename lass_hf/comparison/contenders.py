@@ -235,9 +235,9 @@ class ModelContender:
             GraphError: Triplets are to be classified by evidence, and validation has too few labels for a fit.
         """
         evidence = choose_evidence("auto", task.graph, model, processor, dtype)
-        labels = task.graph["validation"].labels if task.classifies else None
-        if labels is not None and evidence is not None:
-            check_labels(labels)
+        validation = task.graph["validation"] if task.classifies else None
+        if validation is not None and validation.labels is not None and evidence is not None:
+            check_labels(validation.triplets, validation.labels)
         return cls(model, processor, evidence, dtype, task.seed, texts_fingerprint(processor.token_store(task.graph)))
 
     @cached_property

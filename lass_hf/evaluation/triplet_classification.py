@@ -94,7 +94,7 @@ def evaluate_triplet_classification(
     chosen = choose_graph_evidence(evidence, graph, model, processor, seed, quiet)
     assert validation.labels is not None
     if chosen is not None:
-        check_labels(validation.labels)
+        check_labels(validation.triplets, validation.labels)
     total = len(validation) + (len(test) if split != "validation" else 0)
     with tqdm(
         total=total, desc="scoring", unit=" triplets", unit_scale=True, disable=quiet or not processes().is_main_process
@@ -108,7 +108,7 @@ def evaluate_triplet_classification(
     both = validation.triplets if is_own else np.concatenate([validation.triplets, test.triplets])
     texts = validation_scores if is_own else np.append(validation_scores, scores)
     features = np.column_stack([texts, describe_triplets(chosen, graph, both)])
-    log_odds = fit_to_labels(features, validation.labels, seed)
+    log_odds = fit_to_labels(features, validation.triplets, validation.labels, seed)
     fitted = log_odds[: len(validation)]
     result = classify(fitted if is_own else log_odds[len(validation) :], test, fitted, validation)
     of_text = {f"text_{name}": text.metrics[name] for name in ("accuracy", "per_relation_accuracy")}

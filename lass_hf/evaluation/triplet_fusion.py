@@ -102,22 +102,28 @@ def describe_triplets(evidence: FusedEvidence, graph: KnowledgeGraph, triplets: 
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def check_labels(labels: np.ndarray) -> None:
-    """Raises GraphError if validation has too few true or false triplets, labels 1 and 0 of shape (m,), for a fit."""
-    counts = np.bincount(labels, minlength=2)
+def check_labels(triplets: np.ndarray, labels: np.ndarray) -> None:
+    """Raises GraphError if validation has too few distinct triplets, true or false ones, for a fit.
+
+    Args:
+        triplets: The triplets of validation, int64 of shape (m, 3).
+        labels: Their labels, 1 (true) or 0 (false), of shape (m,).
+    """
+    counts = np.bincount(labels[np.unique(_first_copies(triplets))], minlength=2)
     if counts.min() < NUM_FOLDS:
         raise GraphError(
-            f"the validation split has {counts[1]:,} true and {counts[0]:,} false triplets, and a fit of all evidence "
-            f'needs {NUM_FOLDS} of each: label more, or classify with evidence "text"'
+            f"the validation split has {counts[1]:,} true and {counts[0]:,} false distinct triplets, and a fit of all "
+            f'evidence needs {NUM_FOLDS} of each: label more, or classify with evidence "text"'
         )
 
 
-def fit_to_labels(features: np.ndarray, labels: np.ndarray, seed: int = 42) -> np.ndarray:
+def fit_to_labels(features: np.ndarray, triplets: np.ndarray, labels: np.ndarray, seed: int = 42) -> np.ndarray:
     """Fits features to the labels of validation, and judges all triplets.
 
     Args:
         features: Float32 of shape (m + n, F), NaN where nothing is known; of the m triplets of validation first.
-        labels: The labels of validation, 1 (true) or 0 (false), of shape (m,).
+        triplets: The triplets of validation, int64 of shape (m, 3).
+        labels: Their labels, 1 (true) or 0 (false), of shape (m,). Of a triplet that is there twice the first counts.
         seed: Seed of the folds.
 
     Returns:
@@ -126,8 +132,16 @@ def fit_to_labels(features: np.ndarray, labels: np.ndarray, seed: int = 42) -> n
     Raises:
         GraphError: Validation has too few true or false triplets for a fit.
     """
-    check_labels(labels)
-    is_fitted = np.arange(len(features)) < len(labels)
-    is_wrong = np.zeros(len(features), dtype=bool)
-    is_wrong[is_fitted] = labels == 0
-    return -fit_out_of_fold(features, is_wrong, is_fitted, seed)
+    check_labels(triplets, labels)
+    first = _first_copies(triplets)  # a copy in another fold would speak for the triplet
+    is_fitted, is_wrong = np.zeros((2, len(features)), dtype=bool)
+    is_fitted[first] = True
+    is_wrong[: len(labels)] = labels == 0
+    log_odds = -fit_out_of_fold(features, is_wrong, is_fitted, seed)
+    return np.append(log_odds[first], log_odds[len(labels) :])
+
+
+def _first_copies(triplets: np.ndarray) -> np.ndarray:
+    """Returns for each triplet the position of the first one that equals it: int64 of shape (m,)."""
+    _, first, copy_of = np.unique(triplets, axis=0, return_index=True, return_inverse=True)
+    return first[copy_of]

@@ -84,7 +84,7 @@ def test_the_evidence_in_the_models_folder_counts_for_both_tasks(graph, labeled_
     for one in (graph, labels_of(labeled_graph, 3)):
         contender = ModelContender.of(model, processor, Task(one, seed=7, quiet=True))
         assert (contender.evidence.kinds, contender.identity["seed"]) == (kinds, 7)
-    with pytest.raises(GraphError, match="2 true and 2 false triplets, and a fit of all evidence needs 3 of each"):
+    with pytest.raises(GraphError, match="2 true and 2 false distinct triplets, and a fit of all evidence needs 3"):
         ModelContender.of(model, processor, Task(labels_of(labeled_graph, 2), quiet=True))
 
 

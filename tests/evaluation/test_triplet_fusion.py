@@ -11,6 +11,7 @@ from lass_hf import KnowledgeGraph, evaluate_and_record, evaluate_triplet_classi
 from lass_hf.core.errors import GraphError, LassError
 from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.evaluation.triplet_fusion import choose_graph_evidence, describe_triplets, fit_to_labels
+from lass_hf.evidence.boosted_fit import fit_out_of_fold
 from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.rule_scores import RuleScorer
@@ -69,12 +70,31 @@ def test_entities_that_follow_those_of_the_evidence_have_no_vector(graph, model,
     assert np.isnan(features[-2:, 8:]).all()
 
 
+def numbered(count):
+    """Triplets that differ."""
+    return np.repeat(np.arange(count), 3).reshape(-1, 3)
+
+
 def test_no_label_of_validation_speaks_for_its_own_triplet():
     """Noise fits its own labels, and says nothing of others."""
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(900, 3)).astype(np.float32), rng.integers(2, size=600)
-    is_right = (fit_to_labels(features, labels)[:600] > 0) == (labels == 1)
+    is_right = (fit_to_labels(features, numbered(600), labels)[:600] > 0) == (labels == 1)
     assert abs(is_right.mean() - 0.5) < 0.1
+
+
+def test_no_copy_of_a_triplet_speaks_for_it():
+    """A file may have a line twice: the copy knows the label."""
+    rng = np.random.default_rng(0)
+    features, labels, triplets = rng.normal(size=(300, 3)).astype(np.float32), rng.integers(2, size=300), numbered(300)
+    once = fit_to_labels(features, triplets, labels)
+    assert np.array_equal(once, -fit_out_of_fold(features, labels == 0, np.ones(300, bool)))
+    twice = fit_to_labels(*(np.concatenate([one, one[::-1]]) for one in (features, triplets, labels)))
+    assert np.array_equal(twice, np.concatenate([once, once[::-1]]))
+    labeled_both = fit_to_labels(
+        features[[*range(300), 7]], triplets[[*range(300), 7]], np.append(labels, 1 - labels[7])
+    )
+    assert np.array_equal(labeled_both, np.append(once, once[7]))
 
 
 def test_the_fit_learns_what_two_features_say_together():
@@ -82,15 +102,16 @@ def test_the_fit_learns_what_two_features_say_together():
     features = rng.normal(size=(1500, 3)).astype(np.float32)
     features[rng.random((1500, 3)) < 0.05] = np.nan
     truth = np.nan_to_num(features[:, 0]) * np.nan_to_num(features[:, 1]) > 0
-    log_odds = fit_to_labels(features, truth[:1000].astype(np.int8))
+    log_odds = fit_to_labels(features, numbered(1000), truth[:1000].astype(np.int8))
     assert ((log_odds[1000:] > 0) == truth[1000:]).mean() > 0.85
     assert ((log_odds[:1000] > 0) == truth[:1000]).mean() > 0.85
 
 
 def test_too_few_labels_are_one_line():
+    triplets, labels = numbered(5)[[0, 1, 2, 3, 4, 4]], np.array([1, 1, 1, 0, 0, 0], np.int8)
     with pytest.raises(GraphError) as raised:
-        fit_to_labels(np.zeros((5, 1), np.float32), np.array([1, 1, 1, 0, 0], np.int8))
-    assert "3 true and 2 false triplets, and a fit of all evidence needs 3 of each" in one_line(raised)
+        fit_to_labels(np.zeros((6, 1), np.float32), triplets, labels)
+    assert "3 true and 2 false distinct triplets, and a fit of all evidence needs 3 of each" in one_line(raised)
 
 
 def test_too_few_labels_are_refused_before_a_triplet_is_scored(graph, model, processor, monkeypatch):
