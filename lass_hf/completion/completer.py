@@ -19,7 +19,7 @@ from ..core.vocabulary import SLOT_NAMES
 from ..evaluation.link_prediction import model_identity
 from ..evidence.bound_evidence import BoundEvidence, training_facts
 from ..evidence.building import refit_evidence
-from ..evidence.choosing import EvidenceChoice, choose_evidence
+from ..evidence.choosing import EvidenceChoice, choose_evidence, warn_of_other_facts
 from ..evidence.evidence_files import evidence_fingerprint
 from ..graphs.decisions import read_decisions
 from ..scoring.candidate_scores import (
@@ -141,6 +141,7 @@ class GraphCompleter:
         self.evidence = choose_evidence(
             evidence, graph, model, processor, dtype, self.settings.seed, quiet, index_folder
         )
+        warn_of_other_facts(self.evidence, graph)
 
     def _make_reranking(self, model: LassForKGCompletion, processor: LassProcessor, dtype: str) -> Reranking:
         check_reranker_fits(model, processor, self.graph)

@@ -4,6 +4,8 @@ The fit reads the labels of validation. It judges validation out of fold, so tha
 flatter.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 from ..core.errors import GraphError, LassError
@@ -14,7 +16,7 @@ from ..core.processing_lass import LassProcessor
 from ..evidence.boosted_fit import NUM_FOLDS, fit_out_of_fold
 from ..evidence.bound_evidence import training_facts
 from ..evidence.building import build_evidence, check_kinds
-from ..evidence.choosing import EvidenceChoice, choose_evidence, find_own_evidence
+from ..evidence.choosing import EvidenceChoice, choose_evidence, find_own_evidence, warn_of_other_facts
 from ..evidence.evidence import KINDS
 from ..evidence.fused_evidence import FusedEvidence
 from ..scoring.entity_frequencies import EntityFrequencies
@@ -48,17 +50,18 @@ def choose_graph_evidence(
         The evidence, in the numbers of the graph; None for the text alone.
 
     Raises:
-        LassError: A kind is unknown, says nothing about triplets, or is not among those that the model has.
+        LassError: A kind is unknown, says nothing about triplets, or is not among those that the model has; or the
+            evidence is that of another model.
         GraphError: The graph has no training triplets.
     """
     if isinstance(choice, str) and choice != "auto":
         choice = tuple(name.strip() for name in choice.split(","))
+    if isinstance(choice, FusedEvidence) and not set(choice.kinds) & set(GRAPH_KINDS):
+        _check_says_something(choice.kinds)
     if isinstance(choice, FusedEvidence) or choice == "auto":
         evidence = choose_evidence(choice, graph, model, processor, quiet=quiet)
     else:
-        if silent := set(choice) & set(KINDS) - {"text", *GRAPH_KINDS}:
-            expected = ", ".join(("text", *GRAPH_KINDS))
-            raise LassError(f"evidence {min(silent)!r} says nothing about a triplet; expected some of {expected}")
+        _check_says_something(choice)
         kinds = [kind for kind in check_kinds(choice) if kind != "text"]
         if not kinds:
             return None
@@ -66,7 +69,17 @@ def choose_graph_evidence(
             evidence = build_evidence(graph, kinds=kinds, seed=seed, quiet=quiet)
         else:
             evidence = choose_evidence(kinds, graph, model, processor, seed=seed, quiet=quiet)
-    return None if evidence is None or not set(evidence.kinds) & set(GRAPH_KINDS) else evidence.renumber(graph)
+    if evidence is None or not set(evidence.kinds) & set(GRAPH_KINDS):
+        return None
+    warn_of_other_facts(evidence, graph)
+    return evidence.renumber(graph)
+
+
+def _check_says_something(kinds: Collection[str]) -> None:
+    """Raises LassError if a kind of evidence beside the text says nothing about triplets."""
+    if silent := set(kinds) & set(KINDS) - {"text", *GRAPH_KINDS}:
+        expected = ", ".join(("text", *GRAPH_KINDS))
+        raise LassError(f"evidence {min(silent)!r} says nothing about a triplet; expected some of {expected}")
 
 
 def describe_triplets(evidence: FusedEvidence, graph: KnowledgeGraph, triplets: np.ndarray) -> np.ndarray:

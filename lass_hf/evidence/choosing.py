@@ -12,7 +12,7 @@ from ..scoring.candidate_scores import CandidateScorer, make_split_scorer
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
 from .building import TEXT_KINDS, build_evidence, check_kinds, refit_evidence
-from .evidence_files import AGAIN, find_evidence, load_evidence
+from .evidence_files import AGAIN, check_evidence_is_of, find_evidence, load_evidence
 from .fused_evidence import FusedEvidence
 
 logger = logging.getLogger(__name__)
@@ -55,11 +55,13 @@ def choose_evidence(
         The evidence; None for the text model alone.
 
     Raises:
-        LassError: There is neither model nor kinds; the folder lacks the evidence, or it is that of another model; or a
-            kind is unknown.
+        LassError: There is neither model nor kinds; the folder lacks the evidence; the evidence is that of another
+            model; or a kind is unknown.
         GraphError: The graph has no training triplets, or no validation split to fit weights on.
     """
     if isinstance(choice, FusedEvidence):
+        if model is not None:
+            check_evidence_is_of(choice, model, "the given evidence")
         return choice
     kinds = tuple(name.strip() for name in choice.split(",")) if isinstance(choice, str) else tuple(choice)
     if model is None or processor is None:
@@ -70,14 +72,14 @@ def choose_evidence(
         return None
     folder = find_own_evidence(model)
     if kinds == ("auto",):
-        return None if folder is None else _fitting_evidence(_load(folder, model, graph), graph)
+        return None if folder is None else _fitting_evidence(load_evidence(folder, model), graph)
     kinds = check_kinds(kinds)
     if folder is None:
         raise LassError(
             f"{model.name_or_path or 'the model'}: no evidence in its folder, of which {','.join(kinds)} were asked "
             'for; add evidence first (lass-hf add-evidence), or use evidence "text"'
         )
-    evidence = _load(folder, model, graph)
+    evidence = load_evidence(folder, model)
     if missing := [kind for kind in kinds if kind not in evidence.kinds]:
         raise LassError(
             f"{folder}: no {missing[0]} in this evidence, which has {', '.join(evidence.kinds)}; ask for some of "
@@ -90,12 +92,17 @@ def choose_evidence(
     return subset
 
 
-def _load(folder: Path, model: LassForKGCompletion, graph: KnowledgeGraph) -> FusedEvidence:
-    """Returns the evidence of a folder; warns if it was made of other training triplets than a graph has."""
-    evidence = load_evidence(folder, model)
-    if processes().is_main_process and _has_facts(graph) and evidence.was_made_of_other_facts(graph):
-        logger.warning("%s was made of other training triplets than those of this graph; %s", folder, AGAIN)
-    return evidence
+def warn_of_other_facts(evidence: FusedEvidence | None, graph: KnowledgeGraph) -> None:
+    """Warns if evidence was made of other training triplets than a graph has.
+
+    Args:
+        evidence: The evidence that is to be used, or None.
+        graph: The graph.
+    """
+    if evidence is None or not processes().is_main_process:
+        return
+    if _has_facts(graph) and evidence.was_made_of_other_facts(graph):
+        logger.warning("the evidence was made of other training triplets than those of this graph; %s", AGAIN)
 
 
 def _has_facts(graph: KnowledgeGraph) -> bool:
@@ -141,6 +148,7 @@ def make_ranking_scorer(
         return make_split_scorer(scorer, split, index_folder, quiet, slots)
     if 1 in slots:
         raise LassError('evidence ranks heads and tails, and relations were asked for; rank them with evidence "text"')
+    warn_of_other_facts(evidence, split.graph)
     if processes().is_main_process:
         if split.name == "train":
             logger.warning("the ranks of training triplets are too good: the evidence was found in these very triplets")

@@ -7,7 +7,7 @@ otherwise `rules.safetensors` is, which has the same rules as numbers and takes 
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -128,12 +128,27 @@ def load_evidence(folder: str | Path, model: LassForKGCompletion | None = None) 
         rules=_read_rules(folder, names, is_edited) if "rules" in content["kinds"] else None,
         vectors=StructuralVectors.load(folder / VECTORS_FILE) if "vectors" in content["kinds"] else None,
     )
-    if model is not None and _is_of_other_model(content, model):
+    if model is not None:
+        check_evidence_is_of(evidence, model, str(folder))
+    return evidence
+
+
+def check_evidence_is_of(evidence: FusedEvidence, model: LassForKGCompletion, name: str) -> None:
+    """Checks that evidence of texts is that of a model.
+
+    Args:
+        evidence: The evidence.
+        model: The model, as it was loaded.
+        name: Names the evidence in an error.
+
+    Raises:
+        LassError: It is that of another model.
+    """
+    if _is_of_other_model(evidence.kinds, evidence.model_fingerprint, model):
         raise LassError(
-            f"{folder}: evidence of another model than this one, which was trained or changed since; {AGAIN}, or rank "
+            f"{name}: evidence of another model than this one, which was trained or changed since; {AGAIN}, or rank "
             'by texts alone (evidence "text")'
         )
-    return evidence
 
 
 def remove_stale_evidence(folder: Path, model: LassForKGCompletion) -> None:
@@ -149,7 +164,7 @@ def remove_stale_evidence(folder: Path, model: LassForKGCompletion) -> None:
     except LassError:
         return
     own = {FUSION_FILE, *content["files"]}
-    if _is_of_other_model(content, model):
+    if _is_of_other_model(content["kinds"], content["model_fingerprint"], model):
         logger.warning("%s: removed, because it was evidence of another model than the one that was saved", folder)
         own = set()
     for file in EVIDENCE_FILES:
@@ -157,10 +172,9 @@ def remove_stale_evidence(folder: Path, model: LassForKGCompletion) -> None:
             (folder / file).unlink(missing_ok=True)
 
 
-def _is_of_other_model(content: Mapping[str, Any], model: LassForKGCompletion) -> bool:
-    """Returns whether the content of `fusion.json` has weights for the texts of another model."""
-    reads_text = bool({"text", "neighbors"} & set(content["kinds"]))
-    return reads_text and content["model_fingerprint"] != scores_fingerprint(model)
+def _is_of_other_model(kinds: Collection[str], fingerprint: str | None, model: LassForKGCompletion) -> bool:
+    """Returns whether evidence of some kinds has weights for the texts of another model than this one."""
+    return not {"text", "neighbors"}.isdisjoint(kinds) and fingerprint != scores_fingerprint(model)
 
 
 def _read_rules(folder: Path, names: list[Vocabulary], is_edited: bool) -> RuleSet:

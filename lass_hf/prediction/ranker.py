@@ -21,7 +21,7 @@ from ..core.processing_lass import LassProcessor
 from ..core.vocabulary import SLOT_NAMES
 from ..evaluation.calibration import Calibration
 from ..evidence.bound_evidence import BoundEvidence
-from ..evidence.choosing import EvidenceChoice, choose_evidence
+from ..evidence.choosing import EvidenceChoice, choose_evidence, warn_of_other_facts
 from ..evidence.rule_reasons import rule_reasons
 from ..scoring.candidate_scores import CandidateScorer, make_candidate_scorer, make_candidate_vectors
 from ..scoring.candidate_vectors import CandidateVectors
@@ -59,7 +59,7 @@ class CandidateRanker:
 
     Raises:
         LassError: The processor has no graph, the arguments for reranking do not fit, or the model's folder lacks the
-            evidence, or has that of another model.
+            evidence; or the evidence is that of another model.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class CandidateRanker:
         self._reranker = None if rerank is None else self._checked_reranker(rerank)
         self._index_folder = index_folder
         self.evidence = choose_evidence(evidence, self.graph, model, processor, dtype, index_folder=index_folder)
+        warn_of_other_facts(self.evidence, self.graph)
         self.calibration = Calibration.of(model)
 
     def _checked_reranker(self, other: "CandidateRanker") -> tuple[TripletScorer, LassProcessor]:

@@ -1,5 +1,7 @@
 """Link prediction by the evidence that a model's folder has, by some kinds of it, and by a graph's alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
@@ -8,15 +10,20 @@ from helpers.ranking import same
 from helpers.tiny import make_model, make_processor, one_line
 
 from lass_hf import (
+    KnowledgeGraph,
     LassError,
     LassForKGCompletion,
+    LassPredictor,
     LassProcessor,
+    evaluate_and_record,
     evaluate_link_prediction,
     evaluate_relation_prediction,
     evaluate_reranking,
 )
+from lass_hf.completion.completer import GraphCompleter
 from lass_hf.evaluation.ablation import ablate, subsets_to_compare
 from lass_hf.evaluation.link_prediction import rank_split
+from lass_hf.evaluation.triplet_fusion import choose_graph_evidence
 from lass_hf.evidence import fusion_fitting
 from lass_hf.evidence.building import build_evidence, refit_evidence
 from lass_hf.evidence.evidence_files import save_evidence
@@ -121,6 +128,39 @@ def test_kinds_of_a_model_without_evidence_and_no_kinds_at_all_are_refused(graph
 def test_the_split_that_weights_were_fitted_on_flatters(loaded, caplog):
     ranks(loaded, split="validation")
     assert "the weights of the evidence were fitted on the validation split: its ranks flatter" in caplog.text
+
+
+def test_given_evidence_is_that_of_the_model_or_refused(loaded, evidence, graph):
+    other = bi_encoder_model(seed=5), bi_encoder_processor(graph)
+    reads_no_text = replace(some_evidence(graph), model_fingerprint="another")
+    for use in (
+        lambda given: evaluate_link_prediction(*other, graph, evidence=given, quiet=True),
+        lambda given: LassPredictor(*other, evidence=given),
+        lambda given: choose_graph_evidence(given, graph, *other),
+        lambda given: GraphCompleter(graph, *other, evidence=given, quiet=True),
+    ):
+        with pytest.raises(LassError) as raised:
+            use(evidence)
+        one_line(raised, "the given evidence: evidence of another model than this one", 'evidence "text"')
+        use(reads_no_text)
+
+
+def test_given_evidence_of_other_facts_is_used_with_one_warning(loaded, evidence, graph, tmp_path, caplog):
+    fewer = {name: (split.triplets[1:], None) for name, split in graph.splits.items()}
+    other = (*loaded[:2], KnowledgeGraph(graph.entities, graph.relations, fewer))
+    ranks(loaded, evidence=evidence)
+    assert "other training triplets" not in caplog.text
+    choices = {"folder": None, "graph_name": "animals", "quiet": True}
+    for use in (
+        lambda: ranks(other, evidence=evidence),
+        lambda: evaluate_and_record("link_prediction", *other, evidence=evidence, **choices),
+        lambda: evaluate_and_record("link_prediction", *other, **choices),  # that of the folder
+        lambda: choose_graph_evidence(evidence, other[2], *other[:2]),
+        lambda: GraphCompleter(other[2], *other[:2], evidence=evidence, quiet=True),
+    ):
+        caplog.clear()
+        use()
+        assert caplog.text.count("made of other training triplets than those of this graph; add evidence again") == 1
 
 
 def test_a_retriever_retrieves_by_its_evidence(loaded):

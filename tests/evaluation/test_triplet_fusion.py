@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
 from helpers.evidence import some_evidence
 from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TEST, TRAIN, VALIDATION, integer_graph, one_line
 
@@ -12,6 +13,7 @@ from lass_hf.core.errors import GraphError, LassError
 from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.evaluation.triplet_fusion import choose_graph_evidence, describe_triplets, fit_to_labels
 from lass_hf.evidence.boosted_fit import fit_out_of_fold
+from lass_hf.evidence.evidence import KINDS
 from lass_hf.scoring.triplet_scorer import TripletScorer
 from lass_hf.structure.facts import Facts
 from lass_hf.structure.rule_scores import RuleScorer
@@ -165,6 +167,16 @@ def test_evidence_is_that_of_the_folder_or_found_or_none(graph, model, processor
     assert choose_graph_evidence(silent, graph, model, processor) is None
     given = some_evidence(graph)
     assert choose_graph_evidence(given, graph, model, processor).rules is given.rules
+
+
+def test_evidence_of_texts_alone_is_refused_as_its_kinds_are(graph):
+    model, processor = bi_encoder_model(), bi_encoder_processor(graph)
+    for choice in (("text", "neighbors"), some_evidence(graph, model, processor, kinds=("text", "neighbors"))):
+        with pytest.raises(LassError) as raised:
+            choose_graph_evidence(choice, graph, model, processor)
+        one_line(raised, "evidence 'neighbors' says nothing about a triplet")
+    everything = some_evidence(graph, model, processor, kinds=KINDS)
+    assert choose_graph_evidence(everything, graph, model, processor).kinds == KINDS
 
 
 @pytest.mark.parametrize("kinds", ["neighbors", "text,stars", ""])

@@ -1,6 +1,7 @@
 """Evidence made up by hand, which ranks and explains as `BoundEvidence` does."""
 
 from dataclasses import fields
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ class FakeEvidence(FusedEvidence):
     """A score is TEXT times the model's and RULES where head and tail have the same parity."""
 
     def __init__(self):
-        super().__init__(("text", "rules"), *[None] * (len(fields(FusedEvidence)) - 1))
+        anything = {"facts_fingerprint": ANY, "model_fingerprint": ANY}
+        nothing = {one.name: None for one in fields(FusedEvidence)}
+        super().__init__(**nothing | anything | {"kinds": ("text", "rules")})
         object.__setattr__(self, "bound", [])  # the arguments of each `bind`
 
     def bind(self, graph, scorer=None, index_folder=None, shared=True):
