@@ -142,7 +142,9 @@ class SameTextEvidence(SparseEvidence):
         self.kinds = (kind,)
 
     def with_scorer(self, scorer: TripletScorer) -> "SameTextEvidence":
-        """See `Evidence.with_scorer`."""
+        """See `Evidence.with_scorer`. Where texts do not count, an entity has only its own."""
+        if self.kinds == ("frequency",):
+            return SameTextEvidence(np.arange(scorer.store.num_entities), "frequency")
         return SameTextEvidence(scorer.store.first_with_same_text[0], *self.kinds)
 
     def pairs(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.bi_encoder import bi_encoder_model, bi_encoder_processor
-from helpers.evidence import rules_by_hand
+from helpers.evidence import rules_by_hand, some_evidence
 from helpers.structure import TEXTS, graph_with_tiger, random_vectors
 from helpers.tiny import RELATION_TEXT, TEST, TRAIN, VALIDATION, one_line
 
@@ -165,6 +165,22 @@ def test_entities_that_are_new_are_scored_by_their_words(graph, scorer, evidence
     assert np.array_equal(scores[:, 11], scores[:, tiger])
     assert scores[2] == pytest.approx(scores[1], abs=1e-3)
     assert not np.array_equal(scores[:, 12], scores[:, tiger])
+
+
+def test_texts_of_new_entities_change_nothing_where_texts_do_not_count():
+    """Of "milk" and "water", with one text, evidence without texts reads none, whoever else is asked for."""
+    texts = TEXTS | {"water": TEXTS["milk"]}
+    graph = KnowledgeGraph.from_triplets(TRAIN, VALIDATION, TEST, entity_text=texts, relation_text=RELATION_TEXT)
+    processor = bi_encoder_processor(graph)
+    scorer = TripletScorer(bi_encoder_model(), processor.token_store(graph), "float32")
+    bound = some_evidence(graph, kinds=("frequency",)).bind(graph, scorer)
+    extended = bound.with_scorer(scorer.with_store(scorer.store.with_entities(processor.tokenize(["new"], ["new"]))))
+    milk, water = (graph.entities.ids.index(name) for name in ("milk", "water"))
+    queries, candidates = np.array([[milk, 0, 0], [water, 0, 0]]), np.arange(graph.num_entities)
+    mask = np.ones((2, len(candidates)), dtype=bool)
+    scores = bound.score_candidates(queries, 2, candidates, mask)
+    assert scores[0, milk] != scores[0, water]
+    assert np.array_equal(extended.score_candidates(queries, 2, candidates, mask), scores)
 
 
 def test_evidence_without_a_model_holds_out_a_part_of_train():
