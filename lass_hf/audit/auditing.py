@@ -15,7 +15,7 @@ from ..core.known_triplets import KnownTriplets
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..scoring.step_progress import StepProgress
-from ..scoring.triplet_scorer import TripletScorer, check_model_is_of
+from ..scoring.triplet_scorer import TripletScorer, check_model_is_of, check_pair
 from ..structure.answer_ranks import AnswerRanks
 from ..structure.facts import Facts, labeled_false
 from ..structure.rule_mining import find_rules
@@ -212,8 +212,7 @@ def _check(
 ) -> None:
     if num_folds < 2:
         raise LassError(f"num_folds={num_folds}; expected 2 or more")
-    if (model is None) != (processor is None):
-        raise LassError("model and processor belong together; only one of them is given")
+    check_pair(model, processor)
     if processor is not None:
         check_model_is_of(processor, graph)
 

@@ -12,7 +12,7 @@ from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evidence.building import refit_evidence
 from ..evidence.fused_evidence import FusedEvidence
-from ..scoring.triplet_scorer import Progress, TripletScorer
+from ..scoring.triplet_scorer import Progress, TripletScorer, check_pair
 from ..utils.stopwatch import Stopwatch
 from .link_prediction import choose_triplets, rank_slot
 from .ranking_result import RankingResult
@@ -97,8 +97,10 @@ def ablate(
     Raises:
         GraphError: The graph has no true validation triplets, or the split no true triplet; or the evidence is that of
             another graph.
+        LassError: A model is given without its processor.
     """
     triplets = choose_triplets(graph[split], limit, seed)
+    check_pair(model, processor)
     scorer = None if model is None or processor is None else TripletScorer(model, processor.token_store(graph), dtype)
     subsets = subsets_to_compare(evidence.kinds)
     fusions = [one.fusion for one in refit_evidence(evidence, graph, subsets, scorer, seed, quiet, index_folder)]

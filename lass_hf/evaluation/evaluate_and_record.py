@@ -22,6 +22,7 @@ from ..hub.card_files import add_evaluation
 from ..scoring.chunk_progress import remove_progress
 from ..scoring.index_building import find_index_folder_for_graph
 from ..scoring.precision import DTYPES
+from ..scoring.triplet_scorer import check_pair
 from ..utils.atomic_files import is_stream
 from ..utils.console import check_writable, print_metrics, report
 from ..utils.distributed import processes
@@ -148,6 +149,7 @@ def evaluate_and_record(
     if model is None and (task != "link_prediction" or reranker is not None):
         what = f"task={task!r}" if reranker is None else "reranker"
         raise LassError(f"{what} needs a model; without one there is link_prediction by evidence")
+    check_pair(model, processor)
     graph[split]
     # As they are before the work, and a file that cannot be read ends it here, not after hours.
     environment()

@@ -16,7 +16,7 @@ from ..core.processing_lass import LassProcessor
 from ..evidence.boosted_fit import NUM_FOLDS, fit_out_of_fold
 from ..evidence.bound_evidence import training_facts
 from ..evidence.building import build_evidence, check_kinds
-from ..evidence.choosing import EvidenceChoice, choose_evidence, find_own_evidence, warn_of_other_facts
+from ..evidence.choosing import EvidenceChoice, choose_evidence, find_own_evidence, split_kinds, warn_of_other_facts
 from ..evidence.evidence import KINDS
 from ..evidence.fused_evidence import FusedEvidence
 from ..scoring.entity_frequencies import EntityFrequencies
@@ -50,19 +50,18 @@ def choose_graph_evidence(
         The evidence, in the numbers of the graph; None for the text alone.
 
     Raises:
-        LassError: A kind is unknown, says nothing about triplets, or is not among those that the model has; or the
-            evidence is that of another model.
+        LassError: A kind is unknown, says nothing about triplets, or is not among those that the model has; the
+            evidence is that of another model; or the choice is none of all that.
         GraphError: The graph has no training triplets.
     """
-    if isinstance(choice, str) and choice != "auto":
-        choice = tuple(name.strip() for name in choice.split(","))
     if isinstance(choice, FusedEvidence) and not set(choice.kinds) & set(GRAPH_KINDS):
         _check_says_something(choice.kinds)
     if isinstance(choice, FusedEvidence) or choice == "auto":
         evidence = choose_evidence(choice, graph, model, processor, quiet=quiet)
     else:
-        _check_says_something(choice)
-        kinds = [kind for kind in check_kinds(choice) if kind != "text"]
+        names = split_kinds(choice)
+        _check_says_something(names)
+        kinds = [kind for kind in check_kinds(names) if kind != "text"]
         if not kinds:
             return None
         if find_own_evidence(model) is None:

@@ -12,7 +12,7 @@ from ..core.errors import GraphError, LassError
 from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
-from ..scoring.triplet_scorer import TripletScorer
+from ..scoring.triplet_scorer import TripletScorer, check_pair
 from ..structure.facts import Facts
 from ..structure.rule_mining import find_rules
 from ..structure.rules import RuleSet
@@ -156,8 +156,9 @@ def build_evidence(
 
     Raises:
         GraphError: The graph has no training triplets.
-        LassError: A kind is unknown or not possible.
+        LassError: A kind is unknown or not possible, or a model is given without its processor.
     """
+    check_pair(model, processor)
     scorer = None if model is None or processor is None else TripletScorer(model, processor.token_store(graph), dtype)
     kinds = check_kinds(possible_kinds(scorer) if kinds is None else kinds, possible_kinds(scorer))
     facts = training_facts(graph)

@@ -9,7 +9,7 @@ from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..scoring.candidate_scores import CandidateScorer, make_split_scorer
-from ..scoring.triplet_scorer import TripletScorer
+from ..scoring.triplet_scorer import TripletScorer, check_pair
 from ..utils.distributed import processes
 from .building import TEXT_KINDS, build_evidence, check_kinds, refit_evidence
 from .evidence_files import AGAIN, check_evidence_is_of, find_evidence, load_evidence
@@ -56,14 +56,15 @@ def choose_evidence(
 
     Raises:
         LassError: There is neither model nor kinds; the folder lacks the evidence; the evidence is that of another
-            model; or a kind is unknown.
+            model; a kind is unknown; the choice is none of all that; or a model is given without its processor.
         GraphError: The graph has no training triplets, or no validation split to fit weights on.
     """
+    check_pair(model, processor)
     if isinstance(choice, FusedEvidence):
         if model is not None:
             check_evidence_is_of(choice, model, "the given evidence")
         return choice
-    kinds = tuple(name.strip() for name in choice.split(",")) if isinstance(choice, str) else tuple(choice)
+    kinds = split_kinds(choice)
     if model is None or processor is None:
         if kinds in (("auto",), ("text",)):
             raise LassError(f"evidence {kinds[0]!r} without a model; give a model, or kinds such as rules,vectors")
@@ -90,6 +91,23 @@ def choose_evidence(
     scorer = TripletScorer(model, processor.token_store(graph), dtype) if set(TEXT_KINDS) & set(kinds) else None
     (subset,) = refit_evidence(evidence, graph, [kinds], scorer, seed, quiet, index_folder)
     return subset
+
+
+def split_kinds(choice: str | Collection[str]) -> tuple[str, ...]:
+    """Returns the names in a choice of evidence, with commas between them or as a collection.
+
+    Args:
+        choice: The choice, which is no evidence itself.
+
+    Raises:
+        LassError: It has no names.
+    """
+    names = choice.split(",") if isinstance(choice, str) else choice
+    if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
+        raise LassError(
+            f'evidence={choice!r}; expected "auto", "text", kinds such as "rules,vectors", or a FusedEvidence'
+        )
+    return tuple(name.strip() for name in names)
 
 
 def warn_of_other_facts(evidence: FusedEvidence | None, graph: KnowledgeGraph) -> None:

@@ -308,6 +308,17 @@ def _find_distinct(store: TokenStore, rows: np.ndarray) -> tuple[np.ndarray, np.
     return first, inverse, counts
 
 
+def check_pair(model: LassForKGCompletion | None, processor: LassProcessor | None) -> None:
+    """Raises LassError if only one of a model and its processor is given.
+
+    Args:
+        model: The model, or None.
+        processor: The processor, or None.
+    """
+    if (model is None) != (processor is None):
+        raise LassError("model and processor belong together; only one of them is given")
+
+
 def check_model_is_of(processor: LassProcessor, graph: KnowledgeGraph) -> None:
     """Checks that a model was not trained on a graph that has nothing in common with another one.
 

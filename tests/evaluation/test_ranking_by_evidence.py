@@ -130,6 +130,38 @@ def test_the_split_that_weights_were_fitted_on_flatters(loaded, caplog):
     assert "the weights of the evidence were fitted on the validation split: its ranks flatter" in caplog.text
 
 
+@pytest.mark.parametrize("choice", [None, 3, ("rules", None)])
+def test_what_is_no_choice_of_evidence_is_refused(choice, loaded):
+    model, processor, graph = loaded
+    for use in (
+        lambda: ranks(loaded, evidence=choice),
+        lambda: ranks((None, None, graph), evidence=choice),
+        lambda: LassPredictor(model, processor, evidence=choice),
+        lambda: choose_graph_evidence(choice, graph, model, processor),
+    ):
+        with pytest.raises(LassError) as raised:
+            use()
+        one_line(raised, f'evidence={choice!r}; expected "auto", "text", kinds such as "rules,vectors", or a Fused')
+
+
+@pytest.mark.parametrize("given", ["model", "processor"])
+def test_a_model_without_its_processor_is_refused(given, loaded, evidence):
+    pair, graph = (loaded[0], None) if given == "model" else (None, loaded[1]), loaded[2]
+    choices = {"folder": None, "graph_name": "animals", "quiet": True}
+    for use in (
+        lambda: ranks((*pair, graph)),
+        lambda: ranks((*pair, graph), evidence=some_evidence(graph)),
+        lambda: build_evidence(graph, *pair, quiet=True),
+        lambda: ablate(evidence, graph, "test", *pair, quiet=True),
+        lambda: evaluate_and_record("link_prediction", *pair, graph, **choices),
+    ):
+        with pytest.raises(LassError) as raised:
+            use()
+        one_line(raised, "model and processor belong together; only one of them is given")
+    with pytest.raises(LassError):
+        evaluate_and_record("triplet_classification", *pair, graph, **choices)
+
+
 def test_given_evidence_is_that_of_the_model_or_refused(loaded, evidence, graph):
     other = bi_encoder_model(seed=5), bi_encoder_processor(graph)
     reads_no_text = replace(some_evidence(graph), model_fingerprint="another")
