@@ -104,8 +104,8 @@ def evaluate_reranking(
         Ranks and metrics of both stages.
 
     Raises:
-        LassError: architectures that do not fit, a `top_k` out of range, or no validation triplets to fit the weight
-            on that are not ranked themselves. It is raised before anything is encoded.
+        LassError: architectures that do not fit, a `top_k` or `retriever_weight` out of range, or no validation
+            triplets to fit the weight on that are not ranked themselves. It is raised before anything is encoded.
     """
     check_reranking(model, reranker_model, graph, split, top_k, retriever_weight)
     retriever = TripletScorer(model, processor.token_store(graph), dtype)
@@ -200,8 +200,11 @@ def check_reranking(
             f"to rerank with (it is {reranker_model.config.architecture})"
         )
     most = len(graph.candidates[0])
-    if top_k is not None and not 2 <= top_k <= most:
-        raise LassError(f"top_k={top_k}; expected 2 or more candidates to rerank, and at most all {most:,}")
+    if top_k is not None and not (isinstance(top_k, int) and 2 <= top_k <= most):
+        raise LassError(f"top_k={top_k!r}; expected 2 or more candidates to rerank, and at most all {most:,}")
+    is_number = isinstance(retriever_weight, (int, float))
+    if retriever_weight is not None and not (is_number and 0 <= retriever_weight < float("inf")):
+        raise LassError(f"retriever_weight={retriever_weight!r}; expected a number of 0 or more, or None to fit it")
     graph[split]
     if retriever_weight is None and (split == "validation" or "validation" not in graph):
         reason = "is the one to be ranked" if split == "validation" else "the graph lacks"

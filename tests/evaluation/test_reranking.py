@@ -14,6 +14,7 @@ from lass_hf.evaluation.retrieval import Retrieved, retrieve
 from lass_hf.evaluation.score_fusion import fit_retriever_weight, fused_ranks
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
+NO_WEIGHTS = (float("nan"), float("inf"), -5.0, "x")
 GRAPH = make_graph()
 BI_ENCODER, CROSS_ENCODER = make_processor(GRAPH, architecture="bi-encoder"), make_processor(GRAPH)
 
@@ -243,6 +244,8 @@ def test_by_default_all_candidates_of_a_small_graph_are_reranked(models):
         ({"split": "tset"}, "tset"),
         ({"top_k": 1}, "top_k=1;"),
         ({"top_k": 11}, "top_k=11;"),
+        ({"top_k": 2.5}, "top_k=2.5;"),
+        *(({"retriever_weight": weight}, f"retriever_weight={weight!r}; expected") for weight in NO_WEIGHTS),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_encoded(choices, message, models):
