@@ -36,7 +36,7 @@ from ..structure.facts import Facts, false_fingerprint, labeled_false
 from ..structure.rule_scores import RuleScorer
 from ..structure.rules import RuleSet
 from ..utils.distributed import processes
-from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
+from ..utils.fingerprints import candidates_fingerprint, graph_fingerprint, graph_texts_fingerprint
 from ..version import __version__
 from .answering import Reranking, answer_queries
 from .link_features import LinkFeatures
@@ -174,6 +174,7 @@ class GraphCompleter:
             "evidence": evidence_fingerprint(self.evidence) if self.evidence is not None else None,
             "graph": graph_fingerprint(self.graph),
             "graph_texts": graph_texts_fingerprint(self.graph),
+            "candidates": candidates_fingerprint(self.graph),
             "labeled_false": false_fingerprint(self.graph, "train"),
             "answers_per_query": ANSWERS_PER_QUERY,
             "chunk_size": self._chunk_size,

@@ -23,7 +23,7 @@ from ..scoring.candidate_scores import CandidateScorer
 from ..scoring.chunk_progress import ChunkProgress, share_chunks
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import processes
-from ..utils.fingerprints import digest, graph_fingerprint, model_fingerprint, texts_fingerprint
+from ..utils.fingerprints import candidates_fingerprint, graph_fingerprint, model_fingerprint, texts_fingerprint
 from .ranking_result import RankingResult, are_possible_ranks
 
 
@@ -84,7 +84,7 @@ def evaluate_link_prediction(
             **(model_identity(scorer) if scorer is not None else {}),
             **({"evidence": evidence_fingerprint(fused)} if fused is not None else {}),
             "graph": graph_fingerprint(graph),
-            "candidates": digest(graph.candidates[slot] for slot in slots),
+            "candidates": candidates_fingerprint(graph, slots),
             "split": split,
             "limit": limit,
             "seed": seed,

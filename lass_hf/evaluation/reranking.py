@@ -22,7 +22,7 @@ from ..evidence.evidence_files import evidence_fingerprint
 from ..scoring.chunk_progress import ChunkProgress, share_chunks
 from ..scoring.triplet_scorer import TripletScorer
 from ..utils.distributed import place, processes, sum_over_processes
-from ..utils.fingerprints import graph_fingerprint, model_fingerprint, texts_fingerprint
+from ..utils.fingerprints import candidates_fingerprint, graph_fingerprint, model_fingerprint, texts_fingerprint
 from .link_prediction import choose_triplets
 from .ranking_result import RankingResult, are_possible_ranks
 from .retrieval import Retrieved, retrieve
@@ -149,6 +149,7 @@ def evaluate_reranking(
             "model": model_fingerprint(reranker.model),
             "texts": [texts_fingerprint(scorer.store) for scorer in (retriever, reranker)],
             "graph": graph_fingerprint(graph),
+            "candidates": candidates_fingerprint(graph, ENTITY_SLOTS),
             **{"split": split, "limit": limit, "seed": seed, "top_k": top_k, "retriever_weight": retriever_weight},
             "token_budget": reranker.token_budget,
             "dtype": str(reranker.model.dtype),

@@ -27,6 +27,7 @@ OPTIONS = {"most": "--max", "num_folds": "--folds"}  # that are called otherwise
 CHANGED = {
     "graph": "the graph has changed",
     "graph_texts": "the texts of the graph have changed",
+    "candidates": "other entities occur in triplets, true or false",
     "texts": "the texts have changed",
     "model": "the model is another one",
     "retriever": "the retriever is another one",

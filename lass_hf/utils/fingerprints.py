@@ -83,6 +83,16 @@ def graph_texts_fingerprint(graph: KnowledgeGraph) -> str:
     return digest([json.dumps([graph.entities.texts, graph.relations.texts]).encode()])
 
 
+def candidates_fingerprint(graph: KnowledgeGraph, slots: Iterable[int] = (0, 2)) -> str:
+    """Returns the fingerprint of a graph's candidates, which triplets that are labeled false have a part in.
+
+    Args:
+        graph: the graph.
+        slots: the slots that are asked for.
+    """
+    return digest(graph.candidates[slot] for slot in slots)
+
+
 def _bytes(state: Mapping[str, torch.Tensor]) -> Iterator[np.ndarray]:
     for _, tensor in sorted(state.items()):
         yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -16,13 +17,14 @@ from helpers.rule_sets import make_rules
 from helpers.tiny import TRAIN, integer_graph, one_line
 
 from lass_hf import KnowledgeGraph
-from lass_hf.completion import completer
+from lass_hf.completion import completer, completing
 from lass_hf.completion.completer import GraphCompleter
 from lass_hf.completion.completing import check_link, complete_graph, measure_completion
 from lass_hf.completion.queries import choose_queries
 from lass_hf.completion.settings import CompletionSettings
 from lass_hf.completion.standing import IMPLIED, NEW, REVERSE, STANDINGS
 from lass_hf.core.errors import GraphError, LassError, UnknownNameError
+from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.structure.facts import Facts
 from lass_hf.utils.result_files import read_results
 from lass_hf.writers.tables import read_judged_triplets
@@ -366,6 +368,24 @@ def test_a_graph_that_changed_is_told_in_words(evidence, graph, tmp_path):
     with pytest.raises(LassError) as error:
         complete(smaller, evidence, tmp_path, most=7)
     assert "(the graph has changed, --max was 10000, now 7)" in str(error.value)
+
+
+def test_other_candidates_are_another_completion(graph, tmp_path):
+    """An entity that occurs in a false triplet of a test split, and nowhere else, may be an answer."""
+    entities = Vocabulary("entities", [*graph.entities.ids, "fox"], [*graph.entities.texts, "fox"])
+    splits = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
+    test, false = graph["test"].triplets, [[graph.num_entities, 0, 0]]
+    labels = np.append(np.ones(len(test), np.int8), np.int8(0))
+    plain = KnowledgeGraph(entities, graph.relations, splits)
+    other = KnowledgeGraph(entities, graph.relations, {**splits, "test": (np.concatenate([test, false]), labels)})
+    evidence = some_evidence(plain)
+    complete(plain, evidence, tmp_path / "whole")
+    stopping = patch.object(completing, "write_completion", side_effect=KeyboardInterrupt)
+    with stopping, pytest.raises(KeyboardInterrupt):
+        complete(plain, evidence, tmp_path / "stopped")
+    for folder in ("whole", "stopped"):
+        with pytest.raises(LassError, match=r"another completion \(.*other entities occur in triplets"):
+            complete(other, evidence, tmp_path / folder)
 
 
 def test_a_list_of_another_version_is_another_one(evidence, graph, tmp_path, monkeypatch):

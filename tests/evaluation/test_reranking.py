@@ -5,9 +5,9 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from helpers.tiny import make_graph, make_model, make_processor
+from helpers.tiny import ENTITY_TEXT, RELATION_TEXT, TRAIN, make_graph, make_model, make_processor
 
-from lass_hf import LassPredictor, evaluate_link_prediction
+from lass_hf import KnowledgeGraph, LassPredictor, evaluate_link_prediction
 from lass_hf.core.errors import LassError
 from lass_hf.evaluation.reranking import evaluate_reranking, rerank
 from lass_hf.evaluation.retrieval import Retrieved, retrieve
@@ -225,6 +225,23 @@ def test_a_reranking_goes_on_where_it_stopped(models, tmp_path, monkeypatch):
     np.testing.assert_array_equal(result.reranked.ranks, expected.reranked.ranks)
     with pytest.raises(LassError, match="retriever_weight was"):
         both_stages(models, top_k=5, retriever_weight=0.2, split="train", resume_dir=tmp_path)
+
+
+def test_the_progress_of_a_reranking_among_other_candidates_is_refused(models, tmp_path):
+    """Two graphs that differ in a false triplet, by which garden is a candidate."""
+    for false, expectation in (
+        ((), contextlib.nullcontext()),
+        ([("garden", "is_a", "animal", 0)], pytest.raises(LassError, match=r"\(other entities occur in triplets")),
+    ):
+        test = [(*TRAIN[0], 1), *false]
+        texts = {"entity_text": ENTITY_TEXT, "relation_text": RELATION_TEXT}
+        graph = KnowledgeGraph.from_triplets(TRAIN[:13], test=test, **texts)
+        processors = make_processor(graph, architecture="bi-encoder"), make_processor(graph)
+        with expectation:
+            evaluate_reranking(
+                *(models[0], processors[0], models[1], processors[1], graph),
+                **{"top_k": 3, "retriever_weight": 0.1, "dtype": "float32", "quiet": True, "resume_dir": tmp_path},
+            )
 
 
 @pytest.mark.parametrize("top_k", [0, 1, 11])
