@@ -33,7 +33,7 @@ from ..utils.stopwatch import Stopwatch
 from .ablation import AblationRow, ablate, print_ablation
 from .calibration import keep_calibration, labeled_split
 from .card_data import card_data, evidence_card_data, reranking_card_data, scoring_card_data
-from .link_prediction import evaluate_link_prediction, evaluate_relation_prediction
+from .link_prediction import choose_triplets, evaluate_link_prediction, evaluate_relation_prediction
 from .ranking_result import RankingResult
 from .reranking import RerankingResult, check_reranking, evaluate_reranking
 from .triplet_classification import ClassificationResult, evaluate_triplet_classification
@@ -343,6 +343,8 @@ def _predict_links(
 ) -> RankingResult | RerankingResult:
     """Ranks heads and tails by one model, by two, or by evidence alone, and fills in `ranked_by`."""
     sought = {name: value for name, value in ranking.items() if name in ("dtype", "seed", "quiet", "index_folder")}
+    # What cannot be ranked is refused before evidence is found or fitted.
+    choose_triplets(graph[ranking["split"]], ranking["limit"], ranking["seed"])
     if with_ablation:
         check_fitting_split(graph)
     if reranker is not None and model is not None:

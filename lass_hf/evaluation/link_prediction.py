@@ -68,10 +68,12 @@ def evaluate_link_prediction(
 
     Raises:
         GraphError: the graph has no such split, or the split no true triplet.
-        LassError: `limit`, `seed` or `dtype` out of range; ranks of another model, graph, evidence or choice of queries
-            in `resume_dir`; or evidence that the folder lacks, or that of another model or graph.
+        LassError: `slots`, `limit`, `seed` or `dtype` out of range; ranks of another model, graph, evidence or choice
+            of queries in `resume_dir`; or evidence that the folder lacks, or that of another model or graph.
     """
     graph_split = graph[split]
+    _check_slots(slots)
+    choose_triplets(graph_split, limit, seed)  # what it refuses is refused before anything is found or encoded
     choice = "text" if 1 in slots and evidence == "auto" else evidence  # relations are ranked by the model
     fused = choose_evidence(choice, graph, model, processor, dtype, seed, quiet, index_folder)
     scorer, chunk_size = None, BiEncoder.candidates_per_chunk
@@ -158,14 +160,20 @@ def rank_split(
 
     Raises:
         GraphError: the split has no true triplet.
-        LassError: `limit` or `seed` out of range.
+        LassError: `slots`, `limit` or `seed` out of range.
         NonFiniteError: scores are NaN or infinite.
     """
+    _check_slots(slots)
     triplets = choose_triplets(split, limit, seed)
     if progress is not None and progress.finished and not quiet and processes().is_main_process:
         print(f"continuing: {len(progress.finished)} chunks of work are done in {progress.folder}", file=sys.stderr)
     sides = [rank_slot(score_candidates, split.graph, triplets, slot, quiet, chunk_size, progress) for slot in slots]
     return RankingResult.from_ranks(split.graph, triplets, slots, np.concatenate(sides, axis=1))
+
+
+def _check_slots(slots: tuple[int, ...]) -> None:
+    if not slots or any(slot not in (0, 1, 2) for slot in slots):
+        raise LassError(f"slots={slots!r}; expected one or more of 0, 1, 2 (head, relation, tail)")
 
 
 def choose_triplets(split: GraphSplit, limit: int | None, seed: int) -> np.ndarray:
@@ -183,8 +191,10 @@ def choose_triplets(split: GraphSplit, limit: int | None, seed: int) -> np.ndarr
         GraphError: the split has no true triplet.
         LassError: `limit` or `seed` out of range.
     """
-    if (limit is not None and limit < 1) or seed < 0:
-        raise LassError(f"limit={limit}, seed={seed}; expected a limit of 1 or more (or None), and a seed of 0 or more")
+    has_limit = limit is None or (isinstance(limit, int) and limit > 0)
+    if not has_limit or not isinstance(seed, int) or seed < 0:
+        expected = "a limit of 1 or more (or None), and a seed of 0 or more, both whole numbers"
+        raise LassError(f"limit={limit!r}, seed={seed!r}; expected {expected}")
     triplets = split.positives
     if limit is not None and limit < len(triplets):
         triplets = triplets[np.sort(np.random.default_rng(seed).choice(len(triplets), limit, replace=False))]

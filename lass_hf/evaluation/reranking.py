@@ -210,6 +210,8 @@ def check_reranking(
     if retriever_weight is None and (split == "validation" or "validation" not in graph):
         reason = "is the one to be ranked" if split == "validation" else "the graph lacks"
         raise LassError(f"retriever_weight is fitted on the validation split, which {reason}: give a retriever_weight")
+    if retriever_weight is None:
+        choose_triplets(graph["validation"], FIT_TRIPLETS, seed=0)
 
 
 def score_retrieved(

@@ -131,6 +131,20 @@ def test_an_ablation_without_a_split_to_fit_on_is_refused_before_the_work(labels
         record("link_prediction", (None, None, None), other, evidence="frequency,rules", with_ablation=True)
 
 
+@pytest.mark.parametrize("choice", [{"limit": 0}, {"seed": 1.5}, {"split": "validation"}, {"depth": 4}], ids=str)
+def test_what_cannot_be_ranked_is_refused_before_evidence_is_found(choice, saved, graph, monkeypatch):
+    splits = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
+    false = graph["validation"].triplets, np.zeros(len(graph["validation"]), np.int8)
+    other = KnowledgeGraph(graph.entities, graph.relations, {**splits, "validation": false})
+    monkeypatch.setattr(record_module, "choose_evidence", None)
+    model = (None, None, None)
+    if depth := choice.get("depth"):
+        model, reranker = saved("bi-encoder"), saved()
+        choice = {"reranker": Reranker(reranker[2], *reranker[:2], top_k=depth)}
+    with pytest.raises(LassError):
+        record("link_prediction", model, other, evidence="rules", **choice)
+
+
 def test_an_unknown_task_is_refused(saved, labeled_graph):
     with pytest.raises(LassError, match="task='ranking'; expected one of link_prediction"):
         record("ranking", saved(), labeled_graph)

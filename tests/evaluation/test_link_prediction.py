@@ -1,9 +1,11 @@
 """Link and relation prediction of a model: ranks by its own forward, ties, splits, and what is shown."""
 
 import numpy as np
+import pytest
 import torch
 
-from lass_hf import KnowledgeGraph, evaluate_link_prediction
+from lass_hf import KnowledgeGraph, LassError, evaluate_link_prediction
+from lass_hf.evaluation import link_prediction
 from lass_hf.evaluation.link_prediction import evaluate_relation_prediction
 
 
@@ -74,3 +76,15 @@ def test_evaluation_shows_progress_that_reaches_its_end(model, processor, graph,
     shown = capfd.readouterr().err
     assert "ranking heads: 100%" in shown
     assert "ranking tails: 100%" in shown
+
+
+@pytest.mark.parametrize(
+    "choice", [{"slots": ()}, {"slots": (3,)}, {"limit": 0}, {"seed": 1.5}, {"split": "validation"}], ids=str
+)
+def test_what_cannot_be_ranked_is_refused_before_evidence_is_found(choice, graph, monkeypatch):
+    monkeypatch.setattr(link_prediction, "choose_evidence", None)
+    splits = {name: (split.triplets, split.labels) for name, split in graph.splits.items()}
+    false = graph["validation"].triplets, np.zeros(len(graph["validation"]), np.int8)
+    other = KnowledgeGraph(graph.entities, graph.relations, {**splits, "validation": false})
+    with pytest.raises(LassError):
+        evaluate_link_prediction(None, None, other, evidence="rules,vectors", quiet=True, **choice)

@@ -1,5 +1,6 @@
 """Ranks and candidates against brute force, ties, and a limited number of triplets; scores are a table."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -235,8 +236,10 @@ def test_a_limit_above_the_number_of_triplets_takes_all(graph):
     assert np.array_equal(result.triplets, graph["test"].triplets)
 
 
-@pytest.mark.parametrize("choice", [{"limit": 0}, {"limit": -1}, {"seed": -1}])
-def test_a_limit_below_one_or_a_negative_seed_is_refused(choice, graph):
+@pytest.mark.parametrize(
+    "choice", [{"limit": 0}, {"limit": -1}, {"limit": 1.5}, {"limit": "2"}, {"seed": -1}, {"seed": 1.5}, {"seed": None}]
+)
+def test_a_limit_or_a_seed_that_cannot_be_is_refused(choice, graph):
     with pytest.raises(LassError, match="expected a limit of 1 or more"):
         rank_split(
             scorer_from_triplets(lambda triplets, slot, bar: np.zeros(len(triplets))),
@@ -244,3 +247,9 @@ def test_a_limit_below_one_or_a_negative_seed_is_refused(choice, graph):
             quiet=True,
             **choice,
         )
+
+
+@pytest.mark.parametrize("slots", [(), (3,), (0, -1)])
+def test_slots_that_no_triplet_has_are_refused(slots, graph):
+    with pytest.raises(LassError, match=re.escape(f"slots={slots}; expected one or more of 0, 1, 2")):
+        rank_split(scorer_from_triplets(Table.random(graph)), graph["test"], slots, quiet=True)
