@@ -142,14 +142,12 @@ def evaluate_and_record(
         The result of the evaluation; a `RerankingResult` with a reranker.
 
     Raises:
-        LassError: an unknown task, a choice that it has no use for, a training.json that cannot be read, or arguments
-            that the evaluation refuses.
+        LassError: an unknown task, a choice that it has no use for, a model without its processor, a file that cannot
+            be written, a training.json that cannot be read, or arguments that the evaluation refuses.
     """
     _check_task(task, limit=limit, evidence=evidence, reranker=reranker, with_ablation=with_ablation)
-    if model is None and (task != "link_prediction" or reranker is not None):
-        what = f"task={task!r}" if reranker is None else "reranker"
-        raise LassError(f"{what} needs a model; without one there is link_prediction by evidence")
-    check_pair(model, processor)
+    _check_model(task, model, processor, reranker)
+    _check_records(graph_name, file)
     graph[split]
     # As they are before the work, and a file that cannot be read ends it here, not after hours.
     environment()
@@ -233,6 +231,22 @@ def _check_task(task: str, **choices: Any) -> None:
     for name, value in choices.items():
         if name not in TASKS[task] and value not in (None, "auto", "text") and value is not False:
             raise LassError(f"{name} changes nothing for task={task!r}; leave it out")
+
+
+def _check_model(
+    task: str, model: LassForKGCompletion | None, processor: LassProcessor | None, reranker: Reranker | None
+) -> None:
+    if model is None and (task != "link_prediction" or reranker is not None):
+        what = f"task={task!r}" if reranker is None else "reranker"
+        raise LassError(f"{what} needs a model; without one there is link_prediction by evidence")
+    check_pair(model, processor)
+
+
+def _check_records(graph_name: str, file: str | Path | None) -> None:
+    if not isinstance(graph_name, (str, Path)):
+        raise LassError(f"graph_name={graph_name!r}; expected the folder or the name of the graph")
+    if file:
+        check_writable(file)
 
 
 @dataclass

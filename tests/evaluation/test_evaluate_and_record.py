@@ -145,6 +145,20 @@ def test_what_cannot_be_ranked_is_refused_before_evidence_is_found(choice, saved
         record("link_prediction", model, other, evidence="rules", **choice)
 
 
+@pytest.mark.parametrize("task", ["link_prediction", "relation_prediction", "triplet_classification"])
+def test_results_that_cannot_be_written_are_refused_before_the_work(task, saved, labeled_graph, tmp_path, monkeypatch):
+    model, processor, folder = saved()
+    for name in ("choose_evidence", "_evaluate_model"):
+        monkeypatch.setattr(record_module, name, None)
+    for given, choices, message in (
+        ((model, processor), {"file": tmp_path}, "cannot be written"),
+        ((model, processor), {"graph_name": None}, "graph_name=None; expected the folder or the name"),
+        ((model, None), {}, "model and processor belong together"),
+    ):
+        with pytest.raises(LassError, match=message):
+            record(task, (*given, folder), labeled_graph, **choices)
+
+
 def test_an_unknown_task_is_refused(saved, labeled_graph):
     with pytest.raises(LassError, match="task='ranking'; expected one of link_prediction"):
         record("ranking", saved(), labeled_graph)
