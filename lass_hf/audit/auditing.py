@@ -134,9 +134,9 @@ def audit_graph(
 
     Raises:
         GraphError: The graph has no true triplets, or too few for a fit; or the model is that of another graph.
-        LassError: `num_folds` is less than 2, or a model is given without its processor.
+        LassError: `num_folds` is less than 2, `seed` less than 0, or a model is given without its processor.
     """
-    _check(graph, model, processor, num_folds)
+    check_audit(graph, model, processor, num_folds, seed)
     facts, watch, progress = true_facts(graph), Stopwatch(), progress or StepProgress()
     limit = None if minutes is None else minutes / (num_folds + 2)
     choices = choose_vectors(vector_choices, limit)
@@ -207,11 +207,17 @@ def audit_graph(
     )
 
 
-def _check(
-    graph: KnowledgeGraph, model: LassForKGCompletion | None, processor: LassProcessor | None, num_folds: int
+def check_audit(
+    graph: KnowledgeGraph,
+    model: LassForKGCompletion | None,
+    processor: LassProcessor | None,
+    num_folds: int,
+    seed: int,
 ) -> None:
-    if num_folds < 2:
-        raise LassError(f"num_folds={num_folds}; expected 2 or more")
+    """Raises what `audit_graph` would raise of these arguments, before anything is encoded or trained."""
+    for name, number, least in (("num_folds", num_folds, 2), ("seed", seed, 0)):
+        if not isinstance(number, int) or number < least:
+            raise LassError(f"{name}={number!r}; expected a whole number of {least} or more")
     check_pair(model, processor)
     if processor is not None:
         check_model_is_of(processor, graph)

@@ -13,7 +13,7 @@ from ..core.knowledge_graph import KnowledgeGraph
 from ..core.known_triplets import KnownTriplets
 from ..formats.text_files import read_lines
 from ..structure.vector_training import VectorChoices, train_structural_vectors
-from .auditing import SHARE, Audit, audit_graph, choose_vectors, encode_with_bar, percent_bar, true_facts
+from .auditing import SHARE, Audit, audit_graph, check_audit, choose_vectors, encode_with_bar, percent_bar, true_facts
 from .injecting import KINDS, InjectedErrors, inject_errors
 from .signals import ABSOLUTE, SIGNALS
 
@@ -113,7 +113,12 @@ def evaluate_audit(
 
     Returns:
         The audit, its metrics, and those of each signal alone.
+
+    Raises:
+        GraphError: As in `audit_graph`.
+        LassError: As in `audit_graph`.
     """
+    check_audit(graph, more.get("model"), more.get("processor"), num_folds, seed)
     facts = true_facts(graph)
     texts = encode_with_bar(graph, encoder, quiet, dtype)
     if errors is None:

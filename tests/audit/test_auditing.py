@@ -15,6 +15,7 @@ from helpers.towns import QUICK, SMALL, texts_of_towns, towns, write_towns
 from transformers import BertModel
 
 from lass_hf import KnowledgeGraph
+from lass_hf.audit import auditing, measuring
 from lass_hf.audit.audit_files import (
     FINDINGS_FILE,
     SIGNALS_FILE,
@@ -25,6 +26,7 @@ from lass_hf.audit.audit_files import (
 from lass_hf.audit.auditing import audit_graph, true_facts
 from lass_hf.audit.entity_findings import find_odd_entities
 from lass_hf.audit.findings import SignalWords, find_better, find_reasons, usual_length
+from lass_hf.audit.measuring import evaluate_audit
 from lass_hf.audit.model_signals import chance_by_heart
 from lass_hf.audit.neighbor_signals import simple_adjacency
 from lass_hf.audit.pattern_signals import pattern_signals
@@ -358,8 +360,22 @@ def test_a_graph_that_is_too_small_is_refused():
     with pytest.raises(GraphError) as error:
         audit_graph(graph, texts=unit_vectors(count=graph.num_entities), num_folds=2, vector_choices=SMALL, quiet=True)
     one_line(error, "3 triplets", "an audit needs 10 of each")
-    with pytest.raises(LassError, match="num_folds=1; expected 2 or more"):
-        audit_graph(graph, num_folds=1)
+
+
+@pytest.mark.parametrize("judge", [audit_graph, evaluate_audit])
+def test_an_audit_that_cannot_be_is_refused_before_the_work(judge, graph, model, processor, monkeypatch):
+    for module in (auditing, measuring):
+        monkeypatch.setattr(module, "encode_with_bar", None)
+    for choices, message in (
+        ({"num_folds": 1}, "num_folds=1; expected a whole number of 2 or more"),
+        ({"num_folds": 2.5}, "num_folds=2.5; expected a whole number of 2 or more"),
+        ({"seed": -1}, "seed=-1; expected a whole number of 0 or more"),
+        ({"model": model}, "model and processor belong together"),
+    ):
+        with pytest.raises(LassError, match=message):
+            judge(graph, quiet=True, **choices)
+    with pytest.raises(GraphError, match="the model is that of another graph"):
+        judge(towns(), quiet=True, model=model, processor=processor)
 
 
 def test_the_command_writes_findings(encoder_folder, tmp_path, capsys):
