@@ -18,7 +18,7 @@ from ..evidence.choosing import EvidenceChoice, choose_evidence
 from ..evidence.evidence_files import evidence_fingerprint
 from ..evidence.fused_evidence import FusedEvidence
 from ..evidence.report import describe_evidence, report_evidence
-from ..hub.card_files import add_evaluation
+from ..hub.card_files import add_evaluation, update_card
 from ..scoring.chunk_progress import remove_progress
 from ..scoring.index_building import find_index_folder_for_graph
 from ..scoring.precision import DTYPES
@@ -200,6 +200,7 @@ def evaluate_and_record(
             if isinstance(result, ClassificationResult) and has_graph(processor, graph):
                 # A threshold from another graph would mislead, and predictions are those of the text.
                 keep_calibration(folder, (result.text or result).calibration)
+                update_card(folder, processor.graph)  # it shows the calibration, with an evaluation or without
             if on_card and (ranked_by.evidence is None or evidence == "auto"):
                 of_evidence = {} if ranked_by.evidence is None else evidence_card_data(model)
                 scoring = scoring_card_data(graph_name, dtype, model) | of_evidence

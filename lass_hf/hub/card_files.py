@@ -175,12 +175,15 @@ def keep_ranking_weights(folder: str | Path, weights: Mapping[str, float], graph
 def update_card(folder: str | Path, graph: KnowledgeGraph | None) -> None:
     """Writes the card of a saved model anew, after its configuration or its evidence changed.
 
-    It then shows only rankings by the ranking weights, and by the evidence, that the folder has now.
+    It then shows only rankings by the ranking weights, and by the evidence, that the folder has now. Nothing is written
+    if the folder has no card data for these weights, or is read-only.
 
     Args:
         folder: the folder of the model.
         graph: the graph that the model was saved with.
     """
+    if not os.access(folder, os.W_OK):
+        return
     with locked(folder):
         if card_data := read_card_data(folder):
             _write_card(Path(folder), card_data, graph)

@@ -100,6 +100,14 @@ def test_an_evaluation_by_other_weights_leaves_the_card(saved, labeled_graph):
     assert read_card_data(model[2])["evaluations"] == []
 
 
+def test_a_calibration_is_on_the_card_without_an_evaluation_too(saved, labeled_graph):
+    model = saved()
+    result = record("triplet_classification", model, labeled_graph, evidence="frequency")
+    assert read_card_data(model[2])["evaluations"] == []
+    text = Path(model[2], "README.md").read_text(encoding="utf-8")
+    assert f"true above the score {result.text.threshold:.4f}" in text
+
+
 def test_a_limit_that_leaves_nothing_out_is_not_recorded(saved, labeled_graph, tmp_path):
     model, count = saved(), len(labeled_graph["test"].positives)
     for limit, expected in ((count, None), (count - 1, count - 1)):
