@@ -99,11 +99,12 @@ def complete_graph(
 
     Raises:
         GraphError: The graph has no training triplets, or the model is that of another graph.
-        LassError: No query makes sense; the folder has the completion of another run, or cannot be written; or the
-            evidence is missing, or that of another model.
+        LassError: No query makes sense; the settings are those of a reranker, which is not given; the folder has the
+            completion of another run, or cannot be written; or the evidence is missing, or that of another model.
         UnknownNameError: The graph lacks a relation or an entity of the settings.
         NonFiniteError: Scores are NaN or infinite.
     """
+    _check_reranker(settings, rerank)
     completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet, rerank)
     identity = completer.identity
     of_answers = {name: value for name, value in identity.items() if name not in OF_THE_LIST}
@@ -152,6 +153,16 @@ def complete_graph(
             write_completion(output, listed, implied, page, metadata, content)
         processes().wait_for_everyone()
     return result
+
+
+def _check_reranker(
+    settings: CompletionSettings | None, rerank: tuple[LassForKGCompletion, LassProcessor] | None
+) -> None:
+    """Raises LassError for settings of a reranker that is not given."""
+    usual, chosen = CompletionSettings(), settings or CompletionSettings()
+    names = "rerank_top_k", "retriever_weight"
+    if rerank is None and any(getattr(chosen, name) != getattr(usual, name) for name in names):
+        raise LassError(f"{' and '.join(names)} need rerank, which is not given")
 
 
 def check_link(
@@ -297,6 +308,7 @@ def measure_completion(
         GraphError: The graph has neither split, or as `complete_graph`.
         LassError: As in `complete_graph`.
     """
+    _check_reranker(settings, rerank)
     completer = GraphCompleter(graph, model, processor, evidence, settings, index_folder, dtype, quiet, rerank)
     return evaluate_completion(
         graph, lambda rest: completer.complete(rest)[0].completion, STANDINGS, completer.settings.seed

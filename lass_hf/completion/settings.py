@@ -63,7 +63,9 @@ class CompletionSettings:
             value = getattr(self, name)
             if not (value is None and name == "per_relation") and (not isinstance(value, int) or value < 1):
                 raise LassError(f"{name}={value!r}; expected 1 or more")
-        if not 0 <= self.retriever_weight < float("inf"):
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise LassError(f"seed={self.seed!r}; expected a whole number of 0 or more")
+        if not isinstance(self.retriever_weight, (int, float)) or not 0 <= self.retriever_weight < float("inf"):
             raise LassError(f"retriever_weight={self.retriever_weight!r}; expected 0 or more")
 
     def describe(self) -> dict[str, Any]:

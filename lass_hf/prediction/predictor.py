@@ -13,7 +13,7 @@ from ..core.processing_lass import LassProcessor
 from ..evidence.choosing import EvidenceChoice
 from ..scoring.index_building import find_index_folder
 from .name_resolver import Name, NameResolver
-from .ranker import CandidateRanker
+from .ranker import RERANK_TOP_K, RETRIEVER_WEIGHT, CandidateRanker
 from .top_predictions import as_rows
 
 
@@ -93,8 +93,8 @@ class LassPredictor(CandidateRanker):
         dtype: str = "auto",
         *,
         rerank: str | None = None,
-        rerank_top_k: int = 100,
-        retriever_weight: float = 0.0,
+        rerank_top_k: int = RERANK_TOP_K,
+        retriever_weight: float = RETRIEVER_WEIGHT,
         evidence: EvidenceChoice = "auto",
         **kwargs: Any,
     ) -> "LassPredictor":

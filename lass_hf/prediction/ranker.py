@@ -33,6 +33,7 @@ from .top_predictions import is_known, known_positions, rerank_predictions, scor
 
 # Called with the number of triplets scored since the last call; it may raise an exception to stop the scoring.
 OnProgress = Callable[[int], None]
+RERANK_TOP_K, RETRIEVER_WEIGHT = 100, 0.0  # by default
 
 
 class CandidateRanker:
@@ -69,8 +70,8 @@ class CandidateRanker:
         dtype: str = "auto",
         *,
         rerank: "CandidateRanker | None" = None,
-        rerank_top_k: int = 100,
-        retriever_weight: float = 0.0,
+        rerank_top_k: int = RERANK_TOP_K,
+        retriever_weight: float = RETRIEVER_WEIGHT,
         evidence: EvidenceChoice = "auto",
         index_folder: str | Path | None = None,
     ):
@@ -79,6 +80,8 @@ class CandidateRanker:
                 "the processor has no graph (the model was saved without one): set processor.graph, for instance to "
                 "KnowledgeGraph.from_directory(...), before making a predictor"
             )
+        if rerank is None and (rerank_top_k, retriever_weight) != (RERANK_TOP_K, RETRIEVER_WEIGHT):
+            raise LassError("rerank_top_k and retriever_weight need rerank, which is not given")
         processor.check_fit(model)  # also for the tokens of entities that are new to the graph
         self.graph: KnowledgeGraph = processor.graph
         self.processor = processor
@@ -99,11 +102,10 @@ class CandidateRanker:
             raise LassError(
                 f"rerank needs a bi-encoder (it is {first}), and a cross-encoder to rerank with (it is {second})"
             )
-        if self.rerank_top_k < 1 or not 0 <= self.retriever_weight < float("inf"):
-            raise LassError(
-                f"rerank_top_k={self.rerank_top_k}, retriever_weight={self.retriever_weight}; "
-                "expected 1 or more, and 0 or more"
-            )
+        top_k, weight = self.rerank_top_k, self.retriever_weight
+        has_top_k = isinstance(top_k, int) and top_k >= 1
+        if not has_top_k or not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
+            raise LassError(f"rerank_top_k={top_k!r}, retriever_weight={weight!r}; expected 1 or more, and 0 or more")
         return other.scorer.with_store(other.processor.token_store(self.graph)), other.processor
 
     @cached_property

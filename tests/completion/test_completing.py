@@ -461,12 +461,21 @@ def test_a_full_disk_keeps_the_answers_and_the_next_run_writes_them(graph, evide
         ({"most": None}, "most=None; expected 1 or more"),
         ({"rerank_top_k": 0}, "rerank_top_k=0; expected 1 or more"),
         ({"retriever_weight": -1.0}, "retriever_weight=-1.0; expected 0 or more"),
+        ({"retriever_weight": "x"}, "retriever_weight='x'; expected 0 or more"),
+        *(({"seed": seed}, f"seed={seed!r}; expected a whole number of 0 or more") for seed in (-1, 1.5, "x")),
     ],
 )
 def test_settings_out_of_range_are_refused(choice, message):
     with pytest.raises(LassError) as error:
         CompletionSettings(**choice)
     one_line(error, message)
+
+
+@pytest.mark.parametrize("choice", [{"rerank_top_k": 3}, {"retriever_weight": 0.7}])
+def test_settings_of_a_reranker_that_is_not_given_are_refused(choice, graph, evidence, tmp_path):
+    with pytest.raises(LassError, match="rerank_top_k and retriever_weight need rerank, which is not given"):
+        complete(graph, evidence, tmp_path, **choice)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("choice", [{"relations": ("eat",)}, {"entities": ("cats",)}])

@@ -293,8 +293,10 @@ def test_architectures_that_do_not_fit_are_refused(models):
     [
         ({"rerank": "runs/reranker"}, "rerank='runs/reranker'; expected a LassPredictor"),
         ({"rerank_top_k": 0}, "rerank_top_k=0"),
-        ({"retriever_weight": float("nan")}, "retriever_weight=nan"),
-        ({"retriever_weight": float("inf")}, "retriever_weight=inf"),
+        ({"rerank_top_k": 2.5}, "rerank_top_k=2.5"),
+        *(({"retriever_weight": weight}, f"retriever_weight={weight!r}") for weight in NO_WEIGHTS),
+        ({"rerank": None, "rerank_top_k": 5}, "rerank_top_k and retriever_weight need rerank, which is not given"),
+        ({"rerank": None, "retriever_weight": float("nan")}, "retriever_weight need rerank, which is not given"),
     ],
 )
 def test_rerankers_that_cannot_be(choices, message, models):
