@@ -41,7 +41,7 @@ def keep_token_store(processor: LassProcessor, folder: str | Path | None) -> Tok
     if (names := store.neighbors) is not None:
         arrays |= dict(zip(NEIGHBOR_ARRAYS, (names.of_entities, names.chosen, names.offsets), strict=True))
     try:
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, save(arrays, {"digest": _digest(identity, arrays)}))
     except OSError as error:
         logger.warning("%s cannot be written (%s): texts are tokenized again next time", file, error.strerror)

@@ -48,6 +48,12 @@ def test_kept_tokens_are_read_instead_of_made(processor, kept, monkeypatch):
     assert same_stores(keep_token_store(other, kept), processor.token_store())
 
 
+def test_a_folder_in_a_folder_that_is_missing_is_made(processor, tmp_path):
+    processor.graph = make_graph()
+    keep_token_store(processor, tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b" / TOKENS_FILE).is_file()
+
+
 def test_without_a_folder_nothing_is_kept(processor):
     processor.graph = make_graph()
     assert keep_token_store(processor, None) is processor.token_store()
