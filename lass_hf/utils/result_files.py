@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,15 @@ TABLES = (*(name for names in LISTS.values() for name in names), DECIDED_FILE)
 OWN_FILES = (
     *(*RESULTS.values(), *TABLES, *(f"{name}.metadata.json" for name in TABLES), DECISIONS_FILE, REPORT_FILE),
     *(TRAINING_FILE, "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"),  # of a model
-    *("special_tokens_map.json", "vocabulary.json", "model_card.json", "evidence/fusion.json", "evidence/rules.tsv"),
+    *("special_tokens_map.json", "vocabulary.json", "model_card.json", "README.md", "recipe.yaml"),
+    *("trainer_state.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "adapter_config.json"),
     *("source.json", "import_report.json"),  # of a graph that was imported
     *("trials.tsv", "trials.db"),  # of a search
+)
+# The weights and the code of a model, by their endings, and folders that are replaced as a whole, or may be.
+OWN_PATTERNS = (
+    *("*.safetensors", "*.safetensors.index.json", "*.bin", "*.model", "*.py"),
+    *("checkpoint-*/*", "evidence/*", "entity_index/*"),
 )
 EXPECTED = "a results file, as --json of a lass-hf command writes it"
 # The needed keys of a training's results, beside the metrics, which are empty until the training ends.
@@ -104,8 +111,13 @@ def refuse_own_file(file: str | Path, folder: str | Path, more: Iterable[str] = 
         folder: The folder.
         more: Further names of files that the command keeps there.
     """
-    if os.path.realpath(file) in {os.path.realpath(Path(folder, name)) for name in (*OWN_FILES, *more)}:
-        raise LassError(f"{file}: a file of {folder} itself, which would be overwritten; name another file")
+    own = {os.path.realpath(Path(folder, name)) for name in (*OWN_FILES, *more)}
+    root, path = Path(os.path.realpath(folder)), Path(file)
+    # A file in the cache of the hub is a link: it is in the folder, and what it leads to is not.
+    for place in (Path(os.path.realpath(path)), Path(os.path.realpath(path.parent), path.name)):
+        inside = place.relative_to(root).as_posix() if place.is_relative_to(root) else ""
+        if str(place) in own or any(fnmatchcase(inside, pattern) for pattern in OWN_PATTERNS):
+            raise LassError(f"{file}: a file of {folder} itself, which would be overwritten; name another file")
 
 
 def read_training(model: str | Path) -> dict[str, Any] | None:

@@ -69,7 +69,12 @@ def test_names_that_are_asked_for_are_shown_and_not_obeyed(hostile_folder, capsy
         (("compare", "--graph", "nowhere"), "--output", "comparison.json"),
         (("import", "nowhere"), "--output", "source.json"),
         (("add-evidence",), "--model", "evidence/fusion.json"),
+        (("add-evidence",), "--model", "evidence/mine.json"),
         (("evaluate",), "--model", "training.json"),
+        (("evaluate",), "--model", "model-00001-of-00002.safetensors"),
+        (("evaluate",), "--model", "adapter_model.safetensors"),
+        (("evaluate",), "--model", "recipe.yaml"),
+        (("complete", "--graph", "nowhere"), "--output", "model/checkpoint-8/mine.json"),
         (("search", "nowhere"), "--output_dir", "report.html"),
         (("search", "nowhere"), "--output_dir", "trials.tsv"),
         (("import", "nowhere"), "--output", "train.tsv"),
@@ -94,13 +99,20 @@ def test_results_never_replace_a_file_that_the_folder_of_a_command_has_for_itsel
 
 
 def test_results_never_replace_a_file_of_a_model(model_copy, training, tmp_path, bad_input):
-    assert run("train", *training) == 0
-    for file in [*model_copy.glob("*.json"), *(tmp_path / "out").glob("*.json")]:
+    assert run("train", *training, "--evidence", "text,frequency", "--save_strategy", "epoch") == 0
+    with_models = ("evaluate", "--model", model_copy, "--rerank", tmp_path / "out", "--graph", "nowhere")
+    files = [file for folder in (model_copy, tmp_path / "out") for file in folder.rglob("*") if file.is_file()]
+    assert {"model.safetensors", "README.md", "optimizer.pt", "fusion.json", "training_args.bin"} <= {
+        file.name for file in files
+    }
+    for file in files:
         before = file.read_bytes()
-        assert f"{file}: a file of" in bad_input("info", "--graph", file.parent, "--json", file)
+        assert f"{file}: a file of" in bad_input(*with_models, "--json", file)
         assert file.read_bytes() == before
-    file = tmp_path / "out" / "training.json"
-    assert f"{file}: a file of" in bad_input("train", *training, "--json", file)
+    for name in ("training.json", "model.safetensors", "evidence/mine.json"):
+        file = tmp_path / "out" / name
+        assert f"{file}: a file of" in bad_input("train", *training, "--json", file)
+    assert "nowhere" in bad_input(*with_models, "--json", tmp_path / "out" / "link_prediction.json")
 
 
 @pytest.mark.parametrize("name", ["train.tsv", "dev.tsv", "entity2text.txt"])
