@@ -35,7 +35,7 @@ from ..utils.atomic_files import write_whole
 from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
-from ..utils.result_files import TRAINING_FILE, read_training, write_results
+from ..utils.result_files import TRAINING_FILE, read_training, refuse_input_folder, write_results
 from .retriever import load_retriever
 from .training_graph import load_training_graph
 
@@ -265,12 +265,11 @@ def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
         training: the training arguments.
 
     Raises:
-        LassError: arguments do not fit together, the output folder is that of the graph, or another training writes
-            into it.
+        LassError: arguments do not fit together, the output folder is that of the graph, of the encoder or of the
+            retriever, or another training writes into it.
     """
     check_arguments(arguments, training)
-    if Path(arguments.graph).resolve() == _output_dir(training).resolve():
-        raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir for the model")
+    refuse_inputs(arguments, _output_dir(training))
     if training.do_predict or (training.do_eval and training.eval_strategy == "no"):
         raise LassError("do_eval and do_predict change nothing: evaluate the trained model with lass-hf evaluate")
     if training.eval_strategy == "no":
@@ -284,6 +283,12 @@ def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
     if arguments.quiet:
         quieten()
         training.disable_tqdm = True
+
+
+def refuse_inputs(arguments: TrainArguments, folder: str | Path) -> None:
+    """Raises LassError if the output folder is that of the graph, of the encoder or of the retriever."""
+    read = {name: getattr(arguments, name) for name in ("graph", "retriever", "encoder")}
+    refuse_input_folder(folder, "--output_dir", **read)
 
 
 def check_arguments(arguments: TrainArguments, training: LassTrainingArguments) -> None:

@@ -26,6 +26,7 @@ from ..utils.atomic_files import write_whole
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, graph_texts_fingerprint
 from ..utils.terminal import one_line
+from .run import refuse_inputs
 from .search_space import Range, default_ranges, read_ranges
 from .search_study import TrialRecord, open_study, put_back, trial_records
 from .search_trials import Budget, OutOfTimeError, Trials, free_memory
@@ -99,8 +100,7 @@ def search(
     is_default = SEARCH_KEY not in values
     ranges = default_ranges(arguments.architecture) if is_default else read_ranges(values.pop(SEARCH_KEY), recipe)
     folder = Path(output_dir)
-    if Path(arguments.graph).resolve() == folder.resolve():
-        raise LassError(f"{arguments.graph}: the folder of the graph; choose another --output_dir")
+    refuse_inputs(arguments, folder)
     with only_writer(folder, "--output_dir"), _without_loading_bars():
         loaded = load_training_graph(arguments, training.seed, "lass-hf search")
         trials = Trials(values, loaded, arguments, training, seed)

@@ -120,6 +120,22 @@ def refuse_own_file(file: str | Path, folder: str | Path, more: Iterable[str] = 
             raise LassError(f"{file}: a file of {folder} itself, which would be overwritten; name another file")
 
 
+def refuse_input_folder(folder: str | Path, option: str = "--output", **read: str | None) -> None:
+    """Raises LassError if an output folder is that of something that is read, among whose files no others may come.
+
+    Args:
+        folder: The output folder.
+        option: The option that names it.
+        **read: By what they are, such as `graph`, the files, folders or names that are read; None where none is.
+    """
+    place = Path(folder).resolve()
+    for what, name in read.items():
+        if name and Path(name).resolve() == place:
+            raise LassError(f"{name}: the folder of the {what}; choose another {option}")
+        if name and Path(name).is_file() and Path(name).parent.resolve() == place:
+            raise LassError(f"{folder}: the folder of the {what} {name}; choose another {option}")
+
+
 def read_training(model: str | Path) -> dict[str, Any] | None:
     """Reads the metadata of the training that made a saved model.
 

@@ -8,10 +8,12 @@ import sys
 import pytest
 import torch
 from helpers.command_line import content_of, run
-from helpers.tiny import make_model, make_processor
+from helpers.tiny import make_model, make_processor, write_graph
 
 from lass_hf import KnowledgeGraph, LassTrainer
 from lass_hf.cli import main
+from lass_hf.core.errors import LassError
+from lass_hf.utils.result_files import refuse_input_folder
 
 HOSTILE = ["cat\x1b[2J\x1b]0;owned\x07", "two\nlines", "rtl\u202egnp", "c1\x9b31m", "chéese 日本"]
 
@@ -123,6 +125,38 @@ def test_results_never_become_a_file_of_the_graph(name, graph_folder, training, 
         line = bad_input(*command, "--json", file)
         assert line.endswith(f"{file}: the graph's own source, which would be overwritten; name another file")
     assert (file.read_bytes() if file.exists() else None) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("compare", "--methods", "rules"), "--output"),
+        (("complete",), "--output"),
+        (("audit",), "--output"),
+        (("train",), "--output_dir"),
+        (("search", "recipe"), "--output_dir"),
+    ],
+)
+def test_no_command_writes_among_the_files_of_its_graph(command, option, encoder_folder, tmp_path, bad_input):
+    recipe, folder = tmp_path / "recipe.yaml", write_graph(tmp_path / "data")
+    recipe.write_text(f"encoder: {encoder_folder}\narchitecture: bi-encoder\nsearch: {{learning_rate: [1.0e-3]}}\n")
+    command = [recipe if word == "recipe" else word for word in command]
+    before = sorted(folder.iterdir())
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    line = bad_input(*command, "--graph", folder, option, link)
+    assert line.endswith(f"error: {folder}: the folder of the graph; choose another {option}")
+    line = bad_input(*command, "--graph", folder / "train.tsv", option, link)
+    assert line.endswith(f"error: {link}: the folder of the graph {folder / 'train.tsv'}; choose another {option}")
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_graph_in_the_current_folder_may_have_its_outputs_below(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets.tsv").write_text("cat\teats\tmouse\ndog\teats\tfood\n")
+    refuse_input_folder("runs/x", graph="pets.tsv", encoder="user/name", retriever=None)
+    with pytest.raises(LassError, match=r"^\.: the folder of the graph pets\.tsv; choose another --output$"):
+        refuse_input_folder(".", graph="pets.tsv")
 
 
 def test_results_never_replace_a_graph_that_is_one_file_but_may_have_its_name(tmp_path, monkeypatch, bad_input):

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from helpers.command_line import content_of, run
+from helpers.kills import contents
 
 import lass_hf
 from lass_hf import (
@@ -125,7 +126,16 @@ def test_an_option_of_pushes_is_refused_without_one(training, bad_input):
 
 def test_a_model_is_not_saved_among_the_files_of_its_graph(graph_folder, encoder_folder, bad_input):
     line = bad_input("train", "--graph", graph_folder, "--encoder", encoder_folder, "--output_dir", graph_folder)
-    assert line == f"lass-hf: error: {graph_folder}: the folder of the graph; choose another --output_dir for the model"
+    assert line == f"lass-hf: error: {graph_folder}: the folder of the graph; choose another --output_dir"
+
+
+@pytest.mark.parametrize("what", ["encoder", "retriever"])
+def test_a_model_never_replaces_what_it_is_trained_from(what, training, model_copy, tmp_path, bad_input):
+    before = contents(model_copy)
+    given = [*training[:4], f"--{what}", model_copy, "--output_dir", model_copy]
+    line = bad_input("train", *given)
+    assert line == f"lass-hf: error: {model_copy}: the folder of the {what}; choose another --output_dir"
+    assert contents(model_copy) == before
 
 
 def test_a_checkpoint_that_is_not_there_is_named(training, tmp_path, bad_input):

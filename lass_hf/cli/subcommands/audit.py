@@ -63,10 +63,11 @@ def run(arguments: argparse.Namespace) -> None:
     from ...scoring.output_folders import check_foreign
     from ...utils.console import report
     from ...utils.environment import command_line
-    from ...utils.result_files import REPORT_FILE
+    from ...utils.result_files import REPORT_FILE, refuse_input_folder
     from ..loading import load_with_graph
 
     if arguments.output:
+        refuse_input_folder(arguments.output, graph=arguments.graph)
         check_foreign(arguments.output, "audit")
     model = processor = None
     if arguments.model:

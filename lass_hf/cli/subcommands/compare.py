@@ -50,8 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
     from ...comparison.report import comparison_table
     from ...graphs.loading import load_graph
     from ...utils.environment import environment
+    from ...utils.result_files import refuse_input_folder
     from ..loading import load_with_graph
 
+    if arguments.output:
+        refuse_input_folder(arguments.output, graph=arguments.graph)
     model = processor = None
     if arguments.model:
         model, processor, graph = load_with_graph(arguments)

@@ -136,7 +136,7 @@ def _complete(arguments: argparse.Namespace) -> None:
     from ...utils.console import report
     from ...utils.distributed import processes
     from ...utils.environment import command_line
-    from ...utils.result_files import read_training, write_results
+    from ...utils.result_files import read_training, refuse_input_folder, write_results
     from ..loading import check_reranker, load, load_with_graph
 
     if arguments.check and arguments.model is None:
@@ -156,6 +156,7 @@ def _complete(arguments: argparse.Namespace) -> None:
         decisions=tuple(arguments.decisions) if arguments.decisions else None,
     )
     if arguments.output and not arguments.check:
+        refuse_input_folder(arguments.output, graph=arguments.graph)
         check_foreign(arguments.output, "completion")
     is_trained_here = arguments.model is None
     if is_trained_here:
