@@ -243,8 +243,9 @@ def test_training_is_not_resumed_with_other_choices(run, graph_folder, tmp_path,
     ):
         assert run("link_prediction", graph_folder, *resume, "--max_steps", 1, *argv) == 2
         assert f": its training has {name}=" in capsys.readouterr().err
-    assert run("link_prediction", graph_folder, *resume, "--max_steps", 1) == 0
-    assert read_results(tmp_path / "out" / "training.json")["resumed"] is True
+    for steps, resumed in ((1, False), (2, True)):
+        assert run("link_prediction", graph_folder, *resume, "--max_steps", steps) == 0
+        assert read_results(tmp_path / "out" / "training.json")["resumed"] is resumed
 
 
 def test_record_holds_every_argument_that_a_model_depends_on(run, graph_folder, tmp_path):

@@ -17,7 +17,7 @@ from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evidence.building import build_evidence, find_lack_of_structure
-from ..evidence.evidence_files import EVIDENCE_FOLDER, save_evidence
+from ..evidence.evidence_files import EVIDENCE_FOLDER, find_evidence, save_evidence
 from ..evidence.report import describe_evidence, report_evidence
 from ..graphs.import_files import SOURCE_FILE, find_source_record
 from ..hub.card_files import update_card
@@ -26,7 +26,7 @@ from ..scoring.output_folders import only_writer
 from ..scoring.triplet_scorer import TripletScorer
 from ..training.data_collators import KGDataCollator
 from ..training.hard_negatives import HardNegatives, mine_hard_negatives
-from ..training.output_folder import warn
+from ..training.output_folder import read_ended, warn
 from ..training.recipes import TrainArguments, parse_training
 from ..training.run_metadata import collect_run_metadata, describe_run
 from ..training.trainer import LassTrainer
@@ -35,7 +35,7 @@ from ..utils.atomic_files import write_whole
 from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
-from ..utils.result_files import TRAINING_FILE, read_training, refuse_input_folder, write_results
+from ..utils.result_files import TRAINING_FILE, read_training, refuse_input_folder, update_results, write_results
 from .retriever import load_retriever
 from .training_graph import load_training_graph
 
@@ -167,7 +167,8 @@ def train_and_record(
     """Trains, saves the model, and writes the run metadata beside it, into training.json; then it adds evidence.
 
     With `resume_from_checkpoint` the training continues from a checkpoint of the same choices and graph. Evidence is
-    found in all training triplets of the graph, and fitted to the saved model, which stays as it is.
+    found in all training triplets of the graph, and fitted to the saved model, which stays as it is. When a training
+    that had ended goes on from its last step, the model, its results and its evidence stay, and what lacks is made.
 
     Args:
         trainer: a trainer with `run_metadata`.
@@ -190,34 +191,57 @@ def train_and_record(
         trainer.remove_callback(PrinterCallback)
     with only_writer(file.parent, "--output_dir"):
         trainer.train()
-        if trainer.is_world_process_zero():  # They are of the folder's earlier model.
-            file.unlink(missing_ok=True)
-            for folder in (INDEX_FOLDER, EVIDENCE_FOLDER):
-                shutil.rmtree(file.parent / folder, ignore_errors=True)
-        trainer.save_model(_internal_call=True)  # A push may fail, so everything is saved before.
-        if trainer.is_world_process_zero():
-            for name, text in files.items():
-                if text is None:
-                    (file.parent / name).unlink(missing_ok=True)
-                else:
-                    write_whole(file.parent / name, text)
+        ended, quiet, lacks = read_ended(trainer), bool(training.disable_tqdm), True
         metadata: dict[str, Any] = {**describe_run(trainer), "evidence": None}
-        _write_training(trainer, metadata)
-        graph, quiet = trainer.train_dataset.graph, bool(training.disable_tqdm)  # type: ignore[union-attr]
-        if _is_evidence_wanted(graph, trainer.model.config, evidence, quiet):  # type: ignore[union-attr]
-            trainer.accelerator.wait_for_everyone()  # All read the saved model.
+        trainer.accelerator.wait_for_everyone()  # All have read the folder before the first writes there.
+        if ended is None:
+            _save(trainer, files)
+            _write_training(trainer, metadata, ended)
+        else:
+            trainer.state.log_history = ended["log"]
+            metadata = {name: ended.get(name) for name in metadata}
+            made = ",".join((metadata["evidence"] or {"kinds": ["text"]})["kinds"])
+            lacks = find_evidence(file.parent) is None or evidence not in (None, made)
+            if not quiet:
+                warn(f"{file.parent}: this training had ended; the model and its results stay as they are")
+        graph, config = trainer.train_dataset.graph, trainer.model.config  # type: ignore[union-attr]
+        trainer.accelerator.wait_for_everyone()  # All read the saved model.
+        if lacks and _is_evidence_wanted(graph, config, evidence, quiet):
             metadata["evidence"] = add_evidence(file.parent, graph, evidence, training.seed, quiet)
-            _write_training(trainer, metadata)
+            _write_training(trainer, metadata, ended)
+        elif lacks and metadata["evidence"] is not None:
+            metadata["evidence"] = None
+            if trainer.is_world_process_zero():
+                shutil.rmtree(file.parent / EVIDENCE_FOLDER, ignore_errors=True)
+            _write_training(trainer, metadata, ended)
         if training.push_to_hub:
             trainer.push_to_hub()
         trainer.accelerator.wait_for_everyone()  # What comes next may read the folder.
     return TrainingRun(trainer, metadata)
 
 
-def _write_training(trainer: LassTrainer, metadata: dict[str, Any]) -> None:
+def _save(trainer: LassTrainer, files: Mapping[str, str | None]) -> None:
+    """Saves the model and the files beside it, in place of an earlier model and what was made of that one."""
+    output = _output_dir(trainer.args)
     if trainer.is_world_process_zero():
-        log = trainer.state.log_history
-        write_results(_output_dir(trainer.args) / TRAINING_FILE, log[-1], task="training", **metadata, log=log)
+        (output / TRAINING_FILE).unlink(missing_ok=True)
+        for folder in (INDEX_FOLDER, EVIDENCE_FOLDER):
+            shutil.rmtree(output / folder, ignore_errors=True)
+    trainer.save_model(_internal_call=True)  # A push may fail, so everything is saved before.
+    if trainer.is_world_process_zero():
+        for name, text in files.items():
+            if text is None:
+                (output / name).unlink(missing_ok=True)
+            else:
+                write_whole(output / name, text)
+
+
+def _write_training(trainer: LassTrainer, metadata: dict[str, Any], ended: Mapping[str, Any] | None) -> None:
+    file, log = _output_dir(trainer.args) / TRAINING_FILE, trainer.state.log_history
+    if trainer.is_world_process_zero() and ended is not None:
+        update_results(file, evidence=metadata["evidence"])
+    elif trainer.is_world_process_zero():
+        write_results(file, log[-1], task="training", **metadata, log=log)
 
 
 def _is_evidence_wanted(graph: KnowledgeGraph, config: Any, evidence: str | None, quiet: bool) -> bool:

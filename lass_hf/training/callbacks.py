@@ -117,10 +117,12 @@ class ModelCardCallback(TrainerCallback):
         self.run_metadata = run_metadata
         self._evaluations: list[Mapping[str, Any]] = []  # of the weights at `_evaluated_step`
         self._evaluated_step, self._best_step = 0, None
+        self._first_step = 0  # of the training: that of the checkpoint from which it went on
 
     def on_train_begin(self, args, state, control, **kwargs):
         """Forgets earlier evaluations: the training changes the weights, and its steps count from 0 again."""
         self._evaluations, self._evaluated_step, self._best_step = [], 0, None
+        self._first_step = state.global_step
 
     def on_train_end(self, args, state, control, **kwargs):
         """Takes over the evaluations of the best checkpoint, if its weights were loaded."""
@@ -137,16 +139,23 @@ class ModelCardCallback(TrainerCallback):
     def write(self, folder: str | Path, trainer: Any, metadata: Mapping[str, Any] | None = None) -> None:
         """Writes the card of the model that a trainer has saved into a folder.
 
+        After a training that went on from its last step, a card of the same weights keeps what it says of the training,
+        and its evaluations.
+
         Args:
             folder: The folder.
             trainer: The `LassTrainer`.
             metadata: Metadata for the hub, see `LassTrainer.create_model_card`.
         """
-        current = self._evaluated_step == trainer.state.global_step
+        step = trainer.state.global_step
+        kept = read_card_data(folder) if 0 < step == self._first_step else {}
+        evaluations = kept.get("evaluations", [])
+        for evaluation in self._evaluations if self._evaluated_step == step else []:
+            evaluations = merge_evaluation(evaluations, evaluation)
         card_data = {
             **model_card_data(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class),
-            "training": self._training_data(trainer),
-            "evaluations": self._evaluations if current else [],
+            "training": kept.get("training") or self._training_data(trainer),
+            "evaluations": evaluations,
         }
         write_card(str(folder), card_data, trainer.processing_class.graph, metadata)
 

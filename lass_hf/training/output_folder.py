@@ -12,16 +12,20 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import ADAPTER_CONFIG_NAME, CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit
 from ..core.modeling_lass import LassForKGCompletion
+from ..core.processing_lass import LassProcessor
 from ..core.saved_files import DIGESTS as SAVED_FILES
 from ..core.saved_files import saved_config
+from ..hub.card_files import read_card_data
 from ..utils.checked_files import read_json
 from ..utils.distributed import processes
 from ..utils.fingerprints import digest, graph_fingerprint, graph_texts_fingerprint, starting_weights_fingerprint
+from ..utils.result_files import TRAINING_FILE, read_results, read_training
 from .checkpoints import checkpoints_in, is_whole_state
 from .run_metadata import COMMAND_LINE_ONLY
 
@@ -82,6 +86,30 @@ class TrainingIdentity(TrainerCallback, ExportableState):
         replaced = _check_unused(folder, values, checkpoint is not None)
         self.values, self.resumes = values, resumes
         return replaced
+
+
+def read_ended(trainer: Any) -> dict[str, Any] | None:
+    """Returns the results of the training in a trainer's output folder, if that training went on from its last step.
+
+    Args:
+        trainer: A `LassTrainer` that has trained.
+
+    Returns:
+        The content of the results file; None if any step was made, or if the folder lacks the results or a whole model
+        with the weights of that step, or of the best one.
+    """
+    folder, state = Path(trainer.args.output_dir), trainer.state
+    if not trainer.resumes or trainer.resumes[-1]["step"] != state.global_step:
+        return None
+    checkpoint: Any = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+    if trainer.args.load_best_model_at_end and state.best_model_checkpoint is not None:
+        checkpoint = state.best_model_checkpoint
+    try:
+        LassProcessor.from_pretrained(folder)
+        is_there = read_training(folder) and read_card_data(folder) and read_card_data(folder, checkpoint)
+        return read_results(folder / TRAINING_FILE) if is_there else None
+    except LassError:  # What is damaged is saved anew.
+        return None
 
 
 def identify(model: LassForKGCompletion, split: GraphSplit, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from helpers.command_line import content_of, run
+from helpers.kills import contents
 from helpers.tiny import ENCODER_CONFIGS, ENTITY_TEXT, TRAIN, make_processor, wordpiece_tokenizer, write_graph
 from helpers.trainings import make_trainer
 from safetensors import SafetensorError
@@ -150,6 +152,53 @@ def test_training_that_had_ended_is_not_trained_further(training, straight, tmp_
     assert resume(training, folder, "last") == 0
     assert steps == []
     assert fingerprint_of(folder) == fingerprint_of(straight)
+
+
+def test_a_training_that_had_ended_keeps_its_results_card_and_evidence(training, straight, graph_folder, tmp_path):
+    """And a kind of evidence that was not made is made for the same model."""
+    folder = shutil.copytree(straight, tmp_path / "out")
+    assert run("evaluate", "--model", folder, "--graph", graph_folder, "--quiet") == 0
+    before = contents(folder)
+    assert resume(training, folder, "last", "--json", tmp_path / "again.json") == 0
+    assert contents(folder) == before
+    trained, again = content_of(folder / "training.json"), content_of(tmp_path / "again.json")
+    assert trained["metrics"]["train_loss"] > 0
+    assert {name: again[name] for name in ("metrics", "log", "resumed")} == {
+        name: trained[name] for name in ("metrics", "log", "resumed")
+    }
+    assert resume(training, folder, "last", "--evidence", "text,frequency") == 0
+    assert content_of(folder / "training.json")["evidence"]["kinds"] == ["text", "frequency"]
+    with_evidence = contents(folder)
+    changed = {name for name in with_evidence if with_evidence[name] != before.get(name)}
+    assert {name for name in changed if not name.startswith("evidence/")} == {"training.json", "README.md"}
+    for evidence in ([], ["--evidence", "text,frequency"]):
+        assert resume(training, folder, "last", *evidence) == 0
+        assert contents(folder) == with_evidence
+    assert resume(training, folder, "last", "--evidence", "text") == 0
+    assert not (folder / "evidence").exists()
+    assert content_of(folder / "training.json") == trained
+    (folder / "vocabulary.json").unlink()  # What is not whole is saved anew.
+    assert resume(training, folder, "last") == 0
+    assert fingerprint_of(folder) == fingerprint_of(straight)
+    assert (folder / "vocabulary.json").exists()
+
+
+def test_the_card_of_weights_that_are_saved_again_keeps_their_evaluations(tmp_path, graph):
+    def card_after(**choices):
+        trainer = make_trainer(tmp_path, graph, make_processor(graph), eval_dataset=graph["validation"], **choices)
+        trainer.train()
+        return trainer
+
+    choices = {"save_strategy": "steps", "save_steps": 1, "max_steps": 2}
+    trainer = card_after(**choices)
+    trainer.evaluate()
+    trainer.save_model()
+    before = content_of(tmp_path / "model_card.json")
+    assert len(before["evaluations"]) > 0
+    card_after(**choices, resume_from_checkpoint="last").save_model()
+    assert content_of(tmp_path / "model_card.json") == before
+    card_after(**{**choices, "max_steps": 3}, resume_from_checkpoint="last").save_model()
+    assert content_of(tmp_path / "model_card.json")["evaluations"] == []
 
 
 def test_last_without_any_checkpoint_says_that_it_trains_from_the_start(training, tmp_path, steps, capsys):
