@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import LassError, first_line
+from ..core.errors import LassError, NonFiniteError, first_line
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evaluation.ranking_result import RankingResult
@@ -21,7 +21,7 @@ from ..utils.memory import is_out_of_memory
 from ..utils.result_files import RESULTS, read_results, write_results
 from ..version import __version__
 from .contenders import Contender, EmbeddingContender, ModelContender, Outcome, RulesContender, Task
-from .methods import EMBEDDINGS, OURS, check_methods, title_of
+from .methods import EMBEDDINGS, OURS, check_choices, check_methods, title_of
 
 Row = dict[str, Any]  # What a table shows of a method, as `compare` returns it.
 ROW = {"method": str, "metrics": dict, "seconds_of": dict, "parameters": int}
@@ -55,8 +55,9 @@ def compare(
         short, has no metrics, and `error` says why.
 
     Raises:
-        LassError: A method is unknown, or needs what is not there (PyKEEN, a text model); or the folder has results
-            with other settings. Nothing was trained then.
+        LassError: A method is unknown, or needs what is not there (PyKEEN, a text model with its processor); another
+            argument is wrong, or would change nothing; or the folder has results with other settings. Nothing was
+            trained then.
         GraphError: The graph lacks the split, what the task needs of it, or training triplets.
     """
     contenders = prepare(methods, task, model=model, processor=processor, minutes=minutes, dtype=dtype)
@@ -100,6 +101,9 @@ def prepare(
     if processes().num_processes > 1:
         raise LassError("the methods are compared by one process, and there are more; start it without a launcher")
     names = check_methods(methods)
+    if (model is None) != (processor is None):
+        raise LassError(f"the method {OURS} needs a model and its processor, and one of them is not given")
+    check_choices(names, model is not None, minutes, dtype)
     task.check()
     trained = [name for name in names if name != OURS]
     share = None if minutes is None or not trained else minutes / len(trained)
@@ -111,9 +115,8 @@ def prepare(
             contenders.append(EmbeddingContender(name, task.seed, share))
         elif name != OURS:
             contenders.append(RulesContender(task.seed, share))
-        elif model is None or processor is None:
-            raise LassError(f"the method {OURS} is a text model, and none is given: add --model")
-        else:
+        elif model is not None and processor is not None:
+            processor.check_fit(model)
             contenders.append(ModelContender.of(model, processor, task, dtype))
     for contender in contenders:
         contender.identity  # noqa: B018  # PyKEEN must be there before the first training.
@@ -157,10 +160,10 @@ def _read(file: Path, identity: dict[str, Any]) -> Row:
 
 
 def _run(contender: Contender, task: Task, title: str) -> Outcome | str:
-    """Returns the outcome of a method, or why it has none: one that fails ends no comparison."""
+    """Returns the outcome of a method, or why it has none: to diverge, or to lack memory, ends no comparison."""
     try:
         return contender.run(task, title)
-    except LassError as error:
+    except NonFiniteError as error:
         return str(error)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.errors import LassError, first_line
+from ..core.errors import LassError, NonFiniteError, first_line
 from .methods import EmbeddingMethod
 
 FOLDERS = ("PYSTOW_HOME", "PYKEEN_HOME")  # Where PyKEEN keeps what it downloads.
@@ -85,7 +85,8 @@ def train_embeddings(
         The trained model, a `pykeen.models.Model`.
 
     Raises:
-        LassError: PyKEEN is not installed, or the training diverged.
+        LassError: PyKEEN is not installed.
+        NonFiniteError: The training diverged.
     """
     check_pykeen()
     from pykeen.models import model_resolver
@@ -137,7 +138,7 @@ def train_embeddings(
                 pin_memory=False,
             )
         except NonFiniteLossError:
-            raise LassError(f"{method.title}: the training diverged, its loss is not finite") from None
+            raise NonFiniteError(f"{method.title}: the training diverged, its loss is not finite") from None
     return model.eval()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import LassError
+from ..scoring.precision import DTYPES
 
 RULES, OURS = "rules", "ours"
 
@@ -198,6 +199,32 @@ def check_methods(names: Sequence[str]) -> tuple[str, ...]:
     if unknown := [name for name in wanted if name not in METHODS]:
         raise LassError(f"method {unknown[0]!r}; expected some of {', '.join(METHODS)}")
     return wanted
+
+
+def check_choices(methods: Sequence[str], has_model: bool, minutes: float | None, dtype: str) -> None:
+    """Checks that the choices of a comparison fit its methods, before anything is loaded.
+
+    Args:
+        methods: Names, as `check_methods` returns them.
+        has_model: Whether a text model is given.
+        minutes: The time for all trainings; None for no limit.
+        dtype: Precision of the text model.
+
+    Raises:
+        LassError: A choice is wrong, or would change nothing.
+    """
+    if OURS in methods and not has_model:
+        raise LassError(f"the method {OURS} is a text model, and none is given: add --model")
+    if OURS not in methods and has_model:
+        raise LassError(f"a model is given, which is the method {OURS}, and the methods do not name it; add it to them")
+    if dtype not in DTYPES:
+        raise LassError(f"dtype={dtype!r}; expected one of {', '.join(DTYPES)}")
+    if dtype != "auto" and not has_model:
+        raise LassError(f"dtype={dtype!r} is the precision of a text model, and none is given; leave it out")
+    if minutes is not None and not minutes > 0:
+        raise LassError(f"minutes={minutes}; expected more than 0, or none for no limit")
+    if minutes is not None and tuple(methods) == (OURS,):
+        raise LassError(f"minutes={minutes:g} is for trainings, and the method {OURS} is trained already; leave it out")
 
 
 def title_of(name: str) -> str:

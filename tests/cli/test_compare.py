@@ -7,7 +7,7 @@ from helpers.command_line import content_of, run
 from helpers.embeddings import TableModel
 
 from lass_hf.comparison.methods import EMBEDDINGS, METHODS
-from lass_hf.core.errors import LassError
+from lass_hf.core.errors import NonFiniteError
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_labeled_graph_has_accuracies_and_quiet_prints_the_table_alone(trainin
 def test_a_method_that_fails_is_named_below_the_table_and_the_others_are_written(
     graph_folder, tmp_path, monkeypatch, capsys
 ):
-    TableModel.instead_of_pykeen(monkeypatch, fails={"NTN": LassError("NTN: the training diverged")})
+    TableModel.instead_of_pykeen(monkeypatch, fails={"NTN": NonFiniteError("NTN: the training diverged")})
     asked = ("compare", "--graph", graph_folder, "--methods", "ntn,transe", "--json", tmp_path / "all.json")
     assert run(*asked, "--quiet") == 2
     captured = capsys.readouterr()
@@ -84,10 +84,16 @@ def test_without_a_model_the_default_is_every_other_method(trainings, graph_fold
     ("flags", "parts"),
     [
         (("--methods", "transe,transg"), ["method 'transg'", *METHODS]),
-        (("--methods", "ours"), ["the method ours needs --model"]),
-        (("--methods", "rules", "--model", "m"), ["--model is the method ours, which --methods does not name"]),
-        (("--methods", "rules", "--dtype", "float32"), ["--dtype needs --model"]),
-        (("--methods", "ours", "--model", "m", "--minutes", "5"), ["--minutes is for trainings"]),
+        (("--methods", "ours"), ["the method ours is a text model, and none is given: add --model"]),
+        (
+            ("--methods", "rules", "--model", "m"),
+            ["a model is given, which is the method ours"],
+        ),
+        (
+            ("--methods", "rules", "--dtype", "float32"),
+            ["dtype='float32' is the precision of a text model"],
+        ),
+        (("--methods", "ours", "--model", "m", "--minutes", "5"), ["minutes=5 is for trainings"]),
         (("--methods", "rules", "--split", "future"), ["no split 'future'"]),
         (("--methods", "rules", "--minutes", "0"), ["--minutes", "not a number above 0"]),
     ],

@@ -19,7 +19,7 @@ from lass_hf.comparison.comparing import compare, prepare
 from lass_hf.comparison.contenders import ModelContender, RulesContender, Task
 from lass_hf.comparison.methods import EMBEDDINGS
 from lass_hf.comparison.report import comparison_table
-from lass_hf.core.errors import GraphError, LassError
+from lass_hf.core.errors import GraphError, LassError, NonFiniteError
 from lass_hf.core.vocabulary import Vocabulary
 from lass_hf.evaluation.metrics import best_threshold
 from lass_hf.evidence.evidence_files import save_evidence
@@ -127,7 +127,7 @@ def test_methods_are_trained_on_distinct_true_training_triplets_with_an_equal_pa
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (LassError("TransH: the training diverged"), "TransH: the training diverged"),
+        (NonFiniteError("TransH: the training diverged"), "TransH: the training diverged"),
         (MemoryError("no room"), "out of memory (no room)"),
         (RuntimeError("CUDA out of memory"), "out of memory (CUDA out of memory)"),
     ],
@@ -145,6 +145,12 @@ def test_a_method_that_fails_ends_no_comparison(error, told, quiet_task, tmp_pat
     trainings = TableModel.instead_of_pykeen(monkeypatch)
     assert compare(["transh", "transe"], quiet_task, folder=tmp_path)[0]["metrics"]["mrr"] > 0
     assert [title for title, _ in trainings] == ["TransH"]
+
+
+def test_an_error_of_the_library_ends_the_comparison(quiet_task, monkeypatch):
+    TableModel.instead_of_pykeen(monkeypatch, fails={"TransH": LassError("an argument is wrong")})
+    with pytest.raises(LassError, match="an argument is wrong"):
+        compare(["transh", "transe"], quiet_task)
 
 
 # What is kept
@@ -213,6 +219,32 @@ def test_a_damaged_file_of_a_method_is_refused(quiet_task, tmp_path, trainings):
 
 
 # What is refused before any training
+
+
+@pytest.mark.parametrize(
+    ("methods", "choices", "told"),
+    [
+        (["transe"], {"minutes": 0}, "minutes=0; expected more than 0"),
+        (["transe"], {"minutes": -1}, "minutes=-1; expected more than 0"),
+        (["transe"], {"minutes": float("nan")}, "minutes=nan; expected more than 0"),
+        (["ours"], {"minutes": 5, "model": "bi-encoder"}, "minutes=5 is for trainings"),
+        (["transe"], {"dtype": "foo"}, "dtype='foo'; expected one of auto"),
+        (["transe"], {"dtype": "float32"}, "dtype='float32' is the precision of a text model"),
+        (["transe", "ours"], {"dtype": "foo", "model": "bi-encoder"}, "dtype='foo'; expected one of auto"),
+        (["transe"], {"model": "bi-encoder"}, "a model is given, which is the method ours"),
+        (["transe", "ours"], {"model": "cross-encoder"}, "bi-encoder"),
+        (["transe", "ours"], {"model": None}, "needs a model and its processor"),
+    ],
+)
+def test_wrong_choices_are_refused_and_no_method_that_failed(methods, choices, told, quiet_task, trainings):
+    if "model" in choices:
+        architecture = choices["model"]
+        processor = make_processor(quiet_task.graph, architecture="bi-encoder")
+        choices = {**choices, "model": architecture and make_model(architecture=architecture), "processor": processor}
+    with pytest.raises(LassError) as error:
+        compare(methods, quiet_task, **choices)
+    one_line(error, told)
+    assert not trainings
 
 
 def test_what_a_method_needs_is_checked_before_any_training(graph, trainings, monkeypatch):

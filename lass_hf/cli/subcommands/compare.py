@@ -2,7 +2,7 @@
 
 import argparse
 
-from ...comparison.methods import METHODS, OURS, check_methods, title_of
+from ...comparison.methods import METHODS, OURS, check_choices, check_methods, title_of
 from ...core.errors import LassError
 from ..options import above_zero, add_graph, add_model, add_output, add_split, names, not_negative
 
@@ -35,14 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Compares the methods, and prints a table."""
     given = arguments.methods or tuple(name for name in METHODS if name != OURS or arguments.model)
     methods = check_methods(given)
-    if OURS in methods and not arguments.model:
-        raise LassError(f"the method {OURS} needs --model, which is not given")
-    if OURS not in methods and arguments.model:
-        raise LassError(f"--model is the method {OURS}, which --methods does not name")
-    if arguments.dtype != "auto" and not arguments.model:
-        raise LassError("--dtype needs --model, which is not given")
-    if arguments.minutes and methods == (OURS,):
-        raise LassError(f"--minutes is for trainings, and the method {OURS} is trained already; leave it out")
+    check_choices(methods, bool(arguments.model), arguments.minutes, arguments.dtype)
     from pathlib import Path
 
     from ...comparison.comparing import compare, comparison_file, write_comparison
