@@ -54,6 +54,7 @@ class KGDataCollator:
         corrupt_false: Whether triplets labeled 0 are corrupted, too, as the softmax loss needs it.
 
     Attributes:
+        graph: The graph.
         sampler: The `NegativeSampler` of training batches. Assign another one to draw other negatives.
         store: The graph's texts as token ids.
 
@@ -157,13 +158,18 @@ class InBatchCollator:
         processor: Processor of a bi-encoder, which makes the sequences.
         graph: Graph whose texts are used; None for the processor's own.
 
+    Attributes:
+        graph: That graph.
+        store: Its texts as token ids.
+
     Raises:
         LassError: The processor is that of a cross-encoder, or there is no graph.
     """
 
     def __init__(self, processor: LassProcessor, graph: KnowledgeGraph | None = None):
         _check_architecture(self, processor, "bi-encoder")
-        self.store, self._batch_cost = processor.token_store(graph), _cost_of_training_batches()
+        self.graph, self.store = processor.graph if graph is None else graph, processor.token_store(graph)
+        self._batch_cost = _cost_of_training_batches()
 
     def __call__(self, features: Features) -> dict[str, Any]:
         """Makes a batch of a part of a `GraphSplit`, or of a list of its items."""

@@ -88,6 +88,15 @@ class Objective(ABC):
         """Raises LassError for arguments that do not fit the architecture."""
         check_architecture(self.args, self.processor.architecture)
 
+    def check_collator(self, collator: Any, graph: KnowledgeGraph) -> None:
+        """Raises LassError for a collator that makes no batches of the graph that is trained on."""
+        if isinstance(collator, (KGDataCollator, InBatchCollator)) and collator.graph is not graph:
+            name = type(collator).__name__
+            raise LassError(
+                f"a {name} of another graph than the one that is trained on, whose texts it would not read; expected "
+                f"{name}(processor, graph) with the graph of train_dataset"
+            )
+
     def forget_batches(self) -> None:  # noqa: B027 # most losses need no earlier batch
         """Drops what the loss keeps of earlier batches."""
 

@@ -116,8 +116,8 @@ class LassTrainer(FilesTrainer):
             check_adapter(model)
         self.training_objective.check()  # before the Trainer makes a repository on the hub
         if train_dataset is not None:
-            if train_dataset.labels is not None and not train_dataset.labels.any():
-                raise LassError("the training split has false triplets only; expected true ones to compare them with")
+            args.check_batches(train_dataset)
+            self.training_objective.check_collator(data_collator, train_dataset.graph)
             processor.graph = train_dataset.graph
             warn_of_indistinct_names(processor, train_dataset.graph)
         self._own_collator = None  # replaced by one of the arguments as they are when a training begins
@@ -125,8 +125,6 @@ class LassTrainer(FilesTrainer):
             data_collator = self._own_collator = self.training_objective.make_collator(processor.graph)
         self.own_optimizer = kwargs.get("optimizers", (None, None))[0]
         self.throughput, self.card = ThroughputCallback(), ModelCardCallback(run_metadata)
-        if train_dataset is not None:
-            args.check_batches(train_dataset)
         with told_in_one_line():
             super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)
         self.loss_is_scaled_for_ga = True  # compute_loss divides by the whole accumulated batch

@@ -185,7 +185,9 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
         _check_optimizer(optimizer, self)
 
     def check_batches(self, split: GraphSplit) -> None:
-        """Raises LassError if the only batch of an epoch would be dropped."""
+        """Raises LassError if no batch has a true triplet, or if the only batch of an epoch would be dropped."""
+        if split.labels is not None and not split.labels.any():
+            raise LassError("the training split has false triplets only; expected true ones to compare them with")
         if self.dataloader_drop_last and len(split) < self.train_batch_size * self.world_size:
             raise LassError(
                 f"dataloader_drop_last=True drops all of the {len(split)} triplets, which are fewer than the batch of "

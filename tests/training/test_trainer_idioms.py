@@ -7,7 +7,15 @@ from helpers.tiny import make_model, make_processor, one_line
 from helpers.trainings import losses_of, make_trainer, plain_arguments, trainer_of
 from transformers import TrainingArguments
 
-from lass_hf import LassTrainer, TrainArguments, collect_run_metadata, evaluate_link_prediction, train_and_record
+from lass_hf import (
+    InBatchCollator,
+    KGDataCollator,
+    LassTrainer,
+    TrainArguments,
+    collect_run_metadata,
+    evaluate_link_prediction,
+    train_and_record,
+)
 from lass_hf.core.errors import LassError
 from lass_hf.scoring.triplet_scorer import TripletScorer
 
@@ -166,3 +174,14 @@ def test_arguments_that_would_be_ignored_are_refused(tmp_path, graph):
 def test_a_trainer_of_one_graph_refuses_the_split_of_another(tmp_path, graph, labeled_graph):
     with pytest.raises(LassError, match="splits of the graph that it trains on"):
         trainer_of(tmp_path, graph).evaluate(labeled_graph["test"])
+
+
+@pytest.mark.parametrize("kind", [KGDataCollator, InBatchCollator])
+def test_a_trainer_of_one_graph_refuses_the_collator_of_another(kind, tmp_path, graph, dense_graph):
+    architecture = "cross-encoder" if kind is KGDataCollator else "bi-encoder"
+    processor = make_processor(dense_graph, architecture=architecture)
+    for collator in (kind(processor), kind(processor, dense_graph)):
+        with pytest.raises(LassError) as error:
+            trainer_of(tmp_path, graph, architecture, data_collator=collator)
+        one_line(error, f"a {kind.__name__} of another graph", "the graph of train_dataset")
+    trainer_of(tmp_path, graph, architecture, data_collator=kind(processor, graph)).train()
