@@ -51,8 +51,9 @@ class Objective(ABC):
             `compute_loss(outputs, labels, num_items_in_batch=...)`. For a cross-encoder only.
     """
 
-    # Entries of a batch that the loss needs and the model does not.
+    # Entries of a batch that the loss may need and the model does not.
     loss_inputs: tuple[str, ...] = ("labels",)
+    collator: type  # which makes batches of the architecture
 
     def __init__(
         self, processor: LassProcessor, args: LassTrainingArguments, compute_loss: Callable[..., Tensor] | None = None
@@ -89,12 +90,29 @@ class Objective(ABC):
         check_architecture(self.args, self.processor.architecture)
 
     def check_collator(self, collator: Any, graph: KnowledgeGraph) -> None:
-        """Raises LassError for a collator that makes no batches of the graph that is trained on."""
-        if isinstance(collator, (KGDataCollator, InBatchCollator)) and collator.graph is not graph:
-            name = type(collator).__name__
+        """Raises LassError for a collator of another architecture, or of another graph than the one trained on."""
+        if not isinstance(collator, (KGDataCollator, InBatchCollator)):
+            return  # one of the user's own: `check_batch` looks at what it makes
+        given = f"data_collator={type(collator).__name__}(...)"
+        if not isinstance(collator, self.collator):
+            raise LassError(f"{given} with a {self.processor.architecture}; expected a {self.collator.__name__}")
+        if collator.graph is not graph:
             raise LassError(
-                f"a {name} of another graph than the one that is trained on, whose texts it would not read; expected "
-                f"{name}(processor, graph) with the graph of train_dataset"
+                f"{given} of another graph than the one that is trained on, whose texts it would not read; expected "
+                "one that is made with the graph of train_dataset"
+            )
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The entries of a batch that the loss cannot do without."""
+        return self.loss_inputs
+
+    def check_batch(self, batch: Mapping[str, Any], collator: Any) -> None:
+        """Raises LassError for a batch of a collator that lacks what the loss needs."""
+        if missing := [name for name in self.needed if name not in batch]:
+            raise LassError(
+                f"a batch of {type(collator).__name__} has no {missing[0]!r}; loss={self.args.loss!r} needs "
+                f"{', '.join(self.needed)}, as in a batch of {self.collator.__name__}"
             )
 
     def forget_batches(self) -> None:  # noqa: B027 # most losses need no earlier batch
@@ -133,7 +151,12 @@ class Objective(ABC):
 class CrossEncoderObjective(Objective):
     """Positives beside their own corrupted triplets: Eq. 4, the published code's binary cross-entropy, or a softmax."""
 
-    loss_inputs = ("labels", "groups", "is_false")
+    loss_inputs, collator = ("labels", "groups", "is_false"), KGDataCollator
+
+    @property
+    def needed(self):
+        grouped = self.args.loss == "softmax" and self.compute_loss is None
+        return ("labels", "groups") if grouped else ("labels",)
 
     def make_collator(self, graph: KnowledgeGraph) -> KGDataCollator:
         return KGDataCollator(self.processor, graph, **self.args.sampling())
@@ -190,7 +213,7 @@ class BiEncoderObjective(Objective):
     lie together. Each process has the whole queue, because the candidates of all of them enter it.
     """
 
-    loss_inputs = ("labels", "triplets", "query_rows", "candidates", "candidate_rows")
+    loss_inputs, collator = ("labels", "triplets", "query_rows", "candidates", "candidate_rows"), InBatchCollator
 
     def __init__(
         self, processor: LassProcessor, args: LassTrainingArguments, compute_loss: Callable[..., Tensor] | None = None

@@ -293,6 +293,8 @@ class LassTrainer(FilesTrainer):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not batches:
             return batches, None
+        for batch in batches:
+            self.training_objective.check_batch(batch, self.data_collator)
         labels = torch.cat([batch["labels"] for batch in batches])
         counts = torch.stack([(labels == 1).sum(), labels.new_tensor(labels.numel())])
         counts = self.accelerator.gather(counts[None].to(device)).sum(0)

@@ -183,5 +183,36 @@ def test_a_trainer_of_one_graph_refuses_the_collator_of_another(kind, tmp_path, 
     for collator in (kind(processor), kind(processor, dense_graph)):
         with pytest.raises(LassError) as error:
             trainer_of(tmp_path, graph, architecture, data_collator=collator)
-        one_line(error, f"a {kind.__name__} of another graph", "the graph of train_dataset")
+        one_line(error, f"{kind.__name__}(...) of another graph", "the graph of train_dataset")
     trainer_of(tmp_path, graph, architecture, data_collator=kind(processor, graph)).train()
+
+
+def test_the_collator_of_another_architecture_is_refused(tmp_path, graph):
+    for collator, architecture in ((KGDataCollator, "cross-encoder"), (InBatchCollator, "bi-encoder")):
+        other = {"cross-encoder": "bi-encoder", "bi-encoder": "cross-encoder"}[architecture]
+        made = collator(make_processor(graph, architecture=architecture))
+        with pytest.raises(LassError) as error:
+            trainer_of(tmp_path, graph, other, data_collator=made)
+        one_line(error, f"{collator.__name__}(...) with a {other}; expected a ")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "choices", "dropped", "told"),
+    [
+        ("cross-encoder", {"loss": "softmax"}, "groups", "loss='softmax' needs labels, groups, as in a batch of KGD"),
+        ("cross-encoder", {"loss": "mean_bce"}, "labels", "loss='mean_bce' needs labels, as in a batch of KGData"),
+        ("bi-encoder", {}, "candidate_rows", "query_rows, candidates, candidate_rows, as in a batch of InBatch"),
+    ],
+)
+def test_a_batch_that_lacks_what_the_loss_needs_is_named(architecture, choices, dropped, told, tmp_path, graph):
+    processor = make_processor(graph, architecture=architecture)
+    makes = (KGDataCollator if architecture == "cross-encoder" else InBatchCollator)(processor)
+
+    class Lacking:
+        def __call__(self, part):
+            return {name: value for name, value in makes(part).items() if name != dropped}
+
+    trainer = trainer_of(tmp_path, graph, architecture, data_collator=Lacking(), **choices)
+    with pytest.raises(LassError) as error:
+        trainer.train()
+    one_line(error, f"a batch of Lacking has no {dropped!r}; ", told)
