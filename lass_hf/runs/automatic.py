@@ -20,6 +20,7 @@ from .chosen_settings import (
     FIXED,
     ChosenSettings,
     choose_settings,
+    fit_schedule,
     fixed_settings,
 )
 from .reranker_settings import FIXED_OF_RERANKER, choose_reranker_settings
@@ -71,10 +72,11 @@ def plan_training(argv: Sequence[str], prog: str = "lass-hf train") -> Plan:
         return Plan(arguments, training, None, None, {})
     retriever = find_option(argv, "retriever") or None  # an empty one is refused where all options are parsed
     fixed = {"encoder": DEFAULT_ENCODER, **FIXED} if retriever is None else {"encoder": retriever, **FIXED_OF_RERANKER}
-    first, training = parse_training(argv, prog=prog, chosen=fixed)
+    schedule = find_option(argv, "lr_scheduler_type")
+    first, training = parse_training(argv, prog=prog, chosen=fit_schedule(fixed, schedule))
     if retriever is None:  # Some heads and score functions cannot use all of what is fixed.
         fixed = {"encoder": DEFAULT_ENCODER, **fixed_settings(first.score_function, first.score_head)}
-        first, training = parse_training(argv, prog=prog, chosen=fixed)
+        first, training = parse_training(argv, prog=prog, chosen=fit_schedule(fixed, schedule))
     prepare(first, training)
     graph = load_training_graph(first, training.seed, prog)
     choose = choose_settings if retriever is None else choose_reranker_settings

@@ -20,7 +20,7 @@ from ..core.score_functions import SCORE_FUNCTIONS
 from ..core.score_heads import SCORE_HEADS
 from ..training.data_collators import InBatchCollator, KGDataCollator
 from ..training.recipes import TrainArguments
-from ..training.training_args import LassTrainingArguments
+from ..training.training_args import WITHOUT_WARMUP, LassTrainingArguments
 from ..utils.environment import multiplies_bfloat16
 
 DEFAULT_MINUTES = 12.0
@@ -139,6 +139,16 @@ def fixed_settings(score_function: str = "translation", score_head: str = "segme
     return {name: value for name, value in fixed.items() if name not in refused | of_other}
 
 
+def fit_schedule(settings: Mapping[str, Any], schedule: str | None) -> dict[str, Any]:
+    """Returns settings, without warmup steps if the schedule of the learning rate has none.
+
+    Args:
+        settings: The settings.
+        schedule: The `lr_scheduler_type` that a person chose; None for the default.
+    """
+    return {name: value for name, value in settings.items() if name != "warmup_steps" or schedule not in WITHOUT_WARMUP}
+
+
 def choose_settings(
     graph: KnowledgeGraph, arguments: TrainArguments, training: LassTrainingArguments, given: Mapping[str, Any]
 ) -> ChosenSettings:
@@ -159,6 +169,7 @@ def choose_settings(
     """
     split, minutes = graph["train"].sample(arguments.fraction, training.seed), arguments.minutes or DEFAULT_MINUTES
     fixed = fixed_settings(arguments.score_function, arguments.score_head)
+    fixed = fit_schedule(fixed, training.lr_scheduler_type)
     is_bi_encoder = fixed["architecture"] == "bi-encoder"
     batch_size = 2 ** round(np.log2(np.clip(len(split) / TRIPLETS_PER_BATCH_SIZE, *BATCH_SIZES)))
     batch_size = given.get(

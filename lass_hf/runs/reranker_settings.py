@@ -27,6 +27,7 @@ from .chosen_settings import (
     choose_num_neighbors,
     count_in_words,
     estimate_speed,
+    fit_schedule,
     scale_learning_rate,
 )
 from .retriever import load_retriever
@@ -132,7 +133,7 @@ def choose_reranker_settings(
     batch_size = 2 ** round(np.log2(np.clip(fraction * epochs * len(split) / STEPS, *BATCH_SIZES)))
     values = {
         "encoder": arguments.encoder,
-        **FIXED_OF_RERANKER,
+        **fit_schedule(FIXED_OF_RERANKER, training.lr_scheduler_type),
         "num_neighbors": arguments.num_neighbors,
         "mining_depth": min(MOST_DEPTH, graph.num_entities - 1),
         "max_length": max_length,

@@ -56,6 +56,8 @@ ALLOWED = {
     "log_level_replica": tuple(trainer_log_levels),
 }
 PLAIN_SCHEDULES = ("linear", "constant", "constant_with_warmup")  # they have no arguments of their own
+WITHOUT_WARMUP = ("constant", "reduce_lr_on_plateau", "greedy")
+OWN_WARMUP = ("schedule_free_adamw", "schedule_free_sgd")  # optimizers that warm up by themselves
 # The arguments that PyTorch's optimizers take by `optim_args`; weight decay has an argument of its own.
 OPTIM_ARGS = {
     **dict.fromkeys(["adamw_torch", "adamw_torch_fused", "adafactor"], ()),
@@ -94,8 +96,24 @@ def _check_number(name: str, value: Any, whole: bool) -> None:
         raise LassError(f"{name}={value!r}; expected a whole number")
 
 
+def _check_schedule(optimizer: str, args: TrainingArguments) -> None:
+    """Raises LassError for arguments of a schedule that it does not have, which the Trainer would pass over."""
+    if isinstance(args.lr_scheduler_kwargs, str) and not args.lr_scheduler_kwargs.startswith("{"):
+        raise LassError(f"lr_scheduler_kwargs={args.lr_scheduler_kwargs!r}; expected a JSON object, in braces")
+    schedule = str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type))
+    if args.lr_scheduler_kwargs and schedule in PLAIN_SCHEDULES:
+        raise LassError(f"lr_scheduler_kwargs with lr_scheduler_type={schedule!r}, which has none; leave them out")
+    if args.warmup_steps and schedule in WITHOUT_WARMUP and optimizer not in OWN_WARMUP:
+        raise LassError(
+            f"warmup_steps={args.warmup_steps:g} with lr_scheduler_type={schedule!r}, which has none; leave it out, or "
+            "take a schedule that warms up, such as 'constant_with_warmup'"
+        )
+
+
 def _check_optimizer(optimizer: str, args: TrainingArguments) -> None:
     """Raises LassError for arguments of an optimizer that it does not have, which the Trainer would pass over."""
+    if args.optim_target_modules is not None and not optimizer.startswith(LAYERWISE):
+        raise LassError(f"optim_target_modules with optim={optimizer!r}, which trains all modules; leave it out")
     if optimizer in WITHOUT_ADAM:
         for name in ("adam_beta1", "adam_beta2", "adam_epsilon"):
             if (given := getattr(args, name)) != (default := TrainingArguments.__dataclass_fields__[name].default):
@@ -174,14 +192,8 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
             raise LassError(
                 "the best model is asked for without evaluations; expected an eval_strategy of steps or epoch"
             )
-        if isinstance(self.lr_scheduler_kwargs, str) and not self.lr_scheduler_kwargs.startswith("{"):
-            raise LassError(f"lr_scheduler_kwargs={self.lr_scheduler_kwargs!r}; expected a JSON object, in braces")
-        schedule = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
-        if self.lr_scheduler_kwargs and schedule in PLAIN_SCHEDULES:
-            raise LassError(f"lr_scheduler_kwargs with lr_scheduler_type={schedule!r}, which has none; leave them out")
         optimizer = str(getattr(self.optim, "value", self.optim))
-        if self.optim_target_modules is not None and not optimizer.startswith(LAYERWISE):
-            raise LassError(f"optim_target_modules with optim={optimizer!r}, which trains all modules; leave it out")
+        _check_schedule(optimizer, self)
         _check_optimizer(optimizer, self)
 
     def check_batches(self, split: GraphSplit) -> None:

@@ -154,6 +154,14 @@ def test_what_is_switched_off_stays_off_in_the_recipe(graph_folder, default_enco
     assert (recipe["separators"], recipe["learn_scale"]) == (False, False)
 
 
+def test_a_schedule_without_warmup_gets_none(graph_folder, default_encoder, tmp_path):
+    argv = ["--graph", str(graph_folder), "--output_dir", str(tmp_path / "out"), "--lr_scheduler_type"]
+    plan = automatic.plan_training([*argv, "constant"])
+    assert (plan.training.lr_scheduler_type, plan.training.warmup_steps) == ("constant", 0)
+    assert "warmup_steps" not in plan.settings.as_recipe("", plan.given)
+    assert automatic.plan_training([*argv, "cosine"]).training.warmup_steps == 0.05
+
+
 def test_lists_and_groups_of_values_are_kept_in_the_recipe(graph_folder, default_encoder, tmp_path):
     argv = ["--graph", str(graph_folder), "--output_dir", str(tmp_path / "out"), "--max_steps", "1", "--quiet"]
     argv += ["--accelerator_config", '{"split_batches": true}', "--debug", "underflow_overflow"]

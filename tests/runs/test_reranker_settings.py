@@ -135,6 +135,11 @@ def test_the_encoder_can_be_another_one(graph_folder, retriever, encoder_folder)
     assert (plan.arguments.encoder, plan.training.num_negatives) == (str(encoder_folder), 15)
 
 
+def test_a_schedule_without_warmup_gets_none(graph_folder, retriever):
+    argv = ["--graph", str(graph_folder), "--output_dir", "o", f"--retriever={retriever}", "--lr_scheduler_type=greedy"]
+    assert plan_training([*argv, "--eval_strategy=epoch"]).training.warmup_steps == 0
+
+
 @pytest.mark.parametrize("named", [(), ("--architecture", "cross-encoder")])
 def test_a_retriever_that_does_not_fit_is_refused_before_the_work(named, graph_folder, retriever, tmp_path, bad_input):
     def refused(graph, model, *flags):

@@ -86,6 +86,9 @@ WRONG_HERE = [
     {"parallelism_config": 1},
     {"lr_scheduler_type": "linear", "lr_scheduler_kwargs": {"num_cycles": 2}},
     {"lr_scheduler_type": "constant", "lr_scheduler_kwargs": {"num_cycles": 2}},
+    {"lr_scheduler_type": "constant", "warmup_steps": 0.1},
+    {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "epoch", "warmup_steps": 2},
+    {"lr_scheduler_type": "greedy", "eval_strategy": "epoch", "warmup_steps": 2},
     {"optim": "sgd", "optim_args": "nope"},
     {"optim": "sgd", "optim_args": "momentum=.9, weight_decay=.1"},  # The weight decay of the Trainer would hold.
     {"optim": "adamw_torch", "optim_args": "momentum=.9"},
@@ -156,6 +159,11 @@ def test_a_mistake_in_a_step_is_no_wrong_argument(tmp_path, graph, processor):
     own = {"train_dataset": graph["train"], "compute_loss_func": mistaken}
     with pytest.raises(KeyError):
         LassTrainer(model=make_model(), args=args, processing_class=processor, **own).train()
+
+
+@pytest.mark.parametrize("optimizer", ["schedule_free_adamw", "schedule_free_sgd"])
+def test_an_optimizer_without_a_schedule_warms_up_by_itself(optimizer, tmp_path):
+    assert plain_arguments(tmp_path, optim=optimizer, lr_scheduler_type="constant", warmup_steps=3).warmup_steps == 3
 
 
 def test_arguments_are_checked_again_when_a_training_begins(tmp_path, graph):
