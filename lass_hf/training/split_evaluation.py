@@ -60,6 +60,16 @@ def _is_classified(split: GraphSplit) -> bool:
     return split.labels is not None and not split.labels.all()
 
 
+def _choose_labeled(split: GraphSplit, limit: int | None, seed: int) -> GraphSplit:
+    """Returns a split, or a seeded choice of its triplets; of two triplets, one is true and one false, if there are."""
+    if limit is None or limit >= len(split) or split.labels is None:
+        return split
+    order = np.random.default_rng(seed).permutation(len(split))
+    first = np.unique(split.labels[order], return_index=True)[1]  # of each label
+    order = np.concatenate([order[first], np.delete(order, first)])
+    return split.select(np.sort(order[:limit]))
+
+
 @dataclass
 class SplitEvaluation:
     """The result of the evaluation of a split.
@@ -89,7 +99,8 @@ def evaluate_split(
     Args:
         model: The model, without wrappers.
         split: The split.
-        objective: The objective of the training; its arguments say how many triplets are ranked (`eval_triplets`).
+        objective: The objective of the training; its arguments say how many triplets are ranked or
+            classified (`eval_triplets`).
         collator: The collator of the training, which draws the negatives of the loss.
         graph_name: Name of the graph for the model card.
 
@@ -99,13 +110,15 @@ def evaluate_split(
     args, scorer = objective.args, TripletScorer(model, objective.processor.token_store(split.graph))
     protocol = scoring_card_data(graph_name, "auto", model)
     started = time.perf_counter()
-    if split.labels is not None and _is_classified(split):
-        scores = scorer.score(split.triplets, shared=True)
+    if _is_classified(split):
+        chosen = _choose_labeled(split, args.eval_triplets, args.seed)
+        assert chosen.labels is not None
+        scores = scorer.score(chosen.triplets, shared=True)
         seconds = time.perf_counter() - started
-        loss = mean_bce_loss(torch.from_numpy(scores), torch.from_numpy(split.labels))
-        metrics = dict(classify(scores, split, scores, split).metrics)
-        card_data = classification_card_data(metrics, split, split.name, protocol)
-        predictions, label_ids, num_samples, num_scored = scores, split.labels, len(split), len(split)
+        loss = mean_bce_loss(torch.from_numpy(scores), torch.from_numpy(chosen.labels))
+        metrics = dict(classify(scores, chosen, scores, chosen).metrics)
+        card_data = classification_card_data(metrics, chosen, split.name, protocol) | {"of": len(split)}
+        predictions, label_ids, num_samples, num_scored = scores, chosen.labels, len(chosen), len(chosen)
     else:
         quiet, chunk_size = bool(args.disable_tqdm), model.architecture.candidates_per_chunk
         choices: dict[str, Any] = {"limit": args.eval_triplets, "seed": args.seed, "quiet": quiet}

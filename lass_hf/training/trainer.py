@@ -49,9 +49,9 @@ class LassTrainer(FilesTrainer):
     stays one over positives.
 
     `evaluate()` returns `eval_loss` and, for a split without labels, the filtered ranking metrics of
-    `evaluate_link_prediction` (`eval_mrr`, ..., of `args.eval_triplets` seeded triplets if set). For a split with false
-    triplets it returns `eval_accuracy` and its relatives, at the best threshold of that very split, and the mean binary
-    cross-entropy as `eval_loss`. It works without a train dataset, and with a dict of splits.
+    `evaluate_link_prediction` (`eval_mrr`, ...). For a split with false triplets it returns `eval_accuracy` and its
+    relatives, at the best threshold of that very split, and the mean binary cross-entropy as `eval_loss`. Either is of
+    `args.eval_triplets` seeded triplets if set. It works without a train dataset, and with a dict of splits.
 
     `compute_metrics` returns further metrics from an `EvalPrediction`. For a ranking, `predictions` are the realistic
     ranks and `label_ids` the numbers of candidates; for a classification, the scores and the labels (1 / 0).

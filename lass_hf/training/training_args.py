@@ -151,7 +151,8 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
     """
 
     eval_triplets: int | None = field(
-        default=None, metadata={"help": "Rank a seeded choice of this many validation triplets; all when not given."}
+        default=None,
+        metadata={"help": "Rank, or classify, a seeded choice of this many validation triplets; all when not given."},
     )
     hub_include_graph: str = field(
         default="vocabulary",

@@ -106,6 +106,18 @@ def test_labeled_validation_gives_accuracy(tmp_path, labeled_graph, processor):
     assert "eval_mrr" not in metrics
 
 
+def test_eval_triplets_classifies_a_seeded_choice(tmp_path, labeled_graph, processor):
+    trainer = make_trainer(tmp_path, labeled_graph, processor, eval_triplets=2, seed=7)
+    metrics = trainer.evaluate()
+    assert metrics["eval_num_triplets"] == 2
+    assert "eval_roc_auc" in metrics  # one is true, and one false
+    output = trainer.predict(labeled_graph["validation"])
+    assert sorted(output.label_ids) == [0, 1]
+    assert output.metrics["test_loss"] == metrics["eval_loss"]  # the same choice each time
+    trainer.save_model()
+    assert "those of 2 of 6 labeled triplets (a seeded choice)." in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
 def test_predict_gives_the_metrics_of_a_test_split(tmp_path, graph, processor):
     output = make_trainer(tmp_path, graph, processor).predict(graph["test"])
     result = evaluate_link_prediction(make_model(), processor, graph, split="test", quiet=True)
