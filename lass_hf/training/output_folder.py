@@ -49,7 +49,8 @@ class TrainingIdentity(TrainerCallback, ExportableState):
     """What a training is: all that its weights depend on. The Trainer writes it into each checkpoint.
 
     It is made of the choices, the seed, and digests of graph, texts, training triplets, first weights and retriever.
-    Collators, losses and optimizers of the user's own count by their names.
+    Collators, losses, optimizers and schedules of the user's own count by their names; an optimizer that the Trainer
+    makes from a class of the user's own counts by its arguments, too.
 
     Args:
         values: The identity, as `identify` returns it.

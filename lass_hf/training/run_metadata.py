@@ -1,5 +1,6 @@
 """Run metadata: what identifies a training, in results files and model cards: graph, recipe, seed, choices, command."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ BOOKKEEPING = (
     *("dataloader_num_workers", "dataloader_pin", "dataloader_persistent"),
 )
 
-OF_THE_OPTIMIZER = ("learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "optim", "optim_args")
+OF_THE_OPTIMIZER = ("learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon", "optim", "optim_args")
+OF_THE_SCHEDULE = ("lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps")
+PLAIN = (bool, int, float, str, type(None))  # values
 
 
 def collect_run_metadata(
@@ -127,10 +130,32 @@ def describe_run(trainer: Any) -> dict[str, Any]:
     choices |= _own("data_collator", collator, KGDataCollator, InBatchCollator)
     if trainer.compute_loss_func is not None:
         choices["loss"] = _named(trainer.compute_loss_func)
-    if trainer.own_optimizer is not None:
-        choices = {name: value for name, value in choices.items() if name not in OF_THE_OPTIMIZER}
-        choices["optimizer"] = _named(trainer.own_optimizer)
+    void, own = _own_optimizers(trainer)
+    choices = {name: value for name, value in choices.items() if name not in void} | own
     return {**run, "choices": choices, "resumed": bool(trainer.resumes), "resumes": trainer.resumes}
+
+
+def _own_optimizers(trainer: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Returns the choices that an optimizer or a schedule of the user's own makes void, and those in their place."""
+    void: tuple[str, ...] = ()
+    own: dict[str, Any] = {}
+    optimizer, schedule = trainer.own_optimizers
+    if optimizer is not None:
+        void, own = (*OF_THE_OPTIMIZER, "weight_decay"), {"optimizer": _named(optimizer)}
+    elif trainer.optimizer_cls_and_kwargs is not None:
+        kind, given = trainer.optimizer_cls_and_kwargs
+        void = OF_THE_OPTIMIZER  # The Trainer gives it the weight decay.
+        own = {"optimizer": _named(kind), "optimizer_kwargs": _plain_values(given)}
+    if schedule is not None:
+        void, own["lr_scheduler"] = void + OF_THE_SCHEDULE, _named(schedule)
+    return void, own
+
+
+def _plain_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns those of some arguments that are plain values, or tuples of them, as JSON has them."""
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    parts = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+    return {name: values[name] for name, part in parts.items() if all(isinstance(one, PLAIN) for one in part)}
 
 
 def _own(name: str, given: Any, *kinds: type) -> dict[str, str]:

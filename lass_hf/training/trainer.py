@@ -123,7 +123,7 @@ class LassTrainer(FilesTrainer):
         self._own_collator = None  # replaced by one of the arguments as they are when a training begins
         if data_collator is None and processor.graph is not None:
             data_collator = self._own_collator = self.training_objective.make_collator(processor.graph)
-        self.own_optimizer = kwargs.get("optimizers", (None, None))[0]
+        self.own_optimizers = kwargs.get("optimizers", (None, None))
         self.throughput, self.card = ThroughputCallback(), ModelCardCallback(run_metadata)
         with told_in_one_line():
             super().__init__(model, args, data_collator, train_dataset, eval_dataset, **kwargs)

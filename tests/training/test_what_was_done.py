@@ -221,3 +221,37 @@ def test_a_loss_and_an_optimizer_of_ones_own_are_named(tmp_path, graph, processo
     assert choices["loss"].endswith("hinge")
     assert choices["optimizer"] == "torch.optim.sgd.SGD"
     assert not {"learning_rate", "optim", "weight_decay"} & set(choices)
+    assert choices["lr_scheduler_type"] == "constant"
+
+
+def test_the_class_of_an_optimizer_and_its_arguments_are_named(tmp_path, graph, processor):
+    def make(**given):
+        args = plain_arguments(tmp_path, save_strategy="steps", save_steps=2, weight_decay=0.1, optim="adagrad")
+        own = {"optimizer_cls_and_kwargs": (torch.optim.AdamW, given)} if given else {}
+        model = make_model()
+        return LassTrainer(model=model, args=args, processing_class=processor, train_dataset=graph["train"], **own)
+
+    choices = saved_choices(tmp_path, make(lr=0.5, betas=(0.8, 0.9)))
+    assert choices["optimizer"] == "torch.optim.adamw.AdamW"
+    assert choices["optimizer_kwargs"] == {"lr": 0.5, "betas": [0.8, 0.9]}
+    assert choices["weight_decay"] == 0.1  # that of the Trainer holds
+    assert not {"learning_rate", "optim", "adam_epsilon"} & set(choices)
+    for other, name in (({"lr": 0.5}, "has optimizer_kwargs="), ({}, "has optimizer=")):
+        with pytest.raises(LassError, match=name):
+            make(**other).train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    make(lr=0.5, betas=(0.8, 0.9)).train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+
+
+def test_a_schedule_of_ones_own_is_named(tmp_path, graph, processor):
+    model = make_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.5, betas=(0.8, 0.9))
+    trainer = LassTrainer(
+        model=model,
+        args=plain_arguments(tmp_path, lr_scheduler_type="cosine", warmup_steps=2),
+        processing_class=processor,
+        train_dataset=graph["train"],
+        optimizers=(optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer)),
+    )
+    choices = saved_choices(tmp_path, trainer)
+    assert choices["lr_scheduler"] == "torch.optim.lr_scheduler.ConstantLR"
+    assert not {"lr_scheduler_type", "warmup_steps"} & set(choices)
