@@ -297,7 +297,7 @@ def prepare(arguments: TrainArguments, training: LassTrainingArguments) -> None:
     if training.do_predict or (training.do_eval and training.eval_strategy == "no"):
         raise LassError("do_eval and do_predict change nothing: evaluate the trained model with lass-hf evaluate")
     if training.eval_strategy == "no":
-        for name in ("metric_for_best_model", "eval_steps", "eval_triplets"):
+        for name in ("metric_for_best_model", "eval_triplets"):
             if getattr(training, name) is not None:
                 raise LassError(f"{name} changes nothing without evaluations; give --eval_strategy steps or epoch, too")
     if training.hub_include_graph != "vocabulary" and not training.push_to_hub:

@@ -96,6 +96,22 @@ def _check_number(name: str, value: Any, whole: bool) -> None:
         raise LassError(f"{name}={value!r}; expected a whole number")
 
 
+def _check_evaluations(args: TrainingArguments) -> None:
+    """Raises LassError for arguments of evaluations that are not made."""
+    strategy = str(getattr(args.eval_strategy, "value", args.eval_strategy))
+    if strategy == "no" and (args.load_best_model_at_end or args.save_strategy == "best"):
+        raise LassError("the best model is asked for without evaluations; expected an eval_strategy of steps or epoch")
+    if args.eval_steps is not None and strategy != "steps":
+        raise LassError(
+            f"eval_steps={args.eval_steps:g} changes nothing with eval_strategy={strategy!r}; leave it out, or give "
+            "eval_strategy='steps'"
+        )
+    if args.eval_delay and strategy == "no":
+        raise LassError(
+            f"eval_delay={args.eval_delay:g} changes nothing without evaluations; leave it out, or choose eval_strategy"
+        )
+
+
 def _check_schedule(optimizer: str, args: TrainingArguments) -> None:
     """Raises LassError for arguments of a schedule that it does not have, which the Trainer would pass over."""
     if isinstance(args.lr_scheduler_kwargs, str) and not args.lr_scheduler_kwargs.startswith("{"):
@@ -187,12 +203,14 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
         for name, allowed in ALLOWED.items():
             if getattr(self, name) not in allowed:
                 raise LassError(f"{name}={getattr(self, name)!r}; expected one of {', '.join(map(str, allowed))}")
+        if self.data_seed is not None and self.train_sampling_strategy == "sequential":
+            raise LassError(
+                f"data_seed={self.data_seed} with train_sampling_strategy='sequential', which draws nothing; leave it "
+                "out"
+            )
         if self.neighborhood_size > 1 and self.train_sampling_strategy != "random":
             raise LassError("train_sampling_strategy='sequential' and neighborhood_size; expected one of the two")
-        if self.eval_strategy == "no" and (self.load_best_model_at_end or self.save_strategy == "best"):
-            raise LassError(
-                "the best model is asked for without evaluations; expected an eval_strategy of steps or epoch"
-            )
+        _check_evaluations(self)
         optimizer = str(getattr(self.optim, "value", self.optim))
         _check_schedule(optimizer, self)
         _check_optimizer(optimizer, self)

@@ -112,10 +112,12 @@ def test_a_flag_without_a_value_means_true():
     assert (training.bf16, training.disable_tqdm) == (True, True)
 
 
-@pytest.mark.parametrize("name", ["metric_for_best_model", "eval_steps", "eval_triplets"])
+@pytest.mark.parametrize("name", ["metric_for_best_model", "eval_delay", "eval_triplets"])
 def test_an_option_of_evaluations_is_refused_without_any(name, training, bad_input):
     value = "mrr" if name == "metric_for_best_model" else 2
-    assert f"{name} changes nothing without evaluations" in bad_input("train", *training, f"--{name}", value)
+    line = bad_input("train", *training, f"--{name}", value)
+    assert line.startswith(f"lass-hf: error: {name}")
+    assert "changes nothing without evaluations" in line
 
 
 def test_an_option_of_pushes_is_refused_without_one(training, bad_input):

@@ -89,6 +89,10 @@ WRONG_HERE = [
     {"lr_scheduler_type": "constant", "warmup_steps": 0.1},
     {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "epoch", "warmup_steps": 2},
     {"lr_scheduler_type": "greedy", "eval_strategy": "epoch", "warmup_steps": 2},
+    {"eval_steps": 2},
+    {"eval_steps": 2, "eval_strategy": "epoch"},
+    {"eval_delay": 2},
+    {"data_seed": 7, "train_sampling_strategy": "sequential"},
     {"optim": "sgd", "optim_args": "nope"},
     {"optim": "sgd", "optim_args": "momentum=.9, weight_decay=.1"},  # The weight decay of the Trainer would hold.
     {"optim": "adamw_torch", "optim_args": "momentum=.9"},
