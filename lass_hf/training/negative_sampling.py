@@ -7,6 +7,7 @@ batch nor on the process that draws them, and a training that is resumed draws w
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -78,8 +79,9 @@ class NegativeSampler:
         pseudo_typed: bool = False,
         store: TokenStore | None = None,
     ):
-        if num_negatives < 1:
-            raise LassError(f"num_negatives={num_negatives}; expected 1 or more")
+        for name, value, least in (("num_negatives", num_negatives, 1), ("seed", seed, 0)):
+            if not isinstance(value, Integral) or value < least:
+                raise LassError(f"{name}={value!r}; expected a whole number of {least} or more")
         if not 0 <= num_mined <= num_negatives or (num_mined and hard_negatives is None):
             raise LassError(
                 f"num_mined={num_mined}; expected 0 to num_negatives ({num_negatives}), and hard negatives to draw from"

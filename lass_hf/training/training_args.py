@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from math import inf
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, get_args
 
 import torch
@@ -77,6 +77,7 @@ AT_LEAST = {
     **dict.fromkeys(["eval_delay", "neftune_noise_alpha", "dataloader_num_workers", "num_train_epochs"], (0, inf)),
     **dict.fromkeys(["adam_beta1", "adam_beta2"], (0, 1)),
     **dict.fromkeys(["seed", "data_seed"], (0, 2**32)),  # NumPy's seeds
+    **dict.fromkeys(["num_negatives", "neighborhood_size"], (1, inf)),
     **dict.fromkeys(["queue_size", "gradient_cache_tokens"], (0, inf)),
     "max_steps": (-1, inf),
 }
@@ -92,8 +93,8 @@ def _check_number(name: str, value: Any, whole: bool) -> None:
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not low <= value < high or (name in ABOVE_ZERO and value == 0):
         raise LassError(f"{name}={value!r}; expected a finite number {bounds}")
-    if whole and value != int(value):
-        raise LassError(f"{name}={value!r}; expected a whole number")
+    if whole and not isinstance(value, Integral):
+        raise LassError(f"{name}={value!r}; expected a whole number, an int")
 
 
 def _check_evaluations(args: TrainingArguments) -> None:
@@ -187,9 +188,12 @@ class LassTrainingArguments(TrainingArguments, TrainingChoices):
 
     def check(self) -> None:
         """Raises LassError for a value that is not allowed; the Trainer calls this again when a training begins."""
-        check(self)
         for one in fields(self):
-            _check_number(one.name, getattr(self, one.name), int in (one.type, *get_args(one.type)))
+            value = getattr(self, one.name)
+            _check_number(one.name, value, int in (one.type, *get_args(one.type)))
+            if one.type in (bool, bool | None) and value not in (None, True, False):  # Any word would count as true.
+                raise LassError(f"{one.name}={value!r}; expected True or False")
+        check(self)
         for name, why in NO_EFFECT.items():
             given, default = getattr(self, name), type(self).__dataclass_fields__[name].default
             if given not in (default, None, []):

@@ -127,7 +127,7 @@ def test_a_training_goes_on_with_another_cache(tmp_path):
     ("architecture", "tokens", "message"),
     [
         ("cross-encoder", 8, 'gradient_cache_tokens=8 needs architecture="bi-encoder"'),
-        ("bi-encoder", -1, "gradient_cache_tokens=-1; expected 0 or more"),
+        ("bi-encoder", -1, "gradient_cache_tokens=-1; expected a finite number of 0 or more"),
         ("bi-encoder", 1.5, "gradient_cache_tokens=1.5; expected a whole number"),
     ],
 )

@@ -299,7 +299,7 @@ def test_loss_and_gradients_are_those_of_candidates_that_are_not_named(num_neigh
     ("architecture", "size", "message"),
     [
         ("cross-encoder", 8, 'queue_size=8 needs architecture="bi-encoder"; with a cross-encoder it changes nothing'),
-        ("bi-encoder", -1, "queue_size=-1; expected 0 or more"),
+        ("bi-encoder", -1, "queue_size=-1; expected a finite number of 0 or more"),
         ("bi-encoder", 1.5, "queue_size=1.5; expected a whole number"),
     ],
 )

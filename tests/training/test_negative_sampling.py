@@ -340,10 +340,16 @@ def test_num_slots_is_how_often_a_positive_counts(graph, corruption, slots):
     assert NegativeSampler(graph, corruption=corruption).num_slots == slots
 
 
-@pytest.mark.parametrize("number", [0, -1])
-def test_a_number_of_negatives_below_one_is_an_error(graph, number):
-    with pytest.raises(LassError, match=f"num_negatives={number}"):
+@pytest.mark.parametrize("number", [0, -1, 2.5, "3"])
+def test_a_number_of_negatives_that_is_none_is_an_error(graph, number):
+    with pytest.raises(LassError, match=f"num_negatives={number!r}; expected a whole number of 1 or more"):
         NegativeSampler(graph, number)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None])
+def test_a_seed_is_a_whole_number(graph, seed):
+    with pytest.raises(LassError, match=f"seed={seed!r}; expected a whole number of 0 or more"):
+        NegativeSampler(graph, seed=seed)
 
 
 def test_an_unknown_corruption_lists_the_known_ones(graph):

@@ -60,6 +60,8 @@ WRONG = [
     *((name, value) for name in ("logging_steps", "eval_steps", "save_steps") for value in (0, -1, nan, inf)),
     *((name, value) for name in ("save_total_limit", "torch_empty_cache_steps", "eval_triplets") for value in (0, -1)),
     *(("dataloader_num_workers", value) for value in (-1, 1.5)),
+    *((name, value) for name in ("num_negatives", "neighborhood_size") for value in (0, 2.5, 2.0, "3", True)),
+    *((name, "no") for name in ("replacement", "pseudo_typed", "dataloader_drop_last", "push_to_hub")),
     *(("dataloader_prefetch_factor", value) for value in (0, -1)),
     *((name, -1) for name in ("ddp_timeout", "ddp_bucket_cap_mb")),
     *((name, "nope") for name in ("lr_scheduler_type", "optim", "logging_strategy", "eval_strategy", "save_strategy")),
