@@ -5,7 +5,7 @@ import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from math import inf
+from math import inf, isfinite
 from numbers import Integral, Real
 from typing import Any, get_args
 
@@ -65,7 +65,9 @@ OPTIM_ARGS = {
     "adagrad": ("lr_decay", "eps"),
     "rmsprop": ("momentum", "alpha", "eps", "centered"),
 }
-WITHOUT_ADAM = ("sgd", "adagrad", "rmsprop", "adafactor", "galore_adamw", "galore_adafactor", "lomo", "adalomo")
+SWITCHES, TRUE_OR_FALSE = ("nesterov", "centered"), ("true", "yes", "1", "false", "no", "0")
+# How the optimizers are called, or begin to be, that get no betas and no epsilon from the Trainer.
+WITHOUT_ADAM = ("sgd", "adagrad", "rmsprop", "adafactor", "galore", "lomo", "adalomo", "grokadamw", "schedule_free_sgd")
 LAYERWISE = ("galore", "apollo", "lomo", "adalomo")  # the optimizers that train `optim_target_modules`
 
 # Where numbers begin, and where they end without that number.
@@ -127,22 +129,34 @@ def _check_schedule(optimizer: str, args: TrainingArguments) -> None:
         )
 
 
+def _is_finite(text: str) -> bool:
+    """Returns whether a text is a finite number."""
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def _check_optimizer(optimizer: str, args: TrainingArguments) -> None:
-    """Raises LassError for arguments of an optimizer that it does not have, which the Trainer would pass over."""
+    """Raises LassError for arguments that an optimizer does not get, which the Trainer would pass over, or bad ones."""
     if args.optim_target_modules is not None and not optimizer.startswith(LAYERWISE):
         raise LassError(f"optim_target_modules with optim={optimizer!r}, which trains all modules; leave it out")
-    if optimizer in WITHOUT_ADAM:
+    if optimizer.startswith(WITHOUT_ADAM):
         for name in ("adam_beta1", "adam_beta2", "adam_epsilon"):
             if (given := getattr(args, name)) != (default := TrainingArguments.__dataclass_fields__[name].default):
                 raise LassError(
-                    f"{name}={given} with optim={optimizer!r}, which has none; leave it out, or give {default}"
+                    f"{name}={given} with optim={optimizer!r}, which does not get it; leave it out, or give {default}"
                 )
     if args.optim_args and optimizer in OPTIM_ARGS:
-        names, known = [part.partition("=") for part in args.optim_args.split(",")], OPTIM_ARGS[optimizer]
-        for name, mark, _ in names:
+        parts, known = [part.partition("=") for part in args.optim_args.split(",")], OPTIM_ARGS[optimizer]
+        for name, mark, value in parts:
             if not mark or name.strip() not in known:
                 expected = f"some of {', '.join(f'{one}=...' for one in known)}" if known else "none"
                 raise LassError(f"optim_args={args.optim_args!r} with optim={optimizer!r}; expected {expected}")
+            is_switch = name.strip() in SWITCHES
+            if not (value.strip().lower() in TRUE_OR_FALSE if is_switch else _is_finite(value)):
+                expected = "true or false" if is_switch else "a finite number"
+                raise LassError(f"optim_args={args.optim_args!r}: {name.strip()}={value}; expected {expected}")
 
 
 @contextmanager

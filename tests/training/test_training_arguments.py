@@ -98,8 +98,13 @@ WRONG_HERE = [
     {"optim": "sgd", "optim_args": "nope"},
     {"optim": "sgd", "optim_args": "momentum=.9, weight_decay=.1"},  # The weight decay of the Trainer would hold.
     {"optim": "adamw_torch", "optim_args": "momentum=.9"},
+    *({"optim": "sgd", "optim_args": f"momentum={value}"} for value in ("abc", "", "1=2", "nan")),
+    {"optim": "sgd", "optim_args": "momentum=.9, nesterov=on"},  # The Trainer would take it for false.
+    {"optim": "rmsprop", "optim_args": "centered=2"},
     {"optim": "adafactor", "adam_beta1": 0.8},
     {"optim": "sgd", "adam_epsilon": 1e-6},
+    {"optim": "galore_adamw_8bit_layerwise", "optim_target_modules": "all-linear", "adam_beta2": 0.9},
+    *({"optim": name, "adam_beta2": 0.9} for name in ("grokadamw", "schedule_free_sgd", "rmsprop_bnb")),
 ]
 
 # Refused when a training begins, before the first batch.
@@ -165,6 +170,17 @@ def test_a_mistake_in_a_step_is_no_wrong_argument(tmp_path, graph, processor):
     own = {"train_dataset": graph["train"], "compute_loss_func": mistaken}
     with pytest.raises(KeyError):
         LassTrainer(model=make_model(), args=args, processing_class=processor, **own).train()
+
+
+def test_what_an_optimizer_gets_is_told_where_it_is_wrong(tmp_path):
+    for given, told in (
+        ("momentum=1=2", "momentum=1=2; expected a finite number"),
+        ("momentum=.9,nesterov=on", "nesterov=on; expected true or false"),
+    ):
+        with pytest.raises(LassError) as error:
+            plain_arguments(tmp_path, optim_args=given)
+        one_line(error, f"optim_args={given!r}: {told}")
+    plain_arguments(tmp_path, optim_args="momentum = 9e-1, nesterov=Yes")
 
 
 @pytest.mark.parametrize("optimizer", ["schedule_free_adamw", "schedule_free_sgd"])
