@@ -15,6 +15,7 @@ from accelerate.utils.memory import clear_device_cache
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
+from ..core.errors import LassError
 from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
@@ -25,7 +26,7 @@ from ..scoring.triplet_scorer import TripletScorer
 from ..training.callbacks import CalibrationCallback
 from ..training.hard_negatives import HardNegatives
 from ..training.recipes import OF_ONE_RUN, SEARCH_KEY, TrainArguments, parse_training
-from ..training.training_args import LassTrainingArguments
+from ..training.training_args import BY_EVALUATIONS, LassTrainingArguments
 from .run import check_arguments, make_trainer, mine_negatives
 
 # Ranked validation triplets, and training triplets whose entities are candidates beside theirs: a cross-encoder reads
@@ -97,7 +98,13 @@ class Trials:
         Raises:
             LassError: A value is not allowed, or does not fit the others.
         """
-        arguments, training = parse_training([], prog="lass-hf search", chosen={**self._values, **values})
+        chosen = {**self._values, **values}
+        if (schedule := chosen.get("lr_scheduler_type")) in BY_EVALUATIONS:
+            raise LassError(
+                f"lr_scheduler_type={schedule!r} follows evaluations, and trials evaluate nothing on the way; search "
+                "with another schedule, such as 'linear'"
+            )
+        arguments, training = parse_training([], prog="lass-hf search", chosen=chosen)
         check_arguments(arguments, training)
         return arguments, training
 

@@ -104,6 +104,10 @@ def search(
     with only_writer(folder, "--output_dir"), _without_loading_bars():
         loaded = load_training_graph(arguments, training.seed, "lass-hf search")
         trials = Trials(values, loaded, arguments, training, seed)
+        try:
+            trials.arguments_with({})
+        except LassError as error:  # before it is told of a range
+            raise LassError(f"{recipe}: {error}") from error
         if is_default:
             ranges = _fitting(trials, ranges)
         _check_ranges(trials, ranges, recipe)

@@ -56,7 +56,8 @@ ALLOWED = {
     "log_level_replica": tuple(trainer_log_levels),
 }
 PLAIN_SCHEDULES = ("linear", "constant", "constant_with_warmup")  # they have no arguments of their own
-WITHOUT_WARMUP = ("constant", "reduce_lr_on_plateau", "greedy")
+BY_EVALUATIONS = ("reduce_lr_on_plateau", "greedy")  # schedules that follow the evaluations on the way
+WITHOUT_WARMUP = ("constant", *BY_EVALUATIONS)
 OWN_WARMUP = ("schedule_free_adamw", "schedule_free_sgd")  # optimizers that warm up by themselves
 # The arguments that PyTorch's optimizers take by `optim_args`; weight decay has an argument of its own.
 OPTIM_ARGS = {

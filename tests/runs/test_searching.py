@@ -136,6 +136,22 @@ def test_values_that_do_not_fit_each_other_are_refused_before_the_first_trial(re
     assert not fast
 
 
+@pytest.mark.parametrize("schedule", ["reduce_lr_on_plateau", "greedy"])
+@pytest.mark.parametrize("has_ranges", [True, False])
+def test_a_schedule_that_follows_evaluations_is_refused(
+    schedule, has_ranges, recipe, graph_folder, tmp_path, fast, bad_input
+):
+    own, mark, ranges = recipe.read_text().replace("warmup_steps: 2\n", "").partition("search:")
+    recipe.write_text(f"{own}lr_scheduler_type: {schedule}\n{(mark + ranges) * has_ranges}")
+    line = bad_input("search", recipe, "--graph", graph_folder, "--output_dir", tmp_path / "out", "--trials", 1)
+    told = f"{recipe}: lr_scheduler_type='{schedule}' follows evaluations, and trials evaluate nothing on the way"
+    assert told in line
+    recipe.write_text(f"{own}search:\n  lr_scheduler_type: [linear, {schedule}]\n")
+    line = bad_input("search", recipe, "--graph", graph_folder, "--output_dir", tmp_path / "out", "--trials", 1)
+    assert f"search: lr_scheduler_type: lr_scheduler_type='{schedule}' follows evaluations" in line
+    assert not fast
+
+
 def test_a_recipe_without_ranges_is_searched_in_ranges_that_are_told(recipe, graph_folder, tmp_path, fast, capsys):
     recipe.write_text(recipe.read_text().partition("search:")[0])
     assert run("search", recipe, "--graph", graph_folder, "--output_dir", tmp_path / "out", "--trials", 2) == 0
