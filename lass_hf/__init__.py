@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .core.score_heads import ScoreHead as ScoreHead
     from .core.score_heads import register_score_head as register_score_head
     from .evaluation.calibration import fit_calibration as fit_calibration
-    from .evaluation.evaluate_and_record import EvaluationArguments as EvaluationArguments
     from .evaluation.evaluate_and_record import Reranker as Reranker
     from .evaluation.evaluate_and_record import check_evaluation as check_evaluation
     from .evaluation.evaluate_and_record import evaluate_and_record as evaluate_and_record
@@ -54,9 +53,10 @@ if TYPE_CHECKING:
     from .graphs.splitting import split_graph as split_graph
     from .hub.upload import push_to_hub as push_to_hub
     from .prediction.predictor import LassPredictor as LassPredictor
+    from .runs.evaluation_arguments import EvaluationArguments as EvaluationArguments
+    from .runs.retriever import make_collator as make_collator
     from .runs.run import files_beside_model as files_beside_model
     from .runs.run import load_trained_model as load_trained_model
-    from .runs.run import make_collator as make_collator
     from .runs.run import parse_script as parse_script
     from .runs.run import train as train
     from .runs.run import train_and_record as train_and_record
@@ -100,7 +100,7 @@ _LIGHT = {
 _LAZY = _LIGHT | {
     "CompletionSettings": "completion.settings",
     "EntityIndex": "scoring.entity_index",
-    "EvaluationArguments": "evaluation.evaluate_and_record",
+    "EvaluationArguments": "runs.evaluation_arguments",
     "FusedEvidence": "evidence.fused_evidence",
     "InBatchCollator": "training.data_collators",
     "KGDataCollator": "training.data_collators",
@@ -134,7 +134,7 @@ _LAZY = _LIGHT | {
     "load_evidence": "evidence.evidence_files",
     "load_trained_model": "runs.run",
     "load_training_graph": "runs.training_graph",
-    "make_collator": "runs.run",
+    "make_collator": "runs.retriever",
     "make_frequency_scorer": "evaluation.frequency_baseline",
     "parse_script": "runs.run",
     "plot_low_resource": "analysis.plots",

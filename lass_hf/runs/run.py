@@ -13,7 +13,7 @@ from transformers import PrinterCallback
 from ..core.choices import ModelChoices
 from ..core.configuration_lass import LassConfig
 from ..core.errors import LassError
-from ..core.knowledge_graph import GraphSplit, KnowledgeGraph
+from ..core.knowledge_graph import KnowledgeGraph
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evidence.building import build_evidence, find_lack_of_structure
@@ -21,11 +21,9 @@ from ..evidence.evidence_files import EVIDENCE_FOLDER, find_evidence, save_evide
 from ..evidence.report import describe_evidence, report_evidence
 from ..graphs.import_files import SOURCE_FILE, find_source_record
 from ..hub.card_files import update_card
-from ..scoring.index_building import INDEX_FOLDER, find_index_folder_for_graph
+from ..scoring.index_building import INDEX_FOLDER
 from ..scoring.output_folders import only_writer
-from ..scoring.triplet_scorer import TripletScorer
-from ..training.data_collators import KGDataCollator
-from ..training.hard_negatives import HardNegatives, mine_hard_negatives
+from ..training.hard_negatives import HardNegatives
 from ..training.output_folder import read_ended, warn
 from ..training.recipes import TrainArguments, parse_training
 from ..training.run_metadata import collect_run_metadata, describe_run
@@ -36,7 +34,7 @@ from ..utils.console import quieten
 from ..utils.distributed import processes
 from ..utils.fingerprints import graph_fingerprint, texts_fingerprint
 from ..utils.result_files import TRAINING_FILE, read_training, refuse_input_folder, update_results, write_results
-from .retriever import load_retriever
+from .retriever import load_retriever, make_collator
 from .training_graph import load_training_graph
 
 RECIPE_FILE = "recipe.yaml"  # in the folder of a model whose settings were chosen
@@ -333,53 +331,6 @@ def check_arguments(arguments: TrainArguments, training: LassTrainingArguments) 
 
 def _output_dir(training: LassTrainingArguments) -> Path:
     return Path(training.output_dir or "trainer_output")
-
-
-def make_collator(
-    arguments: TrainArguments,
-    training: LassTrainingArguments,
-    processor: LassProcessor,
-    split: GraphSplit,
-    mined: HardNegatives | None = None,
-) -> KGDataCollator | None:
-    """Makes a collator that also draws hard negatives: the best wrong answers of the model in `arguments.retriever`.
-
-    Args:
-        arguments: the source and the number of the hard negatives: `retriever`, `num_mined` and `mining_depth`.
-        training: the choices by which the other negatives are drawn.
-        processor: the processor of the model that is trained.
-        split: the training triplets.
-        mined: what `mine_negatives` gave for them; None to mine now.
-
-    Returns:
-        The collator; None without a retriever, which lets `LassTrainer` make its own.
-
-    Raises:
-        LassError: the retriever does not fit, as in `load_retriever`.
-    """
-    if arguments.retriever is None:
-        return None
-    if mined is None:
-        mined = mine_negatives(arguments, split)
-    drawn = training.sampling()
-    return KGDataCollator(processor, split.graph, **drawn, hard_negatives=mined, num_mined=arguments.num_mined)
-
-
-def mine_negatives(arguments: TrainArguments, split: GraphSplit) -> HardNegatives:
-    """Finds the best wrong answers of the model in `arguments.retriever` for the queries of training triplets.
-
-    Args:
-        arguments: `retriever` and `mining_depth`.
-        split: the training triplets.
-
-    Raises:
-        LassError: the retriever does not fit, as in `load_retriever`.
-    """
-    graph = split.graph
-    model, of_retriever = load_retriever(arguments, graph)
-    scorer = TripletScorer(model.to(processes().device), of_retriever.token_store(graph))
-    kept = find_index_folder_for_graph(str(arguments.retriever), of_retriever, graph)
-    return mine_hard_negatives(scorer, split, arguments.mining_depth, kept, arguments.quiet)
 
 
 def load_trained_model(folder: str | Path, graph: KnowledgeGraph) -> tuple[LassForKGCompletion, LassProcessor]:

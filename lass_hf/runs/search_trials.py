@@ -27,7 +27,8 @@ from ..training.callbacks import CalibrationCallback
 from ..training.hard_negatives import HardNegatives
 from ..training.recipes import OF_ONE_RUN, SEARCH_KEY, TrainArguments, parse_training
 from ..training.training_args import BY_EVALUATIONS, LassTrainingArguments
-from .run import check_arguments, make_trainer, mine_negatives
+from .retriever import mine_negatives
+from .run import check_arguments, make_trainer
 
 # Ranked validation triplets, and training triplets whose entities are candidates beside theirs: a cross-encoder reads
 # each candidate of each query, a bi-encoder each entity once.
