@@ -17,8 +17,9 @@ HEADS = """LASS, and the [heads](concepts/methods.md#score-heads) of KG-BERT and
 or frequencies. UMLS: heads and tails of the test split, filtered, with all entities as candidates. ± is the standard
 deviation over seeds."""
 QUEUES = """The bi-encoder that `lass-hf train --graph wn18rr --num_train_epochs 0.75` makes, with a
-[queue of negatives](tutorials/every_entity.md#more-candidates) and without: the same steps, on one thread each. Heads
-and tails of the test split of WN18RR, filtered, with all entities as candidates, by text and neighbors."""
+[queue of negatives](tutorials/every_entity.md#more-candidates) and without: the same steps, side by side on one thread
+each, beside other work. Heads and tails of the test split of WN18RR, filtered, with all entities as candidates, by text
+and neighbors."""
 MAIN = {  # name, metric and factor of the figures that are judged
     "umls": (("MRR", "mrr", 1),),
     "wn11": (("accuracy", "accuracy", 100), ("accuracy by a threshold per relation", "per_relation_accuracy", 100)),
