@@ -13,7 +13,7 @@ from helpers.scripts import ROOT, train_example
 from helpers.tiny import ENTITY_TEXT, write_graph
 
 import lass_hf
-import lass_hf.runs.run
+import lass_hf.runs.retriever
 from lass_hf import KnowledgeGraph, LassForKGCompletion, LassProcessor, evaluate_triplet_classification
 from lass_hf.cli.commands import main
 from lass_hf.graphs.import_files import SourceRecord
@@ -170,13 +170,13 @@ def test_low_resource_trains_with_hard_negatives(run, labeled_folder, tmp_path, 
     retriever = tmp_path / "retriever"
     bi_encoder = ("--architecture", "bi-encoder", "--normalize", "true", "--loss", "softmax", "--output_dir", retriever)
     assert run("link_prediction", labeled_folder, *bi_encoder) == 0
-    mined, mine = [], lass_hf.runs.run.mine_hard_negatives
+    mined, mine = [], lass_hf.runs.retriever.mine_hard_negatives
 
     def recorded(scorer, split, *more):
         mined.append(len(split))
         return mine(scorer, split, *more)
 
-    monkeypatch.setattr(lass_hf.runs.run, "mine_hard_negatives", recorded)
+    monkeypatch.setattr(lass_hf.runs.retriever, "mine_hard_negatives", recorded)
     flags = ("--retriever", retriever, "--num_mined", 2, "--num_negatives", 3, "--fractions", 0.5, 1.0)
     assert run("low_resource", labeled_folder, *flags) == 0
     assert mined == [7, 14]
