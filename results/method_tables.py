@@ -13,9 +13,10 @@ or frequencies, which not all of them can have. UMLS: heads and tails of the tes
 candidates. WN11: accuracy in percent, with one threshold, and with one per relation. ± is the standard deviation over
 seeds."""
 HEADS = """LASS, and the [heads](concepts/methods.md#score-heads) of KG-BERT and StAR, with the settings that
-`lass-hf train` chooses for one thread, the time included, and the text alone: no evidence, and no weight of neighbors
-or frequencies. UMLS: heads and tails of the test split, filtered, with all entities as candidates. ± is the standard
-deviation over seeds."""
+`lass-hf train` chooses for one thread, and the text alone: no evidence, and no weight of neighbors or frequencies. The
+epochs are those that it chooses where nothing else runs; the heads were trained beside other work, so their minutes say
+little. UMLS: heads and tails of the test split, filtered, with all entities as candidates. ± is the standard deviation
+over seeds."""
 QUEUES = """The bi-encoder that `lass-hf train --graph wn18rr --num_train_epochs 0.75` makes, with a
 [queue of negatives](tutorials/every_entity.md#more-candidates) and without: the same steps, side by side on one thread
 each, beside other work. Heads and tails of the test split of WN18RR, filtered, with all entities as candidates, by text
