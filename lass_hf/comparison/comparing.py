@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import LassError, NonFiniteError, first_line
+from ..core.errors import LassError, first_line
 from ..core.modeling_lass import LassForKGCompletion
 from ..core.processing_lass import LassProcessor
 from ..evaluation.ranking_result import RankingResult
@@ -160,10 +160,10 @@ def _read(file: Path, identity: dict[str, Any]) -> Row:
 
 
 def _run(contender: Contender, task: Task, title: str) -> Outcome | str:
-    """Returns the outcome of a method, or why it has none: to diverge, or to lack memory, ends no comparison."""
+    """Returns the outcome of a method, or why it has none: one that fails does not cost the others their rows."""
     try:
         return contender.run(task, title)
-    except NonFiniteError as error:
+    except LassError as error:  # Wrong arguments were refused before.
         return str(error)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
